@@ -1,0 +1,1 @@
+"""The copying backend: contract, client, engine and the embedded service."""

@@ -1,0 +1,7 @@
+"""Django application: the copying backend: contract, client, engine and the embedded service."""
+
+from django.apps import AppConfig
+
+
+class CopyingConfig(AppConfig):
+    name = "copying"

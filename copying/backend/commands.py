@@ -1,0 +1,162 @@
+"""What can be asked of the backend's core, as msgspec structs: the API makes them, the journal stores them.
+
+A command is checked against the state, journalled and applied as one step by the single writer (core.py).
+`tenant` is the caller's user id. Documents are the contract's, already validated.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+
+class Command(msgspec.Struct, tag_field="kind", frozen=True, kw_only=True):
+    """Base of all commands."""
+
+    tenant: str
+
+
+class PutStrategy(Command, tag="put-strategy", frozen=True, kw_only=True):
+    """Create or replace a strategy (contract, C4)."""
+
+    strategy_id: str
+    document: dict[str, Any]
+
+
+class PutPortfolio(Command, tag="put-portfolio", frozen=True, kw_only=True):
+    """Create or replace a portfolio strategy (C8)."""
+
+    strategy_id: str
+    document: dict[str, Any]
+
+
+class PutSubscriber(Command, tag="put-subscriber", frozen=True, kw_only=True):
+    """Create or replace a subscriber (C13)."""
+
+    subscriber_id: str
+    document: dict[str, Any]
+
+
+class Remove(Command, tag="remove", frozen=True, kw_only=True):
+    """Remove a strategy, portfolio, member, subscriber or subscription (C5, C9, C10, C14, C15).
+
+    what: "strategy" | "portfolio" | "member" | "subscriber" | "subscription"; `id` is the owner, `part` the member or
+    subscribed strategy.
+    """
+
+    what: str
+    id: str
+    part: str = ""
+    mode: str = "close-immediately"
+    remove_after: datetime | None = None
+
+
+class PutWebhook(Command, tag="put-webhook", frozen=True, kw_only=True):
+    """Create (C17) or change (C18) a webhook."""
+
+    strategy_id: str
+    webhook_id: str
+    document: dict[str, Any]
+
+
+class RemoveWebhook(Command, tag="remove-webhook", frozen=True, kw_only=True):
+    """C19."""
+
+    strategy_id: str
+    webhook_id: str
+
+
+class PutSignal(Command, tag="put-signal", frozen=True, kw_only=True):
+    """Create or change an external signal (S3, S5)."""
+
+    strategy_id: str
+    signal_id: str
+    document: dict[str, Any]
+
+
+class RemoveSignal(Command, tag="remove-signal", frozen=True, kw_only=True):
+    """Close an external signal (S4)."""
+
+    strategy_id: str
+    signal_id: str
+    time: datetime
+
+
+class ResetStopouts(Command, tag="reset-stopouts", frozen=True, kw_only=True):
+    """T3 (strategy_id given) or T4 (empty)."""
+
+    subscriber_id: str
+    strategy_id: str = ""
+    reason: str
+
+
+class Resynchronise(Command, tag="resynchronise", frozen=True, kw_only=True):
+    """T1. Empty lists: everything."""
+
+    subscriber_id: str
+    strategy_ids: list[str] = []
+    position_ids: list[str] = []
+
+
+class OpenAccount(Command, tag="open-account", frozen=True, kw_only=True):
+    """Open or re-configure a paper account (beyond the contract; docs/copying.md)."""
+
+    account_id: str
+    name: str
+    currency: str = "USD"
+    leverage: float = 100
+    deposit: float = 10_000
+    demo: bool = True
+    robot: str = ""
+
+
+class Deposit(Command, tag="deposit", frozen=True, kw_only=True):
+    """Pay money in (positive) or out (negative) of a paper account, in its currency."""
+
+    account_id: str
+    amount: float
+    comment: str = ""
+
+
+class Trade(Command, tag="trade", frozen=True, kw_only=True):
+    """Trade on a paper account by hand, in the vocabulary of the vendor's trade call (action_type)."""
+
+    account_id: str
+    action_type: str
+    symbol: str = ""
+    volume_lots: float | None = None
+    price: float | None = None
+    stop_loss: float | None = None
+    take_profit: float | None = None
+    position_id: str = ""
+    order_id: str = ""
+    magic: int = 0
+
+
+class Tick(Command, tag="tick", frozen=True, kw_only=True):
+    """Time or prices moved in a way that has effects: orders fill, stops hit, limits fire, periods roll, delays end."""
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One journal entry: `quotes` are those that changed since the entry before (symbol -> bid, ask)."""
+
+    time: float
+    quotes: dict[str, tuple[float, float]]
+    command: (
+        PutStrategy
+        | PutPortfolio
+        | PutSubscriber
+        | Remove
+        | PutWebhook
+        | RemoveWebhook
+        | PutSignal
+        | RemoveSignal
+        | ResetStopouts
+        | Resynchronise
+        | OpenAccount
+        | Deposit
+        | Trade
+        | Tick
+    )

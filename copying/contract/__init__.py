@@ -1,0 +1,1 @@
+"""The REST contract: documents, shared copy settings, errors."""

@@ -1,0 +1,1 @@
+"""Pure copying decisions: no Django, no I/O, no clock."""

@@ -1,0 +1,7 @@
+"""Addresses of the portal."""
+
+from django.urls import include, path
+
+urlpatterns = [
+    path("accounts/", include("allauth.account.urls")),
+]

@@ -1,0 +1,1 @@
+"""History, analytics, commissions and downloads."""

@@ -1,0 +1,221 @@
+"""What happened and what it cost: mirrored history, account snapshots, sync states and the commission ledger."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from subscribers.models import Subscriber
+from users.models import Connection, Membership, Workspace
+
+
+def _visible_backend_ids(membership: Membership):
+    return Subscriber.objects.visible_to(membership).values("backend_id")
+
+
+class TransactionQuerySet(models.QuerySet):
+    """Every read of the history starts with `visible_to`."""
+
+    def visible_to(self, membership: Membership) -> TransactionQuerySet:
+        own = self.filter(workspace_id=membership.workspace_id)
+        if membership.is_staff_role:
+            return own
+        return own.filter(subscriber_id__in=_visible_backend_ids(membership))
+
+
+class Transaction(models.Model):
+    """One deal of a subscriber's account (contract, 6.1). Money is in the subscriber account's currency.
+
+    Ids of strategies and subscribers are the backend's: history must not wait for the configuration mirror.
+    A row is written by COPY (reporting/sync); nothing else writes here.
+    """
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, db_index=False, db_constraint=False)
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, db_index=False, db_constraint=False)
+    backend_id = models.CharField(max_length=120)
+    subscriber_id = models.CharField(max_length=64)
+    strategy_id = models.CharField(max_length=64)
+    time = models.DateTimeField()
+    type = models.CharField(max_length=40)
+    symbol = models.CharField(max_length=32, blank=True, default="")
+    position_id = models.CharField(max_length=64, blank=True, default="")
+    subscriber_position_id = models.CharField(max_length=64, blank=True, default="")
+    volume_lots = models.DecimalField(max_digits=20, decimal_places=8, null=True)
+    price = models.DecimalField(max_digits=24, decimal_places=10, null=True)
+    lot_price = models.DecimalField(max_digits=28, decimal_places=10, null=True)
+    amount = models.DecimalField(max_digits=28, decimal_places=8, null=True)
+    profit = models.DecimalField(max_digits=24, decimal_places=8)
+    swap = models.DecimalField(max_digits=24, decimal_places=8)
+    commission = models.DecimalField(max_digits=24, decimal_places=8, null=True)
+    improvement = models.DecimalField(max_digits=24, decimal_places=8)
+    provider_commission = models.DecimalField(max_digits=24, decimal_places=8)
+    platform_commission = models.DecimalField(max_digits=24, decimal_places=8)
+    incoming_provider_commission = models.DecimalField(max_digits=24, decimal_places=8, null=True)
+    incoming_platform_commission = models.DecimalField(max_digits=24, decimal_places=8, null=True)
+    latency_ms = models.DecimalField(max_digits=14, decimal_places=3, null=True)
+    algorithm_latency_ms = models.DecimalField(max_digits=14, decimal_places=3, null=True)
+    slippage_bp = models.DecimalField(max_digits=14, decimal_places=6, null=True)
+    slippage_amount = models.DecimalField(max_digits=24, decimal_places=8, null=True)
+    extra = models.JSONField(null=True, help_text="What the backend sent beyond these columns.")
+
+    objects = TransactionQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["connection", "subscriber_id", "strategy_id", "backend_id"], name="one_transaction_per_deal"
+            )
+        ]
+        indexes = [
+            models.Index(fields=["workspace", "-time", "-id"], name="transaction_by_time"),
+            models.Index(fields=["workspace", "subscriber_id", "-time", "-id"], name="transaction_by_subscriber"),
+            models.Index(fields=["workspace", "strategy_id", "-time", "-id"], name="transaction_by_strategy"),
+        ]
+
+
+class DailyResult(models.Model):
+    """Sums of one subscriber, strategy and UTC day, kept by the sync in the same database transaction as the rows.
+
+    Pages read these, never the whole history. net = profit + swap + commission of closed deals, account currency.
+    """
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE)
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE)
+    subscriber_id = models.CharField(max_length=64)
+    strategy_id = models.CharField(max_length=64)
+    day = models.DateField()
+    deals = models.PositiveIntegerField(default=0)
+    volume_lots = models.DecimalField(max_digits=24, decimal_places=8, default=0)
+    profit = models.DecimalField(max_digits=24, decimal_places=8, default=0)
+    swap = models.DecimalField(max_digits=24, decimal_places=8, default=0)
+    commission = models.DecimalField(max_digits=24, decimal_places=8, default=0)
+    provider_commission = models.DecimalField(max_digits=24, decimal_places=8, default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["connection", "subscriber_id", "strategy_id", "day"], name="one_result_per_day"
+            )
+        ]
+        indexes = [models.Index(fields=["workspace", "day"], name="result_by_day")]
+
+
+class EquityPoint(models.Model):
+    """Balance and equity of one account at one moment, account currency."""
+
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE)
+    account_id = models.CharField(max_length=64)
+    time = models.DateTimeField()
+    balance = models.DecimalField(max_digits=24, decimal_places=8)
+    equity = models.DecimalField(max_digits=24, decimal_places=8)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["connection", "account_id", "time"], name="one_point_per_moment")
+        ]
+
+
+class LogRecord(models.Model):
+    """One line of the backend's trading log (contract, 6.3)."""
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE)
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE)
+    time = models.DateTimeField()
+    level = models.CharField(max_length=5)
+    message = models.TextField()
+    strategy_id = models.CharField(max_length=64, blank=True, default="")
+    subscriber_id = models.CharField(max_length=64, blank=True, default="")
+    symbol = models.CharField(max_length=32, blank=True, default="")
+    position_id = models.CharField(max_length=64, blank=True, default="")
+    side = models.CharField(max_length=5, blank=True, default="")
+    type = models.CharField(max_length=6, blank=True, default="")
+    open_price = models.DecimalField(max_digits=24, decimal_places=10, null=True)
+    digest = models.CharField(max_length=40, help_text="Tells identical lines apart from repeated deliveries.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["connection", "time", "digest"], name="one_log_record")]
+        indexes = [
+            models.Index(fields=["workspace", "-time", "-id"], name="log_by_time"),
+            models.Index(fields=["workspace", "subscriber_id", "-time", "-id"], name="log_by_subscriber"),
+            models.Index(fields=["workspace", "strategy_id", "-time", "-id"], name="log_by_strategy"),
+        ]
+
+
+class SyncKind(models.TextChoices):
+    """What is mirrored, each with its own cursor and state."""
+
+    CONFIGURATION = "configuration", "Configuration"
+    PROVIDED = "provided", "Provided transactions"
+    SUBSCRIBED = "subscribed", "Subscription transactions"
+    LOGS = "logs", "Log"
+    STOPOUTS = "stopouts", "Stopouts"
+    ACCOUNTS = "accounts", "Balances and equity"
+    EQUITY = "equity", "Equity history"
+
+
+class SyncState(models.Model):
+    """Cursor, lease and truth about one kind of sync of one connection: the row is the queue."""
+
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="sync_states")
+    kind = models.CharField(max_length=16, choices=SyncKind.choices)
+    cursor = models.JSONField(default=dict)
+    due_at = models.DateTimeField()
+    lease_until = models.DateTimeField(null=True)
+    lease_token = models.UUIDField(null=True)
+    started_at = models.DateTimeField(null=True)
+    last_success_at = models.DateTimeField(null=True)
+    failing_since = models.DateTimeField(null=True)
+    failures = models.PositiveIntegerField(default=0)
+    error = models.TextField(blank=True)
+    complete_until = models.DateTimeField(null=True, help_text="Everything the backend had before this is mirrored.")
+    rows_last_run = models.BigIntegerField(default=0)
+    rows_total = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["connection", "kind"], name="one_state_per_kind")]
+
+
+class QuarantinedPage(models.Model):
+    """An answer of the backend that could not be read: kept with the reason, so nothing is lost silently."""
+
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE)
+    kind = models.CharField(max_length=16, choices=SyncKind.choices)
+    request = models.TextField()
+    reason = models.TextField()
+    body_start = models.TextField(help_text="The first 10,000 characters.")
+    first_seen_at = models.DateTimeField()
+    last_seen_at = models.DateTimeField()
+    times_seen = models.PositiveIntegerField(default=1)
+    resolved_at = models.DateTimeField(null=True)
+
+
+class CommissionLine(models.Model):
+    """One line of the commission ledger (docs/commissions.md). Rows of a closed period never change.
+
+    Given the line alone anyone can recompute it: `inputs` holds transaction ids or measured value and marks.
+    Amounts are in `currency`; `amount` is `exact_amount` rounded once, half up, to the currency's minor unit.
+    """
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE)
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE)
+    subscriber_id = models.CharField(max_length=64)
+    strategy_id = models.CharField(max_length=64)
+    period_start = models.DateTimeField()
+    period_end = models.DateTimeField()
+    scheme = models.CharField(max_length=16)
+    policy = models.JSONField(default=dict)
+    key = models.CharField(max_length=200, help_text="What the line is for: a deal, or the subscription and period.")
+    occurred_at = models.DateTimeField()
+    inputs = models.JSONField(default=dict)
+    rate = models.DecimalField(max_digits=20, decimal_places=10)
+    exact_amount = models.DecimalField(max_digits=38, decimal_places=18)
+    amount = models.DecimalField(max_digits=24, decimal_places=4)
+    currency = models.CharField(max_length=3)
+    is_provisional = models.BooleanField(default=False, help_text="Accrued so far; settles when the period ends.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["connection", "subscriber_id", "strategy_id", "period_start", "key"], name="one_line_per_key"
+            )
+        ]
+        indexes = [models.Index(fields=["workspace", "-period_start", "strategy_id"], name="line_by_period")]

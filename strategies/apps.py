@@ -1,0 +1,7 @@
+"""Django application: what is offered for copying."""
+
+from django.apps import AppConfig
+
+
+class StrategiesConfig(AppConfig):
+    name = "strategies"

@@ -1,0 +1,1 @@
+"""Who copies what, on which terms."""

@@ -1,0 +1,7 @@
+"""Django application: who copies what, on which terms."""
+
+from django.apps import AppConfig
+
+
+class SubscribersConfig(AppConfig):
+    name = "subscribers"

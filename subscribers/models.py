@@ -1,0 +1,122 @@
+"""Who copies what, on which terms: subscribers, their subscriptions and stopouts, mirrored from the backend."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from strategies.models import Strategy
+from users.models import Connection, Membership, Workspace
+
+
+class SubscriberQuerySet(models.QuerySet):
+    """Every read of subscribers starts with `visible_to`."""
+
+    def visible_to(self, membership: Membership) -> SubscriberQuerySet:
+        """All of the workspace for staff, only their own accounts for a subscriber."""
+        own = self.filter(workspace_id=membership.workspace_id)
+        return own if membership.is_staff_role else own.filter(accesses__membership=membership)
+
+
+class Subscriber(models.Model):
+    """A client's trading account that repeats strategies. Balance and equity are in its own `currency`."""
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="subscribers")
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="subscribers")
+    backend_id = models.CharField(max_length=64)
+    name = models.CharField(max_length=200)
+    document = models.JSONField(default=dict)
+    revision = models.CharField(max_length=64)
+    is_removed = models.BooleanField(default=False)
+    close_only = models.CharField(max_length=12, blank=True)
+    first_seen_at = models.DateTimeField()
+    synced_at = models.DateTimeField()
+    # the newest account snapshot; null: never measured
+    currency = models.CharField(max_length=3, blank=True)
+    balance = models.DecimalField(max_digits=24, decimal_places=8, null=True)
+    equity = models.DecimalField(max_digits=24, decimal_places=8, null=True)
+    margin = models.DecimalField(max_digits=24, decimal_places=8, null=True)
+    leverage = models.DecimalField(max_digits=10, decimal_places=2, null=True)
+    measured_at = models.DateTimeField(null=True)
+    subscription_count = models.PositiveIntegerField(default=0)
+
+    objects = SubscriberQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["connection", "backend_id"], name="one_subscriber_per_id")]
+        indexes = [
+            models.Index(fields=["workspace", "name", "id"], name="subscriber_by_name"),
+            models.Index(fields=["workspace", "equity", "id"], name="subscriber_by_equity"),
+            models.Index(fields=["workspace", "balance", "id"], name="subscriber_by_balance"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class SubscriberAccess(models.Model):
+    """Lets a member with the subscriber role see one account."""
+
+    membership = models.ForeignKey(Membership, on_delete=models.CASCADE, related_name="accesses")
+    subscriber = models.ForeignKey(Subscriber, on_delete=models.CASCADE, related_name="accesses")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["membership", "subscriber"], name="one_access_per_account")]
+
+
+class Subscription(models.Model):
+    """A subscriber's terms for one strategy or portfolio."""
+
+    subscriber = models.ForeignKey(Subscriber, on_delete=models.CASCADE, related_name="subscriptions")
+    strategy_backend_id = models.CharField(max_length=64)
+    strategy = models.ForeignKey(Strategy, null=True, on_delete=models.SET_NULL, related_name="subscriptions")
+    multiplier = models.FloatField(default=1)
+    close_only = models.CharField(max_length=12, blank=True)
+    is_removed = models.BooleanField(default=False)
+    document = models.JSONField(default=dict)
+    first_seen_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["subscriber", "strategy_backend_id"], name="one_subscription_per_strategy")
+        ]
+
+
+class StopoutQuerySet(models.QuerySet):
+    """Every read of stopouts starts with `visible_to`."""
+
+    def visible_to(self, membership: Membership) -> StopoutQuerySet:
+        return self.filter(subscriber__in=Subscriber.objects.visible_to(membership))
+
+    def active(self, now) -> StopoutQuerySet:
+        """Stopouts that still refuse new trades at `now`."""
+        return self.filter(ended_at=None, stopped_till__gt=now)
+
+
+class Stopout(models.Model):
+    """A risk limit that fired: new trades are refused from `stopped_at` until `stopped_till` or until it is reset."""
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="stopouts")
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="stopouts")
+    subscriber = models.ForeignKey(Subscriber, on_delete=models.CASCADE, related_name="stopouts")
+    strategy_backend_id = models.CharField(max_length=64, blank=True, help_text="Empty: the whole account is stopped.")
+    strategy = models.ForeignKey(Strategy, null=True, on_delete=models.SET_NULL, related_name="stopouts")
+    reason = models.CharField(max_length=60)
+    description = models.TextField(blank=True)
+    is_partial = models.BooleanField(default=False)
+    close_positions = models.BooleanField(default=False)
+    stopped_at = models.DateTimeField()
+    stopped_till = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, help_text="When it was reset; null: it ends at stopped_till.")
+    sequence_number = models.BigIntegerField(null=True)
+    document = models.JSONField(default=dict)
+
+    objects = StopoutQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["connection", "subscriber", "strategy_backend_id", "reason", "stopped_at"],
+                name="one_stopout_per_event",
+            )
+        ]
+        indexes = [models.Index(fields=["workspace", "-stopped_at", "-id"], name="stopout_by_time")]

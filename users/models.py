@@ -1,0 +1,133 @@
+"""People, their workspaces (one firm each), memberships with a role, and the workspace's backend connections.
+
+Everything else belongs to a workspace through these models. No trading rule lives here.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.models import PermissionsMixin
+from django.core.validators import MinValueValidator
+from django.db import models
+
+from users.secrets import EncryptedTextField
+
+
+class UserManager(BaseUserManager):
+    """Makes people; an e-mail address is the sign-in name and is stored in lower case."""
+
+    def create_user(self, email: str, password: str | None = None, **fields) -> User:
+        user = self.model(email=self.normalize_email(email).lower(), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields) -> User:
+        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+
+    def get_by_natural_key(self, email: str) -> User:
+        return self.get(email=email.lower())
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A person who signs in with an e-mail address."""
+
+    email = models.EmailField(unique=True)
+    name = models.CharField(max_length=120, blank=True)
+    timezone = models.CharField(max_length=64, blank=True, help_text="Empty: the workspace's zone.")
+    theme = models.CharField(max_length=5, blank=True, choices=[("light", "Light"), ("dark", "Dark")])
+    is_active = models.BooleanField(default=True)
+    is_staff = models.BooleanField(default=False)
+    date_joined = models.DateTimeField(auto_now_add=True)
+
+    objects = UserManager()
+    USERNAME_FIELD = "email"
+
+    def __str__(self) -> str:
+        return self.name or self.email
+
+
+class Workspace(models.Model):
+    """One firm: everything of the portal belongs to exactly one workspace."""
+
+    name = models.CharField(max_length=120)
+    timezone = models.CharField(max_length=64, default="UTC", help_text="Billing periods are cut at its midnight.")
+    reporting_currency = models.CharField(max_length=3, default="USD")
+    week_starts_monday = models.BooleanField(default=False)
+    accent = models.CharField(max_length=16, default="blue")
+    is_demo = models.BooleanField(default=False, help_text="Demo data and a simulated market: labelled everywhere.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Role(models.TextChoices):
+    """What a member may do (docs/guide.md, "People")."""
+
+    OWNER = "owner", "Owner"
+    MANAGER = "manager", "Manager"
+    ACCOUNTANT = "accountant", "Accountant"
+    VIEWER = "viewer", "Viewer"
+    SUBSCRIBER = "subscriber", "Subscriber"
+
+
+STAFF_ROLES = (Role.OWNER, Role.MANAGER, Role.ACCOUNTANT, Role.VIEWER)
+
+
+class Membership(models.Model):
+    """A person's role in a workspace."""
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=12, choices=Role.choices)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["workspace", "user"], name="one_role_per_workspace")]
+
+    def __str__(self) -> str:
+        return f"{self.user} ({self.role})"
+
+    @property
+    def is_staff_role(self) -> bool:
+        """Whether the member sees the manager's pages."""
+        return self.role in STAFF_ROLES
+
+
+class Connection(models.Model):
+    """A copying backend that a workspace uses: an address of the REST contract and a write-only token.
+
+    base_url empty means: discover the regions of `domain` (contract, 1.2).
+    """
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="connections")
+    name = models.CharField(max_length=120)
+    base_url = models.URLField(blank=True, max_length=300)
+    domain = models.CharField(blank=True, max_length=200, default="")
+    token = EncryptedTextField()
+    token_hint = models.CharField(max_length=4, blank=True, help_text="Last characters of the token, for recognition.")
+    is_enabled = models.BooleanField(default=True)
+    market_is_simulated = models.BooleanField(default=False)
+    requests_per_minute = models.PositiveIntegerField(default=600, validators=[MinValueValidator(1)])
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class AuditEntry(models.Model):
+    """Who did what, when, to which object. Rows are only ever added."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="audit_entries")
+    user = models.ForeignKey(User, null=True, on_delete=models.SET_NULL)
+    action = models.CharField(max_length=60)
+    subject = models.CharField(max_length=200)
+    details = models.JSONField(default=dict)
+    occurred_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["workspace", "-occurred_at"], name="audit_by_time")]
