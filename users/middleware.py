@@ -1,0 +1,53 @@
+"""What every view knows about its request: the current workspace and role, and whether only a part is wanted.
+
+`request.membership` is the signed-in person's membership in the current workspace or None, `request.workspace` its
+workspace or None, `request.partial` whether to answer with a part of a page. No permission is checked here.
+"""
+
+from __future__ import annotations
+
+from django.http import HttpResponse
+from django.utils.cache import patch_vary_headers
+
+from users.models import Membership
+
+WORKSPACE_KEY = "workspace"
+
+
+def current_membership(request) -> Membership | None:
+    """The membership that the session names, else the person's oldest one, else None."""
+    if not request.user.is_authenticated:
+        return None
+    memberships = Membership.objects.filter(user=request.user).select_related("workspace").order_by("id")
+    wanted = request.session.get(WORKSPACE_KEY)
+    found = memberships.filter(workspace_id=wanted).first() if wanted else None
+    return found or memberships.first()
+
+
+class WorkspaceMiddleware:
+    """Sets `membership` and `workspace`; must follow the authentication middleware."""
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request) -> HttpResponse:
+        request.membership = current_membership(request)
+        request.workspace = request.membership.workspace if request.membership else None
+        return self.get_response(request)
+
+
+class PartialMiddleware:
+    """Sets `partial`: asked by htmx, not boosted, not a restored page. Follows HtmxMiddleware.
+
+    Answers differ by these headers, and every answer says so (Vary).
+    """
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request) -> HttpResponse:
+        htmx = request.htmx
+        request.partial = bool(htmx) and not htmx.boosted and not htmx.history_restore_request
+        response = self.get_response(request)
+        patch_vary_headers(response, ["HX-Request", "HX-Boosted", "HX-History-Restore-Request"])
+        return response

@@ -1,0 +1,88 @@
+"""Who may call a view: one decorator per right.
+
+Nobody signed in: the sign-in page (a part: 401 with HX-Redirect). No member, or a role that may not see the page: 404, as
+if it did not exist. A member who may see but not change: 403.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import resolve_url
+
+from users.models import STAFF_ROLES, Membership, Role
+
+MANAGING_ROLES = (Role.OWNER, Role.MANAGER)
+BILLING_ROLES = (Role.OWNER, Role.MANAGER, Role.ACCOUNTANT)
+
+
+def can_manage(membership: Membership | None) -> bool:
+    """Whether trading settings may be changed."""
+    return bool(membership) and membership.role in MANAGING_ROLES
+
+
+def can_bill(membership: Membership | None) -> bool:
+    """Whether periods may be closed and payments recorded."""
+    return bool(membership) and membership.role in BILLING_ROLES
+
+
+def can_own(membership: Membership | None) -> bool:
+    """Whether members and connections may be changed."""
+    return bool(membership) and membership.role == Role.OWNER
+
+
+def _ask_to_sign_in(request: HttpRequest) -> HttpResponse:
+    if getattr(request, "partial", False):
+        return HttpResponse(status=401, headers={"HX-Redirect": resolve_url("account_login")})
+    return redirect_to_login(request.get_full_path())
+
+
+def _guard(view: Callable, *, sees: tuple, may: tuple) -> Callable:
+    """404 for roles that are not in `sees`; 403 for those of `sees` that are not in `may`."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, *args, **kwargs) -> HttpResponse:
+        if not request.user.is_authenticated:
+            return _ask_to_sign_in(request)
+        membership = request.membership
+        if membership is None or membership.role not in sees:
+            raise Http404
+        if membership.role not in may:
+            raise PermissionDenied
+        return view(request, *args, **kwargs)
+
+    return guarded
+
+
+def member_only(view: Callable) -> Callable:
+    """Any member of the workspace, subscribers included; rows are scoped by `visible_to`."""
+    return _guard(view, sees=tuple(Role), may=tuple(Role))
+
+
+def staff_only(view: Callable) -> Callable:
+    """Owner, manager, accountant, viewer. A view that writes needs one of the decorators below instead."""
+    return _guard(view, sees=STAFF_ROLES, may=STAFF_ROLES)
+
+
+def may_manage(view: Callable) -> Callable:
+    """Owner and manager; other staff get 403, everybody else 404."""
+    return _guard(view, sees=STAFF_ROLES, may=MANAGING_ROLES)
+
+
+def may_bill(view: Callable) -> Callable:
+    """Owner, manager and accountant; other staff get 403, everybody else 404."""
+    return _guard(view, sees=STAFF_ROLES, may=BILLING_ROLES)
+
+
+def owner_only(view: Callable) -> Callable:
+    """The owner; other staff get 403, everybody else 404."""
+    return _guard(view, sees=STAFF_ROLES, may=(Role.OWNER,))
+
+
+def subscriber_only(view: Callable) -> Callable:
+    """Members with the subscriber role; 404 for everybody else."""
+    return _guard(view, sees=(Role.SUBSCRIBER,), may=(Role.SUBSCRIBER,))
