@@ -76,6 +76,8 @@ class DailyResult(models.Model):
     """Sums of one subscriber, strategy and UTC day, kept by the sync in the same database transaction as the rows.
 
     Pages read these, never the whole history. net = profit + swap + commission of closed deals, account currency.
+    Whoever adds or changes a transaction sets `is_accrued` to false on its day, in the same database transaction:
+    the commission ledger takes up exactly these days.
     """
 
     workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE)
@@ -89,6 +91,7 @@ class DailyResult(models.Model):
     swap = models.DecimalField(max_digits=24, decimal_places=8, default=0)
     commission = models.DecimalField(max_digits=24, decimal_places=8, default=0)
     provider_commission = models.DecimalField(max_digits=24, decimal_places=8, default=0)
+    is_accrued = models.BooleanField(default=False, db_default=False, help_text="The commission ledger has seen it.")
 
     class Meta:
         constraints = [
@@ -96,7 +99,12 @@ class DailyResult(models.Model):
                 fields=["connection", "subscriber_id", "strategy_id", "day"], name="one_result_per_day"
             )
         ]
-        indexes = [models.Index(fields=["workspace", "day"], name="result_by_day")]
+        indexes = [
+            models.Index(fields=["workspace", "day"], name="result_by_day"),
+            models.Index(
+                fields=["connection", "strategy_id"], condition=models.Q(is_accrued=False), name="result_to_accrue"
+            ),
+        ]
 
 
 class EquityPoint(models.Model):
@@ -188,6 +196,69 @@ class QuarantinedPage(models.Model):
     resolved_at = models.DateTimeField(null=True)
 
 
+class CommissionPolicy(models.Model):
+    """High-water-mark choices of a strategy, or of one subscription to it. Versions are added, never edited."""
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE)
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE)
+    strategy_id = models.CharField(max_length=64)
+    subscriber_id = models.CharField(max_length=64, blank=True, help_text="Empty: every subscriber of the strategy.")
+    name = models.CharField(max_length=80)
+    version = models.PositiveIntegerField(default=1)
+    choices = models.JSONField(default=dict)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["connection", "strategy_id", "subscriber_id", "version"], name="one_policy_per_version"
+            )
+        ]
+
+
+class AccrualState(models.Model):
+    """How far the ledger of one strategy is: its row lock also keeps two accruals of the strategy apart."""
+
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE)
+    strategy_id = models.CharField(max_length=64)
+    terms = models.CharField(max_length=64, blank=True, help_text="Digest of the terms of the last accrual.")
+    settled_until = models.DateTimeField(null=True, help_text="Lines of periods that ended by then are final.")
+    accrued_on = models.DateField(null=True, help_text="Local day of the last accrual: fixed fees grow by days.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["connection", "strategy_id"], name="one_accrual_per_strategy")]
+
+
+class CommissionLineQuerySet(models.QuerySet):
+    """Every read of the ledger starts with `visible_to`."""
+
+    def visible_to(self, membership: Membership) -> CommissionLineQuerySet:
+        own = self.filter(workspace_id=membership.workspace_id)
+        if membership.is_staff_role:
+            return own
+        return own.filter(subscriber_id__in=_visible_backend_ids(membership))
+
+    def current(self, now) -> CommissionLineQuerySet:
+        """Lines of the billing periods that are open at `now`, whichever their length."""
+        return self.filter(period_end__gt=now, period_start__lte=now)
+
+    def of_subscription(self, connection_id: int, strategy_id: str, subscriber_id: str) -> CommissionLineQuerySet:
+        """Lines of one subscriber's subscription to one strategy."""
+        return self.filter(connection_id=connection_id, strategy_id=strategy_id, subscriber_id=subscriber_id)
+
+    def totals(self, *by: str) -> models.QuerySet:
+        """Sums of rounded lines grouped by `by` and currency: rows of (…by, currency, lines, provisional, total)."""
+        return (
+            self.values(*by, "currency")
+            .order_by(*by, "currency")
+            .annotate(
+                lines=models.Count("id"),
+                provisional=models.Count("id", filter=models.Q(is_provisional=True)),
+                total=models.Sum("amount"),
+            )
+        )
+
+
 class CommissionLine(models.Model):
     """One line of the commission ledger (docs/commissions.md). Rows of a closed period never change.
 
@@ -212,10 +283,19 @@ class CommissionLine(models.Model):
     currency = models.CharField(max_length=3)
     is_provisional = models.BooleanField(default=False, help_text="Accrued so far; settles when the period ends.")
 
+    objects = CommissionLineQuerySet.as_manager()
+
     class Meta:
         constraints = [
             models.UniqueConstraint(
                 fields=["connection", "subscriber_id", "strategy_id", "period_start", "key"], name="one_line_per_key"
             )
         ]
-        indexes = [models.Index(fields=["workspace", "-period_start", "strategy_id"], name="line_by_period")]
+        indexes = [
+            models.Index(fields=["workspace", "-period_start", "strategy_id"], name="line_by_period"),
+            models.Index(fields=["workspace", "period_end", "strategy_id"], name="line_by_period_end"),
+            models.Index(
+                fields=["connection", "strategy_id", "subscriber_id", "-occurred_at", "-id"],
+                name="line_by_subscription",
+            ),
+        ]
