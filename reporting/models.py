@@ -80,8 +80,8 @@ class DailyResult(models.Model):
     the commission ledger takes up exactly these days.
     """
 
-    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE)
-    connection = models.ForeignKey(Connection, on_delete=models.CASCADE)
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, db_index=False)
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, db_index=False)
     subscriber_id = models.CharField(max_length=64)
     strategy_id = models.CharField(max_length=64)
     day = models.DateField()
@@ -101,6 +101,7 @@ class DailyResult(models.Model):
         ]
         indexes = [
             models.Index(fields=["workspace", "day"], name="result_by_day"),
+            models.Index(fields=["connection", "strategy_id", "day"], name="result_by_strategy"),
             models.Index(
                 fields=["connection", "strategy_id"], condition=models.Q(is_accrued=False), name="result_to_accrue"
             ),
@@ -110,7 +111,7 @@ class DailyResult(models.Model):
 class EquityPoint(models.Model):
     """Balance and equity of one account at one moment, account currency."""
 
-    connection = models.ForeignKey(Connection, on_delete=models.CASCADE)
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, db_index=False)
     account_id = models.CharField(max_length=64)
     time = models.DateTimeField()
     balance = models.DecimalField(max_digits=24, decimal_places=8)
@@ -125,8 +126,8 @@ class EquityPoint(models.Model):
 class LogRecord(models.Model):
     """One line of the backend's trading log (contract, 6.3)."""
 
-    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE)
-    connection = models.ForeignKey(Connection, on_delete=models.CASCADE)
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, db_index=False)
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, db_index=False)
     time = models.DateTimeField()
     level = models.CharField(max_length=5)
     message = models.TextField()
@@ -180,6 +181,7 @@ class SyncState(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["connection", "kind"], name="one_state_per_kind")]
+        indexes = [models.Index(fields=["due_at"], name="state_by_due_time")]
 
 
 class QuarantinedPage(models.Model):
@@ -194,6 +196,15 @@ class QuarantinedPage(models.Model):
     last_seen_at = models.DateTimeField()
     times_seen = models.PositiveIntegerField(default=1)
     resolved_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["connection", "kind", "request"],
+                condition=models.Q(resolved_at=None),
+                name="one_open_quarantine_per_request",
+            )
+        ]
 
 
 class CommissionPolicy(models.Model):

@@ -119,4 +119,9 @@ class Stopout(models.Model):
                 name="one_stopout_per_event",
             )
         ]
-        indexes = [models.Index(fields=["workspace", "-stopped_at", "-id"], name="stopout_by_time")]
+        indexes = [
+            models.Index(fields=["workspace", "-stopped_at", "-id"], name="stopout_by_time"),
+            models.Index(
+                fields=["workspace", "stopped_till"], condition=models.Q(ended_at=None), name="stopout_not_reset"
+            ),
+        ]

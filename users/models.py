@@ -117,6 +117,12 @@ class Connection(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def client(self, **options):
+        """An HTTP client of this backend, to be closed by the caller. `options` are those of `copying.client.Client`."""
+        from copying.client import Client
+
+        return Client(self.token, base_url=self.base_url or None, domain=self.domain or None, **options)
+
 
 class AuditEntry(models.Model):
     """Who did what, when, to which object. Rows are only ever added."""

@@ -1,0 +1,22 @@
+"""Lists of any table: filters, search and sort from the URL, keyset pages, a live count, and CSV of exactly that.
+
+An app declares a `Listing` of columns and filters; its view binds it to a request and a queryset that is already scoped
+(`visible_to`). Nothing here knows a trading word or decides who may see a row.
+
+    TRANSACTIONS = Listing(name="transactions", columns=(...), filters=(...), sort="-time")
+
+    def transactions(request):
+        table = TRANSACTIONS.bind(request, Transaction.objects.visible_to(request.membership))
+        if table.wants_csv:
+            return table.csv()
+        return render(request, "...", {"table": table})
+
+A wrong parameter raises `BadParameter`, which the portal answers with a 400 page that carries its sentence.
+"""
+
+from users.listing.columns import Column
+from users.listing.filters import Choice, Option, Period, Search, Text
+from users.listing.listing import Listing, Table
+from users.listing.parameters import BadParameter
+
+__all__ = ["BadParameter", "Choice", "Column", "Listing", "Option", "Period", "Search", "Table", "Text"]

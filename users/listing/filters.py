@@ -1,0 +1,166 @@
+"""Filters of a list: each reads its own parameters, says what they mean, and narrows the queryset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from django.db.models import Q
+
+from users.listing.parameters import BadParameter
+
+LONGEST_TEXT = 100
+
+
+@dataclass(frozen=True)
+class Option:
+    """One accepted value of a choice. `condition` replaces the equality with the filter's field."""
+
+    value: str
+    label: str
+    condition: Q | None = None
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A filter in use: what it says and which parameters go away with it."""
+
+    label: str
+    text: str
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Filter:
+    """The part all filters share: `key` in the URL, `label` on the page, `field` in the database."""
+
+    key: str
+    label: str
+    field: str = ""
+    placeholder: str = ""
+    kind = "text"
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return (self.key,)
+
+    def text(self, parameters) -> str:
+        value = parameters.get(self.key, "").strip()
+        if len(value) > LONGEST_TEXT or "\x00" in value:
+            raise BadParameter(f"“{self.label}” is longer than {LONGEST_TEXT} characters or holds a forbidden one.")
+        return value
+
+
+@dataclass(frozen=True)
+class Text(Filter):
+    """Equality with what was typed."""
+
+    def narrow(self, queryset, parameters, zone):
+        value = self.text(parameters)
+        return queryset.filter(**{self.field or self.key: value}) if value else queryset
+
+    def chips(self, parameters, workspace=None) -> list[Chip]:
+        value = self.text(parameters)
+        return [Chip(self.label, value, self.keys)] if value else []
+
+
+@dataclass(frozen=True)
+class Search(Text):
+    """Text contained in any of the fields, upper and lower case alike."""
+
+    fields: tuple[str, ...] = ()
+    kind = "search"
+
+    def narrow(self, queryset, parameters, zone):
+        value = self.text(parameters)
+        wanted = Q()
+        for field in self.fields:
+            wanted |= Q(**{f"{field}__icontains": value})
+        return queryset.filter(wanted) if value else queryset
+
+
+@dataclass(frozen=True)
+class Choice(Filter):
+    """One of a closed list. `options` is that list, or makes it from the workspace for names that people gave."""
+
+    options: Iterable[Option] | Callable[..., Iterable[Option]] = ()
+    kind = "choice"
+
+    def accepted(self, workspace) -> list[Option]:
+        return list(self.options(workspace) if callable(self.options) else self.options)
+
+    def chosen(self, parameters, workspace=None) -> Option | None:
+        value = self.text(parameters)
+        if not value:
+            return None
+        accepted = self.accepted(workspace)
+        for option in accepted:
+            if option.value == value:
+                return option
+        if callable(self.options):
+            # names come and go; an id that is gone has no rows, which is an answer and not a mistake
+            return Option(value, value)
+        raise BadParameter(f"“{self.label}” cannot be “{value}”; it is one of {', '.join(o.value for o in accepted)}.")
+
+    def narrow(self, queryset, parameters, zone):
+        value = self.text(parameters)
+        if not value:
+            return queryset
+        if callable(self.options):
+            return queryset.filter(**{self.field or self.key: value})
+        option = self.chosen(parameters)
+        return queryset.filter(option.condition or Q(**{self.field or self.key: option.value}))
+
+    def chips(self, parameters, workspace=None) -> list[Chip]:
+        option = self.chosen(parameters, workspace)
+        return [Chip(self.label, option.label, self.keys)] if option else []
+
+
+@dataclass(frozen=True)
+class Period(Filter):
+    """From one day to another, both included, as days of the reader's zone."""
+
+    kind = "period"
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return ("from", "to")
+
+    def day(self, parameters, key: str) -> date | None:
+        value = parameters.get(key, "").strip()
+        try:
+            found = date.fromisoformat(value) if value else None
+        except ValueError:
+            raise BadParameter(f"“{key}” must be a day like 2026-01-31, not “{value[:LONGEST_TEXT]}”.")
+        if found and not date(1970, 1, 1) <= found < date(9999, 1, 1):
+            raise BadParameter(f"“{key}” must lie between 1970 and 9998.")
+        return found
+
+    def days(self, parameters) -> tuple[date | None, date | None]:
+        start, end = self.day(parameters, "from"), self.day(parameters, "to")
+        if start and end and start > end:
+            raise BadParameter(f"The period ends ({end}) before it starts ({start}).")
+        return start, end
+
+    def narrow(self, queryset, parameters, zone: ZoneInfo):
+        start, end = self.days(parameters)
+        field = self.field or self.key
+        if start:
+            queryset = queryset.filter(**{f"{field}__gte": _midnight(start, zone)})
+        if end:
+            queryset = queryset.filter(**{f"{field}__lt": _midnight(end + timedelta(days=1), zone)})
+        return queryset
+
+    def chips(self, parameters, workspace=None) -> list[Chip]:
+        start, end = self.days(parameters)
+        if start and end:
+            return [Chip(self.label, f"{start} to {end}", self.keys)]
+        if start:
+            return [Chip(self.label, f"from {start}", self.keys)]
+        return [Chip(self.label, f"until {end}", self.keys)] if end else []
+
+
+def _midnight(day: date, zone: ZoneInfo) -> datetime:
+    return datetime.combine(day, time.min, tzinfo=zone).astimezone(UTC)

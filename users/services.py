@@ -1,0 +1,138 @@
+"""Writes about people, workspaces and connections: each one transaction, each noted in the audit log where it matters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from users.models import AuditEntry, Connection, Membership, Role, User, Workspace
+
+
+@dataclass(frozen=True)
+class ConnectionCheck:
+    """Whether a backend answered, and one sentence about it for the person who asked."""
+
+    is_ok: bool
+    text: str
+
+
+def record_audit(
+    workspace: Workspace,
+    *,
+    user: User | None,
+    action: str,
+    subject: str,
+    details: dict | None = None,
+    now: datetime | None = None,
+) -> AuditEntry:
+    """Note who did what to which object. `details` must hold no secret."""
+    return AuditEntry.objects.create(
+        workspace=workspace,
+        user=user,
+        action=action,
+        subject=subject[:200],
+        details=details or {},
+        occurred_at=now or timezone.now(),
+    )
+
+
+@transaction.atomic
+def create_owner(*, email: str, password: str, name: str = "", workspace: Workspace) -> Membership:
+    """Make a person who owns `workspace`."""
+    user = User.objects.create_user(email, password, name=name)
+    membership = Membership.objects.create(workspace=workspace, user=user, role=Role.OWNER)
+    record_audit(workspace, user=user, action="owner created", subject=user.email)
+    return membership
+
+
+@transaction.atomic
+def add_member(workspace: Workspace, *, email: str, password: str, role: str, name: str = "") -> Membership:
+    """Give a new person a role in the workspace."""
+    user = User.objects.create_user(email, password, name=name)
+    membership = Membership.objects.create(workspace=workspace, user=user, role=role)
+    record_audit(workspace, user=None, action="member added", subject=user.email, details={"role": role})
+    return membership
+
+
+@transaction.atomic
+def create_workspace_with_connection(
+    *,
+    name: str,
+    timezone_name: str = "UTC",
+    reporting_currency: str = "USD",
+    is_demo: bool = False,
+    base_url: str | None = None,
+    token: str | None = None,
+    market_is_simulated: bool = False,
+) -> Workspace:
+    """Make a firm that uses the backend of BACKEND_URL and BACKEND_TOKEN, or no backend yet where these are unset."""
+    workspace = Workspace.objects.create(
+        name=name, timezone=timezone_name, reporting_currency=reporting_currency, is_demo=is_demo
+    )
+    base_url = settings.BACKEND_URL if base_url is None else base_url
+    token = settings.BACKEND_TOKEN if token is None else token
+    if token:
+        add_connection(
+            workspace,
+            name="Copying backend",
+            base_url=base_url,
+            token=token,
+            market_is_simulated=market_is_simulated or is_demo,
+        )
+    return workspace
+
+
+@transaction.atomic
+def add_connection(
+    workspace: Workspace,
+    *,
+    name: str,
+    token: str,
+    base_url: str = "",
+    domain: str = "",
+    market_is_simulated: bool = False,
+    by: User | None = None,
+) -> Connection:
+    """Connect the workspace to a backend; the next sweep starts to mirror it."""
+    connection = Connection.objects.create(
+        workspace=workspace,
+        name=name,
+        base_url=base_url.rstrip("/"),
+        domain=domain,
+        token=token.strip(),
+        token_hint=token.strip()[-4:],
+        market_is_simulated=market_is_simulated,
+    )
+    record_audit(workspace, user=by, action="connection added", subject=name, details={"address": base_url or domain})
+    return connection
+
+
+@transaction.atomic
+def change_connection(
+    connection: Connection, *, name: str, base_url: str, domain: str, is_enabled: bool, by: User | None = None
+) -> Connection:
+    """Change everything but the token."""
+    connection.name, connection.base_url, connection.domain = name, base_url.rstrip("/"), domain
+    connection.is_enabled = is_enabled
+    connection.save(update_fields=["name", "base_url", "domain", "is_enabled"])
+    record_audit(
+        connection.workspace,
+        user=by,
+        action="connection changed",
+        subject=name,
+        details={"address": base_url or domain, "enabled": is_enabled},
+    )
+    return connection
+
+
+@transaction.atomic
+def replace_token(connection: Connection, *, token: str, by: User | None = None) -> Connection:
+    """Put a new token in the place of the old one, which nobody can read back."""
+    connection.token, connection.token_hint = token.strip(), token.strip()[-4:]
+    connection.save(update_fields=["token", "token_hint"])
+    record_audit(connection.workspace, user=by, action="token replaced", subject=connection.name)
+    return connection
