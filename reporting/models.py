@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
+from strategies.models import Strategy
 from subscribers.models import Subscriber
 from users.models import Connection, Membership, Workspace
 
@@ -56,6 +57,23 @@ class Transaction(models.Model):
     slippage_bp = models.DecimalField(max_digits=14, decimal_places=6, null=True)
     slippage_amount = models.DecimalField(max_digits=24, decimal_places=8, null=True)
     extra = models.JSONField(null=True, help_text="What the backend sent beyond these columns.")
+    # joins to the mirror, for names; null while the configuration has not been mirrored yet
+    subscriber = models.ForeignObject(
+        Subscriber,
+        models.DO_NOTHING,
+        ("connection", "subscriber_id"),
+        ("connection", "backend_id"),
+        related_name="+",
+        null=True,
+    )
+    strategy = models.ForeignObject(
+        Strategy,
+        models.DO_NOTHING,
+        ("connection", "strategy_id"),
+        ("connection", "backend_id"),
+        related_name="+",
+        null=True,
+    )
 
     objects = TransactionQuerySet.as_manager()
 
@@ -139,6 +157,22 @@ class LogRecord(models.Model):
     type = models.CharField(max_length=6, blank=True, default="")
     open_price = models.DecimalField(max_digits=24, decimal_places=10, null=True)
     digest = models.CharField(max_length=40, help_text="Tells identical lines apart from repeated deliveries.")
+    subscriber = models.ForeignObject(
+        Subscriber,
+        models.DO_NOTHING,
+        ("connection", "subscriber_id"),
+        ("connection", "backend_id"),
+        related_name="+",
+        null=True,
+    )
+    strategy = models.ForeignObject(
+        Strategy,
+        models.DO_NOTHING,
+        ("connection", "strategy_id"),
+        ("connection", "backend_id"),
+        related_name="+",
+        null=True,
+    )
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["connection", "time", "digest"], name="one_log_record")]

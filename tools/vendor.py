@@ -21,13 +21,66 @@ FILES = {
     "@tabler/core": ["dist/css/tabler.min.css"],
     "uplot": ["dist/uPlot.iife.min.js", "dist/uPlot.min.css", "LICENSE"],
 }
-ICONS = """
-activity alert-circle alert-triangle arrow-down arrow-up arrows-exchange ban bell bolt building-bank check
-chevron-down chevron-left chevron-right chevron-up chart-line circle-check clock cloud-off coin copy database-off dots
-dots-vertical download edit external-link eye filter help-circle history home info-circle key layout-dashboard list-details
-login logout menu-2 moon player-pause plug-connected plus receipt-2 refresh route search settings shield-check
-shield-x sun table trash user users wallet x device-desktop
-""".split()
+ICONS = [
+    "activity",
+    "alert-circle",
+    "alert-triangle",
+    "arrow-down",
+    "arrow-up",
+    "arrows-exchange",
+    "ban",
+    "bell",
+    "bolt",
+    "building-bank",
+    "chart-line",
+    "check",
+    "chevron-down",
+    "chevron-left",
+    "chevron-right",
+    "chevron-up",
+    "circle-check",
+    "clock",
+    "cloud-off",
+    "coin",
+    "copy",
+    "database-off",
+    "device-desktop",
+    "dots",
+    "dots-vertical",
+    "download",
+    "edit",
+    "external-link",
+    "eye",
+    "filter",
+    "help-circle",
+    "history",
+    "home",
+    "info-circle",
+    "key",
+    "layout-dashboard",
+    "list-details",
+    "login",
+    "logout",
+    "menu-2",
+    "moon",
+    "player-pause",
+    "plug-connected",
+    "plus",
+    "receipt-2",
+    "refresh",
+    "route",
+    "search",
+    "settings",
+    "shield-check",
+    "shield-x",
+    "sun",
+    "table",
+    "trash",
+    "user",
+    "users",
+    "wallet",
+    "x",
+]
 
 
 def package(name: str) -> dict:

@@ -59,7 +59,7 @@ def as_text(expression, field):
 def copy_statement(queryset, columns) -> tuple[str, tuple]:
     """`COPY (SELECT ...) TO STDOUT` of the columns, and its parameters. Raises EmptyResultSet."""
     names = {f"csv_{n}": as_text(c.expression, output_field(queryset, c.key)) for n, c in enumerate(columns)}
-    rows = queryset.order_by().annotate(**names).values_list(*names)
+    rows = queryset.annotate(**names).values_list(*names)
     sql, parameters = rows.query.get_compiler(using=queryset.db).as_sql()
     return f"COPY ({sql}) TO STDOUT WITH (FORMAT csv)", parameters
 

@@ -1,15 +1,14 @@
 """Keyset pages: the rows after or before a row, at the same cost at any depth.
 
-Order is (value, id) in one direction for both, so an index on (scope, value, id) serves it both ways. Rows without a value
-come last whatever the direction, as a second segment of the same walk. A position is signed: it cannot be made up, and
-is only valid for the list and sort it was made for.
+Order is (value, id) in one direction for both, so an index on (scope, value, id) serves it both ways. Rows without a
+value come last whatever the direction, as a second segment of the same walk. A position is signed: it cannot be made
+up, and is only valid for the list and sort it was made for.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
 
 from django.core.signing import BadSignature, Signer
 from django.db.models import BooleanField, Expression, F, Value
@@ -115,11 +114,15 @@ def _segment(queryset, order: Order, is_null: bool, position: Position | None, b
             queryset = queryset.filter(**{"id__lt" if falling else "id__gt": position.id})
         return queryset.order_by("-id" if falling else "id")
     if position:
-        bounds = (Value(_typed(field, position.value), output_field=field), Value(position.id))
+        bounds = (Value(field.to_python(position.value), output_field=field), Value(position.id))
         queryset = queryset.filter(RowComparison((F(order.key), F("id")), operator, bounds))
     sign = "-" if falling else ""
     return queryset.order_by(f"{sign}{order.key}", f"{sign}id")
 
 
-def _typed(field, text: str | None) -> Any:
-    return field.to_python(text)
+def in_order(queryset, order: Order):
+    """The whole list in its order, for downloads."""
+    value = F(order.key).desc(nulls_last=True) if order.is_descending else F(order.key).asc(nulls_last=True)
+    if not output_field(queryset, order.key).null:
+        value = F(order.key).desc() if order.is_descending else F(order.key).asc()
+    return queryset.order_by(value, "-id" if order.is_descending else "id")

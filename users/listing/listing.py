@@ -13,7 +13,7 @@ from users.listing.columns import Column, with_columns
 from users.listing.counting import Count, count_rows
 from users.listing.export import csv_response
 from users.listing.filters import Chip
-from users.listing.keyset import Order, read_rows
+from users.listing.keyset import Order, in_order, read_rows
 from users.listing.parameters import BadParameter, address, first_page
 
 PAGE_ROWS = 50
@@ -182,8 +182,8 @@ class Table:
         if not column.is_sortable:
             return Heading(column, "", "")
         is_current = self.order.key == column.key
-        starts_falling = column.is_number or column.key == self.listing.sort.removeprefix("-")
-        falling = not self.order.is_descending if is_current else starts_falling and self.listing.sort.startswith("-")
+        starts_falling = column.is_number or f"-{column.key}" == self.listing.sort
+        falling = not self.order.is_descending if is_current else starts_falling
         direction = ("descending" if self.order.is_descending else "ascending") if is_current else ""
         return Heading(column, self.href(sort=f"{'-' if falling else ''}{column.key}"), direction)
 
@@ -200,4 +200,4 @@ class Table:
     def csv(self) -> StreamingHttpResponse:
         """Exactly the rows that the filters leave, in the order of the list, as a streamed file."""
         columns = [column for column in self.listing.columns if column.in_csv]
-        return csv_response(self.filtered, columns, f"{self.listing.name}.csv")
+        return csv_response(in_order(self.filtered, self.order), columns, f"{self.listing.name}.csv")
