@@ -1,4 +1,4 @@
-"""The copy settings that strategies, portfolio members, portfolios, subscriptions and subscribers share (contract, 3.1).
+"""The copy settings that strategies, portfolios, their members, subscriptions and subscribers share (contract, 3.1).
 
 Each is defined once. A field that is None is absent on the wire: "not set at this level", never "set to nothing".
 What the settings do to a signal is the engine's business.

@@ -3,7 +3,7 @@
 What arrives is refused here when it cannot be kept: not-a-number, figures beyond `LARGEST` or with more decimal
 places than `SMALLEST`, bombs of nesting. Knows nothing of the rules of single fields (validation.py).
 
-Raises msgspec.DecodeError (not JSON) and msgspec.ValidationError (JSON of another shape), one being a kind of the other.
+Raises msgspec.DecodeError (not JSON) and its kind msgspec.ValidationError (JSON of another shape).
 """
 
 from __future__ import annotations
@@ -200,3 +200,87 @@ def _holds_decimal(described: inspect.Type) -> bool:
     if isinstance(described, inspect.UnionType):
         return any(_holds_decimal(member) for member in described.types)
     return isinstance(described, inspect.DecimalType)
+
+
+# ------------------------------------------------------------------------------- edits laid over the original document
+
+# What tells the elements of a list of objects apart, by wire name of the list.
+_IDENTITY = {
+    "subscriptions": ("strategyId",),
+    "members": ("strategyId",),
+    "riskLimits": ("type", "applyTo", "closePositions"),
+    "symbolMapping": ("from",),
+}
+
+
+def overlay(original: dict[str, Any], edited: msgspec.Struct | dict[str, Any]) -> dict[str, Any]:
+    """The document to send: `original` with the edit laid over it, fields that we do not know kept at every depth.
+
+    edited: a struct is the whole of the fields it knows, so those absent from it are taken out of the document; of a
+    dict only the fields named are changed, and None takes one out. Elements of lists belong together by their identity
+    (strategyId and the like), else by position. Values that did not change keep the spelling of the original.
+    """
+    if isinstance(edited, msgspec.Struct):
+        return _lay_struct(original, edited)
+    merged = dict(original)
+    for name, value in edited.items():
+        if value is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = _lay(name, original.get(name), value)
+    return merged
+
+
+def _lay_struct(original: dict[str, Any], edited: msgspec.Struct) -> dict[str, Any]:
+    merged = dict(original)
+    for attribute, name in zip(edited.__struct_fields__, edited.__struct_encode_fields__, strict=True):
+        value = getattr(edited, attribute)
+        if value is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = _lay(name, original.get(name), value)
+    return merged
+
+
+def _lay(name: str, original: Any, value: Any) -> Any:
+    if isinstance(value, msgspec.Struct | dict):
+        return overlay(original if isinstance(original, dict) else {}, value)
+    if isinstance(value, list | tuple):
+        return _lay_list(name, original if isinstance(original, list) else [], value)
+    if isinstance(value, datetime):
+        return original if _is_same_time(original, value) else format_time(value)
+    return original if type(original) is not bool and original == value and original is not None else value
+
+
+def _is_same_time(original: Any, moment: datetime) -> bool:
+    try:
+        return format_time(parse_time(original)) == format_time(moment)
+    except ValueError:
+        return False
+
+
+def _lay_list(name: str, original: list[Any], values: Any) -> list[Any]:
+    keys = _IDENTITY.get(name)
+    if keys is None:
+        return [
+            _lay("", original[index] if index < len(original) else None, value) for index, value in enumerate(values)
+        ]
+    unclaimed: dict[tuple, list[int]] = {}
+    for index, element in enumerate(original):
+        unclaimed.setdefault(_identity(element, keys), []).append(index)
+    partners = [(unclaimed.get(_identity(value, keys)) or [None]).pop(0) for value in values]
+    claimed = {index for index in partners if index is not None}
+    if len(values) == len(original):  # one whose identity was edited is still the one at its place
+        partners = [
+            index if partner is None and index not in claimed else partner for index, partner in enumerate(partners)
+        ]
+    return [
+        _lay("", None if partner is None else original[partner], value)
+        for partner, value in zip(partners, values, strict=True)
+    ]
+
+
+def _identity(element: Any, keys: tuple[str, ...]) -> tuple:
+    if isinstance(element, msgspec.Struct):
+        element = to_wire(element)
+    return tuple(str(element.get(key)) for key in keys) if isinstance(element, dict) else (str(element),)

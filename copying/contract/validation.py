@@ -1,0 +1,265 @@
+"""Everything that is wrong with a document, each thing with the path of its parameter.
+
+A decoder stops at the first wrong type; a person filling in a form, and a client reading a 400, want them all. So the
+documents are walked along the types of their structs, and the rules of rules.py are asked at every object. Unknown
+fields, and those that only the backend sets, are dropped (contract, 8: rows 2, 43, 45).
+
+Invalid is the only exception, and it is never transient: sending the same document again fails again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+import msgspec
+from msgspec import inspect
+
+from . import accounts, documents, wire
+from .rules import ALIASES, RULES
+
+MAX_BODY_BYTES = 1_000_000
+KINDS: dict[str, type[msgspec.Struct]] = {
+    "strategy": documents.StrategyUpdate,
+    "portfolio": documents.PortfolioUpdate,
+    "subscriber": documents.SubscriberUpdate,
+    "subscription": documents.SubscriptionUpdate,
+    "close-instructions": documents.CloseInstructions,
+    "webhook": documents.WebhookUpdate,
+    "webhook-signal": documents.WebhookSignal,
+    "external-signal": documents.ExternalSignalUpdate,
+    "signal-removal": documents.SignalRemoval,
+    "account": accounts.AccountUpdate,
+    "deposit": accounts.DepositRequest,
+    "trade": accounts.TradeRequest,
+}
+
+_BAD = object()  # in place of a value that was refused
+_LARGEST = 1e15
+_LONGEST_TEXT = 20_000
+
+
+class Invalid(Exception):
+    """A document breaks the contract. details: [{parameter, value, message}], in the order of the document's fields."""
+
+    transient = False
+
+    def __init__(self, details: list[dict[str, Any]]):
+        self.details = details
+        super().__init__(self.text)
+
+    @property
+    def text(self) -> str:
+        """One sentence for the user."""
+        first = self.details[0]
+        where = f"{first['parameter']}: " if first["parameter"] else ""
+        more = len(self.details) - 1
+        rest = f" ({more} more problem{'s' if more > 1 else ''})" if more else ""
+        return f"{where}{first['message']}{rest}"
+
+
+class _Remnant(list):
+    """A list that lost elements: good for reading on, no longer for rules that tell positions."""
+
+
+class _Problems(list):
+    def add(self, path: str, value: Any, message: str) -> Any:
+        self.append({"parameter": path, "value": _printable(value), "message": message})
+        return _BAD
+
+
+def load_json(body: bytes, *, limit: int = MAX_BODY_BYTES) -> Any:
+    """The body of a request as plain values. Raises Invalid for what is no JSON, too long, too deep or not finite."""
+    if len(body) > limit:
+        raise _invalid(f"The body has {len(body):,} bytes; at most {limit:,} are accepted.")
+    try:
+        value = msgspec.json.decode(body)
+    except RecursionError:
+        raise _invalid(f"The body is nested deeper than {wire.MAX_DEPTH} levels.") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, OverflowError, ValueError) as error:
+        raise _invalid(f"The body is not acceptable JSON: {error}.") from error
+    if wire.depth_exceeds(value):
+        raise _invalid(f"The body is nested deeper than {wire.MAX_DEPTH} levels.")
+    return value
+
+
+def validate(kind: str, raw: Any, *, now: datetime | None = None) -> Any:
+    """The document as its struct of `KINDS`. Raises Invalid with every problem.
+
+    now: bounds `removeAfter` of close instructions; None leaves it unbounded (it is ignored for subscriptions).
+    """
+    found = _Problems()
+    document = _walker(KINDS[kind])(raw, "", found)
+    if kind == "close-instructions" and now is not None and document is not _BAD:
+        _bound_removal(document, now, found)
+    if found:
+        raise Invalid(list(found))
+    return document
+
+
+def salvage(kind: str, raw: Any) -> tuple[Any, list[dict[str, Any]]]:
+    """Whatever of a foreign document can be understood, and what could not.
+
+    For reading: a backend with a setting we do not know must not hide the rest. None if nothing can be understood.
+    """
+    found = _Problems()
+    document = _walker(KINDS[kind])(raw, "", found)
+    return (None if document is _BAD else document), list(found)
+
+
+def _invalid(message: str) -> Invalid:
+    return Invalid([{"parameter": "", "value": None, "message": message}])
+
+
+def _bound_removal(document: documents.CloseInstructions, now: datetime, found: _Problems) -> None:
+    """Not less than 30 days (an hour of tolerance, as 30 days is also the default) and not more than 90 (8, row 9)."""
+    if document.remove_after is None:
+        return
+    days = (document.remove_after - now).total_seconds() / 86_400
+    if not 30 - 1 / 24 <= days <= 90:
+        found.add("removeAfter", wire.format_time(document.remove_after), "must be between 30 and 90 days from now")
+
+
+# ------------------------------------------------------------------------------------------------------- the walk
+
+Walk = Callable[[Any, str, _Problems], Any]
+
+
+@cache
+def _walker(struct: type[msgspec.Struct]) -> Walk:
+    fields = [
+        (field.name, field.encode_name, field.required, _walk_of(field.type))
+        for field in inspect.type_info(struct).fields
+    ]
+    rules, aliases = _rules_of(struct), ALIASES.get(struct, {})
+
+    def walk(raw: Any, path: str, found: _Problems) -> Any:
+        if not isinstance(raw, dict):
+            return found.add(path, raw, "must be an object")
+        values, is_whole = {}, True
+        for name, wire_name, is_required, walk_field in fields:
+            value, inner = raw.get(wire_name), f"{path}.{wire_name}" if path else wire_name
+            if value is None:
+                if is_required:
+                    found.add(inner, None, "is required")
+                    is_whole = False
+                continue
+            if wire_name in aliases:
+                value = aliases[wire_name](value)
+            value = walk_field(value, inner, found)
+            if value is not _BAD:
+                values[name] = value
+            elif is_required:
+                is_whole = False
+        judged = {name: value for name, value in values.items() if type(value) is not _Remnant}
+        for rule in rules:
+            for wire_name, value, message in rule(judged):
+                inner = ".".join(part for part in (path, wire_name) if part)
+                found.add(inner, value, message)
+        return struct(**values) if is_whole else _BAD
+
+    return walk
+
+
+def _rules_of(struct: type) -> list[Callable]:
+    return [rule for base in reversed(struct.__mro__) for rule in RULES.get(base, ())]
+
+
+def _walk_of(described: inspect.Type) -> Walk:
+    if isinstance(described, inspect.UnionType):
+        known = [member for member in described.types if not isinstance(member, inspect.NoneType)]
+        return _walk_of(known[0])
+    if isinstance(described, inspect.StructType):
+        return _walker(described.cls)
+    if isinstance(described, inspect.ListType):
+        return _walk_list(_walk_of(described.item_type))
+    if isinstance(described, inspect.LiteralType):
+        return _walk_choice(described.values)
+    return {
+        inspect.StrType: _walk_text,
+        inspect.FloatType: _walk_number,
+        inspect.IntType: _walk_integer,
+        inspect.BoolType: _walk_boolean,
+        inspect.DateTimeType: _walk_time,
+    }[type(described)]
+
+
+def _walk_list(walk_item: Walk) -> Walk:
+    def walk(raw: Any, path: str, found: _Problems) -> Any:
+        if not isinstance(raw, list):
+            return found.add(path, raw, "must be a list")
+        walked = [walk_item(value, f"{path}.{index}", found) for index, value in enumerate(raw)]
+        whole = [value for value in walked if value is not _BAD]
+        return whole if len(whole) == len(walked) else _Remnant(whole)
+
+    return walk
+
+
+def _walk_choice(choices: tuple[str, ...]) -> Walk:
+    in_words = ", ".join(choices)
+
+    def walk(raw: Any, path: str, found: _Problems) -> Any:
+        if isinstance(raw, str) and raw in choices:
+            return raw
+        return found.add(path, raw, f"must be one of {in_words}" if len(choices) > 1 else f"must be {in_words}")
+
+    return walk
+
+
+def _walk_text(raw: Any, path: str, found: _Problems) -> Any:
+    if not isinstance(raw, str):
+        return found.add(path, raw, "must be a text")
+    if "\0" in raw:
+        return found.add(path, raw, "must not contain a NUL character")
+    if len(raw) > _LONGEST_TEXT:
+        return found.add(path, raw, f"must have at most {_LONGEST_TEXT:,} characters")
+    return raw
+
+
+def _walk_number(raw: Any, path: str, found: _Problems) -> Any:
+    if isinstance(raw, bool) or not isinstance(raw, int | float):
+        return found.add(path, raw, "must be a number")
+    if not -_LARGEST < raw < _LARGEST:
+        return found.add(path, raw, "must be a finite number of reasonable size")
+    return float(raw)
+
+
+def _walk_integer(raw: Any, path: str, found: _Problems) -> Any:
+    is_integer = (isinstance(raw, int) and not isinstance(raw, bool)) or (isinstance(raw, float) and raw.is_integer())
+    if not is_integer:
+        return found.add(path, raw, "must be an integer")
+    if not -(2**63) <= raw < 2**63:
+        return found.add(path, raw, "must fit in 64 bits")
+    return int(raw)
+
+
+def _walk_boolean(raw: Any, path: str, found: _Problems) -> Any:
+    return raw if isinstance(raw, bool) else found.add(path, raw, "must be true or false")
+
+
+def _walk_time(raw: Any, path: str, found: _Problems) -> Any:
+    if isinstance(raw, datetime):
+        return raw
+    try:
+        return wire.parse_time(raw)
+    except ValueError:
+        return found.add(path, raw, "must be a time such as 2020-08-24T00:00:00.000Z")
+
+
+def _printable(value: Any) -> Any:
+    """The refused value as an answer can carry it: short, and JSON whatever it was."""
+    if isinstance(value, str):
+        value = value.replace("\0", "")
+        return value if len(value) <= 200 else value[:200] + "…"
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 2**63:
+        return f"{value:.6e}" if abs(value) < 10**300 else "a very large number"
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "a list"
+    return str(value)[:200]
