@@ -1,13 +1,187 @@
-"""The whole state of copying in memory. Changed only by `apply`; serialisable as one snapshot."""
+"""The whole state of copying in memory. Changed only by `apply`; serialisable as one snapshot (snapshot.py).
+
+Nothing here knows a clock, a socket or a random number: `time` and prices come with the entries of the journal.
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
+from copying.engine.model import Accounts, Instrument
+
+from .columns import Columns, Names
+from .market.instruments import CURRENCIES, base_symbol, dollars, instrument
 from .reads import Reads
+from .state import (
+    ACCOUNTS,
+    DELAYED,
+    LIMITS,
+    ORDERS,
+    POSITIONS,
+    SUBSCRIPTIONS,
+    Account,
+    Signal,
+    Stopout,
+    Strategy,
+    Subscriber,
+    Webhook,
+)
+
+ACCOUNT_CURRENCIES = ("USD", "EUR", "GBP", "JPY")
 
 
 class Book(Reads):
-    """Tenants, documents, accounts, positions, orders, signals, limits and stopouts."""
+    """Documents, accounts, positions, orders, signals, limits and stopouts of all tenants.
 
-    def __init__(self) -> None:
+    slippage_spreads: half-width of the paper broker's slippage on copies, in spreads (docs/copying.md).
+    """
+
+    def __init__(self, *, slippage_spreads: float = 0.1) -> None:
         self.sequence = 0
         self.time = 0.0
+        self.slippage_spreads = slippage_spreads
+        self.counters = {"ticket": 0, "deal": 0, "signal": 0}
+        self.tenant_names: dict[str, str] = {}
+        self.stopout_numbers: dict[str, int] = {}
+        self.snapshot_numbers: dict[str, int] = {}
+        self.next_snapshot = 0.0
+        self.next_midnight = 0.0
+        self.snapshot_seconds = 3600.0
+        self.strategies_by_id: dict[str, Strategy] = {}
+        self.subscribers_by_id: dict[str, Subscriber] = {}
+        self.webhooks_by_id: dict[str, Webhook] = {}
+        self.account_meta: list[Account] = []
+        self.account_rows: dict[str, int] = {}
+        self.accounts = Columns(ACCOUNTS)
+        self.strategy_names = Names()
+        self.symbols = Names()
+        self.subscriptions = Columns(SUBSCRIPTIONS)
+        self.subscription_keys: list[tuple[str, str]] = []
+        self.subscription_rows: dict[tuple[str, str], int] = {}
+        self.positions = Columns(POSITIONS)
+        self.orders = Columns(ORDERS)
+        self.limits = Columns(LIMITS)
+        self.delayed = Columns(DELAYED)
+        self.signals: dict[int, Signal] = {}
+        self.signal_rows: dict[tuple[str, str], int] = {}
+        self.closed_signals: dict[tuple[str, str], float] = {}  # external ids are not reused; kept for two days
+        self.active_stopouts: list[Stopout] = []
+        self.provider_balances: dict[str, list[tuple[float, float]]] = {}  # strategy -> (time, balance), newest last
+        self._reset_derived()
+
+    def _reset_derived(self) -> None:
+        """Everything that follows from the rest: caches that no snapshot holds."""
+        self.quotes: dict[str, tuple[float, float]] = {}
+        self.version = 0  # of the configuration
+        self.plans: dict[str, Any] = {}  # leaf strategy id -> routing.Plan
+        self._view: Accounts | None = None
+        self._symbol_quotes = np.full((0, 2), np.nan)
+        self._symbol_facts = np.empty((0, 4))
+        self.dollars = np.ones(len(CURRENCIES))
+        self.valued = False
+
+    # ------------------------------------------------------------------------------------------------- market port
+
+    def set_quotes(self, quotes: dict[str, tuple[float, float]]) -> None:
+        """Take over prices; positions are revalued when somebody asks."""
+        if not quotes:
+            return
+        self.quotes.update(quotes)
+        self._symbol_quotes = np.full((0, 2), np.nan)
+        self.dollars = np.array([dollars(currency, self.quotes) or np.nan for currency in CURRENCIES])
+        self.valued = False
+
+    def instrument(self, symbol: str) -> Instrument | None:
+        """Contract specification (engine.model.Market)."""
+        return instrument(symbol)
+
+    def quote(self, symbol: str) -> tuple[float, float] | None:
+        """Bid and ask under any broker's name of the symbol (engine.model.Market)."""
+        found = self.quotes.get(symbol)
+        return found if found is not None else self.quotes.get(base_symbol(symbol) or "")
+
+    def rate(self, currency: str, target: str) -> float | None:
+        """Units of `target` for one unit of `currency` (engine.model.Market)."""
+        if currency == target:
+            return 1.0
+        worth, base = dollars(currency, self.quotes), dollars(target, self.quotes)
+        return None if worth is None or base is None else worth / base
+
+    def symbol_quotes(self) -> np.ndarray:
+        """(n_symbols, 2) bid and ask by symbol number, nan without a price."""
+        if len(self._symbol_quotes) != len(self.symbols):
+            missing = (np.nan, np.nan)
+            pairs = [self.quote(symbol) or missing for symbol in self.symbols.texts]
+            self._symbol_quotes = np.array(pairs, dtype=float).reshape(-1, 2)
+        return self._symbol_quotes
+
+    def symbol_facts(self) -> np.ndarray:
+        """(n_symbols, 4): contract size, base currency, profit currency (numbers in CURRENCIES), digits."""
+        if len(self._symbol_facts) != len(self.symbols):
+            rows = []
+            for symbol in self.symbols.texts:
+                spec = instrument(symbol)
+                rows.append(
+                    (
+                        spec.contract_size,
+                        CURRENCIES.index(spec.base_currency),
+                        CURRENCIES.index(spec.profit_currency),
+                        spec.digits,
+                    )
+                )
+            self._symbol_facts = np.array(rows, dtype=float).reshape(-1, 4)
+        return self._symbol_facts
+
+    # ---------------------------------------------------------------------------------------------------- accounts
+
+    def accounts_view(self) -> Accounts:
+        """The accounts as the engine wants them; views of the columns."""
+        view, columns = self._view, self.accounts
+        if view is None or len(view.ids) != columns.size or view.balance.base is not columns.balance.base:
+            view = self._view = Accounts(
+                ids=[meta.id for meta in self.account_meta],
+                currency=columns.currency,
+                currencies=list(ACCOUNT_CURRENCIES),
+                balance=columns.balance,
+                equity=columns.equity,
+                margin=columns.margin,
+                leverage=columns.leverage,
+                position_value=columns.position_value,
+            )
+        return view
+
+    def account_dollars(self) -> np.ndarray:
+        """(n_accounts,) US dollars for one unit of each account's currency."""
+        worth = np.array([self.dollars[CURRENCIES.index(currency)] for currency in ACCOUNT_CURRENCIES])
+        return worth[self.accounts.currency]
+
+    # ------------------------------------------------------------------------------------------------ small helpers
+
+    def next_number(self, counter: str, count: int = 1) -> int:
+        """The first of `count` fresh numbers."""
+        first = self.counters[counter] + 1
+        self.counters[counter] += count
+        return first
+
+    def changed_configuration(self) -> None:
+        """Documents or accounts changed: compiled routes and rendered names are void."""
+        self.version += 1
+        self.plans.clear()
+
+    def tenant_name(self, tenant: str) -> str:
+        return self.tenant_names.get(tenant, tenant)
+
+    def subscription(self, subscriber_id: str, strategy_id: str) -> int:
+        """Row of a subscription, -1 when there never was one."""
+        return self.subscription_rows.get((subscriber_id, strategy_id), -1)
+
+    def strategies_of_account(self, account: int) -> list[Strategy]:
+        """Strategies an account provides, in creation order."""
+        account_id = self.account_meta[account].id
+        return [
+            strategy
+            for strategy in self.strategies_by_id.values()
+            if not strategy.is_portfolio and strategy.document.get("accountId") == account_id
+        ]

@@ -1,0 +1,109 @@
+"""Every refusal as the JSON error body of the contract (1.6, 1.7). The only module that knows that shape.
+
+What is refused is raised as `copying.backend.errors.Refused`, by the core or while a request is read.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import psycopg
+import psycopg_pool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from copying.backend.errors import Refused
+
+logger = logging.getLogger(__name__)
+NAMES = {
+    400: "ValidationError",
+    401: "UnauthorizedError",
+    403: "ForbiddenError",
+    404: "NotFoundError",
+    405: "MethodNotAllowedError",
+    413: "PayloadTooLargeError",
+    429: "TooManyRequestsError",
+    500: "InternalError",
+    503: "ServiceUnavailableError",
+}
+MESSAGES = {
+    404: "There is no such address.",
+    405: "This address does not offer this method.",
+}
+
+
+def error_response(
+    status: int,
+    message: str,
+    *,
+    error: str = "",
+    details: list[dict[str, Any]] | None = None,
+    metadata: dict[str, Any] | None = None,
+    headers: dict[str, str] | None = None,
+) -> Response:
+    """The error body; `id` is a number to quote that is found in the log for errors of the server."""
+    body: dict[str, Any] = {
+        "id": random.getrandbits(31),
+        "error": error or NAMES.get(status, "ApiError"),
+        "message": message,
+    }
+    if details:
+        body["details"] = details
+    if metadata:
+        body["metadata"] = metadata
+    return Response(msgspec.json.encode(body), status, headers, "application/json")
+
+
+def too_many_requests(wait_s: float, requests_per_minute: int) -> Response:
+    """429 with the time at which asking again will be answered (contract, 1.7)."""
+    retry_at = datetime.now(UTC) + timedelta(seconds=wait_s)
+    return error_response(
+        429,
+        "Too many requests. Repeat this one at metadata.recommendedRetryTime or later.",
+        metadata={
+            "periodInMinutes": 1,
+            "requestsPerPeriodAllowed": requests_per_minute,
+            "recommendedRetryTime": f"{retry_at:%Y-%m-%dT%H:%M:%S}.{retry_at.microsecond // 1000:03}Z",
+            "type": "LIMIT_REQUEST_RATE_PER_TOKEN",
+        },
+        headers={"retry-after": str(max(1, int(-(-wait_s // 1))))},
+    )
+
+
+async def on_refused(request: Request, refused: Refused) -> Response:
+    """The core or a parameter said no."""
+    return error_response(refused.status, refused.message, error=refused.error, details=refused.details)
+
+
+async def on_http(request: Request, error: HTTPException) -> Response:
+    """Unknown address or method."""
+    headers = dict(error.headers or {})
+    return error_response(error.status_code, MESSAGES.get(error.status_code, error.detail), headers=headers)
+
+
+async def on_surprise(request: Request, error: Exception) -> Response:
+    """A fault of ours: logged with the id that the answer shows, and nothing else told."""
+    response = error_response(500, "The server failed to answer; nothing is known to be wrong with the request.")
+    error_id = msgspec.json.decode(response.body)["id"]
+    logger.error("error %s at %s %s", error_id, request.method, request.url.path, exc_info=error)
+    return response
+
+
+async def on_database(request: Request, error: Exception) -> Response:
+    """The database is away or overloaded: worth trying again."""
+    logger.warning("database: %s", error)
+    return error_response(503, "The database does not answer at the moment.", headers={"retry-after": "1"})
+
+
+HANDLERS = {
+    Refused: on_refused,
+    HTTPException: on_http,
+    psycopg.OperationalError: on_database,
+    psycopg_pool.PoolTimeout: on_database,
+    Exception: on_surprise,
+}

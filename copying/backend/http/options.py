@@ -1,0 +1,73 @@
+"""What the API can be told, and what its handlers share. Django's settings are read here and nowhere else in the API."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.db import connections
+from psycopg.conninfo import make_conninfo
+from starlette.requests import Request
+
+from copying.backend.core import Core
+from copying.backend.http.pages import Database, Positions
+from copying.backend.http.wakeups import Wakeups
+
+
+@dataclass(frozen=True)
+class Options:
+    """public_url: how others reach this server, without a trailing slash. hold_s: how long a stream waits, seconds."""
+
+    public_url: str
+    database_url: str
+    region: str = "local"
+    requests_per_minute: int = 6000
+    hold_s: float = 55.0
+
+    @classmethod
+    def from_settings(cls) -> Options:
+        """As copyportal/settings.py says."""
+        return cls(
+            public_url=settings.BACKEND_PUBLIC_URL.rstrip("/"),
+            database_url=database_url(),
+            requests_per_minute=settings.BACKEND_REQUESTS_PER_MINUTE,
+            hold_s=settings.BACKEND_HOLD_SECONDS,
+        )
+
+    @property
+    def domain(self) -> str:
+        """What clients put behind `copyfactory-api-v1.{region}.`: loopback addresses have names only as localhost."""
+        address = urlsplit(self.public_url)
+        host = "localhost" if address.hostname in (None, "127.0.0.1", "::1") else address.hostname
+        return f"{host}:{address.port}" if address.port else host
+
+
+@dataclass(frozen=True)
+class Service:
+    """What every handler works with."""
+
+    core: Core
+    options: Options
+    database: Database
+    positions: Positions
+    wakeups: Wakeups
+
+
+def service(request: Request) -> Service:
+    """The service that a request was made to."""
+    return request.app.state.service
+
+
+def database_url() -> str:
+    """Conninfo of Django's database, also when tests renamed it."""
+    entry = connections["default"].settings_dict
+    options = {key: value for key, value in entry.get("OPTIONS", {}).items() if key in ("sslmode", "sslrootcert")}
+    return make_conninfo(
+        dbname=entry["NAME"],
+        user=entry["USER"] or None,
+        password=entry["PASSWORD"] or None,
+        host=entry["HOST"] or entry.get("OPTIONS", {}).get("host") or None,
+        port=entry["PORT"] or None,
+        **options,
+    )

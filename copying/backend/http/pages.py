@@ -1,0 +1,163 @@
+"""Pages of records out of the projected tables, as the JSON text that was stored. Never changes a row.
+
+Offsets are what the contract offers, keyset positions are what is fast: where a served page ended is remembered, so the
+next offset starts there instead of counting from the top (docs/copying.md, "Where we fill the vendor's silence").
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_right, insort
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg.adapt import Loader
+from psycopg.pq import Format
+from psycopg_pool import AsyncConnectionPool
+
+Position = tuple[datetime, int]  # time and id of the last record before an offset
+
+
+class _TextAsBytes(Loader):
+    """Documents are sent on as they are: decoding a megabyte of them into str would only be undone."""
+
+    format = Format.BINARY
+
+    def load(self, data) -> bytes:
+        return bytes(data)
+
+
+async def _configure(connection: psycopg.AsyncConnection) -> None:
+    connection.adapters.register_loader("text", _TextAsBytes)
+
+
+class Database:
+    """A read-only pool, opened at the first query."""
+
+    def __init__(self, database_url: str, *, max_size: int = 8) -> None:
+        self._opening = asyncio.Lock()
+        self._pool = AsyncConnectionPool(
+            database_url,
+            min_size=1,
+            max_size=max_size,
+            timeout=10,
+            open=False,
+            configure=_configure,
+            kwargs={
+                "autocommit": True,
+                # custom plans: a generic one does not see how few rows a limit leaves and may sort a whole history
+                "options": "-c default_transaction_read_only=on -c plan_cache_mode=force_custom_plan"
+                " -c statement_timeout=30s -c jit=off",
+            },
+        )
+
+    async def rows(self, sql: str, parameters: dict[str, Any]) -> list[tuple]:
+        """All rows of a query; `text` columns arrive as bytes."""
+        if self._pool.closed:
+            async with self._opening:
+                if self._pool.closed:
+                    await self._pool.open()
+        async with self._pool.connection() as connection, connection.cursor(binary=True) as cursor:
+            await cursor.execute(sql, parameters)
+            return await cursor.fetchall()
+
+    async def close(self) -> None:
+        """Close the pool if it was opened."""
+        if not self._pool.closed:
+            await self._pool.close()
+
+
+class Positions:
+    """Where served offsets ended, per query; least recently used queries are forgotten beyond `max_positions`.
+
+    A page at offset 0 starts the query's positions anew: whoever pages on sees the list as it was when they began, without
+    the doubles that records arriving meanwhile would push into the next offset.
+    """
+
+    def __init__(self, max_positions: int = 100_000) -> None:
+        self.max_positions = max_positions
+        self._queries: OrderedDict[tuple, tuple[list[int], dict[int, Position]]] = OrderedDict()
+        self._count = 0
+
+    def nearest(self, query: tuple, offset: int) -> tuple[int, Position | None]:
+        """The greatest remembered offset up to `offset` and its position; (0, None) when there is none."""
+        if offset == 0:
+            self._forget(query)
+            return 0, None
+        known = self._queries.get(query)
+        if known is None:
+            return 0, None
+        self._queries.move_to_end(query)
+        offsets, positions = known
+        index = bisect_right(offsets, offset)
+        return (offsets[index - 1], positions[offsets[index - 1]]) if index else (0, None)
+
+    def remember(self, query: tuple, offset: int, position: Position) -> None:
+        """`position` is the last record before `offset`."""
+        offsets, positions = self._queries.setdefault(query, ([], {}))
+        if offset not in positions:
+            insort(offsets, offset)
+            self._count += 1
+        positions[offset] = position
+        while self._count > self.max_positions:
+            self._forget(next(iter(self._queries)))
+
+    def _forget(self, query: tuple) -> None:
+        if (known := self._queries.pop(query, None)) is not None:
+            self._count -= len(known[0])
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which records of a table: SQL conditions, their parameters, and what makes the query the same query again."""
+
+    table: str
+    conditions: tuple[str, ...]
+    parameters: dict[str, Any]
+
+    @property
+    def where(self) -> str:
+        return " AND ".join(self.conditions)
+
+    @property
+    def key(self) -> tuple:
+        values = (tuple(value) if isinstance(value, list) else value for value in self.parameters.values())
+        return self.table, self.conditions, *values
+
+    def narrowed(self, condition: str, **parameters: Any) -> Selection:
+        """The same with one more condition."""
+        return Selection(self.table, (*self.conditions, condition), {**self.parameters, **parameters})
+
+    def by_ids(self, column: str, ids: list[str]) -> Selection:
+        """Records with one of these ids; no ids: all. One id compares by `=`, which lets its own index give the order."""
+        if not ids:
+            return self
+        if len(ids) == 1:
+            return self.narrowed(f"{column} = %({column})s", **{column: ids[0]})
+        return self.narrowed(f"{column} = ANY(%({column})s)", **{column: sorted(ids)})
+
+
+async def newest_first(
+    selection: Selection, limit: int, offset: int, *, database: Database, positions: Positions
+) -> bytes:
+    """A JSON array of documents, newest first; costs O(limit) at an offset that continues a served page."""
+    known_offset, position = positions.nearest(selection.key, offset)
+    scope = selection
+    if position is not None:
+        scope = selection.narrowed("(time, id) < (%(last_time)s, %(last_id)s)", last_time=position[0], last_id=position[1])
+    rows = await database.rows(
+        f"SELECT document, time, id FROM {scope.table} WHERE {scope.where}"
+        " ORDER BY time DESC, id DESC LIMIT %(limit)s OFFSET %(skip)s",
+        {**scope.parameters, "limit": limit, "skip": offset - known_offset},
+    )
+    if len(rows) == limit:
+        positions.remember(selection.key, offset + limit, rows[-1][1:])
+    return joined([row[0] for row in rows])
+
+
+def joined(documents: list[bytes]) -> bytes:
+    """Stored JSON objects as one JSON array."""
+    return b"[" + b",".join(documents) + b"]"

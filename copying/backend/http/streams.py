@@ -1,0 +1,232 @@
+"""The long polls (contract, 2.5): transactions H3 H4, stopouts T5, logs T8 T9 and, beyond the contract, account snapshots.
+
+A poll answers with what is there, or holds until something comes, and with [] when the hold is over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from copying.backend.errors import not_found
+from copying.backend.http.options import Service, service
+from copying.backend.http.pages import Selection, joined
+from copying.backend.http.parameters import Query, path_id
+from copying.backend.http.wakeups import (
+    LOG,
+    MILLISECOND,
+    SNAPSHOTS,
+    STOPOUTS,
+    TRANSACTIONS,
+    Record,
+    Topic,
+    millisecond,
+    unfinished_s,
+)
+
+Read = Callable[[], Awaitable[bytes | None]]
+Pick = Callable[[list[Record]], bytes | None]
+
+
+async def strategy_transactions(request: Request) -> Response:
+    """H3."""
+    strategy_id = known_strategy(request)
+    return await _by_time(request, TRANSACTIONS, "strategy_id", strategy_id, "provider_tenant")
+
+
+async def subscriber_transactions(request: Request) -> Response:
+    """H4."""
+    subscriber_id = known_subscriber(request)
+    return await _by_time(request, TRANSACTIONS, "subscriber_id", subscriber_id, "subscriber_tenant")
+
+
+async def strategy_log(request: Request) -> Response:
+    """T9."""
+    return await _by_time(request, LOG, "strategy_id", known_strategy(request), "tenant")
+
+
+async def subscriber_log(request: Request) -> Response:
+    """T8."""
+    return await _by_time(request, LOG, "subscriber_id", known_subscriber(request), "tenant")
+
+
+async def stopouts(request: Request) -> Response:
+    """T5."""
+    query = Query.of(request)
+    last = service(request).core.book.last_stopout(request.scope["tenant"])
+    filters = {name: query.text(wire) for name, wire in FILTERS if query.text(wire)}
+    return await _by_number(request, STOPOUTS, query, last, filters)
+
+
+async def account_snapshots(request: Request) -> Response:
+    """E2."""
+    last = service(request).core.book.last_account_snapshot(request.scope["tenant"])
+    return await _by_number(request, SNAPSHOTS, Query.of(request), last, {})
+
+
+FILTERS = (("strategy_id", "strategyId"), ("subscriber_id", "subscriberId"))
+
+
+def known_strategy(request: Request) -> str:
+    """The strategy or portfolio of the address, 404 when the caller has none of this id."""
+    strategy_id = path_id(request, "strategy_id", "Strategy")
+    book, tenant = service(request).core.book, request.scope["tenant"]
+    if book.strategy(tenant, strategy_id) is None and book.portfolio(tenant, strategy_id) is None:
+        raise not_found("Strategy")
+    return strategy_id
+
+
+def known_subscriber(request: Request) -> str:
+    """The subscriber of the address, 404 when the caller has none of this id."""
+    subscriber_id = path_id(request, "subscriber_id", "Subscriber")
+    if service(request).core.book.subscriber(request.scope["tenant"], subscriber_id) is None:
+        raise not_found("Subscriber")
+    return subscriber_id
+
+
+def log_selection(selection: Selection, query: Query, *, of_subscriber: bool) -> Selection:
+    """Adds the filters of a log (T6 to T9): minimum severity, position and, for a subscriber's log, strategy."""
+    if severity := query.severity():
+        selection = selection.narrowed("severity >= %(severity)s", severity=severity)
+    if position_id := query.text("positionId"):
+        selection = selection.narrowed("position_id = %(position_id)s", position_id=position_id)
+    if of_subscriber and (strategy_id := query.text("strategyId")):
+        selection = selection.narrowed("strategy_id = %(strategy_id)s", strategy_id=strategy_id)
+    return selection
+
+
+async def _by_time(request: Request, topic: Topic, column: str, key: str, tenant_column: str) -> Response:
+    """Newest first, from `startTime` (inclusive); the oldest `limit` of them when there are more."""
+    query, tenant = Query.of(request), request.scope["tenant"]
+    limit = query.integer("limit", 1000, 1, 1000)
+    hold_s = _hold_s(request, query)
+    start = query.moment("startTime") or datetime.now(UTC) - timedelta(seconds=service(request).options.hold_s)
+    selection = Selection(
+        topic.table,
+        (f"{column} = %(key)s", f"{tenant_column} = %(tenant)s", "time >= %(start)s"),
+        {"key": key, "tenant": tenant, "start": start},
+    )
+    if topic is LOG:
+        selection = log_selection(selection, query, of_subscriber=column == "subscriber_id")
+    asked = selection.parameters
+
+    def pick(records: list[Record]) -> bytes | None:
+        found = [
+            record
+            for record in records
+            if getattr(record, column) == key
+            and record.time >= start
+            and record.severity >= asked.get("severity", 0)
+            and record.position_id == asked.get("position_id", record.position_id)
+            and record.strategy_id == asked.get("strategy_id", record.strategy_id)
+        ]
+        return _oldest(sorted(found, key=lambda record: (record.time, record.id)), limit)
+
+    async def read() -> bytes | None:
+        return await _read_oldest(service(request), selection, limit)
+
+    return await _poll(request, topic, key, hold_s, read, pick)
+
+
+def _oldest(ascending: list[Record], limit: int) -> bytes | None:
+    """The oldest `limit` records and all others of the last one's millisecond, newest first; None for none."""
+    if not ascending:
+        return None
+    if len(ascending) > limit:
+        end = millisecond(ascending[limit - 1].time) + MILLISECOND
+        ascending = [record for record in ascending if record.time < end]
+    return joined([record.document for record in reversed(ascending)])
+
+
+async def _read_oldest(service: Service, selection: Selection, limit: int) -> bytes | None:
+    """As `_oldest`, from the tables."""
+    sql = f"SELECT document, time, id FROM {selection.table} WHERE {selection.where}"
+    rows: list[tuple] = []
+    for _ in range(2):
+        await service.core.caught_up()
+        rows = await service.database.rows(
+            f"{sql} ORDER BY time, id LIMIT %(limit)s", {**selection.parameters, "limit": limit}
+        )
+        if not rows or not (wait_s := unfinished_s(rows[-1][1])):
+            break
+        await asyncio.sleep(wait_s)
+    if len(rows) == limit:
+        rows += await service.database.rows(
+            f"{sql} AND (time, id) > (%(last)s, %(last_id)s) AND time < %(end)s ORDER BY time, id",
+            {
+                **selection.parameters,
+                "last": rows[-1][1],
+                "last_id": rows[-1][2],
+                "end": millisecond(rows[-1][1]) + MILLISECOND,
+            },
+        )
+    return joined([row[0] for row in reversed(rows)]) if rows else None
+
+
+async def _by_number(request: Request, topic: Topic, query: Query, last: int, filters: dict[str, str]) -> Response:
+    """Ascending numbers above `previousSequenceNumber`; without it, above `last`."""
+    limit = query.integer("limit", 1000, 1, 1000)
+    hold_s = _hold_s(request, query)
+    previous = query.integer("previousSequenceNumber", last, 0, 2**62)
+    selection = Selection(
+        topic.table,
+        ("tenant = %(tenant)s", "number > %(previous)s"),
+        {"tenant": request.scope["tenant"], "previous": previous},
+    )
+    for column, value in filters.items():
+        selection = selection.by_ids(column, [value])
+
+    def pick(records: list[Record]) -> bytes | None:
+        found = [
+            record
+            for record in records
+            if record.number > previous and all(getattr(record, name) == value for name, value in filters.items())
+        ]
+        found.sort(key=lambda record: record.number)
+        return joined([record.document for record in found[:limit]]) if found else None
+
+    async def read() -> bytes | None:
+        await service(request).core.caught_up()
+        rows = await service(request).database.rows(
+            f"SELECT document FROM {selection.table} WHERE {selection.where} ORDER BY number LIMIT %(limit)s",
+            {**selection.parameters, "limit": limit},
+        )
+        return joined([row[0] for row in rows]) if rows else None
+
+    key = filters.get("subscriber_id") or filters.get("strategy_id") or ""
+    return await _poll(request, topic, key, hold_s, read, pick)
+
+
+def _hold_s(request: Request, query: Query) -> float:
+    longest = service(request).options.hold_s
+    return min(longest, query.number("holdInSeconds", longest, 0, 55))
+
+
+async def _poll(request: Request, topic: Topic, key: str, hold_s: float, read: Read, pick: Pick) -> Response:
+    """Answer with what `read` finds, else hold until `pick` finds something in what is projected meanwhile."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + hold_s
+    async with service(request).wakeups.waiting(topic, request.scope["tenant"], key) as waiter:
+        body = await read()
+        if body is None and hold_s > 0:
+            gone = asyncio.create_task(_disconnected(request))
+            gone.add_done_callback(lambda _: waiter.release())
+            try:
+                while body is None and (left_s := deadline - loop.time()) > 0:
+                    records = await waiter.records(left_s)
+                    if records is None:
+                        break
+                    body = pick(records) if records else await read()
+            finally:
+                gone.cancel()
+    return Response(body or b"[]", media_type="application/json")
+
+
+async def _disconnected(request: Request) -> None:
+    """Returns when the client hangs up, so that abandoned polls do not pile up."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

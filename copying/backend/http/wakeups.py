@@ -1,0 +1,238 @@
+"""Wakes the streams. However many clients wait, a change of a topic is read from the database once and handed to those
+whose strategy or subscriber it concerns; nobody polls. Reads only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from copying.backend.core import Core
+from copying.backend.http.pages import Database
+
+logger = logging.getLogger(__name__)
+MAX_ROWS = 20_000  # more at once than this are not handed over: who waits reads for itself
+IDLE_S = 3600.0
+MILLISECOND = timedelta(milliseconds=1)
+
+
+class Record(NamedTuple):
+    """A projected record with what streams filter by; `number` is the sequence number of stopouts and snapshots."""
+
+    id: int
+    time: datetime
+    strategy_id: str
+    subscriber_id: str
+    position_id: str
+    severity: int
+    number: int
+    document: bytes
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A table whose growth is announced by the core under (name, tenant)."""
+
+    name: str
+    table: str
+    tenant: str
+    columns: str
+
+
+TRANSACTIONS = Topic(
+    "transactions",
+    "copying_transactionrecord",
+    "(provider_tenant = %(tenant)s OR subscriber_tenant = %(tenant)s)",
+    "id, time, strategy_id, subscriber_id, ''::varchar, 0, 0, document",
+)
+LOG = Topic(
+    "log",
+    "copying_userlogrecord",
+    "tenant = %(tenant)s",
+    "id, time, strategy_id, subscriber_id, position_id, severity, 0, document",
+)
+STOPOUTS = Topic(
+    "stopouts",
+    "copying_stopoutrecord",
+    "tenant = %(tenant)s",
+    "id, time, strategy_id, subscriber_id, ''::varchar, 0, number, document",
+)
+SNAPSHOTS = Topic(
+    "snapshots",
+    "copying_accountsnapshotrecord",
+    "tenant = %(tenant)s",
+    "id, time, ''::varchar, account_id, ''::varchar, 0, number, document",
+)
+
+
+class Waiter:
+    """One waiting client."""
+
+    __slots__ = ("_future", "_pending", "released")
+
+    def __init__(self) -> None:
+        self.released = False
+        self._pending: list[Record] | None = None
+        self._future: asyncio.Future[None] | None = None
+
+    def offer(self, records: list[Record]) -> None:
+        """Hand records over; an empty list asks the waiter to read for itself."""
+        self._pending = (self._pending or []) + records
+        self._wake()
+
+    def release(self) -> None:
+        """Let the waiter go with nothing."""
+        self.released = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._future is not None and not self._future.done():
+            self._future.set_result(None)
+
+    async def records(self, timeout: float) -> list[Record] | None:
+        """What was offered since the last call; None when released or when `timeout` seconds passed."""
+        if self._pending is None and not self.released:
+            loop = asyncio.get_running_loop()
+            self._future = loop.create_future()
+            timer = loop.call_later(timeout, self._wake)
+            try:
+                await self._future
+            finally:
+                timer.cancel()
+                self._future = None
+        records, self._pending = self._pending, None
+        return records
+
+
+class Feed:
+    """One topic of one tenant: reads what is new when the core announces it and passes it on by id."""
+
+    def __init__(self, topic: Topic, tenant: str, core: Core, database: Database) -> None:
+        self.topic = topic
+        self.tenant = tenant
+        self.core = core
+        self.database = database
+        self.ended = False
+        self._waiters: dict[str, set[Waiter]] = {}  # by strategy or subscriber id, "" for everything
+        self._last_id = 0
+        self._changes = core.changes((topic.name, tenant))
+        self.ready = asyncio.create_task(self._find_end())
+        self._task = asyncio.create_task(self._run())
+
+    def add(self, key: str, waiter: Waiter) -> None:
+        self._waiters.setdefault(key, set()).add(waiter)
+
+    def remove(self, key: str, waiter: Waiter) -> None:
+        waiters = self._waiters.get(key, set())
+        waiters.discard(waiter)
+        if not waiters:
+            self._waiters.pop(key, None)
+
+    def release(self) -> None:
+        """Let everybody go."""
+        self.ended = True
+        for waiters in self._waiters.values():
+            for waiter in waiters:
+                waiter.release()
+
+    async def _find_end(self) -> None:
+        rows = await self.database.rows(f"SELECT coalesce(max(id), 0) FROM {self.topic.table}", {})
+        self._last_id = rows[0][0]
+
+    async def _run(self) -> None:
+        try:
+            await self.ready
+            while await self._changes.wait(IDLE_S) and self._waiters:
+                self._dispatch(await self._new_records())
+        except Exception:  # whoever waits asks again and thereby starts anew
+            logger.exception("stream %s of %s", self.topic.name, self.tenant)
+        finally:
+            self.release()
+
+    async def _new_records(self) -> list[Record]:
+        """Everything since the last call, with the newest record's millisecond complete."""
+        await self.core.caught_up()
+        records = await self._read()
+        if records and (wait_s := unfinished_s(records[-1].time)):
+            await asyncio.sleep(wait_s)
+            await self.core.caught_up()
+            records += await self._read()
+        return records
+
+    async def _read(self) -> list[Record]:
+        rows = await self.database.rows(
+            f"SELECT {self.topic.columns} FROM {self.topic.table}"
+            f" WHERE id > %(last_id)s AND {self.topic.tenant} ORDER BY id LIMIT {MAX_ROWS + 1}",
+            {"last_id": self._last_id, "tenant": self.tenant},
+        )
+        if len(rows) > MAX_ROWS:
+            await self._find_end()
+        elif rows:
+            self._last_id = rows[-1][0]
+        return [Record(*row) for row in rows]
+
+    def _dispatch(self, records: list[Record]) -> None:
+        if len(records) > MAX_ROWS:
+            for waiters in self._waiters.values():
+                for waiter in waiters:
+                    waiter.offer([])
+            return
+        by_key: dict[str, list[Record]] = {"": records} if records else {}
+        for record in records:
+            for key in {record.strategy_id, record.subscriber_id} - {""}:
+                by_key.setdefault(key, []).append(record)
+        for key, concerned in by_key.items():
+            for waiter in self._waiters.get(key, ()):
+                waiter.offer(concerned)
+
+
+class Wakeups:
+    """All feeds; each lives while somebody waits on it."""
+
+    def __init__(self, core: Core, database: Database) -> None:
+        self.core = core
+        self.database = database
+        self._feeds: dict[tuple[str, str], Feed] = {}
+        self._closed = False
+
+    @asynccontextmanager
+    async def waiting(self, topic: Topic, tenant: str, key: str) -> AsyncIterator[Waiter]:
+        """A waiter that is offered every record of `key` that is projected from now on."""
+        feed = self._feeds.get((topic.name, tenant))
+        if feed is None or feed.ended:
+            feed = self._feeds[topic.name, tenant] = Feed(topic, tenant, self.core, self.database)
+        waiter = Waiter()
+        feed.add(key, waiter)
+        try:
+            await asyncio.shield(feed.ready)
+            if self._closed:
+                waiter.release()
+            yield waiter
+        finally:
+            feed.remove(key, waiter)
+
+    def close(self) -> None:
+        """Let every stream answer at once, now and later: a shutdown must not wait for them."""
+        self._closed = True
+        for feed in self._feeds.values():
+            feed.release()
+
+
+def millisecond(time: datetime) -> datetime:
+    """The millisecond a time is in, which is all that clients see of it."""
+    return time.replace(microsecond=time.microsecond // 1000 * 1000)
+
+
+def unfinished_s(time: datetime) -> float:
+    """How long the millisecond of `time` still lasts, 0.0 when it is over.
+
+    A client's next cursor is one millisecond behind what it got: a record that came later within it would be lost. Times
+    further ahead are those of a market that does not run by this clock; there is nothing to wait for.
+    """
+    left_s = (millisecond(time) + MILLISECOND - datetime.now(UTC)).total_seconds()
+    return left_s if 0 < left_s <= 0.002 else 0.0

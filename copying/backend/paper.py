@@ -1,0 +1,206 @@
+"""The paper broker: hedging accounts, filled at the quote, with commission, swap, margin and stop out.
+
+Assumptions, all in docs/copying.md: bid/ask fills without a volume limit; a commission per lot and side; slippage of copies
+drawn from the ticket number, so that a replay fills at the same price; money rounded to the currency's minor unit per deal.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from . import commission
+from .book import Book
+from .broker import Orders
+from .effects import Deals, Effects
+from .pricing import closing_prices, lot_values, opening_prices, profit_rates, round_money, value
+
+COMMISSION_DOLLARS = 3.0  # per lot and side
+STOP_OUT_LEVEL = 0.5  # equity / margin
+
+
+def _columns(count: int, value: np.ndarray | float | int, kind: type = float) -> np.ndarray:
+    return np.broadcast_to(np.asarray(value, dtype=kind), (count,))
+
+
+def draw(tickets: np.ndarray) -> np.ndarray:
+    """(n,) numbers in [-1, 1) that follow from ticket numbers (splitmix64)."""
+    with np.errstate(over="ignore"):
+        mixed = tickets.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        mixed ^= mixed >> np.uint64(31)
+    return (mixed >> np.uint64(11)).astype(float) / 2**52 - 1.0
+
+
+class PaperBroker:
+    """The first broker behind the port."""
+
+    def open(self, book: Book, effects: Effects, orders: Orders) -> np.ndarray:
+        """Fill market orders: ask to buy, bid to sell."""
+        value(book)
+        count = len(orders.account)
+        symbol, side = np.asarray(orders.symbol), np.asarray(orders.side)
+        first = book.next_number("ticket", count)
+        tickets = np.arange(first, first + count)
+        price = opening_prices(book, symbol, side)
+        subscription = _columns(count, orders.subscription, int)
+        price = self._slip(book, price, symbol, side, tickets, subscription >= 0)
+        lots = lot_values(book, symbol, orders.account)
+        filled = self._carried(book, orders.account, orders.volume * lots) & ~np.isnan(price) & ~np.isnan(lots)
+        tickets = np.where(filled, tickets, 0)
+        if filled.all():
+            self._book(book, effects, orders, tickets, price, lots, np.arange(count))
+        elif filled.any():
+            self._book(book, effects, orders, tickets, price, lots, np.flatnonzero(filled))
+        return tickets
+
+    def _slip(self, book: Book, price, symbol, side, tickets, copied) -> np.ndarray:
+        if book.slippage_spreads == 0 or not copied.any():
+            return price
+        quotes = book.symbol_quotes()[symbol]
+        scale = 10.0 ** book.symbol_facts()[symbol, 3]
+        slip = draw(tickets) * book.slippage_spreads * (quotes[:, 1] - quotes[:, 0])
+        return np.where(copied, np.round((price + side * slip) * scale) / scale, price)
+
+    def _carried(self, book: Book, account: np.ndarray, worth: np.ndarray) -> np.ndarray:
+        """(n,) True where free margin carries the order together with the others for the same account."""
+        accounts = book.accounts
+        needed = np.bincount(account, np.nan_to_num(worth) / accounts.leverage[account], accounts.size)
+        return (accounts.equity - accounts.margin >= needed)[account]
+
+    def _book(self, book: Book, effects: Effects, orders: Orders, tickets, price, lots, rows) -> None:
+        """Take fills into positions, balances and deals."""
+        count = len(tickets)
+        account, symbol, side = orders.account[rows], np.asarray(orders.symbol)[rows], np.asarray(orders.side)[rows]
+        subscription = _columns(count, orders.subscription, int)[rows]
+        leaf = _columns(count, orders.leaf, int)[rows]
+        volume, price, lots, tickets = orders.volume[rows], price[rows], lots[rows], tickets[rows]
+        fee = self._charge(book, account, volume)
+        wanted = _columns(count, orders.provider_price)[rows]
+        slip = np.where(np.isnan(wanted), 0.0, (wanted - price) * side)
+        book.positions.extend(
+            len(rows), id=tickets, account=account, symbol=symbol, side=side, kind=0, volume=volume, open_volume=volume,
+            price=price, stop_loss=_columns(count, orders.stop_loss)[rows], time=book.time, magic=orders.magic,
+            take_profit=_columns(count, orders.take_profit)[rows], subscription=subscription, signal=orders.signal,
+            leaf=leaf, flags=_columns(count, orders.flags, int)[rows], expires=_columns(count, orders.expires)[rows],
+            commission=fee, slippage=slip,
+        )  # fmt: skip
+        self._settle(book, account, subscription, fee)
+        copied = subscription >= 0
+        if copied.any():
+            pick = np.flatnonzero(copied)
+            zero = np.zeros(len(pick))
+            deals = Deals(
+                kind="open", cause=orders.cause, time=book.time, number=self._numbers(book, len(pick)),
+                account=account[pick], subscription=subscription[pick], leaf=leaf[pick],
+                signal=np.full(len(pick), orders.signal), signal_ids={orders.signal: orders.signal_id},
+                position=tickets[pick], symbol=symbol[pick], side=side[pick], volume=volume[pick], price=price[pick],
+                lot_value=lots[pick], profit=zero, swap=zero, commission=fee[pick], improvement=zero,
+                provider_commission=zero, platform_commission=zero, incoming_provider=zero, incoming_platform=zero,
+                slippage=slip[pick],
+                slippage_money=(slip * volume * profit_rates(book, symbol, account))[pick],
+            )  # fmt: skip
+            commission.charge(book, deals)
+            effects.told.append(deals)
+
+    def place(self, book: Book, effects: Effects, orders: Orders) -> np.ndarray:
+        """Take pending orders; margin is asked for when they fill."""
+        count = len(orders.account)
+        first = book.next_number("ticket", count)
+        tickets = np.arange(first, first + count)
+        book.orders.extend(
+            count, id=tickets, account=orders.account, symbol=orders.symbol, side=orders.side, kind=orders.kind,
+            volume=orders.volume, open_volume=orders.volume, price=orders.price, stop_loss=orders.stop_loss,
+            take_profit=orders.take_profit, time=book.time, magic=orders.magic, subscription=orders.subscription,
+            signal=orders.signal, leaf=orders.leaf, flags=orders.flags, expires=orders.expires,
+        )  # fmt: skip
+        return tickets
+
+    def cancel(self, book: Book, rows: np.ndarray) -> None:
+        """Withdraw pending orders."""
+        mask = np.ones(book.orders.size, dtype=bool)
+        mask[rows] = False
+        book.orders.keep(mask)
+
+    def close(
+        self, book: Book, effects: Effects, rows: np.ndarray, cause: str, volumes: np.ndarray | None = None
+    ) -> None:
+        """Close at bid (bought) or ask (sold); profit, the part of swap and commission go to the balance."""
+        if not len(rows):
+            return
+        held = book.positions.take(rows)
+        volume = held["volume"] if volumes is None else np.minimum(volumes, held["volume"])
+        share = volume / held["volume"]
+        price = closing_prices(book, held["symbol"], held["side"])
+        price = np.where(np.isnan(price), held["price"], price)
+        currency = book.accounts.currency[held["account"]]
+        rates = profit_rates(book, held["symbol"], held["account"])
+        profit = round_money((price - held["price"]) * held["side"] * volume * rates, currency)
+        swap = round_money(held["swap"] * share, currency)
+        fee = self._charge(book, held["account"], volume)
+        self._settle(book, held["account"], held["subscription"], profit + swap + fee)
+        whole = share >= 1 - 1e-9
+        copied = np.flatnonzero(held["subscription"] >= 0)
+        if len(copied):
+            effects.told.append(self._closing(book, held, copied, cause, volume, price, profit, swap, fee))
+        positions = book.positions
+        positions.volume[rows] = np.round(held["volume"] - volume, 8)
+        positions.swap[rows] = held["swap"] - swap
+        if whole.any():
+            mask = np.ones(positions.size, dtype=bool)
+            mask[rows[whole]] = False
+            positions.keep(mask)
+
+    def _closing(self, book: Book, held, pick, cause, volume, price, profit, swap, fee) -> Deals:
+        """Deals of copied positions that are closed."""
+        zero = np.zeros(len(pick))
+        signals = held["signal"][pick]
+        known = {row: book.signals[row].id for row in np.unique(signals).tolist() if row in book.signals}
+        deals = Deals(
+            kind="close", cause=cause, time=book.time, number=self._numbers(book, len(pick)),
+            account=held["account"][pick], subscription=held["subscription"][pick], leaf=held["leaf"][pick],
+            signal=signals, signal_ids=known, position=held["id"][pick], symbol=held["symbol"][pick],
+            side=-held["side"][pick], volume=volume[pick], price=price[pick],
+            lot_value=lot_values(book, held["symbol"][pick], held["account"][pick]), profit=profit[pick],
+            swap=swap[pick], commission=fee[pick], improvement=zero, provider_commission=zero,
+            platform_commission=zero, incoming_provider=zero, incoming_platform=zero, slippage=zero,
+            slippage_money=zero,
+        )  # fmt: skip
+        commission.charge(book, deals)
+        return deals
+
+    def _charge(self, book: Book, account: np.ndarray, volume: np.ndarray) -> np.ndarray:
+        """(n,) commission of deals, negative, in account currency."""
+        amount = -COMMISSION_DOLLARS * volume / book.account_dollars()[account]
+        return round_money(np.nan_to_num(amount), book.accounts.currency[account])
+
+    def _settle(self, book: Book, account: np.ndarray, subscription: np.ndarray, result: np.ndarray) -> None:
+        """Results of deals into balances."""
+        accounts = book.accounts
+        change = np.bincount(account, result, accounts.size)
+        accounts.traded[:] = round_money(accounts.traded + change, accounts.currency)
+        accounts.balance[:] = round_money(accounts.balance + change, accounts.currency)
+        copied = subscription >= 0
+        if copied.any():
+            np.add.at(book.subscriptions.realised, subscription[copied], result[copied])
+        book.valued = False
+
+    def _numbers(self, book: Book, count: int) -> np.ndarray:
+        first = book.next_number("deal", count)
+        return np.arange(first, first + count)
+
+
+def swap_rollover(book: Book, weekday: int) -> None:
+    """One night's swap on every position at UTC midnight; three nights on Wednesday (weekday 2)."""
+    from .market.instruments import SWAP_RATES, base_symbol
+
+    positions = book.positions
+    if not positions.size:
+        return
+    value(book)
+    rates = np.array([SWAP_RATES[base_symbol(symbol)] for symbol in book.symbols.texts]).reshape(-1, 2)
+    rate = np.where(positions.side > 0, rates[positions.symbol, 0], rates[positions.symbol, 1])
+    nights = 3 if weekday == 2 else 1
+    amount = positions.value * rate * nights / 365
+    positions.swap[:] = positions.swap + round_money(amount, book.accounts.currency[positions.account])
+    book.valued = False

@@ -1,0 +1,70 @@
+"""The book as bytes and back. A format number guards against reading another version's state."""
+
+from __future__ import annotations
+
+import msgspec
+
+from .book import Book
+from .columns import Columns
+from .state import Account, Signal, Stopout, Strategy, Subscriber, Webhook
+
+FORMAT = 1
+_PLAIN = (
+    "sequence", "time", "slippage_spreads", "counters", "tenant_names", "stopout_numbers", "snapshot_numbers",
+    "next_snapshot", "next_midnight", "snapshot_seconds", "provider_balances", "quotes",
+)  # fmt: skip
+_TABLES = ("accounts", "subscriptions", "positions", "orders", "limits", "delayed")
+_OBJECTS = {
+    "strategies_by_id": list[Strategy],
+    "subscribers_by_id": list[Subscriber],
+    "webhooks_by_id": list[Webhook],
+    "account_meta": list[Account],
+    "signals": list[Signal],
+    "active_stopouts": list[Stopout],
+}
+
+
+def pack(book: Book) -> bytes:
+    """The state as msgpack; caches are left out."""
+    state = {name: getattr(book, name) for name in _PLAIN}
+    for name in _OBJECTS:
+        held = getattr(book, name)
+        state[name] = list(held.values()) if isinstance(held, dict) else held
+    for name in _TABLES:
+        table: Columns = getattr(book, name)
+        state[name] = {"size": table.size, "columns": table.pack()}
+    state["subscription_keys"] = book.subscription_keys
+    state["strategy_names"] = book.strategy_names.texts
+    state["symbols"] = book.symbols.texts
+    state["closed_signals"] = [(*key, moment) for key, moment in book.closed_signals.items()]
+    return msgspec.msgpack.encode(state)
+
+
+def unpack(packed: bytes) -> Book:
+    """The book of `pack`."""
+    state = msgspec.msgpack.decode(packed)
+    book = Book()
+    for name in _PLAIN:
+        setattr(book, name, state[name])
+    book.provider_balances = {key: [tuple(pair) for pair in pairs] for key, pairs in state["provider_balances"].items()}
+    book.strategy_names = type(book.strategy_names)(state["strategy_names"])
+    book.symbols = type(book.symbols)(state["symbols"])
+    objects = {name: msgspec.convert(state[name], kind) for name, kind in _OBJECTS.items()}
+    book.strategies_by_id = {each.id: each for each in objects["strategies_by_id"]}
+    book.subscribers_by_id = {each.id: each for each in objects["subscribers_by_id"]}
+    book.webhooks_by_id = {each.id: each for each in objects["webhooks_by_id"]}
+    book.account_meta = objects["account_meta"]
+    book.account_rows = {meta.id: row for row, meta in enumerate(book.account_meta)}
+    book.signals = {each.row: each for each in objects["signals"]}
+    book.signal_rows = {(each.strategy_id, each.id): each.row for each in book.signals.values()}
+    book.active_stopouts = objects["active_stopouts"]
+    book.subscription_keys = [tuple(key) for key in state["subscription_keys"]]
+    book.subscription_rows = {key: row for row, key in enumerate(book.subscription_keys)}
+    book.closed_signals = {(strategy, signal): moment for strategy, signal, moment in state["closed_signals"]}
+    for name in _TABLES:
+        getattr(book, name).unpack(state[name]["columns"], state[name]["size"])
+    quotes = {symbol: tuple(pair) for symbol, pair in state["quotes"].items()}
+    book.quotes = {}
+    book.set_quotes(quotes)
+    return book
+
