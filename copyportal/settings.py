@@ -4,12 +4,21 @@
 Nothing outside this module reads the environment for configuration.
 """
 
+import os
 from pathlib import Path
 
 import environ
+import structlog
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
+# Run-time data; while `make up` runs it leaves the addresses of its servers there for commands typed meanwhile
+VAR = BASE_DIR / env.str("VAR", default="var")
+if (
+    not {"DATABASE_URL", "REDIS_URL", "SECRET_KEY", "FIELD_KEYS"} <= os.environ.keys()
+    and (VAR / "environment").exists()
+):
+    env.read_env(VAR / "environment")
 
 # --- Security -------------------------------------------------------------------------------------------------------
 DEBUG = env.bool("DEBUG", default=False)
@@ -20,7 +29,8 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[:
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 HTTPS = env.bool("HTTPS", default=False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
-SECURE_SSL_REDIRECT = env.bool("HTTPS_REDIRECT", default=False)
+SECURE_SSL_REDIRECT = env.bool("HTTPS_REDIRECT", default=HTTPS)
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
@@ -141,6 +151,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "global_keyprefix": env.str("CELERY_PREFIX", default=""),
 }
 CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULER = "copyportal.beat:OneBeat"
+CELERY_BEAT_MAX_LOOP_INTERVAL = 5
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 
 # --- People ---------------------------------------------------------------------------------------------------------
@@ -166,6 +178,10 @@ LOGIN_URL = "account_login"
 BACKEND_URL = env.str("BACKEND_URL", default="")
 BACKEND_TOKEN = env.str("BACKEND_TOKEN", default="")
 BACKEND_PORT = env.int("BACKEND_PORT", default=8001)
+# How others reach the embedded backend: webhook addresses and discovery are made of it.
+BACKEND_PUBLIC_URL = env.str("BACKEND_PUBLIC_URL", default=f"http://127.0.0.1:{BACKEND_PORT}")
+BACKEND_REQUESTS_PER_MINUTE = env.int("BACKEND_REQUESTS_PER_MINUTE", default=6000)
+BACKEND_HOLD_SECONDS = env.float("BACKEND_HOLD_SECONDS", default=55.0)
 
 # --- Pages ----------------------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
@@ -175,16 +191,59 @@ TIME_ZONE = "UTC"
 STATIC_URL = "/static/"
 STATIC_ROOT = Path(env.str("STATIC_ROOT", default=str(BASE_DIR / "staticfiles")))
 STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
 EMAIL_CONFIG = env.email_url("EMAIL_URL", default="consolemail://")
 vars().update(EMAIL_CONFIG)
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="copyportal@localhost")
 
 # --- Logs -----------------------------------------------------------------------------------------------------------
+# plain for people, json for machines: one object a line with time, level, logger, event and the request's id
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
+LOG_FORMAT = env.str("LOG_FORMAT", default="plain")
+LOG_PROCESSORS = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.PositionalArgumentsFormatter(),
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "formatters": {
+        "json": {
+            "()": structlog.stdlib.ProcessorFormatter,
+            "foreign_pre_chain": [*LOG_PROCESSORS, structlog.stdlib.ExtraAdder()],
+            "processors": [
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.dict_tracebacks,
+                structlog.processors.JSONRenderer(),
+            ],
+        },
+        "plain": {
+            "()": structlog.stdlib.ProcessorFormatter,
+            "foreign_pre_chain": LOG_PROCESSORS,
+            "processors": [
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0),
+            ],
+        },
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
+    # the server keeps the access log; what a request logs carries its id anyway
+    "loggers": {"django_structlog": {"level": "WARNING"}, "httpx": {"level": "WARNING"}},
 }
+structlog.configure(
+    processors=[*LOG_PROCESSORS, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    wrapper_class=structlog.stdlib.BoundLogger,
+    cache_logger_on_first_use=True,
+)

@@ -1,0 +1,35 @@
+# The two commands of the README are `make up` and `make test`. Settings: docs/operations.md
+PYTHON ?= python3
+VENV = .venv/bin
+
+.PHONY: help up reset venv dev test lint lock
+
+help:
+	@echo "make up     start everything; PORT, BACKEND_PORT, VAR, DEMO=0 are honoured"
+	@echo "make reset  empty the folder of run-time data (VAR, default var/) after asking"
+	@echo "make test   run the whole test suite with its own services; ARGS=... goes to pytest"
+	@echo "make lint   check style and types"
+	@echo "make lock   make the requirement locks anew from pyproject.toml"
+
+venv:
+	@$(PYTHON) copyportal/services/bootstrap.py
+
+dev:
+	@$(PYTHON) copyportal/services/bootstrap.py dev
+
+up: venv
+	@exec $(VENV)/python -m copyportal.services up
+
+reset: venv
+	@exec $(VENV)/python -m copyportal.services reset
+
+test: dev
+	@exec $(VENV)/python -m copyportal.services run -- $(VENV)/python -m pytest -n 2 $(ARGS)
+
+lint: dev
+	@$(VENV)/ruff check . && $(VENV)/ruff format --check .
+
+lock: dev
+	@$(VENV)/uv pip compile -q --universal --generate-hashes --python-version 3.11 $(UPGRADE) pyproject.toml -o requirements.lock
+	@$(VENV)/uv pip compile -q --universal --generate-hashes --python-version 3.11 $(UPGRADE) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
+	@echo uv | $(VENV)/uv pip compile -q --universal --generate-hashes --python-version 3.11 $(UPGRADE) - -o requirements-uv.lock

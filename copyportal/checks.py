@@ -1,0 +1,51 @@
+"""System checks that refuse settings with which the portal would run, but not safely.
+
+They run before every command, when a worker starts and when the pages are loaded (wsgi.py).
+"""
+
+from __future__ import annotations
+
+from cryptography.fernet import Fernet
+from django.conf import settings
+from django.core.checks import Error, Tags, register
+
+SHORTEST_SECRET_KEY = 50
+LOCAL_HOSTS = {"localhost", "127.0.0.1", "[::1]", "testserver", ".localhost"}
+WHERE = "docs/operations.md, “Settings”"
+
+
+@register(Tags.security)
+def safe_settings(app_configs, **kwargs) -> list[Error]:
+    """Every reason not to start with the present settings."""
+    return [*_keys(), *([] if settings.DEBUG else _public())]
+
+
+def _keys() -> list[Error]:
+    found = []
+    if not settings.DEBUG and (len(settings.SECRET_KEY) < SHORTEST_SECRET_KEY or len(set(settings.SECRET_KEY)) < 10):
+        found.append(_error("E001", f"SECRET_KEY is missing, or shorter than {SHORTEST_SECRET_KEY} random characters."))
+    if not settings.FIELD_KEYS:
+        found.append(_error("E002", "FIELD_KEYS is empty: tokens could not be encrypted."))
+    for position, key in enumerate(settings.FIELD_KEYS, start=1):
+        try:
+            Fernet(key)
+        except ValueError:
+            found.append(_error("E003", f"Key {position} of FIELD_KEYS is not a Fernet key (32 bytes as base64)."))
+    return found
+
+
+def _public() -> list[Error]:
+    found = []
+    hosts = set(settings.ALLOWED_HOSTS)
+    if any(host.lstrip(".") in ("*", "") for host in hosts):
+        found.append(_error("E004", "ALLOWED_HOSTS allows every host: name the hosts people use."))
+    if hosts - LOCAL_HOSTS and not settings.HTTPS:
+        named = ", ".join(sorted(hosts - LOCAL_HOSTS))
+        found.append(_error("E005", f"HTTPS is off, but ALLOWED_HOSTS reaches beyond this machine ({named}): HTTPS=1."))
+    if any(not origin.startswith("https://") for origin in settings.CSRF_TRUSTED_ORIGINS) and settings.HTTPS:
+        found.append(_error("E006", "CSRF_TRUSTED_ORIGINS names an origin without https://."))
+    return found
+
+
+def _error(number: str, text: str) -> Error:
+    return Error(text, hint=f"See {WHERE}.", id=f"copyportal.{number}")

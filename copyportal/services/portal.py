@@ -1,0 +1,99 @@
+"""The portal's own processes: their commands, and how to see from outside that each is ready.
+
+The commands are those of docs/operations.md; what differs here is only size (one web process, a thread pool as worker).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import sys
+import time
+from pathlib import Path
+
+from copyportal.services.installation import ROOT, Installation
+from copyportal.services.process import Child
+
+
+class Portal:
+    """Commands and children of one installation, given the environment they share."""
+
+    def __init__(self, installation: Installation, environment: dict[str, str]) -> None:
+        self.installation = installation
+        self.environment = environment
+
+    def command(self, *words: str) -> list[str]:
+        """A `manage.py` command."""
+        return [sys.executable, str(ROOT / "manage.py"), *words]
+
+    def _child(self, name: str, command: list[str], ready, **more) -> Child:
+        log = self.installation.var / "logs" / f"{name}.log"
+        return Child(name, command, log, self.environment, ready, options={"cwd": ROOT}, **more)
+
+    def backend(self) -> Child:
+        """The embedded copying backend."""
+        port = self.installation.backend_port
+        return self._child(
+            "backend", self.command("runbackend", "--port", str(port)), lambda _: answers("127.0.0.1", port)
+        )
+
+    def worker(self) -> Child:
+        """One worker with a pool of threads: a tenth of the memory of processes, and tasks mostly wait."""
+        words = ["worker", "--pool=threads", "--concurrency=8", "--without-gossip", "--without-mingle"]
+        return self._child("worker", self._celery(*words), self._has_beaten)
+
+    def beat(self) -> Child:
+        """The one clock of background work."""
+        return self._child("beat", self._celery("beat"), self._has_beaten)
+
+    def web(self) -> Child:
+        """The pages."""
+        place = self.installation
+        words = ["--interface", "wsgi", "--host", place.bind, "--port", str(place.port), "--blocking-threads", "8"]
+        words += ["--workers-kill-timeout", "5", "--no-ws", "copyportal.wsgi:application"]
+        command = [sys.executable, "-m", "granian", *words]
+        host = "127.0.0.1" if place.bind in ("0.0.0.0", "::") else place.bind
+        return self._child("web", command, lambda _: answers(host, place.port), death_signal="TERM")
+
+    def _celery(self, *words: str) -> list[str]:
+        return [sys.executable, "-m", "celery", "--app", "copyportal", *words, "--loglevel", "INFO"]
+
+    def _has_beaten(self, child: Child) -> bool:
+        import redis
+
+        try:
+            with redis.Redis.from_url(self.environment["REDIS_URL"], socket_timeout=2) as client:
+                prefix = self.environment.get("CACHE_PREFIX", "copyportal")
+                beaten_at = float(client.hget(f"{prefix}:heartbeats", child.name) or 0)
+        except redis.exceptions.RedisError:
+            return False
+        return beaten_at > time.time() - (time.monotonic() - child.started_at)
+
+    def static_stamp(self) -> str:
+        """Changes when any file that is collected may have changed."""
+        digest = hashlib.sha256((ROOT / "requirements.lock").read_bytes())
+        for file in sorted((ROOT / "static").rglob("*")):
+            state = file.stat()
+            digest.update(f"{file.relative_to(ROOT)} {state.st_size} {state.st_mtime_ns}\n".encode())
+        return digest.hexdigest()
+
+    @property
+    def static_stamp_file(self) -> Path:
+        return self.installation.var / "static.stamp"
+
+    def static_is_current(self) -> bool:
+        """Whether the collected files are those of now."""
+        file = self.static_stamp_file
+        return file.exists() and file.read_text() == self.static_stamp()
+
+
+def answers(host: str, port: int) -> bool:
+    """Whether an HTTP server there says it is alive."""
+    connection = http.client.HTTPConnection(host, port, timeout=2)
+    try:
+        connection.request("GET", "/healthz", headers={"Host": "localhost"})
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

@@ -1,0 +1,136 @@
+"""One child process: how it is started so that it cannot outlive us, watched, restarted with back-off and stopped.
+
+Children write straight into their log file, so that a busy supervisor never blocks them; the supervisor reads along and
+repeats the lines a person should see. Each child leads its own process group: Ctrl-C reaches only the supervisor, and
+what a killed child leaves behind can be swept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+FIRST_WAIT_SECONDS = 0.5
+LONGEST_WAIT_SECONDS = 30.0
+STABLE_AFTER_SECONDS = 60.0
+LOG_LIMIT_BYTES = 20_000_000
+IMPORTANT = re.compile(
+    r"\b(WARNING|ERROR|CRITICAL|FATAL|PANIC)\b|\[(warning|error|critical) *\]|\"level\": ?\"(warning|error)"
+)
+
+
+def die_with_parent(signal_name: str) -> list[str]:
+    """The words to put before a command so that it receives the signal when the supervisor is gone."""
+    if sys.platform.startswith("linux") and shutil.which("setpriv"):
+        return ["setpriv", "--pdeathsig", signal_name]
+    return [sys.executable, "-I", "-S", str(Path(__file__).with_name("leash.py")), signal_name]
+
+
+@dataclass
+class Child:
+    """A process of the portal. `ready` asks the outside world, never the child's own opinion of itself."""
+
+    name: str
+    command: list[str]
+    log: Path
+    environment: dict[str, str]
+    ready: Callable[[Child], bool]
+    prefix: list[str] = field(default_factory=list)
+    stop_signal: signal.Signals = signal.SIGTERM
+    stop_seconds: float = 10.0
+    death_signal: str = "KILL"
+    options: dict = field(default_factory=dict)
+    process: subprocess.Popen | None = None
+    started_at: float = 0.0
+    wait_seconds: float = FIRST_WAIT_SECONDS
+    start_again_at: float | None = None
+    read_until: int = 0
+
+    def start(self) -> None:
+        """Start it. Call from the main thread only: the kernel ties the death signal to the starting thread."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        self.start_again_at = None
+        self.started_at = time.monotonic()
+        with self.log.open("ab") as output:
+            self.read_until = output.tell()
+            self.process = subprocess.Popen(
+                [*self.prefix, *die_with_parent(self.death_signal), *self.command],
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                **self.options,
+            )
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process exists; reaps it when it has just ended."""
+        return self.process is not None and self.process.poll() is None
+
+    @property
+    def ending(self) -> str:
+        """How it ended, in words."""
+        code = self.process.returncode if self.process else None
+        return f"killed by {signal.Signals(-code).name}" if code and code < 0 else f"exit code {code}"
+
+    def plan_restart(self) -> float:
+        """After an unexpected end: sweep what is left of its group, decide when to try again, return the wait."""
+        self._signal_group(signal.SIGKILL)
+        if time.monotonic() - self.started_at > STABLE_AFTER_SECONDS:
+            self.wait_seconds = FIRST_WAIT_SECONDS
+        wait = self.wait_seconds
+        self.wait_seconds = min(wait * 2, LONGEST_WAIT_SECONDS)
+        self.start_again_at = time.monotonic() + wait
+        return wait
+
+    def stop(self) -> None:
+        """Ask it to end, wait, then insist."""
+        if self.process is None:
+            return
+        if self.is_running:
+            self.process.send_signal(self.stop_signal)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(self.stop_seconds)
+        self._signal_group(signal.SIGKILL)
+        self.process.wait()
+
+    def important_lines(self) -> list[str]:
+        """Lines written since the last call that a person should see; keeps the file from growing without end."""
+        with self.log.open("rb+") as log:
+            log.seek(self.read_until)
+            text = log.read(1_000_000)
+            self.read_until = log.tell()
+            if self.read_until > LOG_LIMIT_BYTES:
+                log.truncate(0)
+                self.read_until = 0
+        return [line for line in text.decode(errors="replace").splitlines() if IMPORTANT.search(line)]
+
+    def last_lines(self, count: int = 8) -> list[str]:
+        """The end of the log, for a message about a failed start."""
+        return self.log.read_text(errors="replace").splitlines()[-count:] if self.log.exists() else []
+
+    def _signal_group(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, number)
+
+
+def wait_until_ready(child: Child, *, timeout: float, now: Callable[[], float] = time.monotonic) -> bool:
+    """Poll until the child is ready; False when it ended or took too long."""
+    end = now() + timeout
+    while now() < end:
+        if child.ready(child):
+            return True
+        if not child.is_running:
+            return False
+        time.sleep(0.02)
+    return False

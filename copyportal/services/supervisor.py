@@ -1,0 +1,149 @@
+"""What `make up`, `make reset` and `make test` do: the order of the steps, and nothing about how a step works."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+from copyportal.services import CannotStart
+from copyportal.services.crew import Crew, Stopped, say
+from copyportal.services.installation import Installation, require_free_port
+from copyportal.services.portal import Portal
+from copyportal.services.process import die_with_parent
+from copyportal.services.servers import Postgres, Valkey
+
+
+def up(place: Installation) -> None:
+    """Run the portal until asked to stop. Raises CannotStart with a sentence for the person."""
+    place.make_folders()
+    crew = Crew(place.var / "logs")
+    crew.listen()
+    with place.locked():
+        try:
+            environment = _start(place, crew)
+            with place.published(environment):
+                crew.watch()
+        except Stopped:
+            pass
+        finally:
+            say("", "Stopping ...")
+            crew.stop()
+            say("", "Stopped.")
+
+
+def _start(place: Installation, crew: Crew) -> dict[str, str]:
+    """Servers, migrations, backend, worker, web, demo, beat; side by side where the order allows it."""
+    began_at = time.monotonic()
+    backend_is_ours = not os.environ.get("BACKEND_URL")
+    require_free_port(place.bind, place.port, "PORT")
+    if backend_is_ours:
+        require_free_port("127.0.0.1", place.backend_port, "BACKEND_PORT")
+    environment = _environment(place)
+    _start_servers(place.var, crew, environment)
+    portal = Portal(place, environment)
+    state = _prepare(portal, crew)
+    if backend_is_ours:
+        environment |= {"BACKEND_URL": f"http://127.0.0.1:{place.backend_port}", "BACKEND_TOKEN": state["token"]}
+        crew.launch(portal.backend())
+    crew.launch(portal.worker())
+    crew.launch(portal.web())
+    crew.wait_for("backend")
+    if place.demo and backend_is_ours and not state["has_people"]:
+        crew.run("demo", portal.command("demo"), environment, "The demo workspace could not be made")
+    crew.launch(portal.beat())
+    crew.wait_for("worker", "web", "beat")
+    say("", f"\nOpen http://localhost:{place.port}/   (ready in {time.monotonic() - began_at:.1f} s; Ctrl-C stops)")
+    say("", _how_to_sign_in(portal, crew, state, place))
+    return environment
+
+
+def _environment(place: Installation) -> dict[str, str]:
+    environment = {**os.environ, **{name: place.secret(name) for name in ("SECRET_KEY", "FIELD_KEYS")}}
+    environment |= {"VAR": str(place.var), "PYTHONUNBUFFERED": "1"}
+    environment.setdefault("STATIC_ROOT", str(place.var / "static"))
+    return environment
+
+
+def _start_servers(var: Path, crew: Crew, environment: dict[str, str], *, durable: bool = True) -> None:
+    """Start what is unset and put the addresses into the environment."""
+    for variable, kind in (("REDIS_URL", Valkey), ("DATABASE_URL", Postgres)):
+        if os.environ.get(variable):
+            continue
+        server = kind(var, durable=durable)
+        server.prepare()
+        environment[variable] = server.url
+        crew.launch(server.child())
+    crew.wait_for("postgres", "valkey")
+
+
+def _prepare(portal: Portal, crew: Crew) -> dict:
+    """Migrate and collect static files when needed; the command answers with what the next steps depend on."""
+    words = ["prepare"] if portal.static_is_current() else ["prepare", "--collect-static"]
+    output = crew.run("prepare", portal.command(*words), portal.environment, "The database could not be prepared")
+    portal.static_stamp_file.write_text(portal.static_stamp())
+    return json.loads(output.splitlines()[-1])
+
+
+def _how_to_sign_in(portal: Portal, crew: Crew, state: dict, place: Installation) -> str:
+    """The demo's sign-ins, asked once and kept; otherwise where to begin."""
+    kept = place.var / "sign-in.txt"
+    if not state["has_people"]:
+        kept.unlink(missing_ok=True)
+        if not place.demo:
+            return "Nobody can sign in yet: the first page makes the owner."
+    if state["has_people"] and not kept.exists() and not state["has_demo"]:
+        return "Sign in with your e-mail address and password."
+    if not kept.exists():
+        command = [*portal.command("demo"), "--describe"]
+        kept.write_text(subprocess.run(command, env=portal.environment, capture_output=True, text=True).stdout)
+    return kept.read_text().strip()
+
+
+def reset(place: Installation, *, answer: str | None = None) -> None:
+    """Empty the data folder after asking. Raises CannotStart while the portal runs there or if it is not ours."""
+    if not place.var.is_dir():
+        say("", f"{place.var} does not exist: there is nothing to reset.")
+        return
+    if any(place.var.iterdir()) and not (place.var / "lock").exists():
+        raise CannotStart(f"{place.var} does not look like a data folder of copyportal: nothing was removed.")
+    with place.locked():
+        if (answer if answer is not None else _ask(place.var)).strip().lower() != "yes":
+            say("", "Nothing was removed.")
+            return
+        for entry in place.var.iterdir():
+            shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+    say("", f"{place.var} is empty.")
+
+
+def _ask(var: Path) -> str:
+    try:
+        return input(f"Remove everything in {var}, the database included? Type yes: ")
+    except EOFError:
+        return ""
+
+
+def run_with_servers(command: list[str], place: Installation) -> int:
+    """Run a command beside throw-away servers (no fsync) where DATABASE_URL / REDIS_URL are unset; its exit code."""
+    place.make_folders()
+    crew = Crew(place.var / "logs")
+    crew.listen()
+    try:
+        environment = _environment(place)
+        _start_servers(place.var, crew, environment, durable=False)
+        process = subprocess.Popen([*die_with_parent("TERM"), *command], env=environment)
+        while process.poll() is None and not crew.stopping:
+            time.sleep(0.05)
+        if crew.stopping:
+            with contextlib.suppress(subprocess.TimeoutExpired, Stopped):
+                process.wait(5)  # Ctrl-C has reached it already
+            process.kill()
+        return process.wait()
+    except Stopped:
+        return 130
+    finally:
+        crew.stop()
