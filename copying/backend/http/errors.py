@@ -14,10 +14,12 @@ import msgspec
 import psycopg
 import psycopg_pool
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from copying.backend.errors import Refused
+from copying.contract import wire
+from copying.contract.validation import Invalid
 
 logger = logging.getLogger(__name__)
 NAMES = {
@@ -68,7 +70,7 @@ def too_many_requests(wait_s: float, requests_per_minute: int) -> Response:
         metadata={
             "periodInMinutes": 1,
             "requestsPerPeriodAllowed": requests_per_minute,
-            "recommendedRetryTime": f"{retry_at:%Y-%m-%dT%H:%M:%S}.{retry_at.microsecond // 1000:03}Z",
+            "recommendedRetryTime": wire.format_time(retry_at + timedelta(milliseconds=1)),
             "type": "LIMIT_REQUEST_RATE_PER_TOKEN",
         },
         headers={"retry-after": str(max(1, int(-(-wait_s // 1))))},
@@ -78,6 +80,11 @@ def too_many_requests(wait_s: float, requests_per_minute: int) -> Response:
 async def on_refused(request: Request, refused: Refused) -> Response:
     """The core or a parameter said no."""
     return error_response(refused.status, refused.message, error=refused.error, details=refused.details)
+
+
+async def on_invalid(request: Request, invalid: Invalid) -> Response:
+    """A body breaks the contract; `details` names every parameter at fault."""
+    return error_response(400, f"Validation failed. {invalid.text}", details=invalid.details)
 
 
 async def on_http(request: Request, error: HTTPException) -> Response:
@@ -94,6 +101,11 @@ async def on_surprise(request: Request, error: Exception) -> Response:
     return response
 
 
+async def on_hang_up(request: Request, error: ClientDisconnect) -> Response:
+    """The client left in the middle of its body; nobody reads this."""
+    return error_response(400, "The request was not complete.")
+
+
 async def on_database(request: Request, error: Exception) -> Response:
     """The database is away or overloaded: worth trying again."""
     logger.warning("database: %s", error)
@@ -102,7 +114,9 @@ async def on_database(request: Request, error: Exception) -> Response:
 
 HANDLERS = {
     Refused: on_refused,
+    Invalid: on_invalid,
     HTTPException: on_http,
+    ClientDisconnect: on_hang_up,
     psycopg.OperationalError: on_database,
     psycopg_pool.PoolTimeout: on_database,
     Exception: on_surprise,

@@ -1,4 +1,4 @@
-"""What the API can be told, and what its handlers share. Django's settings are read here and nowhere else in the API."""
+"""What the API can be told, and what its handlers share. The only module of the API that reads Django's settings."""
 
 from __future__ import annotations
 

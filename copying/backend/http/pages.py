@@ -73,8 +73,8 @@ class Database:
 class Positions:
     """Where served offsets ended, per query; least recently used queries are forgotten beyond `max_positions`.
 
-    A page at offset 0 starts the query's positions anew: whoever pages on sees the list as it was when they began, without
-    the doubles that records arriving meanwhile would push into the next offset.
+    A page at offset 0 starts the query's positions anew: whoever pages on sees the list as it was when they began,
+    without the doubles that records arriving meanwhile would push into the next offset.
     """
 
     def __init__(self, max_positions: int = 100_000) -> None:
@@ -132,7 +132,7 @@ class Selection:
         return Selection(self.table, (*self.conditions, condition), {**self.parameters, **parameters})
 
     def by_ids(self, column: str, ids: list[str]) -> Selection:
-        """Records with one of these ids; no ids: all. One id compares by `=`, which lets its own index give the order."""
+        """Records with one of these ids; no ids: all. One id compares by `=`, so that its own index gives the order."""
         if not ids:
             return self
         if len(ids) == 1:
@@ -147,7 +147,9 @@ async def newest_first(
     known_offset, position = positions.nearest(selection.key, offset)
     scope = selection
     if position is not None:
-        scope = selection.narrowed("(time, id) < (%(last_time)s, %(last_id)s)", last_time=position[0], last_id=position[1])
+        scope = selection.narrowed(
+            "(time, id) < (%(last_time)s, %(last_id)s)", last_time=position[0], last_id=position[1]
+        )
     rows = await database.rows(
         f"SELECT document, time, id FROM {scope.table} WHERE {scope.where}"
         " ORDER BY time DESC, id DESC LIMIT %(limit)s OFFSET %(skip)s",

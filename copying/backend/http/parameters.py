@@ -7,17 +7,17 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
-from copying.contract.validation import load_json
 from starlette.requests import Request
 
 from copying.backend.errors import Refused, invalid, not_found
+from copying.contract import wire
+from copying.contract.validation import MAX_BODY_BYTES, load_json, validate
 
-MAX_BODY_BYTES = 1_000_000
 MAX_PARAMETERS = 20_000
 SEVERITIES = {"DEBUG": 0, "INFO": 1, "WARN": 2, "ERROR": 3}
 ID = re.compile(r"[A-Za-z0-9_.:+-]{1,64}")
@@ -114,9 +114,8 @@ class Query:
 def parse_moment(name: str, text: str) -> datetime:
     """An ISO 8601 time as an aware datetime in UTC; a time without zone is UTC."""
     try:
-        moment = datetime.fromisoformat(_LOST_PLUS.sub(r"+\1", text.strip()))
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
+        return wire.parse_time(_LOST_PLUS.sub(r"+\1", text))
+    except ValueError:
         raise _unreadable(name, text, "must be an ISO 8601 time such as 2020-08-24T00:00:00.000Z") from None
 
 
@@ -174,9 +173,8 @@ async def body_bytes(request: Request) -> bytes:
     return b"".join(chunks)
 
 
-async def json_body(request: Request, *, optional: bool = False) -> dict[str, Any]:
-    """The JSON object in the body; {} when `optional` and the body is empty."""
+async def document(request: Request, kind: str, *, optional: bool = False, now: datetime | None = None) -> Any:
+    """The body as a valid struct of the contract; an absent body is an empty object when `optional`."""
     content = await body_bytes(request)
-    if optional and not content.strip():
-        return {}
-    return load_json(content)
+    raw = {} if optional and not content.strip() else load_json(content)
+    return validate(kind, raw, now=now)

@@ -1,4 +1,4 @@
-"""The long polls (contract, 2.5): transactions H3 H4, stopouts T5, logs T8 T9 and, beyond the contract, account snapshots.
+"""The long polls (contract, 2.5): transactions H3 H4, stopouts T5, logs T8 T9; beyond it, account snapshots E2.
 
 A poll answers with what is there, or holds until something comes, and with [] when the hold is over.
 """

@@ -231,8 +231,8 @@ def millisecond(time: datetime) -> datetime:
 def unfinished_s(time: datetime) -> float:
     """How long the millisecond of `time` still lasts, 0.0 when it is over.
 
-    A client's next cursor is one millisecond behind what it got: a record that came later within it would be lost. Times
-    further ahead are those of a market that does not run by this clock; there is nothing to wait for.
+    A client's next cursor is one millisecond behind what it got: a record that came later within it would be lost.
+    Times further ahead are those of a market that does not run by this clock; there is nothing to wait for.
     """
     left_s = (millisecond(time) + MILLISECOND - datetime.now(UTC)).total_seconds()
     return left_s if 0 < left_s <= 0.002 else 0.0

@@ -1,0 +1,90 @@
+"""Paper accounts, beyond the contract (docs/copying.md): E1 information, E4 trades by hand, E5 reads, E6 set-up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from copying.backend.commands import Deposit, OpenAccount, Trade
+from copying.backend.errors import not_found
+from copying.backend.http.options import service
+from copying.backend.http.parameters import Query, document, new_id, path_id
+from copying.backend.http.replies import done, reply
+
+
+async def list_accounts(request: Request) -> Response:
+    """E1: ascending account id; `after` is the last id of the page before."""
+    query = Query.of(request)
+    limit = query.integer("limit", 1000, 1, 1000)
+    book = service(request).core.book
+    return reply(book.account_information(request.scope["tenant"], after=query.text("after"), limit=limit))
+
+
+async def account_information(request: Request) -> Response:
+    """E5."""
+    return _read(request, service(request).core.book.account)
+
+
+async def account_positions(request: Request) -> Response:
+    """E5."""
+    return _read(request, service(request).core.book.account_positions)
+
+
+async def account_orders(request: Request) -> Response:
+    """E5."""
+    return _read(request, service(request).core.book.account_orders)
+
+
+def _read(request: Request, read: Callable[[str, str], Any]) -> Response:
+    found = read(request.scope["tenant"], path_id(request, "account_id", "Account"))
+    if found is None:
+        raise not_found("Account")
+    return reply(found)
+
+
+async def trade(request: Request) -> Response:
+    """E4."""
+    account_id = path_id(request, "account_id", "Account")
+    asked = await document(request, "trade")
+    command = Trade(
+        tenant=request.scope["tenant"],
+        account_id=account_id,
+        action_type=asked.action_type,
+        symbol=asked.symbol or "",
+        volume_lots=asked.volume,
+        price=asked.open_price,
+        stop_loss=asked.stop_loss,
+        take_profit=asked.take_profit,
+        position_id=asked.position_id or "",
+        order_id=asked.order_id or "",
+        magic=asked.magic or 0,
+    )
+    return reply(await service(request).core.submit(command))
+
+
+async def put_account(request: Request) -> Response:
+    """E6: open, or change what is given."""
+    account_id = new_id(request, "account_id")
+    asked = await document(request, "account")
+    given = {
+        name: value
+        for name in ("currency", "leverage", "deposit", "demo")
+        if (value := getattr(asked, name)) is not None
+    }
+    command = OpenAccount(tenant=request.scope["tenant"], account_id=account_id, name=asked.name, **given)
+    await service(request).core.submit(command)
+    return done()
+
+
+async def deposit(request: Request) -> Response:
+    """E6: money in or out."""
+    account_id = path_id(request, "account_id", "Account")
+    asked = await document(request, "deposit")
+    command = Deposit(
+        tenant=request.scope["tenant"], account_id=account_id, amount=asked.amount, comment=asked.comment or ""
+    )
+    await service(request).core.submit(command)
+    return done()

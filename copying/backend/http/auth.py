@@ -1,0 +1,60 @@
+"""Lets a request in: whose token it carries, whether the token may ask again, and whether its body can be small enough.
+
+Plain ASGI on purpose: it runs before everything else on every request. Must not read bodies.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import lru_cache
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from copying.backend import tokens
+from copying.backend.http.errors import error_response, too_many_requests
+from copying.backend.http.limits import TokenBuckets
+from copying.contract.validation import MAX_BODY_BYTES
+
+OPEN = "/healthz"  # needs no token and counts against no limit
+PUBLIC = "/webhooks/"  # the secret is the id in the address (contract, 1.5)
+
+_tenant_of = lru_cache(maxsize=10_000)(tokens.tenant_of)
+
+
+class Gate:
+    """Sets `scope["tenant"]` to the caller's tenant, "" where none is needed."""
+
+    def __init__(self, app: ASGIApp, buckets: TokenBuckets) -> None:
+        self.app = app
+        self.buckets = buckets
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = self._refusal(scope) if scope["type"] == "http" else None
+        await (refusal or self.app)(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        path, headers = scope["path"], scope["headers"]
+        scope["tenant"] = ""
+        if path == OPEN:
+            return None
+        key = path if path.startswith(PUBLIC) else ""
+        if not key:
+            key = _header(headers, b"auth-token")
+            tenant = _tenant_of(key) if key else None
+            if tenant is None:
+                return error_response(401, "Authorization token is missing or not valid.")
+            scope["tenant"] = tenant
+        if wait_s := self.buckets.take(key, time.monotonic()):
+            return too_many_requests(wait_s, self.buckets.per_minute)
+        length = _header(headers, b"content-length")
+        if length.isdecimal() and int(length[:20]) > MAX_BODY_BYTES:
+            return error_response(413, f"The body is larger than {MAX_BODY_BYTES} bytes.")
+        return None
+
+
+def _header(headers: list[tuple[bytes, bytes]], name: bytes) -> str:
+    for key, value in headers:
+        if key == name:
+            return value.decode("latin-1")
+    return ""

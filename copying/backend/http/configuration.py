@@ -1,0 +1,224 @@
+"""Strategies, portfolios, subscribers and webhooks (contract, 2.1: C1 to C19)."""
+
+from __future__ import annotations
+
+import secrets
+import string
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from copying.backend.commands import PutPortfolio, PutStrategy, PutSubscriber, PutWebhook, Remove, RemoveWebhook
+from copying.backend.errors import invalid, not_found
+from copying.backend.http.options import service
+from copying.backend.http.parameters import Query, document, new_id, path_id
+from copying.backend.http.replies import done, page_of, reply
+from copying.contract import wire
+
+ALPHABET = string.ascii_letters + string.digits
+Document = dict[str, Any]
+
+
+def random_id(length: int) -> str:
+    """A random id of letters and digits."""
+    return "".join(secrets.choice(ALPHABET) for _ in range(length))
+
+
+async def unused_strategy_id(request: Request) -> Response:
+    """C1: not reserved, so whoever is told it should use it."""
+    for _ in range(100):
+        strategy_id = random_id(4)
+        if not service(request).core.book.knows_strategy(strategy_id):
+            return reply({"id": strategy_id})
+    raise not_found("Unused strategy id")
+
+
+# ------------------------------------------------------------------------------------------------- lists and objects
+
+
+async def list_strategies(request: Request) -> Response:
+    """C2."""
+    return _list(request, service(request).core.book.strategies)
+
+
+async def list_portfolios(request: Request) -> Response:
+    """C6."""
+    return _list(request, service(request).core.book.portfolios)
+
+
+async def list_subscribers(request: Request) -> Response:
+    """C11."""
+    return _list(request, service(request).core.book.subscribers)
+
+
+def _list(request: Request, read: Callable[..., list[Document]]) -> Response:
+    query = Query.of(request)
+    version = request.headers.get("api-version", "").strip() or "1"
+    if version not in ("1", "2"):
+        raise invalid("api-version", version, "must be 1 or 2")
+    found = read(request.scope["tenant"], include_removed=query.boolean("includeRemoved"))
+    return page_of(found, query, is_classic=version == "2")
+
+
+async def get_strategy(request: Request) -> Response:
+    """C3."""
+    return _get(request, "strategy_id", "Strategy", service(request).core.book.strategy)
+
+
+async def get_portfolio(request: Request) -> Response:
+    """C7."""
+    return _get(request, "strategy_id", "Portfolio strategy", service(request).core.book.portfolio)
+
+
+async def get_subscriber(request: Request) -> Response:
+    """C12."""
+    return _get(request, "subscriber_id", "Subscriber", service(request).core.book.subscriber)
+
+
+def _get(request: Request, name: str, what: str, read: Callable[[str, str], Document | None]) -> Response:
+    found = read(request.scope["tenant"], path_id(request, name, what))
+    if found is None:
+        raise not_found(what)
+    return reply(found)
+
+
+async def put_strategy(request: Request) -> Response:
+    """C4."""
+    strategy_id = new_id(request, "strategy_id")
+    written = wire.to_wire(await document(request, "strategy"))
+    command = PutStrategy(tenant=request.scope["tenant"], strategy_id=strategy_id, document=written)
+    return await _carry_out(request, command)
+
+
+async def put_portfolio(request: Request) -> Response:
+    """C8."""
+    strategy_id = new_id(request, "strategy_id")
+    written = wire.to_wire(await document(request, "portfolio"))
+    command = PutPortfolio(tenant=request.scope["tenant"], strategy_id=strategy_id, document=written)
+    return await _carry_out(request, command)
+
+
+async def put_subscriber(request: Request) -> Response:
+    """C13."""
+    subscriber_id = new_id(request, "subscriber_id")
+    written = wire.to_wire(await document(request, "subscriber"))
+    command = PutSubscriber(tenant=request.scope["tenant"], subscriber_id=subscriber_id, document=written)
+    return await _carry_out(request, command)
+
+
+async def _carry_out(request: Request, command: Any) -> Response:
+    await service(request).core.submit(command)
+    return done()
+
+
+# ----------------------------------------------------------------------------------------------------------- removal
+
+
+async def remove_strategy(request: Request) -> Response:
+    """C5."""
+    return await _remove(request, "strategy", path_id(request, "strategy_id", "Strategy"))
+
+
+async def remove_portfolio(request: Request) -> Response:
+    """C9."""
+    return await _remove(request, "portfolio", path_id(request, "strategy_id", "Portfolio strategy"))
+
+
+async def remove_member(request: Request) -> Response:
+    """C10."""
+    portfolio_id = path_id(request, "strategy_id", "Portfolio strategy")
+    return await _remove(request, "member", portfolio_id, path_id(request, "member_id", "Portfolio member"))
+
+
+async def remove_subscriber(request: Request) -> Response:
+    """C14."""
+    return await _remove(request, "subscriber", path_id(request, "subscriber_id", "Subscriber"))
+
+
+async def remove_subscription(request: Request) -> Response:
+    """C15; `removeAfter` is ignored."""
+    subscriber_id = path_id(request, "subscriber_id", "Subscriber")
+    return await _remove(request, "subscription", subscriber_id, path_id(request, "strategy_id", "Subscription"))
+
+
+async def _remove(request: Request, what: str, owner_id: str, part: str = "") -> Response:
+    is_bounded = what != "subscription"
+    instructions = await document(
+        request, "close-instructions", optional=True, now=datetime.now(UTC) if is_bounded else None
+    )
+    command = Remove(
+        tenant=request.scope["tenant"],
+        what=what,
+        id=owner_id,
+        part=part,
+        mode=instructions.mode or "close-immediately",
+        remove_after=instructions.remove_after if is_bounded else None,
+    )
+    return await _carry_out(request, command)
+
+
+# ---------------------------------------------------------------------------------------------------------- webhooks
+
+
+async def list_webhooks(request: Request) -> Response:
+    """C16."""
+    query = Query.of(request)
+    style = query.choice("paginationStyle", ("infiniteScroll", "classic"))
+    found = [{**webhook, "url": _url(request, webhook["_id"])} for webhook in _webhooks(request)]
+    return page_of(found, query, is_classic=style == "classic")
+
+
+async def create_webhook(request: Request) -> Response:
+    """C17."""
+    _webhooks(request)
+    written = wire.to_wire(await document(request, "webhook", optional=True))
+    webhook_id = random_id(32)
+    await _put_webhook(request, webhook_id, written)
+    return reply({"id": webhook_id, "url": _url(request, webhook_id)}, 201)
+
+
+async def update_webhook(request: Request) -> Response:
+    """C18: what the body does not name stays."""
+    webhook = _webhook(request)
+    written = wire.to_wire(await document(request, "webhook", optional=True))
+    kept = {name: webhook[name] for name in ("magic", "symbolMapping") if name in webhook}
+    await _put_webhook(request, webhook["_id"], {**kept, **written})
+    return done()
+
+
+async def remove_webhook(request: Request) -> Response:
+    """C19."""
+    webhook_id = _webhook(request)["_id"]
+    strategy_id = request.path_params["strategy_id"]
+    command = RemoveWebhook(tenant=request.scope["tenant"], strategy_id=strategy_id, webhook_id=webhook_id)
+    return await _carry_out(request, command)
+
+
+async def _put_webhook(request: Request, webhook_id: str, written: Document) -> None:
+    strategy_id = request.path_params["strategy_id"]
+    await service(request).core.submit(
+        PutWebhook(tenant=request.scope["tenant"], strategy_id=strategy_id, webhook_id=webhook_id, document=written)
+    )
+
+
+def _webhooks(request: Request) -> list[Document]:
+    strategy_id = path_id(request, "strategy_id", "Strategy")
+    found = service(request).core.book.webhooks(request.scope["tenant"], strategy_id)
+    if found is None:
+        raise not_found("Strategy")
+    return found
+
+
+def _webhook(request: Request) -> Document:
+    webhook_id = path_id(request, "webhook_id", "Webhook")
+    for webhook in _webhooks(request):
+        if webhook["_id"] == webhook_id:
+            return webhook
+    raise not_found("Webhook")
+
+
+def _url(request: Request, webhook_id: str) -> str:
+    return f"{service(request).options.public_url}/webhooks/{webhook_id}"

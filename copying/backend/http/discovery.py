@@ -1,0 +1,53 @@
+"""Where clients are told to go (contract, 1.2 and 1.4), and whether the server is alive (E7)."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from copying.backend.errors import not_found
+from copying.backend.http.options import service
+from copying.backend.http.parameters import path_id
+from copying.backend.http.replies import reply
+
+PROVISIONING = "mt-provisioning-api-v1."
+
+
+async def regions(request: Request) -> Response:
+    """The one region there is."""
+    return reply([service(request).options.region])
+
+
+async def client_api(request: Request) -> Response:
+    """The domain under which `copyfactory-api-v1.{region}.{domain}` is found: the one the client asked under."""
+    host = request.headers.get("host", "")
+    domain = host.removeprefix(PROVISIONING) if host.startswith(PROVISIONING) else service(request).options.domain
+    return reply({"domain": domain, "hostname": PROVISIONING.rstrip(".")})
+
+
+async def account(request: Request) -> Response:
+    """The region and copying roles of an account of the caller."""
+    account_id = path_id(request, "account_id", "Account")
+    book, tenant = service(request).core.book, request.scope["tenant"]
+    is_provider = any(strategy["accountId"] == account_id for strategy in book.strategies(tenant))
+    is_subscriber = book.subscriber(tenant, account_id) is not None
+    known = book.account(tenant, account_id)
+    if known is None and not is_provider and not is_subscriber:
+        raise not_found("Account")
+    roles = ["PROVIDER"] * is_provider + ["SUBSCRIBER"] * is_subscriber
+    return reply(
+        {
+            "_id": account_id,
+            "name": (known or {}).get("name", ""),
+            "region": service(request).options.region,
+            "state": "DEPLOYED",
+            "connectionStatus": "CONNECTED",
+            "copyFactoryRoles": roles,
+        }
+    )
+
+
+async def health(request: Request) -> Response:
+    """E7: alive, and how far the tables are behind the journal."""
+    core = service(request).core
+    return reply({"status": "ok", "sequence": core.sequence, "projected": core.projected})

@@ -1,0 +1,58 @@
+"""Resynchronisation, stopouts and their resets (contract, 2.3: T1 to T4)."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from copying.backend.commands import ResetStopouts, Resynchronise
+from copying.backend.errors import invalid, not_found
+from copying.backend.http.options import service
+from copying.backend.http.parameters import Query, path_id
+from copying.backend.http.replies import done, reply
+from copying.backend.http.streams import known_subscriber
+from copying.contract.settings import STOPOUT_REASONS
+
+
+async def resynchronise(request: Request) -> Response:
+    """T1."""
+    query = Query.of(request)
+    command = Resynchronise(
+        tenant=request.scope["tenant"],
+        subscriber_id=known_subscriber(request),
+        strategy_ids=query.texts("strategyId"),
+        position_ids=query.texts("positionId"),
+    )
+    await service(request).core.submit(command)
+    return done()
+
+
+async def list_stopouts(request: Request) -> Response:
+    """T2."""
+    subscriber_id = path_id(request, "subscriber_id", "Subscriber")
+    found = service(request).core.book.stopouts(request.scope["tenant"], subscriber_id)
+    if found is None:
+        raise not_found("Subscriber")
+    return reply(found)
+
+
+async def reset_subscription_stopouts(request: Request) -> Response:
+    """T3."""
+    return await _reset(request, path_id(request, "strategy_id", "Subscription"))
+
+
+async def reset_subscriber_stopouts(request: Request) -> Response:
+    """T4."""
+    return await _reset(request, "")
+
+
+async def _reset(request: Request, strategy_id: str) -> Response:
+    subscriber_id = known_subscriber(request)
+    reason = request.path_params["reason"]
+    if reason not in STOPOUT_REASONS:
+        raise invalid("reason", reason.replace("\0", "")[:200], "must be the type and applyTo of a risk limit")
+    command = ResetStopouts(
+        tenant=request.scope["tenant"], subscriber_id=subscriber_id, strategy_id=strategy_id, reason=reason
+    )
+    await service(request).core.submit(command)
+    return done()
