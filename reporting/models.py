@@ -103,7 +103,7 @@ class DailyResult(models.Model):
     subscriber_id = models.CharField(max_length=64)
     strategy_id = models.CharField(max_length=64)
     day = models.DateField()
-    deals = models.PositiveIntegerField(default=0)
+    deals = models.IntegerField(default=0)
     volume_lots = models.DecimalField(max_digits=24, decimal_places=8, default=0)
     profit = models.DecimalField(max_digits=24, decimal_places=8, default=0)
     swap = models.DecimalField(max_digits=24, decimal_places=8, default=0)
@@ -268,7 +268,7 @@ class AccrualState(models.Model):
     strategy_id = models.CharField(max_length=64)
     terms = models.CharField(max_length=64, blank=True, help_text="Digest of the terms of the last accrual.")
     settled_until = models.DateTimeField(null=True, help_text="Lines of periods that ended by then are final.")
-    accrued_on = models.DateField(null=True, help_text="Local day of the last accrual: fixed fees grow by days.")
+    accrued_at = models.DateTimeField(null=True, help_text="Fixed fees and account values are taken up hourly.")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["connection", "strategy_id"], name="one_accrual_per_strategy")]

@@ -1,0 +1,181 @@
+"""High-water marks: one pure step from a mark before to a mark after. No database, no clock, no rounding.
+
+The mark is kept as what was measured last (`level`) plus losses not yet earned back (`deficits`), because losses may
+expire one by one; mark = level + sum of deficits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal, localcontext
+from typing import Any
+
+from reporting.commission.money import EXACT
+from reporting.commission.policy import Basis, Hurdle, NewMark, Policy, Withdrawal
+
+ZERO = Decimal(0)
+SECONDS_OF_YEAR = Decimal(365 * 86_400)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A subscriber's high-water mark at one moment, account currency.
+
+    periods: billing periods that ended so far. set_at: when a fee last moved the mark (a hurdle runs from then).
+    realised: cumulative net profit so far, which the next measurement on the profit basis continues.
+    """
+
+    level: Decimal
+    set_at: datetime
+    realised: Decimal = ZERO
+    deficits: tuple[tuple[int, Decimal], ...] = ()  # (number of the period that made the loss, what is left of it)
+    periods: int = 0
+
+    @property
+    def value(self) -> Decimal:
+        """What must be exceeded before anything is owed."""
+        with localcontext(EXACT):
+            return self.level + sum((amount for _, amount in self.deficits), ZERO)
+
+    def serialise(self) -> dict[str, Any]:
+        return {
+            "level": str(self.level),
+            "set_at": self.set_at.isoformat(),
+            "realised": str(self.realised),
+            "deficits": [[period, str(amount)] for period, amount in self.deficits],
+            "periods": self.periods,
+        }
+
+    @classmethod
+    def parse(cls, stored: dict[str, Any]) -> Mark:
+        deficits = tuple((period, Decimal(amount)) for period, amount in stored["deficits"])
+        set_at = datetime.fromisoformat(stored["set_at"])
+        return cls(Decimal(stored["level"]), set_at, Decimal(stored["realised"]), deficits, stored["periods"])
+
+
+@dataclass(frozen=True, slots=True)
+class CashFlow:
+    """A deposit (positive) or withdrawal (negative) and the equity just before it, account currency."""
+
+    occurred_at: datetime
+    amount: Decimal
+    equity_before: Decimal
+
+    def serialise(self) -> dict[str, Any]:
+        return {"at": self.occurred_at.isoformat(), "amount": str(self.amount), "equity": str(self.equity_before)}
+
+    @classmethod
+    def parse(cls, stored: dict[str, Any]) -> CashFlow:
+        return cls(datetime.fromisoformat(stored["at"]), Decimal(stored["amount"]), Decimal(stored["equity"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Crystallisation:
+    """The outcome of one step: mark before (cash flows included), what is charged for, the fee, the mark after."""
+
+    before: Mark
+    hurdle: Decimal
+    chargeable: Decimal
+    fee: Decimal
+    after: Mark
+
+
+def apply_cash_flow(mark: Mark, flow: CashFlow, policy: Policy) -> Mark:
+    """The mark after a deposit or withdrawal; on the profit basis money moved changes nothing.
+
+    deposit D: H + D. withdrawal W: H - W (absolute), H x (E - W) / E (proportional, everything when E <= W)
+    """
+    if policy.basis is Basis.PROFIT:
+        return mark
+    with localcontext(EXACT):
+        if flow.amount >= 0 or policy.withdrawal is Withdrawal.ABSOLUTE:
+            return replace(mark, level=mark.level + flow.amount)
+        left = max(ZERO, flow.equity_before + flow.amount)
+        factor = left / flow.equity_before if flow.equity_before > 0 else ZERO
+        deficits = tuple((period, amount * factor) for period, amount in mark.deficits)
+        return replace(mark, level=mark.level * factor, deficits=deficits)
+
+
+def crystallise(
+    mark: Mark,
+    measured: Decimal,
+    *,
+    rate: Decimal,
+    policy: Policy,
+    at: datetime,
+    flows: Iterable[CashFlow] = (),
+    capital: Decimal = ZERO,
+    ends_period: bool = True,
+) -> Crystallisation:
+    """What is owed when `measured` meets the mark: fee = rate x max(0, measured - mark), less what a hurdle frees.
+
+    measured: cumulative net profit or equity, account currency. capital: base of the hurdle on the profit basis (the
+    equity basis uses the mark). A loss is remembered for `loss_memory_periods`; the oldest is earned back first.
+    A soft or hard hurdle runs actual/365 since the mark was last set by a fee.
+    """
+    with localcontext(EXACT):
+        for flow in flows:
+            mark = apply_cash_flow(mark, flow, policy)
+        number = mark.periods + 1
+        mark = replace(mark, deficits=_remembered(mark.deficits, number, policy))
+        hurdle = _hurdle(mark, policy, at, capital)
+        gain, deficits = _repay(measured - mark.level, mark.deficits)
+        chargeable = _chargeable(gain, hurdle, policy)
+        fee = rate * chargeable
+        after = _mark_after(mark, measured, deficits, gain, chargeable, fee, number, policy, at)
+        return Crystallisation(mark, hurdle, chargeable, fee, replace(after, periods=number - (not ends_period)))
+
+
+def _remembered(deficits, number: int, policy: Policy):
+    memory = policy.loss_memory_periods
+    if memory is None:
+        return deficits
+    return tuple((period, amount) for period, amount in deficits if number - period <= memory)
+
+
+def _repay(change: Decimal, deficits):
+    """What remains of a gain after old losses, and the losses that remain; a negative change is returned as it is."""
+    if change <= 0:
+        return change, deficits
+    left = []
+    for period, amount in deficits:
+        repaid = min(change, amount)
+        change -= repaid
+        if amount > repaid:
+            left.append((period, amount - repaid))
+    return change, tuple(left)
+
+
+def _hurdle(mark: Mark, policy: Policy, at: datetime, capital: Decimal) -> Decimal:
+    if policy.hurdle is Hurdle.NONE:
+        return ZERO
+    base = mark.value if policy.basis is Basis.EQUITY else capital
+    elapsed = at - mark.set_at
+    return max(ZERO, base) * policy.hurdle_rate * (Decimal(elapsed.total_seconds()) / SECONDS_OF_YEAR)
+
+
+def _chargeable(gain: Decimal, hurdle: Decimal, policy: Policy) -> Decimal:
+    if gain <= hurdle:
+        return ZERO
+    return gain - hurdle if policy.hurdle is Hurdle.HARD else gain
+
+
+def _mark_after(mark, measured, deficits, gain, chargeable, fee, number, policy, at) -> Mark:
+    if gain < 0:
+        return replace(mark, level=measured, deficits=_add_loss(deficits, number, -gain, policy))
+    if chargeable == 0 and gain > 0:
+        return mark  # below the hurdle: the mark stays where it was last paid for
+    if policy.basis is Basis.EQUITY:
+        measured -= fee  # the fee leaves the account
+    if policy.new_mark is NewMark.GROSS and fee:
+        deficits = _add_loss(deficits, number, fee, policy)
+    return replace(mark, level=measured, deficits=deficits, set_at=at if chargeable else mark.set_at)
+
+
+def _add_loss(deficits, number: int, amount: Decimal, policy: Policy):
+    """Losses are kept apart only where they may expire apart."""
+    if policy.loss_memory_periods is None:
+        return ((0, sum((left for _, left in deficits), ZERO) + amount),)
+    return (*deficits, (number, amount))

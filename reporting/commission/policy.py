@@ -1,0 +1,173 @@
+"""What a line is computed by: the scheme with its rate and period (terms), and the high-water-mark choices (policy).
+
+Both are values that serialise into the line, so that a line stays explained when the strategy's document changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from typing import Any
+
+from reporting.commission.periods import BillingPeriod
+
+
+class Scheme(StrEnum):
+    """The backend's six commission schemes (contract, 3.9)."""
+
+    FLAT_FEE = "flat-fee"
+    LOTS_TRADED = "lots-traded"
+    LOTS_WON = "lots-won"
+    AMOUNT_TRADED = "amount-traded"
+    AMOUNT_WON = "amount-won"
+    HIGH_WATER_MARK = "high-water-mark"
+
+
+class Basis(StrEnum):
+    """What is measured against the mark."""
+
+    PROFIT = "profit"  # cumulative net profit of copied trades
+    EQUITY = "equity"  # account equity
+
+
+class Floating(StrEnum):
+    """How the result of open positions counts."""
+
+    REALISED = "realised"
+    REALISED_AND_FLOATING = "realised-and-floating"
+    REALISED_AND_NEGATIVE_FLOATING = "realised-and-negative-floating"
+
+
+class NewMark(StrEnum):
+    """Whether a charged fee must be earned back before the next one (gross) or not (net)."""
+
+    NET = "net"
+    GROSS = "gross"
+
+
+class Withdrawal(StrEnum):
+    """How a withdrawal W at equity E lowers the mark H: H - W, or H x (E - W) / E."""
+
+    ABSOLUTE = "absolute"
+    PROPORTIONAL = "proportional"
+
+
+class Crystallised(StrEnum):
+    """When a fee falls due."""
+
+    PERIOD_END = "period-end"
+    WITHDRAWAL = "withdrawal"  # at period end and before each withdrawal
+    SUBSCRIPTION_END = "subscription-end"  # at period end and when the subscription ends
+
+
+class Hurdle(StrEnum):
+    """What a minimum return does: nothing; frees the part below it (hard); only decides whether to charge (soft)."""
+
+    NONE = "none"
+    SOFT = "soft"
+    HARD = "hard"
+
+
+class Scope(StrEnum):
+    """One mark per subscription, or one for all strategies of the manager that a client follows."""
+
+    SUBSCRIPTION = "subscription"
+    CLIENT = "client"
+
+
+_ENUMS = {
+    "basis": Basis,
+    "floating": Floating,
+    "new_mark": NewMark,
+    "withdrawal": Withdrawal,
+    "crystallised": Crystallised,
+    "hurdle": Hurdle,
+    "scope": Scope,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """High-water-mark choices, the defaults first in every list of docs/commissions.md."""
+
+    name: str = "standard"
+    version: int = 1
+    basis: Basis = Basis.PROFIT
+    floating: Floating = Floating.REALISED
+    new_mark: NewMark = NewMark.NET
+    withdrawal: Withdrawal = Withdrawal.ABSOLUTE
+    crystallised: Crystallised = Crystallised.PERIOD_END
+    loss_memory_periods: int | None = None  # None: unlimited
+    hurdle: Hurdle = Hurdle.NONE
+    hurdle_rate: Decimal = Decimal(0)  # per year, a fraction of 1
+    scope: Scope = Scope.SUBSCRIPTION
+
+    def __post_init__(self) -> None:
+        if self.loss_memory_periods is not None and self.loss_memory_periods < 1:
+            raise ValueError("A loss memory is at least one period.")
+        if self.hurdle_rate < 0:
+            raise ValueError("A hurdle rate is not negative.")
+
+    def serialise(self) -> dict[str, Any]:
+        """Plain JSON; numbers that are owed by are text."""
+        return asdict(self) | {"hurdle_rate": str(self.hurdle_rate)}
+
+    @classmethod
+    def parse(cls, stored: dict[str, Any]) -> Policy:
+        """The policy of `serialise`. Fields that are missing have their defaults; raises ValueError on a bad value."""
+        known = {field.name for field in fields(cls)}
+        chosen = {name: value for name, value in stored.items() if name in known}
+        for name, kind in _ENUMS.items():
+            if name in chosen:
+                chosen[name] = kind(chosen[name])
+        if "hurdle_rate" in chosen:
+            chosen["hurdle_rate"] = Decimal(chosen["hurdle_rate"])
+        return cls(**chosen)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a strategy charges: scheme, rate and billing period, and the policy where the scheme has a mark."""
+
+    scheme: Scheme
+    rate: Decimal
+    billing_period: BillingPeriod
+    policy: Policy = Policy()
+
+    def serialise(self) -> dict[str, Any]:
+        """What a line keeps beside its scheme and rate."""
+        stored: dict[str, Any] = {"billing_period": str(self.billing_period)}
+        if self.scheme is Scheme.HIGH_WATER_MARK:
+            stored |= self.policy.serialise()
+        return stored
+
+    @classmethod
+    def of_line(cls, scheme: str, rate: Decimal, stored: dict[str, Any]) -> Terms:
+        """The terms that a line was computed by."""
+        return cls(Scheme(scheme), rate, BillingPeriod(stored["billing_period"]), Policy.parse(stored))
+
+
+def read_terms(document: dict[str, Any], policy: Policy = Policy()) -> Terms | None:
+    """The terms in a strategy's document; None where it charges nothing or names a scheme we do not know.
+
+    source: contract, 3.9 commissionScheme; period month and no commission where nothing is said
+    """
+    stated = document.get("commissionScheme") or {}
+    try:
+        scheme = Scheme(stated.get("type", ""))
+        rate = Decimal(str(stated.get("commissionRate", 0)))
+        billing_period = BillingPeriod(stated.get("billingPeriod", "month"))
+    except (ValueError, InvalidOperation):
+        return None
+    return Terms(scheme, rate, billing_period, policy) if rate.is_finite() and rate > 0 else None
+
+
+def digest_of(terms: Terms | None, *more: object) -> str:
+    """Changes whenever lines would be computed differently."""
+    if terms is None:
+        return ""
+    parts = [terms.scheme, str(terms.rate), terms.serialise(), *map(str, more)]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,221 @@
+"""Keeps the commission ledger of a workspace up to date: called after each history sync, as often as one likes.
+
+Only subscriptions with days that the ledger has not seen are computed; when a period ends, terms change or a fee grows
+by days, all of that strategy. Each strategy is one database transaction under the lock of its AccrualState: a crash or a
+second run in parallel changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from django.db import transaction
+
+from reporting.commission import sources
+from reporting.commission.adjustments import adjust_settled_periods
+from reporting.commission.crystallisation import high_water_lines
+from reporting.commission.ledger import store_adjustments, store_open_lines
+from reporting.commission.periods import Calendar
+from reporting.commission.policy import Scheme, Terms, digest_of
+from reporting.commission.schemes import PER_DEAL, Line, Subscription, deal_lines, flat_fee_line
+from reporting.commission.sources import Account
+from reporting.models import AccrualState, CommissionLine
+from users.models import Connection, Workspace
+
+VALUES_TAKEN_UP_EVERY = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Accrued:
+    """What an accrual changed. Running it again changes nothing: all zero but `strategies` where time passed."""
+
+    strategies: int = 0
+    subscriptions: int = 0
+    lines_written: int = 0
+    lines_removed: int = 0
+
+    def __add__(self, other: Accrued) -> Accrued:
+        return Accrued(
+            self.strategies + other.strategies,
+            self.subscriptions + other.subscriptions,
+            self.lines_written + other.lines_written,
+            self.lines_removed + other.lines_removed,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What all strategies of one connection share in one accrual."""
+
+    workspace_id: int
+    calendar: Calendar
+    now: datetime
+    complete_until: datetime | None
+
+    def settles(self, terms: Terms, before: datetime | None) -> datetime | None:
+        """End of the last period whose deals are all known; it never moves back."""
+        if self.complete_until is None:
+            return before
+        boundary = self.calendar.containing(self.complete_until, terms.billing_period).start
+        return boundary if before is None else max(before, boundary)
+
+
+def calendar_of(workspace: Workspace) -> Calendar:
+    """The billing calendar of a workspace."""
+    return Calendar(workspace.timezone, workspace.week_starts_monday)
+
+
+def accrue_workspace(workspace_id: int, now: datetime) -> Accrued:
+    """Bring the ledger of every connection of a workspace up to `now`; safe to repeat, to lose and to run in parallel."""
+    workspace = Workspace.objects.get(pk=workspace_id)
+    accrued = Accrued()
+    for connection_id in Connection.objects.filter(workspace_id=workspace_id).values_list("pk", flat=True):
+        complete_until = sources.read_complete_until(connection_id, now)
+        run = Run(workspace_id, calendar_of(workspace), now, complete_until)
+        for account in _due_accounts(connection_id, run):
+            accrued += accrue_strategy(account, run)
+    return accrued
+
+
+def _due_accounts(connection_id: int, run: Run) -> Iterator[Account]:
+    """Accounts with something to do, found by a handful of small queries whatever the length of the history."""
+    changed = sources.changed_strategies(connection_id)
+    states = {state.strategy_id: state for state in AccrualState.objects.filter(connection_id=connection_id)}
+    for account in sources.read_accounts(connection_id):
+        state = states.get(account.strategy_id)
+        if state is None or not changed.isdisjoint(account.sources) or _all_are_due(account, state, run):
+            yield account
+
+
+def _all_are_due(account: Account, state: AccrualState, run: Run) -> bool:
+    """Whether every subscription of the strategy has to be computed, not only those with new deals."""
+    if state.terms != _digest(account, run):
+        return True
+    if account.terms is None:
+        return False
+    if run.settles(account.terms, state.settled_until) != state.settled_until:
+        return True
+    return account.grows_with_time and (state.accrued_at is None or run.now - state.accrued_at >= VALUES_TAKEN_UP_EVERY)
+
+
+def _digest(account: Account, run: Run) -> str:
+    overrides = sorted((subscriber, policy.serialise()) for subscriber, policy in account.overrides.items())
+    return digest_of(account.terms, run.calendar, account.sources, overrides)
+
+
+@transaction.atomic
+def accrue_strategy(account: Account, run: Run) -> Accrued:
+    """Bring one strategy's lines up to date. Blocks while another accrual of the same strategy is running."""
+    AccrualState.objects.get_or_create(connection_id=account.connection_id, strategy_id=account.strategy_id)
+    state = AccrualState.objects.select_for_update().get(
+        connection_id=account.connection_id, strategy_id=account.strategy_id
+    )
+    everybody = _all_are_due(account, state, run)
+    changed = sources.take_changed_days(account)
+    due = sources.all_subscribers(account) if everybody else set(changed)
+    known = set(
+        CommissionLine.objects.filter(
+            connection_id=account.connection_id, strategy_id=account.strategy_id, subscriber_id__in=due
+        )
+        .order_by()
+        .values_list("subscriber_id", flat=True)
+        .distinct()
+    )
+    accrued = _adjust(account, run, state, {each: changed[each] for each in known & changed.keys()})
+    settles = run.settles(account.terms, state.settled_until) if account.terms else state.settled_until
+    accrued += _accrue(account, run, due & known, since=state.settled_until, settled_until=settles)
+    accrued += _accrue(account, run, due - known, since=None, settled_until=settles)
+    state.settled_until = settles
+    state.terms = _digest(account, run)
+    state.accrued_at = run.now if everybody else state.accrued_at
+    state.save()
+    return accrued + Accrued(strategies=1)
+
+
+def _accrue(
+    account: Account, run: Run, subscriber_ids: set[str], *, since: datetime | None, settled_until: datetime | None
+) -> Accrued:
+    """Write the lines of these subscribers' periods that were open until now; `since` ends the settled ones."""
+    if not subscriber_ids:
+        return Accrued()
+    if account.terms is None:
+        subscriptions: dict[str, Subscription] = {}
+    else:
+        subscriptions = sources.read_subscriptions(account, subscriber_ids, since)
+        if since is not None and account.terms.scheme is Scheme.HIGH_WATER_MARK:
+            for subscriber_id, mark in sources.read_marks(account, subscriber_ids, since).items():
+                if subscriber_id in subscriptions:
+                    subscriptions[subscriber_id].mark = mark
+    lines = (
+        (subscriber_id, line)
+        for subscriber_id, subscription in subscriptions.items()
+        for line in lines_of(account.terms_of(subscriber_id), subscription, run, since, settled_until)
+    )
+    written, removed = store_open_lines(
+        run.workspace_id,
+        account.connection_id,
+        account.strategy_id,
+        lines=lines,
+        subscriber_ids=subscriber_ids,
+        since=since,
+    )
+    return Accrued(subscriptions=len(subscriptions), lines_written=written, lines_removed=removed)
+
+
+def lines_of(
+    terms: Terms, subscription: Subscription, run: Run, since: datetime | None, settled_until: datetime | None
+) -> Iterator[Line]:
+    """Every line of one subscription from `since` (None: from its start) to now. Pure."""
+    calendar = run.calendar
+    if terms.scheme in PER_DEAL:
+        for line in deal_lines(terms, subscription.deals, calendar=calendar, currency=subscription.currency):
+            line.period = calendar.clipped(line.period, since)
+            yield line
+        return
+    periods = [
+        calendar.clipped(period, since)
+        for period in calendar.between(since or subscription.started_at, run.now, terms.billing_period)
+    ]
+    if terms.scheme is Scheme.HIGH_WATER_MARK:
+        yield from high_water_lines(terms, subscription, periods, now=run.now, settled_until=settled_until)
+        return
+    for period in periods:
+        settled = settled_until is not None and period.end <= settled_until
+        line = flat_fee_line(terms, subscription, period, calendar=calendar, now=run.now, settled=settled)
+        if line is not None:
+            yield line
+
+
+def _adjust(account: Account, run: Run, state: AccrualState, changed: dict[str, set[date]]) -> Accrued:
+    """Book what arrived late for settled periods into the open one."""
+    settled_until = state.settled_until
+    if settled_until is None or account.terms is None:
+        return Accrued()
+    late = {
+        subscriber_id: {day for day in days if day <= settled_until.date()} for subscriber_id, days in changed.items()
+    }
+    lines, stale_ids = [], []
+    for subscriber_id, days in late.items():
+        if not days:
+            continue
+        adjustments = adjust_settled_periods(
+            CommissionLine.objects.of_subscription(account.connection_id, account.strategy_id, subscriber_id),
+            days,
+            terms=account.terms_of(subscriber_id),
+            calendar=run.calendar,
+            settled_until=settled_until,
+            now=run.now,
+            read_subscription=lambda since, each=subscriber_id: sources.read_subscriptions(account, [each], since)[
+                each
+            ],
+        )
+        lines += [(subscriber_id, line) for line in adjustments.lines]
+        stale_ids += adjustments.stale_ids
+    if not lines and not stale_ids:
+        return Accrued()
+    written, removed = store_adjustments(
+        run.workspace_id, account.connection_id, account.strategy_id, lines=lines, stale_ids=stale_ids
+    )
+    return Accrued(lines_written=written, lines_removed=removed)
