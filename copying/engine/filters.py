@@ -1,0 +1,155 @@
+"""Rules about the provider and the calendar: what they refuse is the same for many routes at once.
+
+The strategy's own filters (magic, equity curve, drawdown) refuse the signal as a whole; news filters are asked once per
+distinct chain and symbol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import nan
+
+import msgspec
+import numpy as np
+
+from copying.engine.case import Case
+from copying.engine.fold import Document
+from copying.engine.model import Facts, Level, NewsEvent
+from copying.engine.reasons import Reason, refusal
+from copying.engine.routes import EVERY
+
+
+def outside_magic(case: Case) -> None:
+    """Refuse all routes if the magic number is outside magicFilter.  source: contract, 3.3, 4.4"""
+    document = case.table.strategy.get("magicFilter") or {}
+    magic = case.signal.magic
+    included, excluded = document.get("included") or (), document.get("excluded") or ()
+    if (included and not matches_magic(magic, included)) or matches_magic(magic, excluded):
+        case.refuse_all(Reason.MAGIC_FILTER, Level.STRATEGY, magic)
+
+
+def matches_magic(magic: int, elements: Iterable[str]) -> bool:
+    """Whether a magic number is one of the elements: numbers ("1000") or closed ranges ("1010-1019")."""
+    return any(low <= magic <= high for low, high in map(magic_range, elements))
+
+
+def magic_range(element: str) -> tuple[int, int]:
+    """The bounds of an element of a magic filter; either bound may be negative. Raises ValueError."""
+    text = str(element).strip()
+    middle = text.find("-", 1)
+    if middle < 0:
+        return int(text), int(text)
+    return int(text[:middle]), int(text[middle + 1 :])
+
+
+def below_equity_curve(case: Case) -> None:
+    """Refuse all routes unless the provider's equity is above the moving average of its balance.
+
+    Without enough history for an average nothing is refused.  units: provider currency.  source: contract, 4.4
+    """
+    facts = case.facts
+    average = facts.provider_balance_average
+    if case.table.strategy.get("equityCurveFilter") and average is not None and not facts.provider_equity > average:
+        case.refuse_all(Reason.EQUITY_CURVE_FILTER, Level.STRATEGY, average)
+
+
+def outside_drawdown(case: Case) -> None:
+    """Refuse all routes by the provider's drawdown = balance - equity, relative to the balance or absolute.
+
+    `exclude`: open while every given level is above the drawdown; `include`: open while a given level is below it.
+    `maxDrawdown` is `maxRelativeDrawdown` (section 8, 19).  units: fraction or provider currency.  source: contract,
+    4.4
+    """
+    document = case.table.strategy.get("drawdownFilter")
+    if document and case.facts.provider_balance > 0:
+        refused, limit = drawdown_verdict(document, case.facts)
+        if refused:
+            case.refuse_all(Reason.DRAWDOWN_FILTER, Level.STRATEGY, limit)
+
+
+def drawdown_verdict(document: Document, facts: Facts) -> tuple[bool, float]:
+    """Whether the drawdown filter refuses, and the level that decided."""
+    absolute = facts.provider_balance - facts.provider_equity
+    relative = absolute / facts.provider_balance
+    fraction = document.get("maxRelativeDrawdown")
+    levels = [(relative, document.get("maxDrawdown") if fraction is None else fraction)]
+    levels.append((absolute, document.get("maxAbsoluteDrawdown")))
+    given = [(drawdown, level) for drawdown, level in levels if level is not None]
+    if not given:
+        return False, nan
+    if document["action"] == "exclude":
+        reached = [level for drawdown, level in given if drawdown >= level]
+        return bool(reached), reached[0] if reached else nan
+    return not any(drawdown > level for drawdown, level in given), given[0][1]
+
+
+def near_news(case: Case) -> None:
+    """Refuse routes one of whose news filters forbids opening now.
+
+    units: minutes of the gap that forbids.  shape: lookup (chains, symbols) -> routes.  source: contract, 3.4, 4.4
+    """
+    table, view, facts = case.table, case.view, case.facts
+    if not facts.news or not any(table.news_chains):
+        return
+    width = max(len(view.symbols), 1)
+    codes = np.zeros((len(table.news_chains), width), np.uint16)
+    minutes = np.full(codes.shape, nan)
+    for row, chain in enumerate(table.news_chains):
+        for column, symbol in enumerate(view.symbols):
+            level, gap = news_verdict(chain, symbol, facts.news, facts.now)
+            if level:
+                codes[row, column], minutes[row, column] = refusal(Reason.NEWS, level), gap
+    if codes.any():
+        spot = table.news_chain * width + np.maximum(view.symbol, 0)
+        code = codes.ravel()[spot]
+        case.refuse(EVERY, code != 0, code, minutes.ravel()[spot])
+
+
+def news_verdict(
+    chain: tuple[tuple[Level, bytes], ...], symbol: str, news: tuple[NewsEvent, ...], now: float
+) -> tuple[Level, float]:
+    """The first level of the chain that forbids opening, and its gap in minutes; Level.NONE when none does.
+
+    Calendar: from `preceding` minutes before an event until `following` minutes after it. Breaking: `following` minutes
+    from the event. The event concerns symbols that contain its currency.
+    """
+    concerned = [event for event in news if event.currency and event.currency in symbol]
+    for level, raw in chain if concerned else ():
+        document = msgspec.json.decode(raw)
+        for event in concerned:
+            gaps = opening_gaps(document, event)
+            if gaps and event.time - gaps[0] * 60 <= now < event.time + gaps[1] * 60:
+                return level, gaps[0] if now < event.time else gaps[1]
+    return Level.NONE, nan
+
+
+def opening_gaps(document: Document, event: NewsEvent) -> tuple[float, float] | None:
+    """Minutes before and after an event without new trades; None when the filter does not concern it."""
+    part = document.get("breakingNewsFilter" if event.is_breaking else "calendarNewsFilter") or {}
+    if event.priority not in (part.get("priorities") or ()):
+        return None
+    following = part.get("openPositionFollowingTimeGapInMinutes")
+    preceding = part.get("openPositionPrecedingTimeGapInMinutes")
+    before = 0.0 if event.is_breaking else 120.0 if preceding is None else preceding
+    return before, 60.0 if following is None else following
+
+
+def news_closes(chain: tuple[tuple[Level, bytes], ...], symbol: str, news: tuple[NewsEvent, ...], now: float) -> Level:
+    """The first level whose news filter wants positions in `symbol` closed now; Level.NONE when none does.
+
+    Only with an explicit closePositionTimeGapInMinutes (section 8, 31): calendar news from the gap before the event
+    until it, breaking news from the event until the gap after it.
+    """
+    for level, raw in chain:
+        document = msgspec.json.decode(raw)
+        for event in news:
+            part = document.get("breakingNewsFilter" if event.is_breaking else "calendarNewsFilter") or {}
+            gap = part.get("closePositionTimeGapInMinutes")
+            if gap is None or event.priority not in (part.get("priorities") or ()) or event.currency not in symbol:
+                continue
+            start, end = (
+                (event.time, event.time + gap * 60) if event.is_breaking else (event.time - gap * 60, event.time)
+            )
+            if start <= now < end:
+                return level
+    return Level.NONE

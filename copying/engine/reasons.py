@@ -1,0 +1,226 @@
+"""The closed list of reasons: why a signal was copied, changed, delayed or refused on a route.
+
+Every decision carries exactly one. The code is what the wire, filters and counts use; the sentence is what a person
+reads. Adding a reason is one member here, one rule, one scenario block. Nothing is decided here.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import IntEnum
+
+from copying.engine.model import Level, Outcome
+
+
+class Reason(IntEnum):
+    """Why. The numbers are stored: never renumber, only add."""
+
+    COPIED = 1
+    MAGIC_FILTER = 2
+    EQUITY_CURVE_FILTER = 3
+    DRAWDOWN_FILTER = 4
+    NO_ACCOUNT = 5
+    SYMBOL_FILTER = 6
+    PENDING_ORDERS_SKIPPED = 7
+    SIDE_NOT_ALLOWED = 8
+    REMOVED = 9
+    CLOSE_ONLY = 10
+    STOPPED_OUT = 11
+    NEWS = 12
+    UNKNOWN_SYMBOL = 13
+    NO_PRICE = 14
+    NO_EXCHANGE_RATE = 15
+    NO_MONEY = 16
+    PROVIDER_WITHOUT_MONEY = 17
+    NO_STOP_LOSS = 18
+    EXPRESSION_FAILED = 19
+    STOP_LOSS_NEEDED = 20
+    MAX_TRADE_RISK = 21
+    MAX_TRADE_VOLUME = 22
+    CORRELATION = 23
+    MAX_LEVERAGE = 24
+    BROKER_MAX_VOLUME = 25
+    MAX_RISK_COEFFICIENT = 26
+    TINY_TRADE = 27
+    TINY_TRADE_FORCED = 28
+    RESERVED_MARGIN = 29
+    MIN_TRADE_VOLUME = 30
+    MIN_TRADE_AMOUNT = 31
+    DELAYED = 32
+    # what only the executor can know
+    TOO_LATE = 33
+    NOT_ENOUGH_MARGIN = 34
+    BROKER_REFUSED = 35
+    OFFLINE = 36
+
+    @property
+    def code(self) -> str:
+        """The word on the wire, e.g. `max-trade-volume`."""
+        return CODES[self]
+
+    @property
+    def about(self) -> About:
+        """Texts, unit and outcome of the reason."""
+        return REASONS[self]
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What belongs to a reason.
+
+    refused: the sentence when nothing is traded; changed: the sentence when something is. Placeholders: x, y (lots
+    before and after), limit, level (with article), symbol, provider.
+    unit: of `limit_value`: lots, fraction, ratio, account currency, provider currency, minutes, seconds or none ("").
+    failed: the refusal is a failure (somebody must repair something), not a setting doing its work.
+    """
+
+    refused: str
+    changed: str = ""
+    unit: str = ""
+    failed: bool = False
+
+
+CODES = {reason: reason.name.lower().replace("_", "-") for reason in Reason}
+BY_CODE = {code: reason for reason, code in CODES.items()}
+
+REASONS: dict[Reason, About] = {
+    Reason.COPIED: About("", "Copied with {y} lots."),
+    Reason.MAGIC_FILTER: About(
+        "The signal's magic number {limit} is outside magicFilter of the strategy.", unit="magic"
+    ),
+    Reason.EQUITY_CURVE_FILTER: About(
+        "The provider's equity is not above {limit}, its average balance: equityCurveFilter of the strategy.",
+        unit="provider currency",
+    ),
+    Reason.DRAWDOWN_FILTER: About(
+        "The provider's drawdown is on the wrong side of {limit}: drawdownFilter of the strategy.", unit="fraction"
+    ),
+    Reason.NO_ACCOUNT: About("The subscriber's trading account is not known.", failed=True),
+    Reason.SYMBOL_FILTER: About("{provider} is outside symbolFilter of {level}."),
+    Reason.PENDING_ORDERS_SKIPPED: About("Pending orders are not copied: skipPendingOrders of {level}."),
+    Reason.SIDE_NOT_ALLOWED: About("This side of the market is not copied: allowedSides of {level}."),
+    Reason.REMOVED: About("No new trades: {level} is being removed."),
+    Reason.CLOSE_ONLY: About("No new trades: closeOnly of {level}."),
+    Reason.STOPPED_OUT: About("No new trades: a risk limit of {level} has stopped trading."),
+    Reason.NEWS: About("Too close to news ({limit} minutes): newsFilter of {level}.", unit="minutes"),
+    Reason.UNKNOWN_SYMBOL: About("The subscriber's broker does not know {symbol}.", failed=True),
+    Reason.NO_PRICE: About("There is no price of {symbol}.", failed=True),
+    Reason.NO_EXCHANGE_RATE: About(
+        "There is no exchange rate between the account, {symbol} and the base currency.", failed=True
+    ),
+    Reason.NO_MONEY: About("The account has no money: its balance or equity is {limit}.", unit="account currency"),
+    Reason.PROVIDER_WITHOUT_MONEY: About(
+        "The volume cannot be scaled: the provider's balance or equity is {limit}.", unit="base currency", failed=True
+    ),
+    Reason.NO_STOP_LOSS: About("Scaling mode fixedRisk of {level} needs a stop loss and the signal has none."),
+    Reason.EXPRESSION_FAILED: About(
+        "The expression in tradeSizeScaling of {level} gives no usable volume.", failed=True
+    ),
+    Reason.STOP_LOSS_NEEDED: About(
+        "maxTradeRisk of {level} needs a stop loss: the signal has none and copyStopLoss is off.", unit="fraction"
+    ),
+    Reason.MAX_TRADE_RISK: About(
+        "Volume cut from {x} lots below the smallest possible: maxTradeRisk {limit} of {level}.",
+        "Volume cut from {x} to {y} lots: maxTradeRisk {limit} of {level}.",
+        "fraction",
+    ),
+    Reason.MAX_TRADE_VOLUME: About(
+        "Volume cut from {x} lots below the smallest possible: maxTradeVolume {limit} of {level}.",
+        "Volume cut from {x} to {y} lots: maxTradeVolume of {level}.",
+        "lots",
+    ),
+    Reason.CORRELATION: About(
+        "{limit} lots of the same exposure are open already: reduceCorrelations of {level} leaves nothing of {x} lots.",
+        "Volume cut from {x} to {y} lots, {limit} lots of the same exposure are open: reduceCorrelations of {level}.",
+        "lots",
+    ),
+    Reason.MAX_LEVERAGE: About(
+        "Volume cut from {x} lots below the smallest possible: maxLeverage {limit} of {level}.",
+        "Volume cut from {x} to {y} lots: maxLeverage {limit} of {level}.",
+        "ratio",
+    ),
+    Reason.BROKER_MAX_VOLUME: About(
+        "Volume cut from {x} lots below the smallest possible: the broker takes at most {limit} lots.",
+        "Volume cut from {x} to {y} lots, the most the broker takes.",
+        "lots",
+    ),
+    Reason.MAX_RISK_COEFFICIENT: About(
+        "The smallest possible volume is more than {limit} times the wanted {x} lots: maxRiskCoefficient of {level}.",
+        "Rounded down from {x} to {y} lots: maxRiskCoefficient {limit} of {level}.",
+        "ratio",
+    ),
+    Reason.TINY_TRADE: About("{x} lots are below {limit} lots, the smallest volume of the broker.", unit="lots"),
+    Reason.TINY_TRADE_FORCED: About(
+        "", "Volume raised from {x} to {y} lots, the smallest of the broker: forceTinyTrades of {level}.", "lots"
+    ),
+    Reason.RESERVED_MARGIN: About(
+        "The trade would use reserved margin: reservedMarginFraction {limit} of the subscriber.", unit="ratio"
+    ),
+    Reason.MIN_TRADE_VOLUME: About("{x} lots are below {limit} lots: minTradeVolume of {level}.", unit="lots"),
+    Reason.MIN_TRADE_AMOUNT: About(
+        "The trade is worth less than {limit}: minTradeAmount of the subscriber.", unit="account currency"
+    ),
+    Reason.DELAYED: About("", "Waits {limit} seconds: signalDelay of {level}.", "seconds"),
+    Reason.TOO_LATE: About("The signal could not be applied within {limit} minutes of its time.", unit="minutes"),
+    Reason.NOT_ENOUGH_MARGIN: About("The account's free margin does not carry {x} lots.", failed=True),
+    Reason.BROKER_REFUSED: About("The broker refused the order.", failed=True),
+    Reason.OFFLINE: About("The account is not connected to its broker.", failed=True),
+}
+
+LEVEL_NAMES = {
+    Level.NONE: "",
+    Level.STRATEGY: "the strategy",
+    Level.MEMBER: "the portfolio member",
+    Level.PORTFOLIO: "the portfolio",
+    Level.SUBSCRIPTION: "the subscription",
+    Level.SUBSCRIBER: "the subscriber",
+    Level.BROKER: "the broker",
+}
+
+LEVEL_BITS, REASON_BITS = 3, 8
+
+
+def pack(outcome: Outcome, reason: Reason, level: Level) -> int:
+    """Outcome, reason and level in one 14-bit word; 0 is "nothing decided"."""
+    return int(outcome) << (LEVEL_BITS + REASON_BITS) | int(reason) << LEVEL_BITS | int(level)
+
+
+def refusal(reason: Reason, level: Level) -> int:
+    """The word of a refusal for this reason."""
+    return pack(Outcome.FAILED if REASONS[reason].failed else Outcome.SKIPPED, reason, level)
+
+
+def number(value: float) -> str:
+    """A number as a person writes it: at most 6 significant decimals, no trailing zeros.
+
+    >>> number(0.30000000000000004), number(1250.0)
+    ('0.3', '1250')
+    """
+    if not math.isfinite(value):
+        return "?"
+    return f"{value:.6f}".rstrip("0").rstrip(".") if value % 1 else f"{value:.0f}"
+
+
+def sentence(
+    reason: Reason,
+    outcome: Outcome,
+    level: Level,
+    *,
+    wanted_lots: float,
+    final_lots: float,
+    limit_value: float = math.nan,
+    symbol: str = "",
+    provider_symbol: str = "",
+) -> str:
+    """One sentence with the numbers. wanted_lots: after multipliers; final_lots: what is traded."""
+    about = REASONS[reason]
+    template = (about.changed if outcome <= Outcome.DELAYED else about.refused) or about.changed or about.refused
+    return template.format(
+        x=number(wanted_lots),
+        y=number(final_lots),
+        limit=number(limit_value),
+        level=LEVEL_NAMES[level],
+        symbol=symbol,
+        provider=provider_symbol,
+    )

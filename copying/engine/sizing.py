@@ -1,0 +1,151 @@
+"""From the provider's volume to the subscriber's: the scaling modes (contract, 4.3) and the multipliers.
+
+Every mode is a factor of the moment (per mode, symbol and direction), times money of the account where the mode uses
+any, times an amount of the route: so all modes are one multiplication over all routes. All money in base currency.
+"""
+
+from __future__ import annotations
+
+from math import nan
+
+import numpy as np
+
+from copying.engine.case import Case
+from copying.engine.expressions import evaluate
+from copying.engine.fold import USES_BALANCE, Mode
+from copying.engine.model import Level
+from copying.engine.reasons import Reason, refusal
+
+
+def size_by_mode(case: Case) -> None:
+    """scaled = factor x money x amount; multiplied = scaled x scaling multiplier.
+
+    | mode         | factor                                  | money   | amount       |
+    | none         | v                                       | 1       | 1            |
+    | contractSize | v x provider contract size / own        | 1       | 1            |
+    | balance      | v x provider lot / balance / own lot    | balance | 1            |
+    | equity       | v x provider lot / equity / own lot     | equity  | 1            |
+    | fixedVolume  | 1                                       | 1       | tradeVolume  |
+    | fixedRisk    | 1 / loss of one lot at the stop         | balance | riskFraction |
+
+    units: lots.  shape: (n_routes,)  source: contract, 4.3
+    """
+    table, columns = case.table, case.table.columns
+    factors = mode_factors(case)
+    np.take(factors.ravel(), case.view.mode_combo, out=case.scaled, mode="clip")
+    case.scaled *= columns["amount"]
+    where = table.where("by_balance", np.isin(columns["mode"], USES_BALANCE))
+    case.scaled[where] *= case.balance[where]
+    where = table.where("by_equity", columns["mode"] == Mode.EQUITY)
+    case.scaled[where] *= case.equity[where]
+    size_by_expression(case)
+    np.copyto(case.scaled, 0.0, where=case.refused != 0)
+    np.multiply(case.scaled, columns["scaling_multiplier"], out=case.multiplied)
+
+
+def mode_factors(case: Case) -> np.ndarray:
+    """(modes, combos) factors of `size_by_mode`; nan where the mode cannot be used.
+
+    Where the provider's symbol is unknown (an external name that only the mapping explains), its lot counts as the own.
+    For market orders both lots are valued at the present price, so that equal specifications cancel exactly.
+    """
+    prices, signal, facts = case.prices, case.signal, case.facts
+    width = len(prices.entry) - 1
+    lot_value, move_value = prices.lot_value[:width], prices.move_value[:width]
+    volume = signal.volume_lots
+    factors = np.empty((len(Mode), width))
+    factors[Mode.NONE] = volume
+    factors[Mode.FIXED_VOLUME] = 1.0
+    factors[Mode.EXPRESSION] = 0.0
+    factors[Mode.FIXED_RISK] = 1.0 / (prices.stop_distance[:width] * move_value)
+    provider = facts.market.instrument(signal.symbol)
+    provider_lot = lot_value
+    if provider is None:
+        factors[Mode.CONTRACT_SIZE] = volume
+    else:
+        factors[Mode.CONTRACT_SIZE] = volume * provider.contract_size / prices.contract_size[:width]
+        rate = facts.market.rate(provider.profit_currency, facts.base_currency)
+        price = provider_price(case)
+        if rate is not None and price is not None:
+            provider_lot = price * (provider.tick_value / provider.tick_size * rate)
+    ratio = volume * provider_lot / lot_value
+    factors[Mode.BALANCE] = ratio / facts.provider_balance_base if facts.provider_balance_base > 0 else nan
+    factors[Mode.EQUITY] = ratio / facts.provider_equity_base if facts.provider_equity_base > 0 else nan
+    return factors
+
+
+def provider_price(case: Case) -> float | np.ndarray | None:
+    """The provider's symbol now, on the side of each combo (market), or the order price (pending)."""
+    signal = case.signal
+    quote = case.facts.market.quote(signal.symbol) if signal.kind == 0 else None
+    if quote is None:
+        return signal.price if signal.price > 0 else None
+    sides = (quote[1], quote[0]) if signal.side > 0 else (quote[0], quote[1])
+    return np.array(sides * ((len(case.prices.entry) - 1) // 2))
+
+
+def size_by_expression(case: Case) -> None:
+    """The value of the route's own expression, evaluated once per distinct expression over its routes.
+
+    nan, infinite or negative results are refused.  source: contract, 3.7
+    """
+    table = case.table
+    for number, text in enumerate(table.expressions):
+        if not text:
+            continue
+        routes = table.where(
+            f"expression {number}", (table.expression == number) & (table.columns["mode"] == Mode.EXPRESSION)
+        )
+        values = np.broadcast_to(evaluate(text, expression_variables(case, routes)), case.scaled[routes].shape)
+        bad = ~(np.isfinite(values) & (values >= 0))
+        case.refuse(routes, bad, table.columns["expression_code"][routes])
+        case.scaled[routes] = np.where(bad, 0.0, values)
+
+
+def expression_variables(case: Case, routes: np.ndarray | slice) -> dict[str, np.ndarray | float]:
+    """The documented variables (contract, 3.7) over `routes`."""
+    facts, signal, prices = case.facts, case.signal, case.prices
+    combo = case.view.combo[routes]
+    provider = facts.market.instrument(signal.symbol)
+    factors_lot = prices.lot_value[combo]
+    contract = prices.contract_size[combo]
+    provider_lot = factors_lot
+    if provider is not None:
+        rate, price = facts.market.rate(provider.profit_currency, facts.base_currency), provider_price(case)
+        if rate is not None and price is not None:
+            lots = np.broadcast_to(price * (provider.tick_value / provider.tick_size * rate), (len(prices.entry) - 1,))
+            provider_lot = lots[combo]
+    tick_sizes = np.array([i.tick_size if i else 1.0 for i in prices.instruments])
+    tick_size = tick_sizes[combo // 2]
+    return {
+        "providerVolume": signal.volume_lots,
+        "providerTradeAmount": signal.volume_lots * provider_lot,
+        "multiplier": case.table.columns["multiplier"][routes],
+        "providerBalance": facts.provider_balance_base,
+        "balance": case.balance[routes],
+        "quoteOrOpenPrice": prices.entry[combo],
+        "tickValue": prices.move_value[combo] * tick_size,
+        "tickSize": tick_size,
+        "providerScaledVolume": signal.volume_lots * (provider.contract_size if provider else contract),
+        "contractSize": contract,
+        "providerStopLoss": nan if signal.stop_loss is None else signal.stop_loss,
+        "providerTakeProfit": nan if signal.take_profit is None else signal.take_profit,
+        "accountCurrencyExchangeRate": case.rate[routes] if isinstance(case.rate, np.ndarray) else case.rate,
+    }
+
+
+def need_scalable(case: Case) -> None:
+    """Refuse where the mode lacks what it divides by: the provider's money, or a stop loss for fixedRisk.
+
+    source: contract, 4.3 ("no stop loss -> not copied")
+    """
+    columns, table, facts = case.table.columns, case.table, case.facts
+    for mode, money in ((Mode.BALANCE, facts.provider_balance_base), (Mode.EQUITY, facts.provider_equity_base)):
+        if not money > 0:
+            where = table.where(f"mode {mode}", columns["mode"] == mode)
+            every = np.ones(len(columns["mode"][where]), bool)
+            case.refuse(where, every, refusal(Reason.PROVIDER_WITHOUT_MONEY, Level.STRATEGY), money)
+    where = table.where(f"mode {Mode.FIXED_RISK}", columns["mode"] == Mode.FIXED_RISK)
+    without = np.isnan(case.prices.stop_distance)
+    if without[:-1].any():
+        case.refuse(where, without[case.view.combo[where]], columns["no_stop_code"][where])

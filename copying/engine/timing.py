@@ -1,0 +1,45 @@
+"""Delays and time windows of signals: arithmetic on times, and randomness that is a hash and therefore repeats."""
+
+from __future__ import annotations
+
+import hashlib
+from math import inf
+
+import numpy as np
+
+from copying.engine.fold import Document
+
+DEFAULT_LIFETIME_HOURS = 2160.0
+DEFAULT_OPENING_MINUTES = 1.0
+
+
+def delays(signal_id: str, key_hash: np.ndarray, shortest: np.ndarray, longest: np.ndarray) -> np.ndarray:
+    """Seconds to wait, evenly spread between the bounds by a hash of signal and route.
+
+    shape: (n,) like the arguments.  source: contract, 3.8 signalDelay
+    """
+    seed = int.from_bytes(hashlib.blake2b(signal_id.encode(), digest_size=8).digest(), "little")
+    mixed = (key_hash ^ np.uint64(seed)) * np.uint64(0x9E3779B97F4A7C15)
+    mixed ^= mixed >> np.uint64(32)
+    mixed *= np.uint64(0xD6E8FEB86659FD93)
+    fraction = (mixed >> np.uint64(11)) * 2.0**-53
+    return shortest + (longest - shortest) * fraction
+
+
+def opening_deadline(strategy: Document, signal_time: float, delay_s: float, is_pending: bool) -> float:
+    """Until when an open signal may be applied, retries included; inf: for ever.
+
+    The window starts after the delay; pending orders have one only with expirePendingOrderSignals.
+    units: seconds since the epoch.  source: contract, 3.8 timeSettings, 4.4 signalDelay
+    """
+    settings = strategy.get("timeSettings") or {}
+    if is_pending and not settings.get("expirePendingOrderSignals"):
+        return inf
+    minutes = settings.get("openingIntervalInMinutes")
+    return signal_time + delay_s + 60 * (DEFAULT_OPENING_MINUTES if minutes is None else minutes)
+
+
+def close_after(strategy: Document, signal_time: float) -> float:
+    """When a copied position that is still open is closed.  units: seconds since the epoch.  source: contract, 3.8"""
+    hours = (strategy.get("timeSettings") or {}).get("lifetimeInHours")
+    return signal_time + 3600 * (DEFAULT_LIFETIME_HOURS if hours is None else hours)

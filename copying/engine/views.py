@@ -1,0 +1,116 @@
+"""What a route table says about one symbol, side and kind of order: derived once, kept with the table.
+
+Holds the verdict of every rule that depends on configuration and these three alone (filters, sides, pending orders,
+removal, close-only) and the subscriber's symbol per route. Knows no prices, no accounts, no time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from copying.engine.model import Level, OrderKind, Side
+from copying.engine.reasons import Reason, refusal
+from copying.engine.routes import RouteTable
+
+MAX_VIEWS = 512  # a provider's symbols are few; external signals could name anything
+Program = tuple[tuple[Level, bytes], ...]
+
+
+@dataclass(slots=True)
+class View:
+    """symbols: subscriber-side names; symbol: (n,) index into them, -1 filtered. side: (n,) after reversal.
+
+    verdict: (n,) word of the first static rule that refuses, 0: none. combo: (n,) 2 * symbol + reversed.
+    by_symbol: routes that trade only symbols already open, `by_symbol_code` their refusals.
+    """
+
+    symbols: list[str]
+    symbol: np.ndarray
+    side: np.ndarray
+    kind: np.ndarray
+    verdict: np.ndarray
+    combo: np.ndarray
+    mode_combo: np.ndarray
+    stop_combo: np.ndarray
+    target_combo: np.ndarray
+    by_symbol: np.ndarray
+    by_symbol_code: np.ndarray
+
+
+def view_of(table: RouteTable, symbol: str, side: Side, kind: OrderKind) -> View:
+    """The view for a provider's symbol, side and kind."""
+    key = (symbol, side, kind)
+    found = table.views.get(key)
+    if found is None:
+        if len(table.views) >= MAX_VIEWS:
+            table.views.clear()
+        found = table.views[key] = make_view(table, symbol, side, kind)
+    return found
+
+
+def make_view(table: RouteTable, provider_symbol: str, side: Side, kind: OrderKind) -> View:
+    """All static rules in the order of the contract's 4.6: account, symbols, pending, sides, removal, close-only."""
+    c = table.columns
+    names: dict[str, int] = {}
+    symbol_of_program = np.empty(len(table.programs), np.intp)
+    refusal_of_program = np.zeros(len(table.programs), np.uint16)
+    for row, program in enumerate(table.programs):
+        name, level = run_program(program, provider_symbol)
+        symbol_of_program[row] = -1 if level else names.setdefault(name, len(names))
+        refusal_of_program[row] = refusal(Reason.SYMBOL_FILTER, level) if level else 0
+    symbol = symbol_of_program[table.program]
+    final_side = np.where(c["reversed"], -int(side), int(side)).astype(np.int8)
+    verdict = np.where(table.account < 0, refusal(Reason.NO_ACCOUNT, Level.SUBSCRIBER), 0).astype(np.uint16)
+    first_wins(verdict, refusal_of_program[table.program])
+    if kind is not OrderKind.MARKET:
+        first_wins(verdict, c["pending_refusal"])
+    first_wins(verdict, np.where(final_side == Side.BUY, c["buy_refusal"], c["sell_refusal"]))
+    soft_removal = (c["removed_refusal"] > 0) & c["removed_by_symbol"]
+    soft_close = c["closes_only"] & c["close_only_by_symbol"]
+    first_wins(verdict, np.where(soft_removal, 0, c["removed_refusal"]))
+    first_wins(verdict, np.where(c["closes_only"] & ~soft_close, c["close_only_code"], 0))
+    by_symbol = np.flatnonzero((soft_removal | soft_close) & (verdict == 0))
+    soft_code = np.where(soft_removal, c["removed_refusal"], c["close_only_code"])
+    flipped = {OrderKind.MARKET: 0, OrderKind.LIMIT: OrderKind.STOP, OrderKind.STOP: OrderKind.LIMIT}[kind]
+    combo = 2 * np.maximum(symbol, 0) + c["reversed"]
+    width = 2 * max(len(names), 1)
+    return View(
+        symbols=list(names),
+        symbol=symbol,
+        side=final_side,
+        kind=np.where(c["reversed"], int(flipped), int(kind)).astype(np.uint8),
+        verdict=verdict,
+        combo=combo,
+        mode_combo=c["mode"] * width + combo,
+        stop_combo=np.where(c["copy_stop_loss"], combo, width),
+        target_combo=np.where(c["copy_take_profit"], combo, width),
+        by_symbol=by_symbol,
+        by_symbol_code=soft_code[by_symbol].astype(np.uint16),
+    )
+
+
+def first_wins(verdict: np.ndarray, later: np.ndarray) -> None:
+    """Put the words of a later rule where no earlier rule has refused."""
+    np.copyto(verdict, later.astype(np.uint16), where=verdict == 0)
+
+
+def run_program(program: Program, symbol: str) -> tuple[str, Level]:
+    """The subscriber's name of a symbol and Level.NONE, or the level whose filter refuses it.
+
+    At each level the filter sees the name before the level's own mapping: pass if `included` is empty or has it, and
+    `excluded` has it not. Source: contract, 4.4 symbolFilter, symbolMapping
+    """
+    for level, raw in program:
+        step = msgspec.json.decode(raw)
+        symbols = step.get("symbolFilter") or {}
+        included, excluded = symbols.get("included") or (), symbols.get("excluded") or ()
+        if (included and symbol not in included) or symbol in excluded:
+            return symbol, level
+        for rename in step.get("symbolMapping") or ():
+            if rename["from"] == symbol:
+                symbol = rename["to"]
+                break
+    return symbol, Level.NONE
