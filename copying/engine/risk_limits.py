@@ -95,8 +95,10 @@ def seconds(time: object) -> float | None:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def measure(limit: RiskLimit, start_balance: float, balance: float, equity: float, start_equity: float | None = None)
--> Measure: """How far a limit is used.
+def measure(
+    limit: RiskLimit, start_balance: float, balance: float, equity: float, start_equity: float | None = None
+) -> Measure:
+    """How far a limit is used.
 
     drawdown: `balance-difference` start balance - balance; `balance-minus-equity` start balance - equity;
     `equity-difference` start equity - equity (section 8, 30). Fires at or above the absolute limit or the relative
@@ -109,8 +111,9 @@ def measure(limit: RiskLimit, start_balance: float, balance: float, equity: floa
         drawdown = (start_balance if start_equity is None else start_equity) - equity
     else:
         drawdown = start_balance - equity
-    allowed = min(limit.max_absolute, limit.max_relative * max(start_balance, 0.0) if limit.max_relative != inf else
-    inf) if allowed == inf:
+    relative = inf if limit.max_relative == inf else limit.max_relative * max(start_balance, 0.0)
+    allowed = min(limit.max_absolute, relative)
+    if allowed == inf:
         return Measure(drawdown, 0.0, inf, False)
     used = drawdown / allowed if allowed > 0 else (inf if drawdown > 0 else 0.0)
     fires = drawdown >= allowed and drawdown > 0
