@@ -12,6 +12,17 @@ app = Celery("copyportal")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
+# What is mirrored how often, and why: reporting/sync/run.py, PACES. A message that nobody took before the next one
+# is sent expires, so that a worker that was away finds no heap of them.
+app.conf.beat_schedule = {
+    # the shortest pace of any sync, and how long a sync waits at most after its worker was killed beyond its lease
+    "sweep": {"task": "reporting.tasks.sweep", "schedule": 5.0, "options": {"expires": 5}},
+    # fees follow the deals within the time that a person needs to open the page
+    "accrue-commissions": {"task": "reporting.tasks.accrue_commissions", "schedule": 15.0, "options": {"expires": 15}},
+    # sessions that ended are worth nothing; once a day is often enough
+    "clear-sessions": {"task": "users.tasks.clear_sessions", "schedule": 86_400.0, "options": {"expires": 3600}},
+}
+
 
 @worker_ready.connect
 @heartbeat_sent.connect

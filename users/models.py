@@ -118,7 +118,7 @@ class Connection(models.Model):
         return self.name
 
     def client(self, **options):
-        """An HTTP client of this backend, to be closed by the caller. `options` are those of `copying.client.Client`."""
+        """A client of this backend, to be closed by the caller; `options` are those of `copying.client.Client`."""
         from copying.client import Client
 
         return Client(self.token, base_url=self.base_url or None, domain=self.domain or None, **options)

@@ -1,7 +1,7 @@
 """Who may call a view: one decorator per right.
 
-Nobody signed in: the sign-in page (a part: 401 with HX-Redirect). No member, or a role that may not see the page: 404, as
-if it did not exist. A member who may see but not change: 403.
+Nobody signed in: the sign-in page (a part: 401 with HX-Redirect). No member, or a role that may not see the page: 404,
+as if it did not exist. A member who may see but not change: 403.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Writes about people, workspaces and connections: each one transaction, each noted in the audit log where it matters."""
+"""Writes about people, workspaces and connections: each one transaction, noted in the audit log where it matters."""
 
 from __future__ import annotations
 

@@ -1,0 +1,125 @@
+"""Balances, equity and the history of equity, from calls that our backend adds to the contract.
+
+A backend that does not offer the list of accounts is asked account by account, a bounded number a run, those that wait
+longest first; one that keeps no equity history gets one here, of a point an hour.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from urllib.parse import quote
+
+from django.db import connection, transaction
+from django.db.models import F
+
+from copying.client import NotFound
+from copying.contract.accounts import AccountInformation, AccountSnapshot
+from reporting.sync import quarantine
+from reporting.sync.source import PAGE_SIZE, Source, Unreadable
+from reporting.sync.states import Lease, Outcome
+from subscribers.mirror import keep_balances
+from subscribers.models import Subscriber
+from users.models import Connection
+
+ALL = "/users/current/account-information"
+STREAM = "/users/current/account-snapshots/stream"
+MOST_ASKED = 20
+UNREADABLE = "The balances could not be read; the answer is kept in quarantine and tried again."
+
+
+def sync_accounts(lease: Lease, *, source: Source, backend: Connection, now: datetime) -> Outcome:
+    """Mirror balances and equity. Raises the client's errors."""
+    if not lease.cursor.get("one_by_one"):
+        try:
+            return _sync_all(lease, source=source, backend=backend, now=now)
+        except NotFound:
+            lease.cursor["one_by_one"] = True
+    return _sync_some(lease, source=source, backend=backend, now=now)
+
+
+def _sync_all(lease: Lease, *, source: Source, backend: Connection, now: datetime) -> Outcome:
+    after: str | None = None
+    while True:
+        params = {"limit": PAGE_SIZE} | ({"after": after} if after else {})
+        page = source.page(ALL, AccountInformation, params)
+        if isinstance(page, Unreadable):
+            quarantine.put_away(lease.connection_id, lease.kind, page, now=now)
+            return Outcome(error=UNREADABLE)
+        with transaction.atomic():
+            lease.save(rows=keep_balances(backend, page, now=now))
+        if len(page) < PAGE_SIZE or page[-1].account_id == after:
+            break
+        after = page[-1].account_id
+    quarantine.resolve(lease.connection_id, lease.kind, now=now)
+    return Outcome(complete_until=now)
+
+
+def _sync_some(lease: Lease, *, source: Source, backend: Connection, now: datetime) -> Outcome:
+    """A few accounts a run; the equity history is kept along the way, an hour apart."""
+    waiting = Subscriber.objects.filter(connection=backend, is_removed=False).order_by(
+        F("measured_at").asc(nulls_first=True)
+    )
+    found: list[AccountInformation] = []
+    unknown: list[str] = []
+    for backend_id in waiting.values_list("backend_id", flat=True)[:MOST_ASKED]:
+        try:
+            raw = source.document(f"/users/current/accounts/{quote(backend_id, safe='')}/account-information")
+            found.append(_from_terminal(backend_id, raw))
+        except (NotFound, KeyError, ArithmeticError, TypeError):
+            unknown.append(backend_id)
+    with transaction.atomic():
+        rows = keep_balances(backend, found, now=now)
+        Subscriber.objects.filter(connection=backend, backend_id__in=unknown).update(measured_at=now)
+        hour = now.replace(minute=0, second=0, microsecond=0)
+        _keep_points(backend, [(a.account_id, hour, a.balance, a.equity) for a in found], replace=False)
+        lease.save(rows=rows)
+    return Outcome(complete_until=now if found or not unknown else None)
+
+
+def _from_terminal(backend_id: str, raw: dict) -> AccountInformation:
+    return AccountInformation(
+        account_id=backend_id,
+        currency=str(raw.get("currency", ""))[:3],
+        balance=Decimal(str(raw["balance"])),
+        equity=Decimal(str(raw["equity"])),
+        margin=Decimal(str(raw.get("margin", 0))),
+        leverage=Decimal(str(raw["leverage"])) if raw.get("leverage") is not None else None,
+    )
+
+
+def sync_equity(lease: Lease, *, source: Source, backend: Connection, now: datetime) -> Outcome:
+    """Mirror the equity history from its stream. Raises the client's errors."""
+    cursor = lease.cursor
+    while True:
+        params = {"previousSequenceNumber": cursor.get("sequence", 0), "limit": PAGE_SIZE}
+        try:
+            page = source.poll(STREAM, AccountSnapshot, params)
+        except NotFound:  # not offered: points are kept where balances are polled
+            return Outcome(complete_until=now, next_in_s=3600)
+        if isinstance(page, Unreadable):
+            quarantine.put_away(lease.connection_id, lease.kind, page, now=now)
+            return Outcome(error="The equity history could not be read; the answer is kept in quarantine.")
+        with transaction.atomic():
+            rows = _keep_points(backend, [(p.account_id, p.time, p.balance, p.equity) for p in page], replace=True)
+            cursor["sequence"] = max([cursor.get("sequence", 0), *(point.sequence_number for point in page)])
+            lease.save(rows=rows)
+        if len(page) < PAGE_SIZE:
+            quarantine.resolve(lease.connection_id, lease.kind, now=now)
+            return Outcome(complete_until=now)
+
+
+def _keep_points(backend: Connection, points: list[tuple], *, replace: bool) -> int:
+    """Add points (account, time, balance, equity); returns how many rows differ now."""
+    points = list({point[:2]: point for point in points}.values())
+    if not points:
+        return 0
+    conflict = "UPDATE SET balance = excluded.balance, equity = excluded.equity" if replace else "NOTHING"
+    with connection.cursor() as database:
+        database.execute(
+            "INSERT INTO reporting_equitypoint (connection_id, account_id, time, balance, equity) SELECT %s, * FROM"
+            " unnest(%s::text[], %s::timestamptz[], %s::numeric[], %s::numeric[])"
+            f" ON CONFLICT (connection_id, account_id, time) DO {conflict}",
+            [backend.pk, *[list(column) for column in zip(*points, strict=True)]],
+        )
+        return database.rowcount

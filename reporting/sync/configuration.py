@@ -1,0 +1,81 @@
+"""Strategies, portfolios and subscribers: read as lists, kept as documents, set by set.
+
+An object that a list no longer holds is asked for by its id before it counts as removed: a list that is read by offsets
+may skip one while another is removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from django.db import models, transaction
+
+from copying.client import NotFound
+from reporting.sync import quarantine
+from reporting.sync.source import PAGE_SIZE, Source, Unreadable, name_request
+from reporting.sync.states import Lease, Outcome
+from strategies.mirror import keep_strategies
+from strategies.models import Kind, Strategy
+from subscribers.mirror import keep_subscribers, link_subscriptions
+from subscribers.models import Subscriber
+from users.models import Connection
+
+ROOT = "/users/current/configuration/"
+MOST_ASKED = 50
+
+
+def sync_configuration(lease: Lease, *, source: Source, backend: Connection, now: datetime) -> Outcome:
+    """Mirror all configuration. Raises the client's errors."""
+    errors = []
+    singles = Strategy.objects.filter(connection=backend, kind=Kind.SINGLE)
+    portfolios = Strategy.objects.filter(connection=backend, kind=Kind.PORTFOLIO)
+    subscribers = Subscriber.objects.filter(connection=backend)
+    lists: tuple[tuple[str, models.QuerySet, Callable], ...] = (
+        ("strategies", singles, lambda found: keep_strategies(backend, found, kind=Kind.SINGLE, now=now)),
+        (
+            "portfolio-strategies",
+            portfolios,
+            lambda found: keep_strategies(backend, found, kind=Kind.PORTFOLIO, now=now),
+        ),
+        ("subscribers", subscribers, lambda found: keep_subscribers(backend, found, now=now)),
+    )
+    for name, mirrored, keep in lists:
+        errors += _sync_list(lease, name, mirrored, keep, source=source, now=now)
+    link_subscriptions(backend)
+    return Outcome(complete_until=None if errors else now, error=" ".join(errors))
+
+
+def _sync_list(
+    lease: Lease, name: str, mirrored: models.QuerySet, keep: Callable, *, source: Source, now: datetime
+) -> list:
+    seen: set[str] = set()
+    errors, offset = [], 0
+    while True:
+        params = {"includeRemoved": "true", "limit": PAGE_SIZE, "offset": offset}
+        page = source.page(ROOT + name, dict[str, Any], params)
+        if isinstance(page, Unreadable):
+            quarantine.put_away(lease.connection_id, lease.kind, page, now=now)
+            return [*errors, f"A page of {name} could not be read; it is kept in quarantine and tried again."]
+        sound = {d["_id"]: d for d in page if isinstance(d.get("_id"), str) and 0 < len(d["_id"]) <= 64}
+        with transaction.atomic():
+            changed = keep([document for key, document in sound.items() if key not in seen])
+            quarantine.resolve(
+                lease.connection_id, lease.kind, request_prefix=name_request(ROOT + name, params), now=now
+            )
+            lease.save(rows=changed)
+        seen.update(sound)
+        offset += PAGE_SIZE
+        if len(page) < PAGE_SIZE:
+            break
+    _mark_removed(name, mirrored.filter(is_removed=False).exclude(backend_id__in=seen), source=source)
+    return errors
+
+
+def _mark_removed(name: str, missing: models.QuerySet, *, source: Source) -> None:
+    for pk, backend_id in missing.order_by("id").values_list("id", "backend_id")[:MOST_ASKED]:
+        try:
+            source.document(f"{ROOT}{name}/{backend_id}")
+        except NotFound:
+            missing.model.objects.filter(pk=pk).update(is_removed=True)

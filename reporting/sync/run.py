@@ -1,0 +1,110 @@
+"""What is mirrored how often and why, and one run of what is due, with the truth about it in its row.
+
+PACES is the one table of the sync's schedule. A kind that took long waits at least ten times as long, so that no
+connection keeps a worker busy; a kind with more to fetch goes on at once, after those that wait already.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+import structlog
+from django.core.exceptions import ImproperlyConfigured
+from django.db import InterfaceError, OperationalError
+from django.utils import timezone
+
+from copying.client import Client, ClientError, RateLimited
+from reporting.models import SyncKind
+from reporting.sync import states
+from reporting.sync.accounts import sync_accounts, sync_equity
+from reporting.sync.configuration import sync_configuration
+from reporting.sync.history import sync_history
+from reporting.sync.logs import sync_logs
+from reporting.sync.source import Source
+from reporting.sync.states import Lease, LeaseLost, Outcome
+from reporting.sync.stopouts import sync_stopouts
+from reporting.sync.windows import KeepsRepeating
+from users.models import Connection
+
+log = structlog.get_logger(__name__)
+
+PACES: dict[str, tuple[float, str]] = {
+    SyncKind.CONFIGURATION: (60, "Edits made here are mirrored at once; this finds those made elsewhere."),
+    SyncKind.PROVIDED: (5, "A copied trade is to be seen within seconds."),
+    SyncKind.SUBSCRIBED: (5, "As above, for strategies of other providers."),
+    SyncKind.LOGS: (10, "Explains what just happened; one request per strategy."),
+    SyncKind.STOPOUTS: (5, "A stopped client is the first thing a manager must know; one request."),
+    SyncKind.ACCOUNTS: (10, "Equity moves all the time; a request per 1,000 accounts."),
+    SyncKind.EQUITY: (60, "Points are hourly."),
+}
+SHARE = 10  # a kind may keep a worker busy for one part in so many
+LONGEST_PAUSE_S = 300
+# the sync waits in its own rows, not inside a request
+CLIENT_OPTIONS = {"retries": 0, "wait_budget_s": 0, "extended_timeout_s": 30}
+
+
+def client_for(backend: Connection) -> Client:
+    """The client of a sync: no waiting inside, whatever fails is tried again by the schedule."""
+    return backend.client(**CLIENT_OPTIONS)
+
+
+def run_due(*, budget_s: float = 45, open_client: Callable[[Connection], Client] = client_for) -> int:
+    """Run what is due until nothing is or the time is up; returns how many syncs were run."""
+    stop_at, runs = time.monotonic() + budget_s, 0
+    while time.monotonic() < stop_at:
+        lease = states.claim_due()
+        if lease is None:
+            break
+        run_one(lease, open_client=open_client, now=timezone.now())
+        runs += 1
+    return runs
+
+
+def run_one(lease: Lease, *, open_client: Callable[[Connection], Client], now: datetime) -> None:
+    """Run a claimed sync and record how it went. Raises only when the database itself is away."""
+    started = time.monotonic()
+    try:
+        backend = Connection.objects.get(pk=lease.connection_id)
+        with lease.kept_alive(), open_client(backend) as client:
+            outcome = _run(lease, source=Source(client), backend=backend, now=now)
+        took_s = time.monotonic() - started
+        pause_s = 0.0 if outcome.more else outcome.next_in_s or _pause_s(lease.kind, took_s)
+        states.finish(lease, next_in_s=pause_s, complete_until=outcome.complete_until, error=outcome.error)
+    except LeaseLost:
+        log.info("sync taken over", connection=lease.connection_id, kind=lease.kind)
+    except RateLimited as error:
+        states.fail(lease, error=error.text, retry_at=error.retry_at)
+        states.hold_back(lease.connection_id, until=error.retry_at)
+    except (ClientError, KeepsRepeating) as error:
+        states.fail(lease, error=error.text)
+    except ImproperlyConfigured as error:
+        states.fail(lease, error=str(error))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        states.fail(lease, error=f"An answer could not be read: {error}.")
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:
+        log.exception("sync failed", connection=lease.connection_id, kind=lease.kind)
+        states.fail(lease, error="The sync met an error of its own; the log of the worker names it.")
+
+
+def _run(lease: Lease, *, source: Source, backend: Connection, now: datetime) -> Outcome:
+    if lease.kind in (SyncKind.PROVIDED, SyncKind.SUBSCRIBED):
+        return sync_history(lease, source=source, workspace_id=backend.workspace_id, now=now)
+    return _KINDS[lease.kind](lease, source=source, backend=backend, now=now)
+
+
+_KINDS = {
+    SyncKind.CONFIGURATION: sync_configuration,
+    SyncKind.LOGS: sync_logs,
+    SyncKind.STOPOUTS: sync_stopouts,
+    SyncKind.ACCOUNTS: sync_accounts,
+    SyncKind.EQUITY: sync_equity,
+}
+
+
+def _pause_s(kind: str, took_s: float) -> float:
+    return min(max(PACES[kind][0], took_s * SHARE), LONGEST_PAUSE_S)

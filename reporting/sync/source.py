@@ -1,0 +1,72 @@
+"""One page of the backend as structs, or the reason why it cannot be read.
+
+A page that is not JSON, is cut short, holds a NaN or has another shape is a value (`Unreadable`), because the sync of
+everything else goes on; that the backend cannot be reached, refuses or is broken are the client's exceptions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+
+from copying.client.exchange import TimedOut
+from copying.contract import wire
+
+T = TypeVar("T")
+PAGE_SIZE = 1000
+BODY_KEPT = 10_000  # characters
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """An answer that could not be read: which request, why, and how it began."""
+
+    request: str
+    reason: str
+    body_start: str
+
+
+class Source:
+    """Reads pages through a client and counts the requests."""
+
+    def __init__(self, client):
+        self.client = client
+        self.requests = 0
+
+    def _body(self, path: str, params: dict[str, Any] | None = None, **options) -> bytes:
+        self.requests += 1
+        return self.client.get_bytes(path, params, **options)
+
+    def page(self, path: str, of: type[T] | Any, params: dict[str, Any] | None = None) -> list[T] | Unreadable:
+        """The list that `path` answers, as structs of type `of`; raises the client's errors."""
+        body = self._body(path, params)
+        try:
+            return wire.decode(body, list[of])
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:  # ValidationError is a DecodeError
+            return Unreadable(name_request(path, params), str(error)[:1000], show(body))
+
+    def document(self, path: str) -> dict[str, Any]:
+        """One object; raises the client's errors, NotFound among them."""
+        return wire.decode(self._body(path), dict[str, Any])
+
+    def poll(self, path: str, of: type[T] | Any, params: dict[str, Any], *, hold_s: float = 0) -> list[T] | Unreadable:
+        """One poll of a stream; a backend that holds the request longer than a few seconds has nothing new."""
+        try:
+            body = self._body(path, {**params, "holdInSeconds": round(hold_s)}, timeout_s=hold_s + 5)
+            return wire.decode(body, list[of])
+        except TimedOut:
+            return []
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            return Unreadable(name_request(path, params), str(error)[:1000], show(body))
+
+
+def name_request(path: str, params: dict[str, Any] | None) -> str:
+    """The request as one line, the same for every repetition."""
+    return path + "".join(f" {name}={value}" for name, value in (params or {}).items())
+
+
+def show(body: bytes) -> str:
+    """The beginning of a body in a form that a text column keeps."""
+    return body[: BODY_KEPT * 4].decode("utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}")[:BODY_KEPT]

@@ -1,0 +1,212 @@
+"""The queue of the sync: rows of SyncState, claimed with a lease that its holder renews and anybody may take over.
+
+Leases are judged by the database's clock, so that workers with wrong clocks cannot both hold one. Whoever lost its
+lease learns it from `Lease.save`, which raises LeaseLost and so takes back the rows of the same database transaction.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import structlog
+from django.db import DatabaseError, connection, connections
+from django.utils import timezone
+from psycopg.types.json import Jsonb
+
+from reporting.models import SyncKind, SyncState
+from users.models import Connection
+
+log = structlog.get_logger(__name__)
+
+LEASE_S = 12
+RENEW_EVERY_S = 3
+BACKOFF_FIRST_S = 2
+BACKOFF_CAP_S = 45
+
+
+class LeaseLost(Exception):
+    """Another worker took over; what is not committed must be dropped."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: whether more waits, up to when the mirror is complete, and what could not be read."""
+
+    more: bool = False
+    complete_until: datetime | None = None
+    error: str = ""
+    next_in_s: float | None = None
+
+
+@dataclass
+class Lease:
+    """The right to run one sync until `LEASE_S` seconds after the last renewal."""
+
+    state_id: int
+    connection_id: int
+    kind: str
+    cursor: dict
+    token: uuid.UUID
+    failures: int
+    rows: int = 0
+    lost: threading.Event = field(default_factory=threading.Event)
+
+    def save(self, *, rows: int = 0, complete_until: datetime | None = None) -> None:
+        """Store the cursor and renew. Call it inside the transaction of the rows it stands for. Raises LeaseLost."""
+        self.rows += rows
+        with connection.cursor() as database:
+            database.execute(
+                "UPDATE reporting_syncstate SET cursor = %s, rows_total = rows_total + %s,"
+                " complete_until = coalesce(%s, complete_until),"
+                " lease_until = clock_timestamp() + make_interval(secs => %s)"
+                " WHERE id = %s AND lease_token = %s",
+                [Jsonb(self.cursor), rows, complete_until, LEASE_S, self.state_id, self.token],
+            )
+            if database.rowcount == 0:
+                raise LeaseLost
+        if self.lost.is_set():
+            raise LeaseLost
+
+    def _renew(self) -> bool:
+        with connection.cursor() as database:
+            database.execute(
+                "UPDATE reporting_syncstate SET lease_until = clock_timestamp() + make_interval(secs => %s)"
+                " WHERE id = %s AND lease_token = %s",
+                [LEASE_S, self.state_id, self.token],
+            )
+            return database.rowcount == 1
+
+    @contextmanager
+    def kept_alive(self):
+        """Renews in the background for as long as the process lives and the block runs."""
+        done = threading.Event()
+        thread = threading.Thread(target=self._keep_renewing, args=(done,), name="lease", daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            done.set()
+            thread.join(timeout=RENEW_EVERY_S)
+
+    def _keep_renewing(self, done: threading.Event) -> None:
+        while not done.wait(RENEW_EVERY_S):
+            try:
+                if not self._renew():
+                    self.lost.set()
+                    return
+            except DatabaseError:
+                log.warning("lease not renewed", state=self.state_id)
+            finally:
+                connections.close_all()
+
+
+def ensure_states() -> int:
+    """One row for every kind of every connection; returns how many were missing."""
+    kinds = [kind.value for kind in SyncKind]
+    with connection.cursor() as database:
+        database.execute(
+            "INSERT INTO reporting_syncstate (connection_id, kind, cursor, due_at, failures, error, rows_last_run,"
+            " rows_total) SELECT c.id, k, '{}', clock_timestamp(), 0, '', 0, 0"
+            " FROM users_connection c CROSS JOIN unnest(%s::text[]) k ON CONFLICT (connection_id, kind) DO NOTHING",
+            [kinds],
+        )
+        return database.rowcount
+
+
+def count_due() -> int:
+    """How many syncs wait for a worker."""
+    with connection.cursor() as database:
+        database.execute(f"SELECT count(*) FROM ({_DUE}) due")
+        return database.fetchone()[0]
+
+
+_DUE = """
+    SELECT s.id FROM reporting_syncstate s JOIN users_connection c ON c.id = s.connection_id AND c.is_enabled
+    WHERE s.due_at <= clock_timestamp() AND (s.lease_until IS NULL OR s.lease_until < clock_timestamp())
+    ORDER BY s.due_at
+"""
+
+
+def claim_due() -> Lease | None:
+    """Take the sync that waits longest and that nobody runs, or None."""
+    token = uuid.uuid4()
+    with connection.cursor() as database:
+        database.execute(
+            "UPDATE reporting_syncstate SET lease_token = %s, started_at = clock_timestamp(),"
+            " lease_until = clock_timestamp() + make_interval(secs => %s)"
+            f" WHERE id = ({_DUE} LIMIT 1 FOR UPDATE OF s SKIP LOCKED)"
+            " RETURNING id, connection_id, kind, cursor::text, failures",
+            [token, LEASE_S],
+        )
+        row = database.fetchone()
+    if row is None:
+        return None
+    state_id, connection_id, kind, cursor, failures = row
+    return Lease(state_id, connection_id, kind, json.loads(cursor), token, failures)
+
+
+def finish(lease: Lease, *, next_in_s: float, complete_until: datetime | None = None, error: str = "") -> None:
+    """Record the truth of a run and give the lease back.
+
+    error: the run went through but could not read everything; it counts as failing since the first such run.
+    """
+    with connection.cursor() as database:
+        database.execute(
+            "UPDATE reporting_syncstate SET lease_token = NULL, lease_until = NULL, cursor = %(cursor)s, failures = 0,"
+            " error = %(error)s, rows_last_run = %(rows)s,"
+            " failing_since = CASE WHEN %(error)s = '' THEN NULL ELSE coalesce(failing_since, clock_timestamp()) END,"
+            " last_success_at = CASE WHEN %(error)s = '' THEN clock_timestamp() ELSE last_success_at END,"
+            " complete_until = coalesce(%(complete)s, complete_until),"
+            # asked for while it ran: stays due
+            " due_at = CASE WHEN due_at > started_at THEN due_at ELSE clock_timestamp() + %(pause)s END"
+            " WHERE id = %(id)s AND lease_token = %(token)s",
+            {
+                "cursor": Jsonb(lease.cursor),
+                "error": error,
+                "rows": lease.rows,
+                "complete": complete_until,
+                "pause": timedelta(seconds=next_in_s),
+                "id": lease.state_id,
+                "token": lease.token,
+            },
+        )
+
+
+def fail(lease: Lease, *, error: str, retry_at: datetime | None = None) -> None:
+    """Record a failure and when to try again: at `retry_at`, else after a growing pause with jitter."""
+    pause = backoff_s(lease.failures + 1)
+    with connection.cursor() as database:
+        database.execute(
+            "UPDATE reporting_syncstate SET lease_token = NULL, lease_until = NULL, failures = failures + 1,"
+            " error = %s, failing_since = coalesce(failing_since, clock_timestamp()), rows_last_run = %s,"
+            " due_at = coalesce(%s, clock_timestamp() + make_interval(secs => %s))"
+            " WHERE id = %s AND lease_token = %s",
+            [error, lease.rows, retry_at, pause, lease.state_id, lease.token],
+        )
+
+
+def hold_back(connection_id: int, *, until: datetime) -> None:
+    """Start nothing of this connection before `until`: the backend said that it is asked too often."""
+    SyncState.objects.filter(connection_id=connection_id, due_at__lt=until).update(due_at=until)
+
+
+def backoff_s(failures: int) -> float:
+    """Pause after so many failures in a row: 2, 4, 8 ... 45 s, each a quarter more or less."""
+    return min(BACKOFF_FIRST_S * 2 ** min(failures - 1, 10), BACKOFF_CAP_S) * random.uniform(0.75, 1.25)
+
+
+def request_sync(backend: Connection, kinds: list[str] | None = None, *, now: datetime | None = None) -> int:
+    """Make these kinds (all when None) of a connection due at once; returns how many.
+
+    `now`: the time to become due; by default the present.
+    """
+    ensure_states()
+    states = SyncState.objects.filter(connection=backend)
+    states = states.filter(kind__in=kinds) if kinds else states
+    return states.update(due_at=now or timezone.now())

@@ -1,0 +1,75 @@
+"""Brings strategy documents of a backend into the portal's rows, any number in one statement.
+
+Documents are kept as the backend sent them; the columns beside them are only for finding. No request is made here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from django.db import connection
+
+from strategies.models import Kind
+from users.models import Connection
+
+NAME_LENGTH = 200
+
+
+def revision_of(document: dict[str, Any]) -> str:
+    """Digest of a document, whatever the order of its fields: edits carry the one they started from."""
+    return hashlib.sha256(msgspec.json.encode(document, order="sorted")).hexdigest()
+
+
+def is_removed(document: dict[str, Any]) -> bool:
+    """Whether the backend is winding the object down."""
+    return bool(document.get("removed") or document.get("closeOnRemovalMode"))
+
+
+def text_of(document: dict[str, Any], name: str) -> str:
+    """A field as text; empty when absent or no text."""
+    found = document.get(name)
+    return found if isinstance(found, str) else ""
+
+
+def keep_strategies(
+    backend: Connection, documents: list[dict[str, Any]], *, kind: str = Kind.SINGLE, now: datetime
+) -> int:
+    """Insert or change the rows of these documents (fields as in C2, C6); returns how many rows differ now.
+
+    Every document needs its `_id`; an `_id` must not come twice.
+    """
+    if not documents:
+        return 0
+    columns = zip(*(_row(document) for document in documents), strict=True)
+    with connection.cursor() as database:
+        database.execute(
+            "INSERT INTO strategies_strategy AS s (workspace_id, connection_id, kind, first_seen_at, synced_at,"
+            " backend_id, name, description, account_id, scheme, document, revision, is_removed)"
+            " SELECT %s, %s, %s, %s, %s, * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[],"
+            " %s::jsonb[], %s::text[], %s::bool[])"
+            " ON CONFLICT (connection_id, backend_id) DO UPDATE SET kind = excluded.kind, name = excluded.name,"
+            " description = excluded.description, account_id = excluded.account_id, scheme = excluded.scheme,"
+            " document = excluded.document, revision = excluded.revision, is_removed = excluded.is_removed,"
+            " synced_at = excluded.synced_at"
+            " WHERE (s.revision, s.is_removed, s.kind) IS DISTINCT FROM"
+            " (excluded.revision, excluded.is_removed, excluded.kind)",
+            [backend.workspace_id, backend.pk, str(kind), now, now, *map(list, columns)],
+        )
+        return database.rowcount
+
+
+def _row(document: dict[str, Any]) -> tuple:
+    scheme = document.get("commissionScheme")
+    return (
+        document["_id"],
+        text_of(document, "name")[:NAME_LENGTH],
+        text_of(document, "description"),
+        text_of(document, "accountId")[:64],
+        text_of(scheme, "type")[:16] if isinstance(scheme, dict) else "",
+        msgspec.json.encode(document).decode(),
+        revision_of(document),
+        is_removed(document),
+    )
