@@ -1,0 +1,122 @@
+"""What our backend offers beyond the contract: accounts, snapshots, decisions, trades by hand (docs/copying.md).
+
+A backend without them answers 404: NotFound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from ..contract.accounts import (
+    AccountInformation,
+    AccountSnapshot,
+    AccountUpdate,
+    Decision,
+    DecisionPage,
+    DepositRequest,
+    TradeRequest,
+    TradeResult,
+)
+from ..contract.documents import RawDocument
+from .exchange import PAGE_LIMIT, Exchange, path_of
+
+_ACCOUNT = "/users/current/accounts/{account_id}"
+
+
+class AccountCalls(Exchange):
+    """Accounts and decisions."""
+
+    def account_information_page(
+        self, *, after: str | None = None, limit: int = PAGE_LIMIT
+    ) -> list[AccountInformation]:
+        """One page of all accounts, by ascending id after `after`."""
+        params = {"after": after, "limit": limit}
+        path = "/users/current/account-information"
+        return self._call("GET", path, type=list[AccountInformation], params=params, extended=True)
+
+    def account_information(self, *, page_size: int = PAGE_LIMIT) -> Iterator[list[AccountInformation]]:
+        """All accounts, page by page."""
+        after = None
+        while page := self.account_information_page(after=after, limit=page_size):
+            yield page
+            if len(page) < page_size:
+                return
+            after = page[-1].account_id
+
+    def account_snapshots_stream(
+        self,
+        *,
+        previous_sequence_number: int | None = None,
+        limit: int = PAGE_LIMIT,
+        hold_s: float | None = None,
+    ) -> list[AccountSnapshot]:
+        """One poll: ascending sequence numbers above the given one (None: only what is new; 0: from the start)."""
+        params = {"previousSequenceNumber": previous_sequence_number, "limit": limit}
+        return self._stream("/users/current/account-snapshots/stream", list[AccountSnapshot], params, hold_s)
+
+    def decisions_page(
+        self,
+        *,
+        strategy_id: str | None = None,
+        subscriber_id: str | None = None,
+        signal_id: str | None = None,
+        reason: str | None = None,
+        outcome: str | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        before: str | int | None = None,
+        limit: int = 100,
+    ) -> DecisionPage:
+        """Why signals were copied or not, newest first. before: `next` of the page before."""
+        params = {
+            "strategyId": strategy_id,
+            "subscriberId": subscriber_id,
+            "signalId": signal_id,
+            "reason": reason,
+            "outcome": outcome,
+            "startTime": start,
+            "endTime": end,
+            "before": before,
+            "limit": limit,
+        }
+        return self._call("GET", "/users/current/decisions", type=DecisionPage, params=params, extended=True)
+
+    def decisions(self, *, page_size: int = PAGE_LIMIT, **filters: Any) -> Iterator[list[Decision]]:
+        """All decisions that pass the filters of `decisions_page`, page by page."""
+        before = None
+        while True:
+            page = self.decisions_page(before=before, limit=page_size, **filters)
+            if page.items:
+                yield page.items
+            if page.next is None:
+                return
+            before = page.next
+
+    def account(self, account_id: str) -> AccountInformation:
+        """One account."""
+        path = path_of(_ACCOUNT + "/account-information", account_id=account_id)
+        return self._call("GET", path, type=AccountInformation)
+
+    def account_positions(self, account_id: str) -> list[RawDocument]:
+        """Open positions of the account."""
+        return self._call("GET", path_of(_ACCOUNT + "/positions", account_id=account_id), type=list[RawDocument])
+
+    def account_orders(self, account_id: str) -> list[RawDocument]:
+        """Pending orders of the account."""
+        return self._call("GET", path_of(_ACCOUNT + "/orders", account_id=account_id), type=list[RawDocument])
+
+    def trade(self, account_id: str, request: TradeRequest) -> TradeResult:
+        """A trade by hand. Never sent twice."""
+        path = path_of(_ACCOUNT + "/trade", account_id=account_id)
+        return self._call("POST", path, type=TradeResult, body=request)
+
+    def put_account(self, account_id: str, account: AccountUpdate) -> None:
+        """Open a paper account or change it."""
+        self._call("PUT", path_of(_ACCOUNT, account_id=account_id), body=account)
+
+    def deposit(self, account_id: str, amount: float, *, comment: str | None = None) -> None:
+        """Money in (positive) or out (negative), in account currency. Never sent twice."""
+        body = DepositRequest(amount=amount, comment=comment)
+        self._call("POST", path_of(_ACCOUNT + "/deposit", account_id=account_id), body=body)

@@ -1,0 +1,90 @@
+"""What can go wrong between us and a backend.
+
+    ClientError             text: one sentence for the user; transient: worth trying again later?
+    ├── Unreachable         no answer: no such host, refused, cut off, too slow
+    ├── Unauthorised        401, or a token that cannot be one
+    ├── Forbidden           403
+    ├── NotFound            404
+    ├── Rejected            400; `details` name the parameters
+    ├── RateLimited         429, and waiting would take too long; `retry_at` says when
+    ├── BackendFailed       409, 5xx and statuses that no call of the contract has; `status`
+    └── Unreadable          the answer is not what the contract says; `reason` and `start` of the body
+
+No text ever contains the token.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+
+class ClientError(Exception):
+    """Base of all. The text is a sentence that a user may read."""
+
+    transient = False
+
+    def __init__(self, text: str):
+        super().__init__(text)
+        self.text = text
+
+
+class Unreachable(ClientError):
+    """No answer. `was_sent`: whether the backend may have acted on the request all the same."""
+
+    def __init__(self, text: str, *, was_sent: bool = True, transient: bool = True):
+        super().__init__(text)
+        self.was_sent = was_sent
+        self.transient = transient
+
+
+class Unauthorised(ClientError):
+    """The backend does not accept the token."""
+
+
+class Forbidden(ClientError):
+    """The token is good, but not for this."""
+
+
+class NotFound(ClientError):
+    """No such object, or no such call."""
+
+
+class Rejected(ClientError):
+    """The backend says the request is wrong. details: [{parameter, value, message}]."""
+
+    def __init__(self, text: str, details: list[dict[str, Any]] | None = None):
+        super().__init__(text)
+        self.details = details or []
+
+
+class RateLimited(ClientError):
+    """Too many requests; not before `retry_at` (UTC)."""
+
+    transient = True
+
+    def __init__(self, text: str, retry_at: datetime):
+        super().__init__(text)
+        self.retry_at = retry_at
+
+
+class BackendFailed(ClientError):
+    """The backend could not do it; 5xx, 408 and 409 may pass."""
+
+    def __init__(self, text: str, status: int):
+        super().__init__(text)
+        self.status = status
+        self.transient = status >= 500 or status in (408, 409)
+
+
+class Unreadable(ClientError):
+    """The answer cannot be understood. A cut or garbled one may be better next time, a wrong number will not.
+
+    reason: "truncated", "invalid JSON", "not a number", "out of range" or "wrong type"; start: of the body.
+    """
+
+    def __init__(self, text: str, *, reason: str, start: str):
+        super().__init__(text)
+        self.reason = reason
+        self.start = start
+        self.transient = reason in ("truncated", "invalid JSON")

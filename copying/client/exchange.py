@@ -1,0 +1,249 @@
+"""Sending a request until there is an answer: hosts, time limits, repeating, waiting, and reading what comes back.
+
+Repeated with growing, random pauses are only calls that may be sent twice (GET, PUT, PATCH, DELETE, and those that
+say so). After 429 the pause lasts until the time that the backend named, never less. All pauses of one call together
+stay within `wait_budget_s`, or the error is raised. A call that creates something is not even sent to another region
+unless it certainly never left.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+
+import httpx
+
+from ..contract import wire
+from .addresses import Params, checked_address, path_of, query_of, shown
+from .answers import decode_answer, read, refusal, retry_after
+from .errors import BackendFailed, ClientError, NotFound, RateLimited, Unauthorised, Unreachable
+from .regions import DEFAULT_DOMAIN, Regions
+
+PAGE_LIMIT = 1000
+
+_REPEATABLE = ("GET", "PUT", "PATCH", "DELETE")
+__all__ = ["PAGE_LIMIT", "Exchange", "TimedOut", "decode_answer", "path_of"]
+
+_TOKEN = re.compile(r"[\x21-\x7e]+")
+
+
+@cache
+def _tls():
+    """Loading the certificates takes longer than a request; one context serves the process."""
+    return httpx.create_ssl_context()
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Exchange:
+    """The common part of all calls. Not for direct use: see Client.
+
+    base_url: a fixed address, nothing is discovered; else the regions of `domain`. timeout_s: ordinary calls;
+    extended_timeout_s: lists, histories, logs and streams. retries: of calls that may be repeated, after pauses of
+    min_delay_s doubling to max_delay_s. wait_budget_s: the longest that one call may pause in all. Raises Unauthorised
+    for a token, and Unreachable for an address, that cannot be one.
+    """
+
+    def __init__(
+        self,
+        token: str,
+        *,
+        base_url: str | None = None,
+        domain: str | None = None,
+        transport: httpx.BaseTransport | None = None,
+        timeout_s: float = 10,
+        extended_timeout_s: float = 70,
+        connect_timeout_s: float = 10,
+        retries: int = 3,
+        min_delay_s: float = 1,
+        max_delay_s: float = 30,
+        wait_budget_s: float = 30,
+        clock: Callable[[], datetime] = _utc_now,
+        sleep: Callable[[float], None] = time.sleep,
+        jitter: Callable[[], float] = random.random,
+    ):
+        if not _TOKEN.fullmatch(token):
+            raise Unauthorised("The token is empty or contains characters that no token has.")
+        self._token = token
+        self._timeout_s, self._extended_timeout_s = timeout_s, extended_timeout_s
+        self._connect_timeout_s = connect_timeout_s
+        self._retries, self._min_delay_s, self._max_delay_s = retries, min_delay_s, max_delay_s
+        self._wait_budget_s = wait_budget_s
+        self._clock, self._sleep, self._jitter = clock, sleep, jitter
+        fixed = checked_address(base_url) if base_url else None
+        self._regions = Regions(domain or DEFAULT_DOMAIN, fixed, self._fetch, clock)
+        self._http = httpx.Client(transport=transport, verify=_tls(), follow_redirects=False)
+        self._pool: ThreadPoolExecutor | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._regions.base_url or self._regions.domain}>"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the connections back."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+        self._http.close()
+
+    # -------------------------------------------------------------------------------------------- sending and repeating
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        type: Any = None,
+        params: Params | None = None,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        extended: bool = False,
+        timeout_s: float | None = None,
+        repeatable: bool | None = None,
+        host: str | None = None,
+    ) -> Any:
+        """The decoded answer; type None expects no body, bytes gives it as it is. host: instead of the regions."""
+        repeatable = method in _REPEATABLE if repeatable is None else repeatable
+        timeout_s = timeout_s or (self._extended_timeout_s if extended else self._timeout_s)
+        target = path + query_of(params)
+        content = None if body is None else wire.encode(body)
+        attempt, waited_s = 0, 0.0
+        while True:
+            try:
+                return self._try_hosts(method, target, type, content, headers, timeout_s, repeatable, host)
+            except RateLimited as error:
+                failure, pause_s = error, (error.retry_at - self._clock()).total_seconds()
+                attempt += pause_s <= 0  # a time that has passed must not make us hammer
+                pause_s = pause_s if pause_s > 0 else self._pause_s(attempt)
+            except NotFound:
+                if attempt and method == "DELETE":
+                    return None  # an earlier attempt did it and only its answer was lost
+                raise
+            except ClientError as error:
+                failure, pause_s = error, self._pause_s(attempt)
+                attempt += 1
+                if not (error.transient and repeatable):
+                    raise
+            if attempt > self._retries or waited_s + pause_s > self._wait_budget_s:
+                raise failure
+            waited_s += pause_s
+            self._pause(pause_s)
+
+    def _pause_s(self, attempt: int) -> float:
+        """Between half and all of the doubled delay, so that many clients do not come back together."""
+        return min(2**attempt * self._min_delay_s, self._max_delay_s) * (0.5 + self._jitter() / 2)
+
+    def _pause(self, pause_s: float) -> None:
+        until = self._clock() + timedelta(seconds=pause_s)
+        while (left_s := (until - self._clock()).total_seconds()) > 0:
+            self._sleep(left_s)
+
+    def _try_hosts(self, method, target, type, content, headers, timeout_s, repeatable, host) -> Any:
+        """One attempt, on the next region where the one before fails (contract, 1.2 and 1.6)."""
+        while True:
+            try:
+                address = host or self._regions.current()
+                return self._send(method, address + target, type, content, headers, timeout_s, repeatable)
+            except (Unreachable, BackendFailed) as error:
+                never_left = isinstance(error, Unreachable) and not error.was_sent
+                if host or not (repeatable or never_left) or not self._regions.next():
+                    raise
+
+    def _fetch(self, host: str, path: str, type: Any) -> Any:
+        return self._send("GET", host + path, type, None, None, self._timeout_s, True)
+
+    def _send(self, method, address, type, content, headers, timeout_s, repeatable) -> Any:
+        sent = {"auth-token": self._token, "accept": "application/json", **(headers or {})}
+        if content is not None:
+            sent["content-type"] = "application/json"
+        limits = httpx.Timeout(timeout_s, connect=min(self._connect_timeout_s, timeout_s))
+        try:
+            response = self._http.request(method, address, content=content, headers=sent, timeout=limits)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            raise Unreachable(_no_answer(address, error, limits), was_sent=False) from error
+        except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+            raise Unreachable(_no_answer(address, error, limits), was_sent=False, transient=False) from error
+        except httpx.ReadTimeout as error:
+            raise TimedOut(_no_answer(address, error, limits)) from error
+        except httpx.RequestError as error:
+            raise Unreachable(_no_answer(address, error, limits)) from error
+        status = response.status_code
+        if status == 202 and repeatable and "retry-after" in response.headers:
+            at = retry_after(response, now=self._clock(), delay_s=self._min_delay_s)
+            raise RateLimited(f"The backend is not ready yet at {shown(address)}.", at)
+        if 200 <= status < 300:
+            return read(response.content, type, address)
+        raise refusal(response, now=self._clock(), delay_s=self._min_delay_s, token=self._token)
+
+    # ------------------------------------------------------------------------------------------ several hosts, pages
+
+    def _call_all(self, hosts: list[str], method: str, path: str, **options: Any) -> Any:
+        """The first success of the same call at every host; the error of the last when all fail."""
+        if len(hosts) == 1:
+            return self._call(method, path, host=hosts[0], **options)
+        self._pool = self._pool or ThreadPoolExecutor(max_workers=8, thread_name_prefix="copying-client")
+        pending: set[Future] = {self._pool.submit(self._call, method, path, host=host, **options) for host in hosts}
+        failure: BaseException | None = None
+        while pending:
+            done, pending = wait(pending, return_when=FIRST_COMPLETED)
+            for future in done:
+                failure = future.exception()
+                if failure is None:
+                    for late in pending:
+                        late.cancel()
+                    return future.result()
+        raise failure
+
+    def _pages(self, path: str, type: Any, params: Params, page_size: int, **options: Any) -> Iterator[list]:
+        """Pages by offset until one is not full."""
+        offset = 0
+        while True:
+            page = self._call(
+                "GET",
+                path,
+                type=type,
+                params={**params, "offset": offset, "limit": page_size},
+                extended=True,
+                **options,
+            )
+            if page:
+                yield page
+            if len(page) < page_size:
+                return
+            offset += len(page)
+
+    def _stream(self, path: str, type: Any, params: Params, hold_s: float | None) -> list:
+        """One poll. hold_s: ask our backend to answer by then; one that holds longer is left with nothing new."""
+        if hold_s is None:
+            return self._call("GET", path, type=type, params=params, extended=True)
+        asked = {**params, "holdInSeconds": round(hold_s)}
+        try:
+            return self._call("GET", path, type=type, params=asked, timeout_s=hold_s + 5)
+        except TimedOut:
+            return []
+
+
+class TimedOut(Unreachable):
+    """The connection stands, the answer does not come."""
+
+
+def _no_answer(address: str, error: Exception, limits: httpx.Timeout) -> str:
+    if isinstance(error, httpx.ConnectTimeout):
+        reason = f"no connection within {limits.connect:g} s"
+    elif isinstance(error, httpx.TimeoutException):
+        reason = f"no answer within {limits.read:g} s"
+    else:
+        reason = str(error) or type(error).__name__
+    return f"Cannot reach the backend at {shown(address)}: {reason}."

@@ -1,0 +1,62 @@
+"""Following a stream by time without losing a record (contract, 2.5).
+
+The streams of transactions and logs take a time, not a number, so what arrives late or shares the last millisecond
+would be lost by asking for "after the last one". Each answer with something new is therefore looked at once more from
+a little earlier, records already delivered are dropped, and only then the next request is held by the backend.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+MILLISECOND = timedelta(milliseconds=1)
+
+Poll = Callable[[datetime | None], list]
+
+
+def follow(
+    poll: Poll,
+    *,
+    start: datetime | None,
+    identity: Callable[[Any], Hashable],
+    limit: int,
+    overlap: timedelta,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Iterator[list]:
+    """Lists of new records, oldest first, for ever or until `should_stop`; empty when a poll brought nothing.
+
+    The cursor to keep is the time of the last record delivered; starting from it again repeats at most the overlap.
+    """
+    cursor, newest, delivered = start, None, {}
+    while not should_stop():
+        page = sorted(poll(cursor), key=lambda record: record.time)
+        fresh = _undelivered(page, delivered, identity)
+        yield fresh
+        if not page:
+            cursor = cursor if newest is None else newest + MILLISECOND
+            continue
+        last = page[-1].time
+        newest = last if newest is None else max(newest, last)
+        if len(page) >= limit:  # more is waiting; the last millisecond may have been cut
+            cursor = last if fresh else last + MILLISECOND
+        else:
+            cursor = newest - overlap if fresh else newest + MILLISECOND
+        if newest - overlap > min(delivered.values()):
+            delivered = {key: time for key, time in delivered.items() if time >= newest - overlap}
+
+
+def _undelivered(page: list, delivered: dict, identity: Callable[[Any], Hashable]) -> list:
+    """Records not seen before; of those that look alike (log lines), as many as came in one answer."""
+    copies: Counter = Counter()
+    fresh = []
+    for record in page:
+        name = identity(record)
+        copies[name] += 1
+        key = (name, copies[name])
+        if key not in delivered:
+            delivered[key] = record.time
+            fresh.append(record)
+    return fresh

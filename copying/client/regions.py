@@ -1,0 +1,98 @@
+"""Which host a request goes to (contract, 1.1 and 1.2): discovered regions, or one fixed address.
+
+A region that fails is left for the next one at once; after the last, the first is next again and the error is raised.
+What was discovered is forgotten after ten minutes without use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+DEFAULT_DOMAIN = "agiliumtrade.agiliumtrade.ai"
+FORGOTTEN_AFTER = timedelta(minutes=10)
+
+Fetch = Callable[[str, str, Any], Any]  # (host, path, type) -> decoded answer
+
+
+@dataclass
+class AccountHosts:
+    """Where the signal calls of one account go: all of these at once."""
+
+    urls: list[str]
+    found_at: datetime
+
+
+@dataclass
+class Regions:
+    """The hosts of one backend. With `base_url` nothing is discovered."""
+
+    domain: str
+    base_url: str | None
+    fetch: Fetch
+    clock: Callable[[], datetime]
+    names: list[str] = field(default_factory=list)
+    client_domain: str = ""
+    index: int = 0
+    used_at: datetime | None = None
+    accounts: dict[str, AccountHosts] = field(default_factory=dict)
+    strategies: dict[str, tuple[str, datetime]] = field(default_factory=dict)
+
+    @property
+    def provisioning(self) -> str:
+        """The host that knows regions and accounts."""
+        return self.base_url or f"https://mt-provisioning-api-v1.{self.domain}"
+
+    def current(self) -> str:
+        """The host to send to now."""
+        if self.base_url:
+            return self.base_url
+        now = self.clock()
+        if self.used_at is None or now - self.used_at >= FORGOTTEN_AFTER:
+            self._discover()
+        self.used_at = now
+        return self._host(self.names[self.index])
+
+    def next(self) -> bool:
+        """Leave the current region; False (and back to the first) when it was the last."""
+        if self.base_url or self.index + 1 >= len(self.names):
+            self.index = 0
+            return False
+        self.index += 1
+        return True
+
+    def of_account(self, account_id: str, path: str) -> list[str]:
+        """The hosts of every region that holds the account or a replica of it. path: of the account's lookup."""
+        if self.base_url:
+            return [self.base_url]
+        known, now = self.accounts.get(account_id), self.clock()
+        if known is None or now - known.found_at >= FORGOTTEN_AFTER:
+            self.current()  # the client domain must be known
+            account = self.fetch(self.provisioning, path, dict[str, Any])
+            primary = account.get("primaryAccountId")
+            if primary and primary != account_id:
+                account = self.fetch(self.provisioning, path.replace(account_id, primary), dict[str, Any])
+            replicas = [replica.get("region") for replica in account.get("accountReplicas") or []]
+            names = dict.fromkeys(name for name in [account.get("region"), *replicas] if name)
+            known = AccountHosts([self._host(name) for name in names] or [self.current()], now)
+            self.accounts[account_id] = known
+        return known.urls
+
+    def account_of_strategy(self, strategy_id: str, look_up: Callable[[str], str]) -> str:
+        """The account that provides the strategy, asked once in ten minutes."""
+        account_id, found_at = self.strategies.get(strategy_id, ("", None))
+        now = self.clock()
+        if found_at is None or now - found_at >= FORGOTTEN_AFTER:
+            account_id = look_up(strategy_id)
+            self.strategies[strategy_id] = (account_id, now)
+        return account_id
+
+    def _discover(self) -> None:
+        names = self.fetch(self.provisioning, "/users/current/regions", list[str])
+        server = self.fetch(self.provisioning, "/users/current/servers/mt-client-api", dict[str, Any])
+        self.names, self.client_domain, self.index = names, str(server.get("domain") or self.domain), 0
+
+    def _host(self, region: str) -> str:
+        return f"https://copyfactory-api-v1.{region}.{self.client_domain}"
