@@ -65,7 +65,7 @@ class Installation:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 lock.seek(0)
-                raise CannotStart(f"copyportal already runs here: {lock.read().strip() or self.var}.") from None
+                raise CannotStart(f"It already runs here: {lock.read().strip() or self.var}.") from None
             lock.truncate(0)
             lock.write(f"process {os.getpid()}, http://localhost:{self.port}/")
             lock.flush()

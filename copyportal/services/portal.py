@@ -49,7 +49,7 @@ class Portal:
     def web(self) -> Child:
         """The pages."""
         place = self.installation
-        words = ["--interface", "wsgi", "--host", place.bind, "--port", str(place.port), "--blocking-threads", "8"]
+        words = ["--interface", "wsgi", "--host", place.bind, "--port", str(place.port), "--blocking-threads", "4"]
         words += ["--workers-kill-timeout", "5", "--no-ws", "copyportal.wsgi:application"]
         command = [sys.executable, "-m", "granian", *words]
         host = "127.0.0.1" if place.bind in ("0.0.0.0", "::") else place.bind

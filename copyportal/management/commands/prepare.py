@@ -8,9 +8,10 @@ from __future__ import annotations
 import io
 import json
 
+import psycopg
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
@@ -24,6 +25,10 @@ class Command(BaseCommand):
         parser.add_argument("--collect-static", action="store_true")
 
     def handle(self, *args, collect_static: bool, **options) -> None:
+        try:  # the pool would wait ten seconds and then hide the reason
+            psycopg.connect(**{**connection.get_connection_params(), "connect_timeout": 5}).close()
+        except psycopg.OperationalError as error:
+            raise CommandError(" ".join(str(error).split())) from error
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_lock(%s)", [LOCK])
             executor = MigrationExecutor(connection)

@@ -1,0 +1,96 @@
+"""/healthz and /readyz tell the truth about each part and nothing else."""
+
+import time
+
+import pytest
+import redis
+from django.test import override_settings
+
+from copyportal import health, heartbeats
+from reporting.models import SyncKind, SyncState
+from tests import builders
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def _alive():
+    heartbeats.beat_for("worker")
+    heartbeats.beat_for("beat")
+
+
+@pytest.fixture
+def succeeded_at(workspace):
+    def sync(ago_seconds):
+        from datetime import UTC, datetime, timedelta
+
+        now = datetime.now(UTC)
+        state = {"kind": SyncKind.values[0], "due_at": now}
+        if ago_seconds is not None:
+            state["last_success_at"] = now - timedelta(seconds=ago_seconds)
+        SyncState.objects.create(connection=builders.connection(workspace), **state)
+
+    return sync
+
+
+def test_liveness_asks_nobody(client, django_assert_num_queries):
+    with django_assert_num_queries(0):
+        answer = client.get("/healthz")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+    assert "no-store" in answer["Cache-Control"]
+
+
+@pytest.mark.usefixtures("_alive")
+def test_all_parts_are_ready(client, succeeded_at):
+    succeeded_at(10)
+    answer = client.get("/readyz")
+    assert answer.status_code == 200
+    assert answer.json()["status"] == "ok"
+
+
+@pytest.mark.usefixtures("_alive")
+@pytest.mark.parametrize(("ago", "why"), [(None, "has never answered"), (3600, None)])
+def test_a_silent_backend_degrades(client, succeeded_at, ago, why):
+    succeeded_at(ago)
+    answer = client.get("/readyz").json()
+    assert answer["status"] == "degraded"
+    assert not answer["parts"]["backend"]["ok"]
+    assert answer["parts"]["backend"].get("why") == why
+
+
+@pytest.mark.usefixtures("_alive")
+def test_a_late_worker_degrades_but_pages_are_served(client, monkeypatch):
+    later = time.time() + 60
+    monkeypatch.setattr(heartbeats.time, "time", lambda: later)
+    answer = client.get("/readyz")
+    assert answer.status_code == 200
+    assert {name: part["ok"] for name, part in answer.json()["parts"].items()} == {
+        "database": True, "redis": True, "worker": False, "beat": False, "backend": True,
+    }  # fmt: skip
+
+
+@override_settings(REDIS_URL="redis://:secret-word@127.0.0.1:9/0")
+def test_without_redis_it_is_unavailable_and_no_secret_is_told(client):
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["parts"]["redis"] == {"ok": False, "why": "does not answer"}
+    assert b"secret-word" not in answer.content
+
+
+def test_without_database_it_is_unavailable(client, monkeypatch):
+    import psycopg
+
+    def refuse():
+        raise psycopg.OperationalError("connection refused for user app")
+
+    monkeypatch.setattr(health, "_database", refuse)
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["status"] == "unavailable"
+    assert b"refused" not in answer.content
+
+
+def test_a_part_that_never_lived_is_told(client, settings):
+    with redis.Redis.from_url(settings.REDIS_URL) as client_of_redis:
+        client_of_redis.delete(heartbeats._key())
+    assert client.get("/readyz").json()["parts"]["worker"] == {"ok": False, "why": "has given no sign of life"}

@@ -1,0 +1,88 @@
+"""What the repository may contain: locks without addresses, documented settings, no foreign paths, sane sizes."""
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+LONGEST_FILE, LONGEST_FUNCTION = 450, 70
+GENERATED = ("migrations/", "static/vendor/")
+
+
+def tracked(*suffixes: str) -> list[Path]:
+    """Files of the repository, or of the folder where there is no git."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        files = [file for file in ROOT.rglob("*") if not {".venv", "var", ".git"} & set(file.parts)]
+    else:
+        files = [ROOT / name for name in listed.stdout.split("\0") if name]
+    chosen = [file for file in files if file.is_file() and (not suffixes or file.suffix in suffixes)]
+    return [file for file in chosen if not any(part in str(file) for part in GENERATED)]
+
+
+@pytest.mark.parametrize("lock", sorted(ROOT.glob("*.lock")), ids=lambda lock: lock.name)
+def test_locks_name_hashes_and_no_addresses(lock):
+    text = lock.read_text()
+    assert "://" not in text
+    names = re.findall(r"^[a-z0-9][^ =\n]*==", text, re.MULTILINE)
+    assert names
+    assert text.count("--hash=sha256:") >= len(names)
+
+
+def test_every_setting_read_from_the_environment_is_documented():
+    source = (ROOT / "copyportal/settings.py").read_text()
+    read = set(re.findall(r'env\.\w+\(\s*"([A-Z_]+)"', source))
+    for file in (ROOT / "copyportal/services").glob("*.py"):
+        read |= set(re.findall(r'environ(?:\.get)?[(\[]"([A-Z_]+)"', file.read_text()))
+    documented = set(re.findall(r"`([A-Z_]+)`", (ROOT / "docs/operations.md").read_text()))
+    assert read - documented == set()
+
+
+def test_only_settings_read_the_environment():
+    allowed = ("copyportal/settings.py", "copyportal/services/", "tests/", "manage.py", "deploy/")
+    wrong = [
+        str(file.relative_to(ROOT))
+        for file in tracked(".py")
+        if not str(file.relative_to(ROOT)).startswith(allowed)
+        and re.search(r"os\.environ(?!\.setdefault\(\"DJANGO_SETTINGS_MODULE)|getenv\(", file.read_text())
+    ]
+    assert wrong == []
+
+
+def test_no_path_of_one_machine():
+    homes = re.compile(r"(?<![\w.])/(?:" + "|".join(["root", "home", "Users", "work"]) + r")/\w")
+    wrong = []
+    for file in tracked(".py", ".md", ".toml", ".yml", ".html", ".js", ".css", ".service", ".sh", ""):
+        try:
+            text = file.read_text()
+        except UnicodeDecodeError:
+            continue
+        wrong += [f"{file.relative_to(ROOT)}: {match}" for match in homes.findall(text)]
+    assert wrong == []
+
+
+def test_files_and_functions_have_a_size_one_can_read():
+    wrong = []
+    for file in tracked(".py"):
+        text = file.read_text()
+        name = str(file.relative_to(ROOT))
+        if text.count("\n") > LONGEST_FILE:
+            wrong.append(f"{name} has {text.count(chr(10))} lines")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                length = node.end_lineno - node.lineno + 1
+                if length > LONGEST_FUNCTION and not name.startswith("tests/"):
+                    wrong.append(f"{name}: {node.name} has {length} lines")
+    assert wrong == []
+
+
+def test_every_module_says_why_it_exists():
+    wrong = [
+        str(file.relative_to(ROOT))
+        for file in tracked(".py")
+        if file.read_text().strip() and ast.get_docstring(ast.parse(file.read_text())) is None
+    ]
+    assert wrong == []

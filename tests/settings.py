@@ -1,0 +1,22 @@
+"""The portal's settings as tests use them: cheap password hashes, own Redis database per worker, no collected files."""
+
+import os
+import re
+
+from copyportal.settings import *
+from copyportal.settings import CACHES, REDIS_URL
+
+_worker = int(re.sub(r"\D", "", os.environ.get("PYTEST_XDIST_WORKER", "")) or 0)
+_address, _, _database = REDIS_URL.rpartition("/")
+if _address.count("/") == 2 and _database.isdigit() and "PYTEST_XDIST_WORKER" in os.environ:
+    REDIS_URL = f"{_address}/{(int(_database) + 1 + _worker) % 16}"
+CACHES["default"]["LOCATION"] = CELERY_BROKER_URL = CELERY_RESULT_BACKEND = REDIS_URL
+CACHES["default"]["KEY_PREFIX"] = f"tests-{_worker}"
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = True
+EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"

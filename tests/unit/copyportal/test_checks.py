@@ -1,0 +1,46 @@
+"""Settings that would run, but not safely, are refused with a sentence."""
+
+import pytest
+from cryptography.fernet import Fernet
+
+from copyportal.checks import safe_settings
+
+SAFE = {
+    "DEBUG": False,
+    "SECRET_KEY": "k3Vq8-sT0zWm5xYb2Nc7Rd1Fg6Hj4Kl9Pp_AaEeIiOoUuQqXxZz99",
+    "FIELD_KEYS": [Fernet.generate_key().decode()],
+    "ALLOWED_HOSTS": ["portal.example.com"],
+    "CSRF_TRUSTED_ORIGINS": ["https://portal.example.com"],
+    "HTTPS": True,
+}
+
+
+def test_safe_settings_pass(settings):
+    for name, value in SAFE.items():
+        setattr(settings, name, value)
+    assert safe_settings(None) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "number"),
+    [
+        ({"SECRET_KEY": ""}, "E001"),
+        ({"SECRET_KEY": "short"}, "E001"),
+        ({"SECRET_KEY": "a" * 60}, "E001"),
+        ({"FIELD_KEYS": []}, "E002"),
+        ({"FIELD_KEYS": [SAFE["FIELD_KEYS"][0], "nonsense"]}, "E003"),
+        ({"ALLOWED_HOSTS": ["*"]}, "E004"),
+        ({"ALLOWED_HOSTS": ["portal.example.com"], "HTTPS": False}, "E005"),
+        ({"CSRF_TRUSTED_ORIGINS": ["http://portal.example.com"]}, "E006"),
+    ],
+)
+def test_unsafe_settings_are_refused(settings, change, number):
+    for name, value in {**SAFE, **change}.items():
+        setattr(settings, name, value)
+    assert [error.id for error in safe_settings(None)] == [f"copyportal.{number}"]
+
+
+def test_this_machine_alone_needs_no_https(settings):
+    for name, value in {**SAFE, "ALLOWED_HOSTS": ["localhost", "127.0.0.1"], "HTTPS": False}.items():
+        setattr(settings, name, value)
+    assert safe_settings(None) == []

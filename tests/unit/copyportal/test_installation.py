@@ -1,0 +1,68 @@
+"""The folder of run-time data: choices, secrets, lock."""
+
+import stat
+
+import pytest
+from cryptography.fernet import Fernet
+
+from copyportal.services import CannotStart
+from copyportal.services.installation import Installation
+from copyportal.services.supervisor import reset
+
+
+def test_choices_come_from_the_environment(monkeypatch, tmp_path):
+    for name, value in {"PORT": "9000", "BACKEND_PORT": "9001", "VAR": str(tmp_path), "DEMO": "0"}.items():
+        monkeypatch.setenv(name, value)
+    place = Installation.from_environment()
+    assert (place.port, place.backend_port, place.var, place.demo) == (9000, 9001, tmp_path, False)
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "eighty", "-1", "²"])
+def test_a_port_that_is_no_port_is_named(monkeypatch, port):
+    monkeypatch.setenv("PORT", port)
+    with pytest.raises(CannotStart, match=f"PORT={port} is not a port"):
+        Installation.from_environment()
+
+
+def test_secrets_are_made_once_and_closed_to_others(monkeypatch, tmp_path):
+    monkeypatch.delenv("FIELD_KEYS", raising=False)
+    place = Installation(var=tmp_path)
+    first = place.secret("FIELD_KEYS")
+    Fernet(first)
+    assert place.secret("FIELD_KEYS") == first
+    assert stat.S_IMODE((tmp_path / "secrets/FIELD_KEYS").stat().st_mode) == 0o600
+    monkeypatch.setenv("FIELD_KEYS", "given")
+    assert place.secret("FIELD_KEYS") == "given"
+
+
+def test_a_second_supervisor_is_told_who_is_there(tmp_path):
+    with (
+        Installation(var=tmp_path, port=8123).locked(),
+        pytest.raises(CannotStart, match=r"already runs here: process \d+, http://localhost:8123/"),
+        Installation(var=tmp_path).locked(),
+    ):
+        pass
+
+
+def test_reset_asks_and_empties(tmp_path, capsys):
+    place = Installation(var=tmp_path)
+    with place.locked():
+        (tmp_path / "logs").mkdir()
+    reset(place, answer="no")
+    assert (tmp_path / "logs").exists()
+    reset(place, answer="yes")
+    assert list(tmp_path.iterdir()) == []
+    assert "is empty" in capsys.readouterr().out
+
+
+def test_reset_leaves_a_foreign_folder_alone(tmp_path):
+    (tmp_path / "letters").mkdir()
+    with pytest.raises(CannotStart, match="does not look like a data folder"):
+        reset(Installation(var=tmp_path), answer="yes")
+    assert (tmp_path / "letters").exists()
+
+
+def test_reset_refuses_while_the_portal_runs(tmp_path):
+    place = Installation(var=tmp_path)
+    with place.locked(), pytest.raises(CannotStart, match="already runs"):
+        reset(place, answer="yes")
