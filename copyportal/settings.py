@@ -100,6 +100,7 @@ TEMPLATES = [
             "context_processors": [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "copyportal.frame.frame",
             ],
         },
     },

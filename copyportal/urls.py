@@ -8,4 +8,10 @@ urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("accounts/", include("allauth.account.urls")),
+    path("", include("users.urls")),
+    path("", include("reporting.urls")),
 ]
+handler400 = "copyportal.errors.bad_request"
+handler403 = "copyportal.errors.forbidden"
+handler404 = "copyportal.errors.not_found"
+handler500 = "copyportal.errors.server_error"

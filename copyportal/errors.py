@@ -1,0 +1,48 @@
+"""What a person sees when a page cannot be answered: what happened, what to do, and an id to quote."""
+
+from __future__ import annotations
+
+import uuid
+
+import structlog
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from users.listing import BadParameter
+
+log = structlog.get_logger(__name__)
+
+
+def _page(request: HttpRequest, status: int, title: str, text: str, quote: str = "") -> HttpResponse:
+    context = {"error_title": title, "error_text": text, "quote": quote}
+    template = "_error.html" if getattr(request, "partial", False) else "error.html"
+    return render(request, template, context, status=status)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """400: the address holds a parameter that makes no sense."""
+    text = (
+        exception.text if isinstance(exception, BadParameter) else "The address or the form holds something unreadable."
+    )
+    return _page(request, 400, "This address does not work", text)
+
+
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """403: a member may see this but not change it."""
+    return _page(request, 403, "Your role does not allow this", "Nothing was changed. The owner of the workspace can.")
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """404: it does not exist, or is nobody's business here."""
+    return _page(request, 404, "Nothing here", "The page does not exist, or you are not signed in to its workspace.")
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """500: a surprise. The id leads to the log line."""
+    quote = uuid.uuid4().hex[:8]
+    log.error("page failed", path=request.path, quote=quote)
+    text = "The page could not be made. Nothing was changed by it. Try again; if it stays, quote the id."
+    try:
+        return _page(request, 500, "Something broke", text, quote)
+    except Exception:  # the frame itself needs the database, which may be what is missing
+        return HttpResponse(f"{text} Id: {quote}", status=500, content_type="text/plain; charset=utf-8")

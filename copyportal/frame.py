@@ -1,0 +1,150 @@
+"""What every page shows around its content: addresses one may go to, workspaces, freshness of the mirror, demo badge.
+
+The context processor gives one lazy object; a part of a page that shows none of it costs no query, a page two.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache, cached_property
+
+from django.contrib.postgres.aggregates import BoolOr
+from django.db.models import Count, Exists, Max, Min, OuterRef, Q
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+
+from subscribers.models import Stopout
+from users.models import Connection, Membership
+
+STALE_AFTER = timedelta(minutes=3)
+
+
+@dataclass(frozen=True)
+class Place:
+    """An entry of the side bar. `key` is what a page names as its place, `go` the letter after g on the keyboard."""
+
+    key: str
+    label: str
+    icon: str
+    address: str
+    go: str
+    on_phone: bool = False
+
+    @property
+    def href(self) -> str:
+        return reverse(self.address)
+
+
+STAFF_PLACES = (
+    Place("overview", "Overview", "layout-dashboard", "reporting:overview", "o", on_phone=True),
+    Place("strategies", "Strategies", "chart-line", "strategies:list", "s", on_phone=True),
+    Place("subscribers", "Subscribers", "users", "subscribers:list", "u", on_phone=True),
+    Place("stopouts", "Stopouts", "shield-x", "subscribers:stopouts", "p"),
+    Place("transactions", "Transactions", "arrows-exchange", "reporting:transactions", "t", on_phone=True),
+    Place("commissions", "Commissions", "receipt-2", "reporting:commissions", "c"),
+    Place("log", "Log", "list-details", "reporting:log", "l"),
+    Place("sync", "Sync", "refresh", "reporting:sync", "y"),
+    Place("settings", "Settings", "settings", "users:settings", "e"),
+)
+SUBSCRIBER_PLACES = (
+    Place("me", "My accounts", "wallet", "reporting:me", "o", on_phone=True),
+    Place("transactions", "Transactions", "arrows-exchange", "reporting:transactions", "t", on_phone=True),
+)
+
+
+@cache
+def is_served(address: str) -> bool:
+    """Whether this installation has the page."""
+    try:
+        return bool(reverse(address))
+    except NoReverseMatch:
+        return False
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """How old the mirror is. `state` is none (no connection), never, fresh, stale or failing."""
+
+    state: str
+    text: str
+    last_success_at: object = None
+
+
+class Frame:
+    """The frame of one request."""
+
+    def __init__(self, request: HttpRequest):
+        self.request = request
+
+    @property
+    def theme(self) -> str:
+        """What the person chose: light, dark, or empty for the system's."""
+        chosen = self.request.COOKIES.get("theme", "")
+        return chosen if chosen in ("light", "dark") else ""
+
+    @property
+    def membership(self) -> Membership | None:
+        return getattr(self.request, "membership", None)
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        if self.membership is None:
+            return ()
+        places = STAFF_PLACES if self.membership.is_staff_role else SUBSCRIBER_PLACES
+        return tuple(place for place in places if is_served(place.address))
+
+    @property
+    def phone_places(self) -> list[Place]:
+        return [place for place in self.places if place.on_phone]
+
+    @cached_property
+    def memberships(self) -> list[Membership]:
+        """Everything the person may switch to."""
+        if self.membership is None:
+            return []
+        found = Membership.objects.filter(user_id=self.membership.user_id).select_related("workspace")
+        return list(found.order_by("workspace__name"))
+
+    @cached_property
+    def state(self) -> dict:
+        """One row about the workspace's connections, their syncs and open stopouts."""
+        workspace_id = self.membership.workspace_id
+        stopped = Stopout.objects.filter(workspace_id=workspace_id).active(timezone.now())
+        return Connection.objects.filter(workspace_id=workspace_id, is_enabled=True).aggregate(
+            connections=Count("id", distinct=True),
+            simulated=Count("id", filter=Q(market_is_simulated=True)),
+            failing=Count("sync_states", filter=Q(sync_states__failing_since__isnull=False)),
+            waiting=Count("sync_states", filter=Q(sync_states__last_success_at=None)),
+            oldest=Min("sync_states__last_success_at"),
+            newest=Max("sync_states__last_success_at"),
+            stopped=BoolOr(Exists(stopped.filter(connection=OuterRef("pk")))),
+        )
+
+    @property
+    def badge(self) -> str:
+        """The permanent label of data that is not real."""
+        if self.membership is None:
+            return ""
+        if self.membership.workspace.is_demo:
+            return "Demo · simulated market"
+        return "Simulated market" if self.membership.is_staff_role and self.state["simulated"] else ""
+
+    @property
+    def freshness(self) -> Freshness:
+        state = self.state
+        if not state["connections"]:
+            return Freshness("none", "No connection")
+        if state["newest"] is None:
+            return Freshness("failing" if state["failing"] else "never", "Not synced yet")
+        if state["failing"]:
+            return Freshness("failing", "Sync failing", state["oldest"])
+        if timezone.now() - state["oldest"] > STALE_AFTER:
+            return Freshness("stale", "Stale", state["oldest"])
+        return Freshness("fresh", "Synced", state["oldest"])
+
+
+def frame(request: HttpRequest) -> dict:
+    """The context processor."""
+    return {"frame": Frame(request)}

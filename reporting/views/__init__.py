@@ -1,0 +1,1 @@
+"""Pages about what happened and what it cost, a module for each subject."""

@@ -1,0 +1,127 @@
+"""The transactions explorer and the backend's log."""
+
+from __future__ import annotations
+
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from reporting.models import LogRecord, Transaction
+from strategies.models import Strategy
+from users.listing import Choice, Column, Listing, Option, Period, Search, Text
+from users.permissions import member_only, staff_only
+
+
+def strategy_options(workspace) -> list[Option]:
+    """Every strategy of the workspace by name."""
+    found = Strategy.objects.filter(workspace=workspace).order_by("name").values_list("backend_id", "name")[:500]
+    return [Option(backend_id, name) for backend_id, name in found]
+
+
+TRANSACTION_TYPES = (
+    Option("DEAL_TYPE_BUY", "Buy"),
+    Option("DEAL_TYPE_SELL", "Sell"),
+    Option("DEAL_TYPE_BALANCE", "Deposit or withdrawal"),
+    Option("DEAL_TYPE_CREDIT", "Credit"),
+    Option("DEAL_TYPE_COMMISSION", "Commission"),
+)
+OUTCOMES = (
+    Option("gain", "Gain", Q(profit__gt=0)),
+    Option("loss", "Loss", Q(profit__lt=0)),
+    Option("zero", "No result", Q(profit=0)),
+)
+TRANSACTIONS = Listing(
+    name="transactions",
+    sort="-time",
+    columns=(
+        Column("time", "Time", is_sortable=True),
+        Column("subscriber_name", "Subscriber", source="subscriber__name", csv_name="subscriber"),
+        Column("subscriber_id"),
+        Column("subscriber_pk", source="subscriber__pk", in_csv=False),
+        Column("strategy_name", "Strategy", source="strategy__name", csv_name="strategy"),
+        Column("strategy_id"),
+        Column("strategy_pk", source="strategy__pk", in_csv=False),
+        Column("type", "Type"),
+        Column("symbol", "Symbol"),
+        Column("volume_lots", "Lots", is_number=True),
+        Column("price", "Price", is_number=True),
+        Column("profit", "Profit", is_number=True, hint="In the currency of the subscriber's account"),
+        Column("swap", "Swap", is_number=True, hint="In the currency of the subscriber's account"),
+        Column("commission", "Commission", is_number=True, hint="In the currency of the subscriber's account"),
+        Column("currency", "Currency", source="subscriber__currency"),
+        Column("provider_commission", in_table=False),
+        Column("platform_commission", in_table=False),
+        Column("improvement", in_table=False),
+        Column("slippage_amount", in_table=False),
+        Column("slippage_bp", in_table=False),
+        Column("latency_ms", "Latency", is_number=True, hint="From the provider's fill to the copy's"),
+        Column("position_id", in_table=False),
+        Column("subscriber_position_id", in_table=False),
+        Column("backend_id", in_table=False, csv_name="id"),
+    ),
+    filters=(
+        Period("period", "Period", field="time"),
+        Choice("strategy", "Strategy", field="strategy_id", placeholder="All strategies", options=strategy_options),
+        Text("subscriber", "Subscriber id", field="subscriber_id"),
+        Text("symbol", "Symbol", placeholder="Symbol"),
+        Choice("type", "Type", placeholder="All types", options=TRANSACTION_TYPES),
+        Choice("outcome", "Outcome", placeholder="Any outcome", options=OUTCOMES),
+    ),
+)
+LEVELS = (Option("INFO", "Information"), Option("WARN", "Warning"), Option("ERROR", "Error"))
+LOG = Listing(
+    name="log",
+    sort="-time",
+    columns=(
+        Column("time", "Time", is_sortable=True),
+        Column("level", "Level"),
+        Column("message", "Message"),
+        Column("strategy_name", "Strategy", source="strategy__name", csv_name="strategy"),
+        Column("strategy_id"),
+        Column("strategy_pk", source="strategy__pk", in_csv=False),
+        Column("subscriber_name", "Subscriber", source="subscriber__name", csv_name="subscriber"),
+        Column("subscriber_id"),
+        Column("subscriber_pk", source="subscriber__pk", in_csv=False),
+        Column("symbol", in_table=False),
+        Column("side", in_table=False),
+        Column("position_id", in_table=False),
+        Column("open_price", in_table=False),
+    ),
+    filters=(
+        Search("q", "Text", placeholder="Search the messages", fields=("message",)),
+        Period("period", "Period", field="time"),
+        Choice("level", "Level", placeholder="All levels", options=LEVELS),
+        Choice("strategy", "Strategy", field="strategy_id", placeholder="All strategies", options=strategy_options),
+        Text("subscriber", "Subscriber id", field="subscriber_id"),
+    ),
+)
+
+
+@require_safe
+@member_only
+def transactions(request: HttpRequest) -> HttpResponse:
+    """Every deal of the accounts one may see."""
+    table = TRANSACTIONS.bind(request, Transaction.objects.visible_to(request.membership))
+    if table.wants_csv:
+        return table.csv()
+    return render_list(request, "reporting/transactions.html", "reporting/_transactions.html", table)
+
+
+@require_safe
+@staff_only
+def log(request: HttpRequest) -> HttpResponse:
+    """What the backend wrote while copying."""
+    table = LOG.bind(request, LogRecord.objects.filter(workspace=request.workspace))
+    if table.wants_csv:
+        return table.csv()
+    return render_list(request, "reporting/log.html", "reporting/_log.html", table)
+
+
+def render_list(request: HttpRequest, page: str, part: str, table, **context) -> HttpResponse:
+    """A list as a page, as its part, or only the word that there are newer rows."""
+    if request.GET.get("newer"):
+        if not table.newer_count:
+            return HttpResponse(status=204)
+        return render(request, "_newer.html", {"table": table})
+    return render(request, part if request.partial else page, {"table": table, **context})

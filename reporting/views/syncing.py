@@ -1,0 +1,31 @@
+"""The state of the mirror: what is synced, how old it is, and what went wrong."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from reporting.models import QuarantinedPage, SyncState
+from users.permissions import staff_only
+
+
+@require_safe
+@staff_only
+def sync(request: HttpRequest) -> HttpResponse:
+    """Every kind of sync of every connection, and answers that could not be read."""
+    connections = request.workspace.connections.defer("token").order_by("id")
+    states = SyncState.objects.filter(connection__in=connections).order_by("connection_id", "id")
+    pages = QuarantinedPage.objects.filter(connection__in=connections, resolved_at=None).order_by("-last_seen_at")[:50]
+    by_connection = {connection.pk: [] for connection in connections}
+    for state in states:
+        by_connection[state.connection_id].append(state)
+    context = {"groups": [(c, by_connection[c.pk]) for c in connections], "pages": pages}
+    return render(request, "reporting/_sync.html" if request.partial else "reporting/sync.html", context)
+
+
+@require_safe
+@staff_only
+def freshness(request: HttpRequest) -> HttpResponse:
+    """The age of the mirror for the top bar."""
+    return render(request, "_freshness.html")

@@ -1,0 +1,306 @@
+// What pages do beyond links and forms, which all work without this file: keyboard, confirmations, charts, live parts.
+(() => {
+  "use strict";
+  const root = document.documentElement;
+  const $ = (selector, from = document) => from.querySelector(selector);
+  const $$ = (selector, from = document) => [...from.querySelectorAll(selector)];
+  const isCalm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  const THIN = "\u202f";
+  root.classList.add("scripts");
+
+  const announce = (text) => { $("#announce").textContent = text; };
+
+  // --- Times: the reader's zone, kept current ------------------------------------------------------------------------
+  const zone = root.dataset.zone || undefined;
+  const pad = new Intl.DateTimeFormat("sv-SE", { dateStyle: "short", timeStyle: "medium", timeZone: zone });
+  const relative = (seconds) => {
+    const span = Math.abs(seconds);
+    if (span < 5) return "just now";
+    const [length, unit] = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]].find(([size]) => span >= size);
+    const text = `${Math.floor(span / length)}${THIN}${unit}`;
+    return seconds > 0 ? `${text} ago` : `in ${text}`;
+  };
+  const showTimes = (from = document) => {
+    for (const time of $$("time[data-moment]", from)) time.textContent = pad.format(new Date(time.dateTime));
+    for (const time of $$("time[data-ago]", from)) time.textContent = relative((Date.now() - new Date(time.dateTime)) / 1000);
+  };
+  setInterval(() => { if (!document.hidden) showTimes(); }, 10000);
+
+  // --- Theme ---------------------------------------------------------------------------------------------------------
+  document.addEventListener("submit", (event) => {
+    const form = event.target.closest("[data-theme-form]");
+    if (!form || !event.submitter) return;
+    event.preventDefault();
+    const choice = event.submitter.value;
+    const body = new FormData(form, event.submitter);
+    root.dataset.themeChoice = choice;
+    root.dataset.bsTheme = choice || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+    for (const button of $$("button", form)) button.setAttribute("aria-pressed", String(button === event.submitter));
+    fetch(form.action, { method: "POST", body, redirect: "manual" });
+    mountCharts(true);
+  });
+
+  // --- Menus, toasts, copying ------------------------------------------------------------------------------------------
+  document.addEventListener("click", (event) => {
+    for (const menu of $$("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
+    const close = event.target.closest("[data-close]");
+    if (close) close.closest("[data-toast]").remove();
+    const copy = event.target.closest("[data-copy]");
+    if (copy) navigator.clipboard.writeText(copy.dataset.copy).then(() => announce("Copied"));
+  });
+  const readyToasts = (from = document) => { for (const button of $$("[data-close]", from)) button.hidden = false; };
+
+  // --- Confirmation: names the object, and asks for its name where money moves -------------------------------------------
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    const source = event.submitter?.dataset.confirm ? event.submitter : form;
+    if (!source.dataset?.confirm || form.dataset.confirmed) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    const dialog = $("#confirm"), typed = $("[data-typed]", dialog), yes = $("[data-yes]", dialog), input = $("input", typed);
+    $("h2", dialog).textContent = source.dataset.confirm;
+    $("[data-text]", dialog).textContent = source.dataset.confirmText || "";
+    yes.textContent = source.dataset.confirmYes || "Continue";
+    typed.hidden = !source.dataset.confirmName;
+    $("span", typed).textContent = `Type “${source.dataset.confirmName}” to go on`;
+    input.value = "";
+    yes.disabled = !typed.hidden;
+    input.oninput = () => { yes.disabled = input.value.trim() !== source.dataset.confirmName; };
+    dialog.onclose = () => {
+      if (dialog.returnValue !== "yes") return;
+      form.dataset.confirmed = "1";
+      form.requestSubmit(event.submitter || undefined);
+      delete form.dataset.confirmed;
+    };
+    dialog.returnValue = "no";
+    dialog.showModal();
+  }, true);
+
+  // --- Leaving with changes asks -------------------------------------------------------------------------------------------
+  const isChanged = (form) => $$("input, select, textarea", form).some((field) =>
+    field.type === "checkbox" || field.type === "radio" ? field.checked !== field.defaultChecked
+      : field.tagName === "SELECT" ? [...field.options].some((option) => option.selected !== option.defaultSelected && field.value !== "")
+        : field.type !== "hidden" && field.value !== field.defaultValue);
+  let isSubmitting = false;
+  document.addEventListener("submit", (event) => {
+    if (event.defaultPrevented) return;
+    isSubmitting = true;
+    event.submitter?.setAttribute("aria-busy", "true");
+  });
+  addEventListener("pageshow", () => { isSubmitting = false; for (const b of $$("[aria-busy]")) b.removeAttribute("aria-busy"); });
+  addEventListener("beforeunload", (event) => {
+    if (!isSubmitting && $$("form[data-guard]").some(isChanged)) event.preventDefault();
+  });
+
+  // --- Keyboard --------------------------------------------------------------------------------------------------------------
+  let waitsForGo = 0;
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "Escape") for (const menu of $$("details.menu[open]")) { menu.open = false; $("summary", menu).focus(); }
+    if (event.target.closest("input, select, textarea, dialog[open]")) return;
+    if (event.key === "/") {
+      const box = $("[data-search]");
+      if (box) { event.preventDefault(); box.focus(); box.select(); }
+    } else if (waitsForGo && Date.now() - waitsForGo < 1200) {
+      waitsForGo = 0;
+      $(`[data-go="${CSS.escape(event.key)}"]`)?.click();
+    } else if (event.key === "g") {
+      waitsForGo = Date.now();
+    } else if (event.key === "j" || event.key === "k") {
+      const rows = $$("table.list tbody tr");
+      if (!rows.length) return;
+      const now = rows.findIndex((row) => row.classList.contains("is-picked"));
+      const next = Math.max(0, Math.min(rows.length - 1, now + (event.key === "j" ? 1 : -1)));
+      rows[now]?.classList.remove("is-picked");
+      rows[next].classList.add("is-picked");
+      rows[next].scrollIntoView({ block: "nearest" });
+      $("a", rows[next])?.focus({ preventScroll: true });
+    }
+  });
+
+  // --- Links are fetched while the pointer rests on them -----------------------------------------------------------------------
+  const fetched = new Set();
+  document.addEventListener("pointerover", (event) => {
+    const link = event.target.closest("a[href^='/']");
+    if (!link || link.hasAttribute("download") || fetched.has(link.href) || link.href.includes("format=csv")) return;
+    link.preloadTimer = setTimeout(() => {
+      fetched.add(link.href);
+      const hint = document.createElement("link");
+      hint.rel = "prefetch";
+      hint.href = link.href;
+      document.head.append(hint);
+      setTimeout(() => fetched.delete(link.href), 10000);
+    }, 90);
+    link.addEventListener("pointerleave", () => clearTimeout(link.preloadTimer), { once: true });
+  });
+
+  // --- Live parts ----------------------------------------------------------------------------------------------------------------
+  const live = $("[data-live]"), offline = $("[data-offline]");
+  const setLive = (isUp) => {
+    if (live && $$("[hx-trigger*='every']").length) {
+      live.hidden = false;
+      live.classList.toggle("is-live", isUp);
+      live.classList.toggle("is-broken", !isUp);
+      $("[data-live-text]", live).textContent = isUp ? "Live" : "Connection lost";
+    }
+    if (offline) offline.hidden = isUp;
+  };
+  setLive(navigator.onLine !== false);
+  addEventListener("offline", () => setLive(false));
+  addEventListener("online", () => setLive(true));
+  const pending = new Set();
+  const showWork = () => $("#progress").classList.toggle("is-on", pending.size > 0);
+  const texts = new Map();
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (document.hidden && event.detail.elt.getAttribute("hx-trigger")?.includes("every")) return event.preventDefault();
+    if (!event.detail.elt.getAttribute("hx-trigger")?.includes("every")) { pending.add(event.detail.xhr); showWork(); }
+  });
+  document.addEventListener("htmx:afterRequest", (event) => {
+    pending.delete(event.detail.xhr);
+    showWork();
+    const status = event.detail.xhr.status;
+    if (status === 502 || status === 503 || status === 504) setLive(false);
+    else if (status) setLive(true);
+  });
+  document.addEventListener("htmx:sendError", () => setLive(false));
+  document.addEventListener("htmx:timeout", () => setLive(false));
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (event.detail.xhr.status === 422 || event.detail.xhr.status === 400) { event.detail.shouldSwap = true; event.detail.isError = false; }
+    texts.clear();
+    for (const cell of $$("[data-flash]")) texts.set(cell.dataset.flash, cell.textContent);
+  });
+  document.addEventListener("htmx:afterSettle", (event) => {
+    showTimes();
+    readyToasts();
+    mountCharts();
+    const count = $(".list-part [role=status].list-count", event.detail.target.parentElement || document);
+    if (count && !event.detail.elt?.matches?.(".newer")) announce(count.textContent.trim());
+    for (const cell of $$("[data-flash]")) {
+      const before = texts.get(cell.dataset.flash);
+      if (before !== undefined && before !== cell.textContent && !isCalm) {
+        cell.classList.remove("is-flashed");
+        void cell.offsetWidth;
+        cell.classList.add("is-flashed");
+      }
+    }
+  });
+
+  // --- Charts: equity above, drawdown below on the same axis ---------------------------------------------------------------------------
+  const css = (name) => getComputedStyle(root).getPropertyValue(name).trim();
+  const number = (value, digits = 2) => value == null ? "–"
+    : value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }).replaceAll(",", THIN).replace("-", "−");
+  const mounted = new Map();
+  const fill = (figure, columns) => {
+    const area = $("[data-area]", figure), legend = $("[data-legend]", figure), unit = figure.dataset.unit || "";
+    area.replaceChildren();
+    if (!columns[0] || columns[0].length < 2) {
+      const note = document.createElement("div");
+      note.className = "chart-message";
+      note.textContent = "Not enough measurements in this period yet.";
+      area.append(note);
+      return;
+    }
+    const hasDrawdown = Boolean(columns[2]);
+    const height = area.clientHeight, upper = hasDrawdown ? Math.round(height * .7) : height;
+    const sync = uPlot.sync(figure.dataset.chart);
+    const axis = (more) => ({ stroke: css("--ink-faint"), font: "11.5px " + css("--tblr-font-sans-serif"), grid: { stroke: css("--line"), width: 1 }, ticks: { show: false }, ...more });
+    const short = (value) => Math.abs(value) >= 1e6 ? `${+(value / 1e6).toFixed(2)}M` : Math.abs(value) >= 1e4 ? `${+(value / 1e3).toFixed(1)}k` : number(value, 0);
+    const write = (plot) => {
+      const index = plot.cursor.idx ?? columns[0].length - 1;
+      const when = new Date(columns[0][index] * 1000);
+      legend.replaceChildren();
+      const put = (label, value) => {
+        const span = document.createElement("span"), bold = document.createElement("b");
+        bold.textContent = value;
+        span.append(label ? label + " " : "", bold);
+        legend.append(span);
+      };
+      put("", pad.format(when).slice(0, 16));
+      put("Equity", `${number(columns[1][index])}${unit ? THIN + unit : ""}`);
+      if (hasDrawdown) put("Drawdown", `${number(columns[2][index] * 100)}${THIN}%`);
+    };
+    const make = (size, series, axes, data) => new uPlot({
+      width: area.clientWidth, height: size, series: [{}, series], axes,
+      padding: [8, 8, 0, 0],
+      legend: { show: false },
+      cursor: { sync: { key: sync.key, setSeries: false }, drag: { x: true, y: false }, points: { size: 7 } },
+      scales: { x: { time: true } },
+      tzDate: zone ? (seconds) => uPlot.tzDate(new Date(seconds * 1000), zone) : undefined,
+      hooks: { setCursor: [write], setScale: [(plot, key) => {
+        if (key !== "x") return;
+        for (const other of plots) if (other !== plot && (other.scales.x.min !== plot.scales.x.min || other.scales.x.max !== plot.scales.x.max))
+          other.setScale("x", { min: plot.scales.x.min, max: plot.scales.x.max });
+      }] },
+    }, data, area);
+    const plots = [];
+    const accent = css("--accent");
+    plots.push(make(upper, { stroke: accent, width: 1.75, fill: accent + "18", points: { show: false } },
+      [axis(hasDrawdown ? { show: true, size: 4, values: () => [], grid: { stroke: css("--line") } } : { space: 80 }), axis({ size: 62, values: (_, ticks) => ticks.map(short) })],
+      [columns[0], columns[1]]));
+    if (hasDrawdown) {
+      const colour = css("--drawdown");
+      plots.push(make(height - upper, { stroke: colour, width: 1.5, fill: colour + "22", points: { show: false } },
+        [axis({ space: 80 }), axis({ size: 62, space: 24, values: (_, ticks) => ticks.map((tick) => `${number(tick * 100, Math.abs(tick) && Math.abs(tick) < .01 ? 1 : 0)}%`) })],
+        [columns[0], columns[2]]));
+    }
+    write(plots[0]);
+    mounted.set(figure, { columns, plots, width: area.clientWidth });
+  };
+  const mountCharts = (again = false) => {
+    for (const figure of mounted.keys()) if (!figure.isConnected) mounted.delete(figure);
+    if (typeof uPlot === "undefined") return;
+    for (const figure of $$("[data-chart]")) {
+      const known = mounted.get(figure);
+      if (known && again) fill(figure, known.columns);
+      if (known || figure.dataset.isLoading) continue;
+      figure.dataset.isLoading = "1";
+      fetch(figure.dataset.chart, { headers: { Accept: "application/json" } })
+        .then((answer) => { if (!answer.ok) throw new Error(answer.status); return answer.json(); })
+        .then((columns) => fill(figure, columns))
+        .catch(() => {
+          const note = document.createElement("div");
+          note.className = "chart-message";
+          note.textContent = "The curve could not be loaded. The rest of the page is current.";
+          $("[data-area]", figure).replaceChildren(note);
+        })
+        .finally(() => { delete figure.dataset.isLoading; });
+    }
+  };
+  let resizing = 0;
+  addEventListener("resize", () => {
+    clearTimeout(resizing);
+    resizing = setTimeout(() => {
+      for (const [figure, chart] of mounted) if ($("[data-area]", figure).clientWidth !== chart.width) fill(figure, chart.columns);
+    }, 120);
+  });
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("[data-as-table]");
+    const chart = link && mounted.get(link.closest("[data-chart]"));
+    if (!chart || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    const figure = link.closest("[data-chart]");
+    let holder = $(".chart-table", figure);
+    if (!holder) {
+      const [times, equity, drawdown] = chart.columns;
+      const step = Math.max(1, Math.ceil(times.length / 400));
+      holder = document.createElement("div");
+      holder.className = "chart-table";
+      const table = document.createElement("table"), body = document.createElement("tbody");
+      table.className = "list";
+      const row = (cells, tag) => { const tr = document.createElement("tr"); cells.forEach((text, n) => { const cell = document.createElement(tag); cell.textContent = text; if (n) cell.className = "num"; tr.append(cell); }); return tr; };
+      const head = document.createElement("thead");
+      head.append(row(["Time", "Equity", ...(drawdown ? ["Drawdown"] : [])], "th"));
+      for (let n = 0; n < times.length; n += step)
+        body.append(row([pad.format(new Date(times[n] * 1000)).slice(0, 16), number(equity[n]), ...(drawdown ? [`${number(drawdown[n] * 100)} %`] : [])], "td"));
+      table.append(head, body);
+      holder.append(table);
+      figure.append(holder);
+    } else holder.hidden = !holder.hidden;
+    link.textContent = holder.hidden ? "As table" : "Hide table";
+  });
+
+  $("[data-focus]")?.focus();
+  showTimes();
+  readyToasts();
+  mountCharts();
+})();

@@ -1,0 +1,108 @@
+"""Forms of settings and of the first start. Secrets go in and never come out."""
+
+from __future__ import annotations
+
+from zoneinfo import ZoneInfo, available_timezones
+
+from django import forms
+from django.contrib.auth.password_validation import validate_password
+
+from users.models import Connection, User, Workspace
+
+ACCENTS = [("blue", "Blue"), ("teal", "Teal"), ("violet", "Violet"), ("graphite", "Graphite")]
+
+
+def zone_choices() -> list[tuple[str, str]]:
+    """The zones a person would recognise: regions and UTC, without aliases like Etc/GMT+3."""
+    return [
+        (name, name) for name in sorted(available_timezones()) if ("/" in name and "Etc/" not in name) or name == "UTC"
+    ]
+
+
+class WorkspaceForm(forms.ModelForm):
+    """How the workspace names itself, counts its days and adds up money."""
+
+    timezone = forms.ChoiceField(
+        label="Time zone", choices=zone_choices, help_text="Billing periods start at its midnight."
+    )
+    accent = forms.ChoiceField(label="Accent colour", choices=ACCENTS)
+
+    class Meta:
+        model = Workspace
+        fields = ("name", "timezone", "reporting_currency", "week_starts_monday", "accent")
+        labels = {"week_starts_monday": "Weeks start on Monday", "reporting_currency": "Reporting currency"}
+        help_texts = {"reporting_currency": "Three letters, like USD. Totals over accounts are shown in it."}
+
+    def clean_reporting_currency(self) -> str:
+        currency = self.cleaned_data["reporting_currency"].upper()
+        if not (len(currency) == 3 and currency.isascii() and currency.isalpha()):
+            raise forms.ValidationError("A currency has three letters, like USD.")
+        return currency
+
+    def clean_timezone(self) -> str:
+        return str(ZoneInfo(self.cleaned_data["timezone"]))
+
+
+class ConnectionForm(forms.ModelForm):
+    """Where a copying backend is. Its token has a form of its own once the connection exists."""
+
+    class Meta:
+        model = Connection
+        fields = ("name", "base_url", "domain", "is_enabled")
+        labels = {"base_url": "Address", "is_enabled": "Sync this connection"}
+        help_texts = {
+            "base_url": "Address of the REST contract, like https://copying.example.com. Empty: find it by the domain.",
+            "domain": "Domain whose regions are looked up when no address is given.",
+        }
+
+    def clean(self) -> dict:
+        cleaned = super().clean()
+        if not cleaned.get("base_url") and not cleaned.get("domain") and "base_url" not in self.errors:
+            self.add_error("base_url", "Give an address, or a domain to look one up.")
+        return cleaned
+
+
+class TokenForm(forms.Form):
+    """A new token; what is stored is never shown."""
+
+    token = forms.CharField(
+        label="Token",
+        max_length=4000,
+        widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
+        help_text="Stored encrypted. Afterwards only its last four characters are shown.",
+    )
+
+    def clean_token(self) -> str:
+        token = self.cleaned_data["token"].strip()
+        if not token.isascii() or any(character.isspace() for character in token):
+            raise forms.ValidationError("A token has no spaces or special characters: copy it again.")
+        return token
+
+
+class NewConnectionForm(ConnectionForm, TokenForm):
+    """A connection with its token."""
+
+    field_order = ("name", "base_url", "domain", "token", "is_enabled")
+
+
+class SetupForm(forms.Form):
+    """The first owner of an empty installation."""
+
+    workspace = forms.CharField(label="Name of your firm", max_length=120)
+    name = forms.CharField(label="Your name", max_length=120, required=False)
+    email = forms.EmailField(label="E-mail address", widget=forms.EmailInput(attrs={"autocomplete": "username"}))
+    password = forms.CharField(
+        label="Password",
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text="At least 10 characters, and not a common one.",
+    )
+
+    def clean(self) -> dict:
+        cleaned = super().clean()
+        if cleaned.get("password"):
+            person = User(email=cleaned.get("email", ""), name=cleaned.get("name", ""))
+            try:
+                validate_password(cleaned["password"], person)
+            except forms.ValidationError as error:
+                self.add_error("password", error)
+        return cleaned

@@ -1,0 +1,19 @@
+"""Addresses of people, workspaces and settings."""
+
+from django.urls import path
+
+from users import views
+
+app_name = "users"
+urlpatterns = [
+    path("setup/", views.setup, name="setup"),
+    path("theme/", views.set_theme, name="theme"),
+    path("switch/<int:pk>/", views.switch, name="switch"),
+    path("settings/", views.workspace_settings, name="settings"),
+    path("settings/members/", views.members, name="members"),
+    path("settings/connections/", views.connections, name="connections"),
+    path("settings/connections/new/", views.new_connection, name="connection-new"),
+    path("settings/connections/<int:pk>/", views.edit_connection, name="connection"),
+    path("settings/connections/<int:pk>/token/", views.replace_connection_token, name="connection-token"),
+    path("settings/connections/<int:pk>/test/", views.test_connection, name="connection-test"),
+]

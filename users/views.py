@@ -1,0 +1,191 @@
+"""Pages of people, workspaces and settings."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth import login
+from django.db import connection as database
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from users import services
+from users.forms import ConnectionForm, NewConnectionForm, SetupForm, TokenForm, WorkspaceForm
+from users.middleware import WORKSPACE_KEY
+from users.models import Connection, User
+from users.permissions import can_own, member_only, owner_only, staff_only
+
+A_YEAR_S = 365 * 24 * 3600
+SETUP_LOCK = 7_240_018
+
+
+def local_address(request: HttpRequest, fallback: str = "/") -> str:
+    """The page a form was sent from, if it is one of ours."""
+    wanted = request.POST.get("next", "")
+    is_ours = url_has_allowed_host_and_scheme(wanted, allowed_hosts=None) and wanted.startswith("/")
+    return wanted if is_ours else fallback
+
+
+@require_POST
+def set_theme(request: HttpRequest) -> HttpResponse:
+    """Light, dark, or the system's; for people who are not signed in, too."""
+    theme = request.POST.get("theme", "")
+    response = redirect(local_address(request))
+    if theme not in ("light", "dark"):
+        theme = ""
+        response.delete_cookie("theme")
+    else:
+        response.set_cookie("theme", theme, max_age=A_YEAR_S, samesite="Lax", secure=request.is_secure())
+    if request.user.is_authenticated:
+        User.objects.filter(pk=request.user.pk).update(theme=theme)
+    return response
+
+
+@require_POST
+@member_only
+def switch(request: HttpRequest, pk: int) -> HttpResponse:
+    """Look at another workspace that one is a member of."""
+    membership = get_object_or_404(request.user.memberships, workspace_id=pk)
+    request.session[WORKSPACE_KEY] = membership.workspace_id
+    return redirect("/")
+
+
+# --- The first start ------------------------------------------------------------------------------------------------
+@require_http_methods(["GET", "POST"])
+def setup(request: HttpRequest) -> HttpResponse:
+    """Make the owner and the workspace, once: with anybody in the database this page does not exist."""
+    if User.objects.exists():
+        raise Http404
+    form = SetupForm(request.POST or None)
+    if request.method != "POST" or not form.is_valid():
+        status = 422 if form.errors else 200
+        context = {"form": form, "backend_url": settings.BACKEND_URL}
+        return render(request, "users/setup.html", context, status=status)
+    membership = make_first_owner(form.cleaned_data)
+    login(request, membership.user, backend="allauth.account.auth_backends.AuthenticationBackend")
+    messages.success(request, f"Welcome. {membership.workspace} is ready.")
+    return redirect("/")
+
+
+@transaction.atomic
+def make_first_owner(given: dict):
+    """The workspace with the connection that the settings name, and its owner. Two at once: the second gets 404."""
+    with database.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SETUP_LOCK])
+    if User.objects.exists():
+        raise Http404
+    workspace = services.create_workspace_with_connection(
+        name=given["workspace"], base_url=settings.BACKEND_URL, token=settings.BACKEND_TOKEN
+    )
+    return services.create_owner(
+        email=given["email"], password=given["password"], name=given["name"], workspace=workspace
+    )
+
+
+# --- Settings -------------------------------------------------------------------------------------------------------
+@require_http_methods(["GET", "POST"])
+@staff_only
+def workspace_settings(request: HttpRequest) -> HttpResponse:
+    """Name, zone, currency and accent of the workspace; the owner may change them."""
+    if request.method == "POST":
+        return save_workspace(request)
+    form = WorkspaceForm(instance=request.workspace)
+    return render(request, "users/workspace.html", {"form": form, "may_own": can_own(request.membership)})
+
+
+@owner_only
+def save_workspace(request: HttpRequest) -> HttpResponse:
+    """Store the form, or show what is wrong with it."""
+    form = WorkspaceForm(request.POST, instance=request.workspace)
+    if not form.is_valid():
+        request.workspace.refresh_from_db()
+        return render(request, "users/workspace.html", {"form": form, "may_own": True}, status=422)
+    with transaction.atomic():
+        workspace = form.save()
+        services.record_audit(
+            workspace, user=request.user, action="workspace changed", subject=workspace.name, details=form.cleaned_data
+        )
+    messages.success(request, "Saved.")
+    return redirect("users:settings")
+
+
+@require_safe
+@staff_only
+def members(request: HttpRequest) -> HttpResponse:
+    """Who belongs to the workspace, with which role."""
+    people = request.workspace.memberships.select_related("user").order_by("created_at", "id")[:500]
+    return render(request, "users/members.html", {"members": people})
+
+
+@require_safe
+@staff_only
+def connections(request: HttpRequest) -> HttpResponse:
+    """The copying backends of the workspace."""
+    found = request.workspace.connections.defer("token").prefetch_related("sync_states").order_by("id")
+    return render(request, "users/connections.html", {"connections": found, "may_own": can_own(request.membership)})
+
+
+@require_http_methods(["GET", "POST"])
+@owner_only
+def new_connection(request: HttpRequest) -> HttpResponse:
+    """Connect another backend."""
+    form = NewConnectionForm(request.POST or None)
+    if request.method != "POST" or not form.is_valid():
+        status = 422 if form.errors else 200
+        return render(request, "users/connection_new.html", {"form": form}, status=status)
+    given = form.cleaned_data
+    made = services.add_connection(
+        request.workspace,
+        name=given["name"],
+        base_url=given["base_url"],
+        domain=given["domain"],
+        token=given["token"],
+        by=request.user,
+    )
+    messages.success(request, f"{made.name} is connected. Its first sync starts within seconds.")
+    return redirect("users:connection", made.pk)
+
+
+@require_http_methods(["GET", "POST"])
+@owner_only
+def edit_connection(request: HttpRequest, pk: int) -> HttpResponse:
+    """Address and name of a backend, its token (write-only) and the test."""
+    found = get_object_or_404(Connection.objects.defer("token"), pk=pk, workspace=request.workspace)
+    form = ConnectionForm(request.POST or None, instance=found)
+    if request.method != "POST" or not form.is_valid():
+        status = 422 if form.errors else 200
+        context = {"form": form, "token_form": TokenForm(), "connection": found}
+        return render(request, "users/connection.html", context, status=status)
+    given = {key: form.cleaned_data[key] for key in ("name", "base_url", "domain", "is_enabled")}
+    services.change_connection(found, **given, by=request.user)
+    messages.success(request, "Saved.")
+    return redirect("users:connection", pk)
+
+
+@require_POST
+@owner_only
+def replace_connection_token(request: HttpRequest, pk: int) -> HttpResponse:
+    """Put a new token in the place of the old one."""
+    found = get_object_or_404(Connection.objects.defer("token"), pk=pk, workspace=request.workspace)
+    form = TokenForm(request.POST)
+    if not form.is_valid():
+        context = {"form": ConnectionForm(instance=found), "token_form": form, "connection": found}
+        return render(request, "users/connection.html", context, status=422)
+    services.replace_token(found, token=form.cleaned_data["token"], by=request.user)
+    messages.success(request, "The new token is in use.")
+    return redirect("users:connection", pk)
+
+
+@require_POST
+@owner_only
+def test_connection(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ask the backend now, and say in one sentence what it answered."""
+    found = get_object_or_404(Connection, pk=pk, workspace=request.workspace)
+    checked = services.check_connection(found)
+    if request.partial:
+        return render(request, "users/_connection_test.html", {"checked": checked})
+    (messages.success if checked.is_ok else messages.error)(request, checked.text)
+    return redirect("users:connection", pk)
