@@ -50,12 +50,8 @@ def _selection(request: Request, query: Query) -> Selection:
         selection = selection.narrowed("outcome = %(outcome)s", outcome=outcome)
     if start := query.moment("startTime"):
         selection = selection.narrowed("time >= %(start)s", start=start)
-    if end := query.moment("endTime"):
-        selection = selection.narrowed("time < %(end)s", end=end)
-    if cursor := query.text("before"):
-        time, record_id = _position(cursor)
-        selection = selection.narrowed("(time, id) < (%(time)s, %(id)s)", time=time, id=record_id)
-    return selection
+    cursor = query.text("before")
+    return selection.older_than(query.moment("endTime"), _position(cursor) if cursor else None)
 
 
 def _cursor(position: Position) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -25,16 +27,13 @@ async def _transactions(request: Request, tenant_column: str) -> Response:
     query = Query.of(request)
     selection = Selection(
         "copying_transactionrecord",
-        (f"{tenant_column} = %(tenant)s", "time >= %(from)s", "time < %(till)s"),
-        {
-            "tenant": request.scope["tenant"],
-            "from": query.required_moment("from"),
-            "till": query.required_moment("till"),
-        },
+        (f"{tenant_column} = %(tenant)s", "time >= %(start)s"),
+        {"tenant": request.scope["tenant"], "start": query.required_moment("from")},
     )
+    till = query.required_moment("till")
     selection = selection.by_ids("strategy_id", query.texts("strategyId"))
     selection = selection.by_ids("subscriber_id", query.texts("subscriberId"))
-    return await _page(request, query, selection)
+    return await _page(request, query, selection, till)
 
 
 async def subscriber_log(request: Request) -> Response:
@@ -56,15 +55,13 @@ async def _log(request: Request, column: str, key: str) -> Response:
     )
     if start := query.moment("startTime"):
         selection = selection.narrowed("time >= %(start)s", start=start)
-    if end := query.moment("endTime"):
-        selection = selection.narrowed("time < %(end)s", end=end)
     selection = log_selection(selection, query, of_subscriber=column == "subscriber_id")
-    return await _page(request, query, selection)
+    return await _page(request, query, selection, query.moment("endTime"))
 
 
-async def _page(request: Request, query: Query, selection: Selection) -> Response:
+async def _page(request: Request, query: Query, selection: Selection, end: datetime | None) -> Response:
     limit, offset = query.page()
     here = service(request)
     await here.core.caught_up()
-    body = await newest_first(selection, limit, offset, database=here.database, positions=here.positions)
+    body = await newest_first(selection, end, limit, offset, database=here.database, positions=here.positions)
     return Response(body, media_type="application/json")

@@ -131,6 +131,14 @@ class Selection:
         """The same with one more condition."""
         return Selection(self.table, (*self.conditions, condition), {**self.parameters, **parameters})
 
+    def older_than(self, end: datetime | None, position: Position | None) -> Selection:
+        """Records before `end` and behind `position`. Only the stricter is asked for: given both, PostgreSQL starts at
+        the looser one and walks through everything between.
+        """
+        if position is not None and (end is None or position[0] < end):
+            return self.narrowed("(time, id) < (%(end)s, %(end_id)s)", end=position[0], end_id=position[1])
+        return self if end is None else self.narrowed("time < %(end)s", end=end)
+
     def by_ids(self, column: str, ids: list[str]) -> Selection:
         """Records with one of these ids; no ids: all. One id compares by `=`, so that its own index gives the order."""
         if not ids:
@@ -141,22 +149,28 @@ class Selection:
 
 
 async def newest_first(
-    selection: Selection, limit: int, offset: int, *, database: Database, positions: Positions
+    selection: Selection,
+    end: datetime | None,
+    limit: int,
+    offset: int,
+    *,
+    database: Database,
+    positions: Positions,
 ) -> bytes:
-    """A JSON array of documents, newest first; costs O(limit) at an offset that continues a served page."""
-    known_offset, position = positions.nearest(selection.key, offset)
-    scope = selection
-    if position is not None:
-        scope = selection.narrowed(
-            "(time, id) < (%(last_time)s, %(last_id)s)", last_time=position[0], last_id=position[1]
-        )
+    """Documents before `end` as JSON, newest first; costs O(limit) at an offset that continues a served page."""
+    query = (*selection.key, end)
+    known_offset, position = positions.nearest(query, offset)
+    scope = selection.older_than(end, position)
     rows = await database.rows(
-        f"SELECT document, time, id FROM {scope.table} WHERE {scope.where}"
+        f"SELECT document, id FROM {scope.table} WHERE {scope.where}"
         " ORDER BY time DESC, id DESC LIMIT %(limit)s OFFSET %(skip)s",
         {**scope.parameters, "limit": limit, "skip": offset - known_offset},
     )
-    if len(rows) == limit:
-        positions.remember(selection.key, offset + limit, rows[-1][1:])
+    if len(rows) == limit:  # one time read by itself is cheaper than a thousand decoded and thrown away
+        last_id = rows[-1][1]
+        ends = await database.rows(f"SELECT time FROM {scope.table} WHERE id = %(id)s", {"id": last_id})
+        for (time,) in ends:
+            positions.remember(query, offset + limit, (time, last_id))
     return joined([row[0] for row in rows])
 
 
