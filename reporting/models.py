@@ -202,6 +202,7 @@ class SyncState(models.Model):
     kind = models.CharField(max_length=16, choices=SyncKind.choices)
     cursor = models.JSONField(default=dict)
     due_at = models.DateTimeField()
+    held_until = models.DateTimeField(null=True, help_text="The backend asked for no request before this time.")
     lease_until = models.DateTimeField(null=True)
     lease_token = models.UUIDField(null=True)
     started_at = models.DateTimeField(null=True)

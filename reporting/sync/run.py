@@ -76,7 +76,7 @@ def run_one(lease: Lease, *, open_client: Callable[[Connection], Client], now: d
     except LeaseLost:
         log.info("sync taken over", connection=lease.connection_id, kind=lease.kind)
     except RateLimited as error:
-        states.fail(lease, error=error.text, retry_at=error.retry_at)
+        states.fail(lease, error=error.text)
         states.hold_back(lease.connection_id, until=error.retry_at)
     except (ClientError, KeepsRepeating) as error:
         states.fail(lease, error=error.text)

@@ -128,7 +128,8 @@ def count_due() -> int:
 
 _DUE = """
     SELECT s.id FROM reporting_syncstate s JOIN users_connection c ON c.id = s.connection_id AND c.is_enabled
-    WHERE s.due_at <= clock_timestamp() AND (s.lease_until IS NULL OR s.lease_until < clock_timestamp())
+    WHERE s.due_at <= clock_timestamp() AND (s.held_until IS NULL OR s.held_until <= clock_timestamp())
+        AND (s.lease_until IS NULL OR s.lease_until < clock_timestamp())
     ORDER BY s.due_at
 """
 
@@ -178,22 +179,20 @@ def finish(lease: Lease, *, next_in_s: float, complete_until: datetime | None = 
         )
 
 
-def fail(lease: Lease, *, error: str, retry_at: datetime | None = None) -> None:
-    """Record a failure and when to try again: at `retry_at`, else after a growing pause with jitter."""
-    pause = backoff_s(lease.failures + 1)
+def fail(lease: Lease, *, error: str) -> None:
+    """Record a failure; the next try follows after a growing pause with jitter."""
     with connection.cursor() as database:
         database.execute(
             "UPDATE reporting_syncstate SET lease_token = NULL, lease_until = NULL, failures = failures + 1,"
             " error = %s, failing_since = coalesce(failing_since, clock_timestamp()), rows_last_run = %s,"
-            " due_at = coalesce(%s, clock_timestamp() + make_interval(secs => %s))"
-            " WHERE id = %s AND lease_token = %s",
-            [error, lease.rows, retry_at, pause, lease.state_id, lease.token],
+            " due_at = clock_timestamp() + make_interval(secs => %s) WHERE id = %s AND lease_token = %s",
+            [error, lease.rows, backoff_s(lease.failures + 1), lease.state_id, lease.token],
         )
 
 
 def hold_back(connection_id: int, *, until: datetime) -> None:
-    """Start nothing of this connection before `until`: the backend said that it is asked too often."""
-    SyncState.objects.filter(connection_id=connection_id, due_at__lt=until).update(due_at=until)
+    """Start nothing of this connection before `until`, whoever asks: the backend said that it is asked too often."""
+    SyncState.objects.filter(connection_id=connection_id).update(held_until=until)
 
 
 def backoff_s(failures: int) -> float:
