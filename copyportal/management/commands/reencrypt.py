@@ -1,0 +1,30 @@
+"""Encrypts every stored secret with the newest key, so that older keys can be removed from FIELD_KEYS."""
+
+from __future__ import annotations
+
+from django.apps import apps
+from django.core.management.base import BaseCommand
+from django.db import transaction
+
+from users.secrets import EncryptedTextField
+
+
+class Command(BaseCommand):
+    help = "Encrypt every stored secret anew with the first key of FIELD_KEYS."
+
+    def handle(self, *args, **options) -> None:
+        for model in apps.get_models():
+            names = [field.attname for field in model._meta.concrete_fields if isinstance(field, EncryptedTextField)]
+            if names:
+                self.stdout.write(f"{model._meta.label}: {reencrypt(model, names)} rows")
+
+
+@transaction.atomic
+def reencrypt(model, names: list[str]) -> int:
+    """Write the named fields of every row back, decrypted by whichever key fits; return the number of rows."""
+    rows = model._base_manager.select_for_update().only("pk", *names)
+    count = 0
+    for row in rows.iterator(chunk_size=500):
+        row.save(update_fields=names)
+        count += 1
+    return count
