@@ -188,7 +188,8 @@ def store(text: str, *, workspace_id: int, connection_id: int) -> Stored:
             f"CREATE TEMP TABLE sync_stage ON COMMIT DROP AS SELECT {', '.join(_COLUMNS)}"
             " FROM reporting_transaction WITH NO DATA"
         )
-        with database.copy(f"COPY sync_stage ({', '.join(_COLUMNS)}) FROM STDIN (FORMAT text, NULL E'\\x02')") as copy:
+        copying = f"COPY sync_stage ({', '.join(_COLUMNS)}) FROM STDIN (FORMAT text, NULL E'\\x02')"
+        with connection.wrap_database_errors, database.copy(copying) as copy:
             copy.write(text)
         database.execute(_UPSERT, {"workspace": workspace_id, "connection": connection_id})
         added, changed = database.fetchone()
@@ -328,8 +329,9 @@ def _retry_holes(lease: Lease, fetch: _History, *, workspace_id: int, now: datet
                 hole["next"] = (now + timedelta(seconds=pause)).isoformat()
             else:
                 lease.cursor["holes"].remove(hole)
-                prefix = f"{fetch.path} from={hole['span'][0]} till={hole['span'][1]} "
-                quarantine.resolve(lease.connection_id, lease.kind, request_prefix=prefix, now=now)
+                # a hole may have been read in parts, so the last one takes all of this history's pages with it
+                span = f" from={hole['span'][0]} till={hole['span'][1]} " if lease.cursor["holes"] else ""
+                quarantine.resolve(lease.connection_id, lease.kind, request_prefix=fetch.path + span, now=now)
             for window in found:
                 for page in window.unreadable:
                     quarantine.put_away(lease.connection_id, lease.kind, page, now=now)
