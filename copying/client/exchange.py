@@ -13,6 +13,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -27,9 +28,10 @@ from .regions import DEFAULT_DOMAIN, Regions
 
 PAGE_LIMIT = 1000
 
-_REPEATABLE = ("GET", "PUT", "PATCH", "DELETE")
 __all__ = ["PAGE_LIMIT", "Exchange", "TimedOut", "decode_answer", "path_of"]
 
+_REPEATABLE = ("GET", "PUT", "PATCH", "DELETE")
+_HELD_LONGER_S = 5  # what a backend may take beyond the hold that it was asked for
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
@@ -41,6 +43,24 @@ def _tls():
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
+
+
+class TimedOut(Unreachable):
+    """The connection stands, the answer does not come."""
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Request:
+    """What is sent, wherever it goes. is_held: a stream poll, where no answer means nothing new."""
+
+    method: str
+    target: str
+    type: Any
+    timeout_s: float
+    content: bytes | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    is_repeatable: bool = True
+    is_held: bool = False
 
 
 class Exchange:
@@ -113,29 +133,36 @@ class Exchange:
         timeout_s: float | None = None,
         repeatable: bool | None = None,
         host: str | None = None,
+        is_held: bool = False,
     ) -> Any:
         """The decoded answer; type None expects no body, bytes gives it as it is. host: instead of the regions."""
-        repeatable = method in _REPEATABLE if repeatable is None else repeatable
-        timeout_s = timeout_s or (self._extended_timeout_s if extended else self._timeout_s)
-        target = path + query_of(params)
-        content = None if body is None else wire.encode(body)
-        attempt, waited_s = 0, 0.0
+        request = Request(
+            method=method,
+            target=path + query_of(params),
+            type=type,
+            content=None if body is None else wire.encode(body),
+            headers=headers or {},
+            timeout_s=timeout_s or (self._extended_timeout_s if extended else self._timeout_s),
+            is_repeatable=method in _REPEATABLE if repeatable is None else repeatable,
+            is_held=is_held,
+        )
+        attempt, waited_s, may_be_done = 0, 0.0, False
         while True:
             try:
-                return self._try_hosts(method, target, type, content, headers, timeout_s, repeatable, host)
+                return self._try_hosts(request, host)
             except RateLimited as error:
                 failure, pause_s = error, (error.retry_at - self._clock()).total_seconds()
-                attempt += pause_s <= 0  # a time that has passed must not make us hammer
-                pause_s = pause_s if pause_s > 0 else self._pause_s(attempt)
+                if pause_s <= 0:  # a time that has passed must not make us hammer
+                    pause_s, attempt = self._pause_s(attempt), attempt + 1
             except NotFound:
-                if attempt and method == "DELETE":
-                    return None  # an earlier attempt did it and only its answer was lost
+                if may_be_done and method in ("DELETE", "POST"):
+                    return None  # an earlier attempt removed it and only its answer was lost
                 raise
             except ClientError as error:
-                failure, pause_s = error, self._pause_s(attempt)
-                attempt += 1
-                if not (error.transient and repeatable):
+                if not (error.transient and request.is_repeatable) or (is_held and isinstance(error, TimedOut)):
                     raise
+                failure, pause_s, attempt = error, self._pause_s(attempt), attempt + 1
+                may_be_done = may_be_done or not isinstance(error, Unreachable) or error.was_sent
             if attempt > self._retries or waited_s + pause_s > self._wait_budget_s:
                 raise failure
             waited_s += pause_s
@@ -150,27 +177,33 @@ class Exchange:
         while (left_s := (until - self._clock()).total_seconds()) > 0:
             self._sleep(left_s)
 
-    def _try_hosts(self, method, target, type, content, headers, timeout_s, repeatable, host) -> Any:
+    def _try_hosts(self, request: Request, host: str | None) -> Any:
         """One attempt, on the next region where the one before fails (contract, 1.2 and 1.6)."""
         while True:
             try:
-                address = host or self._regions.current()
-                return self._send(method, address + target, type, content, headers, timeout_s, repeatable)
+                return self._send(request, host or self._regions.current())
             except (Unreachable, BackendFailed) as error:
                 never_left = isinstance(error, Unreachable) and not error.was_sent
-                if host or not (repeatable or never_left) or not self._regions.next():
+                if host or (request.is_held and isinstance(error, TimedOut)):
+                    raise
+                if not (request.is_repeatable or never_left) or not self._regions.next():
                     raise
 
     def _fetch(self, host: str, path: str, type: Any) -> Any:
-        return self._send("GET", host + path, type, None, None, self._timeout_s, True)
+        return self._send(Request(method="GET", target=path, type=type, timeout_s=self._timeout_s), host)
 
-    def _send(self, method, address, type, content, headers, timeout_s, repeatable) -> Any:
-        sent = {"auth-token": self._token, "accept": "application/json", **(headers or {})}
-        if content is not None:
+    def _send(self, request: Request, host: str) -> Any:
+        address = host + request.target
+        sent = {"auth-token": self._token, "accept": "application/json", **request.headers}
+        if not sent["auth-token"]:
+            del sent["auth-token"]
+        if request.content is not None:
             sent["content-type"] = "application/json"
-        limits = httpx.Timeout(timeout_s, connect=min(self._connect_timeout_s, timeout_s))
+        limits = httpx.Timeout(request.timeout_s, connect=min(self._connect_timeout_s, request.timeout_s))
         try:
-            response = self._http.request(method, address, content=content, headers=sent, timeout=limits)
+            response = self._http.request(
+                request.method, address, content=request.content, headers=sent, timeout=limits
+            )
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise Unreachable(_no_answer(address, error, limits), was_sent=False) from error
         except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
@@ -180,11 +213,11 @@ class Exchange:
         except httpx.RequestError as error:
             raise Unreachable(_no_answer(address, error, limits)) from error
         status = response.status_code
-        if status == 202 and repeatable and "retry-after" in response.headers:
+        if status == 202 and request.is_repeatable and "retry-after" in response.headers:
             at = retry_after(response, now=self._clock(), delay_s=self._min_delay_s)
             raise RateLimited(f"The backend is not ready yet at {shown(address)}.", at)
         if 200 <= status < 300:
-            return read(response.content, type, address)
+            return read(response.content, request.type, address)
         raise refusal(response, now=self._clock(), delay_s=self._min_delay_s, token=self._token)
 
     # ------------------------------------------------------------------------------------------ several hosts, pages
@@ -208,16 +241,10 @@ class Exchange:
 
     def _pages(self, path: str, type: Any, params: Params, page_size: int, **options: Any) -> Iterator[list]:
         """Pages by offset until one is not full."""
-        offset = 0
+        offset, page_size = 0, min(page_size, PAGE_LIMIT)
         while True:
-            page = self._call(
-                "GET",
-                path,
-                type=type,
-                params={**params, "offset": offset, "limit": page_size},
-                extended=True,
-                **options,
-            )
+            asked = {**params, "offset": offset, "limit": page_size}
+            page = self._call("GET", path, type=type, params=asked, extended=True, **options)
             if page:
                 yield page
             if len(page) < page_size:
@@ -230,13 +257,9 @@ class Exchange:
             return self._call("GET", path, type=type, params=params, extended=True)
         asked = {**params, "holdInSeconds": round(hold_s)}
         try:
-            return self._call("GET", path, type=type, params=asked, timeout_s=hold_s + 5)
+            return self._call("GET", path, type=type, params=asked, timeout_s=hold_s + _HELD_LONGER_S, is_held=True)
         except TimedOut:
             return []
-
-
-class TimedOut(Unreachable):
-    """The connection stands, the answer does not come."""
 
 
 def _no_answer(address: str, error: Exception, limits: httpx.Timeout) -> str:

@@ -30,21 +30,19 @@ def follow(
 
     The cursor to keep is the time of the last record delivered; starting from it again repeats at most the overlap.
     """
-    cursor, newest, delivered = start, None, {}
+    cursor, newest, delivered, was_fresh = start, None, {}, False
     while not should_stop():
         page = sorted(poll(cursor), key=lambda record: record.time)
         fresh = _undelivered(page, delivered, identity)
+        was_fresh = was_fresh or bool(fresh)
         yield fresh
-        if not page:
-            cursor = cursor if newest is None else newest + MILLISECOND
-            continue
-        last = page[-1].time
-        newest = last if newest is None else max(newest, last)
-        if len(page) >= limit:  # more is waiting; the last millisecond may have been cut
-            cursor = last if fresh else last + MILLISECOND
-        else:
-            cursor = newest - overlap if fresh else newest + MILLISECOND
-        if newest - overlap > min(delivered.values()):
+        if page:
+            newest = page[-1].time if newest is None else max(newest, page[-1].time)
+        if len(page) >= limit:  # more is waiting, and the last millisecond may have been cut
+            is_stuck = not fresh and cursor is not None and page[-1].time <= cursor
+            cursor = page[-1].time + MILLISECOND if is_stuck else page[-1].time
+        elif newest is not None:
+            cursor, was_fresh = (newest - overlap, False) if was_fresh else (newest + MILLISECOND, False)
             delivered = {key: time for key, time in delivered.items() if time >= newest - overlap}
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from .errors import BackendFailed
+
 DEFAULT_DOMAIN = "agiliumtrade.agiliumtrade.ai"
 FORGOTTEN_AFTER = timedelta(minutes=10)
 
@@ -92,6 +94,8 @@ class Regions:
     def _discover(self) -> None:
         names = self.fetch(self.provisioning, "/users/current/regions", list[str])
         server = self.fetch(self.provisioning, "/users/current/servers/mt-client-api", dict[str, Any])
+        if not names:
+            raise BackendFailed(f"The backend at {self.provisioning} offers this token no region.", 503)
         self.names, self.client_domain, self.index = names, str(server.get("domain") or self.domain), 0
 
     def _host(self, region: str) -> str:
