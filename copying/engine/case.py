@@ -125,7 +125,7 @@ class Case:
         if not hit.size:
             return
         routes = hit if isinstance(where, slice) else where[hit]
-        self.cap[routes] = lots[hit]
+        self.cap[routes] = np.maximum(lots[hit], 0.0)
         self.cap_code[routes] = code[hit] if isinstance(code, np.ndarray) else code
         self.cap_value[routes] = value[hit] if isinstance(value, np.ndarray) else value
 

@@ -15,6 +15,7 @@ import numpy as np
 from copying.engine.case import Case, make_prices
 from copying.engine.filters import below_equity_curve, near_news, outside_drawdown, outside_magic
 from copying.engine.limits import (
+    forget_refused,
     keep_reserved_margin,
     limit_broker,
     limit_correlation,
@@ -170,6 +171,7 @@ RULES: tuple[Rule, ...] = (
     limit_broker,
     # what the broker can do, and what is too small or too much then
     round_volumes,
+    forget_refused,
     keep_reserved_margin,
     need_min_volume,
     need_min_amount,
@@ -186,8 +188,7 @@ def result(case: Case) -> Decisions:
     refused = case.refused != 0
     verdict = np.where(case.changed, case.changed, COPIED)
     np.copyto(verdict, case.refused, where=refused)
-    np.copyto(case.rounded, 0.0, where=refused)
-    case.final[:] = case.rounded
+    np.multiply(case.rounded, ~refused, out=case.final)
     delay = np.zeros(n)
     where = table.where("delays", columns["delay_max_s"] > 0)
     if not case.is_after_delay and len(columns["delay_max_s"][where]):

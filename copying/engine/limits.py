@@ -45,14 +45,14 @@ def limit_trade_risk(case: Case) -> None:
 
 
 def max_stop_distance(case: Case, where: np.ndarray | slice) -> np.ndarray:
-    """maxStopLoss of the routes as a price distance, whole points; inf: no limit.
+    """maxStopLoss of the routes as a price distance, whole points and at least one; inf: no limit.
 
     A pip is 10 points on symbols quoted with 3 or 5 digits, else 1 point.  source: contract, 4.4 maxStopLoss
     """
     prices = case.prices
     points_per_pip = np.where(np.isin(prices.digits, (3.0, 5.0)), 10.0, 1.0)
     combo = case.view.combo[where]
-    points = np.floor(case.table.columns["max_stop_pips"][where] * points_per_pip[combo] + 1e-6)
+    points = np.maximum(np.floor(case.table.columns["max_stop_pips"][where] * points_per_pip[combo] + 1e-6), 1.0)
     return points * prices.point[combo]
 
 
@@ -148,13 +148,18 @@ def round_volumes(case: Case) -> None:
     case.refuse(EVERY, too_tiny, code, np.where(is_cut, case.cap_value, smallest))
     forced = is_tiny & force & (case.refused == 0)
     if forced.any():
-        case.changed[forced] = (
-            pack(Outcome.RESIZED, Reason.TINY_TRADE_FORCED, Level.NONE) | columns["mode_level"][forced]
-        )
+        case.changed[forced] = pack(Outcome.RESIZED, Reason.TINY_TRADE_FORCED, Level.NONE) | columns["mode_level"][
+            forced
+        ].astype(np.uint16)
         case.limit_value[forced] = smallest[forced]
     over = (case.rounded > upper * (1 + EPSILON)) & (case.refused == 0)
     if over.any():
         round_down(case, np.flatnonzero(over), upper, by_coefficient, smallest, numerator / denominator)
+
+
+def forget_refused(case: Case) -> None:
+    """Nothing was rounded where nothing was left to round."""
+    np.copyto(case.rounded, 0.0, where=case.refused != 0)
 
 
 def round_down(case: Case, routes: np.ndarray, upper, by_coefficient, smallest, step) -> None:

@@ -7,6 +7,7 @@ reads. Adding a reason is one member here, one rule, one scenario block. Nothing
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -69,8 +70,8 @@ class Reason(IntEnum):
 class About:
     """What belongs to a reason.
 
-    refused: the sentence when nothing is traded; changed: the sentence when something is. Placeholders: x, y (lots
-    before and after), limit, level (with article), symbol, provider.
+    refused: the sentence when nothing is traded; changed: the sentence when something is. Placeholders: x, rounded, y
+    (lots after multipliers, after rounding, in the end), limit, level (with article), symbol, provider.
     unit: of `limit_value`: lots, fraction, ratio, account currency, provider currency, minutes, seconds or none ("").
     failed: the refusal is a failure (somebody must repair something), not a setting doing its work.
     """
@@ -157,13 +158,13 @@ REASONS: dict[Reason, About] = {
     Reason.RESERVED_MARGIN: About(
         "The trade would use reserved margin: reservedMarginFraction {limit} of the subscriber.", unit="ratio"
     ),
-    Reason.MIN_TRADE_VOLUME: About("{x} lots are below {limit} lots: minTradeVolume of {level}.", unit="lots"),
+    Reason.MIN_TRADE_VOLUME: About("{rounded} lots are below {limit} lots: minTradeVolume of {level}.", unit="lots"),
     Reason.MIN_TRADE_AMOUNT: About(
         "The trade is worth less than {limit}: minTradeAmount of the subscriber.", unit="account currency"
     ),
     Reason.DELAYED: About("", "Waits {limit} seconds: signalDelay of {level}.", "seconds"),
     Reason.TOO_LATE: About("The signal could not be applied within {limit} minutes of its time.", unit="minutes"),
-    Reason.NOT_ENOUGH_MARGIN: About("The account's free margin does not carry {x} lots.", failed=True),
+    Reason.NOT_ENOUGH_MARGIN: About("The account's free margin does not carry {rounded} lots.", failed=True),
     Reason.BROKER_REFUSED: About("The broker refused the order.", failed=True),
     Reason.OFFLINE: About("The account is not connected to its broker.", failed=True),
 }
@@ -206,19 +207,18 @@ def sentence(
     reason: Reason,
     outcome: Outcome,
     level: Level,
-    *,
-    wanted_lots: float,
-    final_lots: float,
+    steps: Sequence[float],
     limit_value: float = math.nan,
     symbol: str = "",
     provider_symbol: str = "",
 ) -> str:
-    """One sentence with the numbers. wanted_lots: after multipliers; final_lots: what is traded."""
+    """One sentence with the numbers of a decision. steps: one row of `Decisions.steps`; the rest is of the same row."""
     about = REASONS[reason]
     template = (about.changed if outcome <= Outcome.DELAYED else about.refused) or about.changed or about.refused
     return template.format(
-        x=number(wanted_lots),
-        y=number(final_lots),
+        x=number(steps[2]),
+        rounded=number(steps[4]),
+        y=number(steps[5]),
         limit=number(limit_value),
         level=LEVEL_NAMES[level],
         symbol=symbol,
