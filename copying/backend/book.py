@@ -15,6 +15,7 @@ from .columns import Columns, Names
 from .market.instruments import CURRENCIES, base_symbol, dollars, instrument
 from .reads import Reads
 from .state import (
+    ACCOUNT_CURRENCIES,
     ACCOUNTS,
     DELAYED,
     LIMITS,
@@ -22,14 +23,13 @@ from .state import (
     POSITIONS,
     SUBSCRIPTIONS,
     Account,
+    Removal,
     Signal,
     Stopout,
     Strategy,
     Subscriber,
     Webhook,
 )
-
-ACCOUNT_CURRENCIES = ("USD", "EUR", "GBP", "JPY")
 
 
 class Book(Reads):
@@ -46,9 +46,9 @@ class Book(Reads):
         self.tenant_names: dict[str, str] = {}
         self.stopout_numbers: dict[str, int] = {}
         self.snapshot_numbers: dict[str, int] = {}
-        self.next_snapshot = 0.0
+        self.snapshots_at = 0.0  # when account snapshots were last taken
         self.next_midnight = 0.0
-        self.snapshot_seconds = 3600.0
+        self.removals: list[Removal] = []
         self.strategies_by_id: dict[str, Strategy] = {}
         self.subscribers_by_id: dict[str, Subscriber] = {}
         self.webhooks_by_id: dict[str, Webhook] = {}
@@ -75,6 +75,7 @@ class Book(Reads):
         """Everything that follows from the rest: caches that no snapshot holds."""
         self.quotes: dict[str, tuple[float, float]] = {}
         self.version = 0  # of the configuration
+        self.configuration: Any = None  # (version, engine.routes.Configuration)
         self.plans: dict[str, Any] = {}  # leaf strategy id -> routing.Plan
         self._view: Accounts | None = None
         self._symbol_quotes = np.full((0, 2), np.nan)
@@ -168,7 +169,6 @@ class Book(Reads):
     def changed_configuration(self) -> None:
         """Documents or accounts changed: compiled routes and rendered names are void."""
         self.version += 1
-        self.plans.clear()
 
     def tenant_name(self, tenant: str) -> str:
         return self.tenant_names.get(tenant, tenant)

@@ -136,7 +136,12 @@ class Trade(Command, tag="trade", frozen=True, kw_only=True):
 
 
 class Tick(Command, tag="tick", frozen=True, kw_only=True):
-    """Time or prices moved in a way that has effects: orders fill, stops hit, limits fire, periods roll, delays end."""
+    """Time or prices moved in a way that has effects: orders fill, stops hit, limits fire, periods roll, delays end.
+
+    snapshots: also write down balance and equity of every account (hourly; daily in accelerated time).
+    """
+
+    snapshots: bool = False
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):

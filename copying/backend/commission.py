@@ -1,9 +1,9 @@
 """What subscribers owe to providers, as the backend reports it on transactions (contract, section 5).
 
-Positive = owed by the subscriber, in the subscriber account's currency. flat-fee and high-water-mark are settled at the end of the
-billing period (week from Sunday, month, quarter; UTC) by a synthetic transaction; the others on the deal itself.
-Portfolios: the subscriber pays by the portfolio's scheme; what its owner owes to the leaf's provider for the same deal stands
-in the `incoming` fields (schemes that charge per deal only).
+Positive = owed by the subscriber, in the subscriber account's currency. flat-fee and high-water-mark are settled at
+the end of the billing period (week from Sunday, month, quarter; UTC) by a synthetic transaction; the others on the
+deal itself. Portfolios: the subscriber pays by the portfolio's scheme; what its owner owes to the leaf's provider for
+the same deal stands in the `incoming` fields (schemes that charge per deal only).
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def scheme_of(document: dict) -> tuple[int, int, float]:
 def per_deal(scheme: np.ndarray, rate: np.ndarray, deals: Deals) -> np.ndarray:
     """(n,) commission of each deal under the schemes that charge per deal, unrounded.
 
-    lots-traded: rate x lots when opening; amount-traded: rate x value when opening; lots-won: rate x lots when closing with a
-    gain; amount-won: rate x gain when closing.
+    lots-traded: rate x lots when opening; amount-traded: rate x value when opening; lots-won: rate x lots when
+    closing with a gain; amount-won: rate x gain when closing.
     """
     won = np.maximum(deals.profit + deals.swap + deals.commission, 0.0)
     if deals.kind == "open":
@@ -91,9 +91,7 @@ def settle(book: Book, effects: Effects, rows: np.ndarray) -> None:
     improvement = np.where(
         scheme == HIGH_WATER_MARK, np.maximum(subscriptions.realised[rows] - subscriptions.mark[rows], 0.0), 0.0
     )
-    rows, scheme, improvement = (
-        each[(improvement > 0.005) | (scheme == FLAT)] for each in (rows, scheme, improvement)
-    )
+    rows, scheme, improvement = (each[(improvement > 0.005) | (scheme == FLAT)] for each in (rows, scheme, improvement))
     if not len(rows):
         return
     account = subscriptions.account[rows]

@@ -1,47 +1,219 @@
 """The single writer: takes commands, journals them, applies them to the book, answers, and lets effects be projected.
 
-It holds the only clock and the only market feed of the backend; the book itself knows neither.
+Order of a command: check against the state, commit the entry (all waiting ones in one transaction), apply, answer.
+Nothing is applied that is not durable, so a crash at any point loses only what nobody was told about. If a commit
+fails the process ends: a restart replays the journal. The core holds the only clock and the only market feed; the
+book knows neither.
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import Callable
 from typing import Any
 
+import psycopg
+
+from . import apply as application
+from . import ticks
 from .book import Book
 from .changes import Changes, Subscription
-from .commands import Command
+from .commands import Command, Entry, Tick
 from .errors import Refused
+from .journal import AlreadyRunning, Journal
+from .market.feed import Feed
+from .projector import Projector
 
-__all__ = ["Core", "Refused"]
+__all__ = ["AlreadyRunning", "Core", "Refused"]
+
+log = logging.getLogger(__name__)
+TICK_SECONDS = 0.25
+SNAPSHOT_SECONDS = 3600.0
+GROUP = 256  # most entries in one commit
+
+
+def die(reason: str) -> None:
+    """Crash only: what is not durable must not be answered, and a restart repairs everything."""
+    log.critical("%s; the backend ends and recovers at its next start", reason)
+    os._exit(3)
 
 
 class Core:
-    """The embedded backend without HTTP."""
+    """The embedded backend without HTTP.
+
+    clock: UTC seconds. fail: what to do when the journal or the projector cannot write (tests replace it).
+    """
 
     book: Book
 
-    def __init__(self, database_url: str, feed: Any, *, clock: Any = None) -> None:
+    def __init__(
+        self,
+        database_url: str,
+        feed: Feed,
+        *,
+        clock: Callable[[], float] = time.time,
+        fail: Callable[[str], None] = die,
+    ) -> None:
         self.book = Book()
+        self.feed = feed
+        self.clock = clock
+        self._database_url = database_url
         self._changes = Changes()
+        self._fail = fail
+        self._waiting: deque[tuple[Command, asyncio.Future | None, float]] = deque()
+        self._wake = asyncio.Event()
+        self._tasks: list[asyncio.Task] = []
+        self._journal: Journal | None = None
+        self._projector: Projector | None = None
+        self._pending_quotes: dict[str, tuple[float, float]] = {}
+        self._stopping = False
 
-    async def start(self) -> None:
+    # -------------------------------------------------------------------------------------------------------- lifetime
+
+    async def start(self, *, ticking: bool = True) -> None:
         """Take the lock, recover the state, begin to write, project and tick. Raises `AlreadyRunning`."""
-        raise NotImplementedError
+        self._journal = await Journal.open(self._database_url)
+        book, projected = await self._journal.load()
+        self.book = book or Book()
+        self.book.tenant_names = await self._journal.tenants()
+        self._projector = Projector(self.book, self._changes.announce, projected)
+        await self._projector.connect(self._database_url)
+        await self._replay(projected)
+        self._tasks = [
+            asyncio.create_task(self._guard(self._projector.run(), "The projector cannot write")),
+            asyncio.create_task(self._guard(self._write(), "The journal cannot be written")),
+        ]
+        if ticking:
+            self.look_at_market()
+            self._tasks.append(asyncio.create_task(self._guard(self._tick(), "The ticker failed")))
+
+    async def _replay(self, projected: int) -> None:
+        """Apply the journal behind the snapshot; effects that are in the tables already are dropped."""
+        while entries := await self._journal.entries(self.book.sequence):
+            for sequence, entry in entries:
+                effects = application.apply(self.book, entry, sequence)
+                if sequence > projected:
+                    self._projector.put(effects)
+            await asyncio.sleep(0)
 
     async def stop(self) -> None:
         """Let waiters go, project what is left, keep a snapshot."""
-        raise NotImplementedError
+        self._stopping = True
+        self._changes.close()
+        self._wake.set()
+        if self._projector is not None and self._tasks:
+            await self._tasks[1]
+            self._projector.stop()
+            await self._tasks[0]
+        for task in self._tasks[2:]:
+            task.cancel()
+        if self._journal is not None:
+            await self._journal.close()
+
+    async def _guard(self, work: Any, reason: str) -> None:
+        try:
+            await work
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            log.exception("%s", reason)
+            self._fail(reason)
+
+    # -------------------------------------------------------------------------------------------------------- commands
 
     async def submit(self, command: Command) -> Any:
         """Carry a command out; durable when it returns. Raises Refused and changes nothing.
 
         Returns None, except: Trade -> {"numericCode", "stringCode", "message", "orderId"?, "positionId"?}.
         """
-        raise NotImplementedError
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.append((command, future, time.perf_counter()))
+        self._wake.set()
+        return await future
+
+    async def _write(self) -> None:
+        """The only place that changes the book."""
+        while True:
+            if not self._waiting:
+                if self._stopping:
+                    return
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            await self._write_group()
+
+    async def _write_group(self) -> None:
+        """Check, journal, apply and answer what waits now.
+
+        Only the first of a group is checked before it is journalled: the others may depend on it, so they are checked
+        when they are applied; a refused entry in the journal changes nothing.
+        """
+        group: list[tuple[Command, asyncio.Future | None, float]] = []
+        while self._waiting and len(group) < GROUP:
+            command, future, received = self._waiting.popleft()
+            if not group and future is not None:
+                self.book.time = max(self.book.time, self.clock())
+                try:
+                    application.check(self.book, command)
+                except Refused as refused:
+                    if not future.done():
+                        future.set_exception(refused)
+                    continue
+            group.append((command, future, received))
+        if not group:
+            return
+        moment = max(self.clock(), self.book.time)
+        entries = [Entry(time=moment, quotes={}, command=command) for command, _, _ in group]
+        entries[0] = Entry(time=moment, quotes=self._pending_quotes, command=group[0][0])
+        self._pending_quotes = {}
+        await self._journal.append(self.book.sequence + 1, entries)
+        committed = time.perf_counter()
+        for entry, (_, future, received) in zip(entries, group, strict=True):
+            self._apply(entry, future, received, committed)
+
+    def _apply(self, entry: Entry, future: asyncio.Future | None, received: float, committed: float) -> None:
+        begun = time.perf_counter()
+        effects = application.apply(self.book, entry, self.book.sequence + 1)
+        done = time.perf_counter()
+        effects.latency_ms = ((committed - received) * 1e3, (begun - committed) * 1e3, (done - begun) * 1e3)
+        self._projector.put(effects)
+        if future is None or future.done():
+            return
+        if effects.refused is not None:
+            future.set_exception(effects.refused)
+        else:
+            future.set_result(effects.answer)
+
+    # ---------------------------------------------------------------------------------------------------------- market
+
+    def look_at_market(self) -> None:
+        """Take over new prices; queue a tick entry when prices or time have effects."""
+        now = max(self.clock(), self.book.time)
+        known = self.book.quotes
+        changed = {symbol: quote for symbol, quote in self.feed.quotes(now).items() if known.get(symbol) != quote}
+        if changed:
+            self._pending_quotes.update(changed)
+            self.book.set_quotes(changed)
+        snapshots = bool(self.book.account_meta) and now - self.book.snapshots_at >= SNAPSHOT_SECONDS
+        queued = bool(self._waiting) and isinstance(self._waiting[-1][0], Tick)
+        if not queued and (snapshots or ticks.due(self.book, now)):
+            self._waiting.append((Tick(tenant="", snapshots=snapshots), None, time.perf_counter()))
+            self._wake.set()
+
+    async def _tick(self) -> None:
+        while not self._stopping:
+            self.look_at_market()
+            await asyncio.sleep(TICK_SECONDS)
+
+    # ----------------------------------------------------------------------------------------------------------- state
 
     async def caught_up(self) -> None:
         """Everything acknowledged so far is in the tables."""
-        raise NotImplementedError
+        await self._projector.caught_up(self.book.sequence)
 
     @property
     def sequence(self) -> int:
@@ -51,8 +223,13 @@ class Core:
     @property
     def projected(self) -> int:
         """Up to which entry the tables tell the effects."""
-        raise NotImplementedError
+        return self._projector.projected if self._projector else 0
 
     def changes(self, topic: tuple) -> Subscription:
         """What to wait on; topics: ("transactions" | "log" | "stopouts" | "snapshots", tenant)."""
         return self._changes.subscribe(topic)
+
+    async def ping(self) -> None:
+        """Whether the database answers, on a connection of its own. Raises psycopg.Error."""
+        async with await psycopg.AsyncConnection.connect(self._database_url) as connection:
+            await connection.execute("SELECT 1")

@@ -1,7 +1,8 @@
 """The paper broker: hedging accounts, filled at the quote, with commission, swap, margin and stop out.
 
-Assumptions, all in docs/copying.md: bid/ask fills without a volume limit; a commission per lot and side; slippage of copies
-drawn from the ticket number, so that a replay fills at the same price; money rounded to the currency's minor unit per deal.
+Assumptions, all in docs/copying.md: bid/ask fills without a volume limit; a commission per lot and side; slippage of
+copies drawn from the ticket number, so that a replay fills at the same price; money rounded to the currency's minor
+unit per deal.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from . import commission
 from .book import Book
 from .broker import Orders
 from .effects import Deals, Effects
+from .market.instruments import SWAP_RATES, base_symbol
 from .pricing import closing_prices, lot_values, opening_prices, profit_rates, round_money, value
 
 COMMISSION_DOLLARS = 3.0  # per lot and side
@@ -191,16 +193,17 @@ class PaperBroker:
 
 
 def swap_rollover(book: Book, weekday: int) -> None:
-    """One night's swap on every position at UTC midnight; three nights on Wednesday (weekday 2)."""
-    from .market.instruments import SWAP_RATES, base_symbol
+    """One night's swap on every position at UTC midnight.
 
+    weekday: of the day that ends (0 = Monday). Three nights are booked for Wednesday, none for Saturday and Sunday.
+    """
     positions = book.positions
-    if not positions.size:
+    nights = {2: 3, 5: 0, 6: 0}.get(weekday, 1)
+    if not positions.size or not nights:
         return
     value(book)
     rates = np.array([SWAP_RATES[base_symbol(symbol)] for symbol in book.symbols.texts]).reshape(-1, 2)
     rate = np.where(positions.side > 0, rates[positions.symbol, 0], rates[positions.symbol, 1])
-    nights = 3 if weekday == 2 else 1
     amount = positions.value * rate * nights / 365
     positions.swap[:] = positions.swap + round_money(amount, book.accounts.currency[positions.account])
     book.valued = False

@@ -1,14 +1,17 @@
 """What positions are worth now: profit, margin and value of every position, equity and margin of every account.
 
-One pass of array operations over all positions, done only when prices or positions changed and somebody asks. The result
-depends on nothing but positions and prices, so it is the same however the state was reached.
+One pass of array operations over all positions, done only when prices or positions changed and somebody asks. The
+result depends on nothing but positions and prices, so it is the same however the state was reached.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from .book import Book
+if TYPE_CHECKING:
+    from .book import Book
 
 MINOR_UNITS = np.array([2, 2, 2, 0])  # of book.ACCOUNT_CURRENCIES
 _CENTS = 10.0**MINOR_UNITS

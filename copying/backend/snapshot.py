@@ -6,12 +6,12 @@ import msgspec
 
 from .book import Book
 from .columns import Columns
-from .state import Account, Signal, Stopout, Strategy, Subscriber, Webhook
+from .state import Account, Removal, Signal, Stopout, Strategy, Subscriber, Webhook
 
 FORMAT = 1
 _PLAIN = (
     "sequence", "time", "slippage_spreads", "counters", "tenant_names", "stopout_numbers", "snapshot_numbers",
-    "next_snapshot", "next_midnight", "snapshot_seconds", "provider_balances", "quotes",
+    "snapshots_at", "next_midnight", "provider_balances", "quotes",
 )  # fmt: skip
 _TABLES = ("accounts", "subscriptions", "positions", "orders", "limits", "delayed")
 _OBJECTS = {
@@ -21,6 +21,7 @@ _OBJECTS = {
     "account_meta": list[Account],
     "signals": list[Signal],
     "active_stopouts": list[Stopout],
+    "removals": list[Removal],
 }
 
 
@@ -58,6 +59,7 @@ def unpack(packed: bytes) -> Book:
     book.signals = {each.row: each for each in objects["signals"]}
     book.signal_rows = {(each.strategy_id, each.id): each.row for each in book.signals.values()}
     book.active_stopouts = objects["active_stopouts"]
+    book.removals = objects["removals"]
     book.subscription_keys = [tuple(key) for key in state["subscription_keys"]]
     book.subscription_rows = {key: row for row, key in enumerate(book.subscription_keys)}
     book.closed_signals = {(strategy, signal): moment for strategy, signal, moment in state["closed_signals"]}
@@ -67,4 +69,3 @@ def unpack(packed: bytes) -> Book:
     book.quotes = {}
     book.set_quotes(quotes)
     return book
-

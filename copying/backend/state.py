@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 NEVER = math.inf
+ACCOUNT_CURRENCIES = ("USD", "EUR", "GBP", "JPY")
 FAR_FUTURE = 4_102_444_800.0  # 2100-01-01: `stoppedTill` of what never ends by itself
 
 _TRADE = {
@@ -180,3 +181,13 @@ class Stopout(msgspec.Struct):
     closes: bool
     stopped_at: float
     stopped_till: float
+
+
+class Removal(msgspec.Struct):
+    """Something that is being wound down: dropped when its last copied position is gone, or at `remove_after`."""
+
+    what: str  # as commands.Remove
+    id: str
+    part: str
+    mode: str
+    remove_after: float

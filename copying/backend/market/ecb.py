@@ -1,8 +1,9 @@
 """A deterministic market: daily closes are the ECB's reference rates, the way between them is drawn from a seed.
 
-The price at a moment is a pure function of symbol and moment, so a backend that restarts, an accelerated year and the live
-market all see the same prices. Every currency has one leg against the euro; pairs are quotients of legs, so crosses always
-agree. After the last shipped date the closes go on as a seeded walk with the recorded volatility. Trades around the clock.
+The price at a moment is a pure function of symbol and moment, so a backend that restarts, an accelerated year and the
+live market all see the same prices. Every currency has one leg against the euro; pairs are quotients of legs, so
+crosses always agree. After the last shipped date the closes go on as a seeded walk with the recorded volatility.
+Trades around the clock.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class EcbMarket:
         self._seed = seed
         self._last_day = days[-1]
         self._knots = [_closing_time(day) for day in days]
-        self._logs = [row for row in np.log(closes)]
+        self._logs = list(np.log(closes))
         self._anchor = self._logs[-1]
         self._volatility = np.diff(np.log(closes), axis=0).std(axis=0)  # per trading day
         self._paths: dict[int, np.ndarray] = {}

@@ -1,8 +1,8 @@
 """A feed that repeats recorded quotes: a CSV of time, symbol, bid, ask (also gzipped).
 
-Real recordings are untidy. Rows out of order are sorted by time (equal times keep the file's order), repeated rows change
-nothing, a gap leaves the last price standing, crossed quotes (bid above ask) and rows that cannot be read are left out and
-counted in `rejected`.
+Real recordings are untidy. Rows out of order are sorted by time (equal times keep the file's order), repeated rows
+change nothing, a gap leaves the last price standing, crossed quotes (bid above ask) and rows that cannot be read are
+left out and counted in `rejected`.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _parse(line: list[str]) -> tuple[float, str, float, float] | None:
 
 
 def _moment(text: str) -> float:
-    """Seconds since the epoch, from a number (seconds, or milliseconds above 1e11) or an ISO 8601 time (UTC if silent)."""
+    """Seconds since the epoch from a number (milliseconds above 1e11) or an ISO 8601 time (UTC if silent)."""
     try:
         number = float(text)
     except ValueError:

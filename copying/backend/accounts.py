@@ -1,0 +1,121 @@
+"""Paper accounts: opening, re-configuring and balance operations."""
+
+from __future__ import annotations
+
+import math
+
+from .book import Book
+from .commands import Deposit, OpenAccount
+from .effects import Effects, Line
+from .errors import Refused, forbidden, invalid, not_found
+from .pricing import MINOR_UNITS
+from .state import ACCOUNT_CURRENCIES, Account
+
+DEFAULT_DEPOSIT = 10_000.0
+DEFAULT_LEVERAGE = 100.0
+
+
+def check_open_account(book: Book, command: OpenAccount) -> None:
+    """Sane numbers; a known account must be the caller's and keeps its currency once it has had money."""
+    if command.currency not in ACCOUNT_CURRENCIES:
+        raise invalid("currency", command.currency, f"must be one of {', '.join(ACCOUNT_CURRENCIES)}")
+    if not (math.isfinite(command.leverage) and 1 <= command.leverage <= 1000):
+        raise invalid("leverage", command.leverage, "must be between 1 and 1000")
+    if not (math.isfinite(command.deposit) and 0 <= command.deposit <= 1e12):
+        raise invalid("deposit", command.deposit, "must be between 0 and 1e12")
+    row = book.account_rows.get(command.account_id)
+    if row is None:
+        return
+    if book.account_meta[row].tenant != command.tenant:
+        raise forbidden("This account belongs to somebody else")
+    if ACCOUNT_CURRENCIES[book.accounts.currency[row]] != command.currency:
+        raise invalid("currency", command.currency, "the currency of an account cannot be changed")
+
+
+def open_account(book: Book, command: OpenAccount, effects: Effects) -> None:
+    """Open an account with its deposit, or change name, leverage, demo mark and robot of a known one."""
+    row = book.account_rows.get(command.account_id)
+    if row is None:
+        add_account(book, command)
+        return
+    meta = book.account_meta[row]
+    meta.name, meta.demo, meta.robot = command.name, command.demo, command.robot
+    book.accounts.leverage[row] = command.leverage
+    book.valued = False
+
+
+def add_account(book: Book, command: OpenAccount) -> int:
+    """A new account; its row."""
+    row = book.accounts.append(
+        currency=ACCOUNT_CURRENCIES.index(command.currency),
+        balance=command.deposit,
+        equity=command.deposit,
+        deposits=command.deposit,
+        leverage=command.leverage,
+        **{f"{what}_{period}": command.deposit for what in ("balance", "equity") for period in range(5)},
+    )
+    book.account_meta.append(
+        Account(command.account_id, command.tenant, command.name, command.demo, command.robot, book.time)
+    )
+    book.account_rows[command.account_id] = row
+    book.changed_configuration()
+    book.valued = False
+    return row
+
+
+def ensure_account(book: Book, tenant: str, account_id: str, name: str) -> int:
+    """Row of an account; an unknown one is opened with 10,000 USD and a leverage of 100."""
+    row = book.account_rows.get(account_id)
+    if row is not None:
+        return row
+    return add_account(
+        book,
+        OpenAccount(
+            tenant=tenant, account_id=account_id, name=name, leverage=DEFAULT_LEVERAGE, deposit=DEFAULT_DEPOSIT
+        ),
+    )
+
+
+def own_account(book: Book, tenant: str, account_id: str) -> int:
+    """Row of the caller's account. Raises 404."""
+    row = book.account_rows.get(account_id)
+    if row is None or book.account_meta[row].tenant != tenant:
+        raise not_found("Account")
+    return row
+
+
+def check_deposit(book: Book, command: Deposit) -> None:
+    """Money out must be there."""
+    row = own_account(book, command.tenant, command.account_id)
+    if not math.isfinite(command.amount) or abs(command.amount) > 1e12:
+        raise invalid("amount", None, "must be a number of at most 1e12")
+    if book.accounts.balance[row] + command.amount < 0:
+        raise Refused(
+            400, "ValidationError", "The balance does not cover this withdrawal",
+            [{"parameter": "amount", "value": command.amount, "message": "more than the balance"}],
+        )  # fmt: skip
+
+
+def deposit(book: Book, command: Deposit, effects: Effects) -> None:
+    """Balance operation: moves the balance and the starts of all periods, so that it is never a loss or a gain."""
+    row = book.account_rows[command.account_id]
+    accounts = book.accounts
+    currency = ACCOUNT_CURRENCIES[accounts.currency[row]]
+    amount = round(command.amount, int(MINOR_UNITS[accounts.currency[row]]))
+    accounts.balance[row] += amount
+    accounts.deposits[row] += amount
+    for period in range(5):
+        getattr(accounts, f"balance_{period}")[row] += amount
+        getattr(accounts, f"equity_{period}")[row] += amount
+    limits = book.limits
+    whole = (limits.account == row) & (limits.subscription < 0)
+    limits.base[whole] += amount
+    book.valued = False
+    words = "Deposit" if amount >= 0 else "Withdrawal"
+    note = f" ({command.comment})" if command.comment else ""
+    effects.told.append(
+        Line(
+            book.time, command.tenant, 1, f"{words} of {abs(amount):.2f} {currency}{note}.",
+            subscriber_id=command.account_id,
+        )
+    )  # fmt: skip

@@ -1,0 +1,157 @@
+"""One entry onto the book: deterministic, so that a replay of the journal gives the state and effects of the first
+time.
+
+Each command has a check (no change, may refuse) and an act. The core checks before it journals; the act checks again,
+because commands that were journalled together may depend on each other. A refused entry changes nothing, on replay
+too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from . import accounts, configure, limits, removal, signals, ticks, trading
+from .book import Book
+from .commands import (
+    Command,
+    Deposit,
+    Entry,
+    OpenAccount,
+    PutPortfolio,
+    PutSignal,
+    PutStrategy,
+    PutSubscriber,
+    PutWebhook,
+    Remove,
+    RemoveSignal,
+    RemoveWebhook,
+    ResetStopouts,
+    Resynchronise,
+    Tick,
+    Trade,
+)
+from .effects import Effects, Line
+from .errors import Refused, invalid, not_found
+from .fanout import BROKER, fan_out
+from .routing import plan_for
+
+
+def apply(book: Book, entry: Entry, sequence: int) -> Effects:
+    """Carry out journal entry `sequence`."""
+    book.time = max(book.time, entry.time)
+    book.sequence = sequence
+    book.set_quotes(entry.quotes)
+    effects = Effects(sequence, book.time)
+    if book.next_midnight == 0.0:
+        book.next_midnight = (book.time // ticks.DAY + 1) * ticks.DAY
+    check, act = HANDLERS[type(entry.command)]
+    try:
+        check(book, entry.command)
+    except Refused as refused:
+        effects.refused = refused
+        return effects
+    effects.answer = act(book, entry.command, effects)
+    if book.removals and not isinstance(entry.command, Tick):
+        removal.finish_removals(book, effects)
+    return effects
+
+
+def check(book: Book, command: Command) -> None:
+    """Raise Refused when the command cannot be carried out now."""
+    HANDLERS[type(command)][0](book, command)
+
+
+def nothing_to_check(book: Book, command: Any) -> None:
+    """Ticks are always allowed."""
+
+
+def put_subscriber(book: Book, command: PutSubscriber, effects: Effects) -> None:
+    """Take the document over, end what it leaves out, close what it says must be closed now."""
+    dropped = configure.put_subscriber(book, command, effects)
+    removal.drop_subscriptions(book, effects, dropped)
+    document = book.subscribers_by_id[command.subscriber_id].document
+    for subscription in document["subscriptions"]:
+        if (subscription.get("closeOnly") or document.get("closeOnly")) == "immediately":
+            row = book.subscription(command.subscriber_id, subscription["strategyId"])
+            orders = np.flatnonzero(book.orders.subscription == row)
+            if len(orders):
+                BROKER.cancel(book, orders)
+            rows = np.flatnonzero(book.positions.subscription == row)
+            BROKER.close(book, effects, rows, "close-only: immediately")
+
+
+def check_reset(book: Book, command: ResetStopouts) -> None:
+    """The reason is one of the 33; subscriber and subscription are known."""
+    configure.own_subscriber(book, command.tenant, command.subscriber_id)
+    kind, basis = split_reason(command.reason)
+    if kind not in limits.KINDS or basis not in limits.BASES:
+        raise invalid("reason", command.reason, "is not a reason of a stopout")
+    if command.strategy_id and book.subscription(command.subscriber_id, command.strategy_id) < 0:
+        raise not_found("Subscription")
+
+
+def split_reason(reason: str) -> tuple[str, str]:
+    """(type, applyTo) of a stopout's reason."""
+    for basis in limits.BASES:
+        if reason.endswith(f"-{basis}"):
+            return reason[: -len(basis) - 1], basis
+    return reason, ""
+
+
+def reset_stopouts(book: Book, command: ResetStopouts, effects: Effects) -> None:
+    """End active stopouts of a reason; nothing when there is none."""
+    account = book.account_rows[command.subscriber_id]
+    row = book.subscription(command.subscriber_id, command.strategy_id) if command.strategy_id else -1
+    if limits.reset(book, account, row, command.reason):
+        text = f"The stopout {command.reason} was reset: trading goes on."
+        effects.told.append(Line(book.time, command.tenant, 1, text, command.strategy_id, command.subscriber_id))
+
+
+def check_resynchronise(book: Book, command: Resynchronise) -> None:
+    """The subscriber is the caller's."""
+    configure.own_subscriber(book, command.tenant, command.subscriber_id)
+
+
+def resynchronise(book: Book, command: Resynchronise, effects: Effects) -> None:
+    """Open what is missing: late trades, and positions that were closed by hand."""
+    for signal in list(book.signals.values()):
+        if command.position_ids and signal.id not in command.position_ids:
+            continue
+        plan = plan_for(book, signal.strategy_id)
+        wanted = np.fromiter(
+            (
+                key.subscriber_id == command.subscriber_id
+                and (not command.strategy_ids or key.strategy_id in command.strategy_ids)
+                for key in plan.table.keys
+            ),
+            dtype=bool,
+            count=len(plan.table),
+        )
+        if wanted.any():
+            fan_out(book, effects, signal, only=wanted, late=True)
+
+
+def tick(book: Book, command: Tick, effects: Effects) -> None:
+    """Time and prices."""
+    ticks.tick(book, effects, snapshots=command.snapshots)
+
+
+HANDLERS: dict[type, tuple[Callable, Callable]] = {
+    PutStrategy: (configure.check_put_strategy, configure.put_strategy),
+    PutPortfolio: (configure.check_put_strategy, configure.put_strategy),
+    PutSubscriber: (configure.check_put_subscriber, put_subscriber),
+    Remove: (removal.check_remove, removal.remove),
+    PutWebhook: (configure.check_put_webhook, configure.put_webhook),
+    RemoveWebhook: (configure.check_remove_webhook, configure.remove_webhook),
+    PutSignal: (signals.check_put_signal, signals.put_signal),
+    RemoveSignal: (signals.check_remove_signal, signals.remove_signal),
+    ResetStopouts: (check_reset, reset_stopouts),
+    Resynchronise: (check_resynchronise, resynchronise),
+    OpenAccount: (accounts.check_open_account, accounts.open_account),
+    Deposit: (accounts.check_deposit, accounts.deposit),
+    Trade: (trading.check_trade, trading.trade),
+    Tick: (nothing_to_check, tick),
+}

@@ -1,0 +1,250 @@
+"""Strategies, portfolios, subscribers and webhooks: checking and taking over documents.
+
+A document in the book is never changed in place: whoever changes one puts a new object there. Fields that only the
+backend sets are kept on replacement (contract, section 8, 2).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from copying.engine.routes import MAX_DEPTH
+
+from . import commission, limits
+from .accounts import ensure_account
+from .book import Book
+from .commands import PutPortfolio, PutStrategy, PutSubscriber, PutWebhook, RemoveWebhook
+from .effects import Effects
+from .errors import forbidden, invalid, not_found
+from .state import Strategy, Subscriber, Webhook
+
+_OWNED = ("_id", "platformCommissionRate", "closeOnRemovalMode", "removed")
+
+
+def _without_owned(document: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in document.items() if key not in _OWNED}
+
+
+# -------------------------------------------------------------------------------------------------------- strategies
+
+
+def own_strategy(book: Book, tenant: str, strategy_id: str, *, portfolio: bool | None = None) -> Strategy:
+    """A strategy (or portfolio) of the caller, also while it winds down. Raises 404."""
+    strategy = book.strategies_by_id.get(strategy_id)
+    if strategy is None or strategy.tenant != tenant or (portfolio is not None and strategy.is_portfolio != portfolio):
+        raise not_found("Portfolio strategy" if portfolio else "Strategy")
+    return strategy
+
+
+def check_put_strategy(book: Book, command: PutStrategy | PutPortfolio) -> None:
+    """The id is free or the caller's own, of the same kind and not being removed; accounts are the caller's."""
+    is_portfolio = isinstance(command, PutPortfolio)
+    known = book.strategies_by_id.get(command.strategy_id)
+    if known is not None:
+        if known.tenant != command.tenant:
+            raise forbidden("This strategy belongs to somebody else")
+        if known.is_portfolio != is_portfolio:
+            kind = "a portfolio strategy" if known.is_portfolio else "a strategy"
+            raise invalid("strategyId", command.strategy_id, f"is the id of {kind}")
+        if known.removal_mode:
+            raise invalid("strategyId", command.strategy_id, "is being removed")
+    if is_portfolio:
+        check_members(book, command)
+        return
+    account = book.account_rows.get(command.document.get("accountId", ""))
+    if account is not None and book.account_meta[account].tenant != command.tenant:
+        raise forbidden("The account belongs to somebody else")
+
+
+def check_members(book: Book, command: PutPortfolio) -> None:
+    """Members exist, and no portfolio contains itself, through at most eight levels."""
+    members = [member["strategyId"] for member in command.document.get("members") or ()]
+    for number, member in enumerate(members):
+        if member not in book.strategies_by_id and member != command.strategy_id:
+            raise invalid(f"members.{number}.strategyId", member, "there is no such strategy")
+        if reaches(book, member, command.strategy_id, MAX_DEPTH):
+            raise invalid(f"members.{number}.strategyId", member, "the portfolio would contain itself")
+
+
+def reaches(book: Book, start: str, target: str, depth: int) -> bool:
+    """Whether `target` is `start` or stands somewhere below it."""
+    if start == target:
+        return True
+    strategy = book.strategies_by_id.get(start)
+    if strategy is None or not strategy.is_portfolio or depth == 0:
+        return False
+    members = strategy.document.get("members") or ()
+    return any(reaches(book, member["strategyId"], target, depth - 1) for member in members)
+
+
+def put_strategy(book: Book, command: PutStrategy | PutPortfolio, effects: Effects) -> None:
+    """Create or replace a strategy or portfolio."""
+    is_portfolio = isinstance(command, PutPortfolio)
+    known = book.strategies_by_id.get(command.strategy_id)
+    document = _without_owned(command.document)
+    if is_portfolio:
+        modes = known.members_removed if known else {}
+        document["members"] = [
+            _member(member, modes.get(member["strategyId"], "")) for member in document.get("members") or ()
+        ]
+    else:
+        ensure_account(book, command.tenant, document.get("accountId", ""), document.get("name", ""))
+    rate = known.document.get("platformCommissionRate", 0) if known else 0
+    document = {"_id": command.strategy_id, "platformCommissionRate": rate, **document}
+    if known is None:
+        made = Strategy(command.strategy_id, command.tenant, is_portfolio, document, book.time)
+        book.strategies_by_id[command.strategy_id] = made
+        book.strategy_names.number(command.strategy_id)
+    else:
+        known.document = document
+    book.changed_configuration()
+    refresh_subscriptions(book, command.strategy_id)
+
+
+def _member(member: dict[str, Any], mode: str) -> dict[str, Any]:
+    clean = {key: value for key, value in member.items() if key != "closeOnRemovalMode"}
+    return {**clean, "closeOnRemovalMode": mode} if mode else clean
+
+
+def refresh_subscriptions(book: Book, strategy_id: str) -> None:
+    """Terms of a strategy changed: take them into the subscriptions that it reaches."""
+    reached = {each.id for each in book.strategies_by_id.values() if reaches(book, each.id, strategy_id, MAX_DEPTH)}
+    subscriptions = book.subscriptions
+    for row, (subscriber_id, subscribed) in enumerate(book.subscription_keys):
+        if subscribed in reached and subscriptions.active[row]:
+            refresh_subscription(book, row, subscriber_id, subscribed)
+
+
+def refresh_subscription(book: Book, row: int, subscriber_id: str, strategy_id: str) -> None:
+    """Commission scheme and risk limits of one subscription."""
+    strategy = book.strategies_by_id.get(strategy_id)
+    subscriber = book.subscribers_by_id.get(subscriber_id)
+    if strategy is None or subscriber is None:
+        return
+    subscriptions = book.subscriptions
+    scheme, period, rate = commission.scheme_of(strategy.document)
+    subscriptions.scheme[row], subscriptions.period[row], subscriptions.rate[row] = scheme, period, rate
+    own = strategy.tenant == subscriber.tenant
+    subscriptions.platform_rate[row] = 0.0 if own else float(strategy.document.get("platformCommissionRate") or 0)
+    limits.refresh_subscription(book, row, subscriber, strategy)
+
+
+# ------------------------------------------------------------------------------------------------------- subscribers
+
+
+def own_subscriber(book: Book, tenant: str, subscriber_id: str) -> Subscriber:
+    """A subscriber of the caller, also while it winds down. Raises 404."""
+    subscriber = book.subscribers_by_id.get(subscriber_id)
+    if subscriber is None or subscriber.tenant != tenant:
+        raise not_found("Subscriber")
+    return subscriber
+
+
+def check_put_subscriber(book: Book, command: PutSubscriber) -> None:
+    """The account is free or the caller's own; subscribed strategies exist, once each."""
+    known = book.subscribers_by_id.get(command.subscriber_id)
+    account = book.account_rows.get(command.subscriber_id)
+    owner = known.tenant if known else book.account_meta[account].tenant if account is not None else command.tenant
+    if owner != command.tenant:
+        raise forbidden("This account belongs to somebody else")
+    if known is not None and known.removal_mode:
+        raise invalid("subscriberId", command.subscriber_id, "is being removed")
+    seen = set()
+    for number, subscription in enumerate(command.document.get("subscriptions") or ()):
+        strategy_id = subscription["strategyId"]
+        if strategy_id in seen:
+            raise invalid(f"subscriptions.{number}.strategyId", strategy_id, "is subscribed to twice")
+        seen.add(strategy_id)
+        strategy = book.strategies_by_id.get(strategy_id)
+        if strategy is None:
+            raise invalid(f"subscriptions.{number}.strategyId", strategy_id, "there is no such strategy")
+
+
+def put_subscriber(book: Book, command: PutSubscriber, effects: Effects) -> list[int]:
+    """Create or replace a subscriber. Returns the rows of subscriptions that the document no longer names."""
+    known = book.subscribers_by_id.get(command.subscriber_id)
+    document = _without_owned(command.document)
+    wanted = document.get("subscriptions") or []
+    names = {subscription["strategyId"] for subscription in wanted}
+    modes = known.subscriptions_removed if known else {}
+    dropped = [] if known is None else [
+        subscription for subscription in known.document.get("subscriptions") or ()
+        if subscription["strategyId"] not in names
+    ]  # fmt: skip
+    document["subscriptions"] = [_subscription(each, modes.get(each["strategyId"], "")) for each in wanted]
+    winding = [each for each in dropped if each["strategyId"] in modes]
+    document["subscriptions"] += winding
+    document = {"_id": command.subscriber_id, **document}
+    account = ensure_account(book, command.tenant, command.subscriber_id, document.get("name", ""))
+    if known is None:
+        book.subscribers_by_id[command.subscriber_id] = Subscriber(
+            command.subscriber_id, command.tenant, document, book.time
+        )
+    else:
+        known.document = document
+    book.changed_configuration()
+    for subscription in document["subscriptions"]:
+        row = add_subscription(book, account, command.subscriber_id, subscription["strategyId"])
+        refresh_subscription(book, row, command.subscriber_id, subscription["strategyId"])
+    limits.refresh_account(book, account, book.subscribers_by_id[command.subscriber_id])
+    gone = [each["strategyId"] for each in dropped if each["strategyId"] not in modes]
+    return [book.subscription(command.subscriber_id, strategy_id) for strategy_id in gone]
+
+
+def _subscription(subscription: dict[str, Any], mode: str) -> dict[str, Any]:
+    clean = {key: value for key, value in subscription.items() if key not in ("removed", "closeOnRemovalMode")}
+    return {**clean, "removed": True, "closeOnRemovalMode": mode} if mode else clean
+
+
+def add_subscription(book: Book, account: int, subscriber_id: str, strategy_id: str) -> int:
+    """The row of a subscription; one that ended before starts again with a fresh result and mark."""
+    key = (subscriber_id, strategy_id)
+    row = book.subscription_rows.get(key)
+    if row is None:
+        row = book.subscriptions.append(
+            account=account, strategy=book.strategy_names.number(strategy_id), since=book.time
+        )
+        book.subscription_keys.append(key)
+        book.subscription_rows[key] = row
+        book.valued = False
+    elif not book.subscriptions.active[row]:
+        subscriptions = book.subscriptions
+        subscriptions.active[row], subscriptions.since[row] = True, book.time
+        subscriptions.realised[row] = subscriptions.mark[row] = 0.0
+        for period in range(5):
+            getattr(subscriptions, f"balance_{period}")[row] = getattr(subscriptions, f"equity_{period}")[row] = 0.0
+    return row
+
+
+# ---------------------------------------------------------------------------------------------------------- webhooks
+
+
+def check_put_webhook(book: Book, command: PutWebhook) -> None:
+    """The strategy is the caller's; a known webhook belongs to it."""
+    own_strategy(book, command.tenant, command.strategy_id)
+    known = book.webhooks_by_id.get(command.webhook_id)
+    if known is not None and (known.tenant != command.tenant or known.strategy_id != command.strategy_id):
+        raise not_found("Webhook")
+
+
+def put_webhook(book: Book, command: PutWebhook, effects: Effects) -> None:
+    """Create or change a webhook; a change keeps what it does not name."""
+    known = book.webhooks_by_id.get(command.webhook_id)
+    if known is None:
+        book.webhooks_by_id[command.webhook_id] = Webhook(
+            command.webhook_id, command.tenant, command.strategy_id, command.document, book.time
+        )
+    else:
+        known.document = {**known.document, **command.document}
+
+
+def check_remove_webhook(book: Book, command: RemoveWebhook) -> None:
+    """It exists and is the caller's."""
+    known = book.webhooks_by_id.get(command.webhook_id)
+    if known is None or known.tenant != command.tenant or known.strategy_id != command.strategy_id:
+        raise not_found("Webhook")
+
+
+def remove_webhook(book: Book, command: RemoveWebhook, effects: Effects) -> None:
+    """Forget a webhook."""
+    del book.webhooks_by_id[command.webhook_id]

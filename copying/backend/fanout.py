@@ -1,0 +1,125 @@
+"""One signal to all its subscribers: ask the engine once, place what it decided in bulk, tell it as columns."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from copying.engine import model
+from copying.engine.decide import decide
+from copying.engine.model import Level, OrderKind, Outcome, Side
+from copying.engine.reasons import Reason
+from copying.engine.timing import close_after, opening_deadline
+
+from .book import Book
+from .broker import Broker, Orders
+from .effects import Decided, Effects
+from .paper import PaperBroker
+from .routing import Plan, facts_for, plan_for
+from .state import COPIES_STOP_LOSS, COPIES_TAKE_PROFIT, Signal
+
+BROKER: Broker = PaperBroker()
+MARKET = int(OrderKind.MARKET)
+
+
+def engine_signal(signal: Signal) -> model.Signal:
+    """The signal as the engine takes it."""
+    return model.Signal(
+        id=signal.id, strategy_id=signal.strategy_id, symbol=signal.symbol, side=Side(signal.side),
+        kind=OrderKind(signal.kind), volume_lots=signal.volume, price=signal.price, time=signal.time,
+        stop_loss=signal.stop_loss, take_profit=signal.take_profit, magic=signal.magic,
+    )  # fmt: skip
+
+
+def fan_out(
+    book: Book,
+    effects: Effects,
+    signal: Signal,
+    *,
+    only: np.ndarray | None = None,
+    after_delay: bool = False,
+    late: bool = False,
+) -> None:
+    """Decide `signal` for its routes and carry it out.
+
+    only: (n_routes,) bool, the routes asked; None: all. Routes that hold a copy of the signal already are never asked.
+    after_delay: the wait of signalDelay is over. late: told as a repeated decision.
+    """
+    plan = plan_for(book, signal.strategy_id)
+    if not len(plan.table):
+        return
+    asked = np.ones(len(plan.table), dtype=bool) if only is None else only.copy()
+    if only is not None:
+        asked &= ~holders(book, signal)[plan.subscription]
+    rows = np.flatnonzero(asked)
+    if not len(rows):
+        return
+    decisions = decide(plan.table, engine_signal(signal), facts_for(book, plan, signal), is_after_delay=after_delay)
+    opens = asked & decisions.opens
+    waits = opens & (decisions.outcome == Outcome.DELAYED)
+    if waits.any():
+        wait(book, plan, signal, decisions, np.flatnonzero(waits))
+        opens &= ~waits
+    if opens.any():
+        execute(book, effects, plan, signal, decisions, np.flatnonzero(opens))
+    effects.told.append(Decided(book.time, signal, decisions, rows, plan.subscription, plan.leaf, late))
+
+
+def holders(book: Book, signal: Signal) -> np.ndarray:
+    """(n_subscriptions + 1,) True where a subscription has a position or order of the signal; the last is for -1."""
+    held = np.zeros(book.subscriptions.size + 1, dtype=bool)
+    for table in (book.positions, book.orders):
+        mine = (table.signal == signal.row) & (table.subscription >= 0)
+        held[table.subscription[mine]] = True
+    return held
+
+
+def wait(book: Book, plan: Plan, signal: Signal, decisions: model.Decisions, rows: np.ndarray) -> None:
+    """Remember delayed routes."""
+    book.delayed.extend(
+        len(rows), due=book.time + decisions.delay_s[rows], signal=signal.row, subscription=plan.subscription[rows],
+        leaf=plan.leaf,
+    )  # fmt: skip
+
+
+def execute(
+    book: Book, effects: Effects, plan: Plan, signal: Signal, decisions: model.Decisions, rows: np.ndarray
+) -> None:
+    """Place the orders of some routes; routes that the broker refuses become failed decisions."""
+    strategy = book.strategies_by_id[signal.strategy_id]
+    numbers = np.array([book.symbols.number(symbol) for symbol in decisions.symbols], dtype=np.intp)
+    kinds = decisions.kind[rows]
+    columns = plan.table.columns
+    flags = columns["copy_stop_loss"] * COPIES_STOP_LOSS + columns["copy_take_profit"] * COPIES_TAKE_PROFIT
+    for is_market in (True, False):
+        some = rows[(kinds == MARKET) == is_market]
+        if not len(some):
+            continue
+        orders = Orders(
+            account=plan.account[some], symbol=numbers[decisions.symbol[some]], side=decisions.side[some],
+            volume=decisions.volume_lots[some], kind=decisions.kind[some], price=signal.price,
+            stop_loss=decisions.stop_loss[some], take_profit=decisions.take_profit[some], magic=signal.magic,
+            subscription=plan.subscription[some], signal=signal.row, leaf=plan.leaf, flags=flags[some],
+            expires=close_after(strategy.document, signal.time), signal_id=signal.id,
+            provider_price=provider_prices(book, signal, decisions, some) if is_market else np.nan,
+        )  # fmt: skip
+        if not is_market:
+            deadline = opening_deadline(strategy.document, signal.time, 0.0, True)
+            orders.expires = min(deadline, close_after(strategy.document, signal.time))
+            BROKER.place(book, effects, orders)
+            continue
+        tickets = BROKER.open(book, effects, orders)
+        refused = some[tickets == 0]
+        if len(refused):
+            decisions.outcome[refused] = Outcome.FAILED
+            decisions.reason[refused] = Reason.NOT_ENOUGH_MARGIN
+            decisions.level[refused] = Level.BROKER
+            decisions.steps[refused, 5] = 0.0
+
+
+def provider_prices(book: Book, signal: Signal, decisions: model.Decisions, rows: np.ndarray) -> np.ndarray | float:
+    """What slippage is measured against: the provider's fill, where the copy is on the same side and pair."""
+    if signal.price <= 0:
+        return np.nan
+    same = (decisions.side[rows] == signal.side) & (book.quote(signal.symbol) is not None)
+    by_symbol = np.array([book.quote(symbol) == book.quote(signal.symbol) for symbol in decisions.symbols])
+    return np.where(same & by_symbol[decisions.symbol[rows]], signal.price, np.nan)

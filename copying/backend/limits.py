@@ -1,0 +1,325 @@
+"""Risk limits: when a drawdown in a period stops trading, for how long, and how it starts again (contract, 4.5).
+
+Limits of strategy, member, portfolio and subscription look at the subscription's own result at the subscriber; limits
+of the subscriber at the whole account. Drawdown in account currency: balance-difference = start balance - balance,
+balance-minus-equity = start balance - equity, equity-difference = start equity - equity. Relative values are
+fractions of the account's balance at the start of the period. Calendar periods are cut at UTC midnight, weeks on
+Sunday.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from copying.engine.model import Level
+from copying.engine.routes import MAX_DEPTH
+
+from .effects import Effects, StopoutEvent
+from .pricing import value
+from .state import ACCOUNT_CURRENCIES, FAR_FUTURE, Stopout, Strategy, Subscriber
+
+if TYPE_CHECKING:
+    from .book import Book
+
+KINDS = (
+    "day", "date", "week", "week-to-date", "month", "month-to-date", "quarter", "quarter-to-date", "year",
+    "year-to-date", "lifetime",
+)  # fmt: skip
+BASES = ("balance-difference", "balance-minus-equity", "equity-difference")
+CALENDAR = {1: 0, 3: 1, 5: 2, 7: 3, 9: 4}  # kind -> column of period starts
+_MONTHS = {4: 1, 6: 3, 8: 12}
+_DAYS = {0: 1, 2: 7}
+LEVEL_WORDS = {
+    Level.STRATEGY: "strategy",
+    Level.MEMBER: "portfolio member",
+    Level.PORTFOLIO: "portfolio",
+    Level.SUBSCRIPTION: "subscription",
+    Level.SUBSCRIBER: "subscriber",
+}
+
+
+def iso(moment: float) -> str:
+    """ISO 8601 UTC with milliseconds, as the contract writes times."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+
+
+def moment_of(text: str | None) -> float:
+    """Seconds since the epoch of an ISO time, 0 when absent."""
+    if not text:
+        return 0.0
+    moment = datetime.fromisoformat(text)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+# --------------------------------------------------------------------------------------------------- from documents
+
+
+def refresh_subscription(book: Book, row: int, subscriber: Subscriber, strategy: Strategy) -> None:
+    """Replace the limits of a subscription by what its chain says now; unchanged ones keep their state."""
+    merged: dict[tuple, tuple[Level, dict[str, Any]]] = {}
+    for level, document in chain_documents(book, strategy, MAX_DEPTH):
+        merge(merged, level, document)
+    for subscription in subscriber.document.get("subscriptions") or ():
+        if subscription["strategyId"] == strategy.id:
+            merge(merged, Level.SUBSCRIPTION, subscription)
+    replace(book, int(book.subscriptions.account[row]), row, merged)
+
+
+def refresh_account(book: Book, account: int, subscriber: Subscriber) -> None:
+    """Replace the limits of a whole account."""
+    merged: dict[tuple, tuple[Level, dict[str, Any]]] = {}
+    merge(merged, Level.SUBSCRIBER, subscriber.document)
+    replace(book, account, -1, merged)
+
+
+def chain_documents(book: Book, strategy: Strategy, depth: int) -> list[tuple[Level, dict[str, Any]]]:
+    """Documents above a subscription, leaves first."""
+    if not strategy.is_portfolio or depth == 0:
+        return [(Level.STRATEGY, strategy.document)]
+    found = []
+    for member in strategy.document.get("members") or ():
+        below = book.strategies_by_id.get(member["strategyId"])
+        if below is not None:
+            found += chain_documents(book, below, depth - 1)
+        found.append((Level.MEMBER, member))
+    return [*found, (Level.PORTFOLIO, strategy.document)]
+
+
+def merge(merged: dict[tuple, tuple[Level, dict]], level: Level, document: dict[str, Any]) -> None:
+    """Additive; a later limit with the same applyTo, type and closePositions replaces an earlier one (4.1)."""
+    for limit in document.get("riskLimits") or ():
+        merged[(limit["type"], limit["applyTo"], bool(limit.get("closePositions")))] = (level, limit)
+
+
+def replace(book: Book, account: int, subscription: int, merged: dict[tuple, tuple[Level, dict]]) -> None:
+    """Bring the limit rows of one owner in line with `merged`."""
+    rows = book.limits
+    mine = np.flatnonzero((rows.account == account) & (rows.subscription == subscription))
+    if not len(mine) and not merged:
+        return
+    value(book)
+    old = {}
+    for row in mine.tolist():
+        key = (KINDS[rows.kind[row]], BASES[rows.basis[row]], bool(rows.closes[row]))
+        old[key] = (float(rows.given_start[row]), {name: column[0] for name, column in rows.take([row]).items()})
+    if len(mine):
+        mask = np.ones(rows.size, dtype=bool)
+        mask[mine] = False
+        rows.keep(mask)
+    for key, (level, limit) in merged.items():
+        given = moment_of(limit.get("startTime"))
+        thresholds = {
+            "absolute": threshold(limit.get("maxAbsoluteRisk")),
+            "relative": threshold(limit.get("maxRelativeRisk")),
+            "level": int(level),
+        }
+        kept = old.get(key)
+        if kept is not None and kept[0] == given:
+            rows.append(**(kept[1] | thresholds))
+            continue
+        row = rows.append(
+            account=account, subscription=subscription, kind=KINDS.index(key[0]), basis=BASES.index(key[1]),
+            closes=key[2], given_start=given, start=given or book.time, **thresholds,
+        )  # fmt: skip
+        begin(book, row)
+
+
+def threshold(risk: float | None) -> float:
+    """A limit's number; inf when absent."""
+    return np.inf if risk is None else float(risk)
+
+
+# ----------------------------------------------------------------------------------------------------------- periods
+
+
+def calendar_start(kind: int, now: float) -> datetime:
+    """Start of the calendar period of a `…-to-date` or `date` limit that `now` lies in."""
+    day = datetime.fromtimestamp(now, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    if kind == 3:
+        return day - timedelta(days=(day.weekday() + 1) % 7)
+    if kind == 5:
+        return day.replace(day=1)
+    if kind == 7:
+        return day.replace(day=1, month=(day.month - 1) // 3 * 3 + 1)
+    return day.replace(day=1, month=1) if kind == 9 else day
+
+
+def period_end(kind: int, start: float, now: float) -> float:
+    """When the period that `now` lies in ends; far future for lifetime."""
+    if kind == 10:
+        return FAR_FUTURE
+    if kind in CALENDAR:
+        begun = calendar_start(kind, now)
+        months = {5: 1, 7: 3, 9: 12}.get(kind)
+        ended = add_months(begun, months) if months else begun + timedelta(days=7 if kind == 3 else 1)
+        return ended.timestamp()
+    if kind in _DAYS:
+        length = _DAYS[kind] * 86_400
+        return start + (max(now - start, 0) // length + 1) * length
+    first = datetime.fromtimestamp(start, UTC)
+    count = 1
+    while (ended := add_months(first, _MONTHS[kind] * count).timestamp()) <= now:
+        count += 1
+    return ended
+
+
+def add_months(moment: datetime, months: int) -> datetime:
+    """The same day so many months later, or the month's last day."""
+    index = moment.month - 1 + months
+    year, month = moment.year + index // 12, index % 12 + 1
+    last = (datetime(year + month // 12, month % 12 + 1, 1) - timedelta(days=1)).day
+    return moment.replace(year=year, month=month, day=min(moment.day, last))
+
+
+def begin(book: Book, row: int) -> None:
+    """A limit starts to count, or its next period begins: remember where from."""
+    rows = book.limits
+    kind, basis = int(rows.kind[row]), int(rows.basis[row])
+    account, subscription = int(rows.account[row]), int(rows.subscription[row])
+    column = CALENDAR.get(kind)
+    owner = book.subscriptions if subscription >= 0 else book.accounts
+    index = subscription if subscription >= 0 else account
+    from_calendar = column is not None and rows.given_start[row] <= calendar_start(kind, book.time).timestamp()
+    if from_calendar:
+        rows.base[row] = getattr(owner, f"{'equity' if basis == 2 else 'balance'}_{column}")[index]
+        rows.base_balance[row] = getattr(book.accounts, f"balance_{column}")[account]
+    else:
+        rows.base[row] = measured(book, row, balance=basis != 2)
+        rows.base_balance[row] = book.accounts.balance[account]
+    rows.period_end[row] = period_end(kind, float(rows.start[row]), book.time)
+
+
+def measured(book: Book, row: int, *, balance: bool) -> float:
+    """Balance or equity now of what a limit looks at; of a subscription: its result so far."""
+    rows = book.limits
+    subscription = int(rows.subscription[row])
+    if subscription < 0:
+        return float((book.accounts.balance if balance else book.accounts.equity)[rows.account[row]])
+    realised = float(book.subscriptions.realised[subscription])
+    return realised if balance else realised + float(book.subscriptions.floating[subscription])
+
+
+def roll(book: Book, rows: np.ndarray) -> None:
+    """The period of these limits is over: end their stopouts and begin the next period."""
+    ended = {key_of(book, row) for row in rows.tolist() if book.limits.stopped[row]}
+    book.active_stopouts = [each for each in book.active_stopouts if stopout_key(each) not in ended]
+    book.limits.stopped[rows] = False
+    for row in rows.tolist():
+        begin(book, row)
+
+
+def start_calendar_periods(book: Book, midnight: float) -> None:
+    """Remember balances and equities at the start of the calendar periods that begin at this midnight."""
+    value(book)
+    for kind, column in CALENDAR.items():
+        if calendar_start(kind, midnight).timestamp() != midnight:
+            continue
+        getattr(book.accounts, f"balance_{column}")[:] = book.accounts.balance
+        getattr(book.accounts, f"equity_{column}")[:] = book.accounts.equity
+        getattr(book.subscriptions, f"balance_{column}")[:] = book.subscriptions.realised
+        getattr(book.subscriptions, f"equity_{column}")[:] = book.subscriptions.realised + book.subscriptions.floating
+
+
+# ------------------------------------------------------------------------------------------------------------ firing
+
+
+def drawdowns(book: Book) -> np.ndarray:
+    """(n_limits,) drawdown of every limit in account currency, negative for gains."""
+    value(book)
+    rows = book.limits
+    whole = rows.subscription < 0
+    subscription = np.where(whole, 0, rows.subscription)
+    balance, equity = book.accounts.balance[rows.account], book.accounts.equity[rows.account]
+    if book.subscriptions.size:
+        realised = book.subscriptions.realised[subscription]
+        balance = np.where(whole, balance, realised)
+        equity = np.where(whole, equity, realised + book.subscriptions.floating[subscription])
+    return rows.base - np.where(rows.basis == 0, balance, equity)
+
+
+def passed(book: Book) -> np.ndarray:
+    """Rows of the limits that are exceeded now and have not stopped trading yet."""
+    rows = book.limits
+    if not rows.size:
+        return np.empty(0, dtype=np.intp)
+    drawdown = drawdowns(book)
+    over = (drawdown >= rows.absolute) | (drawdown >= rows.relative * rows.base_balance) & (rows.base_balance > 0)
+    return np.flatnonzero(over & (drawdown > 0) & ~rows.stopped & (rows.start <= book.time))
+
+
+def key_of(book: Book, row: int) -> tuple:
+    rows = book.limits
+    reason = f"{KINDS[rows.kind[row]]}-{BASES[rows.basis[row]]}"
+    return int(rows.account[row]), int(rows.subscription[row]), reason, bool(rows.closes[row])
+
+
+def stopout_key(stopout: Stopout) -> tuple:
+    return stopout.account, stopout.subscription, stopout.reason, stopout.closes
+
+
+def fire(book: Book, effects: Effects, row: int) -> Stopout:
+    """Turn an exceeded limit into an active stopout and tell it."""
+    rows = book.limits
+    drawdown = float(drawdowns(book)[row])
+    account, subscription, reason, closes = key_of(book, row)
+    level = Level(int(rows.level[row]))
+    meta = book.account_meta[account]
+    subscriber = book.subscribers_by_id.get(meta.id)
+    tenant = subscriber.tenant if subscriber else meta.tenant
+    number = book.stopout_numbers[tenant] = book.stopout_numbers.get(tenant, 0) + 1
+    limits = []
+    if np.isfinite(rows.absolute[row]):
+        limits.append(f"{rows.absolute[row]:.2f}")
+    if np.isfinite(rows.relative[row]):
+        limits.append(f"{rows.relative[row] * 100:g} % of {rows.base_balance[row]:.2f}")
+    description = (
+        f"Drawdown {drawdown:.2f} {ACCOUNT_CURRENCIES[book.accounts.currency[account]]} reached the limit "
+        f"{' or '.join(limits)} ({reason}, {LEVEL_WORDS.get(level, 'subscriber')})."
+    )
+    stopout = Stopout(
+        tenant, number, account, subscription, int(level), reason, description, closes, book.time,
+        float(rows.period_end[row]),
+    )  # fmt: skip
+    rows.stopped[row] = True
+    book.active_stopouts.append(stopout)
+    strategy_id = book.subscription_keys[subscription][1] if subscription >= 0 else ""
+    effects.told.append(StopoutEvent(book.time, tenant, number, strategy_id, meta.id, served(book, stopout)))
+    return stopout
+
+
+def served(book: Book, stopout: Stopout) -> dict[str, Any]:
+    """A stopout as the contract writes it (3.13)."""
+    document: dict[str, Any] = {
+        "subscriberId": book.account_meta[stopout.account].id,
+        "sequenceNumber": stopout.number,
+        "partial": not stopout.closes,
+        "reason": stopout.reason,
+        "reasonDescription": stopout.description,
+        "closePositions": stopout.closes,
+        "stoppedAt": iso(stopout.stopped_at),
+        "stoppedTill": iso(stopout.stopped_till),
+    }
+    if stopout.subscription >= 0:
+        strategy_id = book.subscription_keys[stopout.subscription][1]
+        strategy = book.strategies_by_id.get(strategy_id)
+        document["strategy"] = {"id": strategy_id, "name": strategy.name if strategy else strategy_id}
+    return document
+
+
+def reset(book: Book, account: int, subscription: int, reason: str) -> int:
+    """End the active stopouts of one level and reason; the drawdown goes on counting (two-step reset). Number ended."""
+    found = [
+        each for each in book.active_stopouts
+        if each.account == account and each.subscription == subscription and each.reason == reason
+    ]  # fmt: skip
+    if not found:
+        return 0
+    keys = {stopout_key(each) for each in found}
+    book.active_stopouts = [each for each in book.active_stopouts if stopout_key(each) not in keys]
+    for row in range(book.limits.size):
+        if key_of(book, row) in keys:
+            book.limits.stopped[row] = False
+    return len(found)

@@ -1,0 +1,354 @@
+"""From effects to the rows of the tables: the JSON texts that are served later, made once, away from the trading path.
+
+Texts are put together by hand from fragments that are encoded once per entity: a record costs a few microseconds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from copying.engine.model import Level, Outcome
+from copying.engine.reasons import CODES, Reason, sentence
+
+from .book import Book
+from .effects import SEVERITIES, AccountSnapshots, Deals, Decided, Effects, Line, StopoutEvent
+from .limits import iso
+from .paper import draw
+
+encode = msgspec.json.encode
+SIDE_WORDS = {1: "buy", -1: "sell"}
+KIND_WORDS = ("market", "limit", "stop")
+OUTCOME_WORDS = tuple(outcome.name.lower() for outcome in Outcome)
+LEVEL_WORDS = tuple(level.name.lower() for level in Level)
+TABLES = ("transactions", "log", "decisions", "stopouts", "snapshots")
+CHUNK = 500
+
+
+@dataclass(slots=True)
+class Rows:
+    """Rows for COPY by table, each without sequence and ordinal, which the projector knows; and whom they concern."""
+
+    transactions: list[tuple] = field(default_factory=list)
+    log: list[tuple] = field(default_factory=list)
+    decisions: list[tuple] = field(default_factory=list)
+    stopouts: list[tuple] = field(default_factory=list)
+    snapshots: list[tuple] = field(default_factory=list)
+    topics: set[tuple] = field(default_factory=set)
+
+
+def text(value: Any) -> str:
+    """A value as JSON."""
+    return encode(value).decode()
+
+
+def number(value: float) -> str:
+    """A number as JSON, without noise of float64 beyond ten digits."""
+    return "0" if value == 0 else repr(int(value)) if value == int(value) else repr(round(value, 10))
+
+
+class Names:
+    """Encoded fragments of what many records say; made when needed, void after a change of configuration."""
+
+    def __init__(self, book: Book) -> None:
+        self.book = book
+        self.version = -1
+        self.subscriptions: dict[int, tuple[str, str, str, str, str]] = {}
+        self.leaves: dict[int, tuple[str, str, str]] = {}
+
+    def refresh(self) -> None:
+        if self.version != self.book.version:
+            self.version = self.book.version
+            self.subscriptions.clear()
+            self.leaves.clear()
+
+    def leaf(self, number: int) -> tuple[str, str, str]:
+        """(id, tenant, `{"id":…,"name":…}`) of a strategy."""
+        known = self.leaves.get(number)
+        if known is None:
+            strategy_id = self.book.strategy_names.texts[number]
+            strategy = self.book.strategies_by_id.get(strategy_id)
+            name = strategy.name if strategy else strategy_id
+            tenant = strategy.tenant if strategy else ""
+            known = self.leaves[number] = (strategy_id, tenant, text({"id": strategy_id, "name": name}))
+        return known
+
+    def subscription(self, row: int) -> tuple[str, str, str, str, str]:
+        """(subscriber id, its tenant, strategy id, provider tenant, fragment of a transaction)."""
+        known = self.subscriptions.get(row)
+        if known is None:
+            book = self.book
+            subscriber_id, strategy_id = book.subscription_keys[row]
+            account = book.account_meta[int(book.subscriptions.account[row])]
+            subscriber = book.subscribers_by_id.get(subscriber_id)
+            tenant = subscriber.tenant if subscriber else account.tenant
+            _, provider, strategy = self.leaf(int(book.subscriptions.strategy[row]))
+            provider = provider or tenant
+            users = [
+                f'{{"id":{text(user)},"name":{text(book.tenant_name(user))},"strategies":[{strategy}]}}'
+                for user in (tenant, provider)
+            ]
+            fragment = (
+                f'"subscriberId":{text(subscriber_id)},"subscriberUser":{users[0]},"providerUser":{users[1]},'
+                f'"demo":{"true" if account.demo else "false"},"strategy":{strategy}'
+            )
+            known = self.subscriptions[row] = (subscriber_id, tenant, strategy_id, provider, fragment)
+        return known
+
+
+class Renderer:
+    """Makes rows of effects. `book` is only asked for names."""
+
+    def __init__(self, book: Book) -> None:
+        self.book = book
+        self.names = Names(book)
+
+    def render(self, effects: Effects, rows: Rows) -> Iterator[None]:
+        """Append the rows of an entry; yields now and then, so that a loop can breathe."""
+        self.names.refresh()
+        makers = {
+            Deals: self.deals,
+            Decided: self.decided,
+            Line: self.line,
+            StopoutEvent: self.stopout,
+            AccountSnapshots: self.snapshots,
+        }
+        for told in effects.told:
+            yield from makers[type(told)](told, effects, rows)
+
+    # ---------------------------------------------------------------------------------------------------- transactions
+
+    def deals(self, deals: Deals, effects: Effects, rows: Rows) -> Iterator[None]:
+        """Transactions (contract, 6.1), and the log line of every close."""
+        moment = iso(deals.time)
+        latencies = self.latencies(deals, effects)
+        columns = [
+            column.tolist()
+            for column in (
+                deals.number, deals.subscription, deals.leaf, deals.signal, deals.position, deals.symbol, deals.side,
+                deals.volume, deals.price, deals.lot_value, deals.profit, deals.swap, deals.commission,
+                deals.improvement, deals.provider_commission, deals.platform_commission, deals.incoming_provider,
+                deals.incoming_platform, deals.slippage, deals.slippage_money,
+            )
+        ]  # fmt: skip
+        for place, deal in enumerate(zip(*columns, strict=True)):
+            if place % CHUNK == CHUNK - 1:
+                yield
+            self.transaction(deals, deal, moment, latencies[place] if latencies is not None else "", rows)
+
+    def transaction(self, deals: Deals, deal: tuple, moment: str, latency: str, rows: Rows) -> None:
+        """One transaction."""
+        (count, subscription, leaf, signal, position, symbol, side, volume, price, lot_value, profit, swap, commission,
+         improvement, provider, platform, incoming, incoming_platform, slippage, slippage_money) = deal  # fmt: skip
+        subscriber_id, tenant, strategy_id, provider_tenant, fragment = self.names.subscription(subscription)
+        signed = volume * side
+        kind = "DEAL_TYPE_COMMISSION" if deals.kind == "commission" else f"DEAL_TYPE_{'BUY' if side > 0 else 'SELL'}"
+        parts = [
+            f'{{"id":"{count}:{deals.kind}","type":"{kind}","time":"{moment}",{fragment},"improvement":{number(improvement)},'
+            f'"providerCommission":{number(provider)},"platformCommission":{number(platform)},'
+            f'"incomingProviderCommission":{number(incoming)},"incomingPlatformCommission":{number(incoming_platform)},'
+            f'"commission":{number(commission)},"swap":{number(swap)},"profit":{number(profit)}'
+        ]
+        if symbol >= 0:
+            source = deals.signal_ids.get(signal, "")
+            name = self.book.symbols.texts[symbol]
+            parts.append(
+                f',"symbol":{text(name)},"positionId":{text(source)},"slavePositionId":"{position}",'
+                f'"quantity":{number(signed)},"lotPrice":{number(round(lot_value, 6))},"tickPrice":{number(price)},'
+                f'"amount":{number(round(signed * lot_value, 6))}'
+            )
+            if deals.kind == "open":
+                basis_points = slippage / price * 1e4 if price else 0.0
+                parts.append(
+                    f',"metrics":{{{latency}"tradeCopyingSlippageInBasisPoints":{number(round(basis_points, 4))},'
+                    f'"tradeCopyingSlippageInAccountCurrency":{number(round(slippage_money, 4))}}}'
+                )
+        root, _, leaf_name = self.names.leaf(leaf)
+        if root != strategy_id:
+            parts.append(f',"sourceStrategy":{leaf_name}')
+        parts.append("}")
+        rows.transactions.append((moment, "".join(parts), provider_tenant, tenant, strategy_id, subscriber_id))
+        rows.topics |= {("transactions", tenant), ("transactions", provider_tenant)}
+        if deals.kind == "close":
+            self.closed(deals, deal, moment, rows)
+
+    def closed(self, deals: Deals, deal: tuple, moment: str, rows: Rows) -> None:
+        """The log line of a close."""
+        subscriber_id, tenant, strategy_id, _, _ = self.names.subscription(deal[1])
+        net = deal[10] + deal[11] + deal[12]
+        symbol = self.book.symbols.texts[deal[5]]
+        message = f"Closed {deal[7]:g} lots at {deal[8]:g}, net result {net:.2f}: {deals.cause}."
+        self.log(
+            rows, moment, tenant, 1, message, strategy_id, subscriber_id,
+            deals.signal_ids.get(deal[3], ""), symbol, "close", "market", None,
+        )  # fmt: skip
+
+    def latencies(self, deals: Deals, effects: Effects) -> list[str] | None:
+        """Per deal the text of the latency metrics; parts add up to the total. None: not measured (replay)."""
+        if deals.kind != "open":
+            return None
+        count = len(deals.number)
+        if effects.modelled_latency:
+            spread = (draw(deals.number * 7 + 1) + 1) / 2
+            signal, copier, trade = 12 + 30 * spread, np.full(count, 1.4), 18 + 60 * spread**3
+        elif effects.latency_ms is not None:
+            signal, copier, trade = (np.full(count, each) for each in effects.latency_ms)
+        else:
+            return None
+        parts = np.round(np.stack([signal, copier, trade]), 3)
+        return [
+            f'"tradeCopyingLatency":{number(a + b + c)},"mtAndBrokerSignalLatency":{number(a)},'
+            f'"tradeAlgorithmLatency":{number(b)},"mtAndBrokerTradeLatency":{number(c)},'
+            for a, b, c in parts.T.tolist()
+        ]
+
+    # ------------------------------------------------------------------------------------------------------- decisions
+
+    def decided(self, decided: Decided, effects: Effects, rows: Rows) -> Iterator[None]:
+        """Decision records and the log lines made from them."""
+        decisions, signal = decided.decisions, decided.signal
+        moment = iso(decided.time)
+        leaf_id, provider, _ = self.names.leaf(decided.leaf)
+        picked = decided.rows
+        columns = [
+            column[picked].tolist()
+            for column in (
+                decided.subscription, decisions.outcome, decisions.reason, decisions.level, decisions.limit_value,
+                decisions.symbol, decisions.side, decisions.kind, decisions.steps,
+            )
+        ]  # fmt: skip
+        common = f'"time":"{moment}","signalId":{text(signal.id)},'
+        source = f'"sourceStrategyId":{text(leaf_id)},"symbol":{text(signal.symbol)},'
+        for place, each in enumerate(zip(*columns, strict=True)):
+            if place % CHUNK == CHUNK - 1:
+                yield
+            if each[0] >= 0:
+                self.decision(decided, each, moment, common, source, rows)
+        if provider and not decided.late:
+            self.summary(decided, columns[1], moment, leaf_id, provider, rows)
+
+    def decision(self, decided: Decided, each: tuple, moment: str, common: str, source: str, rows: Rows) -> None:
+        """One decision and its log line."""
+        subscription, outcome, reason, level, limit, symbol, side, kind, steps = each
+        subscriber_id, tenant, strategy_id, _, _ = self.names.subscription(subscription)
+        signal = decided.signal
+        name = decided.decisions.symbols[symbol] if symbol >= 0 else ""
+        words = sentence(
+            Reason(reason), Outcome(outcome), Level(level), wanted_lots=steps[2], final_lots=steps[5],
+            limit_value=limit, symbol=name or signal.symbol, provider_symbol=signal.symbol,
+        )  # fmt: skip
+        code = CODES[reason]
+        volumes = ",".join(
+            f'"{step}":{number(lots) if math.isfinite(lots) else "null"}'
+            for step, lots in zip(
+                ("provider", "scaled", "multiplied", "limited", "rounded", "final"), steps, strict=True
+            )
+        )
+        quoted = text(words)
+        document = (
+            f'"strategyId":{text(strategy_id)},"subscriberId":{text(subscriber_id)},{source}'
+            f'"subscriberSymbol":{text(name) if name else "null"},"side":"{SIDE_WORDS[side]}",'
+            f'"outcome":"{OUTCOME_WORDS[outcome]}","reason":"{code}","reasonText":{quoted},'
+            f'"level":"{LEVEL_WORDS[level]}","volumes":{{{volumes}}},'
+            f'"limitValue":{number(limit) if math.isfinite(limit) else "null"},"text":{quoted}}}'
+        )
+        rows.decisions.append(
+            (
+                moment,
+                f"{{{common}{document}",
+                tenant,
+                strategy_id,
+                subscriber_id,
+                signal.id,
+                OUTCOME_WORDS[outcome],
+                code,
+            )
+        )
+        severity = (1, 1, 1, 1, 2)[outcome]
+        price = None if kind == 0 else signal.price
+        self.log(
+            rows, moment, tenant, severity, words, strategy_id, subscriber_id, signal.id, name or signal.symbol,
+            SIDE_WORDS[side], KIND_WORDS[kind], price,
+        )  # fmt: skip
+
+    def summary(
+        self, decided: Decided, outcomes: list[int], moment: str, leaf_id: str, provider: str, rows: Rows
+    ) -> None:
+        """One line for the strategy's own log: how many copied it."""
+        signal = decided.signal
+        counts = {word: outcomes.count(index) for index, word in enumerate(OUTCOME_WORDS)}
+        told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+        message = f"Signal of {signal.volume:g} lots on {len(outcomes)} routes: {told or 'none'}."
+        self.log(
+            rows, moment, provider, 1, message, leaf_id, "", signal.id, signal.symbol, SIDE_WORDS[signal.side],
+            KIND_WORDS[signal.kind], signal.price or None,
+        )  # fmt: skip
+
+    # ------------------------------------------------------------------------------------------------------------- log
+
+    def line(self, line: Line, effects: Effects, rows: Rows) -> Iterator[None]:
+        """A log line that was told as such."""
+        self.log(
+            rows, iso(line.time), line.tenant, line.severity, line.message, line.strategy_id, line.subscriber_id,
+            line.position_id, line.symbol, line.side, line.type, line.open_price,
+        )  # fmt: skip
+        return iter(())
+
+    def log(
+        self, rows: Rows, moment: str, tenant: str, severity: int, message: str, strategy_id: str, subscriber_id: str,
+        position_id: str, symbol: str, side: str, kind: str, open_price: float | None,
+    ) -> None:  # fmt: skip
+        """A log record (contract, 6.3)."""
+        document: dict[str, Any] = {"time": moment, "level": SEVERITIES[severity], "message": message}
+        if symbol:
+            document["symbol"] = symbol
+        if strategy_id:
+            document["strategyId"] = strategy_id
+            document["strategyName"] = self.strategy_name(strategy_id)
+        if position_id:
+            document["positionId"] = position_id
+        if side:
+            document["side"] = side
+        if kind:
+            document["type"] = kind
+        if open_price:
+            document["openPrice"] = open_price
+        if subscriber_id:
+            document["subscriberId"] = subscriber_id
+        rows.log.append((moment, text(document), tenant, strategy_id, subscriber_id, position_id, severity))
+        rows.topics.add(("log", tenant))
+
+    def strategy_name(self, strategy_id: str) -> str:
+        strategy = self.book.strategies_by_id.get(strategy_id)
+        return strategy.name if strategy else strategy_id
+
+    # ------------------------------------------------------------------------------------------ stopouts and snapshots
+
+    def stopout(self, event: StopoutEvent, effects: Effects, rows: Rows) -> Iterator[None]:
+        """A stopout event."""
+        rows.stopouts.append(
+            (iso(event.time), text(event.document), event.tenant, event.number, event.strategy_id, event.subscriber_id)
+        )
+        rows.topics.add(("stopouts", event.tenant))
+        return iter(())
+
+    def snapshots(self, told: AccountSnapshots, effects: Effects, rows: Rows) -> Iterator[None]:
+        """Account snapshots."""
+        moment = iso(told.time)
+        for place, account in enumerate(told.account.tolist()):
+            meta = self.book.account_meta[account]
+            count = int(told.number[place])
+            document = (
+                f'{{"sequenceNumber":{count},"accountId":{text(meta.id)},"time":"{moment}",'
+                f'"balance":{number(float(told.balance[place]))},'
+                f'"equity":{number(round(float(told.equity[place]), 2))}}}'
+            )
+            rows.snapshots.append((moment, document, meta.tenant, count, meta.id))
+            rows.topics.add(("snapshots", meta.tenant))
+            if place % CHUNK == CHUNK - 1:
+                yield

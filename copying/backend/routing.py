@@ -1,0 +1,158 @@
+"""From documents to routes: what the engine decides on, per leaf strategy, compiled when needed after a change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from copying.engine.model import Facts, Level, Signal
+from copying.engine.routes import Configuration, RouteTable, compile_routes
+
+from .book import Book
+from .market.instruments import CURRENCIES
+from .pricing import value
+
+_SETTINGS_LEVELS = (Level.STRATEGY, Level.MEMBER, Level.PORTFOLIO, Level.SUBSCRIPTION)
+
+
+@dataclass(slots=True)
+class Plan:
+    """The engine's table and what the book knows by route: subscription row, account row (both (n,))."""
+
+    table: RouteTable
+    subscription: np.ndarray
+    account: np.ndarray
+    leaf: int
+    version: int
+    uses_open_symbols: bool
+    uses_exposure: bool
+
+
+def configuration(book: Book) -> Configuration:
+    """All documents by id; objects are the ones of the book, so that unchanged routes are recognised."""
+    held = book.configuration
+    if held is None or held[0] != book.version:
+        made = Configuration(
+            strategies={key: each.document for key, each in book.strategies_by_id.items() if not each.is_portfolio},
+            portfolios={key: each.document for key, each in book.strategies_by_id.items() if each.is_portfolio},
+            subscribers={key: each.document for key, each in book.subscribers_by_id.items()},
+        )
+        held = book.configuration = (book.version, made)
+    return held[1]
+
+
+def plan_for(book: Book, strategy_id: str) -> Plan:
+    """Routes of a leaf strategy as the configuration stands now."""
+    plan: Plan | None = book.plans.get(strategy_id)
+    if plan is not None and plan.version == book.version:
+        return plan
+    table = compile_routes(strategy_id, configuration(book), book.account_rows, plan.table if plan else None)
+    rows = book.subscription_rows
+    columns = table.columns
+    plan = Plan(
+        table=table,
+        subscription=np.array(
+            [rows.get((key.subscriber_id, key.strategy_id), -1) for key in table.keys], dtype=np.intp
+        ),
+        account=table.account,
+        leaf=book.strategy_names.number(strategy_id),
+        version=book.version,
+        uses_open_symbols=bool(columns["close_only_by_symbol"].any() or columns["removed_by_symbol"].any()),
+        uses_exposure=bool(columns["correlations"].any()),
+    )
+    book.plans[strategy_id] = plan
+    return plan
+
+
+def facts_for(book: Book, plan: Plan, signal: Signal) -> Facts:
+    """The world as the engine is told it at this moment."""
+    value(book)
+    accounts = book.accounts_view()
+    strategy = book.strategies_by_id[signal.strategy_id]
+    provider = book.account_rows.get(strategy.document.get("accountId", ""))
+    facts = Facts(
+        now=book.time,
+        market=book,
+        accounts=accounts,
+        provider_account=provider,
+        provider_balance_base=0.0,
+        provider_equity_base=0.0,
+    )
+    if provider is not None:
+        rate = float(book.account_dollars()[provider])
+        facts.provider_balance = float(accounts.balance[provider])
+        facts.provider_equity = float(accounts.equity[provider])
+        facts.provider_balance_base = facts.provider_balance * rate
+        facts.provider_equity_base = facts.provider_equity * rate
+        facts.provider_balance_average = balance_average(book, signal.strategy_id)
+    facts.stopped, facts.stopped_level = stopped_routes(book, plan)
+    if plan.uses_open_symbols:
+        facts.open_symbols = open_symbols(book, plan)
+    if plan.uses_exposure:
+        facts.strategy_exposure, facts.account_exposure = exposures(book, plan)
+    return facts
+
+
+def stopped_routes(book: Book, plan: Plan) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Which routes an active stopout closes to new trades, and its level; (None, None) while there is none."""
+    if not book.active_stopouts:
+        return None, None
+    by_subscription = np.zeros(book.subscriptions.size, dtype=np.uint8)
+    by_account = np.zeros(book.accounts.size, dtype=np.uint8)
+    for stopout in book.active_stopouts:
+        if stopout.subscription >= 0:
+            by_subscription[stopout.subscription] = by_subscription[stopout.subscription] or stopout.level
+        else:
+            by_account[stopout.account] = stopout.level
+    level = by_subscription[plan.subscription] if book.subscriptions.size else np.zeros(len(plan.table), np.uint8)
+    level = np.where(level > 0, level, np.where(plan.account >= 0, by_account[plan.account], 0)).astype(np.uint8)
+    return level > 0, level
+
+
+def open_symbols(book: Book, plan: Plan) -> dict[str, np.ndarray]:
+    """Symbol -> (n_routes,) True where the route's subscription has a position in it."""
+    positions = book.positions
+    copied = positions.subscription >= 0
+    found = {}
+    for symbol in np.unique(positions.symbol[copied]).tolist():
+        holds = np.zeros(book.subscriptions.size, dtype=bool)
+        holds[positions.subscription[copied & (positions.symbol == symbol)]] = True
+        found[book.symbols.texts[symbol]] = holds[plan.subscription]
+    return found
+
+
+def exposures(book: Book, plan: Plan) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Signed lots per asset: by route (its subscription's copies) and by account (everything on it)."""
+    positions = book.positions
+    lots = positions.volume * positions.side
+    facts = book.symbol_facts()[positions.symbol]
+    by_route, by_account = {}, {}
+    copied = positions.subscription >= 0
+    for number, asset in enumerate(CURRENCIES):
+        signed = np.where(facts[:, 1] == number, lots, 0.0) - np.where(facts[:, 2] == number, lots, 0.0)
+        if not signed.any():
+            continue
+        by_account[asset] = np.bincount(positions.account, signed, book.accounts.size)
+        sums = np.bincount(positions.subscription[copied], signed[copied], book.subscriptions.size)
+        by_route[asset] = sums[plan.subscription]
+    return by_route, by_account
+
+
+def balance_average(book: Book, strategy_id: str) -> float | None:
+    """Simple moving average of the provider's balance over period x timeframe; None: too little history."""
+    settings = book.strategies_by_id[strategy_id].document.get("equityCurveFilter")
+    known = book.provider_balances.get(strategy_id)
+    if not settings or not known:
+        return None
+    span = filter_seconds(settings)
+    start = book.time - span
+    inside = [balance for moment, balance in known if moment >= start]
+    return sum(inside) / len(inside) if inside and known[0][0] <= start + 3600 else None
+
+
+def filter_seconds(settings: dict) -> float:
+    """Length of an equityCurveFilter in seconds: period x timeframe such as 2h."""
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+    text = str(settings.get("timeframe", "1h"))
+    return float(settings.get("period", 1)) * float(text[:-1] or 1) * units.get(text[-1], 3600)

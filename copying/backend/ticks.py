@@ -1,0 +1,255 @@
+"""What happens because prices or time moved, in this order: night, periods, pending orders, stops, stop out by
+margin, risk limits, delayed signals, lifetimes, removals, account snapshots. The order is documented in
+docs/copying.md.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import numpy as np
+
+from copying.engine.model import OrderKind
+
+from . import commission, limits
+from .book import Book
+from .effects import AccountSnapshots, Effects, Line
+from .fanout import BROKER, fan_out
+from .paper import STOP_OUT_LEVEL, swap_rollover
+from .pricing import closing_prices, opening_prices, value
+from .removal import finish_removals
+from .routing import plan_for
+from .signals import close_signal, fill_orders, fill_signal, publish_position, signals_of_ticket
+
+DAY = 86_400.0
+KEEP_CLOSED_SECONDS = 2 * DAY
+
+
+def due(book: Book, now: float) -> bool:
+    """Whether a tick at `now` with the prices the book has would change anything."""
+    value(book)
+    return bool(
+        now >= book.next_midnight
+        or (book.limits.size and (book.limits.period_end.min() <= now))
+        or len(triggered_orders(book))
+        or len(stopped_positions(book)[0])
+        or len(called_accounts(book))
+        or len(limits.passed(book))
+        or (book.delayed.size and book.delayed.due.min() <= now)
+        or (book.positions.size and book.positions.expires.min() <= now)
+        or (book.orders.size and book.orders.expires.min() <= now)
+        or any(removal.remove_after <= now for removal in book.removals)
+    )
+
+
+def tick(book: Book, effects: Effects, *, snapshots: bool = False) -> None:
+    """Carry everything out that is due at the book's time and prices."""
+    if book.next_midnight == 0.0:
+        book.next_midnight = (book.time // DAY + 1) * DAY
+    while book.next_midnight <= book.time:
+        night(book, effects, book.next_midnight)
+        book.next_midnight += DAY
+    over = np.flatnonzero(book.limits.period_end <= book.time)
+    if len(over):
+        limits.roll(book, over)
+    fill_pending(book, effects)
+    stop_positions(book, effects)
+    stop_out(book, effects)
+    watch_limits(book, effects)
+    apply_delayed(book, effects)
+    expire(book, effects)
+    if book.removals:
+        finish_removals(book, effects)
+    if snapshots:
+        take_snapshots(book, effects)
+
+
+def night(book: Book, effects: Effects, midnight: float) -> None:
+    """Swap of the day that ended, commissions of periods that ended, starts of calendar periods."""
+    swap_rollover(book, datetime.fromtimestamp(midnight - 1, UTC).weekday())
+    periods = commission.ended_periods(midnight)
+    if periods:
+        commission.settle_periods(book, effects, periods)
+    limits.start_calendar_periods(book, midnight)
+    oldest = midnight - KEEP_CLOSED_SECONDS
+    book.closed_signals = {key: moment for key, moment in book.closed_signals.items() if moment > oldest}
+
+
+# ---------------------------------------------------------------------------------------------------- orders and stops
+
+
+def triggered_orders(book: Book) -> np.ndarray:
+    """Rows of pending orders whose price is reached: limits by a better, stops by a worse price."""
+    orders = book.orders
+    if not orders.size:
+        return np.empty(0, dtype=np.intp)
+    price = opening_prices(book, orders.symbol, orders.side)
+    better = (price - orders.price) * orders.side <= 0
+    worse = (price - orders.price) * orders.side >= 0
+    return np.flatnonzero(np.where(orders.kind == OrderKind.LIMIT, better, worse) & ~np.isnan(price))
+
+
+def fill_pending(book: Book, effects: Effects) -> None:
+    """Providers' orders first, so that what was triggered by the same price is filled as a copy."""
+    rows = triggered_orders(book)
+    if not len(rows):
+        return
+    tickets = book.orders.id[rows][np.argsort(book.orders.subscription[rows] >= 0, kind="stable")].tolist()
+    for ticket in tickets:
+        found = np.flatnonzero(book.orders.id == ticket)
+        if len(found):
+            fill_one(book, effects, int(found[0]))
+
+
+def fill_one(book: Book, effects: Effects, row: int) -> None:
+    """One order; all copies of its signal that the same price triggered go with it."""
+    orders = book.orders
+    if orders.subscription[row] >= 0:
+        signal = book.signals.get(int(orders.signal[row]))
+        same = np.intersect1d(np.flatnonzero(orders.signal == orders.signal[row]), triggered_orders(book))
+        fill_orders(book, effects, same, signal.id if signal else "")
+        return
+    ticket = int(orders.id[row])
+    known = signals_of_ticket(book, ticket)
+    position = int(fill_orders(book, effects, np.array([row]), "")[0])
+    if not position:
+        for signal in known:
+            close_signal(book, effects, signal, "the provider's order could not be filled")
+    elif known:
+        price = float(book.positions.price[-1])
+        for signal in known:
+            fill_signal(book, effects, signal, price, position)
+    else:
+        publish_position(book, effects, book.positions.size - 1)
+
+
+def stopped_positions(book: Book) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of positions at their stop loss and (of the rest) at their take profit."""
+    positions = book.positions
+    if not positions.size:
+        return np.empty(0, dtype=np.intp), np.empty(0, dtype=np.intp)
+    price = closing_prices(book, positions.symbol, positions.side)
+    with np.errstate(invalid="ignore"):
+        stopped = (price - positions.stop_loss) * positions.side <= 0
+        taken = ((price - positions.take_profit) * positions.side >= 0) & ~stopped
+    both = np.flatnonzero(stopped | taken)
+    return both, stopped[both]
+
+
+def stop_positions(book: Book, effects: Effects) -> None:
+    """Close what reached a stop; where both are reached the stop loss counts."""
+    rows, is_stop = stopped_positions(book)
+    if not len(rows):
+        return
+    tickets = book.positions.id[rows]
+    for mask, cause in ((is_stop, "stop loss"), (~is_stop, "take profit")):
+        some = np.flatnonzero(np.isin(book.positions.id, tickets[mask]))
+        close_with_signals(book, effects, some, cause)
+
+
+def close_with_signals(book: Book, effects: Effects, rows: np.ndarray, cause: str) -> None:
+    """Close positions; where they are a provider's, its signals too."""
+    if not len(rows):
+        return
+    own = set(book.positions.id[rows[book.positions.subscription[rows] < 0]].tolist())
+    BROKER.close(book, effects, rows, cause)
+    if own:
+        for signal in [each for each in book.signals.values() if each.ticket in own]:
+            close_signal(book, effects, signal, f"the provider's position closed: {cause}")
+
+
+def called_accounts(book: Book) -> np.ndarray:
+    """Rows of accounts whose margin level is below the stop out level."""
+    value(book)
+    accounts = book.accounts
+    return np.flatnonzero((accounts.margin > 0) & (accounts.equity < STOP_OUT_LEVEL * accounts.margin))
+
+
+def stop_out(book: Book, effects: Effects) -> None:
+    """Close the position with the largest loss, one after another, until the margin level is in order."""
+    for account in called_accounts(book).tolist():
+        while account in called_accounts(book).tolist():
+            rows = np.flatnonzero(book.positions.account == account)
+            if not len(rows):
+                break
+            meta = book.account_meta[account]
+            text = f"Stop out: equity {book.accounts.equity[account]:.2f} is below half of the margin used."
+            effects.told.append(Line(book.time, meta.tenant, 2, text, subscriber_id=meta.id))
+            worst = rows[np.argmin(book.positions.profit[rows])]
+            close_with_signals(book, effects, np.array([worst]), "stop out by margin")
+
+
+# ------------------------------------------------------------------------------------------------ limits, delays, ends
+
+
+def watch_limits(book: Book, effects: Effects) -> None:
+    """Fire exceeded limits and close what they say."""
+    for row in limits.passed(book).tolist():
+        stopout = limits.fire(book, effects, row)
+        meta = book.account_meta[stopout.account]
+        subscriber = book.subscribers_by_id.get(meta.id)
+        strategy_id = book.subscription_keys[stopout.subscription][1] if stopout.subscription >= 0 else ""
+        tenant = subscriber.tenant if subscriber else meta.tenant
+        effects.told.append(Line(book.time, tenant, 2, f"Trading stopped. {stopout.description}", strategy_id, meta.id))
+        if stopout.closes:
+            close_stopped(book, effects, stopout.account, stopout.subscription)
+
+
+def close_stopped(book: Book, effects: Effects, account: int, subscription: int) -> None:
+    """Copied positions and orders under a stopout; trades by hand are never touched."""
+    for table in (book.orders, book.positions):
+        mine = (table.account == account) & (table.subscription >= 0)
+        if subscription >= 0:
+            mine &= table.subscription == subscription
+        rows = np.flatnonzero(mine)
+        if not len(rows):
+            continue
+        if table is book.orders:
+            BROKER.cancel(book, rows)
+        else:
+            BROKER.close(book, effects, rows, "risk limit")
+
+
+def apply_delayed(book: Book, effects: Effects) -> None:
+    """Signals whose delay is over are decided again for the routes that waited."""
+    delayed = book.delayed
+    ready = delayed.due <= book.time
+    if not ready.any():
+        return
+    taken = delayed.take(np.flatnonzero(ready))
+    delayed.keep(~ready)
+    for row in np.unique(taken["signal"]).tolist():
+        signal = book.signals.get(row)
+        if signal is None:
+            continue
+        plan = plan_for(book, signal.strategy_id)
+        waiting = np.isin(plan.subscription, taken["subscription"][taken["signal"] == row])
+        fan_out(book, effects, signal, only=waiting, after_delay=True, late=True)
+
+
+def expire(book: Book, effects: Effects) -> None:
+    """Lifetime of copied positions and opening window of copied pending orders."""
+    old = np.flatnonzero(book.orders.expires <= book.time)
+    if len(old):
+        BROKER.cancel(book, old)
+    BROKER.close(book, effects, np.flatnonzero(book.positions.expires <= book.time), "its lifetime ended")
+
+
+def take_snapshots(book: Book, effects: Effects) -> None:
+    """Balance and equity of every account, numbered per tenant; and the balances that equity curve filters average."""
+    value(book)
+    accounts = book.accounts
+    numbers = np.empty(accounts.size, dtype=np.int64)
+    for row, meta in enumerate(book.account_meta):
+        numbers[row] = book.snapshot_numbers[meta.tenant] = book.snapshot_numbers.get(meta.tenant, 0) + 1
+    told = AccountSnapshots(
+        book.time, np.arange(accounts.size), numbers, accounts.balance.copy(), accounts.equity.copy()
+    )
+    effects.told.append(told)
+    book.snapshots_at = book.time
+    for strategy in book.strategies_by_id.values():
+        if "equityCurveFilter" in strategy.document:
+            row = book.account_rows.get(strategy.document.get("accountId", ""))
+            known = book.provider_balances.setdefault(strategy.id, [])
+            known.append((book.time, float(accounts.balance[row])))
+            del known[:-2000]
