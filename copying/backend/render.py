@@ -239,9 +239,8 @@ class Renderer:
         signal = decided.signal
         name = decided.decisions.symbols[symbol] if symbol >= 0 else ""
         words = sentence(
-            Reason(reason), Outcome(outcome), Level(level), wanted_lots=steps[2], final_lots=steps[5],
-            limit_value=limit, symbol=name or signal.symbol, provider_symbol=signal.symbol,
-        )  # fmt: skip
+            Reason(reason), Outcome(outcome), Level(level), steps, limit, name or signal.symbol, signal.symbol
+        )
         code = CODES[reason]
         volumes = ",".join(
             f'"{step}":{number(lots) if math.isfinite(lots) else "null"}'
