@@ -1,8 +1,8 @@
 """Keeps the commission ledger of a workspace up to date: called after each history sync, as often as one likes.
 
 Only subscriptions with days that the ledger has not seen are computed; when a period ends, terms change or a fee grows
-by days, all of that strategy. Each strategy is one database transaction under the lock of its AccrualState: a crash or a
-second run in parallel changes nothing.
+by days, all of that strategy. Each strategy is one database transaction under the lock of its AccrualState: a crash or
+a second run in parallel changes nothing.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 
 from django.db import transaction
 
@@ -68,7 +69,7 @@ def calendar_of(workspace: Workspace) -> Calendar:
 
 
 def accrue_workspace(workspace_id: int, now: datetime) -> Accrued:
-    """Bring the ledger of every connection of a workspace up to `now`; safe to repeat, to lose and to run in parallel."""
+    """Bring the ledger of every connection of a workspace up to `now`; may be repeated, lost, run in parallel."""
     workspace = Workspace.objects.get(pk=workspace_id)
     accrued = Accrued()
     for connection_id in Connection.objects.filter(workspace_id=workspace_id).values_list("pk", flat=True):
@@ -188,6 +189,10 @@ def lines_of(
             yield line
 
 
+def _read_one(account: Account, subscriber_id: str, since: datetime) -> Subscription:
+    return sources.read_subscriptions(account, [subscriber_id], since)[subscriber_id]
+
+
 def _adjust(account: Account, run: Run, state: AccrualState, changed: dict[str, set[date]]) -> Accrued:
     """Book what arrived late for settled periods into the open one."""
     settled_until = state.settled_until
@@ -207,9 +212,7 @@ def _adjust(account: Account, run: Run, state: AccrualState, changed: dict[str, 
             calendar=run.calendar,
             settled_until=settled_until,
             now=run.now,
-            read_subscription=lambda since, each=subscriber_id: sources.read_subscriptions(account, [each], since)[
-                each
-            ],
+            read_subscription=partial(_read_one, account, subscriber_id),
         )
         lines += [(subscriber_id, line) for line in adjustments.lines]
         stale_ids += adjustments.stale_ids

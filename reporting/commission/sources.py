@@ -183,16 +183,18 @@ def _add_lifetimes(account: Account, found: dict[str, Subscription]) -> None:
         subscriber__backend_id__in=found,
         strategy_backend_id__in=account.sources,
     )
-    removed = set()
+    seen, removed = set(), set()
     for subscriber_id, first_seen_at, is_removed in mirrored.values_list(
         "subscriber__backend_id", "first_seen_at", "is_removed"
     ):
         found[subscriber_id].started_at = first_seen_at
+        seen.add(subscriber_id)
         if is_removed:
             removed.add(subscriber_id)
     for subscriber_id, first, last in _first_and_last_deals(account, list(found)):
         subscription = found[subscriber_id]
-        subscription.started_at = min(subscription.started_at, first or subscription.started_at)
+        if first is not None:
+            subscription.started_at = min(first, subscription.started_at) if subscriber_id in seen else first
         if subscriber_id in removed:
             subscription.ended_at = last or subscription.started_at
 
