@@ -81,7 +81,8 @@ def _keep_subscriptions(
     columns = [list(column) for column in zip(*rows, strict=True)] if rows else [[]] * 6
     database.execute(
         "WITH kept AS (SELECT * FROM unnest(%s::bigint[], %s::text[], %s::float8[], %s::text[], %s::bool[],"
-        " %s::jsonb[]) AS k (subscriber_id, strategy_backend_id, multiplier, close_only, is_removed, document)), upserted AS ("
+        " %s::jsonb[]) AS k (subscriber_id, strategy_backend_id, multiplier, close_only, is_removed, document)),"
+        " upserted AS ("
         " INSERT INTO subscribers_subscription (subscriber_id, strategy_backend_id, multiplier, close_only, is_removed,"
         " document, strategy_id, first_seen_at) SELECT k.*, s.id, %s FROM kept k LEFT JOIN strategies_strategy s"
         " ON s.connection_id = %s AND s.backend_id = k.strategy_backend_id"
@@ -104,7 +105,8 @@ def link_subscriptions(backend: Connection) -> int:
     with connection.cursor() as database:
         database.execute(
             "UPDATE subscribers_subscription b SET strategy_id = s.id"
-            " FROM strategies_strategy s, subscribers_subscriber u WHERE b.strategy_id IS NULL AND u.id = b.subscriber_id AND u.connection_id = %s"
+            " FROM strategies_strategy s, subscribers_subscriber u"
+            " WHERE b.strategy_id IS NULL AND u.id = b.subscriber_id AND u.connection_id = %s"
             " AND s.connection_id = u.connection_id AND s.backend_id = b.strategy_backend_id",
             [backend.pk],
         )

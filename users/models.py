@@ -12,6 +12,7 @@ from django.contrib.auth.models import PermissionsMixin
 from django.core.validators import MinValueValidator
 from django.db import models
 
+from copying.client import Client
 from users.secrets import EncryptedTextField
 
 
@@ -117,10 +118,8 @@ class Connection(models.Model):
     def __str__(self) -> str:
         return self.name
 
-    def client(self, **options):
+    def client(self, **options) -> Client:
         """A client of this backend, to be closed by the caller; `options` are those of `copying.client.Client`."""
-        from copying.client import Client
-
         return Client(self.token, base_url=self.base_url or None, domain=self.domain or None, **options)
 
 

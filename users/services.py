@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from django.utils import timezone
 
+from copying.client import Client, ClientError
 from users.models import AuditEntry, Connection, Membership, Role, User, Workspace
 
 
@@ -136,3 +138,16 @@ def replace_token(connection: Connection, *, token: str, by: User | None = None)
     connection.save(update_fields=["token", "token_hint"])
     record_audit(connection.workspace, user=by, action="token replaced", subject=connection.name)
     return connection
+
+
+def check_connection(backend: Connection, *, client: Client | None = None) -> ConnectionCheck:
+    """Ask the backend for its first strategy with the stored token; says in a sentence how that went."""
+    try:
+        with client or backend.client(timeout_s=5, extended_timeout_s=8, retries=0, wait_budget_s=0) as asked:
+            found = asked.strategies_page(limit=1)
+    except ClientError as error:
+        return ConnectionCheck(False, error.text)
+    except ImproperlyConfigured as error:
+        return ConnectionCheck(False, str(error))
+    offered = "it offers strategies" if found else "it offers no strategy yet"
+    return ConnectionCheck(True, f"The backend answers and accepts the token; {offered}.")

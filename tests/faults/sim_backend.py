@@ -1,7 +1,7 @@
 """A small backend over real HTTP that holds a known history and misbehaves by plan.
 
-Serves what the sync reads: lists, both histories, logs, stopouts, balances, equity. A plan is a function of the number of
-the request, its path and its parameters that names a fault or None; plans made by `sometimes` follow a seed.
+Serves what the sync reads: lists, both histories, logs, stopouts, balances, equity. A plan is a function of the number
+of the request, its path and its parameters that names a fault or None; plans made by `sometimes` follow a seed.
 """
 
 from __future__ import annotations
@@ -180,7 +180,11 @@ class SimBackend:
 
     def _configuration(self, name: str) -> Callable:
         kind, _, backend_id = name.partition("/")
-        lists = {"strategies": self.strategies, "portfolio-strategies": self.portfolios, "subscribers": self.subscribers}
+        lists = {
+            "strategies": self.strategies,
+            "portfolio-strategies": self.portfolios,
+            "subscribers": self.subscribers,
+        }
         if backend_id:
             return lambda params: next((d for d in lists[kind] if d["_id"] == backend_id), None)
         return lambda params: _cut(lists[kind], params)

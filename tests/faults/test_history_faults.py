@@ -1,4 +1,4 @@
-"""The history under every fault a backend has: nothing lost, nothing doubled, and the state tells the truth meanwhile."""
+"""The history under every fault: nothing lost, nothing doubled, and the state tells the truth meanwhile."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 SEED = 20260105
 
 
-@pytest.mark.parametrize("fault", ["500", "429", "half", "invalid", "nan", "wrong type", "twice", "reversed", "shuffled"])
+@pytest.mark.parametrize(
+    "fault", ["500", "429", "half", "invalid", "nan", "wrong type", "twice", "reversed", "shuffled"]
+)
 def test_a_history_with_faults_equals_the_backends(fault):
     deals = history(7_000, per_moment=7, step=timedelta(hours=2))
     with SimBackend(deals, plan=sometimes(fault, share=0.3, seed=SEED, most=12)) as backend:
@@ -162,7 +164,7 @@ def test_the_state_tells_of_an_unreachable_backend_and_of_its_return():
 def test_too_many_requests_hold_back_all_kinds_until_the_recommended_time():
     with SimBackend(history(10), plan=at(1, fault="429")) as backend:
         connection = connect(backend)
-        (state, *_) = sync(connection)
+        sync(connection)
         assert backend.number == 1
         held = SyncState.objects.filter(connection=connection).values_list("held_until", flat=True)
         assert min(held) >= backend.retry_at
