@@ -127,6 +127,11 @@ def deal_type(value: str) -> str:
     return DEAL_TYPES.get(value) or value.removeprefix("DEAL_TYPE_").replace("_", " ").capitalize()
 
 
+def words(value: str) -> str:
+    """A code of the backend as words: day-balance-difference -> Day balance difference."""
+    return value.replace("-", " ").replace("_", " ").capitalize()
+
+
 # --- Time -----------------------------------------------------------------------------------------------------------
 def _time(value: datetime, text: str, kind: str) -> Markup:
     exact = value.astimezone(UTC)
@@ -140,6 +145,11 @@ def moment(value: datetime | None, reason: str = "Never") -> Markup:
     if value is None:
         return unknown(reason)
     return _time(value, timezone.localtime(value).strftime("%Y-%m-%d %H:%M:%S"), "moment")
+
+
+def from_seconds(value: float) -> datetime:
+    """Seconds since 1970 as a moment."""
+    return datetime.fromtimestamp(value, tz=UTC)
 
 
 def day(value: date | datetime | None, reason: str = "Never") -> str:
@@ -209,6 +219,8 @@ FILTERS = {
     "milliseconds": milliseconds,
     "count_text": count_text,
     "deal_type": deal_type,
+    "words": words,
+    "from_seconds": from_seconds,
     "moment": moment,
     "day": day,
     "ago": ago,

@@ -85,6 +85,11 @@ class Frame:
         return chosen if chosen in ("light", "dark") else ""
 
     @property
+    def zone(self) -> str:
+        """The zone the person chose for times; empty: the browser's own."""
+        return getattr(self.request.user, "timezone", "")
+
+    @property
     def membership(self) -> Membership | None:
         return getattr(self.request, "membership", None)
 

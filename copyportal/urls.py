@@ -7,8 +7,8 @@ from copyportal import health
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
-    path("accounts/", include("allauth.account.urls")),
     path("", include("users.urls")),
+    path("accounts/", include("allauth.account.urls")),
     path("", include("reporting.urls")),
 ]
 handler400 = "copyportal.errors.bad_request"

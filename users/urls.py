@@ -7,6 +7,7 @@ from users import views
 app_name = "users"
 urlpatterns = [
     path("setup/", views.setup, name="setup"),
+    path("accounts/login/", views.sign_in, name="sign-in"),
     path("theme/", views.set_theme, name="theme"),
     path("switch/<int:pk>/", views.switch, name="switch"),
     path("settings/", views.workspace_settings, name="settings"),

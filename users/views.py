@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from allauth.account.views import login as allauth_login
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import login
@@ -54,6 +55,13 @@ def switch(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 # --- The first start ------------------------------------------------------------------------------------------------
+def sign_in(request: HttpRequest) -> HttpResponse:
+    """allauth's sign-in; in an empty installation there is nobody to sign in, so the first page is the set-up."""
+    if not User.objects.exists():
+        return redirect("users:setup")
+    return allauth_login(request)
+
+
 @require_http_methods(["GET", "POST"])
 def setup(request: HttpRequest) -> HttpResponse:
     """Make the owner and the workspace, once: with anybody in the database this page does not exist."""

@@ -4,9 +4,30 @@ from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from reporting import overview as reads
+from users.listing import BadParameter
 from users.permissions import member_only, staff_only
+
+DEFAULT_RANGE = "3M"
+
+
+def chosen_range(request: HttpRequest) -> str:
+    """The range in the URL. Raises BadParameter for one that does not exist."""
+    wanted = request.GET.get("range") or DEFAULT_RANGE
+    if wanted not in reads.RANGES:
+        raise BadParameter(f"“range” is one of {', '.join(reads.RANGES)}.")
+    return wanted
+
+
+def chosen_currency(request: HttpRequest) -> str:
+    """The currency in the URL, three letters. Raises BadParameter."""
+    wanted = request.GET.get("currency") or request.workspace.reporting_currency
+    if not (len(wanted) == 3 and wanted.isascii() and wanted.isalpha()):
+        raise BadParameter("“currency” has three letters, like USD.")
+    return wanted.upper()
 
 
 @require_safe
@@ -14,12 +35,33 @@ from users.permissions import member_only, staff_only
 def overview(request: HttpRequest) -> HttpResponse:
     """The first page of staff; a subscriber is taken to their own."""
     if not request.membership.is_staff_role:
-        return redirect("/me/")
-    return render(request, "reporting/overview.html", {})
+        return redirect("reporting:me")
+    now = timezone.now()
+    standings = reads.standings(request.workspace, now=now)
+    context = {
+        "standings": standings,
+        "currencies": [standing.currency for standing in standings],
+        "accounts": sum(standing.accounts for standing in standings),
+        "deals_today": sum(standing.deals_today for standing in standings),
+        "latency": reads.latency(request.workspace, now=now),
+        "attention": reads.attention(request.membership, now=now),
+        "feed": reads.feed(request.membership),
+        "ranges": list(reads.RANGES),
+        "range": chosen_range(request),
+        "currency": chosen_currency(request),
+        "today": now.date(),
+        "month": now.date().replace(day=1),
+    }
+    return render(request, "reporting/_overview.html" if request.partial else "reporting/overview.html", context)
 
 
 @require_safe
 @staff_only
 def equity(request: HttpRequest) -> HttpResponse:
-    """The equity curve."""
-    return JsonResponse([], safe=False)
+    """The equity of all accounts of a currency, as columns for the chart or as a table for everybody."""
+    days, currency = reads.RANGES[chosen_range(request)], chosen_currency(request)
+    columns = reads.equity_curve(request.workspace, currency=currency, days=days, now=timezone.now())
+    if request.GET.get("as") == "table":
+        context = {"points": list(zip(*columns, strict=True)), "currency": currency}
+        return render(request, "reporting/equity_table.html", context)
+    return JsonResponse(columns, safe=False)

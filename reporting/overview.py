@@ -1,0 +1,165 @@
+"""What the overview shows, read in a handful of bounded queries from what the sync keeps added up.
+
+Money is never added over currencies: there is no rate in the mirror, so every figure is per currency of the accounts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from django.core.cache import cache
+from django.db import connection as database
+
+from reporting.models import LogRecord, SyncState, Transaction
+from subscribers.models import Stopout, Subscriber
+from users.models import Membership, Workspace
+
+SILENT_AFTER = timedelta(hours=2)
+LATENCY_ROWS = 5_000
+CURVE_CACHE_S = 60
+RANGES = {"1W": 7, "1M": 31, "3M": 92, "1Y": 366, "All": 0}
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The accounts of one currency: what they are worth and what they brought."""
+
+    currency: str
+    accounts: int
+    equity: Decimal | None
+    floating: Decimal | None
+    today: Decimal
+    month: Decimal
+    deals_today: int
+    accrued: Decimal
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Time from the provider's fill to the copies' over the newest deals that were measured."""
+
+    deals: int
+    p50_ms: Decimal | None
+    p95_ms: Decimal | None
+
+
+STANDINGS = """
+WITH accounts AS (
+    SELECT currency, count(*) AS accounts, sum(equity) AS equity, sum(equity - balance) AS floating
+    FROM subscribers_subscriber
+    WHERE workspace_id = %(workspace)s AND NOT is_removed AND currency <> '' GROUP BY currency
+), results AS (
+    SELECT s.currency,
+           sum(r.profit + r.swap + r.commission) FILTER (WHERE r.day = %(today)s) AS today,
+           sum(r.profit + r.swap + r.commission) AS month,
+           sum(r.deals) FILTER (WHERE r.day = %(today)s) AS deals
+    FROM reporting_dailyresult r
+    JOIN subscribers_subscriber s ON s.connection_id = r.connection_id AND s.backend_id = r.subscriber_id
+    WHERE r.workspace_id = %(workspace)s AND r.day BETWEEN %(month)s AND %(today)s GROUP BY s.currency
+), accrued AS (
+    SELECT currency, sum(amount) AS amount FROM reporting_commissionline
+    WHERE workspace_id = %(workspace)s AND period_start <= %(now)s AND period_end > %(now)s GROUP BY currency
+)
+SELECT currency, coalesce(accounts, 0), equity, floating, coalesce(today, 0), coalesce(month, 0), coalesce(deals, 0),
+       coalesce(amount, 0)
+FROM accounts FULL JOIN results USING (currency) FULL JOIN accrued USING (currency)
+WHERE currency <> '' ORDER BY accounts DESC NULLS LAST, currency
+"""
+LATENCIES = """
+SELECT count(*), percentile_cont(0.5) WITHIN GROUP (ORDER BY latency_ms),
+       percentile_cont(0.95) WITHIN GROUP (ORDER BY latency_ms)
+FROM (
+    SELECT latency_ms FROM reporting_transaction
+    WHERE workspace_id = %(workspace)s AND time >= %(since)s ORDER BY time DESC, id DESC LIMIT %(rows)s
+) newest WHERE latency_ms IS NOT NULL
+"""
+# The sum of every account's last known equity: adding up the changes of each account carries values forward.
+CURVE = """
+SELECT extract(epoch FROM moment)::bigint, round(sum(sum(change)) OVER (ORDER BY moment), 2)::float8
+FROM (
+    SELECT to_timestamp(floor(extract(epoch FROM p.time) / %(step)s) * %(step)s) AS moment,
+           p.equity - coalesce(lag(p.equity) OVER (PARTITION BY p.account_id ORDER BY p.time), 0) AS change
+    FROM reporting_equitypoint p
+    JOIN subscribers_subscriber s ON s.connection_id = p.connection_id AND s.backend_id = p.account_id
+    WHERE s.workspace_id = %(workspace)s AND s.currency = %(currency)s
+) changes GROUP BY moment ORDER BY moment
+"""
+
+
+def standings(workspace: Workspace, *, now: datetime) -> list[Standing]:
+    """One row per currency, the one with most accounts first. Days are UTC days, as the results are kept."""
+    given = {"workspace": workspace.pk, "now": now, "today": now.date(), "month": now.date().replace(day=1)}
+    with database.cursor() as cursor:
+        cursor.execute(STANDINGS, given)
+        return [Standing(*row) for row in cursor.fetchall()]
+
+
+def latency(workspace: Workspace, *, now: datetime) -> Latency:
+    """Median and 95th percentile of the newest deals of the last day, at most 5,000 of them."""
+    given = {"workspace": workspace.pk, "since": now - timedelta(days=1), "rows": LATENCY_ROWS}
+    with database.cursor() as cursor:
+        cursor.execute(LATENCIES, given)
+        return Latency(*cursor.fetchone())
+
+
+def equity_curve(workspace: Workspace, *, currency: str, days: int, now: datetime) -> list[list]:
+    """Columns [seconds, equity] of all accounts of a currency; 0 days: everything. Kept for a minute."""
+    key = f"equity-curve:{workspace.pk}:{currency}:{days}"
+    found = cache.get(key)
+    if found is None:
+        found = _read_curve(workspace, currency, 3600 if 0 < days <= 31 else 86_400)
+        if days:
+            found = [point for point in found if point[0] >= (now - timedelta(days=days)).timestamp()]
+        cache.set(key, found, CURVE_CACHE_S)
+    return [list(column) for column in zip(*found, strict=True)] or [[], []]
+
+
+def _read_curve(workspace: Workspace, currency: str, step_s: int) -> list[tuple]:
+    with database.cursor() as cursor:
+        cursor.execute(CURVE, {"workspace": workspace.pk, "currency": currency, "step": step_s})
+        return cursor.fetchall()
+
+
+@dataclass(frozen=True)
+class Attention:
+    """What a manager should look at, each bounded."""
+
+    stopouts: list[Stopout]
+    stopout_count: int
+    failing: list[SyncState]
+    silent: int
+    errors: list[LogRecord]
+
+    def __bool__(self) -> bool:
+        return bool(self.stopouts or self.failing or self.silent or self.errors)
+
+
+def attention(membership: Membership, *, now: datetime) -> Attention:
+    """Active stopouts, failing syncs, accounts without a recent measurement, and the last day's errors."""
+    workspace = membership.workspace
+    active = Stopout.objects.visible_to(membership).active(now)
+    stopouts = list(active.select_related("subscriber", "strategy").order_by("-stopped_at", "-id")[:5])
+    accounts = Subscriber.objects.visible_to(membership).filter(is_removed=False)
+    recent = accounts.filter(measured_at__gte=now - SILENT_AFTER)
+    errors = LogRecord.objects.filter(workspace=workspace, level="ERROR", time__gte=now - timedelta(days=1))
+    return Attention(
+        stopouts=stopouts,
+        stopout_count=len(stopouts) if len(stopouts) < 5 else active.count(),
+        failing=list(
+            SyncState.objects.filter(connection__workspace=workspace, failing_since__isnull=False)
+            .select_related("connection")
+            .defer("connection__token")
+            .order_by("failing_since")[:5]
+        ),
+        silent=accounts.count() - recent.count(),
+        errors=list(errors.order_by("-time", "-id")[:3]),
+    )
+
+
+def feed(membership: Membership) -> list:
+    """The newest deals with names."""
+    newest = Transaction.objects.visible_to(membership).order_by("-time", "-id")
+    names = ("time", "type", "symbol", "volume_lots", "profit", "subscriber__name", "subscriber__pk", "subscriber_id")
+    return list(newest.values_list(*names, "subscriber__currency", "id", named=True)[:12])
