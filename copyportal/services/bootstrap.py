@@ -95,11 +95,11 @@ def _install(lock):
     if not os.path.exists(uv):
         subprocess.call([*pip, "-r", os.path.join(ROOT, "requirements-uv.lock")], **quiet)
     environment = dict(os.environ, VIRTUAL_ENV=VENV)
-    if os.path.exists(uv):
-        fast = [uv, "pip", "install", "-q", "--require-hashes", "--compile-bytecode", "-r", lock]
-        if not subprocess.call(fast, env=environment):
+    fast = [uv, "pip", "install", "-q", "--require-hashes", "--compile-bytecode", "-r", lock]
+    for words in ([], ["--system-certs"]) if os.path.exists(uv) else ():  # its own authorities, then the machine's
+        if not subprocess.call(fast + words, env=environment, **quiet):
             return True
-        print("uv did not succeed, trying pip ...", flush=True)
+    print("Without uv this takes a minute ...", flush=True)
     return not subprocess.call([*pip, "-r", lock])
 
 

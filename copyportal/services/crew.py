@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from copyportal.services import CannotStart
@@ -21,13 +22,22 @@ class Stopped(BaseException):
     """The person or the system asked for the end."""
 
 
+@dataclass(frozen=True)
+class Step:
+    """A command that runs to its end; progress on its output, reasons of a failure in the last line of its log."""
+
+    name: str
+    process: subprocess.Popen
+    log: Path
+
+
 class Crew:
-    """Children in the order of their start, and at most one step that runs to its end."""
+    """Children in the order of their start, and steps that run to their end between them."""
 
     def __init__(self, logs: Path) -> None:
         self.logs = logs
         self.children: list[Child] = []
-        self.step: subprocess.Popen | None = None
+        self.steps: list[Step] = []
         self.stopping = False
 
     def listen(self) -> None:
@@ -39,8 +49,8 @@ class Crew:
         if self.stopping:
             raise Stopped
         self.stopping = True
-        if self.step is not None:
-            self.step.terminate()
+        for step in self.steps:
+            step.process.terminate()
 
     def launch(self, child: Child) -> None:
         """Start a child; it is not waited for."""
@@ -97,13 +107,12 @@ class Crew:
             elif not child.is_running:
                 say(child.name, f"ended ({child.ending}), starts again in {child.plan_restart():g} s")
 
-    def run(self, name: str, command: list[str], environment: dict[str, str], complaint: str) -> str:
-        """Run a step to its end, repeating its progress lines; return its output. Raises CannotStart, Stopped."""
+    def begin(self, name: str, command: list[str], environment: dict[str, str]) -> Step:
+        """Begin a step that runs to its end beside others; `finish` must follow."""
         self._check()
-        lines: list[str] = []
         log = self.logs / f"{name}.log"
         with log.open("w") as errors:
-            self.step = subprocess.Popen(
+            process = subprocess.Popen(
                 [*die_with_parent("KILL"), *command],
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -112,20 +121,28 @@ class Crew:
                 text=True,
                 start_new_session=True,
             )
-            for line in self.step.stdout:
-                lines.append(line)
-                if not line.startswith("{"):
-                    say(name, line.rstrip())
-            code = self.step.wait()
-        self.step = None
+        self.steps.append(step := Step(name, process, log))
+        return step
+
+    def finish(self, step: Step, complaint: str) -> str:
+        """Wait for a step, repeating its progress lines; return its output. Raises CannotStart, Stopped."""
+        lines: list[str] = []
+        for line in step.process.stdout:
+            lines.append(line)
+            if not line.startswith("{"):
+                say(step.name, line.rstrip())
+        code = step.process.wait()
+        self.steps.remove(step)
         self._check()
         if code:
-            why = log.read_text().strip().splitlines()[-1:] or [f"exit code {code}"]
-            raise CannotStart(f"{complaint}: {why[0]} (all of it: {log})")
+            why = step.log.read_text().strip().splitlines()[-1:] or [f"exit code {code}"]
+            raise CannotStart(f"{complaint}: {why[0]} (all of it: {step.log})")
         return "".join(lines)
 
     def stop(self) -> None:
         """Stop every child, the last started first. A second Ctrl-C shortens the waits."""
+        for step in self.steps:
+            step.process.kill()
         while self.children:
             child = self.children[-1]
             try:

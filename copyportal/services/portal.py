@@ -78,13 +78,22 @@ class Portal:
         return digest.hexdigest()
 
     @property
-    def static_stamp_file(self) -> Path:
+    def _stamp_file(self) -> Path:
         return self.installation.var / "static.stamp"
+
+    def collect_static(self) -> list[str]:
+        """The command that collects and compresses the static files of our pages."""
+        unused = ["htm*-4.*", "ext", "htmx-2.js"]
+        words = [word for pattern in unused for word in ("--ignore", pattern)]
+        return self.command("collectstatic", "--noinput", "--verbosity", "0", *words)
+
+    def mark_static_as_current(self) -> None:
+        """Remember which files have been collected."""
+        self._stamp_file.write_text(self.static_stamp())
 
     def static_is_current(self) -> bool:
         """Whether the collected files are those of now."""
-        file = self.static_stamp_file
-        return file.exists() and file.read_text() == self.static_stamp()
+        return self._stamp_file.exists() and self._stamp_file.read_text() == self.static_stamp()
 
 
 def answers(host: str, port: int) -> bool:

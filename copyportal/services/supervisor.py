@@ -44,17 +44,24 @@ def _start(place: Installation, crew: Crew) -> dict[str, str]:
     if backend_is_ours:
         require_free_port("127.0.0.1", place.backend_port, "BACKEND_PORT")
     environment = _environment(place)
-    _start_servers(place.var, crew, environment)
     portal = Portal(place, environment)
+    collecting = None
+    if not portal.static_is_current():
+        collecting = crew.begin("static", portal.collect_static(), dict(environment))
+    _start_servers(place.var, crew, environment)
     state = _prepare(portal, crew)
     if backend_is_ours:
         environment |= {"BACKEND_URL": f"http://127.0.0.1:{place.backend_port}", "BACKEND_TOKEN": state["token"]}
         crew.launch(portal.backend())
     crew.launch(portal.worker())
+    if collecting is not None:
+        crew.finish(collecting, "The static files could not be collected")
+        portal.mark_static_as_current()
     crew.launch(portal.web())
     crew.wait_for("backend")
     if place.demo and backend_is_ours and not state["has_people"]:
-        crew.run("demo", portal.command("demo"), environment, "The demo workspace could not be made")
+        making = crew.begin("demo", portal.command("demo"), environment)
+        crew.finish(making, "The demo workspace could not be made")
     crew.launch(portal.beat())
     crew.wait_for("worker", "web", "beat")
     say("", f"\nOpen http://localhost:{place.port}/   (ready in {time.monotonic() - began_at:.1f} s; Ctrl-C stops)")
@@ -82,10 +89,9 @@ def _start_servers(var: Path, crew: Crew, environment: dict[str, str], *, durabl
 
 
 def _prepare(portal: Portal, crew: Crew) -> dict:
-    """Migrate and collect static files when needed; the command answers with what the next steps depend on."""
-    words = ["prepare"] if portal.static_is_current() else ["prepare", "--collect-static"]
-    output = crew.run("prepare", portal.command(*words), portal.environment, "The database could not be prepared")
-    portal.static_stamp_file.write_text(portal.static_stamp())
+    """Migrate when needed; the command answers with what the next steps depend on."""
+    preparing = crew.begin("prepare", portal.command("prepare"), portal.environment)
+    output = crew.finish(preparing, "The database could not be prepared")
     return json.loads(output.splitlines()[-1])
 
 

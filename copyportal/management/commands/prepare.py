@@ -1,4 +1,4 @@
-"""Brings the database and the static files up to this version; cheap when there is nothing to do.
+"""Brings the database up to this version; cheap when there is nothing to do.
 
 The last line of the output is JSON for the supervisor: what its next steps depend on.
 """
@@ -19,12 +19,9 @@ LOCK = 0x636F7079  # one migration at a time, whoever starts it
 
 
 class Command(BaseCommand):
-    help = "Apply outstanding migrations and, with --collect-static, collect static files."
+    help = "Apply outstanding migrations."
 
-    def add_arguments(self, parser) -> None:
-        parser.add_argument("--collect-static", action="store_true")
-
-    def handle(self, *args, collect_static: bool, **options) -> None:
+    def handle(self, *args, **options) -> None:
         try:  # the pool would wait ten seconds and then hide the reason
             psycopg.connect(**{**connection.get_connection_params(), "connect_timeout": 5}).close()
         except psycopg.OperationalError as error:
@@ -37,9 +34,6 @@ class Command(BaseCommand):
                 self.stdout.write(f"applying {len(plan)} migrations")
                 call_command("migrate", interactive=False, verbosity=0)
             cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
-        if collect_static:
-            self.stdout.write("collecting static files")
-            call_command("collectstatic", interactive=False, verbosity=0)
         token = io.StringIO()
         call_command("backendtoken", stdout=token)
         people = get_user_model().objects
