@@ -28,6 +28,7 @@ MAX_DEPTH = 64
 
 _is_given = partial(is_not, None)
 _NUL = b"\\u0000"
+_EXACT_DECODER = msgspec.json.Decoder(float_hook=Decimal)
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 # Adding up under these traps is how a thousand figures are checked in one call: a figure too large overflows, one
 # with too many digits cannot be added exactly, a tiny one is subnormal, and not-a-number survives into the sum.
@@ -53,8 +54,8 @@ def decode(body: bytes | str, type: type[T] | Any = Any) -> T:
     """
     body = body.encode() if isinstance(body, str) else body
     try:
-        decoder = _decoder(type)
-        value = _decode_without_nul(body, type) if _NUL in body else decoder.decode(body)
+        has_nul = b"\\" in body and _NUL in body  # looking for one byte first is ten times as fast
+        value = _decode_without_nul(body, type) if has_nul else _decoder(type).decode(body)
     except RecursionError:
         raise msgspec.ValidationError("The document is nested too deeply") from None
     check_figures(value, type)
@@ -67,11 +68,8 @@ def _decoder(type: Any) -> msgspec.json.Decoder:
 
 
 def _decode_without_nul(body: bytes, type: Any) -> Any:
-    raw = _clean(msgspec.json.decode(body, type=_Exact))
-    return decode(_ENCODER.encode(raw), type)
-
-
-_Exact = dict[str, Any] | list[Any] | str | int | float | bool | None
+    cleaned = _clean(_EXACT_DECODER.decode(body))
+    return _decoder(type).decode(_ENCODER.encode(cleaned))
 
 
 def _clean(value: Any) -> Any:

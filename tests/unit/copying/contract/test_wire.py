@@ -97,10 +97,15 @@ def test_a_single_struct_is_checked_like_a_list():
 
 
 def test_nul_characters_are_dropped_and_numbers_stay_exact():
-    body = transaction(symbol='"EUR\\u0000USD"')
+    body = transaction(symbol='"EUR\\u0000USD"', amount="-1.0000000000000000000001")
     [one] = wire.decode(body, list[Transaction])
     assert one.symbol == "EURUSD"
-    assert one.amount == Decimal("-4702.643497910401")
+    assert one.amount == Decimal("-1.0000000000000000000001")
+
+
+def test_a_backslash_before_u0000_is_only_a_backslash():
+    [one] = wire.decode(transaction(symbol='"EUR\\\\u0000"'), list[Transaction])
+    assert one.symbol == "EUR\\u0000"
 
 
 def test_a_bomb_of_nesting_is_refused():
