@@ -114,7 +114,7 @@ def test_the_copied_risk_is_never_above_the_terms(seed: int) -> None:
         instrument = market.instrument(decisions.symbols[decisions.symbol[row]])
         quote = market.quote(instrument.symbol) or (book.signal.price, book.signal.price)
         is_market = decisions.kind[row] == OrderKind.MARKET
-        entry = quote[decisions.side[row] == Side.BUY] if is_market else book.signal.price
+        entry = quote[int(decisions.side[row] == Side.BUY)] if is_market else book.signal.price
         rate = market.rate(accounts.currencies[accounts.currency[account]], "USD")
         lot = entry / instrument.tick_size * instrument.tick_value * market.rate(instrument.profit_currency, "USD")
         volume, stop = decisions.volume_lots[row], decisions.stop_loss[row]
