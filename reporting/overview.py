@@ -1,18 +1,20 @@
 """What the overview shows, read in a handful of bounded queries from what the sync keeps added up.
 
-Money is never added over currencies: there is no rate in the mirror, so every figure is per currency of the accounts.
+Money is kept per currency of the accounts. Sums over currencies are for reading: converted at the ECB reference rate of
+the day, and labelled with it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from django.core.cache import cache
 from django.db import connection as database
 
 from reporting.models import LogRecord, SyncState, Transaction
+from reporting.rates import UnknownRate, rate_on
 from subscribers.models import Stopout, Subscriber
 from users.models import Membership, Workspace
 
@@ -43,6 +45,19 @@ class Latency:
     deals: int
     p50_ms: Decimal | None
     p95_ms: Decimal | None
+
+
+@dataclass(frozen=True)
+class Total:
+    """Everything in one currency, at the rate of `rate_day`. None: some currency has no rate."""
+
+    currency: str
+    equity: Decimal
+    floating: Decimal
+    today: Decimal
+    month: Decimal
+    accrued: Decimal
+    rate_day: date
 
 
 STANDINGS = """
@@ -94,6 +109,21 @@ def standings(workspace: Workspace, *, now: datetime) -> list[Standing]:
     with database.cursor() as cursor:
         cursor.execute(STANDINGS, given)
         return [Standing(*row) for row in cursor.fetchall()]
+
+
+def total(standings: list[Standing], *, currency: str, on: date) -> Total | None:
+    """The standings added up in `currency`; None when there are none, or one of them cannot be converted."""
+    try:
+        rates = [rate_on(on, standing.currency, currency) for standing in standings]
+    except UnknownRate:
+        return None
+    if not standings:
+        return None
+    sums = {
+        name: sum((getattr(s, name) or Decimal(0)) * rate.value for s, rate in zip(standings, rates, strict=True))
+        for name in ("equity", "floating", "today", "month", "accrued")
+    }
+    return Total(currency=currency, rate_day=min(rate.day for rate in rates), **sums)
 
 
 def latency(workspace: Workspace, *, now: datetime) -> Latency:

@@ -41,6 +41,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     context = {
         "standings": standings,
         "currencies": [standing.currency for standing in standings],
+        "total": reads.total(standings, currency=request.workspace.reporting_currency, on=now.date()),
         "accounts": sum(standing.accounts for standing in standings),
         "deals_today": sum(standing.deals_today for standing in standings),
         "latency": reads.latency(request.workspace, now=now),
