@@ -187,7 +187,7 @@ def main() -> None:
     parser.add_argument("--pages", type=int, default=30, help="pages read on from each depth")
     arguments = parser.parse_args()
     rows = 5_000_000 if arguments.large else arguments.rows
-    connection.creation.create_test_db(verbosity=0, autoclobber=True)
+    connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
     try:
         with connection.schema_editor() as editor:
             editor.create_model(NaiveTransaction)
