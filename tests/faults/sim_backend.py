@@ -11,6 +11,7 @@ import json
 import random
 import threading
 import time
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -107,6 +108,7 @@ class SimBackend:
         self.retry_at: datetime | None = None
         self.early_calls = 0
         self.number = 0
+        self.rows_never_change = False  # then every row is encoded once
         self._bodies: dict[int, bytes] = {}
         self.add(transactions or [])
         self.server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
@@ -214,7 +216,10 @@ class SimBackend:
         return [event for event in events if event["sequenceNumber"] > after][: int(params["limit"])]
 
     def _page(self, rows: list[dict], params: dict, fault: str | None) -> bytes:
-        chosen = [t for t in rows if params["from"] <= t["time"] < params["till"]]
+        # newest first; `from` is inclusive, `till` exclusive
+        first = bisect_right(rows, _descending(params["till"]), key=lambda t: _descending(t["time"]))
+        last = bisect_right(rows, _descending(params["from"]), key=lambda t: _descending(t["time"]))
+        chosen = rows[first:last]
         if fault == "reversed":
             chosen = chosen[::-1]
         offset = int(params.get("offset", 0))
@@ -227,10 +232,14 @@ class SimBackend:
         return b"[" + b",".join(map(self._body_of, page)) + b"]"
 
     def _body_of(self, row: dict) -> bytes:
-        body = self._bodies.get(id(row))
-        if body is None or b'"id": "' + row["id"].encode() not in body:
+        body = self._bodies.get(id(row)) if self.rows_never_change else None
+        if body is None:
             body = self._bodies[id(row)] = json.dumps(row).encode()
         return body
+
+
+def _descending(text: str) -> float:
+    return -datetime.fromisoformat(text).timestamp()
 
 
 def _cut(rows: list[dict], params: dict) -> list[dict]:
@@ -285,6 +294,7 @@ def main() -> None:
     options.add_argument("--port", type=int, default=0)
     chosen = options.parse_args()
     with SimBackend(history(chosen.rows), port=chosen.port) as backend:
+        backend.rows_never_change = True
         print(backend.url, flush=True)  # noqa: T201
         threading.Event().wait()
 
