@@ -86,7 +86,10 @@ def socket_folder(var: Path) -> Path:
     if len(str(folder)) <= LONGEST_SOCKET_FOLDER and re.fullmatch(r"[\w./-]+", str(folder)):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return folder
-    folder = Path(tempfile.gettempdir()) / f"copyportal-{hashlib.sha256(str(var).encode()).hexdigest()[:16]}"
+    name = f"copyportal-{hashlib.sha256(str(var).encode()).hexdigest()[:16]}"
+    folder = Path(tempfile.gettempdir()) / name
+    if len(str(folder)) > LONGEST_SOCKET_FOLDER:
+        folder = Path("/tmp") / name
     if folder.is_symlink() or (folder.exists() and folder.stat().st_uid not in _own_uids()):
         raise CannotStart(f"{folder}, meant for the database's socket, belongs to somebody else: remove it.")
     folder.mkdir(mode=0o700, exist_ok=True)

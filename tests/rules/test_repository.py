@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-LONGEST_FILE, LONGEST_FUNCTION = 450, 70
+LONGEST_FILE, LONGEST_TEST_FILE, LONGEST_FUNCTION = 450, 700, 70
 GENERATED = ("migrations/", "static/vendor/")
 
 
@@ -69,7 +69,7 @@ def test_files_and_functions_have_a_size_one_can_read():
     for file in tracked(".py"):
         text = file.read_text()
         name = str(file.relative_to(ROOT))
-        if text.count("\n") > LONGEST_FILE:
+        if text.count("\n") > (LONGEST_TEST_FILE if name.startswith("tests/") else LONGEST_FILE):
             wrong.append(f"{name} has {text.count(chr(10))} lines")
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
