@@ -100,10 +100,14 @@ class Core:
                     self._projector.put(effects)
             await asyncio.sleep(0)
 
+    def release(self) -> None:
+        """Let everybody who waits for changes go, now and from now on."""
+        self._changes.close()
+
     async def stop(self) -> None:
         """Let waiters go, project what is left, keep a snapshot."""
         self._stopping = True
-        self._changes.close()
+        self.release()
         self._wake.set()
         if self._projector is not None and self._tasks:
             await self._tasks[1]

@@ -92,3 +92,8 @@ def encode_entries(first: int, entries: list[Entry]) -> list[tuple[int, datetime
         (first + place, datetime.fromtimestamp(entry.time, UTC), _encoder.encode(entry))
         for place, entry in enumerate(entries)
     ]
+
+
+def decode_entry(payload: bytes) -> Entry:
+    """An entry as it stands in the table."""
+    return _decoder.decode(payload)

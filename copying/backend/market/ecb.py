@@ -51,6 +51,18 @@ def _closing_time(day: date) -> float:
     return datetime(day.year, day.month, day.day, CLOSE_HOUR, tzinfo=UTC).timestamp()
 
 
+def quotes_of(legs: np.ndarray) -> dict[str, tuple[float, float]]:
+    """Bid and ask of every pair from the (legs,) logarithms of units per euro."""
+    logs = dict(zip(LEGS, legs.tolist(), strict=True), EUR=0.0)
+    quotes = {}
+    for symbol in SYMBOLS:
+        mid = math.exp(logs[symbol[3:]] - logs[symbol[:3]])
+        digits = 3 if symbol.endswith("JPY") else 5
+        bid = round(mid - spread(symbol) / 2, digits)
+        quotes[symbol] = (bid, round(bid + spread(symbol), digits))
+    return quotes
+
+
 class EcbMarket:
     """Feed over the reference rates."""
 
@@ -68,24 +80,17 @@ class EcbMarket:
 
     def quotes(self, now: float) -> dict[str, tuple[float, float]]:
         """Bid and ask of every pair at `now`."""
-        legs = dict(zip(LEGS, self._legs_at(now).tolist(), strict=True), EUR=0.0)
-        quotes = {}
-        for symbol in SYMBOLS:
-            mid = math.exp(legs[symbol[3:]] - legs[symbol[:3]])
-            digits = 3 if symbol.endswith("JPY") else 5
-            bid = round(mid - spread(symbol) / 2, digits)
-            quotes[symbol] = (bid, round(bid + spread(symbol), digits))
-        return quotes
+        return quotes_of(self.legs_at(now))
 
     def mids(self, symbol: str, times: np.ndarray) -> np.ndarray:
         """(n,) mid prices, unrounded."""
-        legs = np.array([self._legs_at(float(moment)) for moment in times])
+        legs = np.array([self.legs_at(float(moment)) for moment in times])
         zero = np.zeros(len(times))
         base = zero if symbol[:3] == "EUR" else legs[:, LEGS.index(symbol[:3])]
         quote = zero if symbol[3:] == "EUR" else legs[:, LEGS.index(symbol[3:])]
         return np.exp(quote - base)
 
-    def _legs_at(self, now: float) -> np.ndarray:
+    def legs_at(self, now: float) -> np.ndarray:
         """(legs,) logarithm of units per euro."""
         index = self._interval(now)
         path = self._paths.get(index)

@@ -1,0 +1,162 @@
+"""The demo: twelve months of copying on the ECB market, made by the real backend in accelerated time.
+
+Providers are the rule-based robots; their results are what the rules earned, nothing is painted. Accounts are
+numbered, nobody is invented. Once made, the same robots go on trading live.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import psycopg
+
+from .commands import Command, Deposit, OpenAccount, PutPortfolio, PutStrategy, PutSubscriber
+from .history import HourlyMarket, Recorder, recover, run, store
+from .market.ecb import EcbMarket
+from .robots import HOUR
+
+DAYS = 365
+SUBSCRIBERS = 46
+SCHEMES = {
+    "Trd1": ("high-water-mark", "month", 0.2),
+    "Rev1": ("lots-traded", "month", 4.0),
+    "Brk1": ("amount-won", "month", 0.15),
+    "Swg1": ("flat-fee", "month", 25.0),
+    "Ext1": ("lots-won", "week", 6.0),
+    "Mix1": ("amount-traded", "quarter", 0.00002),
+}
+STRATEGIES = (
+    ("Trd1", "Trend majors", "Follows the crossing of two averages on two-hour bars.", "P-1001", "trend"),
+    ("Rev1", "Reversion crosses", "Trades back towards the average on hourly bars.", "P-1002", "reversion"),
+    ("Brk1", "Breakout yen", "Follows breaks of the last two days' range.", "P-1003", "breakout"),
+    ("Swg1", "Swing reversion", "Reversion on four-hour bars.", "P-1004", "swing"),
+    ("Ext1", "External signals", "Signals of a program outside, sent over the API.", "P-1005", "external:Ext1"),
+)
+MIX = (("Trd1", 0.5), ("Rev1", 0.4), ("Swg1", 0.3))
+CURRENCIES = {"USD": 1.0, "EUR": 0.9, "GBP": 0.8, "JPY": 150.0}
+
+
+async def prepare_demo(tenant: str, now: datetime, progress: Callable[[str], None], *, days: int = DAYS) -> None:
+    """Make the demo of a tenant; does nothing when the tenant has strategies. Raises AlreadyRunning.
+
+    progress: called with a line now and then.
+    """
+    from .http.options import database_url
+
+    with psycopg.connect(database_url()) as connection:
+        book = recover(connection)
+        if any(strategy.tenant == tenant for strategy in book.strategies_by_id.values()):
+            return
+        connection.execute(
+            "INSERT INTO copying_tenant (id, name, created_at) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+            [tenant, "Demo", now],
+        )
+        book.tenant_names.setdefault(tenant, "Demo")
+        end = now.timestamp() // HOUR * HOUR
+        start = end - days * 24 * HOUR
+        progress("Making the market of twelve months")
+        market = HourlyMarket(EcbMarket(), start, end)
+        recorder = Recorder(book)
+        run(recorder, market, start, end, schedule(tenant, start, days), progress)
+        progress(f"Writing {len(recorder.tables['transactions'])} transactions")
+        store(connection, recorder)
+    progress("The demo history is ready")
+
+
+def schedule(tenant: str, start: float, days: int) -> list[tuple[float, Command]]:
+    """Everything that people do in the demo, with the moment it happens."""
+    draw = random.Random(41)
+    planned: list[tuple[float, Command]] = []
+    for strategy_id, name, description, account, robot in STRATEGIES:
+        planned.append((start, OpenAccount(
+            tenant=tenant, account_id=account, name=f"Provider {account}", deposit=100_000, robot=robot,
+        )))  # fmt: skip
+        document = {"name": name, "description": description, "accountId": account, **scheme(strategy_id)}
+        planned.append((start, PutStrategy(tenant=tenant, strategy_id=strategy_id, document=document)))
+    members = [{"strategyId": leaf, "multiplier": weight} for leaf, weight in MIX]
+    document = {"name": "Balanced mix", "description": "Three strategies in one.", "members": members, **scheme("Mix1")}
+    planned.append((start, PutPortfolio(tenant=tenant, strategy_id="Mix1", document=document)))
+    for number in range(SUBSCRIBERS):
+        planned += subscriber(tenant, number, start, days, draw)
+    return planned
+
+
+def scheme(strategy_id: str) -> dict[str, Any]:
+    """The commission scheme of a strategy."""
+    kind, period, rate = SCHEMES[strategy_id]
+    return {"commissionScheme": {"type": kind, "billingPeriod": period, "commissionRate": rate}}
+
+
+def subscriber(tenant: str, number: int, start: float, days: int, draw: random.Random) -> list[tuple[float, Command]]:
+    """One account: opened, subscribed, now and then paid in or out."""
+    account = f"A-{2001 + number}"
+    currency = tuple(CURRENCIES)[number % 4] if number % 7 else "USD"
+    size = CURRENCIES[currency]
+    deposit = round(draw.choice((5_000, 10_000, 15_000, 25_000, 50_000, 80_000)) * size, -2)
+    joined = start + HOUR * (draw.randrange(0, 24 * max(days // 3, 1)) if number % 3 == 2 else draw.randrange(1, 48))
+    planned: list[tuple[float, Command]] = [
+        (joined, OpenAccount(
+            tenant=tenant, account_id=account, name=f"Account {account}", currency=currency, deposit=deposit,
+            leverage=draw.choice((30, 50, 100, 200)), demo=number % 5 != 0,
+        )),
+        (joined, PutSubscriber(tenant=tenant, subscriber_id=account, document=settings(number, size, draw))),
+    ]  # fmt: skip
+    for _ in range(draw.randrange(0, 3)):
+        moment = joined + HOUR * draw.randrange(24 * 20, 24 * max(days - 10, 30))
+        amount = round(deposit * draw.choice((0.1, 0.2, -0.05, -0.1)), -1)
+        planned.append((moment, Deposit(tenant=tenant, account_id=account, amount=amount)))
+    return planned
+
+
+def settings(number: int, size: float, draw: random.Random) -> dict[str, Any]:
+    """A subscriber's document: one to three subscriptions, some with overrides and limits."""
+    singles = [strategy_id for strategy_id, *_ in STRATEGIES]
+    if number % 4 == 0:
+        chosen = ["Mix1"]
+    else:
+        chosen = [singles[number % 5], *([singles[(number + 2) % 5]] if number % 2 else [])]
+        chosen += ["Mix1"] if number % 11 == 0 else []
+    subscriptions = [
+        {"strategyId": strategy_id, **override(number + place, draw)} for place, strategy_id in enumerate(chosen)
+    ]
+    document: dict[str, Any] = {"name": f"Account A-{2001 + number}", "subscriptions": subscriptions}
+    for limit in LIMITS.get(number % 23, ()):
+        document.setdefault("riskLimits", []).append(dict(limit))
+    if number % 9 == 4:
+        document["maxLeverage"] = 15
+    if number % 13 == 6:
+        document["minTradeAmount"] = 1000 * size
+    return document
+
+
+LIMITS: dict[int, tuple[dict[str, Any], ...]] = {
+    1: ({"type": "date", "applyTo": "balance-minus-equity", "maxRelativeRisk": 0.012, "closePositions": True},),
+    4: ({"type": "week-to-date", "applyTo": "balance-minus-equity", "maxRelativeRisk": 0.02, "closePositions": True},),
+    7: ({"type": "lifetime", "applyTo": "balance-minus-equity", "maxRelativeRisk": 0.12, "closePositions": True},),
+    9: ({"type": "month-to-date", "applyTo": "balance-difference", "maxRelativeRisk": 0.03, "closePositions": False},),
+    15: ({"type": "year-to-date", "applyTo": "equity-difference", "maxRelativeRisk": 0.06, "closePositions": True},),
+    18: (
+        {"type": "quarter-to-date", "applyTo": "balance-minus-equity", "maxRelativeRisk": 0.05, "closePositions": True},
+    ),
+}
+OVERRIDES: tuple[Callable[[random.Random], dict[str, Any]], ...] = (
+    lambda draw: {},
+    lambda draw: {"multiplier": draw.choice((0.5, 1.5, 2.0))},
+    lambda draw: {"maxTradeVolume": draw.choice((0.1, 0.2, 0.3))},
+    lambda draw: {"tradeSizeScaling": {"mode": "equity"}},
+    lambda draw: {"tradeSizeScaling": {"mode": "fixedVolume", "tradeVolume": 0.05}},
+    lambda draw: {"allowedSides": ["buy"]},
+    lambda draw: {"symbolFilter": {"excluded": ["GBPJPY", "AUDUSD"]}},
+    lambda draw: {"reverse": True, "multiplier": 0.5},
+    lambda draw: {"copyTakeProfit": False, "minTradeVolume": 0.03},
+    lambda draw: {"symbolMapping": [{"from": "EURUSD", "to": "EURUSDm"}, {"from": "GBPUSD", "to": "GBPUSDm"}]},
+    lambda draw: {"multiplier": draw.choice((0.8, 1.2))},
+)
+
+
+def override(number: int, draw: random.Random) -> dict[str, Any]:
+    """What a subscription changes of the strategy's terms; every other one changes nothing."""
+    return OVERRIDES[number * 5 % len(OVERRIDES)](draw) if number % 2 else {}

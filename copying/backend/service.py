@@ -1,0 +1,94 @@
+"""The backend as a process: core, API and robots on one event loop, from start to a quick and clean end."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import socket
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import uvicorn
+
+from .core import Core
+from .journal import AlreadyRunning
+from .market.feed import Feed
+from .robots import Robots
+
+log = logging.getLogger(__name__)
+GRACE_SECONDS = 3
+
+
+class CannotStart(Exception):
+    """`str()` is a sentence for the operator."""
+
+
+class Server(uvicorn.Server):
+    """Lets waiting streams go as soon as it is told to end, so that none of them holds it up."""
+
+    def __init__(self, config: uvicorn.Config, release: Any) -> None:
+        super().__init__(config)
+        self._release = release
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        super().handle_exit(sig, frame)
+        self._release()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A bound socket. Raises CannotStart with a sentence when the port is taken."""
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        raise CannotStart(
+            f"Port {port} of {host} cannot be used: {error.strerror}. Choose another with --port."
+        ) from error
+    return bound
+
+
+async def serve(
+    database_url: str, feed: Feed, bound: socket.socket, *, certificate: tuple[Path, Path] | None = None
+) -> None:
+    """Recover, serve until SIGTERM or SIGINT, keep a snapshot, end. Raises CannotStart."""
+    from .http import create_app
+
+    core = Core(database_url, feed)
+    try:
+        await core.start()
+    except AlreadyRunning as error:
+        raise CannotStart(str(error)) from error
+    except psycopg.OperationalError as error:
+        raise CannotStart(f"The database cannot be reached: {str(error).strip().splitlines()[0]}") from error
+    app = create_app(core)
+    loop = asyncio.get_running_loop()
+    tls = {"ssl_certfile": str(certificate[0]), "ssl_keyfile": str(certificate[1])} if certificate else {}
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_keep_alive=75,
+        backlog=16_384,
+        **tls,
+    )
+
+    def release() -> None:
+        core.release()
+        app.state.service.wakeups.close()
+
+    server = Server(config, lambda: loop.call_soon_threadsafe(release))
+    robots = asyncio.create_task(Robots(core).run())
+    log.info("The copying backend listens on port %s", bound.getsockname()[1])
+    gc.collect()
+    gc.freeze()
+    try:
+        await server.serve(sockets=[bound])
+    finally:
+        robots.cancel()
+        await core.stop()

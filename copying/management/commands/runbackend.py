@@ -1,0 +1,62 @@
+"""Starts the embedded copying backend (docs/copying.md)."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from copying.backend.market.ecb import EcbMarket
+from copying.backend.market.replay import NoQuotes, ReplayFeed
+from copying.backend.service import CannotStart, listen, serve
+
+
+class Command(BaseCommand):
+    """One writer per data set; ends on SIGTERM with a snapshot."""
+
+    help = "Runs the embedded copying backend: the CopyFactory REST contract over paper accounts."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--port", type=int, default=settings.BACKEND_PORT)
+        parser.add_argument("--host", default="127.0.0.1")
+        parser.add_argument(
+            "--quotes", type=Path, help="CSV of time,symbol,bid,ask to replay instead of the ECB market"
+        )
+        parser.add_argument("--tls", action="store_true", help="serve HTTPS with a certificate made for loopback names")
+
+    def handle(self, *args: Any, port: int, host: str, quotes: Path | None, tls: bool, **options: Any) -> None:
+        from copying.backend.http.options import database_url
+
+        try:
+            feed = ReplayFeed(quotes, start=_now()) if quotes else EcbMarket()
+            bound = listen(host, port)
+            certificate = _certificate(port) if tls else None
+            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+                runner.run(serve(database_url(), feed, bound, certificate=certificate))
+        except (CannotStart, NoQuotes) as error:
+            raise CommandError(str(error)) from error
+        except KeyboardInterrupt:
+            pass
+
+
+def _now() -> float:
+    from django.utils import timezone
+
+    return timezone.now().timestamp()
+
+
+def _certificate(port: int) -> tuple[Path, Path]:
+    from copying.backend.tls import self_signed
+
+    return self_signed(Path(settings.BASE_DIR) / "var", port)
+
+
+def _loop_factory() -> Any:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
