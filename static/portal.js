@@ -204,6 +204,13 @@
     const height = area.clientHeight, upper = hasDrawdown ? Math.round(height * .7) : height;
     const sync = uPlot.sync(figure.dataset.chart);
     const axis = (more) => ({ stroke: css("--ink-faint"), font: "11.5px " + css("--tblr-font-sans-serif"), grid: { stroke: css("--line"), width: 1 }, ticks: { show: false }, ...more });
+    const two = (value) => String(value).padStart(2, "0");
+    const months = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(" ");
+    const dates = (plot, ticks, _axis, _space, step) => ticks.map((tick) => {
+      const at = zone ? uPlot.tzDate(new Date(tick * 1000), zone) : new Date(tick * 1000);
+      if (step < 86400) return at.getHours() || at.getMinutes() ? `${two(at.getHours())}:${two(at.getMinutes())}` : `${at.getDate()} ${months[at.getMonth()]}`;
+      return step < 28 * 86400 ? `${at.getDate()} ${months[at.getMonth()]}` : `${months[at.getMonth()]} ${at.getFullYear()}`;
+    });
     const short = (value) => Math.abs(value) >= 1e6 ? `${+(value / 1e6).toFixed(2)}M` : Math.abs(value) >= 1e4 ? `${+(value / 1e3).toFixed(1)}k` : number(value, 0);
     const write = (plot) => {
       const index = plot.cursor.idx ?? columns[0].length - 1;
@@ -235,12 +242,12 @@
     const plots = [];
     const accent = css("--accent");
     plots.push(make(upper, { stroke: accent, width: 1.75, fill: accent + "18", points: { show: false } },
-      [axis(hasDrawdown ? { show: true, size: 4, values: () => [], grid: { stroke: css("--line") } } : { space: 80 }), axis({ size: 62, values: (_, ticks) => ticks.map(short) })],
+      [axis(hasDrawdown ? { show: true, size: 4, values: () => [], grid: { stroke: css("--line") } } : { space: 80, size: 28, values: dates }), axis({ size: 62, values: (_, ticks) => ticks.map(short) })],
       [columns[0], columns[1]]));
     if (hasDrawdown) {
       const colour = css("--drawdown");
       plots.push(make(height - upper, { stroke: colour, width: 1.5, fill: colour + "22", points: { show: false } },
-        [axis({ space: 80 }), axis({ size: 62, space: 24, values: (_, ticks) => ticks.map((tick) => `${number(tick * 100, Math.abs(tick) && Math.abs(tick) < .01 ? 1 : 0)}%`) })],
+        [axis({ space: 80, size: 28, values: dates }), axis({ size: 62, space: 24, values: (_, ticks) => ticks.map((tick) => `${number(tick * 100, Math.abs(tick) && Math.abs(tick) < .01 ? 1 : 0)}%`) })],
         [columns[0], columns[2]]));
     }
     write(plots[0]);
