@@ -242,8 +242,10 @@ LOGGING = {
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
-    # the server keeps the access log; what a request logs carries its id anyway
-    "loggers": {"django_structlog": {"level": "WARNING"}, "httpx": {"level": "WARNING"}},
+    # what happens every few seconds is not news: requests, calls of the backend, tasks sent and received
+    "loggers": {
+        name: {"level": "WARNING"} for name in ("django_structlog", "httpx", "celery.beat", "celery.worker.strategy")
+    },
 }
 structlog.configure(
     processors=[*LOG_PROCESSORS, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
