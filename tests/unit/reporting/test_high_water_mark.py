@@ -12,13 +12,14 @@ from reporting.commission.policy import Basis, Hurdle, NewMark, Policy, Withdraw
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 D = Decimal
+ZERO = D(0)
 
 
 def month_end(number: int) -> datetime:
     return START + timedelta(days=30 * number)
 
 
-def fees_of(results, *, rate, policy, start=D(0)):
+def fees_of(results, *, rate, policy, start=ZERO):
     """Fees when `results` are made period by period and every fee is withdrawn at once."""
     mark, value, fees = Mark(start, START), start, []
     for number, result in enumerate(map(D, results), 1):
