@@ -56,7 +56,7 @@ class Up:
             ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(self.process.pid)], capture_output=True, text=True
         )
         words = {"postgres -D": "postgres", "valkey-server": "valkey", " worker ": "worker", " beat ": "beat"}
-        words["granian"] = "web"
+        words |= {"granian": "web", "redis-server": "valkey"}
         found = {}
         for line in listed.stdout.splitlines():
             found |= {name: int(line.split()[0]) for word, name in words.items() if word in line}
