@@ -6,22 +6,28 @@ route stays, the smallest cap counts.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf, nan
 
 import numpy as np
 
-from copying.engine.model import Accounts, Facts, Instrument, Level, OrderKind, Side, Signal
-from copying.engine.reasons import Reason, refusal
-from copying.engine.routes import RouteTable, Where
-from copying.engine.views import View
+from copying.engine.model import Accounts, Facts, Instrument, Level, OrderKind, Outcome, Side, Signal
+from copying.engine.reasons import Reason, pack, refusal
+from copying.engine.routes import RouteTable
+from copying.engine.views import Group, View
 
+Codes = np.ndarray | int
+COPIED = pack(Outcome.COPIED, Reason.COPIED, Level.NONE)
 EPSILON = 1e-9  # relative slack of comparisons: results of float64 arithmetic that mean the same number
 
 
 @dataclass(slots=True)
 class Prices:
     """Numbers per combo (2 * symbol + reversed), plus one last slot that stands for "stripped" in the stop columns.
+
+    stops, stop_distances, widest: per stop class and combo, flat: the stop loss tightened by maxStopLoss, its distance,
+    and maxStopLoss as a distance. per_lot: steps in a lot. tiny: below it a volume cannot be rounded to a tradable one.
 
     entry: expected open price. lot_value: of one lot, base currency. move_value: of one lot per 1.0 of price, base
     currency. stop_distance: to the stop loss, nan without. problem: refusal word, 0: none. step = numerator /
@@ -43,36 +49,24 @@ class Prices:
     digits: np.ndarray
     problem: np.ndarray
     instruments: list[Instrument | None]
+    stops: np.ndarray
+    stop_distances: np.ndarray
+    widest: np.ndarray
+    has_missing_stop: bool
+    step: np.ndarray
+    per_lot: np.ndarray
+    tiny: np.ndarray
+    numerator_matters: bool
+    minimum_matters: bool
 
 
 class Case:
     """The working state of `decide`. Arrays are over routes."""
 
     __slots__ = (
-        "accounts",
-        "balance",
-        "cap",
-        "cap_code",
-        "cap_value",
-        "changed",
-        "equity",
-        "facts",
-        "final",
-        "finished",
-        "is_after_delay",
-        "limit_value",
-        "limited",
-        "multiplied",
-        "placed_stop",
-        "prices",
-        "rate",
-        "refused",
-        "rounded",
-        "scaled",
-        "signal",
-        "steps",
-        "table",
-        "view",
+        "accounts", "balance", "cap", "cap_code", "cap_value", "changed", "equity", "facts", "final", "finished",
+        "gated", "is_after_delay", "limit_value", "limited", "multiplied", "prices", "rate", "refused", "rounded",
+        "scaled", "signal", "steps", "stop_loss", "table", "take_profit", "view",
     )  # fmt: skip
 
     def __init__(self, table: RouteTable, view: View, signal: Signal, facts: Facts, is_after_delay: bool) -> None:
@@ -82,13 +76,15 @@ class Case:
         self.is_after_delay = is_after_delay
         self.finished = False
         self.refused = view.verdict.copy()
-        self.changed = np.zeros(n, np.uint16)
+        self.changed = np.full(n, COPIED, np.uint16)
         self.limit_value = np.full(n, nan)
-        self.steps = np.zeros((6, n))
+        self.steps = np.empty((6, n))
         self.steps[0] = signal.volume_lots
         _, self.scaled, self.multiplied, self.limited, self.rounded, self.final = self.steps
+        self.gated: list[np.ndarray] | None = []  # who was refused before there were volumes
         self.prices: Prices
-        self.placed_stop: tuple[np.ndarray, np.ndarray] | None = None
+        self.stop_loss: np.ndarray | None = None
+        self.take_profit: np.ndarray | None = None
 
     def refuse_all(self, reason: Reason, level: Level, value: float = nan) -> None:
         """Every route is refused and no later rule is asked."""
@@ -96,45 +92,51 @@ class Case:
         self.limit_value[:] = value
         self.finished = True
 
-    def refuse(self, where: Where, mask: np.ndarray, code: np.ndarray | int, value: np.ndarray | float = nan) -> None:
-        """Refuse the routes `where` (slice or indices) on which `mask` holds, unless an earlier rule has."""
-        hit = np.flatnonzero(mask)
+    def group(self, name: str, choose: Callable[[RouteTable], np.ndarray]) -> Group:
+        """The routes a rule concerns; see `View.group`."""
+        return self.view.groups.get(name) or self.view.group(self.table, name, choose)
+
+    def refuse(self, routes: np.ndarray | None, mask: np.ndarray, code: Codes, value: np.ndarray | float = nan) -> None:
+        """Refuse those of `routes` (None: all) on which `mask` holds, unless an earlier rule has."""
+        hit = mask.nonzero()[0]
         if not hit.size:
             return
-        routes = hit if isinstance(where, slice) else where[hit]
-        fresh = self.refused[routes] == 0
+        chosen = hit if routes is None else routes[hit]
+        if self.gated is not None:
+            self.gated.append(chosen)
+        fresh = self.refused[chosen] == 0
         if not fresh.all():
-            hit, routes = hit[fresh], routes[fresh]
-        self.refused[routes] = code[hit] if isinstance(code, np.ndarray) else code
-        self.limit_value[routes] = value[hit] if isinstance(value, np.ndarray) else value
+            hit, chosen = hit[fresh], chosen[fresh]
+        self.refused[chosen] = code[hit] if isinstance(code, np.ndarray) else code
+        self.limit_value[chosen] = value[hit] if isinstance(value, np.ndarray) else value
 
     def limit(
         self,
-        where: Where,
+        routes: np.ndarray,
         lots: np.ndarray,
-        code: np.ndarray | int,
+        code: Codes,
         value: np.ndarray | float,
         *,
         wins_ties: bool = False,
     ) -> None:
-        """Allow at most `lots` on the routes `where`; nan or inf: no limit. wins_ties: also when equal to a smaller
-        cap.
-        """
-        present = self.cap[where]
-        hit = np.flatnonzero(lots <= present if wins_ties else lots < present)
+        """Allow at most `lots` on `routes`; nan or inf: no limit. wins_ties: also when equal to the smallest so far."""
+        present = self.cap[routes]
+        hit = (lots <= present if wins_ties else lots < present).nonzero()[0]
         if not hit.size:
             return
-        routes = hit if isinstance(where, slice) else where[hit]
-        self.cap[routes] = np.maximum(lots[hit], 0.0)
-        self.cap_code[routes] = code[hit] if isinstance(code, np.ndarray) else code
-        self.cap_value[routes] = value[hit] if isinstance(value, np.ndarray) else value
+        chosen = routes[hit]
+        self.cap[chosen] = np.maximum(lots[hit], 0.0)
+        self.cap_code[chosen] = code[hit] if isinstance(code, np.ndarray) else code
+        self.cap_value[chosen] = value[hit] if isinstance(value, np.ndarray) else value
 
 
-def make_prices(view: View, signal: Signal, facts: Facts) -> Prices:
+def make_prices(table: RouteTable, view: View, signal: Signal, facts: Facts) -> Prices:
     """What the signal's order costs and risks in each of the subscribers' symbols, for both directions.
 
     Market orders enter at ask (buy) or bid (sell) of the subscriber's symbol, pending ones at the signal's price. A
-    reversed route exchanges stop loss and take profit. Source: contract, 3.7 and 4.4 reverse
+    reversed route exchanges stop loss and take profit. maxStopLoss in pips is a distance of whole points, at least
+    one; a pip is 10 points on symbols quoted with 3 or 5 digits, else 1.  source: contract, 3.7, 4.4 reverse,
+    maxStopLoss
     """
     rows = []
     instruments: list[Instrument | None] = []
@@ -143,7 +145,31 @@ def make_prices(view: View, signal: Signal, facts: Facts) -> Prices:
         instruments.append(instrument)
         rows.extend(combo_row(instrument, signal, facts, is_reversed) for is_reversed in (False, True))
     columns = np.array([*rows, STRIPPED]).T
-    return Prices(*columns[:13], problem=columns[13].astype(np.uint16), instruments=instruments)
+    entry, stop, distance, point, digits = (columns[number] for number in (0, 3, 5, 11, 12))
+    smallest, numerator, denominator = columns[6], columns[8], columns[9]
+    step = numerator / denominator
+    per_pip = np.array([10.0 if each in (3.0, 5.0) else 1.0 for each in digits.tolist()])
+    widest = np.maximum(np.floor(table.stop_limits[:, None] * per_pip + 1e-6), 1.0) * point
+    stops = np.broadcast_to(stop, widest.shape)
+    if len(table.stop_limits) > 1 or table.stop_limits[0] != inf:
+        side = np.array([signal.side, -signal.side] * len(instruments) + [1.0])
+        scale = 10.0**digits
+        tightened = np.floor((entry - side * widest) * scale + 0.5) / scale
+        stops = np.where(distance > widest * (1 + EPSILON), tightened, stop)
+    return Prices(
+        *columns[:13],
+        problem=columns[13].astype(np.uint16),
+        instruments=instruments,
+        stops=stops.ravel(),
+        stop_distances=np.where(distance > widest, widest, distance).ravel(),
+        widest=widest.ravel(),
+        has_missing_stop=bool(np.isnan(distance[:-1]).any()),
+        step=step,
+        per_lot=denominator / numerator,
+        tiny=(smallest - 0.5 * step) * (1 - EPSILON),
+        numerator_matters=bool((numerator != 1.0).any()),
+        minimum_matters=bool((np.abs(np.rint(smallest / step) - smallest / step) > EPSILON).any()),
+    )
 
 
 STRIPPED = (1.0, 1.0, 1.0, nan, nan, nan, 1.0, inf, 1.0, 100.0, 1.0, 1.0, 0.0, 0.0)

@@ -7,6 +7,7 @@ distinct chain and symbol.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from math import nan
 
 import msgspec
@@ -16,7 +17,6 @@ from copying.engine.case import Case
 from copying.engine.fold import Document
 from copying.engine.model import Facts, Level, NewsEvent
 from copying.engine.reasons import Reason, refusal
-from copying.engine.routes import EVERY
 
 
 def outside_magic(case: Case) -> None:
@@ -100,9 +100,16 @@ def near_news(case: Case) -> None:
             if level:
                 codes[row, column], minutes[row, column] = refusal(Reason.NEWS, level), gap
     if codes.any():
-        spot = table.news_chain * width + np.maximum(view.symbol, 0)
+        group = case.group("news", lambda table: np.array([bool(each) for each in table.news_chains])[table.news_chain])
+        spot = table.news_chain[group.routes] * width + group.symbol
         code = codes.ravel()[spot]
-        case.refuse(EVERY, code != 0, code, minutes.ravel()[spot])
+        case.refuse(group.routes, code != 0, code, minutes.ravel()[spot])
+
+
+@lru_cache(maxsize=4096)
+def read_filter(raw: bytes) -> Document:
+    """A news filter from its interned JSON; read only."""
+    return msgspec.json.decode(raw)
 
 
 def news_verdict(
@@ -115,7 +122,7 @@ def news_verdict(
     """
     concerned = [event for event in news if event.currency and event.currency in symbol]
     for level, raw in chain if concerned else ():
-        document = msgspec.json.decode(raw)
+        document = read_filter(raw)
         for event in concerned:
             gaps = opening_gaps(document, event)
             if gaps and event.time - gaps[0] * 60 <= now < event.time + gaps[1] * 60:
@@ -141,7 +148,7 @@ def news_closes(chain: tuple[tuple[Level, bytes], ...], symbol: str, news: tuple
     until it, breaking news from the event until the gap after it.
     """
     for level, raw in chain:
-        document = msgspec.json.decode(raw)
+        document = read_filter(raw)
         for event in news:
             part = document.get("breakingNewsFilter" if event.is_breaking else "calendarNewsFilter") or {}
             gap = part.get("closePositionTimeGapInMinutes")

@@ -15,13 +15,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from copying.engine.fold import Document, Terms
+from copying.engine.fold import USES_BALANCE, Document, Mode, Terms
 from copying.engine.model import Level
 from copying.engine.reasons import Reason, refusal
 
 MAX_DEPTH = 8  # portfolios in portfolios (contract, section 8, 41)
-EVERY = slice(None)
-Where = Any  # slice(None) or an index array: which routes a rule concerns
 
 
 class RouteKey(NamedTuple):
@@ -58,8 +56,10 @@ class Branch(NamedTuple):
 class RouteTable:
     """All routes of one leaf strategy as columns over routes. `*_code` are words of `reasons.pack`.
 
-    strategy: the leaf's document. account: (n,) row in `Accounts`, -1 unknown. scalers: distinct expressions.
-    programs: distinct chains of symbol filters and mappings. Units as in `Terms`.
+    strategy: the leaf's document. account: (n,) row in `Accounts`, -1 unknown.
+    programs: distinct chains of symbol filters and mappings. stop_limits: distinct maxStopLoss in pips, ascending.
+    Columns by the names in `Terms`, in its units; by_balance, by_equity, by_nothing: the amount of the route where its
+    mode scales with balance, with equity or without money, else 0.
     """
 
     strategy_id: str
@@ -73,6 +73,8 @@ class RouteTable:
     news_chain: np.ndarray
     expressions: list[str]
     expression: np.ndarray
+    stop_limits: np.ndarray
+    stop_class: np.ndarray
     columns: dict[str, np.ndarray]
     key_hash: np.ndarray  # (n,) uint64
     index: dict[RouteKey, int]
@@ -81,13 +83,6 @@ class RouteTable:
 
     def __len__(self) -> int:
         return len(self.keys)
-
-    def where(self, name: str, mask: np.ndarray) -> Where:
-        """The routes of `mask` as a slice when it is all of them, else as indices; kept under `name`."""
-        if name not in self.memo:
-            routes = np.flatnonzero(mask)
-            self.memo[name] = EVERY if len(routes) == len(self.keys) else routes
-        return self.memo[name]
 
 
 def compile_routes(
@@ -182,6 +177,12 @@ def build_table(
     by_symbol = np.fromiter((t.close_only == "by-symbol" for t in terms), bool, n)
     columns["close_only_by_symbol"] = by_symbol
     columns["closes_only"] = np.fromiter((bool(t.close_only) for t in terms), bool, n)
+    mode, amount = columns["mode"], columns["amount"]
+    on_balance, on_equity = np.isin(mode, USES_BALANCE), mode == Mode.EQUITY
+    columns["by_balance"] = np.where(on_balance, amount, 0.0)
+    columns["by_equity"] = np.where(on_equity, amount, 0.0)
+    columns["by_nothing"] = np.where(on_balance | on_equity, 0.0, amount)
+    stop_limits, stop_class = np.unique(columns["max_stop_pips"], return_inverse=True)
     return RouteTable(
         strategy_id=strategy_id,
         strategy=strategy,
@@ -194,6 +195,8 @@ def build_table(
         news_chains=list(chains),
         expression=np.fromiter((expressions.setdefault(t.expression, len(expressions)) for t in terms), np.intp, n),
         expressions=list(expressions),
+        stop_limits=stop_limits,
+        stop_class=stop_class.astype(np.intp),
         columns=columns,
         key_hash=np.fromiter((hash_key(key) for key in keys), np.uint64, n),
         index={key: row for row, key in enumerate(keys)},

@@ -12,9 +12,10 @@ import numpy as np
 
 from copying.engine.case import Case
 from copying.engine.expressions import evaluate
-from copying.engine.fold import USES_BALANCE, Mode
+from copying.engine.fold import Mode
 from copying.engine.model import Level
 from copying.engine.reasons import Reason, refusal
+from copying.engine.views import Group
 
 
 def size_by_mode(case: Case) -> None:
@@ -30,21 +31,21 @@ def size_by_mode(case: Case) -> None:
 
     units: lots.  shape: (n_routes,)  source: contract, 4.3
     """
-    table, columns = case.table, case.table.columns
+    columns = case.table.columns
     factors = mode_factors(case)
-    np.take(factors.ravel(), case.view.mode_combo, out=case.scaled, mode="clip")
-    case.scaled *= columns["amount"]
-    where = table.where("by_balance", np.isin(columns["mode"], USES_BALANCE))
-    case.scaled[where] *= case.balance[where]
-    where = table.where("by_equity", columns["mode"] == Mode.EQUITY)
-    case.scaled[where] *= case.equity[where]
+    money = np.multiply(case.balance, columns["by_balance"], out=case.multiplied)  # used as scratch here
+    money += np.multiply(case.equity, columns["by_equity"], out=case.limited)
+    money += columns["by_nothing"]
+    np.multiply(factors.take(case.view.mode_combo), money, out=case.scaled)
     size_by_expression(case)
-    np.copyto(case.scaled, 0.0, where=case.refused != 0)
+    for routes in case.gated or ():
+        case.scaled[routes] = 0.0
+    case.gated = None
     np.multiply(case.scaled, columns["scaling_multiplier"], out=case.multiplied)
 
 
 def mode_factors(case: Case) -> np.ndarray:
-    """(modes, combos) factors of `size_by_mode`; nan where the mode cannot be used.
+    """Flat (modes, combos) factors, and a 0 behind them, of `size_by_mode`; nan where the mode cannot be used.
 
     Where the provider's symbol is unknown (an external name that only the mapping explains), its lot counts as the own.
     For market orders both lots are valued at the present price, so that equal specifications cancel exactly.
@@ -53,7 +54,8 @@ def mode_factors(case: Case) -> np.ndarray:
     width = len(prices.entry) - 1
     lot_value, move_value = prices.lot_value[:width], prices.move_value[:width]
     volume = signal.volume_lots
-    factors = np.empty((len(Mode), width))
+    flat = np.zeros(len(Mode) * width + 1)  # the last one is for routes refused already
+    factors = flat[:-1].reshape(len(Mode), width)
     factors[Mode.NONE] = volume
     factors[Mode.FIXED_VOLUME] = 1.0
     factors[Mode.EXPRESSION] = 0.0
@@ -71,7 +73,7 @@ def mode_factors(case: Case) -> np.ndarray:
     ratio = volume * provider_lot / lot_value
     factors[Mode.BALANCE] = ratio / facts.provider_balance_base if facts.provider_balance_base > 0 else nan
     factors[Mode.EQUITY] = ratio / facts.provider_equity_base if facts.provider_equity_base > 0 else nan
-    return factors
+    return flat
 
 
 def provider_price(case: Case) -> float | np.ndarray | None:
@@ -89,23 +91,20 @@ def size_by_expression(case: Case) -> None:
 
     nan, infinite or negative results are refused.  source: contract, 3.7
     """
-    table = case.table
-    for number, text in enumerate(table.expressions):
+    for number, text in enumerate(case.table.expressions):
         if not text:
             continue
-        routes = table.where(
-            f"expression {number}", (table.expression == number) & (table.columns["mode"] == Mode.EXPRESSION)
-        )
-        values = np.broadcast_to(evaluate(text, expression_variables(case, routes)), case.scaled[routes].shape)
+        group = case.group(f"expression {number}", lambda table, number=number: table.expression == number)
+        values = np.broadcast_to(evaluate(text, expression_variables(case, group)), (len(group),))
         bad = ~(np.isfinite(values) & (values >= 0))
-        case.refuse(routes, bad, table.columns["expression_code"][routes])
-        case.scaled[routes] = np.where(bad, 0.0, values)
+        case.refuse(group.routes, bad, group.column("expression_code"))
+        case.scaled[group.routes] = np.where(bad, 0.0, values)
 
 
-def expression_variables(case: Case, routes: np.ndarray | slice) -> dict[str, np.ndarray | float]:
-    """The documented variables (contract, 3.7) over `routes`."""
+def expression_variables(case: Case, group: Group) -> dict[str, np.ndarray | float]:
+    """The documented variables (contract, 3.7) over the routes of a group."""
     facts, signal, prices = case.facts, case.signal, case.prices
-    combo = case.view.combo[routes]
+    combo, routes = group.combo, group.routes
     provider = facts.market.instrument(signal.symbol)
     factors_lot = prices.lot_value[combo]
     contract = prices.contract_size[combo]
@@ -120,7 +119,7 @@ def expression_variables(case: Case, routes: np.ndarray | slice) -> dict[str, np
     return {
         "providerVolume": signal.volume_lots,
         "providerTradeAmount": signal.volume_lots * provider_lot,
-        "multiplier": case.table.columns["multiplier"][routes],
+        "multiplier": group.column("multiplier"),
         "providerBalance": facts.provider_balance_base,
         "balance": case.balance[routes],
         "quoteOrOpenPrice": prices.entry[combo],
@@ -130,7 +129,7 @@ def expression_variables(case: Case, routes: np.ndarray | slice) -> dict[str, np
         "contractSize": contract,
         "providerStopLoss": nan if signal.stop_loss is None else signal.stop_loss,
         "providerTakeProfit": nan if signal.take_profit is None else signal.take_profit,
-        "accountCurrencyExchangeRate": case.rate[routes] if isinstance(case.rate, np.ndarray) else case.rate,
+        "accountCurrencyExchangeRate": case.rate[routes],
     }
 
 
@@ -139,13 +138,13 @@ def need_scalable(case: Case) -> None:
 
     source: contract, 4.3 ("no stop loss -> not copied")
     """
-    columns, table, facts = case.table.columns, case.table, case.facts
+    facts = case.facts
     for mode, money in ((Mode.BALANCE, facts.provider_balance_base), (Mode.EQUITY, facts.provider_equity_base)):
         if not money > 0:
-            where = table.where(f"mode {mode}", columns["mode"] == mode)
-            every = np.ones(len(columns["mode"][where]), bool)
-            case.refuse(where, every, refusal(Reason.PROVIDER_WITHOUT_MONEY, Level.STRATEGY), money)
-    where = table.where(f"mode {Mode.FIXED_RISK}", columns["mode"] == Mode.FIXED_RISK)
-    without = np.isnan(case.prices.stop_distance)
-    if without[:-1].any():
-        case.refuse(where, without[case.view.combo[where]], columns["no_stop_code"][where])
+            group = case.group(f"mode {mode}", lambda table, mode=mode: table.columns["mode"] == mode)
+            code = refusal(Reason.PROVIDER_WITHOUT_MONEY, Level.STRATEGY)
+            case.refuse(group.routes, np.ones(len(group), bool), code, money)
+    if case.prices.has_missing_stop:
+        group = case.group("mode fixedRisk", lambda table: table.columns["mode"] == Mode.FIXED_RISK)
+        without = np.isnan(case.prices.stop_distance)[group.combo]
+        case.refuse(group.routes, without, group.column("no_stop_code"))

@@ -6,11 +6,13 @@ removal, close-only) and the subscriber's symbol per route. Knows no prices, no 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import msgspec
 import numpy as np
 
+from copying.engine.fold import Mode
 from copying.engine.model import Level, OrderKind, Side
 from copying.engine.reasons import Reason, refusal
 from copying.engine.routes import RouteTable
@@ -19,12 +21,43 @@ MAX_VIEWS = 512  # a provider's symbols are few; external signals could name any
 Program = tuple[tuple[Level, bytes], ...]
 
 
+class Group:
+    """The routes of a view that a rule concerns, without those a static rule refuses; columns gathered once.
+
+    routes: (k,) indices; combo, account, side: (k,) of them.
+    """
+
+    __slots__ = ("account", "columns", "combo", "routes", "side", "spot", "symbol", "table")
+
+    def __init__(self, table: RouteTable, view: View, mask: np.ndarray) -> None:
+        self.table = table
+        self.routes = np.flatnonzero(mask & (view.verdict == 0))
+        self.combo = view.combo[self.routes]
+        self.account = table.account[self.routes]
+        self.side = view.side[self.routes].astype(np.float64)
+        self.symbol = view.symbol[self.routes]
+        self.spot = view.spot[self.routes]
+        self.columns: dict[str, np.ndarray] = {}
+
+    def __len__(self) -> int:
+        return len(self.routes)
+
+    def column(self, name: str) -> np.ndarray:
+        """A column of the table on these routes."""
+        found = self.columns.get(name)
+        if found is None:
+            found = self.columns[name] = self.table.columns[name][self.routes]
+        return found
+
+
 @dataclass(slots=True)
 class View:
     """symbols: subscriber-side names; symbol: (n,) index into them, -1 filtered. side: (n,) after reversal.
 
     verdict: (n,) word of the first static rule that refuses, 0: none. combo: (n,) 2 * symbol + reversed.
-    by_symbol: routes that trade only symbols already open, `by_symbol_code` their refusals.
+    by_symbol: routes that trade only symbols already open, `by_symbol_code` their refusals. mode_combo: the factor of
+    the route's mode; the slot behind the last for what is refused already. spot: stop class * width + combo, where the
+    last combo of `width` means stripped; stop_spot: the same with copyStopLoss off as stripped.
     """
 
     symbols: list[str]
@@ -34,10 +67,19 @@ class View:
     verdict: np.ndarray
     combo: np.ndarray
     mode_combo: np.ndarray
-    stop_combo: np.ndarray
+    spot: np.ndarray
+    stop_spot: np.ndarray
     target_combo: np.ndarray
     by_symbol: np.ndarray
     by_symbol_code: np.ndarray
+    groups: dict[str, Group] = field(default_factory=dict)
+
+    def group(self, table: RouteTable, name: str, choose: Callable[[RouteTable], np.ndarray]) -> Group:
+        """The group called `name`; `choose` gives its (n,) mask when it is made."""
+        found = self.groups.get(name)
+        if found is None:
+            found = self.groups[name] = Group(table, self, choose(table))
+        return found
 
 
 def view_of(table: RouteTable, symbol: str, side: Side, kind: OrderKind) -> View:
@@ -84,8 +126,9 @@ def make_view(table: RouteTable, provider_symbol: str, side: Side, kind: OrderKi
         kind=np.where(c["reversed"], int(flipped), int(kind)).astype(np.uint8),
         verdict=verdict,
         combo=combo,
-        mode_combo=c["mode"] * width + combo,
-        stop_combo=np.where(c["copy_stop_loss"], combo, width),
+        mode_combo=np.where(verdict == 0, c["mode"] * width + combo, len(Mode) * width),
+        spot=table.stop_class * (width + 1) + combo,
+        stop_spot=table.stop_class * (width + 1) + np.where(c["copy_stop_loss"], combo, width),
         target_combo=np.where(c["copy_take_profit"], combo, width),
         by_symbol=by_symbol,
         by_symbol_code=soft_code[by_symbol].astype(np.uint16),
