@@ -29,9 +29,9 @@ SCHEMES = {
     "Mix1": ("amount-traded", "quarter", 0.00002),
 }
 STRATEGIES = (
-    ("Trd1", "Trend majors", "Follows the crossing of two averages on two-hour bars.", "P-1001", "trend"),
-    ("Rev1", "Reversion crosses", "Trades back towards the average on hourly bars.", "P-1002", "reversion"),
-    ("Brk1", "Breakout yen", "Follows breaks of the last two days' range.", "P-1003", "breakout"),
+    ("Trd1", "Trend majors", "Follows the crossing of two averages on four-hour bars.", "P-1001", "trend"),
+    ("Rev1", "Reversion crosses", "Trades back towards the average on two-hour bars.", "P-1002", "reversion"),
+    ("Brk1", "Breakout yen", "Follows breaks of the last four days' range.", "P-1003", "breakout"),
     ("Swg1", "Swing reversion", "Reversion on four-hour bars.", "P-1004", "swing"),
     ("Ext1", "External signals", "Signals of a program outside, sent over the API.", "P-1005", "external:Ext1"),
 )
@@ -133,11 +133,11 @@ def settings(number: int, size: float, draw: random.Random) -> dict[str, Any]:
 
 
 LIMITS: dict[int, tuple[dict[str, Any], ...]] = {
-    1: ({"type": "date", "applyTo": "balance-minus-equity", "maxRelativeRisk": 0.012, "closePositions": True},),
-    4: ({"type": "week-to-date", "applyTo": "balance-minus-equity", "maxRelativeRisk": 0.02, "closePositions": True},),
-    7: ({"type": "lifetime", "applyTo": "balance-minus-equity", "maxRelativeRisk": 0.12, "closePositions": True},),
-    9: ({"type": "month-to-date", "applyTo": "balance-difference", "maxRelativeRisk": 0.03, "closePositions": False},),
-    15: ({"type": "year-to-date", "applyTo": "equity-difference", "maxRelativeRisk": 0.06, "closePositions": True},),
+    1: ({"type": "date", "applyTo": "balance-minus-equity", "maxRelativeRisk": 0.007, "closePositions": True},),
+    4: ({"type": "week-to-date", "applyTo": "balance-minus-equity", "maxRelativeRisk": 0.013, "closePositions": True},),
+    7: ({"type": "lifetime", "applyTo": "balance-minus-equity", "maxRelativeRisk": 0.06, "closePositions": True},),
+    9: ({"type": "month-to-date", "applyTo": "balance-difference", "maxRelativeRisk": 0.02, "closePositions": False},),
+    15: ({"type": "year-to-date", "applyTo": "equity-difference", "maxRelativeRisk": 0.05, "closePositions": True},),
     18: (
         {"type": "quarter-to-date", "applyTo": "balance-minus-equity", "maxRelativeRisk": 0.05, "closePositions": True},
     ),

@@ -228,7 +228,9 @@ class Renderer:
             if place % CHUNK == CHUNK - 1:
                 yield
             if each[0] >= 0:
-                self.decision(decided, each, moment, common, source, rows)
+                self.decision(
+                    decided, each, moment, f'"id":"{effects.sequence}-{len(rows.decisions)}",{common}', source, rows
+                )
         if provider and not decided.late:
             self.summary(decided, columns[1], moment, leaf_id, provider, rows)
 

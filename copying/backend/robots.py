@@ -71,10 +71,10 @@ def breakout(mids: np.ndarray, held: int) -> int | None:
 RULES = {
     rule.name: rule
     for rule in (
-        Rule("trend", ("EURUSD", "USDJPY", "GBPUSD"), 4 * HOUR, 1.0, 6.0, trend),
-        Rule("reversion", ("EURGBP", "EURUSD", "AUDUSD", "USDCHF"), 2 * HOUR, 0.8, 8.0, reversion),
-        Rule("breakout", ("GBPJPY", "EURJPY", "USDCAD"), 4 * HOUR, 0.6, 5.0, breakout),
-        Rule("swing", ("EURCHF", "NZDUSD", "AUDJPY", "USDCAD"), 4 * HOUR, 1.2, 7.0, reversion),
+        Rule("trend", ("EURUSD", "USDJPY", "GBPUSD"), 4 * HOUR, 0.4, 6.0, trend),
+        Rule("reversion", ("EURGBP", "EURUSD", "AUDUSD", "USDCHF"), 2 * HOUR, 0.6, 8.0, reversion),
+        Rule("breakout", ("GBPJPY", "EURJPY", "USDCAD"), 4 * HOUR, 0.25, 5.0, breakout),
+        Rule("swing", ("EURCHF", "NZDUSD", "AUDJPY", "USDCAD"), 4 * HOUR, 0.8, 7.0, reversion),
     )
 }
 
@@ -154,7 +154,7 @@ def rule_of(robot: str) -> Rule | None:
     if name == "external" and strategy_id:
         swing = RULES["swing"]
         return Rule(
-            "external", ("EURUSD", "GBPUSD", "USDCHF"), swing.bar_seconds, 0.5, swing.stop_bars, swing.wish, strategy_id
+            "external", ("EURUSD", "GBPUSD", "USDCHF"), swing.bar_seconds, 0.4, swing.stop_bars, swing.wish, strategy_id
         )
     return RULES.get(name)
 
