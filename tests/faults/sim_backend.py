@@ -19,7 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 Plan = Callable[[int, str, dict], str | None]
-START = datetime(2026, 1, 1, tzinfo=UTC)
+START = datetime(2025, 1, 1, tzinfo=UTC)
 PROVIDED, SUBSCRIBED = "/users/current/provided-transactions", "/users/current/subscription-transactions"
 CONFIGURATION = "/users/current/configuration/"
 
