@@ -24,11 +24,15 @@ ZERO = Decimal(0)
 
 @dataclass(slots=True)
 class Booked:
-    """What the ledger holds for one line of a settled period: the line itself and settled adjustments to it."""
+    """What the ledger holds for one line of a settled period: the line itself and settled adjustments to it.
+
+    inputs: as settled adjustments corrected them. latest: as the open adjustment, which is still rewritten, has them.
+    """
 
     line: CommissionLine | None = None
     amount: Decimal = ZERO
-    inputs: dict[str, Any] = field(default_factory=dict)  # as last corrected
+    inputs: dict[str, Any] = field(default_factory=dict)
+    latest: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -95,11 +99,11 @@ def _settled_periods(rows, days, terms: Terms, calendar: Calendar, settled_until
             own_terms = Terms.of_line(row.scheme, row.rate, row.policy)
             period = _period_of(row, own_terms, calendar)
             by_start.setdefault(row.period_start, SettledPeriod(period, own_terms)).booked[row.key] = Booked(
-                row, row.amount, row.inputs
+                row, row.amount, row.inputs, row.inputs
             )
     for row in sorted(rows, key=lambda row: row.period_start):
-        if row.period_end <= settled_until and row.key.startswith(ADJUSTMENT):
-            _add_adjustment(by_start, row)
+        if row.key.startswith(ADJUSTMENT):
+            _add_adjustment(by_start, row, settled=row.period_end <= settled_until)
     late = [(calendar_start(day), calendar_end(day)) for day in days]
     for start, _ in late:
         period = calendar.containing(start, terms.billing_period)
@@ -137,15 +141,17 @@ def _period_of(row: CommissionLine, terms: Terms, calendar: Calendar) -> Period:
     )
 
 
-def _add_adjustment(by_start: dict[datetime, SettledPeriod], row: CommissionLine) -> None:
+def _add_adjustment(by_start: dict[datetime, SettledPeriod], row: CommissionLine, *, settled: bool) -> None:
     corrects = row.inputs["corrects"]
     start = datetime.fromisoformat(corrects["period_start"])
     end = datetime.fromisoformat(corrects["period_end"])
     terms = Terms.of_line(row.scheme, row.rate, row.policy)
     known = by_start.setdefault(start, SettledPeriod(Period(start, end, start.date(), end.date(), 1), terms))
     booked = known.booked.setdefault(corrects["key"], Booked())
-    booked.amount += row.amount
-    booked.inputs = corrects["inputs"]
+    booked.latest = corrects["inputs"]
+    if settled:
+        booked.amount += row.amount
+        booked.inputs = corrects["inputs"]
 
 
 def _adjustment_lines(
@@ -207,7 +213,7 @@ def _owed_lines(
 
 
 def _mark_before(each: SettledPeriod) -> Mark | None:
-    stored = [booked.inputs for booked in each.booked.values() if booked.inputs]
+    stored = [booked.latest for booked in each.booked.values() if booked.latest]
     if not stored:
         return None
     return Mark.parse(min(stored, key=lambda inputs: datetime.fromisoformat(inputs["at"]))["before"])

@@ -292,6 +292,19 @@ def test_a_late_loss_lowers_the_mark_of_every_later_period():
     assert firm.total == incremental + 50
 
 
+def test_a_second_late_deal_continues_from_the_mark_that_the_first_one_corrected():
+    firm = Firm("high-water-mark", 0.2)
+    firm.deal(at(2, 2), "0")
+    firm.accrue()
+    firm.deal(at(2, 28), "-455.07")
+    firm.deal(at(4, 20), "467.47")
+    firm.accrue()
+    firm.deal(at(4, 25), "-229.61")
+    firm.deal(at(5, 19), "369.01")
+    firm.accrue()
+    assert firm.total == D("30.36")  # a fifth of 369.01 - 217.21
+
+
 def test_periods_settle_only_when_the_history_is_complete():
     firm = Firm("high-water-mark", 0.1)
     firm.complete_until(None)
