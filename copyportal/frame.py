@@ -141,10 +141,10 @@ class Frame:
         state = self.state
         if not state["connections"]:
             return Freshness("none", "No connection")
-        if state["newest"] is None:
-            return Freshness("failing" if state["failing"] else "never", "Not synced yet")
         if state["failing"]:
             return Freshness("failing", "Sync failing", state["oldest"])
+        if state["newest"] is None:
+            return Freshness("never", "Not synced yet")
         if timezone.now() - state["oldest"] > STALE_AFTER:
             return Freshness("stale", "Stale", state["oldest"])
         return Freshness("fresh", "Synced", state["oldest"])

@@ -46,12 +46,19 @@ class WorkspaceForm(forms.ModelForm):
 class ConnectionForm(forms.ModelForm):
     """Where a copying backend is. Its token has a form of its own once the connection exists."""
 
+    base_url = forms.URLField(
+        label="Address",
+        required=False,
+        max_length=300,
+        assume_scheme="https",
+        help_text="Address of the REST contract, like https://copying.example.com. Empty: find it by the domain.",
+    )
+
     class Meta:
         model = Connection
         fields = ("name", "base_url", "domain", "is_enabled")
-        labels = {"base_url": "Address", "is_enabled": "Sync this connection"}
+        labels = {"is_enabled": "Sync this connection"}
         help_texts = {
-            "base_url": "Address of the REST contract, like https://copying.example.com. Empty: find it by the domain.",
             "domain": "Domain whose regions are looked up when no address is given.",
         }
 

@@ -35,7 +35,7 @@ def chosen_currency(request: HttpRequest) -> str:
 def overview(request: HttpRequest) -> HttpResponse:
     """The first page of staff; a subscriber is taken to their own."""
     if not request.membership.is_staff_role:
-        return redirect("reporting:me")
+        return redirect("/me/")
     now = timezone.now()
     standings = reads.standings(request.workspace, now=now)
     context = {

@@ -1,0 +1,208 @@
+"""Overview, transactions, log, sync and search, tried as owner, viewer, stranger, subscriber and nobody."""
+
+import re
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.utils import timezone
+
+from reporting.models import DailyResult, EquityPoint, LogRecord, QuarantinedPage, SyncKind, SyncState, Transaction
+from subscribers.models import Stopout
+from tests import builders
+
+STAFF_PAGES = ["/", "/log/", "/sync/", "/sync/freshness/", "/search/?q=a", "/overview/equity.json"]
+
+
+@pytest.fixture
+def firm(workspace, alice, bob, dora):
+    """A firm with two accounts, one of them Dora's, and a little of everything."""
+    now = timezone.now()
+    connection = builders.connection(workspace, name="Backend one")
+    strategy = builders.strategy(connection, name="Alpine Trend")
+    hers = builders.subscriber(connection, access=dora, name="Dora's account", equity=90, balance=100, measured_at=now)
+    other = builders.subscriber(connection, name="Other account", equity=70, balance=50, currency="EUR")
+    for number, account in enumerate((hers, other)):
+        deal(account, strategy, profit=Decimal(number * 10 - 5), time=now - timedelta(minutes=number))
+        DailyResult.objects.create(
+            workspace=workspace,
+            connection=connection,
+            subscriber_id=account.backend_id,
+            strategy_id=strategy.backend_id,
+            day=now.date(),
+            deals=1,
+            profit=Decimal(7),
+        )
+        for day in range(3):
+            EquityPoint.objects.create(
+                connection=connection,
+                account_id=account.backend_id,
+                time=now - timedelta(days=day),
+                equity=100 - day,
+                balance=100,
+            )
+    LogRecord.objects.create(
+        workspace=workspace, connection=connection, time=now, level="ERROR", message="No margin left", digest="1"
+    )
+    Stopout.objects.create(
+        workspace=workspace,
+        connection=connection,
+        subscriber=hers,
+        reason="day-balance-difference",
+        stopped_at=now,
+        stopped_till=now + timedelta(hours=1),
+    )
+    SyncState.objects.create(
+        connection=connection,
+        kind=SyncKind.LOGS,
+        due_at=now,
+        failing_since=now - timedelta(minutes=9),
+        failures=3,
+        error="The backend answered 500.",
+    )
+    return connection
+
+
+def deal(account, strategy, **fields):
+    given = {"type": "DEAL_TYPE_BUY", "symbol": "EURUSD", "swap": 0, "improvement": 0, "latency_ms": 50}
+    given |= {"provider_commission": 0, "platform_commission": 0, "volume_lots": Decimal("0.1")}
+    return Transaction.objects.create(
+        workspace=account.workspace,
+        connection=account.connection,
+        backend_id=f"deal-{Transaction.objects.count()}",
+        subscriber_id=account.backend_id,
+        strategy_id=strategy.backend_id,
+        **{**given, **fields},
+    )
+
+
+def text_of(response):
+    body = b"".join(response.streaming_content) if response.streaming else response.content
+    return body.decode()
+
+
+@pytest.mark.parametrize("path", STAFF_PAGES)
+def test_pages_of_staff_are_for_staff(path, sign_in, firm, alice, bob, dora):
+    assert sign_in(alice).get(path).status_code == 200
+    assert sign_in(bob).get(path).status_code == 200
+    answer = sign_in(dora).get(path)
+    assert answer.status_code == 404 or (path == "/" and answer.status_code == 302)
+    assert sign_in(None).get(path).headers["Location"].startswith("/accounts/login/")
+    part = sign_in(None).get(path, headers={"HX-Request": "true"})
+    assert part.status_code == 401
+    assert "HX-Redirect" in part.headers
+
+
+@pytest.mark.parametrize("path", [*STAFF_PAGES, "/transactions/", "/transactions/?format=csv", "/log/?format=csv"])
+def test_a_stranger_finds_nothing_of_the_firm(path, sign_in, firm, charlie):
+    page = text_of(sign_in(charlie).get(path))
+    assert not re.search("Alpine|account-0|Dora|Backend one|No margin|EURUSD", page)
+
+
+def test_a_subscriber_sees_the_deals_of_their_own_account_only(sign_in, firm, alice, dora):
+    assert text_of(sign_in(alice).get("/transactions/")).count("EURUSD") == 2
+    for path in ("/transactions/", "/transactions/?format=csv"):
+        hers = text_of(sign_in(dora).get(path))
+        assert "Dora&#39;s account" in hers or "Dora's account" in hers
+        assert "Other account" not in hers
+
+
+def test_the_overview_answers_whether_all_is_well(sign_in, firm, alice):
+    page = text_of(sign_in(alice).get("/"))
+    assert "Day balance difference" in page
+    assert "The backend answered 500." in page
+    assert "No margin left" in page
+    assert "1 account</a> not measured" in page
+    assert "+7.00" in page
+    assert "50\u202fms" in page
+
+
+def test_the_equity_curve_carries_every_account_forward(sign_in, firm, alice):
+    times, equities = sign_in(alice).get("/overview/equity.json?range=1M&currency=USD").json()
+    assert len(times) == len(equities) == 3
+    assert equities[-1] == 100.0
+    table = text_of(sign_in(alice).get("/overview/equity.json?range=1M&currency=USD&as=table"))
+    assert "100.00" in table
+
+
+@pytest.mark.parametrize("path", ["/?range=2W", "/?currency=EURO", "/transactions/?type=x", "/log/?sort=message"])
+def test_a_wrong_parameter_is_a_400_with_a_sentence(path, sign_in, firm, alice):
+    answer = sign_in(alice).get(path)
+    assert answer.status_code == 400
+    assert "This address does not work" in text_of(answer)
+    part = sign_in(alice).get(path, headers={"HX-Request": "true"})
+    assert part.status_code == 400
+    assert "<html" not in text_of(part)
+
+
+def test_filters_of_transactions_reach_the_page_and_the_file(sign_in, firm, alice):
+    client = sign_in(alice)
+    assert "Other account" not in text_of(client.get("/transactions/?outcome=loss"))
+    assert "Other account" not in text_of(client.get("/transactions/?outcome=loss&format=csv"))
+    assert "No transaction fits" in text_of(client.get("/transactions/?symbol=GBPUSD"))
+
+
+def test_the_file_names_the_currency_and_the_answer_is_an_attachment(sign_in, firm, alice):
+    answer = sign_in(alice).get("/transactions/?format=csv")
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="transactions.csv"'
+    assert "currency" in text_of(answer).splitlines()[0].split(",")
+
+
+def test_lists_answer_with_a_part_and_say_when_there_is_something_new(sign_in, firm, alice):
+    client = sign_in(alice)
+    part = text_of(client.get("/transactions/", headers={"HX-Request": "true"}))
+    assert "<html" not in part
+    href = re.search(r'hx-get="([^"]+newer=[^"]+)"', part)[1].replace("&amp;", "&")
+    assert client.get(href, headers={"HX-Request": "true"}).status_code == 204
+    account = firm.subscribers.first()
+    deal(account, firm.strategies.first(), profit=1, time=timezone.now())
+    assert "1 new, show" in text_of(client.get(href, headers={"HX-Request": "true"}))
+
+
+def test_the_sync_page_tells_what_fails_and_what_could_not_be_read(sign_in, firm, alice):
+    now = timezone.now()
+    QuarantinedPage.objects.create(
+        connection=firm, kind="logs", request="GET /x", reason="not JSON", first_seen_at=now, last_seen_at=now
+    )
+    page = text_of(sign_in(alice).get("/sync/"))
+    assert "Failing" in page
+    assert "not JSON" in page
+    assert "Sync failing" in page
+
+
+def test_search_finds_by_name_and_id_and_escapes_what_was_typed(sign_in, firm, alice):
+    page = text_of(sign_in(alice).get("/search/?q=alpine"))
+    assert "Alpine Trend" in page
+    page = text_of(sign_in(alice).get("/search/?q=<script>alert(1)</script>"))
+    assert "<script>alert" not in page
+
+
+@pytest.mark.parametrize(
+    ("path", "queries"), [("/", 20), ("/transactions/", 9), ("/log/", 9), ("/sync/", 8), ("/search/?q=a", 7)]
+)
+def test_pages_cost_the_same_queries_however_many_rows_there_are(
+    path, queries, sign_in, firm, alice, django_assert_max_num_queries
+):
+    strategy = firm.strategies.first()
+    for number in range(20):
+        account = builders.subscriber(firm, name=f"Account {number}")
+        deal(account, strategy, profit=1, time=timezone.now())
+    client = sign_in(alice)
+    client.get(path)
+    with django_assert_max_num_queries(queries):
+        assert client.get(path).status_code == 200
+
+
+def test_pages_need_no_inline_script_or_style(sign_in, firm, alice):
+    client = sign_in(alice)
+    for path in ("/", "/transactions/", "/log/", "/sync/", "/settings/", "/settings/connections/"):
+        answer = client.get(path)
+        assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
+        assert not re.search(r"<script(?![^>]*src=)|<style|\sstyle=|\son[a-z]+=\"", text_of(answer)), path
+
+
+def test_demo_data_carries_its_badge_everywhere(sign_in, firm, alice, workspace):
+    workspace.is_demo = True
+    workspace.save()
+    for path in ("/", "/transactions/", "/settings/"):
+        assert "Demo · simulated market" in text_of(sign_in(alice).get(path))
