@@ -9,10 +9,6 @@ from subscribers.models import Subscriber
 from users.models import Connection, Membership, Workspace
 
 
-def _visible_backend_ids(membership: Membership):
-    return Subscriber.objects.visible_to(membership).values("backend_id")
-
-
 class TransactionQuerySet(models.QuerySet):
     """Every read of the history starts with `visible_to`."""
 
@@ -20,7 +16,12 @@ class TransactionQuerySet(models.QuerySet):
         own = self.filter(workspace_id=membership.workspace_id)
         if membership.is_staff_role:
             return own
-        return own.filter(subscriber_id__in=_visible_backend_ids(membership))
+        theirs = Subscriber.objects.visible_to(membership)
+        exactly = theirs.filter(
+            connection_id=models.OuterRef("connection_id"), backend_id=models.OuterRef("subscriber_id")
+        )
+        # the list of ids is for the index; the pair with the connection is what counts
+        return own.filter(models.Exists(exactly), subscriber_id__in=theirs.values("backend_id"))
 
 
 class Transaction(models.Model):
@@ -282,7 +283,12 @@ class CommissionLineQuerySet(models.QuerySet):
         own = self.filter(workspace_id=membership.workspace_id)
         if membership.is_staff_role:
             return own
-        return own.filter(subscriber_id__in=_visible_backend_ids(membership))
+        theirs = Subscriber.objects.visible_to(membership)
+        exactly = theirs.filter(
+            connection_id=models.OuterRef("connection_id"), backend_id=models.OuterRef("subscriber_id")
+        )
+        # the list of ids is for the index; the pair with the connection is what counts
+        return own.filter(models.Exists(exactly), subscriber_id__in=theirs.values("backend_id"))
 
     def current(self, now) -> CommissionLineQuerySet:
         """Lines of the billing periods that are open at `now`, whichever their length."""

@@ -176,7 +176,7 @@ class SimBackend:
             return sorted(chosen, key=lambda a: a["accountId"])[: int(params["limit"])]
         if path.endswith("/stopouts"):
             return [s for s in self.stopouts if s["subscriberId"] == path.split("/")[4] and not s.get("reset")]
-        if path.endswith("/account-information"):
+        if "/accounts/" in path and path.endswith("/account-information"):
             return {"currency": "USD", "balance": 1000.5, "equity": 990.25, "margin": 10, "leverage": 100}
         return None
 

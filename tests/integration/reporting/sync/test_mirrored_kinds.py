@@ -1,0 +1,190 @@
+"""What is mirrored beside the history: configuration, logs, stopouts, balances, equity; and with how few requests."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from reporting.models import EquityPoint, LogRecord, QuarantinedPage, SyncKind, SyncState
+from reporting.sync import states
+from strategies.models import Strategy
+from subscribers.models import Stopout, Subscriber, Subscription
+from tests.faults.mirroring import connect, settle, sync
+from tests.faults.sim_backend import SimBackend, at, iso
+
+pytestmark = pytest.mark.django_db(transaction=True)
+TREND = {
+    "_id": "s1",
+    "name": "Trend",
+    "accountId": "a1",
+    "commissionScheme": {"type": "flat-fee"},
+    "unknown": {"x": 1.5},
+}
+DORA = {"_id": "account-1", "name": "Dora", "subscriptions": [{"strategyId": "s1", "multiplier": 2}]}
+
+
+def _account(number: int, **fields) -> dict:
+    given = {"accountId": f"account-{number}", "currency": "EUR", "balance": 1000.1, "equity": 1001.25, "margin": 3}
+    return {**given, "leverage": 100, "time": "2026-01-02T00:00:00.000Z", **fields}
+
+
+def _stopout(number: int, **fields) -> dict:
+    given = {
+        "sequenceNumber": number,
+        "subscriberId": "account-1",
+        "reason": "day-balance-difference",
+        "partial": False,
+    }
+    times = {"stoppedAt": f"2026-01-01T00:00:{number:02}.000Z", "stoppedTill": "2999-01-01T00:00:00.000Z"}
+    return {**given, **times, "reasonDescription": "Too much", "partial": False, **fields}
+
+
+def test_configuration_is_kept_as_it_was_sent_and_follows_changes():
+    with SimBackend() as backend:
+        backend.strategies.append(dict(TREND))
+        backend.portfolios.append({"_id": "p1", "name": "Both", "members": [{"strategyId": "s1"}]})
+        backend.subscribers.append(DORA | {})
+        connection = connect(backend)
+        settle(connection, [SyncKind.CONFIGURATION])
+        trend = Strategy.objects.get(backend_id="s1")
+        assert (trend.document, trend.scheme, trend.is_removed) == (TREND, "flat-fee", False)
+        assert Strategy.objects.get(backend_id="p1").kind == "portfolio"
+        assert Subscription.objects.get().strategy == trend
+        assert Subscription.objects.get().multiplier == 2
+        first = trend.revision
+        settle(connection, [SyncKind.CONFIGURATION])
+        assert Strategy.objects.get(backend_id="s1").revision == first
+        backend.subscribers[0] = DORA | {"subscriptions": []}
+        backend.strategies.clear()
+        settle(connection, [SyncKind.CONFIGURATION])
+        assert Subscription.objects.get().is_removed
+        assert Subscriber.objects.get().subscription_count == 0
+        assert Strategy.objects.get(backend_id="s1").is_removed
+        assert not Strategy.objects.get(backend_id="p1").is_removed
+
+
+def test_ten_thousand_subscribers_of_a_connection_take_few_requests():
+    with SimBackend() as backend:
+        backend.strategies += [{"_id": f"s{n}", "name": f"Strategy {n}"} for n in range(10)]
+        terms = [{"strategyId": "s1"}]
+        backend.subscribers += [
+            {"_id": f"account-{n}", "name": f"No {n}", "subscriptions": terms} for n in range(10_000)
+        ]
+        backend.accounts += [_account(n) for n in range(10_000)]
+        backend.stopouts += [_stopout(n, subscriberId=f"account-{n}") for n in range(1, 31)]
+        connection = connect(backend)
+        settle(connection, [SyncKind.CONFIGURATION])
+        before = backend.number
+        sync(connection)
+        polls = backend.number - before
+        assert Subscriber.objects.filter(balance=Decimal("1000.1")).count() == 10_000
+        assert Subscription.objects.count() == 10_000
+        assert polls <= 80, backend.requests
+        before = backend.number
+        sync(connection, [SyncKind.PROVIDED, SyncKind.SUBSCRIBED, SyncKind.STOPOUTS, SyncKind.EQUITY])
+        assert backend.number - before <= 14, "what is polled every few seconds does not grow with the subscribers"
+
+
+def test_a_failing_kind_does_not_stop_the_others():
+    with SimBackend() as backend:
+        backend.plan = lambda number, path, params: "500" if "configuration" in path else None
+        backend.accounts.append(_account(1))
+        connection = connect(backend)
+        found = {state.kind: state for state in sync(connection)}
+        assert "500" in found["configuration"].error
+        assert found["configuration"].last_success_at is None
+        assert all(state.error == "" for kind, state in found.items() if kind != "configuration")
+
+
+def test_log_lines_come_once_and_identical_lines_of_a_moment_are_all_kept():
+    now = datetime.now(UTC)
+    line = {
+        "time": iso(now - timedelta(hours=1)),
+        "level": "WARN",
+        "message": "Not copied",
+        "subscriberId": "account-1",
+    }
+    with SimBackend() as backend:
+        backend.strategies.append(dict(TREND))
+        backend.logs["s1"] = [line, dict(line), line | {"time": iso(now - timedelta(minutes=1)), "message": "Copied"}]
+        connection = connect(backend)
+        settle(connection, [SyncKind.CONFIGURATION])
+        settle(connection, [SyncKind.LOGS])
+        settle(connection, [SyncKind.LOGS])
+        assert LogRecord.objects.count() == 3
+        assert set(LogRecord.objects.values_list("strategy_id", "subscriber_id")) == {("s1", "account-1")}
+
+
+def test_stopouts_come_by_the_stream_and_a_reset_made_elsewhere_is_found():
+    with SimBackend() as backend:
+        backend.stopouts += [
+            _stopout(1),
+            _stopout(2, reason="month-balance-difference", strategy={"id": "s1", "name": ""}),
+        ]
+        connection = connect(backend)
+        settle(connection, [SyncKind.STOPOUTS])
+        assert Stopout.objects.active(datetime.now(UTC)).count() == 2
+        assert Subscriber.objects.get().backend_id == "account-1", "a row for an account that is not mirrored yet"
+        backend.stopouts[0]["reset"] = True
+        SyncState.objects.update(cursor={"sequence": 2})
+        settle(connection, [SyncKind.STOPOUTS])
+        assert [s.reason for s in Stopout.objects.active(datetime.now(UTC))] == ["month-balance-difference"]
+        assert backend.requests["/users/current/stopouts/stream"] == 2
+
+
+def test_a_stopout_that_lacks_its_reason_is_kept_aside_and_said_so():
+    with SimBackend() as backend:
+        backend.stopouts.append(_stopout(1, reason=None))
+        connection = connect(backend)
+        (state,) = sync(connection, [SyncKind.STOPOUTS])
+        assert "could not be read" in state.error
+        backend.stopouts[0] = _stopout(1)
+        settle(connection, [SyncKind.STOPOUTS])
+        assert Stopout.objects.count() == 1
+        assert QuarantinedPage.objects.get().resolved_at is not None
+
+
+def test_balances_of_a_backend_without_a_list_are_asked_a_few_a_run():
+    with SimBackend() as backend:
+        backend.accounts = backend.snapshots = None
+        backend.subscribers += [{"_id": f"account-{n}", "name": f"No {n}"} for n in range(30)]
+        connection = connect(backend)
+        settle(connection, [SyncKind.CONFIGURATION])
+        settle(connection, [SyncKind.ACCOUNTS, SyncKind.EQUITY])
+        assert Subscriber.objects.exclude(equity=None).count() == 20
+        settle(connection, [SyncKind.ACCOUNTS])
+        assert Subscriber.objects.filter(equity=Decimal("990.25"), currency="USD").count() == 30
+        assert EquityPoint.objects.count() >= 30, "its equity history is kept here"
+
+
+def test_the_equity_history_comes_by_its_stream():
+    point = {"accountId": "account-1", "balance": 1000.5, "equity": 999.125}
+    with SimBackend() as backend:
+        backend.snapshots += [
+            point | {"sequenceNumber": n, "time": f"2026-01-{n:02}T00:00:00.000Z"} for n in range(1, 29)
+        ]
+        connection = connect(backend)
+        settle(connection, [SyncKind.EQUITY])
+        settle(connection, [SyncKind.EQUITY])
+        assert EquityPoint.objects.count() == 28
+        assert EquityPoint.objects.earliest("time").equity == Decimal("999.125")
+
+
+def test_a_request_while_a_sync_runs_makes_it_due_again():
+    with SimBackend() as backend:
+        connection = connect(backend)
+        states.request_sync(connection, [SyncKind.STOPOUTS])
+        SyncState.objects.exclude(kind=SyncKind.STOPOUTS).update(due_at="2999-01-01T00:00:00Z")
+        lease = states.claim_due()
+        states.request_sync(connection, [SyncKind.STOPOUTS])
+        states.finish(lease, next_in_s=60)
+        assert states.claim_due() is not None
+
+
+def test_a_disabled_connection_is_left_alone():
+    with SimBackend(plan=at(1, fault="500")) as backend:
+        connection = connect(backend, is_enabled=False)
+        sync(connection)
+        assert backend.number == 0
