@@ -32,14 +32,19 @@ async def list_decisions(request: Request) -> Response:
     await here.core.caught_up()
     selection = _selection(request, query)
     rows = await here.database.rows(
-        f"SELECT document, time, id FROM {selection.table} WHERE {selection.where}"
+        f"SELECT document, time, id, sequence, ordinal FROM {selection.table} WHERE {selection.where}"
         " ORDER BY time DESC, id DESC LIMIT %(limit)s",
         {**selection.parameters, "limit": limit + 1},
     )
     page = rows[:limit]
-    following = b'"%s"' % _cursor(page[-1][1:]).encode() if len(rows) > limit else b"null"
-    body = b'{"items":' + joined([row[0] for row in page]) + b',"next":' + following + b"}"
+    following = b'"%s"' % _cursor(page[-1][1:3]).encode() if len(rows) > limit else b"null"
+    body = b'{"items":' + joined([_identified(*row) for row in page]) + b',"next":' + following + b"}"
     return Response(body, media_type="application/json")
+
+
+def _identified(document: bytes, _: datetime, __: int, sequence: int, ordinal: int) -> bytes:
+    """The stored object with its id: journal entry and position among its effects, the same after every replay."""
+    return b'{"id":"%d-%d",' % (sequence, ordinal) + document[1:]
 
 
 def _selection(request: Request, query: Query) -> Selection:
