@@ -9,6 +9,7 @@ urlpatterns = [
     path("", overview.overview, name="overview"),
     path("overview/equity.json", overview.equity, name="overview-equity"),
     path("transactions/", history.transactions, name="transactions"),
+    path("transactions/totals/", history.transaction_totals, name="transaction-totals"),
     path("log/", history.log, name="log"),
     path("sync/", syncing.sync, name="sync"),
     path("sync/freshness/", syncing.freshness, name="freshness"),

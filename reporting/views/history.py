@@ -5,11 +5,14 @@ from __future__ import annotations
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from reporting.models import LogRecord, Transaction
+from reporting.totals import daily_results, totals
 from strategies.models import Strategy
 from users.listing import Choice, Column, Listing, Option, Period, Search, Text
+from users.listing.parameters import address, first_page
 from users.permissions import member_only, staff_only
 
 
@@ -105,7 +108,34 @@ def transactions(request: HttpRequest) -> HttpResponse:
     table = TRANSACTIONS.bind(request, Transaction.objects.visible_to(request.membership))
     if table.wants_csv:
         return table.csv()
-    return render_list(request, "reporting/transactions.html", "reporting/_transactions.html", table)
+    context = {"totals_href": totals_address(table)}
+    return render_list(request, "reporting/transactions.html", "reporting/_transactions.html", table, **context)
+
+
+def totals_address(table) -> str:
+    """Where the sums of what is filtered are; empty where the daily results cannot tell them."""
+    asked = set(first_page(table.parameters)) - {"sort"}
+    can_tell = asked <= {"from", "to", "strategy", "subscriber"} and str(table.zone) == "UTC"
+    kept = {key: table.parameters[key] for key in sorted(asked)}
+    return address(reverse("reporting:transaction-totals"), kept) if can_tell and table.rows else ""
+
+
+@require_safe
+@member_only
+def transaction_totals(request: HttpRequest) -> HttpResponse:
+    """What the filtered deals brought, per currency."""
+    table = TRANSACTIONS.bind(request, Transaction.objects.none())
+    start, end = TRANSACTIONS.filters[0].days(table.parameters)
+    results = daily_results(
+        request.membership,
+        start=start,
+        end=end,
+        strategy=table.parameters.get("strategy", ""),
+        subscriber=table.parameters.get("subscriber", ""),
+    )
+    back = address(reverse("reporting:transactions"), first_page(table.parameters))
+    context = {"totals": totals(results), "back": back}
+    return render(request, "reporting/_totals.html" if request.partial else "reporting/totals.html", context)
 
 
 @require_safe

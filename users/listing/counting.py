@@ -22,7 +22,7 @@ class Count:
 def count_rows(queryset) -> Count:
     """Count when the planner expects few rows at little cost; otherwise its estimate, rounded to two figures."""
     plain = queryset.order_by().values_list("pk")
-    rows, cost = _estimate(plain)
+    rows, cost = estimate(plain)
     if rows <= EXACT_UP_TO_ROWS and cost <= EXACT_UP_TO_COST:
         found = plain[: EXACT_UP_TO_ROWS + 1].count()
         if found <= EXACT_UP_TO_ROWS:
@@ -37,7 +37,8 @@ def two_figures(rows: int) -> int:
     return round(rows / unit) * unit
 
 
-def _estimate(queryset) -> tuple[int, float]:
+def estimate(queryset) -> tuple[int, float]:
+    """How many rows the planner expects, and at what cost."""
     sql, parameters = queryset.query.get_compiler(using=queryset.db).as_sql()
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN (FORMAT JSON) {sql}", parameters)

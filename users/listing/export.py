@@ -39,8 +39,9 @@ class _Wrapped(Expression):
         return self.template.format(*[sql] * self.template.count("{}")), list(parameters) * self.template.count("{}")
 
 
-# what a spreadsheet takes for the start of a formula: = + - @ tab carriage-return
-HARMLESS = "CASE WHEN left({}, 1) IN ('=', '+', '-', '@', E'\\t', E'\\r') THEN '''' || {} ELSE {} END"
+# what a spreadsheet takes for the start of a formula; compared as numbers, which costs a fraction of comparing text
+FORMULA_STARTS = ", ".join(str(ord(start)) for start in "=+-@\t\r")
+HARMLESS = f"CASE WHEN ascii({{}}) IN ({FORMULA_STARTS}) THEN '''' || {{}} ELSE {{}} END"
 ISO_UTC = "to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
 PLAIN = "trim_scale({})"
 

@@ -159,6 +159,23 @@ def test_lists_answer_with_a_part_and_say_when_there_is_something_new(sign_in, f
     assert "1 new, show" in text_of(client.get(href, headers={"HX-Request": "true"}))
 
 
+def test_totals_are_told_per_currency_where_the_daily_results_know_them(sign_in, firm, alice, dora):
+    page = text_of(sign_in(alice).get("/transactions/"))
+    assert 'hx-get="/transactions/totals/"' in page
+    assert "/transactions/totals/" not in text_of(sign_in(alice).get("/transactions/?symbol=EURUSD"))
+    today = timezone.now().date().isoformat()
+    everything = text_of(sign_in(alice).get(f"/transactions/totals/?from={today}", headers={"HX-Request": "true"}))
+    assert "<dt>USD</dt>" in everything
+    assert "<dt>EUR</dt>" in everything
+    assert everything.count("+7.00") == 2
+    assert "<dt>EUR</dt>" not in text_of(sign_in(dora).get("/transactions/totals/"))
+
+
+def test_totals_that_would_take_long_say_so(sign_in, firm, alice, monkeypatch):
+    monkeypatch.setattr("reporting.totals.MOST_ROWS", 0)
+    assert "Too many days" in text_of(sign_in(alice).get("/transactions/totals/"))
+
+
 def test_the_sync_page_tells_what_fails_and_what_could_not_be_read(sign_in, firm, alice):
     now = timezone.now()
     QuarantinedPage.objects.create(
