@@ -52,20 +52,25 @@ def _start(place: Installation, crew: Crew) -> dict[str, str]:
     state = _prepare(portal, crew)
     if backend_is_ours:
         environment |= {"BACKEND_URL": f"http://127.0.0.1:{place.backend_port}", "BACKEND_TOKEN": state["token"]}
-        crew.launch(portal.backend())
     crew.launch(portal.worker())
+    makes_demo = backend_is_ours and place.demo and state["wants_demo"]
+    if makes_demo:
+        making = crew.begin("demo", portal.command("demo", "history"), environment)
+        crew.finish(making, "The demo's history could not be made")
+    if backend_is_ours:
+        crew.launch(portal.backend())
     if collecting is not None:
         crew.finish(collecting, "The static files could not be collected")
         portal.mark_static_as_current()
     crew.launch(portal.web())
     crew.wait_for("backend")
-    if place.demo and backend_is_ours and not state["has_people"]:
-        making = crew.begin("demo", portal.command("demo"), environment)
+    if makes_demo:
+        making = crew.begin("demo", portal.command("demo", "people"), environment)
         crew.finish(making, "The demo workspace could not be made")
     crew.launch(portal.beat())
     crew.wait_for("worker", "web", "beat")
     say("", f"\nOpen http://localhost:{place.port}/   (ready in {time.monotonic() - began_at:.1f} s; Ctrl-C stops)")
-    say("", _how_to_sign_in(portal, crew, state, place))
+    say("", _how_to_sign_in(portal, state, makes_demo))
     return environment
 
 
@@ -95,19 +100,14 @@ def _prepare(portal: Portal, crew: Crew) -> dict:
     return json.loads(output.splitlines()[-1])
 
 
-def _how_to_sign_in(portal: Portal, crew: Crew, state: dict, place: Installation) -> str:
-    """The demo's sign-ins, asked once and kept; otherwise where to begin."""
-    kept = place.var / "sign-in.txt"
-    if not state["has_people"]:
-        kept.unlink(missing_ok=True)
-        if not place.demo:
-            return "Nobody can sign in yet: the first page makes the owner."
-    if state["has_people"] and not kept.exists() and not state["has_demo"]:
-        return "Sign in with your e-mail address and password."
-    if not kept.exists():
+def _how_to_sign_in(portal: Portal, state: dict, makes_demo: bool) -> str:
+    """The demo's sign-ins where there is a demo; otherwise where to begin."""
+    if makes_demo or state["has_demo"]:
         command = [*portal.command("demo"), "--describe"]
-        kept.write_text(subprocess.run(command, env=portal.environment, capture_output=True, text=True).stdout)
-    return kept.read_text().strip()
+        return subprocess.run(command, env=portal.environment, capture_output=True, text=True).stdout.strip()
+    if state["has_people"]:
+        return "Sign in with your e-mail address and password."
+    return "Nobody can sign in yet: the first page makes the owner."
 
 
 def reset(place: Installation, *, answer: str | None = None) -> None:

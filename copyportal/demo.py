@@ -1,0 +1,106 @@
+"""The demo workspace: real trades of the embedded backend on a simulated market, its people and its first mirror.
+
+Two steps, each safe to repeat: `demo history` before the backend starts (it needs the lock of the one writer), then
+`invite_people` once it answers. What must exist only once is looked up before it is made.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from reporting.commission.services import accrue_workspace
+from reporting.models import SyncState
+from reporting.sync import run, states
+from subscribers.models import Subscriber, SubscriberAccess
+from users.models import Connection, Membership, Role, Workspace
+from users.services import add_member, create_owner, create_workspace_with_connection
+
+MANAGER = "manager@example.com"
+SUBSCRIBER = "subscriber@example.com"
+Progress = Callable[[str], None]
+
+
+class DemoFailed(Exception):
+    """The demo could not be finished; the text says why. Starting again goes on where it stopped."""
+
+
+def sign_in_file() -> Path:
+    """Where the demo's passwords are kept for `make up` to print: readable by the owner of the data folder only."""
+    return settings.VAR / "sign-in.txt"
+
+
+def describe() -> str:
+    """How to sign in to the demo; empty without a demo."""
+    return sign_in_file().read_text().strip() if sign_in_file().exists() else ""
+
+
+def is_unfinished() -> bool:
+    """Whether there is a demo whose subscriber has no account to look at yet."""
+    waiting = Membership.objects.filter(workspace__is_demo=True, role=Role.SUBSCRIBER, accesses=None)
+    return waiting.exists()
+
+
+def make_people() -> Workspace:
+    """The demo workspace with its connection, a manager who owns it and a subscriber; made once."""
+    existing = Workspace.objects.filter(is_demo=True).first()
+    if existing:
+        return existing
+    passwords = {email: secrets.token_urlsafe(9) for email in (MANAGER, SUBSCRIBER)}
+    _keep(passwords)
+    with transaction.atomic():
+        workspace = create_workspace_with_connection(name="Demo workspace", is_demo=True)
+        create_owner(email=MANAGER, password=passwords[MANAGER], name="Demo manager", workspace=workspace)
+        add_member(
+            workspace, email=SUBSCRIBER, password=passwords[SUBSCRIBER], role=Role.SUBSCRIBER, name="Demo subscriber"
+        )
+    return workspace
+
+
+def _keep(passwords: dict[str, str]) -> None:
+    file = sign_in_file()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch(0o600)
+    file.write_text(
+        "Sign in to the demo workspace (simulated market, paper accounts):\n"
+        f"  manager     {MANAGER}     {passwords[MANAGER]}\n"
+        f"  subscriber  {SUBSCRIBER}  {passwords[SUBSCRIBER]}\n"
+    )
+
+
+def mirror(workspace: Workspace, progress: Progress) -> None:
+    """Bring the backend's whole past into the portal, as the workers would, but at once."""
+    states.ensure_states()
+    connection = workspace.connections.get()
+    states.request_sync(connection)
+    while (lease := states.claim_due()) is not None:
+        run.run_one(lease, open_client=run.client_for, now=timezone.now())
+        state = SyncState.objects.get(connection=connection, kind=lease.kind)
+        if state.error:
+            raise DemoFailed(f"Mirroring ({state.get_kind_display()}): {state.error}")
+        progress(f"mirrored: {state.get_kind_display().lower()}, {state.rows_total:,} rows")
+
+
+def give_access(workspace: Workspace) -> None:
+    """Let the demo's subscriber see the account with the most subscriptions."""
+    membership = workspace.memberships.get(role=Role.SUBSCRIBER)
+    account = Subscriber.objects.filter(workspace=workspace).order_by("-subscription_count", "id").first()
+    if account is None:
+        raise DemoFailed("The backend has no subscriber to show.")
+    SubscriberAccess.objects.get_or_create(membership=membership, subscriber=account)
+
+
+def invite_people(progress: Progress, *, now: datetime) -> Connection:
+    """Make the demo visible in the portal: people, mirror, commissions."""
+    workspace = make_people()
+    mirror(workspace, progress)
+    give_access(workspace)
+    accrued = accrue_workspace(workspace.pk, now)
+    progress(f"commissions: {accrued.lines_written:,} lines")
+    return workspace.connections.get()
