@@ -6,6 +6,7 @@ import msgspec
 
 from .book import Book
 from .columns import Columns
+from .pricing import value
 from .state import Account, Removal, Signal, Stopout, Strategy, Subscriber, Webhook
 
 FORMAT = 1
@@ -26,7 +27,8 @@ _OBJECTS = {
 
 
 def pack(book: Book) -> bytes:
-    """The state as msgpack; caches are left out."""
+    """The state as msgpack, valued at its prices; caches are left out."""
+    value(book)
     state = {name: getattr(book, name) for name in _PLAIN}
     for name in _OBJECTS:
         held = getattr(book, name)
