@@ -4,8 +4,8 @@
 
 Every rule is set on some of the routes and every route gets a reason. The loop is the oracle of the unit tests with its
 settings combined beforehand, so both sides do only what depends on the signal. Both are asked the same signal and must
-agree on reasons and volumes. "Cold": 64 MB of other memory have been read and written since the last decision; "hot": the
-same decision again. Compiling the table and the first signal of a symbol (its view) are shown apart.
+agree on reasons and volumes. "Cold": 64 MB of other memory have been read and written since the last decision; "hot":
+the same decision again. Compiling the table and the first signal of a symbol (its view) are shown apart.
 """
 
 from __future__ import annotations
@@ -135,10 +135,9 @@ def main(sizes: list[int]) -> None:
             verdict.reason == decisions.reason[row] and (decisions.volume_lots[row] in (0, verdict.rounded))
             for row, verdict in enumerate(verdicts)
         )
-        print(
-            f"{len(table):6} | {compiling:10.1f} | {first:8.2f} | {cold[0]:8.3f} {cold[1]:6.3f} | {hot[0]:7.3f} {hot[1]:6.3f}"
-            f" | {loop:7.1f} | {loop / cold[0]:10.0f} | {loop / hot[0]:9.0f} | {agree}"
-        )
+        ours = f"{cold[0]:8.3f} {cold[1]:6.3f} | {hot[0]:7.3f} {hot[1]:6.3f}"
+        ratios = f"{loop / cold[0]:10.0f} | {loop / hot[0]:9.0f}"
+        print(f"{len(table):6} | {compiling:10.1f} | {first:8.2f} | {ours} | {loop:7.1f} | {ratios} | {agree}")
 
 
 if __name__ == "__main__":

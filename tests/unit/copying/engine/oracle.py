@@ -467,6 +467,7 @@ def same_sign_exposure(instrument, side, scope, facts, account, route_row) -> fl
 def expression(text: str, variables: dict) -> float:
     """A generated expression: its Python spelling is kept by the generator beside the math.js one."""
     try:
+        variables = {name: float(value) for name, value in variables.items()}  # numpy's floats warn, Python's raise
         return float(eval(PYTHON_SPELLING[text], {"__builtins__": {}, **HELPERS}, variables))
     except (ZeroDivisionError, OverflowError, ValueError, TypeError):
         return math.nan

@@ -1,0 +1,30 @@
+"""The closed list of reasons: every one has a code, sentences, a unit, and the codes never change by accident."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from copying.engine.model import Level, Outcome
+from copying.engine.reasons import BY_CODE, CODES, REASONS, Reason, sentence
+
+
+def test_every_reason_is_described() -> None:
+    assert set(REASONS) == set(Reason)
+    assert all(re.fullmatch(r"[a-z]+(-[a-z]+)*", code) and len(code) <= 40 for code in CODES.values())
+    assert BY_CODE["max-trade-volume"] is Reason.MAX_TRADE_VOLUME
+    assert Reason.COPIED.code == "copied"
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_sentences_fill_in_every_number(reason: Reason) -> None:
+    for outcome in Outcome:
+        text = sentence(reason, outcome, Level.SUBSCRIPTION, [1, 1, 0.3, 0.2, 0.2, 0.2], 0.2, "EURUSDm", "EURUSD")
+        assert text.endswith(".")
+        assert "{" not in text
+
+
+def test_numbers_are_written_as_people_write_them() -> None:
+    text = sentence(Reason.MAX_TRADE_VOLUME, Outcome.RESIZED, Level.SUBSCRIPTION, [1, 1, 0.1 + 0.2, 0.2, 0.2, 0.2], 0.2)
+    assert text == "Volume cut from 0.3 to 0.2 lots: maxTradeVolume of the subscription."
