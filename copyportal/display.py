@@ -1,5 +1,6 @@
 """How pages show numbers, times and states: one function per kind of thing, used as filters of the templates.
 
+What goes into markup by way of f-strings is made of digits and words of this module; anything else is escaped.
 Every function takes None and answers with an en dash whose title says why the value is unknown. Nothing is computed
 here beyond rounding for the eye.
 """
@@ -64,7 +65,7 @@ def _signed(value, text: str) -> Markup:
     is_zero = not any(digit in "123456789" for digit in text)
     kind = "zero" if is_zero else "gain" if amount > 0 else "loss"
     text = text.removeprefix(MINUS) if is_zero else f"+{text}" if amount > 0 else text
-    return Markup('<span class="result {}">{}</span>').format(kind, text)
+    return Markup(f'<span class="result {kind}">{text}</span>')
 
 
 def percent(fraction, reason: str = "Not known yet") -> str:
@@ -134,17 +135,16 @@ def words(value: str) -> str:
 
 # --- Time -----------------------------------------------------------------------------------------------------------
 def _time(value: datetime, text: str, kind: str) -> Markup:
-    exact = value.astimezone(UTC)
-    return Markup('<time datetime="{}" title="{} UTC" data-{}>{}</time>').format(
-        exact.isoformat(timespec="seconds"), exact.strftime("%Y-%m-%d %H:%M:%S"), kind, text
-    )
+    exact = value.astimezone(UTC).isoformat(sep=" ", timespec="seconds")[:19]
+    stamp = exact.replace(" ", "T")
+    return Markup(f'<time datetime="{stamp}+00:00" title="{exact} UTC" data-{kind}>{text}</time>')
 
 
 def moment(value: datetime | None, reason: str = "Never") -> Markup:
     """A point in time in the reader's zone, UTC on hover."""
     if value is None:
         return unknown(reason)
-    return _time(value, timezone.localtime(value).strftime("%Y-%m-%d %H:%M:%S"), "moment")
+    return _time(value, timezone.localtime(value).isoformat(sep=" ", timespec="seconds")[:19], "moment")
 
 
 def from_seconds(value: float) -> datetime:

@@ -24,6 +24,7 @@ from tests.benchmarks.serving import Web, session_cookie
 
 DEEP_PAGE = 1_000
 PAGE_ROWS = 50
+LISTS = ["transactions", "subscribers"]
 
 
 def deep_address(path: str) -> str:
@@ -80,20 +81,21 @@ def main() -> None:
     parser.add_argument("--subscribers", type=int, default=10_000)
     parser.add_argument("--transactions", type=int, default=1_000_000)
     parser.add_argument("--requests", type=int, default=300)
+    parser.add_argument("--lists", nargs="+", choices=LISTS, default=LISTS)
     given = parser.parse_args()
     prepare(given.subscribers, given.transactions)
     cookie = session_cookie()
     first, deep = "/transactions/", deep_address("/transactions/")
     print(f"query of one page: first {query_ms(first):.2f} ms, {DEEP_PAGE:,}th {query_ms(deep):.2f} ms")
-    pages = [("transactions", first, deep), ("subscribers", "/subscribers/", deep_address("/subscribers/"))]
+    pages = [(name, f"/{name}/", deep_address(f"/{name}/")) for name in given.lists]
     with Web("copyportal.wsgi:application") as web:
         for name, near, far in pages:
             for label, path in (("first page", near), ("deep page", far)):
                 p50, p99 = measure(web, path, cookie, given.requests)
                 print(f"ours   {name:13} {label:11} p50 {p50:6.1f} ms  p99 {p99:6.1f} ms", flush=True)
     with Web("tests.benchmarks.naive:application") as web:
-        for name, total in (("transactions", given.transactions), ("subscribers", given.subscribers)):
-            last = min(DEEP_PAGE, total // PAGE_ROWS)
+        for name in given.lists:
+            last = min(DEEP_PAGE, getattr(given, name) // PAGE_ROWS)
             for label, path in (("first page", f"/{name}/"), ("deep page", f"/{name}/?page={last}")):
                 p50, p99 = measure(web, path, cookie, max(20, given.requests // 10))
                 print(f"usual  {name:13} {label:11} p50 {p50:6.1f} ms  p99 {p99:6.1f} ms", flush=True)

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -40,7 +41,10 @@ class Web:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--workers", "1", "--port", str(self.port)]
-        environment = {**os.environ, "DEBUG": "1", "LOG_LEVEL": "ERROR", "PYTHONPATH": str(ROOT)}
+        static = {"DEBUG": "0", "STATIC_ROOT": str(Path(tempfile.gettempdir()) / "copyportal-benchmark-static")}
+        environment = {**os.environ, **static, "LOG_LEVEL": "ERROR", "PYTHONPATH": str(ROOT)}
+        collect = [sys.executable, "manage.py", "collectstatic", "--noinput", "--verbosity", "0"]
+        subprocess.run(collect, cwd=ROOT, env=environment, check=True)
         cores = sorted(os.sched_getaffinity(0))
         self.process = subprocess.Popen(
             ["taskset", "-c", str(cores[0]), *command, "--log-level", "error", self.application],
