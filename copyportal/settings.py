@@ -180,8 +180,8 @@ LOGIN_URL = "account_login"
 BACKEND_URL = env.str("BACKEND_URL", default="")
 BACKEND_TOKEN = env.str("BACKEND_TOKEN", default="")
 BACKEND_PORT = env.int("BACKEND_PORT", default=8001)
-# How others reach the embedded backend: webhook addresses and discovery are made of it.
-BACKEND_PUBLIC_URL = env.str("BACKEND_PUBLIC_URL", default=f"http://127.0.0.1:{BACKEND_PORT}")
+# How others reach the embedded backend, for webhook addresses and discovery. Unset: its port on this machine.
+BACKEND_PUBLIC_URL = env.str("BACKEND_PUBLIC_URL", default="")
 BACKEND_REQUESTS_PER_MINUTE = env.int("BACKEND_REQUESTS_PER_MINUTE", default=6000)
 BACKEND_HOLD_SECONDS = env.float("BACKEND_HOLD_SECONDS", default=55.0)
 

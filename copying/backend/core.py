@@ -66,11 +66,15 @@ class Core:
         self._fail = fail
         self._waiting: deque[tuple[Command, asyncio.Future | None, float]] = deque()
         self._wake = asyncio.Event()
+        self._settled = asyncio.Event()  # no entry has a time and is not applied yet
+        self._settled.set()
         self._tasks: list[asyncio.Task] = []
         self._journal: Journal | None = None
         self._projector: Projector | None = None
         self._pending_quotes: dict[str, tuple[float, float]] = {}
         self._stopping = False
+        self._committing = False
+        self._look_later = False
 
     # -------------------------------------------------------------------------------------------------------- lifetime
 
@@ -170,14 +174,20 @@ class Core:
             group.append((command, future, received))
         if not group:
             return
+        self._settled.clear()
         moment = max(self.clock(), self.book.time)
         entries = [Entry(time=moment, quotes={}, command=command) for command, _, _ in group]
         entries[0] = Entry(time=moment, quotes=self._pending_quotes, command=group[0][0])
         self._pending_quotes = {}
+        self._committing = True
         await self._journal.append(self.book.sequence + 1, entries)
         committed = time.perf_counter()
         for entry, (_, future, received) in zip(entries, group, strict=True):
             self._apply(entry, future, received, committed)
+        self._committing = False
+        if self._look_later:
+            self.look_at_market()
+        self._settled.set()
 
     def _apply(self, entry: Entry, future: asyncio.Future | None, received: float, committed: float) -> None:
         begun = time.perf_counter()
@@ -195,7 +205,13 @@ class Core:
     # ---------------------------------------------------------------------------------------------------------- market
 
     def look_at_market(self) -> None:
-        """Take over new prices; queue a tick entry when prices or time have effects."""
+        """Take over new prices; queue a tick entry when prices or time have effects.
+
+        While a group is being committed the book must keep the prices that its entries carry: the look waits.
+        """
+        self._look_later = self._committing
+        if self._committing:
+            return
         now = max(self.clock(), self.book.time)
         known = self.book.quotes
         changed = {symbol: quote for symbol, quote in self.feed.quotes(now).items() if known.get(symbol) != quote}
@@ -216,7 +232,8 @@ class Core:
     # ----------------------------------------------------------------------------------------------------------- state
 
     async def caught_up(self) -> None:
-        """Everything acknowledged so far is in the tables."""
+        """Everything acknowledged so far is in the tables, and everything else will bear a later time."""
+        await self._settled.wait()
         await self._projector.caught_up(self.book.sequence)
 
     @property

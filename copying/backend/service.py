@@ -56,6 +56,7 @@ async def serve(
 ) -> None:
     """Recover, serve until SIGTERM or SIGINT, keep a snapshot, end. Raises CannotStart."""
     from .http import create_app
+    from .http.options import Options
 
     core = Core(database_url, feed)
     try:
@@ -64,7 +65,7 @@ async def serve(
         raise CannotStart(str(error)) from error
     except psycopg.OperationalError as error:
         raise CannotStart(f"The database cannot be reached: {str(error).strip().splitlines()[0]}") from error
-    app = create_app(core)
+    app = create_app(core, Options.from_settings(port=bound.getsockname()[1], is_tls=certificate is not None))
     loop = asyncio.get_running_loop()
     tls = {"ssl_certfile": str(certificate[0]), "ssl_keyfile": str(certificate[1])} if certificate else {}
     config = uvicorn.Config(

@@ -26,10 +26,11 @@ class Options:
     hold_s: float = 55.0
 
     @classmethod
-    def from_settings(cls) -> Options:
-        """As copyportal/settings.py says."""
+    def from_settings(cls, *, port: int = 0, is_tls: bool = False) -> Options:
+        """As copyportal/settings.py says; the port listened on stands in for a public address that is not set."""
+        local = f"{'https' if is_tls else 'http'}://127.0.0.1:{port or settings.BACKEND_PORT}"
         return cls(
-            public_url=settings.BACKEND_PUBLIC_URL.rstrip("/"),
+            public_url=settings.BACKEND_PUBLIC_URL.rstrip("/") or local,
             database_url=database_url(),
             requests_per_minute=settings.BACKEND_REQUESTS_PER_MINUTE,
             hold_s=settings.BACKEND_HOLD_SECONDS,
