@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from copying.engine.case import EPSILON, step_fraction
 from copying.engine.model import Instrument
+from copying.engine.prices import EPSILON, step_fraction
 
 
 @dataclass(slots=True, frozen=True)

@@ -12,10 +12,11 @@ from math import nan
 
 import numpy as np
 
-from copying.engine.case import Case, make_prices
+from copying.engine.case import Case
 from copying.engine.filters import below_equity_curve, near_news, outside_drawdown, outside_magic
 from copying.engine.limits import limit_broker, limit_correlation, limit_leverage, limit_trade_risk, limit_volume
 from copying.engine.model import Decisions, Facts, Level, Outcome, Signal
+from copying.engine.prices import prices_of, specs_of
 from copying.engine.reasons import LEVEL_BITS, REASON_BITS, Reason, pack, refusal
 from copying.engine.rounding import keep_reserved_margin, need_min_amount, need_min_volume, round_volumes
 from copying.engine.routes import RouteTable
@@ -77,9 +78,10 @@ def stopped_out(case: Case) -> None:
 
 def look_at_prices(case: Case) -> None:
     """Refuse where the symbol is unknown at the broker, has no price or no exchange rate."""
-    case.prices = make_prices(case.table, case.view, case.signal, case.facts)
+    case.specs = specs_of(case.table, case.view, case.facts)
+    case.prices = prices_of(case.specs, case.signal, case.facts)
     problem = case.prices.problem
-    if problem.any():
+    if problem is not None:
         codes = problem[case.view.combo]
         case.refuse(None, codes != 0, codes)
 

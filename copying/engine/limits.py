@@ -48,7 +48,7 @@ def limit_correlation(case: Case) -> None:
     units: lots.  source: contract, 4.4 reduceCorrelations
     """
     for kind, exposures in ((1, case.facts.strategy_exposure), (2, case.facts.account_exposure)):
-        for number, instrument in enumerate(case.prices.instruments) if exposures else ():
+        for number, instrument in enumerate(case.specs.instruments) if exposures else ():
             if instrument is not None and is_pair(instrument):
                 cut_by_exposure(case, kind, number, instrument, exposures)
 
@@ -99,9 +99,8 @@ def limit_leverage(case: Case) -> None:
 
 def limit_broker(case: Case) -> None:
     """volume <= the broker's largest volume.  units: lots"""
-    prices = case.prices
-    largest = prices.max_volume[:-1].min()
-    if case.multiplied.max() + prices.step[:-1].max() <= largest:
+    largest = case.specs.max_volume[:-1].min()
+    if case.multiplied.max() + case.specs.step[:-1].max() <= largest:
         return
-    lots = prices.max_volume[case.view.combo]
+    lots = case.specs.max_volume[case.view.combo]
     case.limit(np.arange(len(lots)), lots, refusal(Reason.BROKER_MAX_VOLUME, Level.BROKER), lots)

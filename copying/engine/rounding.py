@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from copying.engine.case import EPSILON, Case
+from copying.engine.case import Case
 from copying.engine.model import Level, Outcome
+from copying.engine.prices import EPSILON
 from copying.engine.reasons import LEVEL_BITS, REASON_BITS, Reason, pack, refusal
 
 REASON_AND_LEVEL = np.uint16((1 << (LEVEL_BITS + REASON_BITS)) - 1)
@@ -22,7 +23,7 @@ def round_volumes(case: Case) -> None:
     min(cap, maxRiskCoefficient x multiplied) is rounded down instead and refused below min volume.
     units: lots.  source: contract, 4.3 rounding and tiny trades
     """
-    prices, combo = case.prices, case.view.combo
+    specs, combo = case.specs, case.view.combo
     limited, rounded = case.limited, case.rounded
     np.minimum(case.multiplied, case.cap, out=limited)
     cap = case.cap * (1 + EPSILON)
@@ -31,16 +32,16 @@ def round_volumes(case: Case) -> None:
         case.changed[cut] = case.cap_code[cut] & REASON_AND_LEVEL | RESIZED
         fresh = cut[case.refused[cut] == 0]
         case.limit_value[fresh] = case.cap_value[fresh]
-    np.multiply(limited, prices.per_lot[combo], out=rounded)
+    np.multiply(limited, specs.route_per_lot, out=rounded)
     rounded += 0.5 + EPSILON
     np.floor(rounded, out=rounded)
-    if prices.numerator_matters:
-        rounded *= prices.numerator[combo]
-    rounded /= prices.denominator[combo]
-    if prices.minimum_matters:
-        raised = np.maximum(rounded, prices.min_volume[combo])
+    if specs.numerator_matters:
+        rounded *= specs.numerator[combo]
+    rounded /= specs.route_denominator
+    if specs.minimum_matters:
+        raised = np.maximum(rounded, specs.min_volume[combo])
         np.copyto(rounded, raised, where=case.refused == 0)
-    tiny = ((limited < prices.tiny[combo]) & (case.refused == 0)).nonzero()[0]
+    tiny = ((limited < specs.route_tiny) & (case.refused == 0)).nonzero()[0]
     if tiny.size:
         handle_tiny(case, tiny)
     over = rounded > cap
@@ -61,7 +62,7 @@ def may_exceed_coefficient(table) -> np.ndarray:
 def handle_tiny(case: Case, routes: np.ndarray) -> None:
     """Force the broker's smallest volume where the terms say so, refuse the others by what made them tiny."""
     columns = case.table.columns
-    smallest = case.prices.min_volume[case.view.combo[routes]]
+    smallest = case.specs.min_volume[case.view.combo[routes]]
     is_forced = columns["force_tiny"][routes]
     forced = routes[is_forced]
     if forced.size:
@@ -75,13 +76,13 @@ def handle_tiny(case: Case, routes: np.ndarray) -> None:
 
 def round_down(case: Case, routes: np.ndarray) -> None:
     """The largest multiple of the step within cap and coefficient; refused below the broker's smallest volume."""
-    columns, prices, combo = case.table.columns, case.prices, case.view.combo[routes]
+    columns, specs, combo = case.table.columns, case.specs, case.view.combo[routes]
     cap, coefficient = case.cap[routes], columns["max_risk_coefficient"][routes]
     by_coefficient = case.multiplied[routes] * coefficient
     upper = np.minimum(cap, by_coefficient)
-    lots = np.floor(upper * prices.per_lot[combo] + EPSILON) * prices.numerator[combo] / prices.denominator[combo]
+    lots = np.floor(upper * specs.per_lot[combo] + EPSILON) * specs.numerator[combo] / specs.denominator[combo]
     is_coefficient = by_coefficient < cap
-    fits = lots >= prices.min_volume[combo] * (1 - EPSILON)
+    fits = lots >= specs.min_volume[combo] * (1 - EPSILON)
     case.rounded[routes] = np.where(fits, lots, 0.0)
     changed = routes[fits & is_coefficient]
     case.changed[changed] = columns["coefficient_code"][changed] & REASON_AND_LEVEL | RESIZED

@@ -65,7 +65,7 @@ def mode_factors(case: Case) -> np.ndarray:
     if provider is None:
         factors[Mode.CONTRACT_SIZE] = volume
     else:
-        factors[Mode.CONTRACT_SIZE] = volume * provider.contract_size / prices.contract_size[:width]
+        factors[Mode.CONTRACT_SIZE] = volume * provider.contract_size / case.specs.contract_size[:width]
         rate = facts.market.rate(provider.profit_currency, facts.base_currency)
         price = provider_price(case)
         if rate is not None and price is not None:
@@ -107,14 +107,14 @@ def expression_variables(case: Case, group: Group) -> dict[str, np.ndarray | flo
     combo, routes = group.combo, group.routes
     provider = facts.market.instrument(signal.symbol)
     factors_lot = prices.lot_value[combo]
-    contract = prices.contract_size[combo]
+    contract = case.specs.contract_size[combo]
     provider_lot = factors_lot
     if provider is not None:
         rate, price = facts.market.rate(provider.profit_currency, facts.base_currency), provider_price(case)
         if rate is not None and price is not None:
             lots = np.broadcast_to(price * (provider.tick_value / provider.tick_size * rate), (len(prices.entry) - 1,))
             provider_lot = lots[combo]
-    tick_sizes = np.array([i.tick_size if i else 1.0 for i in prices.instruments])
+    tick_sizes = np.array([i.tick_size if i else 1.0 for i in case.specs.instruments])
     tick_size = tick_sizes[combo // 2]
     return {
         "providerVolume": signal.volume_lots,

@@ -29,9 +29,9 @@ def place_stops(case: Case) -> None:
     if not prices.has_missing_stop or not len(group) or stop_loss is None:
         return
     routes, combo, risk = group.routes, group.combo, group.column("max_trade_risk")
-    point, scale = prices.point[combo], 10.0 ** prices.digits[combo]
+    point, scale = case.specs.point[combo], 10.0 ** case.specs.digits[combo]
     distance = risk * case.balance[routes] / (case.rounded[routes] * prices.move_value[combo])
-    points = np.floor(np.minimum(distance, prices.widest[group.spot]) * scale * (1 + 1e-12))
+    points = np.floor(np.minimum(distance, case.specs.widest[group.spot]) * scale * (1 + 1e-12))
     placing = np.isnan(prices.stop_distance[combo]) & group.column("copy_stop_loss")
     placed = np.floor((prices.entry[combo] - group.side * points * point) * scale + 0.5) / scale
     stop_loss[routes] = np.where(placing, np.where(placed > 0, placed, nan), stop_loss[routes])

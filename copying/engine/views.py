@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -72,6 +73,7 @@ class View:
     target_combo: np.ndarray
     by_symbol: np.ndarray
     by_symbol_code: np.ndarray
+    specs: Any = None  # prices.Specs of these symbols
     groups: dict[str, Group] = field(default_factory=dict)
 
     def group(self, table: RouteTable, name: str, choose: Callable[[RouteTable], np.ndarray]) -> Group:
