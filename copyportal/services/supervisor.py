@@ -63,11 +63,13 @@ def _start(place: Installation, crew: Crew) -> dict[str, str]:
         crew.finish(collecting, "The static files could not be collected")
         portal.mark_static_as_current()
     crew.launch(portal.web())
+    if not makes_demo:
+        crew.launch(portal.beat())
     crew.wait_for("backend")
     if makes_demo:
         making = crew.begin("demo", portal.command("demo", "people"), environment)
         crew.finish(making, "The demo workspace could not be made")
-    crew.launch(portal.beat())
+        crew.launch(portal.beat())  # not before: the demo mirrors its past itself
     crew.wait_for("worker", "web", "beat")
     say("", f"\nOpen http://localhost:{place.port}/   (ready in {time.monotonic() - began_at:.1f} s; Ctrl-C stops)")
     say("", _how_to_sign_in(portal, state, makes_demo))
