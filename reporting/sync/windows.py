@@ -45,7 +45,10 @@ class Window:
 
 
 class _TooWide(Exception):
-    """A window holds more than MOST_PAGES pages."""
+    """A window holds more than MOST_PAGES pages; `part` of it should hold about TARGET_PAGES."""
+
+    def __init__(self, part: float):
+        self.part = part
 
 
 def windows(
@@ -68,8 +71,8 @@ def windows(
         till = min(start + max(width, SMALLEST), end)
         try:
             window = read(fetch, key=key, start=start, end=till, insist=insist)
-        except _TooWide:
-            width = max((till - start) / 8, SMALLEST)
+        except _TooWide as too_wide:
+            width = max((till - start) * too_wide.part, SMALLEST)
             continue
         yield window
         start, width = till, _next_width(width, len(window.records))
@@ -103,7 +106,7 @@ def _pass(fetch, key, start, end, seen) -> tuple[list[Unreadable], int, int]:
     may_split = end - start > SMALLEST
     while True:
         if may_split and offset >= MOST_PAGES * PAGE_SIZE:
-            raise _TooWide
+            raise _TooWide(1 / 8)
         page = fetch(start, end, offset)
         offset += PAGE_SIZE
         if isinstance(page, Unreadable):
@@ -111,8 +114,8 @@ def _pass(fetch, key, start, end, seen) -> tuple[list[Unreadable], int, int]:
             if len(unreadable) >= MOST_UNREADABLE:
                 return unreadable, received, len(met)
             continue
-        if may_split and offset == PAGE_SIZE and _is_hopeless(page, start, end):
-            raise _TooWide
+        if may_split and offset == PAGE_SIZE and (pages := _expected_pages(page, start, end)) > MOST_PAGES:
+            raise _TooWide(TARGET_PAGES / pages)
         fresh = {key(record): record for record in page}
         seen.update(fresh)
         met.update(fresh)
@@ -121,12 +124,12 @@ def _pass(fetch, key, start, end, seen) -> tuple[list[Unreadable], int, int]:
             return unreadable, received, len(met)
 
 
-def _is_hopeless(page: list[Any], start: datetime, end: datetime) -> bool:
-    """Whether the first page tells that the window is much too wide: it covers only a small part of it."""
+def _expected_pages(page: list[Any], start: datetime, end: datetime) -> float:
+    """How many pages the window holds if the others are as dense as the first."""
     if len(page) < PAGE_SIZE:
-        return False
+        return 1.0
     times = [record.time for record in page]
-    return (max(times) - min(times)) * (4 * MOST_PAGES) < end - start
+    return (end - start) / max(max(times) - min(times), SMALLEST)
 
 
 def _floor(moment: datetime) -> datetime:
