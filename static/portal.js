@@ -228,7 +228,7 @@
     };
     const make = (size, series, axes, data) => new uPlot({
       width: area.clientWidth, height: size, series: [{}, series], axes,
-      padding: [8, 8, 0, 0],
+      padding: [8, 24, 0, 0],
       legend: { show: false },
       cursor: { sync: { key: sync.key, setSeries: false }, drag: { x: true, y: false }, points: { size: 7 } },
       scales: { x: { time: true } },
