@@ -194,13 +194,12 @@ class Core:
         effects = application.apply(self.book, entry, self.book.sequence + 1)
         done = time.perf_counter()
         effects.latency_ms = ((committed - received) * 1e3, (begun - committed) * 1e3, (done - begun) * 1e3)
-        self._projector.put(effects)
-        if future is None or future.done():
-            return
-        if effects.refused is not None:
-            future.set_exception(effects.refused)
-        else:
-            future.set_result(effects.answer)
+        if future is not None and not future.done():
+            if effects.refused is not None:
+                future.set_exception(effects.refused)
+            else:
+                future.set_result(effects.answer)
+        self._projector.put(effects)  # after the answer: whoever waits is woken before anything is rendered
 
     # ---------------------------------------------------------------------------------------------------------- market
 

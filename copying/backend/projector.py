@@ -103,6 +103,7 @@ class Projector:
         topics: set[tuple] = set()
         total = 0
         while self._queue and total < BATCH_ROWS:
+            await asyncio.sleep(0)
             effects = self._queue.popleft()
             rows = Rows()
             for _ in self._renderer.render(effects, rows):
@@ -127,7 +128,7 @@ class Projector:
                 async with cursor.copy(f"COPY {table} ({columns}) FROM STDIN") as copy:
                     for place, row in enumerate(tables[name]):
                         await copy.write_row(row)
-                        if place % 1000 == 999:
+                        if place % 200 == 199:
                             await asyncio.sleep(0)
             await cursor.execute(MOVE_PROGRESS, [sequence])
 

@@ -27,7 +27,7 @@ KIND_WORDS = ("market", "limit", "stop")
 OUTCOME_WORDS = tuple(outcome.name.lower() for outcome in Outcome)
 LEVEL_WORDS = tuple(level.name.lower() for level in Level)
 TABLES = ("transactions", "log", "decisions", "stopouts", "snapshots")
-CHUNK = 500
+CHUNK = 100
 
 
 @dataclass(slots=True)
