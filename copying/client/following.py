@@ -1,8 +1,8 @@
 """Following a stream by time without losing a record (contract, 2.5).
 
 The streams of transactions and logs take a time, not a number, so what arrives late or shares the last millisecond
-would be lost by asking for "after the last one". Each answer with something new is therefore looked at once more from
-a little earlier, records already delivered are dropped, and only then the next request is held by the backend.
+would be lost by asking for "after the last one". Each answer with something new, and each request that the backend held,
+is therefore followed by one from a little earlier; records already delivered are dropped.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def follow(
 
     The cursor to keep is the time of the last record delivered; starting from it again repeats at most the overlap.
     """
-    cursor, newest, delivered, was_fresh = start, None, {}, False
+    cursor, newest, delivered, was_fresh, is_holding = start, None, {}, False, False
     while not should_stop():
         page = sorted(poll(cursor), key=lambda record: record.time)
         fresh = _undelivered(page, delivered, identity)
@@ -42,7 +42,9 @@ def follow(
             is_stuck = not fresh and cursor is not None and page[-1].time <= cursor
             cursor = page[-1].time + MILLISECOND if is_stuck else page[-1].time
         elif newest is not None:
-            cursor, was_fresh = (newest - overlap, False) if was_fresh else (newest + MILLISECOND, False)
+            # after a poll that the backend held, look back once: what came late is older than the newest
+            is_holding = not (was_fresh or is_holding)
+            cursor, was_fresh = newest + MILLISECOND if is_holding else newest - overlap, False
             delivered = {key: time for key, time in delivered.items() if time >= newest - overlap}
 
 

@@ -116,7 +116,8 @@ def test_when_nothing_is_new_the_backend_is_asked_to_hold():
     counter = iter(range(6))
     list(follow(poll, start=None, identity=lambda one: one.id, limit=10, overlap=timedelta(seconds=5),
                 should_stop=lambda: next(counter) == 5))  # fmt: skip
-    assert asked[2:] == [T0 + timedelta(milliseconds=1)] * 3
+    held, looked_back = T0 + timedelta(milliseconds=1), T0 - timedelta(seconds=5)
+    assert asked[2:] == [held, looked_back, held]
 
 
 def test_lines_that_look_alike_are_kept(client, backend):
