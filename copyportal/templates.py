@@ -1,8 +1,8 @@
 """The Jinja2 environment of the pages: globals and filters that show numbers, times and states."""
 
 import json
+from urllib.parse import urlencode
 
-from django.conf import settings
 from django.templatetags.static import static
 from django.urls import reverse
 from django_htmx.jinja import htmx_script
@@ -22,8 +22,6 @@ def icon(name: str, title: str = "") -> Markup:
 
 def address(name: str, *arguments, **query) -> str:
     """The address of a named page, with a query string when there is one."""
-    from urllib.parse import urlencode
-
     path = reverse(name, args=arguments)
     query = {key: value for key, value in query.items() if value not in ("", None)}
     return f"{path}?{urlencode(query)}" if query else path
@@ -37,7 +35,7 @@ def as_json(value) -> str:
 def environment(**options) -> Environment:
     """Build the environment that Django's Jinja2 backend uses."""
     env = Environment(**{**options, "undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True})
-    env.globals.update(static=static, url=address, icon=icon, htmx_script=htmx_script, debug=settings.DEBUG)
+    env.globals.update(static=static, url=address, icon=icon, htmx_script=htmx_script)
     env.globals.update(display.GLOBALS)
     env.filters.update(display.FILTERS, as_json=as_json)
     return env
