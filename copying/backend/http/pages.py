@@ -43,7 +43,7 @@ class Database:
             database_url,
             min_size=1,
             max_size=max_size,
-            timeout=10,
+            timeout=60,  # ten thousand streams that come back together after a restart wait their turn
             open=False,
             configure=_configure,
             kwargs={
