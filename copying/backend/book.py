@@ -23,6 +23,8 @@ from .state import (
     POSITIONS,
     SUBSCRIPTIONS,
     Account,
+    Missed,
+    News,
     Removal,
     Signal,
     Stopout,
@@ -50,6 +52,7 @@ class Book(Reads):
         self.next_midnight = 0.0
         self.removals: list[Removal] = []
         self.strategies_by_id: dict[str, Strategy] = {}
+        self.strategy_owners: dict[str, str] = {}  # also of removed ones: their records may still have to be told
         self.subscribers_by_id: dict[str, Subscriber] = {}
         self.webhooks_by_id: dict[str, Webhook] = {}
         self.account_meta: list[Account] = []
@@ -68,7 +71,10 @@ class Book(Reads):
         self.signal_rows: dict[tuple[str, str], int] = {}
         self.closed_signals: dict[tuple[str, str], float] = {}  # external ids are not reused; kept for two days
         self.active_stopouts: list[Stopout] = []
-        self.provider_balances: dict[str, list[tuple[float, float]]] = {}  # strategy -> (time, balance), newest last
+        self.provider_balances: dict[str, list[tuple[float, float]]] = {}  # account -> (time, balance), newest last
+        self.news: dict[str, list[News]] = {}  # tenant -> its calendar by time
+        self.missed: list[Missed] = []
+        self.ended_signals: dict[int, str] = {}  # ids of closed signals whose copies wait in `missed`
         self._reset_derived()
 
     def _reset_derived(self) -> None:
@@ -77,6 +83,7 @@ class Book(Reads):
         self.version = 0  # of the configuration
         self.configuration: Any = None  # (version, engine.routes.Configuration)
         self.plans: dict[str, Any] = {}  # leaf strategy id -> routing.Plan
+        self.providers: Any = None  # (version, account rows): curve.py
         self._view: Accounts | None = None
         self._symbol_quotes = np.full((0, 2), np.nan)
         self._symbol_facts = np.empty((0, 4))

@@ -135,6 +135,27 @@ class Trade(Command, tag="trade", frozen=True, kw_only=True):
     magic: int = 0
 
 
+class PutNews(Command, tag="put-news", frozen=True, kw_only=True):
+    """Replace the caller's economic calendar. events: {time, currency, priority, breaking?, title?}, times in ISO."""
+
+    events: list[dict[str, Any]]
+
+
+class SetConnection(Command, tag="set-connection", frozen=True, kw_only=True):
+    """An account lost its connection to the broker, or has it again: what a broker's own program reports."""
+
+    account_id: str
+    is_connected: bool
+
+
+class Note(Command, tag="note", frozen=True, kw_only=True):
+    """A line for the log of a strategy, from something that happened beside the book. severity as in the log."""
+
+    strategy_id: str
+    severity: int
+    message: str
+
+
 class Tick(Command, tag="tick", frozen=True, kw_only=True):
     """Time or prices moved in a way that has effects: orders fill, stops hit, limits fire, periods roll, delays end.
 
@@ -163,5 +184,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         | OpenAccount
         | Deposit
         | Trade
+        | PutNews
+        | SetConnection
+        | Note
         | Tick
     )

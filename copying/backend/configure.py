@@ -95,6 +95,7 @@ def put_strategy(book: Book, command: PutStrategy | PutPortfolio, effects: Effec
         made = Strategy(command.strategy_id, command.tenant, is_portfolio, document, book.time)
         book.strategies_by_id[command.strategy_id] = made
         book.strategy_names.number(command.strategy_id)
+        book.strategy_owners[command.strategy_id] = command.tenant
     else:
         known.document = document
     book.changed_configuration()

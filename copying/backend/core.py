@@ -27,6 +27,7 @@ from .errors import Refused
 from .journal import AlreadyRunning, Journal
 from .market.feed import Feed
 from .projector import Projector
+from .routing import plan_for
 
 __all__ = ["AlreadyRunning", "Core", "Refused"]
 
@@ -211,7 +212,7 @@ class Core:
         self._look_later = self._committing
         if self._committing:
             return
-        now = max(self.clock(), self.book.time)
+        now = self.book.time = max(self.clock(), self.book.time)
         known = self.book.quotes
         changed = {symbol: quote for symbol, quote in self.feed.quotes(now).items() if known.get(symbol) != quote}
         if changed:
@@ -224,9 +225,21 @@ class Core:
             self._wake.set()
 
     async def _tick(self) -> None:
+        seen = -1
         while not self._stopping:
             self.look_at_market()
+            if seen == self.book.version and not self._waiting and not self._committing:
+                self._compile_one()
+            seen = self.book.version
             await asyncio.sleep(TICK_SECONDS)
+
+    def _compile_one(self) -> None:
+        """The configuration has come to rest: compile a strategy's routes before its next signal needs them."""
+        for strategy_id, strategy in self.book.strategies_by_id.items():
+            plan = self.book.plans.get(strategy_id)
+            if not strategy.is_portfolio and (plan is None or plan.version != self.book.version):
+                plan_for(self.book, strategy_id)
+                return
 
     # ----------------------------------------------------------------------------------------------------------- state
 

@@ -39,6 +39,7 @@ COLUMNS = {
 }
 BATCH_ROWS = 20_000
 SNAPSHOT_ENTRIES = 5_000
+SNAPSHOT_ROWS = 500_000  # as many as a replay makes again in about a second
 SNAPSHOT_SECONDS = 300.0
 KEPT_SNAPSHOTS = 2
 MOVE_PROGRESS = (
@@ -63,6 +64,7 @@ class Projector:
         self._snapshot: tuple[int, bytes] | None = None
         self._snapshot_sequence = book.sequence
         self._snapshot_time = 0.0
+        self._rows_behind = 0
         self._stopping = False
 
     async def connect(self, database_url: str) -> None:
@@ -115,6 +117,7 @@ class Projector:
             topics |= rows.topics
             sequence = effects.sequence
         await self._store(tables, sequence)
+        self._rows_behind += total
         self.projected = sequence
         self._moved.set()
         for topic in topics:
@@ -137,11 +140,13 @@ class Projector:
         if self.book.sequence > self._snapshot_sequence:
             self._snapshot = (self.book.sequence, snapshot.pack(self.book))
             self._snapshot_sequence = self.book.sequence
+            self._rows_behind = 0
 
     async def _keep_snapshot(self) -> None:
         now = asyncio.get_running_loop().time()
         behind = self.book.sequence - self._snapshot_sequence
-        is_time = behind >= SNAPSHOT_ENTRIES or (behind and now - self._snapshot_time >= SNAPSHOT_SECONDS)
+        is_much = behind >= SNAPSHOT_ENTRIES or self._rows_behind >= SNAPSHOT_ROWS
+        is_time = is_much or (behind and now - self._snapshot_time >= SNAPSHOT_SECONDS)
         if self._snapshot is None and self._snapshot_time and is_time:
             self.take_snapshot()
             self._snapshot_time = now

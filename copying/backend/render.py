@@ -26,7 +26,6 @@ SIDE_WORDS = {1: "buy", -1: "sell"}
 KIND_WORDS = ("market", "limit", "stop")
 OUTCOME_WORDS = tuple(outcome.name.lower() for outcome in Outcome)
 LEVEL_WORDS = tuple(level.name.lower() for level in Level)
-TABLES = ("transactions", "log", "decisions", "stopouts", "snapshots")
 CHUNK = 100
 
 
@@ -59,7 +58,7 @@ class Names:
         self.book = book
         self.version = -1
         self.subscriptions: dict[int, tuple[str, str, str, str, str]] = {}
-        self.leaves: dict[int, tuple[str, str, str]] = {}
+        self.leaves: dict[int, tuple[str, str, str, str]] = {}
 
     def refresh(self) -> None:
         if self.version != self.book.version:
@@ -67,15 +66,15 @@ class Names:
             self.subscriptions.clear()
             self.leaves.clear()
 
-    def leaf(self, number: int) -> tuple[str, str, str]:
-        """(id, tenant, `{"id":…,"name":…}`) of a strategy."""
+    def leaf(self, number: int) -> tuple[str, str, str, str]:
+        """(id, tenant, `{"id":…,"name":…}`, name) of a strategy."""
         known = self.leaves.get(number)
         if known is None:
             strategy_id = self.book.strategy_names.texts[number]
             strategy = self.book.strategies_by_id.get(strategy_id)
             name = strategy.name if strategy else strategy_id
-            tenant = strategy.tenant if strategy else ""
-            known = self.leaves[number] = (strategy_id, tenant, text({"id": strategy_id, "name": name}))
+            tenant = self.book.strategy_owners.get(strategy_id, "")
+            known = self.leaves[number] = (strategy_id, tenant, text({"id": strategy_id, "name": name}), name)
         return known
 
     def subscription(self, row: int) -> tuple[str, str, str, str, str]:
@@ -87,7 +86,7 @@ class Names:
             account = book.account_meta[int(book.subscriptions.account[row])]
             subscriber = book.subscribers_by_id.get(subscriber_id)
             tenant = subscriber.tenant if subscriber else account.tenant
-            _, provider, strategy = self.leaf(int(book.subscriptions.strategy[row]))
+            _, provider, strategy, _ = self.leaf(int(book.subscriptions.strategy[row]))
             provider = provider or tenant
             users = [
                 f'{{"id":{text(user)},"name":{text(book.tenant_name(user))},"strategies":[{strategy}]}}'
@@ -168,7 +167,7 @@ class Renderer:
                     f',"metrics":{{{latency}"tradeCopyingSlippageInBasisPoints":{number(round(basis_points, 4))},'
                     f'"tradeCopyingSlippageInAccountCurrency":{number(round(slippage_money, 4))}}}'
                 )
-        root, _, leaf_name = self.names.leaf(leaf)
+        root, _, leaf_name, _ = self.names.leaf(leaf)
         if root != strategy_id:
             parts.append(f',"sourceStrategy":{leaf_name}')
         parts.append("}")
@@ -213,7 +212,7 @@ class Renderer:
         """Decision records and the log lines made from them."""
         decisions, signal = decided.decisions, decided.signal
         moment = iso(decided.time)
-        leaf_id, provider, _ = self.names.leaf(decided.leaf)
+        leaf_id, provider, *_ = self.names.leaf(decided.leaf)
         picked = decided.rows
         columns = [
             column[picked].tolist()
@@ -310,7 +309,7 @@ class Renderer:
             document["symbol"] = symbol
         if strategy_id:
             document["strategyId"] = strategy_id
-            document["strategyName"] = self.strategy_name(strategy_id)
+            document["strategyName"] = self.names.leaf(self.book.strategy_names.find(strategy_id))[3]
         if position_id:
             document["positionId"] = position_id
         if side:
@@ -323,10 +322,6 @@ class Renderer:
             document["subscriberId"] = subscriber_id
         rows.log.append((moment, text(document), tenant, strategy_id, subscriber_id, position_id, severity))
         rows.topics.add(("log", tenant))
-
-    def strategy_name(self, strategy_id: str) -> str:
-        strategy = self.book.strategies_by_id.get(strategy_id)
-        return strategy.name if strategy else strategy_id
 
     # ------------------------------------------------------------------------------------------ stopouts and snapshots
 

@@ -7,12 +7,12 @@ import msgspec
 from .book import Book
 from .columns import Columns
 from .pricing import value
-from .state import Account, Removal, Signal, Stopout, Strategy, Subscriber, Webhook
+from .state import Account, Missed, News, Removal, Signal, Stopout, Strategy, Subscriber, Webhook
 
 FORMAT = 1
 _PLAIN = (
     "sequence", "time", "slippage_spreads", "counters", "tenant_names", "stopout_numbers", "snapshot_numbers",
-    "snapshots_at", "next_midnight", "provider_balances", "quotes",
+    "snapshots_at", "strategy_owners", "next_midnight", "provider_balances", "quotes",
 )  # fmt: skip
 _TABLES = ("accounts", "subscriptions", "positions", "orders", "limits", "delayed")
 _OBJECTS = {
@@ -23,6 +23,7 @@ _OBJECTS = {
     "signals": list[Signal],
     "active_stopouts": list[Stopout],
     "removals": list[Removal],
+    "missed": list[Missed],
 }
 
 
@@ -39,6 +40,8 @@ def pack(book: Book) -> bytes:
     state["subscription_keys"] = book.subscription_keys
     state["strategy_names"] = book.strategy_names.texts
     state["symbols"] = book.symbols.texts
+    state["news"] = book.news
+    state["ended_signals"] = list(book.ended_signals.items())
     state["closed_signals"] = [(*key, moment) for key, moment in book.closed_signals.items()]
     return msgspec.msgpack.encode(state)
 
@@ -52,7 +55,7 @@ def unpack(packed: bytes) -> Book:
     book.provider_balances = {key: [tuple(pair) for pair in pairs] for key, pairs in state["provider_balances"].items()}
     book.strategy_names = type(book.strategy_names)(state["strategy_names"])
     book.symbols = type(book.symbols)(state["symbols"])
-    objects = {name: msgspec.convert(state[name], kind) for name, kind in _OBJECTS.items()}
+    objects = {name: msgspec.convert(state[name], kind) for name, kind in _OBJECTS.items() if name in state}
     book.strategies_by_id = {each.id: each for each in objects["strategies_by_id"]}
     book.subscribers_by_id = {each.id: each for each in objects["subscribers_by_id"]}
     book.webhooks_by_id = {each.id: each for each in objects["webhooks_by_id"]}
@@ -62,6 +65,9 @@ def unpack(packed: bytes) -> Book:
     book.signal_rows = {(each.strategy_id, each.id): each.row for each in book.signals.values()}
     book.active_stopouts = objects["active_stopouts"]
     book.removals = objects["removals"]
+    book.missed = objects.get("missed", [])
+    book.news = msgspec.convert(state.get("news", {}), dict[str, list[News]])
+    book.ended_signals = dict(state.get("ended_signals", ()))
     book.subscription_keys = [tuple(key) for key in state["subscription_keys"]]
     book.subscription_rows = {key: row for row, key in enumerate(book.subscription_keys)}
     book.closed_signals = {(strategy, signal): moment for strategy, signal, moment in state["closed_signals"]}

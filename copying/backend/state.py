@@ -48,6 +48,7 @@ ACCOUNTS = {
     "equity": ("f8", 0.0),
     "margin": ("f8", 0.0),
     "leverage": ("f8", 100.0),
+    "connected": ("?", True),  # False: orders do not reach the broker (connection.py)
     "position_value": ("f8", 0.0),
     "deposits": ("f8", 0.0),  # all balance operations
     "traded": ("f8", 0.0),  # all results of deals; balance = deposits + traded
@@ -92,6 +93,8 @@ DELAYED = {
     "signal": ("i8", 0),
     "subscription": ("i4", 0),
     "leaf": ("i4", 0),
+    "deadline": ("f8", NEVER),  # of a retry: when the opening window ends
+    "reason": ("u1", 0),  # of a retry: why it failed last (engine.reasons.Reason); 0: the wait of signalDelay
 }
 
 
@@ -166,6 +169,32 @@ class Signal(msgspec.Struct):
     ticket: int = 0
     update_time: float = 0.0
     document: dict[str, Any] = {}  # of an external signal, as it was put
+
+
+class Missed(msgspec.Struct):
+    """What an account without connection could not be told about a copy; carried out when it is back.
+
+    what: "close" (volume_lots of the position), "levels" or "cancel".
+    """
+
+    account: int
+    ticket: int
+    what: str
+    cause: str = ""
+    volume_lots: float = 0.0
+    price: float = 0.0
+    stop_loss: float | None = None
+    take_profit: float | None = None
+
+
+class News(msgspec.Struct):
+    """An event of a tenant's economic calendar."""
+
+    time: float
+    currency: str
+    priority: str
+    is_breaking: bool = False
+    title: str = ""
 
 
 class Stopout(msgspec.Struct):
