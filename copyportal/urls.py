@@ -10,6 +10,8 @@ urlpatterns = [
     path("", include("users.urls")),
     path("accounts/", include("allauth.account.urls")),
     path("", include("reporting.urls")),
+    path("strategies/", include("strategies.urls")),
+    path("", include("subscribers.urls")),
 ]
 handler400 = "copyportal.errors.bad_request"
 handler403 = "copyportal.errors.forbidden"

@@ -1,8 +1,8 @@
-"""Addresses of the overview, the history, the log and the state of the mirror."""
+"""Addresses of what happened and what it cost, also where they continue those of strategies and subscribers."""
 
 from django.urls import path
 
-from reporting.views import history, overview, search, syncing
+from reporting.views import commissions, history, me, overview, search, strategies, subscribers, syncing
 
 app_name = "reporting"
 urlpatterns = [
@@ -14,4 +14,20 @@ urlpatterns = [
     path("sync/", syncing.sync, name="sync"),
     path("sync/freshness/", syncing.freshness, name="freshness"),
     path("search/", search.search, name="search"),
+    path("strategies/results/", strategies.results, name="strategy-results"),
+    path("strategies/<int:pk>/performance/", strategies.strategy_performance, name="strategy-performance"),
+    path("strategies/<int:pk>/equity.json", strategies.equity, name="strategy-equity"),
+    path("strategies/<int:pk>/transactions/", strategies.transactions, name="strategy-transactions"),
+    path("strategies/<int:pk>/commission/", commissions.strategy_commission, name="strategy-commission"),
+    path("strategies/<int:pk>/log/", strategies.log, name="strategy-log"),
+    path("subscribers/results/", subscribers.results, name="subscriber-results"),
+    path("subscribers/<int:pk>/performance/", subscribers.subscriber_performance, name="subscriber-performance"),
+    path("subscribers/<int:pk>/equity.json", subscribers.equity, name="subscriber-equity"),
+    path("subscribers/<int:pk>/transactions/", subscribers.transactions, name="subscriber-transactions"),
+    path("subscribers/<int:pk>/commission/", subscribers.commission, name="subscriber-commission"),
+    path("subscribers/<int:pk>/log/", subscribers.log, name="subscriber-log"),
+    path("subscribers/<int:pk>/log/fetch/", subscribers.fetch_log, name="subscriber-log-fetch"),
+    path("commissions/", commissions.commissions, name="commissions"),
+    path("commissions/<int:strategy_pk>/<int:subscriber_pk>/", commissions.lines, name="commission-lines"),
+    path("me/", me.me, name="me"),
 ]

@@ -70,6 +70,7 @@ TRANSACTIONS = Listing(
         Text("symbol", "Symbol", placeholder="Symbol"),
         Choice("type", "Type", placeholder="All types", options=TRANSACTION_TYPES),
         Choice("outcome", "Outcome", placeholder="Any outcome", options=OUTCOMES),
+        Text("deal", "Deal id", field="backend_id"),
     ),
 )
 LEVELS = (Option("INFO", "Information"), Option("WARN", "Warning"), Option("ERROR", "Error"))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from django.db.models import Q
@@ -12,6 +14,7 @@ from django.db.models import Q
 from users.listing.parameters import BadParameter
 
 LONGEST_TEXT = 100
+PLAIN_NUMBER = re.compile(r"-?\d{1,15}(\.\d{1,8})?")
 
 
 @dataclass(frozen=True)
@@ -160,6 +163,46 @@ class Period(Filter):
         if start:
             return [Chip(self.label, f"from {start}", self.keys)]
         return [Chip(self.label, f"until {end}", self.keys)] if end else []
+
+
+@dataclass(frozen=True)
+class Between(Filter):
+    """A number from a smallest to a largest, both included: the parameters are `<key>_min` and `<key>_max`."""
+
+    kind = "between"
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return (f"{self.key}_min", f"{self.key}_max")
+
+    def bounds(self, parameters) -> tuple[Decimal | None, Decimal | None]:
+        lowest, highest = (self._bound(parameters, key) for key in self.keys)
+        if lowest is not None and highest is not None and lowest > highest:
+            raise BadParameter(f"“{self.label}” begins ({lowest}) above its end ({highest}).")
+        return lowest, highest
+
+    def _bound(self, parameters, key: str) -> Decimal | None:
+        value = parameters.get(key, "").strip()
+        if not value:
+            return None
+        if not PLAIN_NUMBER.fullmatch(value):
+            raise BadParameter(f"“{key}” must be a number like 10000 or 0.5, not “{value[:LONGEST_TEXT]}”.")
+        return Decimal(value)
+
+    def narrow(self, queryset, parameters, zone):
+        lowest, highest = self.bounds(parameters)
+        field = self.field or self.key
+        if lowest is not None:
+            queryset = queryset.filter(**{f"{field}__gte": lowest})
+        return queryset if highest is None else queryset.filter(**{f"{field}__lte": highest})
+
+    def chips(self, parameters, workspace=None) -> list[Chip]:
+        lowest, highest = self.bounds(parameters)
+        if lowest is not None and highest is not None:
+            return [Chip(self.label, f"{lowest} to {highest}", self.keys)]
+        if lowest is not None:
+            return [Chip(self.label, f"from {lowest}", self.keys)]
+        return [Chip(self.label, f"up to {highest}", self.keys)] if highest is not None else []
 
 
 def _midnight(day: date, zone: ZoneInfo) -> datetime:

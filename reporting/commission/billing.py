@@ -1,0 +1,187 @@
+"""Commission of one span of time for pages: by strategy, by subscription, and the backend's own figures beside it.
+
+A span is what is open now, or every billing period that ended in one month of the workspace's zone; so each line is in
+exactly one of them, whatever the lengths of the periods. Every read starts with `visible_to`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db import connection as database
+from django.db.models import Count, Max, Min
+
+from reporting.commission.periods import Calendar
+from reporting.models import CommissionLine, CommissionLineQuerySet
+from strategies.models import Strategy
+from subscribers.models import Subscriber
+from users.models import Membership, Workspace
+
+OPEN = "open"
+# the backend's own commission, added up by the days of each row's span
+BACKEND_SUMS = """
+SELECT asked.n, coalesce(sum(r.provider_commission), 0)
+FROM unnest(%(numbers)s::int[], %(connections)s::bigint[], %(strategies)s::text[], %(subscribers)s::text[],
+            %(currencies)s::text[], %(starts)s::date[], %(ends)s::date[])
+     AS asked (n, connection_id, strategy_id, subscriber_id, currency, starts, ends)
+JOIN reporting_dailyresult r ON r.connection_id = asked.connection_id AND r.strategy_id = asked.strategy_id
+ AND r.day >= asked.starts AND r.day < asked.ends
+ AND (asked.subscriber_id = '' OR r.subscriber_id = asked.subscriber_id)
+JOIN subscribers_subscriber u ON u.connection_id = r.connection_id AND u.backend_id = r.subscriber_id
+ AND u.currency = asked.currency
+GROUP BY asked.n
+"""
+
+
+@dataclass(frozen=True)
+class Span:
+    """What a commission page is about. key: `open` or `2026-10`. previous, next: keys, empty at the ends."""
+
+    key: str
+    label: str
+    start: datetime
+    end: datetime
+    previous: str
+    next: str
+
+    @property
+    def is_open(self) -> bool:
+        return self.key == OPEN
+
+    def narrow(self, lines: CommissionLineQuerySet, now: datetime) -> CommissionLineQuerySet:
+        """The lines of the span."""
+        if self.is_open:
+            return lines.current(now)
+        return lines.filter(period_end__gt=self.start, period_end__lte=min(self.end, now))
+
+
+def span_of(key: str, workspace: Workspace, now: datetime) -> Span:
+    """The span named in an address. Raises ValueError for a key that is none, or lies ahead."""
+    calendar = Calendar(workspace.timezone)
+    today = calendar.day_of(now)
+    this_month = today.replace(day=1)
+    if key in ("", OPEN):
+        return Span(OPEN, "Current periods", calendar.midnight(this_month), now, f"{this_month:%Y-%m}", "")
+    first = date.fromisoformat(f"{key}-01")
+    if len(key) != 7 or first > this_month or first.year < 1990:
+        raise ValueError(key)
+    following, before = _month_after(first), date.fromordinal(first.toordinal() - 1)
+    return Span(
+        key,
+        f"{first:%B %Y}",
+        calendar.midnight(first),
+        calendar.midnight(following),
+        f"{before:%Y-%m}",
+        OPEN if first == this_month else f"{following:%Y-%m}",
+    )
+
+
+def _month_after(first: date) -> date:
+    return date(first.year + first.month // 12, first.month % 12 + 1, 1)
+
+
+@dataclass
+class Owed:
+    """What is owed for one strategy (and one account, where `subscriber` is known) in one currency."""
+
+    connection_id: int
+    strategy_id: str
+    subscriber_id: str
+    currency: str
+    scheme: str
+    lines: int
+    provisional: int
+    subscribers: int
+    amount: Decimal
+    start: datetime
+    end: datetime
+    backends: Decimal = Decimal(0)
+    strategy: Strategy | None = None
+    subscriber: Subscriber | None = None
+
+    @property
+    def difference(self) -> Decimal:
+        return self.amount - self.backends
+
+    @property
+    def agrees(self) -> bool:
+        """Whether both figures are the same to half a cent."""
+        return abs(self.difference) < Decimal("0.005")
+
+
+def owed_by_strategy(membership: Membership, span: Span, now: datetime) -> list[Owed]:
+    """One row per strategy and currency, by name."""
+    lines = span.narrow(CommissionLine.objects.visible_to(membership), now)
+    return _rows(membership, lines, ())
+
+
+def owed_by_subscription(
+    membership: Membership, span: Span, now: datetime, *, most: int | None = None, **only: Any
+) -> list[Owed]:
+    """One row per subscription and currency, by names; `only` narrows the lines (connection_id, strategy_id, ...)."""
+    lines = span.narrow(CommissionLine.objects.visible_to(membership), now).filter(**only)
+    return _rows(membership, lines, ("subscriber_id",), most)
+
+
+def _rows(membership: Membership, lines: CommissionLineQuerySet, by: tuple, most: int | None = None) -> list[Owed]:
+    totals = lines.totals("connection_id", "strategy_id", *by).annotate(
+        subscribers=Count("subscriber_id", distinct=True),
+        start=Min("period_start"),
+        end=Max("period_end"),
+        scheme=Max("scheme"),
+    )
+    rows = [
+        Owed(
+            row["connection_id"], row["strategy_id"], row.get("subscriber_id", ""), row["currency"], row["scheme"],
+            row["lines"], row["provisional"], row["subscribers"], row["total"], row["start"], row["end"],
+        )
+        for row in totals[:most]
+    ]  # fmt: skip
+    _name(membership.workspace_id, rows)
+    _compare(membership, rows)
+    return sorted(
+        rows, key=lambda row: (_name_of(row.strategy, row.strategy_id), _name_of(row.subscriber, row.subscriber_id))
+    )
+
+
+def _name_of(named: Strategy | Subscriber | None, backend_id: str) -> str:
+    return (named.name if named else backend_id).lower()
+
+
+def _name(workspace_id: int, rows: list[Owed]) -> None:
+    strategies = _by_key(Strategy, workspace_id, {row.strategy_id for row in rows})
+    subscribers = _by_key(Subscriber, workspace_id, {row.subscriber_id for row in rows} - {""})
+    for row in rows:
+        row.strategy = strategies.get((row.connection_id, row.strategy_id))
+        row.subscriber = subscribers.get((row.connection_id, row.subscriber_id))
+
+
+def _by_key(model, workspace_id: int, ids: Iterable[str]) -> dict:
+    ids = list(ids)
+    if not ids:
+        return {}
+    found = model.objects.filter(workspace_id=workspace_id, backend_id__in=ids).defer("document")
+    return {(one.connection_id, one.backend_id): one for one in found}
+
+
+def _compare(membership: Membership, rows: list[Owed]) -> None:
+    """Put the backend's own figure beside each row. Its sums are kept by UTC day; only staff see all accounts."""
+    if not rows or not (membership.is_staff_role or all(row.subscriber_id for row in rows)):
+        return
+    given = {
+        "numbers": list(range(len(rows))),
+        "connections": [row.connection_id for row in rows],
+        "strategies": [row.strategy_id for row in rows],
+        "subscribers": [row.subscriber_id for row in rows],
+        "currencies": [row.currency for row in rows],
+        "starts": [row.start.date() for row in rows],
+        "ends": [row.end.date() for row in rows],
+    }
+    with database.cursor() as cursor:
+        cursor.execute(BACKEND_SUMS, given)
+        for number, total in cursor.fetchall():
+            rows[number].backends = total

@@ -1,0 +1,149 @@
+"""A line of the ledger as a person would work it out: the formula with its numbers, and each input by name.
+
+Everything comes from the line alone; nothing is recomputed here (`recompute` does that, and a test compares).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+from reporting.commission.policy import Scheme
+
+THIN = "\u202f"
+WORDS = {
+    Scheme.LOTS_TRADED: ("lots", "lots opened"),
+    Scheme.LOTS_WON: ("lots", "lots closed with a gain"),
+    Scheme.AMOUNT_TRADED: ("amount", "traded amount"),
+    Scheme.AMOUNT_WON: ("result", "profit"),
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One input by name. at: a moment, for values that are one."""
+
+    label: str
+    value: str
+    at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a line is for, how its amount comes about, and what it was made from.
+
+    transaction: the deal it was charged for. since, until: the deals that were measured, where it is about many.
+    """
+
+    title: str
+    formula: str
+    steps: list[Step] = field(default_factory=list)
+    transaction: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def plain(value: Any, least: int = 0) -> str:
+    """A number exactly as it is, without needless zeros; `least` decimals are shown anyway."""
+    number = Decimal(value)
+    text = f"{number.normalize():,f}"
+    whole, _, rest = text.partition(".")
+    rest = rest.rstrip("0").ljust(least, "0")
+    return (f"{whole}.{rest}" if rest else whole).replace(",", THIN).replace("-", "\u2212")
+
+
+def money(value: Any) -> str:
+    """An amount for the eye: two to six decimals."""
+    return plain(Decimal(value).quantize(Decimal("0.000001"), ROUND_HALF_UP), 2)
+
+
+def percent(rate: Any) -> str:
+    """A fraction of one in percent."""
+    return f"{plain(Decimal(rate) * 100)}{THIN}%"
+
+
+def explain(line) -> Explanation:
+    """The explanation of a stored line (fields of `reporting.models.CommissionLine`)."""
+    corrected = line.inputs.get("corrects")
+    if corrected is not None:
+        return _adjustment(line, corrected)
+    scheme = Scheme(line.scheme)
+    if scheme is Scheme.FLAT_FEE:
+        return _flat_fee(line, line.inputs)
+    if scheme is Scheme.HIGH_WATER_MARK:
+        return _high_water_mark(line, line.inputs)
+    return _deal(line, scheme, line.inputs)
+
+
+def _equals(line, left: str, exact: Any) -> str:
+    rounded = "" if Decimal(exact) == Decimal(line.amount) else f" = {money(exact)}, rounded"
+    return f"{left}{rounded} = {money(line.amount)} {line.currency}"
+
+
+def _deal(line, scheme: Scheme, inputs: dict[str, Any]) -> Explanation:
+    name, words = WORDS[scheme]
+    quantity = inputs[name]
+    if name == "lots":
+        left = f"{plain(quantity, 2)} {words} × {money(line.rate)} {line.currency} per lot"
+        rate = Step("Rate", f"{money(line.rate)} {line.currency} per lot")
+    else:
+        left = f"{words} {money(quantity)} {line.currency} × {percent(line.rate)}"
+        rate = Step("Rate", percent(line.rate))
+    steps = [Step(words.capitalize(), plain(quantity, 2)), rate, Step("Deal", inputs["transaction"])]
+    title = "Opened a trade" if scheme in (Scheme.LOTS_TRADED, Scheme.AMOUNT_TRADED) else "Closed a trade with a gain"
+    return Explanation(title, _equals(line, left, line.exact_amount), steps, transaction=inputs["transaction"])
+
+
+def _flat_fee(line, inputs: dict[str, Any]) -> Explanation:
+    days, whole = inputs["days"], inputs["days_of_period"]
+    left = f"{money(line.rate)} {line.currency} × {days} of {whole} days"
+    steps = [
+        Step("Fee of a whole period", f"{money(line.rate)} {line.currency}"),
+        Step("First day", inputs["first_day"]),
+        Step("Last day", inputs["last_day"]),
+        Step("Days counted", f"{days} of {whole}"),
+    ]
+    return Explanation("Fee of the period, by days", _equals(line, left, line.exact_amount), steps)
+
+
+def _high_water_mark(line, inputs: dict[str, Any]) -> Explanation:
+    profit_basis = line.policy.get("basis") == "profit"
+    measured = "Profit of all copied trades so far" if profit_basis else "Value of the account"
+    steps = [
+        Step("Copied deals in this span", plain(inputs["deals"])),
+        Step("Their result", money(inputs["result"])),
+        *[Step("Deposit" if Decimal(f["amount"]) > 0 else "Withdrawal", money(f["amount"]),
+               datetime.fromisoformat(f["at"])) for f in inputs["flows"]],
+        Step(measured, money(inputs["measured"])),
+        Step("Highest value charged before (mark)", money(inputs["mark_before"])),
+    ]  # fmt: skip
+    if Decimal(inputs["hurdle"]):
+        steps.append(Step(f"Hurdle ({line.policy.get('hurdle')})", money(inputs["hurdle"])))
+    steps += [
+        Step("Above the mark", money(inputs["chargeable"])),
+        Step("Rate", percent(line.rate)),
+        Step("New mark", money(inputs["mark_after"])),
+    ]
+    gap = Decimal(inputs["mark_before"]) - Decimal(inputs["measured"])
+    if Decimal(inputs["chargeable"]):
+        left = f"{money(inputs['chargeable'])} {line.currency} above the mark × {percent(line.rate)}"
+        formula = _equals(line, left, line.exact_amount)
+    elif gap > 0:
+        formula = f"Nothing: {money(gap)} {line.currency} below the mark"
+    else:
+        formula = "Nothing: no gain above the mark"
+    since, until = datetime.fromisoformat(inputs["from"]), datetime.fromisoformat(inputs["at"])
+    return Explanation("Profit above the high-water mark", formula, steps, since=since, until=until)
+
+
+def _adjustment(line, corrected: dict[str, Any]) -> Explanation:
+    booked = Decimal(corrected["booked"])
+    owed = Decimal(line.amount) + booked
+    formula = f"{money(owed)} owed − {money(booked)} booked before = {money(line.amount)} {line.currency}"
+    steps = [Step("Booked in the closed period", money(booked)), Step("Owed by what is known now", money(owed))]
+    transaction = (corrected.get("inputs") or {}).get("transaction", "")
+    if transaction:
+        steps.append(Step("Deal", transaction))
+    return Explanation("Correction of an earlier period", formula, steps, transaction=transaction)

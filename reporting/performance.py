@@ -1,0 +1,248 @@
+"""How strategies and accounts did: what list columns and detail pages show, read in bounded queries and kept briefly.
+
+A strategy's curve is the equity of the accounts that copy it, by UTC day, in one currency; accounts that begin, and
+money moved, are flows and no result. Nothing here is owed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import numpy as np
+from django.core.cache import cache
+from django.db import connection as database
+
+from reporting.metrics import Curve, converted, drawdown_fractions, growth_index, monthly_returns, sum_curves
+from reporting.rates import UnknownRate, rate_on
+from strategies.models import Strategy
+from users.models import Membership, Workspace
+
+FIGURES_KEPT_S = 120
+YEAR = timedelta(days=366)
+COURSE = timedelta(days=90)
+COURSE_POINTS = 30
+SYMBOL_DEALS = 5_000
+
+# per currency and day: how the sum of every account's last known equity changed, and what of that came in with accounts
+FOLLOWERS_BY_DAY = """
+WITH followers AS (
+    SELECT u.backend_id, u.currency
+    FROM subscribers_subscription b JOIN subscribers_subscriber u ON u.id = b.subscriber_id
+    WHERE u.connection_id = %(connection)s AND b.strategy_backend_id = %(strategy)s AND NOT b.is_removed
+      AND u.currency <> ''
+), days AS (
+    SELECT DISTINCT ON (p.account_id, day) p.account_id, f.currency, (p.time AT TIME ZONE 'UTC')::date AS day, p.equity
+    FROM followers f JOIN reporting_equitypoint p ON p.connection_id = %(connection)s AND p.account_id = f.backend_id
+    WHERE p.time >= %(start)s ORDER BY p.account_id, day, p.time DESC
+), changes AS (
+    SELECT currency, day, equity - coalesce(lag(equity) OVER account, 0) AS change,
+           CASE WHEN lag(equity) OVER account IS NULL THEN equity ELSE 0 END AS entered
+    FROM days WINDOW account AS (PARTITION BY account_id ORDER BY day)
+), moved AS (
+    SELECT f.currency, (t.time AT TIME ZONE 'UTC')::date AS day, sum(t.profit) AS amount
+    FROM followers f JOIN reporting_transaction t ON t.workspace_id = %(workspace)s AND t.subscriber_id = f.backend_id
+    WHERE t.connection_id = %(connection)s AND t.type = 'DEAL_TYPE_BALANCE' AND t.time >= %(start)s GROUP BY 1, 2
+)
+SELECT c.currency, c.day, sum(c.change)::float8, sum(c.entered)::float8, coalesce(max(m.amount), 0)::float8
+FROM changes c LEFT JOIN moved m ON m.currency = c.currency AND m.day = c.day
+GROUP BY c.currency, c.day ORDER BY c.currency, c.day
+"""
+FOLLOWERS = """
+SELECT b.strategy_backend_id, u.connection_id, u.currency, count(*), sum(u.equity)
+FROM subscribers_subscription b JOIN subscribers_subscriber u ON u.id = b.subscriber_id
+WHERE u.workspace_id = %s AND b.strategy_backend_id = ANY(%s) AND NOT b.is_removed AND NOT u.is_removed
+GROUP BY 1, 2, 3
+"""
+SYMBOLS = """
+SELECT symbol, currency, count(*), sum(abs(volume_lots)), sum(net),
+       count(*) FILTER (WHERE net > 0), count(*) FILTER (WHERE net < 0)
+FROM (
+    SELECT t.symbol, u.currency, t.volume_lots, t.profit + t.swap + coalesce(t.commission, 0) AS net
+    FROM reporting_transaction t
+    JOIN subscribers_subscriber u ON u.connection_id = t.connection_id AND u.backend_id = t.subscriber_id
+    WHERE t.workspace_id = %(workspace)s AND t.strategy_id = %(strategy)s AND t.connection_id = %(connection)s
+    ORDER BY t.time DESC, t.id DESC LIMIT %(rows)s
+) newest WHERE symbol <> '' AND currency <> '' GROUP BY symbol, currency
+"""
+RESULTS = """
+SELECT subscriber_id, connection_id,
+       coalesce(sum(profit + swap + commission) FILTER (WHERE day = %(today)s), 0), sum(profit + swap + commission)
+FROM reporting_dailyresult
+WHERE connection_id = ANY(%(connections)s) AND subscriber_id = ANY(%(accounts)s) AND day BETWEEN %(month)s AND %(today)s
+GROUP BY 1, 2
+"""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a strategy's row shows. Returns and drawdown are fractions of one; None: not known."""
+
+    subscribers: int
+    equity: Decimal | None
+    month: float | None
+    year: float | None
+    drawdown: float | None
+    course: tuple[float, ...] = ()
+
+
+def followers_curve(strategy: Strategy, currency: str, *, start: datetime) -> Curve:
+    """Equity by day of all accounts that copy a strategy, in one currency. Raises UnknownRate."""
+    given = {
+        "connection": strategy.connection_id,
+        "workspace": strategy.workspace_id,
+        "strategy": strategy.backend_id,
+        "start": start,
+    }
+    with database.cursor() as cursor:
+        cursor.execute(FOLLOWERS_BY_DAY, given)
+        rows = cursor.fetchall()
+    by_currency: dict[str, list[tuple]] = {}
+    for own_currency, *row in rows:
+        by_currency.setdefault(own_currency, []).append(row)
+    curves = []
+    for own_currency, days in by_currency.items():
+        times = np.array([int(datetime(d.year, d.month, d.day, tzinfo=UTC).timestamp()) for d, *_ in days], np.int64)
+        change, entered, moved = (np.array(column) for column in list(zip(*days, strict=True))[1:])
+        curves.append(converted(Curve(times, np.cumsum(change), entered + moved, own_currency), currency))
+    return sum_curves(curves, currency)
+
+
+def returns_of(curve: Curve, today: date) -> tuple[float | None, float | None, float | None]:
+    """(this month's return, this year's, the deepest drawdown), fractions of one; None where nothing was measured."""
+    if len(curve.times) < 2:
+        return None, None, None
+    index = growth_index(curve.equity, curve.flows)
+    months = {(year, month): value for year, month, value in monthly_returns(curve.times, index)}
+    this_year = [1 + value for (year, _), value in months.items() if year == today.year]
+    year = float(np.prod(this_year) - 1) if this_year else None
+    return months.get((today.year, today.month)), year, float(drawdown_fractions(index).max())
+
+
+def course_of(curve: Curve, now: datetime) -> tuple[float, ...]:
+    """Growth over the last 90 days in at most 30 points, for a sparkline; the first is 100."""
+    recent = np.flatnonzero(curve.times >= (now - COURSE).timestamp())
+    if len(recent) < 2:
+        return ()
+    index = growth_index(curve.equity, curve.flows)[recent]
+    shown = np.unique(np.linspace(0, len(index) - 1, COURSE_POINTS).astype(int))
+    return tuple(np.round(index[shown] / (index[0] or 1.0) * 100, 2).tolist())
+
+
+def strategy_figures(workspace: Workspace, strategies: Sequence[Strategy], *, now: datetime) -> dict[int, Figures]:
+    """Figures by the strategies' keys; curves are kept for two minutes, counts and equity are of this moment."""
+    standing = _standing(workspace, strategies, now.date())
+    keys = {s.pk: f"strategy-curve:{s.pk}:{workspace.reporting_currency}" for s in strategies}
+    kept = cache.get_many(list(keys.values()))
+    found = {}
+    for strategy in strategies:
+        parts = kept.get(keys[strategy.pk])
+        if parts is None:
+            parts = _measured(strategy, workspace.reporting_currency, now)
+            cache.set(keys[strategy.pk], parts, FIGURES_KEPT_S)
+        subscribers, equity = standing.get((strategy.connection_id, strategy.backend_id), (0, Decimal(0)))
+        found[strategy.pk] = Figures(subscribers, equity, *parts)
+    return found
+
+
+def _measured(strategy: Strategy, currency: str, now: datetime) -> tuple:
+    try:
+        curve = followers_curve(strategy, currency, start=now - YEAR)
+    except UnknownRate:
+        return None, None, None, ()
+    return *returns_of(curve, now.date()), course_of(curve, now)
+
+
+def _standing(workspace: Workspace, strategies: Sequence[Strategy], on: date) -> dict[tuple, tuple]:
+    """(subscribers, equity in the reporting currency or None) by connection and backend id."""
+    with database.cursor() as cursor:
+        cursor.execute(FOLLOWERS, [workspace.pk, [s.backend_id for s in strategies]])
+        rows = cursor.fetchall()
+    found: dict[tuple, tuple] = {}
+    for backend_id, connection_id, currency, count, equity in rows:
+        before, total = found.get((connection_id, backend_id), (0, Decimal(0)))
+        try:
+            own = (equity or Decimal(0)) * rate_on(
+                on, currency or workspace.reporting_currency, workspace.reporting_currency
+            ).value
+            total = None if total is None else total + own
+        except UnknownRate:
+            total = None
+        found[connection_id, backend_id] = (before + count, total)
+    return found
+
+
+@dataclass
+class SymbolResult:
+    """What the copied deals of one symbol brought, in the reporting currency."""
+
+    symbol: str
+    deals: int = 0
+    lots: Decimal = Decimal(0)
+    net: Decimal = Decimal(0)
+    won: int = 0
+    lost: int = 0
+
+
+def symbols_of(strategy: Strategy, currency: str, *, on: date) -> list[SymbolResult]:
+    """Results by symbol over the newest 5,000 copied deals, best first. Raises UnknownRate."""
+    given = {
+        "workspace": strategy.workspace_id,
+        "connection": strategy.connection_id,
+        "strategy": strategy.backend_id,
+        "rows": SYMBOL_DEALS,
+    }
+    with database.cursor() as cursor:
+        cursor.execute(SYMBOLS, given)
+        rows = cursor.fetchall()
+    found: dict[str, SymbolResult] = {}
+    for symbol, own_currency, deals, lots, net, won, lost in rows:
+        one = found.setdefault(symbol, SymbolResult(symbol))
+        one.deals += deals
+        one.lots += lots or 0
+        one.net += net * rate_on(on, own_currency, currency).value
+        one.won += won
+        one.lost += lost
+    return sorted(found.values(), key=lambda one: (-one.net, one.symbol))
+
+
+def results_of_accounts(accounts: Sequence[tuple[int, str]], *, today: date) -> dict[tuple[int, str], tuple]:
+    """(result today, result this month) after swap and commission by (connection, account), account currency."""
+    given = {
+        "connections": list({connection_id for connection_id, _ in accounts}),
+        "accounts": [account_id for _, account_id in accounts],
+        "today": today,
+        "month": today.replace(day=1),
+    }
+    with database.cursor() as cursor:
+        cursor.execute(RESULTS, given)
+        return {(connection_id, account): (day, month) for account, connection_id, day, month in cursor.fetchall()}
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """Monthly returns by year, newest year first; `full` is the strongest month."""
+
+    years: list[tuple[int, list[float | None], float]]
+    full: float
+
+
+def heat_map(curve: Curve) -> HeatMap:
+    """Years of twelve months (None: nothing measured) with the year's return."""
+    months = monthly_returns(curve.times, growth_index(curve.equity, curve.flows)) if len(curve.times) > 1 else []
+    by_month = {(year, month): value for year, month, value in months}
+    years = []
+    for year in sorted({year for year, _ in by_month}, reverse=True):
+        row = [by_month.get((year, month)) for month in range(1, 13)]
+        years.append((year, row, float(np.prod([1 + value for value in row if value is not None]) - 1)))
+    return HeatMap(years, max((abs(value) for value in by_month.values()), default=0.0))
+
+
+def visible_strategies(membership: Membership, ids: Sequence[int] | None = None, *, most: int = 200) -> list[Strategy]:
+    """The strategies one may see, by name; `ids` narrows them."""
+    found = Strategy.objects.visible_to(membership)
+    if ids is not None:
+        found = found.filter(pk__in=ids)
+    return list(found.order_by("name", "id").defer("document")[:most])

@@ -1,0 +1,93 @@
+"""A subscriber's own page: each of their accounts with its results, what it copies, its stopouts and its commission."""
+
+from __future__ import annotations
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from copying.engine.model import Level
+from reporting import performance
+from reporting.commission.billing import owed_by_subscription
+from reporting.models import Transaction
+from reporting.overview import RANGES
+from reporting.views.commissions import chosen_span, totals_by_currency
+from reporting.views.overview import chosen_range
+from reporting.views.subscribers import curve_of, figures_of
+from strategies.terms import SCHEMES, UnreadableTerms, chain_settings
+from subscribers.causes import cause_of, is_endless
+from subscribers.effective import leaf_chains, strategies_of
+from subscribers.models import Subscriber, Subscription
+from users.permissions import subscriber_only
+
+LATEST = 10
+MOST_STOPOUTS = 20
+# what a client wants to know of the terms, in this order
+TOLD = ("Ratio", "Trade size", "Direction", "Sides", "Symbols", "Largest trade", "Risk per trade", "Stop loss",
+        "Take profit", "New trades", "Risk limit")  # fmt: skip
+
+
+def chosen_account(request: HttpRequest, accounts: list[Subscriber]) -> Subscriber | None:
+    """The account in the URL, else the first. Raises Http404 for one that is not theirs."""
+    wanted = request.GET.get("account", "")
+    if not wanted:
+        return accounts[0] if accounts else None
+    for account in accounts:
+        if str(account.pk) == wanted:
+            return account
+    raise Http404
+
+
+def plain_terms(subscription: Subscription, account: Subscriber, strategies: dict) -> list:
+    """The terms of a subscription that a client wants to know; none where they cannot be read."""
+    chains = leaf_chains(subscription.strategy_backend_id, strategies)
+    below = [(Level.SUBSCRIPTION, subscription.document), (Level.SUBSCRIBER, account.document)]
+    chain = chains[0][1] if len(chains) == 1 else [(Level.PORTFOLIO, _document(subscription, strategies))]
+    try:
+        settings = chain_settings([*chain, *below])
+    except UnreadableTerms:
+        return []
+    told = [one for one in settings if one.label in TOLD and (one.source or one.label in ("Ratio", "Trade size"))]
+    return sorted(told, key=lambda one: TOLD.index(one.label))
+
+
+def _document(subscription: Subscription, strategies: dict) -> dict:
+    found = strategies.get(subscription.strategy_backend_id)
+    return found.document if found else {}
+
+
+@require_safe
+@subscriber_only
+def me(request: HttpRequest) -> HttpResponse:
+    """One of the person's accounts; another is chosen by its link."""
+    accounts = list(Subscriber.objects.visible_to(request.membership).order_by("name", "pk"))
+    account = chosen_account(request, accounts)
+    if account is None:
+        return render(request, "reporting/me.html", {"accounts": [], "account": None})
+    now, span, whole = timezone.now(), chosen_span(request), curve_of(account)
+    copied = account.subscriptions.filter(is_removed=False).select_related("strategy").order_by("strategy__name", "id")
+    strategies = strategies_of(account.connection_id)
+    stopouts = list(account.stopouts.select_related("strategy").order_by("-stopped_at", "-id")[:MOST_STOPOUTS])
+    only = {"connection_id": account.connection_id, "subscriber_id": account.backend_id}
+    rows = owed_by_subscription(request.membership, span, now, **only)
+    latest = Transaction.objects.visible_to(request.membership).filter(**only).order_by("-time", "-id")[:LATEST]
+    context = {
+        "accounts": accounts,
+        "account": account,
+        "copied": [(one, plain_terms(one, account, strategies)) for one in copied],
+        "stopouts": [
+            (one, one.ended_at is None and one.stopped_till > now, cause_of(one.reason), is_endless(one.stopped_till))
+            for one in stopouts
+        ],
+        "latest": list(latest.select_related("strategy")),
+        "rows": rows,
+        "by_currency": totals_by_currency(rows),
+        "span": span,
+        "schemes": SCHEMES,
+        "ranges": list(RANGES),
+        "range": chosen_range(request),
+        "heat_map": performance.heat_map(whole),
+        **figures_of(account, whole),
+    }
+    return render(request, "reporting/me.html", context)

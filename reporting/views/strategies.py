@@ -1,0 +1,153 @@
+"""What a strategy brought: results of all strategies side by side, and of one its curve, transactions and log."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from reporting import performance
+from reporting.metrics import Curve, chart_columns
+from reporting.models import LogRecord, Transaction
+from reporting.overview import RANGES
+from reporting.rates import UnknownRate
+from reporting.views.history import LOG, TRANSACTIONS, render_list
+from reporting.views.overview import chosen_range
+from strategies.models import Strategy
+from strategies.terms import commission_text
+from users.listing import BadParameter
+from users.permissions import staff_only
+
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+LONGEST_IDS = 100
+ORDERS = {
+    "name": lambda row: row[0].name.lower(),
+    "subscribers": lambda row: row[1].subscribers,
+    "equity": lambda row: row[1].equity or 0,
+    "month": lambda row: row[1].month if row[1].month is not None else -9e9,
+    "year": lambda row: row[1].year if row[1].year is not None else -9e9,
+    "drawdown": lambda row: row[1].drawdown if row[1].drawdown is not None else -9e9,
+}
+
+
+def without(listing, *keys: str):
+    """A list without filters that its page has decided already."""
+    return replace(listing, filters=tuple(one for one in listing.filters if one.key not in keys))
+
+
+STRATEGY_TRANSACTIONS = without(TRANSACTIONS, "strategy")
+STRATEGY_LOG = without(LOG, "strategy")
+
+
+def visible_strategy(request: HttpRequest, pk: int) -> Strategy:
+    """The strategy, or 404."""
+    return get_object_or_404(Strategy.objects.visible_to(request.membership), pk=pk)
+
+
+def page_of(strategy: Strategy, tab: str, **more) -> dict:
+    """What every page of one strategy needs for its head."""
+    return {"strategy": strategy, "tab": tab, "commission": commission_text(strategy.document), **more}
+
+
+def asked_ids(request: HttpRequest) -> list[int] | None:
+    """The strategies of `ids`, comma separated; None: all. Raises BadParameter."""
+    given = request.GET.get("ids", "")
+    if not given:
+        return None
+    ids = given.split(",")
+    if len(ids) > LONGEST_IDS or not all(one.isascii() and one.isdigit() and len(one) < 18 for one in ids):
+        raise BadParameter("“ids” is a list of numbers with commas between them.")
+    return [int(one) for one in ids]
+
+
+@require_safe
+@staff_only
+def results(request: HttpRequest) -> HttpResponse:
+    """All strategies side by side, or only the cells that the list of strategies asks for."""
+    strategies = performance.visible_strategies(request.membership, asked_ids(request))
+    figures = performance.strategy_figures(request.workspace, strategies, now=timezone.now())
+    rows = [(strategy, figures[strategy.pk]) for strategy in strategies]
+    if request.partial and "ids" in request.GET:
+        return render(request, "reporting/_strategy_cells.html", {"rows": rows})
+    order = request.GET.get("sort") or "-month"
+    if order.removeprefix("-") not in ORDERS:
+        raise BadParameter(f"“sort” is one of {', '.join(ORDERS)}.")
+    rows.sort(key=ORDERS[order.removeprefix("-")], reverse=order.startswith("-"))
+    context = {"rows": rows, "order": order, "currency": request.workspace.reporting_currency}
+    return render(request, "reporting/strategy_results.html", context)
+
+
+@require_safe
+@staff_only
+def strategy_performance(request: HttpRequest, pk: int) -> HttpResponse:
+    """Curve, monthly returns and symbols of one strategy, as a page or as the part of its overview."""
+    strategy = visible_strategy(request, pk)
+    now, currency = timezone.now(), request.workspace.reporting_currency
+    context = page_of(strategy, "overview", currency=currency, ranges=list(RANGES), range=chosen_range(request))
+    context["figures"] = performance.strategy_figures(request.workspace, [strategy], now=now)[pk]
+    try:
+        context["heat_map"] = performance.heat_map(performance.followers_curve(strategy, currency, start=BEGINNING))
+        context["symbols"] = performance.symbols_of(strategy, currency, on=now.date())
+        context["problem"] = ""
+    except UnknownRate as error:
+        context |= {"heat_map": None, "symbols": [], "problem": error.text}
+    part, page = "reporting/_strategy_performance.html", "reporting/strategy_performance.html"
+    return render(request, part if request.partial else page, context)
+
+
+def curve_answer(request: HttpRequest, curve: Curve, title: str, back: str) -> HttpResponse:
+    """A curve as columns for the chart, or as a table for everybody."""
+    columns = chart_columns(curve)
+    if request.GET.get("as") == "table":
+        points = list(zip(*columns, strict=True))[::-1]
+        context = {"points": points, "currency": curve.currency, "title": title, "back": back}
+        return render(request, "reporting/curve_table.html", context)
+    return JsonResponse(columns, safe=False)
+
+
+def start_of(request: HttpRequest) -> datetime:
+    """Where the chosen range begins. Raises BadParameter."""
+    days = RANGES[chosen_range(request)]
+    return timezone.now() - timedelta(days=days) if days else BEGINNING
+
+
+@require_safe
+@staff_only
+def equity(request: HttpRequest, pk: int) -> HttpResponse:
+    """The equity of the accounts that copy a strategy, by day."""
+    strategy = visible_strategy(request, pk)
+    try:
+        curve = performance.followers_curve(strategy, request.workspace.reporting_currency, start=start_of(request))
+    except UnknownRate as error:
+        return JsonResponse({"error": error.text}, status=409)
+    return curve_answer(request, curve, f"Equity of the accounts that copy {strategy.name}", f"/strategies/{pk}/")
+
+
+@require_safe
+@staff_only
+def transactions(request: HttpRequest, pk: int) -> HttpResponse:
+    """Every deal copied from one strategy."""
+    strategy = visible_strategy(request, pk)
+    own = Transaction.objects.visible_to(request.membership).filter(strategy_id=strategy.backend_id)
+    table = STRATEGY_TRANSACTIONS.bind(request, own.filter(connection_id=strategy.connection_id))
+    if table.wants_csv:
+        return table.csv()
+    page = page_of(strategy, "transactions", totals_href="")
+    return render_list(request, "reporting/strategy_transactions.html", "reporting/_transactions.html", table, **page)
+
+
+@require_safe
+@staff_only
+def log(request: HttpRequest, pk: int) -> HttpResponse:
+    """What the backend wrote about one strategy."""
+    strategy = visible_strategy(request, pk)
+    own = LogRecord.objects.filter(workspace=request.workspace, strategy_id=strategy.backend_id)
+    table = STRATEGY_LOG.bind(request, own.filter(connection_id=strategy.connection_id))
+    if table.wants_csv:
+        return table.csv()
+    page = page_of(strategy, "log")
+    return render_list(request, "reporting/strategy_log.html", "reporting/_log.html", table, **page)

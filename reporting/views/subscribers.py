@@ -1,0 +1,158 @@
+"""What an account brought: results for the list, and of one account its curve, transactions, commission and log."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.contrib import messages
+from django.core.cache import cache
+from django.core.exceptions import ImproperlyConfigured
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from copying.client import ClientError
+from reporting import performance
+from reporting.commission.billing import owed_by_subscription
+from reporting.metrics import Curve, equity_curves
+from reporting.models import LogRecord, Transaction
+from reporting.overview import RANGES
+from reporting.sync.logs import sync_subscriber_log
+from reporting.sync.source import Source
+from reporting.views.commissions import chosen_span, owed_csv, totals_by_currency, wants_csv
+from reporting.views.history import LOG, TRANSACTIONS, render_list
+from reporting.views.overview import chosen_range
+from reporting.views.strategies import asked_ids, curve_answer, start_of, without
+from strategies.terms import SCHEMES
+from subscribers.models import Subscriber
+from users.permissions import member_only, staff_only
+
+ACCOUNT_TRANSACTIONS = without(TRANSACTIONS, "subscriber")
+ACCOUNT_LOG = without(LOG, "subscriber")
+LOG_KEPT_S = 20
+CLIENT_OPTIONS = {"timeout_s": 8, "extended_timeout_s": 10, "retries": 0, "wait_budget_s": 0}
+
+
+def visible_subscriber(request: HttpRequest, pk: int) -> Subscriber:
+    """The account, or 404."""
+    found = Subscriber.objects.visible_to(request.membership).select_related("connection").defer("connection__token")
+    return get_object_or_404(found, pk=pk)
+
+
+def curve_of(subscriber: Subscriber, start: datetime | None = None) -> Curve:
+    """The account's equity in its own currency; empty while it was never measured."""
+    found = equity_curves(subscriber.connection_id, [subscriber.backend_id], start=start)
+    empty = Curve(*(performance.np.zeros(0, kind) for kind in ("int64", "float64", "float64")), subscriber.currency)
+    return found.get(subscriber.backend_id, empty)
+
+
+@require_safe
+@staff_only
+def results(request: HttpRequest) -> HttpResponse:
+    """What today and this month brought to the accounts of a list: its cells, or a page."""
+    accounts = Subscriber.objects.visible_to(request.membership).filter(pk__in=asked_ids(request) or [])
+    rows = list(accounts.only("pk", "name", "currency", "connection_id", "backend_id").order_by("name", "pk"))
+    today = timezone.now().date()
+    found = performance.results_of_accounts([(one.connection_id, one.backend_id) for one in rows], today=today)
+    shown = [(one, *found.get((one.connection_id, one.backend_id), (0, 0))) for one in rows]
+    part, page = "reporting/_subscriber_cells.html", "reporting/subscriber_results.html"
+    return render(request, part if request.partial else page, {"shown": shown})
+
+
+def figures_of(subscriber: Subscriber, whole: Curve) -> dict:
+    """What the head of an account's overview shows."""
+    today = timezone.now().date()
+    month, year, drawdown = performance.returns_of(whole, today)
+    key = (subscriber.connection_id, subscriber.backend_id)
+    result_today, result_month = performance.results_of_accounts([key], today=today).get(key, (0, 0))
+    return {
+        "month": month,
+        "year": year,
+        "drawdown": drawdown,
+        "result_today": result_today,
+        "result_month": result_month,
+        "today": today,
+        "month_start": today.replace(day=1),
+    }
+
+
+@require_safe
+@staff_only
+def subscriber_performance(request: HttpRequest, pk: int) -> HttpResponse:
+    """Curve, figures and monthly returns of one account, as a page or as the part of its overview."""
+    subscriber = visible_subscriber(request, pk)
+    whole = curve_of(subscriber)
+    context = {"subscriber": subscriber, "tab": "overview", "ranges": list(RANGES), "range": chosen_range(request)}
+    context |= {"heat_map": performance.heat_map(whole), **figures_of(subscriber, whole)}
+    part, page = "reporting/_subscriber_performance.html", "reporting/subscriber_performance.html"
+    return render(request, part if request.partial else page, context)
+
+
+@require_safe
+@member_only
+def equity(request: HttpRequest, pk: int) -> HttpResponse:
+    """The equity of one account that one may see."""
+    subscriber = visible_subscriber(request, pk)
+    staff = request.membership.is_staff_role
+    back = f"/subscribers/{pk}/" if staff else f"/me/?account={pk}"
+    return curve_answer(request, curve_of(subscriber, start_of(request)), f"Equity of {subscriber.name}", back)
+
+
+@require_safe
+@staff_only
+def transactions(request: HttpRequest, pk: int) -> HttpResponse:
+    """Every deal of one account."""
+    subscriber = visible_subscriber(request, pk)
+    own = Transaction.objects.visible_to(request.membership).filter(subscriber_id=subscriber.backend_id)
+    table = ACCOUNT_TRANSACTIONS.bind(request, own.filter(connection_id=subscriber.connection_id))
+    if table.wants_csv:
+        return table.csv()
+    context = {"subscriber": subscriber, "tab": "transactions", "totals_href": ""}
+    return render_list(
+        request, "reporting/subscriber_transactions.html", "reporting/_transactions.html", table, **context
+    )
+
+
+@require_safe
+@staff_only
+def log(request: HttpRequest, pk: int) -> HttpResponse:
+    """What the backend wrote about one account, as far as it is mirrored."""
+    subscriber = visible_subscriber(request, pk)
+    own = LogRecord.objects.filter(workspace=request.workspace, subscriber_id=subscriber.backend_id)
+    table = ACCOUNT_LOG.bind(request, own.filter(connection_id=subscriber.connection_id))
+    if table.wants_csv:
+        return table.csv()
+    context = {"subscriber": subscriber, "tab": "log"}
+    return render_list(request, "reporting/subscriber_log.html", "reporting/_log.html", table, **context)
+
+
+@require_POST
+@staff_only
+def fetch_log(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ask the backend for the newest lines of one account's own log."""
+    subscriber = get_object_or_404(
+        Subscriber.objects.visible_to(request.membership).select_related("connection"), pk=pk
+    )
+    if cache.add(f"log-fetched:{pk}", 1, LOG_KEPT_S):
+        try:
+            with subscriber.connection.client(**CLIENT_OPTIONS) as client:
+                new = sync_subscriber_log(subscriber, source=Source(client), now=timezone.now())
+            messages.success(request, f"{new or 'No'} new {'line' if new == 1 else 'lines'} from the backend.")
+        except (ClientError, ImproperlyConfigured) as error:
+            messages.error(request, f"The log could not be fetched. {getattr(error, 'text', error)}")
+    return redirect("reporting:subscriber-log", pk)
+
+
+@require_safe
+@staff_only
+def commission(request: HttpRequest, pk: int) -> HttpResponse:
+    """What one account owes in a span, by strategy."""
+    subscriber, span = visible_subscriber(request, pk), chosen_span(request)
+    only = {"connection_id": subscriber.connection_id, "subscriber_id": subscriber.backend_id}
+    rows = owed_by_subscription(request.membership, span, timezone.now(), **only)
+    if wants_csv(request):
+        return owed_csv(rows, "commission")
+    context = {"subscriber": subscriber, "tab": "commission", "span": span, "rows": rows, "schemes": SCHEMES}
+    context |= {"by_currency": totals_by_currency(rows), "of_strategy": False}
+    return render(request, "reporting/subscriber_commission.html", context)

@@ -1,0 +1,109 @@
+"""The list of strategies, a strategy's overview and its settings. Results are parts that the reporting app serves."""
+
+from __future__ import annotations
+
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_safe
+
+from copying.engine.model import Level
+from strategies.models import Kind, Strategy
+from strategies.terms import SCHEMES, UnreadableTerms, chain_settings, commission_text, own_settings
+from users.listing import Choice, Column, Listing, Option, Search
+from users.permissions import staff_only
+
+STRATEGIES = Listing(
+    name="strategies",
+    sort="name",
+    columns=(
+        Column("name", "Strategy", is_sortable=True),
+        Column("backend_id", csv_name="id"),
+        Column("kind"),
+        Column("scheme"),
+        Column("document", in_csv=False),
+        Column("is_removed"),
+        Column("account_id", in_table=False),
+        Column("description", in_table=False),
+        Column("first_seen_at", in_table=False, csv_name="since"),
+    ),
+    filters=(
+        Search("q", "Search", placeholder="Search by name or id", fields=("name", "backend_id", "description")),
+        Choice("kind", "Kind", placeholder="All kinds", options=[Option(k.value, k.label) for k in Kind]),
+        Choice(
+            "scheme",
+            "Commission",
+            placeholder="All commissions",
+            options=[*(Option(key, label) for key, label in SCHEMES.items()), Option("none", "None", Q(scheme=""))],
+        ),
+        Choice(
+            "state",
+            "State",
+            placeholder="Any state",
+            options=(
+                Option("offered", "Offered", Q(is_removed=False)),
+                Option("removed", "Removed", Q(is_removed=True)),
+            ),
+        ),
+    ),
+)
+
+
+@require_safe
+@staff_only
+def strategies(request: HttpRequest) -> HttpResponse:
+    """Everything that is offered for copying."""
+    table = STRATEGIES.bind(request, Strategy.objects.visible_to(request.membership))
+    if table.wants_csv:
+        return table.csv()
+    commissions = {row.id: commission_text(row.document) for row in table.rows}
+    page = "strategies/_list.html" if request.partial else "strategies/list.html"
+    return render(request, page, {"table": table, "commissions": commissions})
+
+
+def visible_strategy(request: HttpRequest, pk: int) -> Strategy:
+    """The strategy, or 404."""
+    found = Strategy.objects.visible_to(request.membership).select_related("connection").defer("connection__token")
+    return get_object_or_404(found, pk=pk)
+
+
+@require_safe
+@staff_only
+def detail(request: HttpRequest, pk: int) -> HttpResponse:
+    """What it is; how it did comes from the reporting app."""
+    strategy = visible_strategy(request, pk)
+    context = {"strategy": strategy, "tab": "overview", "commission": commission_text(strategy.document)}
+    return render(request, "strategies/detail.html", context)
+
+
+@require_safe
+@staff_only
+def settings(request: HttpRequest, pk: int) -> HttpResponse:
+    """How its signals are copied, in words, and the members of a portfolio."""
+    strategy = visible_strategy(request, pk)
+    document = strategy.document
+    context = {"strategy": strategy, "tab": "settings", "commission": commission_text(document), "problem": ""}
+    level = Level.PORTFOLIO if strategy.kind == Kind.PORTFOLIO else Level.STRATEGY
+    try:
+        context["rows"] = [*chain_settings([(level, document)]), *own_settings(document)]
+        context["members"] = portfolio_members(strategy)
+    except UnreadableTerms as error:
+        context |= {"rows": [], "members": [], "problem": error.text}
+    return render(request, "strategies/settings.html", context)
+
+
+def portfolio_members(portfolio: Strategy) -> list[dict]:
+    """The parts of a portfolio with their weight and what differs from the defaults."""
+    members = [member for member in portfolio.document.get("members") or [] if isinstance(member, dict)]
+    ids = [member.get("strategyId") for member in members]
+    names = {
+        s.backend_id: s for s in Strategy.objects.filter(connection_id=portfolio.connection_id, backend_id__in=ids)
+    }
+    return [
+        {
+            "id": member.get("strategyId"),
+            "strategy": names.get(member.get("strategyId")),
+            "settings": chain_settings([(Level.MEMBER, member)], only_set=True),
+        }
+        for member in members
+    ]

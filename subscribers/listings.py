@@ -1,0 +1,118 @@
+"""The lists of subscribers, of a strategy's subscribers, and of stopouts: columns, filters, sorts."""
+
+from __future__ import annotations
+
+from django.db.models import Case, CharField, Exists, ExpressionWrapper, F, OuterRef, Q, Value, When
+from django.db.models.fields import DecimalField
+from django.db.models.functions import Now
+
+from copying.contract.settings import STOPOUT_REASONS
+from strategies.models import Strategy
+from subscribers.causes import cause_of
+from subscribers.models import Stopout, Subscriber
+from users.listing import Between, Choice, Column, Listing, Option, Period, Search
+
+IS_ACTIVE = Q(ended_at=None, stopped_till__gt=Now())
+HAS_STOPOUT = Exists(Stopout.objects.filter(IS_ACTIVE, subscriber=OuterRef("pk")))
+STATE = Case(
+    When(is_removed=True, then=Value("removed")),
+    When(HAS_STOPOUT, then=Value("stopped")),
+    When(~Q(close_only=""), then=Value("close-only")),
+    default=Value("copying"),
+    output_field=CharField(),
+)
+FLOATING = ExpressionWrapper(
+    F("equity") - F("balance"), output_field=DecimalField(max_digits=24, decimal_places=8, null=True)
+)
+STATES = (
+    Option("copying", "Copying", Q(is_removed=False, close_only="") & ~Q(HAS_STOPOUT)),
+    Option("stopped", "Stopped", Q(HAS_STOPOUT, is_removed=False)),
+    Option("close-only", "Close-only", ~Q(close_only="") & Q(is_removed=False)),
+    Option("removed", "Removed", Q(is_removed=True)),
+)
+
+
+def currencies(workspace) -> list[Option]:
+    """The currencies of the workspace's accounts."""
+    found = Subscriber.objects.filter(workspace=workspace).exclude(currency="").order_by("currency")
+    return [Option(one, one) for one in found.values_list("currency", flat=True).distinct()]
+
+
+def strategy_options(workspace) -> list[Option]:
+    """Every strategy of the workspace by name."""
+    found = Strategy.objects.filter(workspace=workspace).order_by("name").values_list("backend_id", "name")[:500]
+    return [Option(backend_id, name) for backend_id, name in found]
+
+
+COLUMNS = (
+    Column("name", "Subscriber", is_sortable=True),
+    Column("backend_id", csv_name="id"),
+    Column("state", "State", source=STATE),
+    Column("currency", "Currency"),
+    Column("equity", "Equity", is_number=True, is_sortable=True, hint="In the account's currency"),
+    Column("balance", "Balance", is_number=True, is_sortable=True, hint="In the account's currency"),
+    Column("floating", "Floating", source=FLOATING, is_number=True, hint="Equity less balance: open positions"),
+    Column("connection_id", in_csv=False),
+    Column("subscription_count", in_csv=True, csv_name="subscriptions"),
+    Column("measured_at"),
+)
+FILTERS = (
+    Search("q", "Search", placeholder="Search by name or id", fields=("name", "backend_id")),
+    Choice("state", "State", placeholder="Any state", options=STATES),
+    Choice("currency", "Currency", placeholder="All currencies", options=currencies),
+    Choice(
+        "strategy",
+        "Strategy",
+        field="subscriptions__strategy_backend_id",
+        placeholder="All strategies",
+        options=strategy_options,
+    ),
+    Between("equity", "Equity"),
+)
+SUBSCRIBERS = Listing(name="subscribers", sort="name", columns=COLUMNS, filters=FILTERS)
+STRATEGY_SUBSCRIBERS = Listing(
+    name="strategy-subscribers",
+    sort="name",
+    columns=(
+        *COLUMNS,
+        Column("multiplier", "Ratio", source="subscriptions__multiplier", is_number=True),
+        Column("copies_close_only", source="subscriptions__close_only", csv_name="close_only"),
+    ),
+    filters=(FILTERS[0], FILTERS[1], FILTERS[2], FILTERS[4]),
+)
+STOPOUTS = Listing(
+    name="stopouts",
+    sort="-stopped_at",
+    columns=(
+        Column("stopped_at", "Stopped", is_sortable=True),
+        Column("subscriber_name", "Subscriber", source="subscriber__name", csv_name="subscriber"),
+        Column("subscriber_pk", source="subscriber_id", in_csv=False),
+        Column("account_id", source="subscriber__backend_id", csv_name="subscriber_id"),
+        Column("strategy_name", "Strategy", source="strategy__name", csv_name="strategy"),
+        Column("strategy_pk", source="strategy_id", in_csv=False),
+        Column("strategy_backend_id", csv_name="strategy_id"),
+        Column("reason", "Cause"),
+        Column("description", csv_name="cause"),
+        Column("close_positions", csv_name="closed_positions"),
+        Column("stopped_till", "Ends"),
+        Column("ended_at", csv_name="reset_at"),
+    ),
+    filters=(
+        Search(
+            "q", "Search", placeholder="Search by subscriber", fields=("subscriber__name", "subscriber__backend_id")
+        ),
+        Choice(
+            "state",
+            "State",
+            placeholder="Active and past",
+            options=(Option("active", "Active", IS_ACTIVE), Option("past", "Past", ~IS_ACTIVE)),
+        ),
+        Choice(
+            "reason",
+            "Cause",
+            placeholder="Any cause",
+            options=[Option(one, cause_of(one).removesuffix(" reached its limit")) for one in STOPOUT_REASONS],
+        ),
+        Period("period", "Period", field="stopped_at"),
+    ),
+)

@@ -1,0 +1,165 @@
+"""Who copies what: lists of subscribers and stopouts, one subscriber's overview and terms, and resuming."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+from django.contrib import messages
+from django.core.exceptions import ImproperlyConfigured
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from copying.client import ClientError
+from strategies.models import Strategy
+from strategies.terms import commission_text
+from subscribers.causes import cause_of, is_endless
+from subscribers.effective import effective_terms, strategies_of
+from subscribers.listings import STOPOUTS, STRATEGY_SUBSCRIBERS, SUBSCRIBERS
+from subscribers.models import Stopout, Subscriber
+from subscribers.services import reset_stopout
+from users.permissions import can_manage, may_manage, staff_only
+from users.views import local_address
+
+MOST_SUBSCRIPTIONS = 50
+# a person waits for it: no long holding back
+CLIENT_OPTIONS = {"timeout_s": 8, "extended_timeout_s": 10, "retries": 1, "wait_budget_s": 3}
+
+
+@require_safe
+@staff_only
+def subscribers(request: HttpRequest) -> HttpResponse:
+    """Every account that copies."""
+    table = SUBSCRIBERS.bind(request, Subscriber.objects.visible_to(request.membership))
+    if table.wants_csv:
+        return table.csv()
+    page = "subscribers/_list.html" if request.partial else "subscribers/list.html"
+    return render(request, page, {"table": table, "of_strategy": False})
+
+
+@require_safe
+@staff_only
+def strategy_subscribers(request: HttpRequest, pk: int) -> HttpResponse:
+    """The accounts that copy one strategy, with their ratio."""
+    strategy = get_object_or_404(Strategy.objects.visible_to(request.membership), pk=pk)
+    own = Subscriber.objects.visible_to(request.membership).filter(
+        connection_id=strategy.connection_id,
+        subscriptions__strategy_backend_id=strategy.backend_id,
+        subscriptions__is_removed=False,
+    )
+    table = STRATEGY_SUBSCRIBERS.bind(request, own)
+    if table.wants_csv:
+        return table.csv()
+    page = "subscribers/_list.html" if request.partial else "subscribers/of_strategy.html"
+    context = {"strategy": strategy, "tab": "subscribers", "commission": commission_text(strategy.document)}
+    return render(request, page, {"table": table, "of_strategy": True, **context})
+
+
+def visible_subscriber(request: HttpRequest, pk: int) -> Subscriber:
+    """The account, or 404."""
+    found = Subscriber.objects.visible_to(request.membership).select_related("connection").defer("connection__token")
+    return get_object_or_404(found, pk=pk)
+
+
+def active_stopouts(subscriber: Subscriber) -> list[Stopout]:
+    """What keeps the account from copying at this moment, each with its cause in words."""
+    found = Stopout.objects.filter(subscriber=subscriber).active(timezone.now()).select_related("strategy")
+    stopouts = list(found.order_by("-stopped_at", "-id")[:20])
+    for stopout in stopouts:
+        stopout.cause, stopout.is_endless = cause_of(stopout.reason), is_endless(stopout.stopped_till)
+    return stopouts
+
+
+def page_of(request: HttpRequest, subscriber: Subscriber, tab: str, **more) -> dict:
+    """What every page of one subscriber needs for its head."""
+    return {"subscriber": subscriber, "tab": tab, "may_manage": can_manage(request.membership), **more}
+
+
+@require_safe
+@staff_only
+def detail(request: HttpRequest, pk: int) -> HttpResponse:
+    """What the account is and copies; how it did comes from the reporting app."""
+    subscriber = visible_subscriber(request, pk)
+    copied = (
+        subscriber.subscriptions.filter(is_removed=False).select_related("strategy").order_by("strategy__name", "id")
+    )
+    context = page_of(request, subscriber, "overview", stopouts=active_stopouts(subscriber))
+    return render(request, "subscribers/detail.html", {**context, "copied": copied[:MOST_SUBSCRIPTIONS]})
+
+
+@require_safe
+@staff_only
+def subscriptions(request: HttpRequest, pk: int) -> HttpResponse:
+    """The terms of every subscription: what it sets itself, what holds, and where that comes from."""
+    subscriber = visible_subscriber(request, pk)
+    copied = subscriber.subscriptions.select_related("strategy").order_by("is_removed", "strategy__name", "id")
+    strategies = strategies_of(subscriber.connection_id)
+    terms = [effective_terms(one, subscriber, strategies) for one in copied[:MOST_SUBSCRIPTIONS]]
+    return render(request, "subscribers/subscriptions.html", page_of(request, subscriber, "subscriptions", terms=terms))
+
+
+# --- Stopouts ---------------------------------------------------------------------------------------------------------
+def _answer_stopouts(request: HttpRequest, table, page: str, **context) -> HttpResponse:
+    """The list; a poll that would show what is shown already is answered with nothing."""
+    rows = table.rows
+    now = timezone.now()
+    shown = [(row, row.ended_at is None and row.stopped_till > now, is_endless(row.stopped_till)) for row in rows]
+    seen = hashlib.sha256(repr([(row, is_active) for row, is_active, _ in shown]).encode()).hexdigest()[:16]
+    if request.partial and request.headers.get("X-Seen") == seen:
+        return HttpResponse(status=204)
+    context |= {
+        "table": table,
+        "shown": shown,
+        "seen": seen,
+        "causes": {row.reason: cause_of(row.reason) for row in rows},
+    }
+    context["may_manage"] = can_manage(request.membership)
+    return render(request, "subscribers/_stopouts.html" if request.partial else page, context)
+
+
+@require_safe
+@staff_only
+def stopouts(request: HttpRequest) -> HttpResponse:
+    """Every stopout, those that are active and those that were."""
+    table = STOPOUTS.bind(request, Stopout.objects.visible_to(request.membership))
+    if table.wants_csv:
+        return table.csv()
+    return _answer_stopouts(request, table, "subscribers/stopouts.html", of_subscriber=False)
+
+
+@require_safe
+@staff_only
+def subscriber_stopouts(request: HttpRequest, pk: int) -> HttpResponse:
+    """The stopouts of one account."""
+    subscriber = visible_subscriber(request, pk)
+    listing = replace(STOPOUTS, filters=STOPOUTS.filters[1:])
+    own = Stopout.objects.visible_to(request.membership).filter(subscriber=subscriber)
+    table = listing.bind(request, own)
+    if table.wants_csv:
+        return table.csv()
+    context = page_of(request, subscriber, "stopouts", of_subscriber=True)
+    return _answer_stopouts(request, table, "subscribers/subscriber_stopouts.html", **context)
+
+
+@require_POST
+@may_manage
+def reset(request: HttpRequest, pk: int) -> HttpResponse:
+    """Let the account trade again: begin its limit anew and end the stopout, or say why that did not work."""
+    found = Stopout.objects.visible_to(request.membership).select_related("subscriber", "connection", "strategy")
+    stopout = get_object_or_404(found, pk=pk)
+    back = redirect(local_address(request, reverse("subscribers:stopouts")))
+    if stopout.ended_at is not None or stopout.stopped_till <= timezone.now():
+        messages.info(request, f"{stopout.subscriber.name} was not stopped any more.")
+        return back
+    try:
+        with stopout.connection.client(**CLIENT_OPTIONS) as client:
+            reset_stopout(stopout, client=client, by=request.user, now=timezone.now())
+    except (ClientError, ImproperlyConfigured) as error:
+        text = getattr(error, "text", str(error))
+        messages.error(request, f"{stopout.subscriber.name} is still stopped. {text}")
+        return back
+    messages.success(request, f"{stopout.subscriber.name} copies again. The limit is measured from now on.")
+    return back
