@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import signal
 import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import uvicorn
@@ -26,14 +28,24 @@ class CannotStart(Exception):
 
 
 class Server(uvicorn.Server):
-    """Lets waiting streams go as soon as it is told to end, so that none of them holds it up."""
+    """Lets waiting streams go as soon as it is told to end, so that none of them holds it up.
 
-    def __init__(self, config: uvicorn.Config, release: Any) -> None:
+    Signals are taken by the event loop: uvicorn would raise them again after its own end, before the core has ended.
+    """
+
+    def __init__(self, config: uvicorn.Config, release: Callable[[], None]) -> None:
         super().__init__(config)
         self._release = release
 
-    def handle_exit(self, sig: int, frame: Any) -> None:
-        super().handle_exit(sig, frame)
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._end)
+        yield
+
+    def _end(self) -> None:
+        self.should_exit = True
         self._release()
 
 
@@ -66,7 +78,6 @@ async def serve(
     except psycopg.OperationalError as error:
         raise CannotStart(f"The database cannot be reached: {str(error).strip().splitlines()[0]}") from error
     app = create_app(core, Options.from_settings(port=bound.getsockname()[1], is_tls=certificate is not None))
-    loop = asyncio.get_running_loop()
     tls = {"ssl_certfile": str(certificate[0]), "ssl_keyfile": str(certificate[1])} if certificate else {}
     config = uvicorn.Config(
         app,
@@ -83,7 +94,7 @@ async def serve(
         core.release()
         app.state.service.wakeups.close()
 
-    server = Server(config, lambda: loop.call_soon_threadsafe(release))
+    server = Server(config, release)
     robots = asyncio.create_task(Robots(core).run())
     log.info("The copying backend listens on port %s", bound.getsockname()[1])
     gc.collect()
