@@ -58,9 +58,9 @@ GROUP BY 1, 2, 3
 """
 SYMBOLS = """
 SELECT symbol, currency, count(*), sum(abs(volume_lots)), sum(net),
-       count(*) FILTER (WHERE net > 0), count(*) FILTER (WHERE net < 0)
+       count(*) FILTER (WHERE profit > 0), count(*) FILTER (WHERE profit < 0)
 FROM (
-    SELECT t.symbol, u.currency, t.volume_lots, t.profit + t.swap + coalesce(t.commission, 0) AS net
+    SELECT t.symbol, u.currency, t.volume_lots, t.profit, t.profit + t.swap + coalesce(t.commission, 0) AS net
     FROM reporting_transaction t
     JOIN subscribers_subscriber u ON u.connection_id = t.connection_id AND u.backend_id = t.subscriber_id
     WHERE t.workspace_id = %(workspace)s AND t.strategy_id = %(strategy)s AND t.connection_id = %(connection)s

@@ -152,7 +152,7 @@
   const showWork = () => $("#progress").classList.toggle("is-on", pending.size > 0);
   const texts = new Map();
   document.addEventListener("htmx:beforeRequest", (event) => {
-    if (document.hidden && event.detail.elt.getAttribute("hx-trigger")?.includes("every")) return event.preventDefault();
+    if ((document.hidden || $("dialog[open]")) && event.detail.elt.getAttribute("hx-trigger")?.includes("every")) return event.preventDefault();
     if (!event.detail.elt.getAttribute("hx-trigger")?.includes("every")) { pending.add(event.detail.xhr); showWork(); }
   });
   document.addEventListener("htmx:afterRequest", (event) => {

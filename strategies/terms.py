@@ -41,8 +41,8 @@ PERIODS = {
 }
 BASES = {
     "balance-difference": "closed loss",
-    "balance-minus-equity": "floating loss",
-    "equity-difference": "loss, open positions included",
+    "balance-minus-equity": "loss with open positions",
+    "equity-difference": "loss of equity",
 }
 SCHEMES = {
     "flat-fee": "Flat fee",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -99,6 +99,7 @@ class Owed:
     amount: Decimal
     start: datetime
     end: datetime
+    period: str
     backends: Decimal = Decimal(0)
     strategy: Strategy | None = None
     subscriber: Subscriber | None = None
@@ -134,10 +135,12 @@ def _rows(membership: Membership, lines: CommissionLineQuerySet, by: tuple, most
         end=Max("period_end"),
         scheme=Max("scheme"),
     )
+    calendar = Calendar(membership.workspace.timezone)
     rows = [
         Owed(
             row["connection_id"], row["strategy_id"], row.get("subscriber_id", ""), row["currency"], row["scheme"],
             row["lines"], row["provisional"], row["subscribers"], row["total"], row["start"], row["end"],
+            days_text(calendar, row["start"], row["end"]),
         )
         for row in totals[:most]
     ]  # fmt: skip
@@ -146,6 +149,11 @@ def _rows(membership: Membership, lines: CommissionLineQuerySet, by: tuple, most
     return sorted(
         rows, key=lambda row: (_name_of(row.strategy, row.strategy_id), _name_of(row.subscriber, row.subscriber_id))
     )
+
+
+def days_text(calendar: Calendar, start: datetime, end: datetime) -> str:
+    """First and last day of a period in the billing zone."""
+    return f"{calendar.day_of(start)} – {calendar.day_of(end - timedelta(microseconds=1))}"
 
 
 def _name_of(named: Strategy | Subscriber | None, backend_id: str) -> str:

@@ -12,8 +12,9 @@ from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from reporting.commission.billing import Owed, Span, owed_by_strategy, owed_by_subscription, span_of
+from reporting.commission.billing import Owed, Span, days_text, owed_by_strategy, owed_by_subscription, span_of
 from reporting.commission.explain import explain
+from reporting.commission.periods import Calendar
 from reporting.models import CommissionLine
 from reporting.rates import UnknownRate, rate_on
 from reporting.views.strategies import page_of, visible_strategy
@@ -170,6 +171,12 @@ def strategy_commission(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "reporting/strategy_commission.html", context)
 
 
+def explained(request: HttpRequest, rows: Sequence) -> list[tuple]:
+    """(line, its explanation, first and last day of its billing period in the billing zone)."""
+    calendar = Calendar(request.workspace.timezone)
+    return [(row, explain(row), days_text(calendar, row.period_start, row.period_end)) for row in rows]
+
+
 @require_safe
 @member_only
 def lines(request: HttpRequest, strategy_pk: int, subscriber_pk: int) -> HttpResponse:
@@ -190,6 +197,6 @@ def lines(request: HttpRequest, strategy_pk: int, subscriber_pk: int) -> HttpRes
         return table.csv()
     totals = list(narrowed.totals())
     context = {"subscriber": subscriber, "strategy": strategy, "span": span, "table": table, "totals": totals}
-    context |= {"explained": [(row, explain(row)) for row in table.rows], "schemes": SCHEMES}
+    context |= {"explained": explained(request, table.rows), "schemes": SCHEMES}
     page = "reporting/_commission_lines.html" if request.partial else "reporting/commission_lines.html"
     return render(request, page, context)
