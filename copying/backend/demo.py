@@ -27,6 +27,7 @@ SCHEMES = {
     "Swg1": ("flat-fee", "month", 25.0),
     "Ext1": ("lots-won", "week", 6.0),
     "Mix1": ("amount-traded", "quarter", 0.00002),
+    "Min1": ("amount-won", "month", 0.1),
 }
 STRATEGIES = (
     ("Trd1", "Trend majors", "Follows the crossing of two averages on four-hour bars.", "P-1001", "trend"),
@@ -35,6 +36,8 @@ STRATEGIES = (
     ("Swg1", "Swing reversion", "Reversion on four-hour bars.", "P-1004", "swing"),
     ("Ext1", "External signals", "Signals of a program outside, sent over the API.", "P-1005", "external:Ext1"),
 )
+# begins where the twelve months end, so that something happens every few minutes while a newcomer looks
+LIVE = ("Min1", "Minute reversion", "Reversion on one-minute bars, live only.", "P-1006", "minute")
 MIX = (("Trd1", 0.5), ("Rev1", 0.4), ("Swg1", 0.3))
 CURRENCIES = {"USD": 1.0, "EUR": 0.9, "GBP": 0.8, "JPY": 150.0}
 
@@ -70,12 +73,13 @@ def schedule(tenant: str, start: float, days: int) -> list[tuple[float, Command]
     """Everything that people do in the demo, with the moment it happens."""
     draw = random.Random(41)
     planned: list[tuple[float, Command]] = []
-    for strategy_id, name, description, account, robot in STRATEGIES:
-        planned.append((start, OpenAccount(
+    offers = [(start, offer) for offer in STRATEGIES] + [(start + days * 24 * HOUR, LIVE)]
+    for moment, (strategy_id, name, description, account, robot) in offers:
+        planned.append((moment, OpenAccount(
             tenant=tenant, account_id=account, name=f"Provider {account}", deposit=100_000, robot=robot,
         )))  # fmt: skip
         document = {"name": name, "description": description, "accountId": account, **scheme(strategy_id)}
-        planned.append((start, PutStrategy(tenant=tenant, strategy_id=strategy_id, document=document)))
+        planned.append((moment, PutStrategy(tenant=tenant, strategy_id=strategy_id, document=document)))
     members = [{"strategyId": leaf, "multiplier": weight} for leaf, weight in MIX]
     document = {"name": "Balanced mix", "description": "Three strategies in one.", "members": members, **scheme("Mix1")}
     planned.append((start, PutPortfolio(tenant=tenant, strategy_id="Mix1", document=document)))
@@ -97,13 +101,18 @@ def subscriber(tenant: str, number: int, start: float, days: int, draw: random.R
     size = CURRENCIES[currency]
     deposit = round(draw.choice((5_000, 10_000, 15_000, 25_000, 50_000, 80_000)) * size, -2)
     joined = start + HOUR * (draw.randrange(0, 24 * max(days // 3, 1)) if number % 3 == 2 else draw.randrange(1, 48))
+    document = settings(number, size, draw)
     planned: list[tuple[float, Command]] = [
         (joined, OpenAccount(
             tenant=tenant, account_id=account, name=f"Account {account}", currency=currency, deposit=deposit,
             leverage=draw.choice((30, 50, 100, 200)), demo=number % 5 != 0,
         )),
-        (joined, PutSubscriber(tenant=tenant, subscriber_id=account, document=settings(number, size, draw))),
+        (joined, PutSubscriber(tenant=tenant, subscriber_id=account, document=document)),
     ]  # fmt: skip
+    if number % 6 == 1:
+        live = {**document, "subscriptions": [*document["subscriptions"], {"strategyId": LIVE[0]}]}
+        command = PutSubscriber(tenant=tenant, subscriber_id=account, document=live)
+        planned.append((start + days * 24 * HOUR, command))
     for _ in range(draw.randrange(0, 3)):
         moment = joined + HOUR * draw.randrange(24 * 20, 24 * max(days - 10, 30))
         amount = round(deposit * draw.choice((0.1, 0.2, -0.05, -0.1)), -1)
@@ -114,10 +123,10 @@ def subscriber(tenant: str, number: int, start: float, days: int, draw: random.R
 def settings(number: int, size: float, draw: random.Random) -> dict[str, Any]:
     """A subscriber's document: one to three subscriptions, some with overrides and limits."""
     singles = [strategy_id for strategy_id, *_ in STRATEGIES]
-    if number % 4 == 0:
+    if number % 6 == 0:
         chosen = ["Mix1"]
     else:
-        chosen = [singles[number % 5], *([singles[(number + 2) % 5]] if number % 2 else [])]
+        chosen = [singles[number % 5], *([singles[(number + 2) % 5]] if number % 4 == 1 else [])]
         chosen += ["Mix1"] if number % 11 == 0 else []
     subscriptions = [
         {"strategyId": strategy_id, **override(number + place, draw)} for place, strategy_id in enumerate(chosen)

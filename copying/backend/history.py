@@ -108,10 +108,10 @@ def run(
 
 
 def robots(book: Book, now: float) -> Iterator[tuple[Rule, str, str]]:
-    """Robots whose bar ends now."""
+    """Robots whose bar ends now; those with bars shorter than an hour only trade live."""
     for meta in book.account_meta:
         rule = rule_of(meta.robot) if meta.robot else None
-        if rule is not None and now % rule.bar_seconds == 0:
+        if rule is not None and rule.bar_seconds >= HOUR and now % rule.bar_seconds == 0:
             yield rule, meta.tenant, meta.id
 
 

@@ -75,6 +75,7 @@ RULES = {
         Rule("reversion", ("EURGBP", "EURUSD", "AUDUSD", "USDCHF"), 2 * HOUR, 0.6, 8.0, reversion),
         Rule("breakout", ("GBPJPY", "EURJPY", "USDCAD"), 4 * HOUR, 0.25, 5.0, breakout),
         Rule("swing", ("EURCHF", "NZDUSD", "AUDJPY", "USDCAD"), 4 * HOUR, 0.8, 7.0, reversion),
+        Rule("minute", ("EURUSD", "GBPUSD", "USDJPY", "EURGBP", "AUDUSD"), 60.0, 0.3, 8.0, reversion),
     )
 }
 
