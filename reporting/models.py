@@ -184,6 +184,112 @@ class LogRecord(models.Model):
         ]
 
 
+class DecisionQuerySet(models.QuerySet):
+    """Every read of the decisions starts with `visible_to`."""
+
+    def visible_to(self, membership: Membership) -> DecisionQuerySet:
+        own = self.filter(workspace_id=membership.workspace_id)
+        if membership.is_staff_role:
+            return own
+        theirs = Subscriber.objects.visible_to(membership)
+        exactly = theirs.filter(
+            connection_id=models.OuterRef("connection_id"), backend_id=models.OuterRef("subscriber_id")
+        )
+        # the list of ids is for the index; the pair with the connection is what counts
+        return own.filter(models.Exists(exactly), subscriber_id__in=theirs.values("backend_id"))
+
+
+class Decision(models.Model):
+    """What became of one signal on one way to one subscriber, and why (docs/copying.md, "Decisions").
+
+    Volumes are lots, null where the chain ended before. The unit of `limit_value` belongs to the reason
+    (copying.engine.reasons). A row is written by COPY (reporting/sync) and never changes.
+    """
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, db_index=False, db_constraint=False)
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, db_index=False, db_constraint=False)
+    backend_id = models.CharField(max_length=64)
+    time = models.DateTimeField()
+    signal_id = models.CharField(max_length=64)
+    strategy_id = models.CharField(max_length=64, help_text="The strategy or portfolio subscribed to.")
+    source_strategy_id = models.CharField(max_length=64, help_text="The strategy whose signal it was.")
+    subscriber_id = models.CharField(max_length=64)
+    symbol = models.CharField(max_length=32)
+    subscriber_symbol = models.CharField(max_length=32, help_text="Empty where the symbol was filtered away.")
+    side = models.CharField(max_length=5)
+    outcome = models.CharField(max_length=8)
+    reason = models.CharField(max_length=40)
+    level = models.CharField(max_length=16, help_text="Where on the chain it was decided; empty: nowhere.")
+    provider_lots = models.DecimalField(max_digits=24, decimal_places=8, null=True)
+    scaled_lots = models.DecimalField(max_digits=24, decimal_places=8, null=True)
+    multiplied_lots = models.DecimalField(max_digits=24, decimal_places=8, null=True)
+    limited_lots = models.DecimalField(max_digits=24, decimal_places=8, null=True)
+    rounded_lots = models.DecimalField(max_digits=24, decimal_places=8, null=True)
+    final_lots = models.DecimalField(max_digits=24, decimal_places=8, null=True)
+    limit_value = models.DecimalField(max_digits=24, decimal_places=8, null=True)
+    text = models.CharField(max_length=400)
+    subscriber = models.ForeignObject(
+        Subscriber,
+        models.DO_NOTHING,
+        ("connection", "subscriber_id"),
+        ("connection", "backend_id"),
+        related_name="+",
+        null=True,
+    )
+    strategy = models.ForeignObject(
+        Strategy,
+        models.DO_NOTHING,
+        ("connection", "strategy_id"),
+        ("connection", "backend_id"),
+        related_name="+",
+        null=True,
+    )
+
+    objects = DecisionQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["connection", "backend_id"], name="one_decision_per_record")]
+        indexes = [
+            models.Index(fields=["workspace", "-time", "-id"], name="decision_by_moment"),
+            models.Index(fields=["workspace", "subscriber_id", "-time", "-id"], name="decision_of_subscriber"),
+            models.Index(fields=["workspace", "strategy_id", "-time", "-id"], name="decision_of_strategy"),
+            models.Index(fields=["workspace", "signal_id"], name="decision_by_signal"),
+            # most are simply copied: looking for those walks the time, the others have a short index
+            models.Index(
+                fields=["workspace", "outcome", "-time", "-id"],
+                condition=~models.Q(outcome="copied"),
+                name="decision_by_outcome",
+            ),
+            models.Index(
+                fields=["workspace", "reason", "-time", "-id"],
+                condition=~models.Q(reason="copied"),
+                name="decision_by_reason",
+            ),
+        ]
+
+
+class DecisionCount(models.Model):
+    """How many decisions of a UTC day ended how and why, kept in the database transaction of the rows."""
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, db_index=False)
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, db_index=False)
+    subscriber_id = models.CharField(max_length=64)
+    strategy_id = models.CharField(max_length=64)
+    day = models.DateField()
+    outcome = models.CharField(max_length=8)
+    reason = models.CharField(max_length=40)
+    decisions = models.IntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["connection", "subscriber_id", "strategy_id", "day", "outcome", "reason"],
+                name="one_count_per_day_and_reason",
+            )
+        ]
+        indexes = [models.Index(fields=["workspace", "day"], name="decision_count_by_day")]
+
+
 class SyncKind(models.TextChoices):
     """What is mirrored, each with its own cursor and state."""
 
@@ -194,6 +300,7 @@ class SyncKind(models.TextChoices):
     STOPOUTS = "stopouts", "Stopouts"
     ACCOUNTS = "accounts", "Balances and equity"
     EQUITY = "equity", "Equity history"
+    DECISIONS = "decisions", "Decisions"
 
 
 class SyncState(models.Model):

@@ -10,4 +10,5 @@ source.py         one page of the backend, or why it cannot be read          qua
 windows.py        a history read completely, in windows of time                history.py     transactions by COPY
 configuration.py  strategies, portfolios, subscribers         logs.py        the trading logs
 stopouts.py       stopouts and their resets                   accounts.py    balances, equity, equity history
+decisions.py      why signals were or were not copied
 """

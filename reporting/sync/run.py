@@ -21,6 +21,7 @@ from reporting.models import SyncKind
 from reporting.sync import states
 from reporting.sync.accounts import sync_accounts, sync_equity
 from reporting.sync.configuration import sync_configuration
+from reporting.sync.decisions import sync_decisions
 from reporting.sync.history import sync_history
 from reporting.sync.logs import sync_logs
 from reporting.sync.source import Source
@@ -39,6 +40,7 @@ PACES: dict[str, tuple[float, str]] = {
     SyncKind.STOPOUTS: (5, "A stopped client is the first thing a manager must know; one request."),
     SyncKind.ACCOUNTS: (10, "Equity moves all the time; a request per 1,000 accounts."),
     SyncKind.EQUITY: (60, "Points are hourly."),
+    SyncKind.DECISIONS: (5, "Why a trade was not copied is asked when it was not; one request."),
 }
 SHARE = 10  # a kind may keep a worker busy for one part in so many
 LONGEST_PAUSE_S = 300
@@ -103,6 +105,7 @@ _KINDS = {
     SyncKind.STOPOUTS: sync_stopouts,
     SyncKind.ACCOUNTS: sync_accounts,
     SyncKind.EQUITY: sync_equity,
+    SyncKind.DECISIONS: sync_decisions,
 }
 
 

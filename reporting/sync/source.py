@@ -41,9 +41,13 @@ class Source:
 
     def page(self, path: str, of: type[T] | Any, params: dict[str, Any] | None = None) -> list[T] | Unreadable:
         """The list that `path` answers, as structs of type `of`; raises the client's errors."""
+        return self.read(path, list[of], params)
+
+    def read(self, path: str, of: type[T] | Any, params: dict[str, Any] | None = None) -> T | Unreadable:
+        """What `path` answers, as `of`; raises the client's errors."""
         body = self._body(path, params)
         try:
-            return wire.decode(body, list[of])
+            return wire.decode(body, of)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:  # ValidationError is a DecodeError
             return Unreadable(name_request(path, params), str(error)[:1000], show(body))
 

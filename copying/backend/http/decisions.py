@@ -1,4 +1,7 @@
-"""Why signals were or were not copied (E3, beyond the contract): keyset pages, newest first."""
+"""Why signals were or were not copied (E3, beyond the contract): keyset pages, newest first, or oldest first to follow.
+
+A tenant's decisions are written in the order of their times, so whoever follows with `after` misses none.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from starlette.responses import Response
 
 from copying.backend.errors import invalid
 from copying.backend.http.options import service
-from copying.backend.http.pages import Position, Selection, joined
+from copying.backend.http.pages import Database, Position, Selection, joined
 from copying.backend.http.parameters import Query
 
 OUTCOMES = ("", "copied", "resized", "delayed", "skipped", "failed")
@@ -31,20 +34,32 @@ async def list_decisions(request: Request) -> Response:
     here = service(request)
     await here.core.caught_up()
     selection = _selection(request, query)
-    rows = await here.database.rows(
-        f"SELECT document, time, id, sequence, ordinal FROM {selection.table} WHERE {selection.where}"
-        " ORDER BY time DESC, id DESC LIMIT %(limit)s",
-        {**selection.parameters, "limit": limit + 1},
-    )
+    if after := query.text("after"):
+        return await _following(selection, after, limit, here.database)
+    rows = await _read(selection, "time DESC, id DESC", limit + 1, here.database)
     page = rows[:limit]
-    following = b'"%s"' % _cursor(page[-1][1:3]).encode() if len(rows) > limit else b"null"
-    body = b'{"items":' + joined([_identified(*row) for row in page]) + b',"next":' + following + b"}"
+    return _page(page, _cursor(page[-1][1:]) if len(rows) > limit else None)
+
+
+async def _following(selection: Selection, after: str, limit: int, database: Database) -> Response:
+    """The oldest records behind `after`; `next` is where to go on, also when there is nothing yet."""
+    time, number = _position(after, "after")
+    newer = selection.narrowed("(time, id) > (%(after)s, %(after_id)s)", after=time, after_id=number)
+    rows = await _read(newer, "time, id", limit, database)
+    return _page(rows, _cursor(rows[-1][1:]) if rows else after)
+
+
+async def _read(selection: Selection, order: str, limit: int, database: Database) -> list[tuple]:
+    return await database.rows(
+        f"SELECT document, time, id FROM {selection.table} WHERE {selection.where} ORDER BY {order} LIMIT %(limit)s",
+        {**selection.parameters, "limit": limit},
+    )
+
+
+def _page(rows: list[tuple], following: str | None) -> Response:
+    end = b'"%s"' % following.encode() if following else b"null"
+    body = b'{"items":' + joined([row[0] for row in rows]) + b',"next":' + end + b"}"
     return Response(body, media_type="application/json")
-
-
-def _identified(document: bytes, _: datetime, __: int, sequence: int, ordinal: int) -> bytes:
-    """The stored object with its id: journal entry and position among its effects, the same after every replay."""
-    return b'{"id":"%d-%d",' % (sequence, ordinal) + document[1:]
 
 
 def _selection(request: Request, query: Query) -> Selection:
@@ -56,7 +71,7 @@ def _selection(request: Request, query: Query) -> Selection:
     if start := query.moment("startTime"):
         selection = selection.narrowed("time >= %(start)s", start=start)
     cursor = query.text("before")
-    return selection.older_than(query.moment("endTime"), _position(cursor) if cursor else None)
+    return selection.older_than(query.moment("endTime"), _position(cursor, "before") if cursor else None)
 
 
 def _cursor(position: Position) -> str:
@@ -64,8 +79,8 @@ def _cursor(position: Position) -> str:
     return f"{(position[0] - EPOCH) // timedelta(microseconds=1)}.{position[1]}"
 
 
-def _position(cursor: str) -> Position:
+def _position(cursor: str, parameter: str) -> Position:
     matched = CURSOR.fullmatch(cursor)
     if not matched:
-        raise invalid("before", cursor[:200], "must be the `next` of an earlier page")
+        raise invalid(parameter, cursor[:200], "must be the `next` of an earlier page")
     return EPOCH + timedelta(microseconds=int(matched[1])), int(matched[2])
