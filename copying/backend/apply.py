@@ -13,13 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from . import accounts, configure, limits, removal, signals, ticks, trading
+from . import accounts, configure, connection, curve, limits, news, removal, signals, ticks, trading
 from .book import Book
 from .commands import (
     Command,
     Deposit,
     Entry,
+    Note,
     OpenAccount,
+    PutNews,
     PutPortfolio,
     PutSignal,
     PutStrategy,
@@ -30,6 +32,7 @@ from .commands import (
     RemoveWebhook,
     ResetStopouts,
     Resynchronise,
+    SetConnection,
     Tick,
     Trade,
 )
@@ -56,6 +59,7 @@ def apply(book: Book, entry: Entry, sequence: int) -> Effects:
     effects.answer = act(book, entry.command, effects)
     if book.removals and not isinstance(entry.command, Tick):
         removal.finish_removals(book, effects)
+    curve.note_balances(book)
     return effects
 
 
@@ -153,5 +157,8 @@ HANDLERS: dict[type, tuple[Callable, Callable]] = {
     OpenAccount: (accounts.check_open_account, accounts.open_account),
     Deposit: (accounts.check_deposit, accounts.deposit),
     Trade: (trading.check_trade, trading.trade),
+    PutNews: (news.check_put_news, news.put_news),
+    SetConnection: (connection.check_connection, connection.set_connection),
+    Note: (connection.check_note, connection.note),
     Tick: (nothing_to_check, tick),
 }

@@ -50,9 +50,20 @@ class Broker(Protocol):
         """(n,) order tickets of pending orders."""
 
     def close(
-        self, book: Book, effects: Effects, rows: np.ndarray, cause: str, volumes: np.ndarray | None = None
+        self,
+        book: Book,
+        effects: Effects,
+        rows: np.ndarray,
+        cause: str,
+        volumes: np.ndarray | None = None,
+        *,
+        by_broker: bool = False,
     ) -> None:
-        """Close positions by row, wholly or by `volumes` lots."""
+        """Close positions by row, wholly or by `volumes` lots.
 
-    def cancel(self, book: Book, rows: np.ndarray) -> None:
-        """Withdraw pending orders by row."""
+        by_broker: the broker does it by itself. Else what an account without connection cannot be told is kept in
+        book.missed.
+        """
+
+    def cancel(self, book: Book, rows: np.ndarray, *, by_broker: bool = False) -> None:
+        """Withdraw pending orders by row; by_broker as above."""

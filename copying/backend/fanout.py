@@ -8,7 +8,7 @@ from copying.engine import model
 from copying.engine.decide import decide
 from copying.engine.model import Level, OrderKind, Outcome, Side
 from copying.engine.reasons import Reason
-from copying.engine.timing import close_after, opening_deadline
+from copying.engine.timing import DEFAULT_OPENING_MINUTES, close_after, opening_deadline
 
 from .book import Book
 from .broker import Broker, Orders
@@ -19,6 +19,7 @@ from .state import COPIES_STOP_LOSS, COPIES_TAKE_PROFIT, Signal
 
 BROKER: Broker = PaperBroker()
 MARKET = int(OrderKind.MARKET)
+RETRY_SECONDS = 15.0
 
 
 def engine_signal(signal: Signal) -> model.Signal:
@@ -38,11 +39,14 @@ def fan_out(
     only: np.ndarray | None = None,
     after_delay: bool = False,
     late: bool = False,
+    tries: dict[int, tuple[float, int]] | None = None,
 ) -> None:
     """Decide `signal` for its routes and carry it out.
 
     only: (n_routes,) bool, the routes asked; None: all. Routes that hold a copy of the signal already are never asked.
     after_delay: the wait of signalDelay is over. late: told as a repeated decision.
+    tries: the retries of subscriptions (row -> end of the opening window, reason of the last failure); None: the first
+    try. A retry that fails for the same reason again is not told.
     """
     plan = plan_for(book, signal.strategy_id)
     if not len(plan.table):
@@ -54,6 +58,8 @@ def fan_out(
     if not len(rows):
         return
     decisions = decide(plan.table, engine_signal(signal), facts_for(book, plan, signal), is_after_delay=after_delay)
+    if tries is not None:
+        give_up(book, plan, decisions, rows, tries)
     opens = asked & decisions.opens
     waits = opens & (decisions.outcome == Outcome.DELAYED)
     if waits.any():
@@ -61,7 +67,54 @@ def fan_out(
         opens &= ~waits
     if opens.any():
         execute(book, effects, plan, signal, decisions, np.flatnonzero(opens))
-    effects.told.append(Decided(book.time, signal, decisions, rows, plan.subscription, plan.leaf, late))
+        failed = np.flatnonzero(opens & (decisions.outcome == Outcome.FAILED))
+        if len(failed):
+            retry_later(book, plan, signal, decisions, failed, tries)
+    if tries is not None:
+        before = np.array([tries.get(each, (0.0, 0))[1] for each in plan.subscription[rows].tolist()])
+        rows = rows[decisions.reason[rows] != before]
+    if len(rows):
+        effects.told.append(Decided(book.time, signal, decisions, rows, plan.subscription, plan.leaf, late))
+
+
+def retry_later(
+    book: Book,
+    plan: Plan,
+    signal: Signal,
+    decisions: model.Decisions,
+    rows: np.ndarray,
+    tries: dict[int, tuple[float, int]] | None,
+) -> None:
+    """Remember routes that the broker could not take: tried again inside the opening window.
+
+    After a lack of margin every RETRY_SECONDS, without a connection as soon as it is back.
+    """
+    document = book.strategies_by_id[signal.strategy_id].document
+    first = opening_deadline(document, book.time, 0.0, signal.kind != MARKET)
+    subscriptions = plan.subscription[rows]
+    deadlines = np.array([(tries or {}).get(each, (first, 0))[0] for each in subscriptions.tolist()])
+    reasons = decisions.reason[rows]
+    soon = np.where(reasons == Reason.OFFLINE, deadlines, np.minimum(book.time + RETRY_SECONDS, deadlines))
+    if book.delayed.size:
+        book.delayed.keep(~((book.delayed.signal == signal.row) & np.isin(book.delayed.subscription, subscriptions)))
+    book.delayed.extend(
+        len(rows), due=soon, signal=signal.row, subscription=subscriptions, leaf=plan.leaf, deadline=deadlines,
+        reason=reasons,
+    )  # fmt: skip
+
+
+def give_up(
+    book: Book, plan: Plan, decisions: model.Decisions, rows: np.ndarray, tries: dict[int, tuple[float, int]]
+) -> None:
+    """Routes whose opening window has ended are too late, whatever the engine says."""
+    over = [tries.get(each, (np.inf, 0))[0] <= book.time for each in plan.subscription[rows].tolist()]
+    late = rows[np.array(over, dtype=bool)]
+    decisions.outcome[late] = Outcome.SKIPPED
+    decisions.reason[late] = Reason.TOO_LATE
+    decisions.level[late] = Level.STRATEGY
+    minutes = (plan.table.strategy.get("timeSettings") or {}).get("openingIntervalInMinutes")
+    decisions.limit_value[late] = DEFAULT_OPENING_MINUTES if minutes is None else minutes
+    decisions.steps[late, 5] = 0.0
 
 
 def holders(book: Book, signal: Signal) -> np.ndarray:
@@ -86,6 +139,7 @@ def execute(
 ) -> None:
     """Place the orders of some routes; routes that the broker refuses become failed decisions."""
     strategy = book.strategies_by_id[signal.strategy_id]
+    rows = without_offline(book, plan, decisions, rows)
     numbers = np.array([book.symbols.number(symbol) for symbol in decisions.symbols], dtype=np.intp)
     kinds = decisions.kind[rows]
     columns = plan.table.columns
@@ -110,10 +164,23 @@ def execute(
         tickets = BROKER.open(book, effects, orders)
         refused = some[tickets == 0]
         if len(refused):
-            decisions.outcome[refused] = Outcome.FAILED
-            decisions.reason[refused] = Reason.NOT_ENOUGH_MARGIN
-            decisions.level[refused] = Level.BROKER
-            decisions.steps[refused, 5] = 0.0
+            fail(decisions, refused, Reason.NOT_ENOUGH_MARGIN)
+
+
+def without_offline(book: Book, plan: Plan, decisions: model.Decisions, rows: np.ndarray) -> np.ndarray:
+    """The routes whose accounts can be reached; the others fail."""
+    connected = book.accounts.connected[plan.account[rows]]
+    if not connected.all():
+        fail(decisions, rows[~connected], Reason.OFFLINE)
+    return rows[connected]
+
+
+def fail(decisions: model.Decisions, rows: np.ndarray, reason: Reason) -> None:
+    """The broker does not take what was decided."""
+    decisions.outcome[rows] = Outcome.FAILED
+    decisions.reason[rows] = reason
+    decisions.level[rows] = Level.BROKER
+    decisions.steps[rows, 5] = 0.0
 
 
 def provider_prices(book: Book, signal: Signal, decisions: model.Decisions, rows: np.ndarray) -> np.ndarray | float:

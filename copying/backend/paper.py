@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import commission
+from . import commission, missed
 from .book import Book
 from .broker import Orders
 from .effects import Deals, Effects
@@ -118,16 +118,27 @@ class PaperBroker:
         )  # fmt: skip
         return tickets
 
-    def cancel(self, book: Book, rows: np.ndarray) -> None:
+    def cancel(self, book: Book, rows: np.ndarray, *, by_broker: bool = False) -> None:
         """Withdraw pending orders."""
+        if not by_broker and not missed.all_connected(book):
+            rows = missed.hold_cancels(book, rows)
         mask = np.ones(book.orders.size, dtype=bool)
         mask[rows] = False
         book.orders.keep(mask)
 
     def close(
-        self, book: Book, effects: Effects, rows: np.ndarray, cause: str, volumes: np.ndarray | None = None
+        self,
+        book: Book,
+        effects: Effects,
+        rows: np.ndarray,
+        cause: str,
+        volumes: np.ndarray | None = None,
+        *,
+        by_broker: bool = False,
     ) -> None:
         """Close at bid (bought) or ask (sold); profit, the part of swap and commission go to the balance."""
+        if len(rows) and not by_broker and not missed.all_connected(book):
+            rows, volumes = missed.hold_closes(book, rows, cause, volumes)
         if not len(rows):
             return
         held = book.positions.take(rows)
@@ -158,6 +169,7 @@ class PaperBroker:
         zero = np.zeros(len(pick))
         signals = held["signal"][pick]
         known = {row: book.signals[row].id for row in np.unique(signals).tolist() if row in book.signals}
+        known = book.ended_signals | known if book.ended_signals else known
         deals = Deals(
             kind="close", cause=cause, time=book.time, number=self._numbers(book, len(pick)),
             account=held["account"][pick], subscription=held["subscription"][pick], leaf=held["leaf"][pick],

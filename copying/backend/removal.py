@@ -6,7 +6,7 @@ import numpy as np
 
 from copying.engine.routes import MAX_DEPTH
 
-from . import commission
+from . import commission, missed
 from .book import Book
 from .commands import Remove
 from .configure import own_strategy, own_subscriber, reaches
@@ -210,6 +210,8 @@ def forget_limits(book: Book, mask: np.ndarray) -> None:
 def release(book: Book, mask: np.ndarray) -> None:
     """Copied positions become the account owner's own: no longer managed."""
     positions = book.positions
+    if book.missed:  # what still has to be closed stays a copy until it is
+        mask = mask & ~np.isin(positions.id, missed.closing_tickets(book))
     positions.subscription[mask] = -1
     positions.signal[mask] = -1
     positions.leaf[mask] = -1

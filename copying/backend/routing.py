@@ -9,6 +9,7 @@ import numpy as np
 from copying.engine.model import Facts, Level, Signal
 from copying.engine.routes import Configuration, RouteTable, compile_routes
 
+from . import curve, news
 from .book import Book
 from .market.instruments import CURRENCIES
 from .pricing import value
@@ -85,7 +86,13 @@ def facts_for(book: Book, plan: Plan, signal: Signal) -> Facts:
         facts.provider_equity = float(accounts.equity[provider])
         facts.provider_balance_base = facts.provider_balance * rate
         facts.provider_equity_base = facts.provider_equity * rate
-        facts.provider_balance_average = balance_average(book, signal.strategy_id)
+        facts.provider_balance_average = curve.average(
+            book.provider_balances.get(strategy.document["accountId"], []),
+            strategy.document.get("equityCurveFilter"),
+            book.time,
+        )
+    if any(plan.table.news_chains):
+        facts.news = news.events_near(book, strategy.tenant, book.time)
     facts.stopped, facts.stopped_level = stopped_routes(book, plan)
     if plan.uses_open_symbols:
         facts.open_symbols = open_symbols(book, plan)
@@ -137,22 +144,3 @@ def exposures(book: Book, plan: Plan) -> tuple[dict[str, np.ndarray], dict[str, 
         sums = np.bincount(positions.subscription[copied], signed[copied], book.subscriptions.size)
         by_route[asset] = sums[plan.subscription]
     return by_route, by_account
-
-
-def balance_average(book: Book, strategy_id: str) -> float | None:
-    """Simple moving average of the provider's balance over period x timeframe; None: too little history."""
-    settings = book.strategies_by_id[strategy_id].document.get("equityCurveFilter")
-    known = book.provider_balances.get(strategy_id)
-    if not settings or not known:
-        return None
-    span = filter_seconds(settings)
-    start = book.time - span
-    inside = [balance for moment, balance in known if moment >= start]
-    return sum(inside) / len(inside) if inside and known[0][0] <= start + 3600 else None
-
-
-def filter_seconds(settings: dict) -> float:
-    """Length of an equityCurveFilter in seconds: period x timeframe such as 2h."""
-    units = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-    text = str(settings.get("timeframe", "1h"))
-    return float(settings.get("period", 1)) * float(text[:-1] or 1) * units.get(text[-1], 3600)

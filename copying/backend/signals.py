@@ -12,6 +12,7 @@ import numpy as np
 from copying.engine.model import OrderKind
 from copying.engine.timing import close_after
 
+from . import missed
 from .book import Book
 from .broker import Orders
 from .commands import PutSignal, RemoveSignal
@@ -161,8 +162,8 @@ def lower_volume(book: Book, effects: Effects, signal: Signal, volume: float) ->
         closing = np.maximum(np.round(positions.volume[rows] - kept, 8), 0.0)
         some = closing > 1e-9
         BROKER.close(book, effects, rows[some], "the provider closed a part", closing[some])
-    orders = (book.orders.signal == signal.row) & (book.orders.subscription >= 0)
-    if orders.any():
+    orders = reachable_orders(book, signal)
+    if len(orders):
         shrunk = np.round(np.floor(book.orders.open_volume[orders] * share / 0.01 + 0.5 + 1e-9) * 0.01, 8)
         book.orders.volume[orders] = np.maximum(shrunk, 0.01)
 
@@ -189,21 +190,38 @@ def change_signal(
         new_stop, new_take = np.where(straight, stop, take), np.where(straight, take, stop)
         moves_stop = copies_stop & np.where(straight, stop_changed, take_changed)
         moves_take = copies_take & np.where(straight, take_changed, stop_changed)
-        table.stop_loss[rows] = np.where(moves_stop, new_stop, table.stop_loss[rows])
-        table.take_profit[rows] = np.where(moves_take, new_take, table.take_profit[rows])
+        wanted_stop = np.where(moves_stop, new_stop, table.stop_loss[rows])
+        wanted_take = np.where(moves_take, new_take, table.take_profit[rows])
+        if not missed.all_connected(book):
+            told = missed.hold_levels(book, table, rows, wanted_stop, wanted_take)
+            rows, wanted_stop, wanted_take = rows[told], wanted_stop[told], wanted_take[told]
+        table.stop_loss[rows] = wanted_stop
+        table.take_profit[rows] = wanted_take
     if changed_price:
-        mine = (book.orders.signal == signal.row) & (book.orders.subscription >= 0)
-        book.orders.price[mine] = price
+        book.orders.price[reachable_orders(book, signal)] = price
 
 
-def fill_signal(book: Book, effects: Effects, signal: Signal, price: float, ticket: int = 0) -> None:
-    """The provider's pending order became a position: copies still waiting are filled now, others are asked again."""
+def reachable_orders(book: Book, signal: Signal) -> np.ndarray:
+    """Rows of the pending copies of a signal whose account has its connection."""
+    rows = np.flatnonzero((book.orders.signal == signal.row) & (book.orders.subscription >= 0))
+    return rows[~missed.away(book, book.orders, rows)]
+
+
+def fill_signal(
+    book: Book, effects: Effects, signal: Signal, price: float, ticket: int = 0, *, opens: bool = True
+) -> None:
+    """The provider's pending order became a position: copies still waiting are filled now, others are asked again.
+
+    opens: whether others may still open it.
+    """
     signal.kind, signal.price, signal.time = MARKET, price or signal.price, book.time
     if ticket:
         signal.ticket = ticket
-    waiting = np.flatnonzero((book.orders.signal == signal.row) & (book.orders.subscription >= 0))
+    waiting = reachable_orders(book, signal)
     if len(waiting):
         fill_orders(book, effects, waiting, signal.id)
+    if not opens:
+        return
     routes = len(plan_for(book, signal.strategy_id).table)
     fan_out(book, effects, signal, only=np.ones(routes, dtype=bool), late=True)
 
@@ -211,7 +229,7 @@ def fill_signal(book: Book, effects: Effects, signal: Signal, price: float, tick
 def fill_orders(book: Book, effects: Effects, rows: np.ndarray, signal_id: str) -> np.ndarray:
     """Turn pending orders of one signal (or of nobody) into positions at the market. (n,) tickets."""
     held = book.orders.take(rows)
-    BROKER.cancel(book, rows)
+    BROKER.cancel(book, rows, by_broker=True)
     signal = int(held["signal"][0])
     return BROKER.open(
         book, effects,

@@ -1,6 +1,6 @@
 """What happens because prices or time moved, in this order: night, periods, pending orders, stops, stop out by
-margin, risk limits, delayed signals, lifetimes, removals, account snapshots. The order is documented in
-docs/copying.md.
+margin, risk limits, news, delayed and retried signals, lifetimes, removals, account snapshots. The order is documented
+in docs/copying.md.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 
 from copying.engine.model import OrderKind
 
-from . import commission, limits
+from . import commission, limits, missed, news_closing
 from .book import Book
 from .effects import AccountSnapshots, Effects, Line
 from .fanout import BROKER, fan_out
@@ -38,6 +38,7 @@ def due(book: Book, now: float) -> bool:
         or (book.delayed.size and book.delayed.due.min() <= now)
         or (book.positions.size and book.positions.expires.min() <= now)
         or (book.orders.size and book.orders.expires.min() <= now)
+        or len(news_closing.closing_positions(book, now))
         or any(removal.remove_after <= now for removal in book.removals)
     )
 
@@ -56,6 +57,7 @@ def tick(book: Book, effects: Effects, *, snapshots: bool = False) -> None:
     stop_positions(book, effects)
     stop_out(book, effects)
     watch_limits(book, effects)
+    BROKER.close(book, effects, news_closing.closing_positions(book, book.time), "news are near: newsFilter")
     apply_delayed(book, effects)
     expire(book, effects)
     if book.removals:
@@ -109,10 +111,12 @@ def fill_one(book: Book, effects: Effects, row: int) -> None:
         same = np.intersect1d(np.flatnonzero(orders.signal == orders.signal[row]), triggered_orders(book))
         fill_orders(book, effects, same, signal.id if signal else "")
         return
-    ticket = int(orders.id[row])
+    ticket, account = int(orders.id[row]), int(orders.account[row])
     known = signals_of_ticket(book, ticket)
     position = int(fill_orders(book, effects, np.array([row]), "")[0])
-    if not position:
+    if known and not book.accounts.connected[account]:
+        missed.hold_event(book, account, position, "provider-filled", ticket)
+    elif not position:
         for signal in known:
             close_signal(book, effects, signal, "the provider's order could not be filled")
     elif known:
@@ -152,10 +156,21 @@ def close_with_signals(book: Book, effects: Effects, rows: np.ndarray, cause: st
     if not len(rows):
         return
     own = set(book.positions.id[rows[book.positions.subscription[rows] < 0]].tolist())
-    BROKER.close(book, effects, rows, cause)
+    if own and not missed.all_connected(book):
+        own -= unnoticed(book, rows)
+    BROKER.close(book, effects, rows, cause, by_broker=True)
     if own:
         for signal in [each for each in book.signals.values() if each.ticket in own]:
             close_signal(book, effects, signal, f"the provider's position closed: {cause}")
+
+
+def unnoticed(book: Book, rows: np.ndarray) -> set[int]:
+    """Tickets of closing positions of accounts without connection: their signals end when it is back."""
+    out = rows[missed.away(book, book.positions, rows) & (book.positions.subscription[rows] < 0)]
+    tickets = book.positions.id[out].tolist()
+    for account, ticket in zip(book.positions.account[out].tolist(), tickets, strict=True):
+        missed.hold_event(book, account, ticket, "provider-closed")
+    return set(tickets)
 
 
 def called_accounts(book: Book) -> np.ndarray:
@@ -223,20 +238,31 @@ def apply_delayed(book: Book, effects: Effects) -> None:
         if signal is None:
             continue
         plan = plan_for(book, signal.strategy_id)
-        waiting = np.isin(plan.subscription, taken["subscription"][taken["signal"] == row])
-        fan_out(book, effects, signal, only=waiting, after_delay=True, late=True)
+        mine = taken["signal"] == row
+        for is_retry in (False, True):
+            some = mine & ((taken["reason"] > 0) == is_retry)
+            if not some.any():
+                continue
+            waiting = np.isin(plan.subscription, taken["subscription"][some])
+            tries = {
+                subscription: (deadline, reason)
+                for subscription, deadline, reason in zip(
+                    *(taken[name][some].tolist() for name in ("subscription", "deadline", "reason")), strict=True
+                )
+            }
+            fan_out(book, effects, signal, only=waiting, after_delay=True, late=True, tries=tries if is_retry else None)
 
 
 def expire(book: Book, effects: Effects) -> None:
     """Lifetime of copied positions and opening window of copied pending orders."""
     old = np.flatnonzero(book.orders.expires <= book.time)
     if len(old):
-        BROKER.cancel(book, old)
+        BROKER.cancel(book, old, by_broker=True)
     BROKER.close(book, effects, np.flatnonzero(book.positions.expires <= book.time), "its lifetime ended")
 
 
 def take_snapshots(book: Book, effects: Effects) -> None:
-    """Balance and equity of every account, numbered per tenant; and the balances that equity curve filters average."""
+    """Balance and equity of every account, numbered per tenant."""
     value(book)
     accounts = book.accounts
     numbers = np.empty(accounts.size, dtype=np.int64)
@@ -247,9 +273,3 @@ def take_snapshots(book: Book, effects: Effects) -> None:
     )
     effects.told.append(told)
     book.snapshots_at = book.time
-    for strategy in book.strategies_by_id.values():
-        if "equityCurveFilter" in strategy.document:
-            row = book.account_rows.get(strategy.document.get("accountId", ""))
-            known = book.provider_balances.setdefault(strategy.id, [])
-            known.append((book.time, float(accounts.balance[row])))
-            del known[:-2000]

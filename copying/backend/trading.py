@@ -39,6 +39,11 @@ ACTIONS = (
     "ORDER_MODIFY", "ORDER_CANCEL",
 )  # fmt: skip
 DONE = {"numericCode": 10009, "stringCode": "TRADE_RETCODE_DONE", "message": "Request completed"}
+NO_CONNECTION = {
+    "numericCode": 10031,
+    "stringCode": "TRADE_RETCODE_CONNECTION",
+    "message": "No connection with the trade server",
+}
 NO_MONEY = {"numericCode": 10019, "stringCode": "TRADE_RETCODE_NO_MONEY", "message": "Not enough free margin"}
 
 
@@ -119,6 +124,8 @@ def trade(book: Book, command: Trade, effects: Effects) -> dict[str, Any]:
     """Carry a trade out; the broker's answer."""
     account = book.account_rows[command.account_id]
     action = command.action_type
+    if not book.accounts.connected[account]:
+        return dict(NO_CONNECTION)
     if action.startswith("ORDER_TYPE"):
         return open_trade(book, command, effects, account)
     if action == "ORDER_MODIFY":

@@ -1,0 +1,140 @@
+"""Accounts that lose their connection to the broker and come back: what was missed is made up for, in order.
+
+Opens are retried inside their window, closes without limit (contract, 4.4 timeSettings). Positions and orders whose
+signal ended unnoticed are orphans and are closed.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from copying.engine.model import OrderKind
+from copying.engine.reasons import Reason
+from copying.engine.timing import opening_deadline
+
+from .accounts import own_account
+from .book import Book
+from .commands import Note, SetConnection
+from .configure import own_strategy
+from .effects import Effects, Line
+from .fanout import BROKER
+from .missed import closing_tickets
+from .signals import close_signal, fill_orders, fill_signal
+from .state import Missed
+from .ticks import apply_delayed
+
+
+def check_connection(book: Book, command: SetConnection) -> None:
+    """The account is the caller's."""
+    own_account(book, command.tenant, command.account_id)
+
+
+def set_connection(book: Book, command: SetConnection, effects: Effects) -> None:
+    """Note the state; with the connection back, make up for what was missed."""
+    account = book.account_rows[command.account_id]
+    if bool(book.accounts.connected[account]) == command.is_connected:
+        return
+    book.accounts.connected[account] = command.is_connected
+    words = "is back" if command.is_connected else "is lost: signals are retried, closes are kept"
+    text = f"The connection to the broker {words}."
+    effects.told.append(Line(book.time, command.tenant, 1 if command.is_connected else 2, text, "", command.account_id))
+    if command.is_connected:
+        catch_up(book, effects, account)
+
+
+def catch_up(book: Book, effects: Effects, account: int) -> None:
+    """Closes, levels and withdrawals that were kept; orders whose signal is a position by now; orphans; retries."""
+    mine = [each for each in book.missed if each.account == account]
+    book.missed = [each for each in book.missed if each.account != account]
+    for missed in mine:
+        make_up(book, effects, missed)
+    settle_orders(book, effects, account)
+    close_orphans(book, effects, account)
+    if not book.missed:
+        book.ended_signals.clear()
+    delayed = book.delayed
+    accounts = book.subscriptions.account[delayed.subscription] if delayed.size else np.empty(0)
+    waiting = (delayed.reason == Reason.OFFLINE) & (accounts == account)
+    if waiting.any():
+        delayed.due[waiting] = book.time
+        apply_delayed(book, effects)
+
+
+def make_up(book: Book, effects: Effects, missed: Missed) -> None:
+    """One thing that was missed; nothing when the position or order is gone meanwhile."""
+    if missed.what == "provider-closed":
+        for signal in [each for each in book.signals.values() if each.ticket == missed.ticket]:
+            close_signal(book, effects, signal, "the provider's position closed without a connection")
+        return
+    if missed.what == "provider-filled":
+        provider_filled(book, effects, missed)
+        return
+    rows = np.flatnonzero(book.positions.id == missed.ticket)
+    orders = np.flatnonzero(book.orders.id == missed.ticket)
+    if missed.what == "close" and len(rows):
+        lots = np.array([missed.volume_lots])
+        BROKER.close(book, effects, rows, f"{missed.cause}, made up for", lots)
+    elif missed.what == "cancel" and len(orders):
+        BROKER.cancel(book, orders)
+    elif missed.what == "levels":
+        for table, found in ((book.positions, rows), (book.orders, orders)):
+            table.stop_loss[found] = math.nan if missed.stop_loss is None else missed.stop_loss
+            table.take_profit[found] = math.nan if missed.take_profit is None else missed.take_profit
+
+
+def provider_filled(book: Book, effects: Effects, missed: Missed) -> None:
+    """A provider's order that became a position unnoticed: late opens only inside the opening window."""
+    found = np.flatnonzero(book.positions.id == missed.ticket)
+    for signal in [each for each in book.signals.values() if each.ticket == int(missed.cause)]:
+        if not len(found):
+            close_signal(book, effects, signal, "the provider's position closed without a connection")
+            continue
+        row = int(found[0])
+        document = book.strategies_by_id[signal.strategy_id].document
+        is_late = opening_deadline(document, float(book.positions.time[row]), 0.0, False) < book.time
+        fill_signal(book, effects, signal, float(book.positions.price[row]), missed.ticket, opens=not is_late)
+
+
+def settle_orders(book: Book, effects: Effects, account: int) -> None:
+    """Pending copies whose signal was changed or filled meanwhile."""
+    for ticket in book.orders.id[(book.orders.account == account) & (book.orders.subscription >= 0)].tolist():
+        row = int(np.flatnonzero(book.orders.id == ticket)[0])
+        signal = book.signals.get(int(book.orders.signal[row]))
+        if signal is None:
+            continue
+        if signal.kind == OrderKind.MARKET:
+            fill_orders(book, effects, np.array([row]), signal.id)
+            continue
+        share = signal.volume / signal.open_volume
+        book.orders.price[row] = signal.price
+        kept = math.floor(float(book.orders.open_volume[row]) * share / 0.01 + 0.5 + 1e-9) * 0.01
+        book.orders.volume[row] = max(round(kept, 8), 0.01)
+
+
+def close_orphans(book: Book, effects: Effects, account: int = -1) -> None:
+    """Copies whose signal is closed although nobody closed them, on one account or (-1) on all with a connection."""
+    alive = np.fromiter(book.signals, dtype=np.int64, count=len(book.signals))
+    kept = closing_tickets(book)
+    for table in (book.orders, book.positions):
+        mine = (table.subscription >= 0) & book.accounts.connected[table.account]
+        if account >= 0:
+            mine &= table.account == account
+        rows = np.flatnonzero(mine & ~np.isin(table.signal, alive) & ~np.isin(table.id, kept))
+        if not len(rows):
+            continue
+        if table is book.orders:
+            BROKER.cancel(book, rows)
+        else:
+            BROKER.close(book, effects, rows, "orphan: its signal is closed")
+
+
+def check_note(book: Book, command: Note) -> None:
+    """The strategy is the caller's."""
+    own_strategy(book, command.tenant, command.strategy_id)
+
+
+def note(book: Book, command: Note, effects: Effects) -> None:
+    """A line for a strategy's log."""
+    effects.told.append(Line(book.time, command.tenant, command.severity, command.message, command.strategy_id))

@@ -1,0 +1,51 @@
+"""Which copies are closed because of news: only where a filter names closePositionTimeGapInMinutes (contract, section
+8, 31), before an event of the calendar and after a breaking one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from copying.engine.filters import news_closes
+from copying.engine.model import Level, NewsEvent
+
+from .book import Book
+from .news import events_near
+from .routing import plan_for
+from .state import NEVER
+
+
+def closing_positions(book: Book, now: float) -> np.ndarray:
+    """Rows of copied positions that a newsFilter wants closed at `now`."""
+    found = [np.empty(0, dtype=np.intp)]
+    positions = book.positions
+    if not book.news or not positions.size:
+        return found[0]
+    for leaf in np.unique(positions.leaf[positions.subscription >= 0]).tolist():
+        strategy = book.strategies_by_id.get(book.strategy_names.texts[leaf])
+        events = events_near(book, strategy.tenant, now) if strategy else ()
+        if events:
+            found.append(_closing_of(book, leaf, events, now))
+    return np.concatenate(found)
+
+
+def _closing_of(book: Book, leaf: int, events: tuple[NewsEvent, ...], now: float) -> np.ndarray:
+    """Rows of one leaf strategy's copies. A subscription that copies it on several routes takes its first one's."""
+    plan = plan_for(book, book.strategy_names.texts[leaf])
+    chains = plan.table.news_chains
+    closing = [any(b"closePositionTimeGapInMinutes" in raw for _, raw in chain) for chain in chains]
+    if not any(closing):
+        return np.empty(0, dtype=np.intp)
+    chain_of = np.full(book.subscriptions.size + 1, -1)
+    chain_of[plan.subscription[::-1]] = plan.table.news_chain[::-1]
+    positions = book.positions
+    awaits_close = ~book.accounts.connected[positions.account] & (positions.expires == NEVER)  # missed.py
+    rows = np.flatnonzero((positions.leaf == leaf) & (positions.subscription >= 0) & ~awaits_close)
+    chain, symbol = chain_of[positions.subscription[rows]], positions.symbol[rows]
+    mask = np.zeros(len(rows), dtype=bool)
+    for one, number in set(zip(chain.tolist(), symbol.tolist(), strict=True)):
+        if one >= 0 and closing[one]:
+            text = book.symbols.texts[number]
+            if news_closes(chains[one], text, events, now) != Level.NONE:
+                mask |= (chain == one) & (symbol == number)
+    return rows[mask]

@@ -1,0 +1,151 @@
+"""What the strategy's own filters are told about the provider, and news: facts that follow from the journal alone."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from copying.backend import curve, news, snapshot
+from copying.backend.commands import Deposit, PutNews
+from copying.backend.effects import Deals, Decided
+from copying.backend.errors import Refused
+from copying.engine.reasons import Reason
+from tests.unit.copying.backend.desk import Desk
+
+HOUR = 3600.0
+HIGH = {
+    "priorities": ["high"],
+    "openPositionPrecedingTimeGapInMinutes": 60,
+    "openPositionFollowingTimeGapInMinutes": 120,
+}
+
+
+def put_news(desk: Desk, minutes: float, currency: str = "USD", **fields: object) -> None:
+    """An event so many minutes from now."""
+    moment = datetime.fromtimestamp(desk.now + minutes * 60, UTC).isoformat()
+    desk.do(PutNews(tenant="t", events=[{"time": moment, "currency": currency, "priority": "high", **fields}]))
+
+
+def last_reason(desk: Desk) -> Reason:
+    told = desk.told(Decided)[-1]
+    return Reason(told.decisions.reason[told.rows[-1]])
+
+
+@pytest.mark.parametrize(
+    ("minutes", "currency", "reason"),
+    [
+        (61, "USD", Reason.COPIED),
+        (59, "USD", Reason.NEWS),
+        (59, "JPY", Reason.COPIED),
+        (-119, "EUR", Reason.NEWS),
+        (-121, "EUR", Reason.COPIED),
+    ],
+)
+def test_nothing_is_opened_around_news(desk: Desk, minutes: float, currency: str, reason: Reason) -> None:
+    desk.strategy()
+    desk.subscriber(newsFilter={"calendarNewsFilter": HIGH})
+    put_news(desk, minutes, currency)
+    desk.signal()
+    assert last_reason(desk) == reason
+
+
+def test_positions_are_closed_before_news_only_with_a_gap(desk: Desk) -> None:
+    desk.strategy()
+    desk.subscriber("a", newsFilter={"calendarNewsFilter": {**HIGH, "closePositionTimeGapInMinutes": 30}})
+    desk.subscriber("b", newsFilter={"calendarNewsFilter": HIGH})
+    desk.signal("sig00001")
+    desk.signal("sig00002", symbol="EURGBP")
+    put_news(desk, 45)
+    assert desk.tick(14 * 60) is None
+    desk.tick(2 * 60)
+    assert desk.held("a") == [("EURGBP", 1, 0.1)]
+    assert len(desk.held("b")) == 2
+    assert [deals.cause for deals in desk.told(Deals) if deals.kind == "close"] == ["news are near: newsFilter"]
+
+
+def test_breaking_news_close_after_the_event(desk: Desk) -> None:
+    breaking = {"priorities": ["high"], "closePositionTimeGapInMinutes": 10}
+    desk.strategy(newsFilter={"breakingNewsFilter": breaking})
+    desk.subscriber()
+    desk.signal()
+    put_news(desk, 5, breaking=True)
+    assert desk.tick(4 * 60) is None
+    desk.tick(2 * 60)
+    assert desk.held() == []
+
+
+def test_only_the_calendar_of_the_strategys_owner_counts(desk: Desk) -> None:
+    desk.strategy(newsFilter={"calendarNewsFilter": HIGH})
+    desk.subscriber()
+    moment = datetime.fromtimestamp(desk.now + 60, UTC).isoformat()
+    desk.do(PutNews(tenant="stranger", events=[{"time": moment, "currency": "USD", "priority": "high"}]))
+    desk.signal()
+    assert last_reason(desk) == Reason.COPIED
+
+
+def test_a_calendar_is_replaced_and_survives_a_snapshot(desk: Desk) -> None:
+    put_news(desk, 60, title="Payrolls")
+    put_news(desk, 90, "EUR", title="Rates")
+    restored = snapshot.unpack(snapshot.pack(desk.book))
+    assert [event["title"] for event in news.calendar(restored, "t")] == ["Rates"]
+    desk.do(PutNews(tenant="t", events=[]))
+    assert news.calendar(desk.book, "t") == []
+
+
+@pytest.mark.parametrize(
+    ("event", "parameter"),
+    [
+        ({"time": "soon", "currency": "USD", "priority": "high"}, "events.0.time"),
+        ({"currency": "USD", "priority": "high"}, "events.0.time"),
+        ({"time": "2026-03-02T12:00:00Z", "currency": "usd", "priority": "high"}, "events.0.currency"),
+        ({"time": "2026-03-02T12:00:00Z", "currency": "USD", "priority": "urgent"}, "events.0.priority"),
+    ],
+)
+def test_a_calendar_that_cannot_be_read_is_refused(desk: Desk, event: dict, parameter: str) -> None:
+    with pytest.raises(Refused) as refused:
+        desk.do(PutNews(tenant="t", events=[event]))
+    assert refused.value.details[0]["parameter"] == parameter
+
+
+def test_a_csv_is_read_with_its_head() -> None:
+    text = "\ufefftime,currency,priority,breaking,title\n2026-03-02T13:30:00Z,USD,high,yes,Payrolls\n"
+    [event] = news.read_csv(text)
+    assert event == {
+        "time": "2026-03-02T13:30:00Z", "currency": "USD", "priority": "high", "breaking": True, "title": "Payrolls"
+    }  # fmt: skip
+    with pytest.raises(Refused):
+        news.read_csv("when,what\n")
+
+
+def test_the_average_is_of_the_closes_of_the_timeframe() -> None:
+    changes = [(0.0, 100.0), (2.5 * HOUR, 200.0), (3.5 * HOUR, 400.0)]
+    settings = {"period": 4, "timeframe": "1h"}
+    assert curve.average(changes, settings, 3.75 * HOUR) == (400 + 200 + 100 + 100) / 4
+    assert curve.average(changes, {"period": 6, "timeframe": "1h"}, 3.75 * HOUR) is None
+    assert curve.average(changes, {"period": 1, "timeframe": "2h"}, 3.75 * HOUR) == 400
+    assert curve.average(changes, None, 3.75 * HOUR) is None
+
+
+def test_equity_below_the_average_of_the_balance_opens_nothing(desk: Desk) -> None:
+    desk.strategy(equityCurveFilter={"period": 3, "timeframe": "1h"})
+    desk.subscriber()
+    desk.signal("sig00001")
+    assert last_reason(desk) == Reason.COPIED  # too little history
+    desk.tick(4 * HOUR)
+    desk.do(Deposit(tenant="t", account_id="prov", amount=10_000))
+    desk.signal("sig00002")
+    assert last_reason(desk) == Reason.COPIED  # 110 000 is above the average 103 333
+    desk.trade("ORDER_TYPE_BUY", symbol="GBPUSD", volume_lots=5)
+    desk.tick(1, GBPUSD=(1.23, 1.2301))
+    desk.signal("sig00003")
+    assert last_reason(desk) == Reason.EQUITY_CURVE_FILTER
+
+
+def test_drawdown_of_the_provider_opens_nothing(desk: Desk) -> None:
+    desk.strategy(drawdownFilter={"maxRelativeDrawdown": 0.05, "action": "exclude"})
+    desk.subscriber()
+    desk.trade("ORDER_TYPE_BUY", symbol="GBPUSD", volume_lots=5)
+    desk.tick(1, GBPUSD=(1.23, 1.2301))
+    desk.signal()
+    assert last_reason(desk) == Reason.DRAWDOWN_FILTER
