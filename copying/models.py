@@ -121,6 +121,20 @@ class DecisionRecord(Effect):
         ]
 
 
+class SignalRecord(Effect):
+    """What happened to a signal and the numbers it was decided with: what a simulation decides again."""
+
+    tenant = models.CharField(max_length=64, help_text="Whose strategy it is.")
+    strategy_id = models.CharField(max_length=64)
+    signal_row = models.BigIntegerField(help_text="Number of the signal in the book: ids may repeat.")
+    what = models.CharField(max_length=8, help_text="open, change, fill, part or close")
+    facts = models.BinaryField(null=True, help_text="of an open: msgpack of copying.backend.recording.Facts")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["sequence", "ordinal"], name="signal_once")]
+        indexes = [models.Index(fields=["strategy_id", "time", "id"], name="signals_by_time")]
+
+
 class AccountSnapshotRecord(Effect):
     """Balance and equity of an account at one moment; `number` counts per tenant."""
 

@@ -54,7 +54,7 @@ class Deals:
 
 @dataclass(slots=True)
 class Decided:
-    """The decisions of one signal on some routes. `rows` are the routes told, the rest was not asked."""
+    """The decisions of one signal, as it was then, on some routes. `rows` are the routes told, the rest was not asked."""
 
     time: float
     signal: Signal
@@ -63,6 +63,31 @@ class Decided:
     subscription: np.ndarray  # by route
     leaf: int
     late: bool  # a delayed, resynchronised or otherwise repeated decision
+
+
+@dataclass(slots=True)
+class SignalEvent:
+    """What happened to a signal: recorded for simulations, published to messengers. The values are of that moment.
+
+    what: "open", "change", "fill", "part" or "close". volume: lots left. facts: of an open, what it was decided with.
+    """
+
+    time: float
+    tenant: str
+    what: str
+    row: int
+    signal_id: str
+    strategy_id: str
+    symbol: str
+    side: int
+    kind: int
+    volume: float
+    price: float
+    stop_loss: float | None
+    take_profit: float | None
+    magic: int
+    quotes: dict[str, tuple[float, float]]
+    facts: Any = None
 
 
 @dataclass(slots=True)
@@ -115,7 +140,7 @@ class Effects:
 
     sequence: int
     time: float
-    told: list[Deals | Decided | Line | StopoutEvent | AccountSnapshots] = field(default_factory=list)
+    told: list[Deals | Decided | SignalEvent | Line | StopoutEvent | AccountSnapshots] = field(default_factory=list)
     answer: Any = None
     refused: Exception | None = None
     latency_ms: tuple[float, float, float] | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 import numpy as np
 
 from copying.engine import model
@@ -14,6 +16,7 @@ from .book import Book
 from .broker import Broker, Orders
 from .effects import Decided, Effects
 from .paper import PaperBroker
+from .recording import facts_of, record
 from .routing import Plan, facts_for, plan_for
 from .state import COPIES_STOP_LOSS, COPIES_TAKE_PROFIT, Signal
 
@@ -49,6 +52,9 @@ def fan_out(
     try. A retry that fails for the same reason again is not told.
     """
     plan = plan_for(book, signal.strategy_id)
+    facts = facts_for(book, plan, signal)
+    if only is None:
+        record(book, effects, signal, "open", facts_of(book, plan, facts))
     if not len(plan.table):
         return
     asked = np.ones(len(plan.table), dtype=bool) if only is None else only.copy()
@@ -57,7 +63,7 @@ def fan_out(
     rows = np.flatnonzero(asked)
     if not len(rows):
         return
-    decisions = decide(plan.table, engine_signal(signal), facts_for(book, plan, signal), is_after_delay=after_delay)
+    decisions = decide(plan.table, engine_signal(signal), facts, is_after_delay=after_delay)
     if tries is not None:
         give_up(book, plan, decisions, rows, tries)
     opens = asked & decisions.opens
@@ -74,7 +80,7 @@ def fan_out(
         before = np.array([tries.get(each, (0.0, 0))[1] for each in plan.subscription[rows].tolist()])
         rows = rows[decisions.reason[rows] != before]
     if len(rows):
-        effects.told.append(Decided(book.time, signal, decisions, rows, plan.subscription, plan.leaf, late))
+        effects.told.append(Decided(book.time, copy(signal), decisions, rows, plan.subscription, plan.leaf, late))
 
 
 def retry_later(

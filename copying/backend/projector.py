@@ -35,6 +35,10 @@ COLUMNS = {
         "copying_stopoutrecord",
         "time, document, tenant, number, strategy_id, subscriber_id, sequence, ordinal",
     ),
+    "signals": (
+        "copying_signalrecord",
+        "time, document, tenant, strategy_id, signal_row, what, facts, sequence, ordinal",
+    ),
     "snapshots": ("copying_accountsnapshotrecord", "time, document, tenant, number, account_id, sequence, ordinal"),
 }
 BATCH_ROWS = 20_000
@@ -155,6 +159,10 @@ class Projector:
             return
         sequence, state = self._snapshot
         self._snapshot = None
+        await self._store_snapshot(sequence, state)
+
+    async def _store_snapshot(self, sequence: int, state: bytes) -> None:
+        """Keep a snapshot and forget old ones."""
         async with self._connection.transaction():
             await self._connection.execute(
                 "INSERT INTO copying_snapshot (sequence, format, taken_at, state) VALUES (%s, %s, %s, %b) "

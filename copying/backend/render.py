@@ -17,7 +17,7 @@ from copying.engine.model import Level, Outcome
 from copying.engine.reasons import CODES, Reason, sentence
 
 from .book import Book
-from .effects import SEVERITIES, AccountSnapshots, Deals, Decided, Effects, Line, StopoutEvent
+from .effects import SEVERITIES, AccountSnapshots, Deals, Decided, Effects, Line, SignalEvent, StopoutEvent
 from .limits import iso
 from .paper import draw
 
@@ -38,6 +38,7 @@ class Rows:
     decisions: list[tuple] = field(default_factory=list)
     stopouts: list[tuple] = field(default_factory=list)
     snapshots: list[tuple] = field(default_factory=list)
+    signals: list[tuple] = field(default_factory=list)
     topics: set[tuple] = field(default_factory=set)
 
 
@@ -114,6 +115,7 @@ class Renderer:
             Deals: self.deals,
             Decided: self.decided,
             Line: self.line,
+            SignalEvent: self.signal_event,
             StopoutEvent: self.stopout,
             AccountSnapshots: self.snapshots,
         }
@@ -288,6 +290,20 @@ class Renderer:
             rows, moment, provider, 1, message, leaf_id, "", signal.id, signal.symbol, SIDE_WORDS[signal.side],
             KIND_WORDS[signal.kind], signal.price or None,
         )  # fmt: skip
+
+    def signal_event(self, event: SignalEvent, effects: Effects, rows: Rows) -> Iterator[None]:
+        """What a simulation will read."""
+        document = {
+            "what": event.what, "row": event.row, "signalId": event.signal_id, "strategyId": event.strategy_id,
+            "symbol": event.symbol, "side": event.side, "kind": event.kind, "volume": event.volume,
+            "price": event.price, "stopLoss": event.stop_loss, "takeProfit": event.take_profit, "magic": event.magic,
+            "time": event.time, "quotes": event.quotes,
+        }  # fmt: skip
+        facts = None if event.facts is None else msgspec.msgpack.encode(event.facts)
+        rows.signals.append(
+            (iso(event.time), text(document), event.tenant, event.strategy_id, event.row, event.what, facts)
+        )
+        return iter(())
 
     # ------------------------------------------------------------------------------------------------------------- log
 

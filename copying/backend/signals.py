@@ -21,6 +21,7 @@ from .effects import Effects
 from .errors import invalid, not_found
 from .fanout import BROKER, fan_out
 from .limits import moment_of
+from .recording import record
 from .routing import plan_for
 from .state import COPIES_STOP_LOSS, COPIES_TAKE_PROFIT, Signal
 
@@ -140,6 +141,7 @@ def drop_signal(book: Book, signal: Signal) -> None:
 
 def close_signal(book: Book, effects: Effects, signal: Signal, cause: str) -> None:
     """Full close: always copied, whatever stopouts, filters or close-only say."""
+    record(book, effects, signal, "close")
     orders = np.flatnonzero((book.orders.signal == signal.row) & (book.orders.subscription >= 0))
     if len(orders):
         BROKER.cancel(book, orders)
@@ -154,6 +156,7 @@ def lower_volume(book: Book, effects: Effects, signal: Signal, volume: float) ->
         return
     share = volume / signal.open_volume
     signal.volume = volume
+    record(book, effects, signal, "part")
     positions = book.positions
     rows = np.flatnonzero((positions.signal == signal.row) & (positions.subscription >= 0))
     if len(rows):
@@ -179,6 +182,7 @@ def change_signal(
     signal.stop_loss, signal.take_profit = stop_loss, take_profit
     if signal.kind != MARKET:
         signal.price = price
+    record(book, effects, signal, "change")
     stop, take = (math.nan if level is None else float(level) for level in (stop_loss, take_profit))
     for table in (book.positions, book.orders):
         rows = np.flatnonzero((table.signal == signal.row) & (table.subscription >= 0))
@@ -217,6 +221,7 @@ def fill_signal(
     signal.kind, signal.price, signal.time = MARKET, price or signal.price, book.time
     if ticket:
         signal.ticket = ticket
+    record(book, effects, signal, "fill")
     waiting = reachable_orders(book, signal)
     if len(waiting):
         fill_orders(book, effects, waiting, signal.id)

@@ -22,6 +22,7 @@ from tests.faults.signal_writer import Drifting
 TABLES = (
     "journalentry", "snapshot", "progress", "transactionrecord", "userlogrecord", "stopoutrecord", "decisionrecord",
     "accountsnapshotrecord",
+    "signalrecord",
 )  # fmt: skip
 LIMIT = {"type": "date", "applyTo": "balance-minus-equity", "maxRelativeRisk": 0.5, "closePositions": True}
 ROUNDS = 15

@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TABLES = (
     "journalentry", "snapshot", "progress", "transactionrecord", "userlogrecord", "stopoutrecord", "decisionrecord",
     "accountsnapshotrecord",
+    "signalrecord",
 )  # fmt: skip
 
 

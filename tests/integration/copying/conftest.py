@@ -35,6 +35,7 @@ TABLES = (
     "stopoutrecord",
     "decisionrecord",
     "accountsnapshotrecord",
+    "signalrecord",
 )
 _numbers = itertools.count(1)
 
