@@ -46,7 +46,8 @@ def die(reason: str) -> None:
 class Core:
     """The embedded backend without HTTP.
 
-    clock: UTC seconds. fail: what to do when the journal or the projector cannot write (tests replace it).
+    clock: UTC seconds. fail: what to do when the journal or the projector cannot write. journal, projector: what keeps
+    entries and records; the simulation gives its own, which die on command.
     """
 
     book: Book
@@ -58,6 +59,8 @@ class Core:
         *,
         clock: Callable[[], float] = time.time,
         fail: Callable[[str], None] = die,
+        journal: type[Journal] = Journal,
+        projector: type[Projector] = Projector,
     ) -> None:
         self.book = Book()
         self.feed = feed
@@ -65,6 +68,8 @@ class Core:
         self._database_url = database_url
         self._changes = Changes()
         self._fail = fail
+        self._journal_type = journal
+        self._projector_type = projector
         self._waiting: deque[tuple[Command, asyncio.Future | None, float]] = deque()
         self._wake = asyncio.Event()
         self._settled = asyncio.Event()  # no entry has a time and is not applied yet
@@ -81,11 +86,11 @@ class Core:
 
     async def start(self, *, ticking: bool = True) -> None:
         """Take the lock, recover the state, begin to write, project and tick. Raises `AlreadyRunning`."""
-        self._journal = await Journal.open(self._database_url)
+        self._journal = await self._journal_type.open(self._database_url)
         book, projected = await self._journal.load()
         self.book = book or Book()
         self.book.tenant_names = await self._journal.tenants()
-        self._projector = Projector(self.book, self._changes.announce, projected)
+        self._projector = self._projector_type(self.book, self._changes.announce, projected)
         await self._projector.connect(self._database_url)
         await self._replay(projected)
         self._tasks = [

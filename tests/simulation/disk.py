@@ -1,0 +1,95 @@
+"""A disk that survives crashes, and the journal and projector that write to it instead of to PostgreSQL.
+
+A write happens at once between two pauses, so a crash meets the moments before a commit, after it, and between the
+tables of a batch. What is not committed is gone; nothing is ever half there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from random import Random
+
+from copying.backend import snapshot
+from copying.backend.book import Book
+from copying.backend.commands import Entry
+from copying.backend.journal import Journal, decode_entry, encode_entries
+from copying.backend.projector import Projector
+
+TABLES = ("transactions", "log", "decisions", "stopouts", "snapshots")
+
+
+class Disk:
+    """What is durable: entries, snapshots, records and how far they reach."""
+
+    def __init__(self, random: Random) -> None:
+        self.random = random
+        self.entries: list[bytes] = []
+        self.snapshots: list[tuple[int, bytes]] = []
+        self.records: dict[str, list[tuple]] = {name: [] for name in TABLES}
+        self.projected = 0
+
+    async def pause(self) -> None:
+        """Let others run, and a crash happen, for a while."""
+        for _ in range(self.random.randrange(4)):
+            await asyncio.sleep(0)
+
+    def journal(self) -> type[Journal]:
+        """The journal on this disk."""
+        disk = self
+
+        class DiskJournal(Journal):
+            def __init__(self) -> None:
+                pass
+
+            @classmethod
+            async def open(cls, database_url: str) -> Journal:
+                return cls()
+
+            async def close(self) -> None:
+                pass
+
+            async def append(self, first: int, entries: list[Entry]) -> None:
+                await disk.pause()
+                assert first == len(disk.entries) + 1, "a journal number was given twice or left out"
+                disk.entries += [payload for _, _, payload in encode_entries(first, entries)]
+                await disk.pause()
+
+            async def load(self) -> tuple[Book | None, int]:
+                await disk.pause()
+                return (snapshot.unpack(disk.snapshots[-1][1]) if disk.snapshots else None), disk.projected
+
+            async def entries(self, after: int, limit: int = 50) -> list[tuple[int, Entry]]:
+                await disk.pause()
+                some = disk.entries[after : after + limit]
+                return [(after + place, decode_entry(payload)) for place, payload in enumerate(some, 1)]
+
+            async def tenants(self) -> dict[str, str]:
+                return {}
+
+        return DiskJournal
+
+    def projector(self) -> type[Projector]:
+        """The projector on this disk."""
+        disk = self
+
+        class DiskConnection:
+            async def close(self) -> None:
+                pass
+
+        class DiskProjector(Projector):
+            async def connect(self, database_url: str) -> None:
+                self._connection = DiskConnection()
+
+            async def _store(self, tables: dict[str, list[tuple]], sequence: int) -> None:
+                await disk.pause()
+                for name in TABLES:
+                    disk.records[name] += tables[name]
+                disk.projected = sequence
+                await disk.pause()
+
+            async def _store_snapshot(self, sequence: int, state: bytes) -> None:
+                await disk.pause()
+                disk.snapshots = [*disk.snapshots, (sequence, state)][-2:]
+                await disk.pause()
+
+        return DiskProjector

@@ -1,0 +1,187 @@
+"""A second pair of books: applies the journal one entry at a time, never restarts, and knows what must be true.
+
+It is what a replay from nothing gives, so live state and live records must equal it after every crash. From the
+records it keeps accounts of its own: what was opened, closed and earned.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+
+import msgspec
+import numpy as np
+import pytest
+
+from copying.backend import snapshot
+from copying.backend.apply import apply
+from copying.backend.book import Book
+from copying.backend.commands import Command, Deposit, Entry, OpenAccount, PutSignal
+from copying.backend.effects import Decided, Effects
+from copying.backend.journal import decode_entry, encode_entries
+from copying.backend.pricing import MINOR_UNITS
+from copying.backend.render import Renderer, Rows
+from copying.engine.reasons import Reason
+from tests.simulation.disk import TABLES, Disk
+
+MEASURED = re.compile(
+    r'"(?:tradeCopyingLatency|mtAndBrokerSignalLatency|tradeAlgorithmLatency|mtAndBrokerTradeLatency)":[^,}]+,'
+)
+
+
+def identity(command: Command) -> bytes:
+    """A command as it comes back from the journal, to count it by."""
+    entry = Entry(time=0.0, quotes={}, command=command)
+    return encode_entries(0, [decode_entry(encode_entries(0, [entry])[0][2])])[0][2]
+
+
+def state(book: Book, quotes: dict[str, tuple[float, float]]) -> dict:
+    """Everything that must survive, at the same prices; the time of the last look at the market need not."""
+    copy = snapshot.unpack(snapshot.pack(book))
+    copy.set_quotes(quotes)
+    packed = msgspec.msgpack.decode(snapshot.pack(copy))
+    return {name: value for name, value in packed.items() if name not in ("time", "quotes", "tenant_names")}
+
+
+class Ledger:
+    """The independent books."""
+
+    def __init__(self, disk: Disk) -> None:
+        self.disk = disk
+        self.book = Book()
+        self.renderer = Renderer(self.book)
+        self.journalled: Counter[bytes] = Counter()
+        self.carried_out: Counter[bytes] = Counter()
+        self.records: dict[str, list[tuple]] = {name: [] for name in TABLES}
+        self.compared = dict.fromkeys(TABLES, 0)
+        self.paid_in: dict[str, float] = defaultdict(float)
+        self.earned: dict[str, float] = defaultdict(float)
+        self.lots: dict[str, float] = defaultdict(float)  # by position ticket
+        self.opened: Counter[str] = Counter()
+        self.by_hand: set[int] = set()  # tickets without records: owners' own trades and released copies
+        self.own_accounts: set[str] = set()  # accounts that had such
+        self.numbers: Counter[tuple[str, str]] = Counter()
+
+    def read(self) -> None:
+        """Follow the journal to its end."""
+        for sequence in range(self.book.sequence + 1, len(self.disk.entries) + 1):
+            entry = decode_entry(self.disk.entries[sequence - 1])
+            known = set(self.book.account_rows)
+            had_signal = isinstance(entry.command, PutSignal) and (
+                (entry.command.strategy_id, entry.command.signal_id) in self.book.signal_rows
+            )
+            effects = apply(self.book, entry, sequence)
+            key = identity(entry.command)
+            self.journalled[key] += 1
+            if effects.refused is not None:
+                assert not effects.told, "a refused entry has effects"
+                continue
+            self.carried_out[key] += 1
+            self.follow_money(entry.command, known)
+            self.follow_hands()
+            if isinstance(entry.command, PutSignal) and not had_signal:
+                self.check_decided(effects)
+            self.render(effects)
+
+    def follow_money(self, command, known: set[str]) -> None:
+        """Money that came in or went out."""
+        for account_id in set(self.book.account_rows) - known:
+            self.paid_in[account_id] = 10_000.0
+        if isinstance(command, OpenAccount) and command.account_id not in known:
+            self.paid_in[command.account_id] = command.deposit
+        if isinstance(command, Deposit):
+            currency = self.book.accounts.currency[self.book.account_rows[command.account_id]]
+            self.paid_in[command.account_id] += round(command.amount, int(MINOR_UNITS[currency]))
+
+    def follow_hands(self) -> None:
+        """Positions that nobody keeps records of."""
+        positions = self.book.positions
+        mine = positions.subscription < 0
+        self.by_hand.update(positions.id[mine].tolist())
+        self.own_accounts.update(self.book.account_meta[row].id for row in np.unique(positions.account[mine]).tolist())
+
+    def check_decided(self, effects: Effects) -> None:
+        """A new signal has one decision with a reason on every route."""
+        decided = [told for told in effects.told if isinstance(told, Decided)]
+        assert len(decided) <= 1
+        for told in decided:
+            assert len(told.rows) == len(told.subscription)
+            for reason in told.decisions.reason[told.rows].tolist():
+                assert Reason(reason)
+
+    def render(self, effects: Effects) -> None:
+        """Records of an entry, and what they say about positions and money."""
+        rows = Rows()
+        for _ in self.renderer.render(effects, rows):
+            pass
+        for name in TABLES:
+            self.records[name] += [(*row, effects.sequence, place) for place, row in enumerate(getattr(rows, name))]
+        for row in rows.transactions:
+            document, account_id = msgspec.json.decode(row[1]), row[5]
+            self.earned[account_id] += document["profit"] + document["swap"] + document["commission"]
+            position = document.get("slavePositionId")
+            if position is None:
+                continue
+            lots = abs(document["quantity"])
+            is_open = document["id"].endswith(":open")
+            self.opened[position] += is_open
+            self.lots[position] += lots if is_open else -lots
+        for name, tenant, number in [("stopouts", row[2], row[3]) for row in rows.stopouts] + [
+            ("snapshots", row[2], row[3]) for row in rows.snapshots
+        ]:
+            self.numbers[name, tenant] += 1
+            assert number == self.numbers[name, tenant], f"{name} of {tenant} have a gap at {number}"
+
+    # ---------------------------------------------------------------------------------------------------------- checks
+
+    def check(self, live: Book, quotes: dict[str, tuple[float, float]]) -> None:
+        """After everything is projected: state, records, positions and balances agree with the journal."""
+        mine, theirs = state(self.book, quotes), state(live, quotes)
+        assert [name for name in mine if mine[name] != theirs[name]] == [], "live state differs from the replay"
+        assert self.disk.projected == len(self.disk.entries)
+        for name in TABLES:
+            expected, found = self.records[name], self.disk.records[name]
+            assert len(found) == len(expected), f"{name}: {len(found)} records instead of {len(expected)}"
+            for one, other in zip(expected[self.compared[name] :], found[self.compared[name] :], strict=True):
+                assert stripped(other) == stripped(one), f"{name}: told {other}, by the replay {one}"
+            self.compared[name] = len(found)
+        self.check_positions()
+        self.check_balances()
+
+    def check_positions(self) -> None:
+        """Open positions are what was opened less what was closed; nothing is there twice."""
+        positions, orders = self.book.positions, self.book.orders
+        copied = np.flatnonzero(positions.subscription >= 0)
+        held = {str(positions.id[row]): float(positions.volume[row]) for row in copied.tolist()}
+        told = {
+            position: lots
+            for position, lots in self.lots.items()
+            if int(position) not in self.by_hand and abs(lots) > 1e-9
+        }
+        assert told == pytest.approx(held, abs=1e-7), "positions differ from the deals told"
+        assert max(self.opened.values(), default=0) <= 1, "a position was opened twice"
+        pairs = [
+            pair
+            for table in (positions, orders)
+            for pair in zip(table.subscription.tolist(), table.signal.tolist(), table.leaf.tolist(), strict=True)
+            if pair[0] >= 0
+        ]
+        assert len(pairs) == len(set(pairs)), "a signal is copied twice"
+        assert {signal for _, signal, _ in pairs} <= set(self.book.signals), "a copy has lost its signal"
+        assert (np.abs(positions.volume * 100 - np.round(positions.volume * 100)) < 1e-6).all()
+        assert (positions.volume > 0).all()
+
+    def check_balances(self) -> None:
+        """Balance = money paid in + results of the deals told (+ the owner's own trades)."""
+        accounts = self.book.accounts
+        for account_id, row in self.book.account_rows.items():
+            balance = float(accounts.balance[row])
+            assert balance == pytest.approx(accounts.deposits[row] + accounts.traded[row], abs=1e-4)
+            assert accounts.deposits[row] == pytest.approx(self.paid_in[account_id], abs=1e-4)
+            if account_id not in self.own_accounts:
+                assert balance == pytest.approx(self.paid_in[account_id] + self.earned[account_id], abs=1e-4)
+
+
+def stripped(record: tuple) -> tuple:
+    """A record without what is measured by a clock."""
+    return (record[0], MEASURED.sub("", record[1]), *record[2:])

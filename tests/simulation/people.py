@@ -1,0 +1,266 @@
+"""What two users, their clients and their programs do: random commands that the API would let through.
+
+Ids collide on purpose: signals come twice, closed ones come again, users try what belongs to the other.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from random import Random
+from typing import Any
+
+from copying.backend.book import Book
+from copying.backend.commands import (
+    Command,
+    Deposit,
+    OpenAccount,
+    PutPortfolio,
+    PutSignal,
+    PutStrategy,
+    PutSubscriber,
+    Remove,
+    RemoveSignal,
+    ResetStopouts,
+    Resynchronise,
+    Trade,
+)
+from copying.backend.limits import BASES, KINDS
+from copying.backend.trading import ACTIONS
+from copying.contract.validation import validate
+
+TENANTS = ("one", "two")
+SYMBOLS = ("EURUSD", "GBPUSD", "USDJPY")
+DAY = 86_400.0
+SCHEMES = ("flat-fee", "lots-traded", "lots-won", "amount-traded", "amount-won", "high-water-mark")
+MODES = ("preserve", "close-gracefully-by-position", "close-gracefully-by-symbol", "close-immediately")
+
+
+class People:
+    """Draws commands; `book` is looked at only for ids that exist."""
+
+    def __init__(self, random: Random) -> None:
+        self.random = random
+        self.names = 0
+
+    def setup(self) -> list[Command]:
+        """Accounts, strategies and portfolios that the rest plays on."""
+        made: list[Command] = []
+        for tenant in TENANTS:
+            for number in range(2):
+                made.append(self.account(tenant, f"{tenant}prov{number}", "USD", 200_000))
+                made.append(self.strategy(tenant, f"{tenant}S{number}"))
+            made += [self.account(tenant, f"{tenant}a{n}", self.random.choice(("USD", "EUR", "JPY"))) for n in range(5)]
+            made.append(self.portfolio(tenant, f"{tenant}P"))
+            made += [self.subscriber(tenant, f"{tenant}a{n}") for n in range(5)]
+        return made
+
+    def command(self, book: Book, now: float) -> Command:
+        """Anything."""
+        tenant = self.random.choice(TENANTS)
+        weights = ((self.put_signal, 30), (self.remove_signal, 12), (self.trade, 22), (self.settings, 14),
+                   (self.money, 6), (self.removal, 3), (self.reset, 6), (self.resynchronise, 4))  # fmt: skip
+        make = self.random.choices([make for make, _ in weights], [weight for _, weight in weights])[0]
+        return make(tenant, book, now)
+
+    # --------------------------------------------------------------------------------------------------------- signals
+
+    def put_signal(self, tenant: str, book: Book, now: float) -> Command:
+        """A new signal; or a known one with other levels or less volume; or a closed one again."""
+        strategy_id = f"{tenant}S{self.random.randrange(2)}"
+        mine = [each for each in book.signals.values() if each.strategy_id == strategy_id and not each.ticket]
+        if mine and self.random.random() < 0.45:
+            known = self.random.choice(mine)
+            document = {**known.document}
+            document["volume"] = max(0.01, round(known.volume * self.random.choice((1, 1, 0.5, 0.3, 1.5)), 2))
+            document |= self.levels(book, known.symbol, known.side)
+            if self.random.random() < 0.2:
+                document["type"] = f"POSITION_TYPE_{'BUY' if known.side > 0 else 'SELL'}"
+            return self.signal(tenant, strategy_id, known.id, document)
+        self.names += self.random.random() < 0.9
+        symbol, side = self.random.choice(SYMBOLS), self.random.choice((1, -1))
+        words = "BUY" if side > 0 else "SELL"
+        document = {
+            "symbol": symbol, "type": f"POSITION_TYPE_{words}", "time": moment(now),
+            "volume": round(self.random.uniform(0.01, 2), 2), "magic": self.random.randrange(3),
+            **self.levels(book, symbol, side),
+        }  # fmt: skip
+        if self.random.random() < 0.25:
+            document["type"] = f"ORDER_TYPE_{words}_{self.random.choice(('LIMIT', 'STOP'))}"
+            document["openPrice"] = self.near(book, symbol)
+        return self.signal(tenant, strategy_id, f"sig{self.names:05d}", document)
+
+    def signal(self, tenant: str, strategy_id: str, signal_id: str, document: dict[str, Any]) -> Command:
+        return PutSignal(tenant=tenant, strategy_id=strategy_id, signal_id=signal_id, document=document)
+
+    def remove_signal(self, tenant: str, book: Book, now: float) -> Command:
+        open_ones = [(each.strategy_id, each.id) for each in book.signals.values()]
+        strategy_id, signal_id = self.random.choice(open_ones) if open_ones else (f"{tenant}S0", "sig00001")
+        owner = strategy_id[:3] if self.random.random() < 0.95 else tenant
+        return RemoveSignal(
+            tenant=owner, strategy_id=strategy_id, signal_id=signal_id, time=datetime.fromtimestamp(now, UTC)
+        )
+
+    def near(self, book: Book, symbol: str, width: float = 0.01) -> float:
+        """A price in the neighbourhood."""
+        quote = book.quote(symbol)
+        middle = quote[0] if quote else 1.0
+        return round(middle * (1 + self.random.uniform(-width, width)), 3 if "JPY" in symbol else 5)
+
+    def levels(self, book: Book, symbol: str, side: int) -> dict[str, float]:
+        """Stop loss and take profit, each there or not."""
+        found = {"stopLoss": self.near(book, symbol), "takeProfit": self.near(book, symbol, 0.03)}
+        return {name: price for name, price in found.items() if self.random.random() < 0.4}
+
+    # --------------------------------------------------------------------------------------------------------- by hand
+
+    def trade(self, tenant: str, book: Book, now: float) -> Command:
+        """A provider trades, or the owner of the last subscriber account by hand; sometimes on a copied position."""
+        account_id = self.random.choice((f"{tenant}prov0", f"{tenant}prov1", f"{tenant}a4"))
+        account = book.account_rows.get(account_id, -1)
+        positions = book.positions.id[book.positions.account == account].tolist()
+        orders = book.orders.id[book.orders.account == account].tolist()
+        opening = len(positions) + len(orders) < 6 and self.random.random() < 0.7
+        action = self.random.choice(ACTIONS[:6] if opening else ACTIONS[6:])
+        symbol = self.random.choice(SYMBOLS)
+        tenant = tenant if self.random.random() < 0.97 else self.random.choice(TENANTS)
+        return Trade(
+            tenant=tenant, account_id=account_id, action_type=action, symbol=symbol,
+            volume_lots=round(self.random.uniform(0.01, 1), 2), price=self.near(book, symbol),
+            stop_loss=self.near(book, symbol) if self.random.random() < 0.3 else None,
+            take_profit=self.near(book, symbol, 0.03) if self.random.random() < 0.3 else None,
+            position_id=str(self.random.choice(positions or [0])), order_id=str(self.random.choice(orders or [0])),
+            magic=self.random.randrange(3),
+        )  # fmt: skip
+
+    def account(self, tenant: str, account_id: str, currency: str, deposit: float = 0.0) -> Command:
+        deposit = deposit or {"USD": 20_000, "EUR": 15_000, "JPY": 2_000_000}[currency]
+        return OpenAccount(tenant=tenant, account_id=account_id, name=account_id, currency=currency, deposit=deposit)
+
+    def money(self, tenant: str, book: Book, now: float) -> Command:
+        account_id = f"{tenant}{self.random.choice(('a0', 'a1', 'a2', 'a3', 'a4', 'prov0', 'prov1'))}"
+        return Deposit(tenant=tenant, account_id=account_id, amount=round(self.random.uniform(-500, 900), 2))
+
+    def resynchronise(self, tenant: str, book: Book, now: float) -> Command:
+        return Resynchronise(tenant=tenant, subscriber_id=f"{tenant}a{self.random.randrange(5)}")
+
+    def reset(self, tenant: str, book: Book, now: float) -> Command:
+        if book.active_stopouts and self.random.random() < 0.8:
+            stopout = self.random.choice(book.active_stopouts)
+            strategy_id = book.subscription_keys[stopout.subscription][1] if stopout.subscription >= 0 else ""
+            subscriber_id = book.account_meta[stopout.account].id
+            return ResetStopouts(
+                tenant=stopout.tenant, subscriber_id=subscriber_id, strategy_id=strategy_id, reason=stopout.reason
+            )
+        reason = f"{self.random.choice(KINDS)}-{self.random.choice(BASES)}"
+        return ResetStopouts(tenant=tenant, subscriber_id=f"{tenant}a0", reason=reason)
+
+    # -------------------------------------------------------------------------------------------------------- settings
+
+    def settings(self, tenant: str, book: Book, now: float) -> Command:
+        kind = self.random.random()
+        if kind < 0.6:
+            return self.subscriber(tenant, f"{tenant}a{self.random.randrange(5)}")
+        if kind < 0.85:
+            return self.strategy(tenant, f"{tenant}S{self.random.randrange(2)}")
+        return self.portfolio(tenant, f"{tenant}P")
+
+    def strategy(self, tenant: str, strategy_id: str) -> Command:
+        document = {"name": strategy_id, "description": "", "accountId": f"{tenant}prov{strategy_id[-1]}"}
+        document |= self.terms(self.maybe_scheme(), chance=0.15)
+        if self.random.random() < 0.2:
+            document["timeSettings"] = {"lifetimeInHours": self.random.choice((1, 30, 300))}
+        validate("strategy", document)
+        return PutStrategy(tenant=tenant, strategy_id=strategy_id, document=document)
+
+    def portfolio(self, tenant: str, strategy_id: str) -> Command:
+        ids = self.random.sample([f"{each}S{number}" for each in TENANTS for number in range(2)], 2)
+        members = [
+            {"strategyId": each, "multiplier": self.random.choice((0.5, 1, 2)), **self.terms(chance=0.1)}
+            for each in ids
+            if each[:3] == tenant or tenant == "two"
+        ]
+        members = members or [{"strategyId": f"{tenant}S0"}]
+        document = {"name": strategy_id, "description": "", "members": members, **self.terms(self.maybe_scheme())}
+        validate("portfolio", document)
+        return PutPortfolio(tenant=tenant, strategy_id=strategy_id, document=document)
+
+    def subscriber(self, tenant: str, subscriber_id: str) -> Command:
+        offered = [f"{tenant}S0", f"{tenant}S1", f"{tenant}P", *(["oneS0", "oneP"] if tenant == "two" else [])]
+        subscriptions = [
+            {
+                "strategyId": strategy_id,
+                "multiplier": self.random.choice((1, 0.5, 3)),
+                "tradeSizeScaling": self.scaling(),
+                **self.terms(chance=0.2),
+                **self.chosen({"closeOnly": self.random.choice(("by-position", "by-symbol", "immediately"))}, 0.08),
+            }
+            for strategy_id in self.random.sample(offered, self.random.randrange(1, 4))
+        ]
+        document: dict[str, Any] = {"name": subscriber_id, "subscriptions": subscriptions}
+        if self.random.random() < 0.6:
+            document["riskLimits"] = [self.limit() for _ in range(self.random.randrange(1, 3))]
+        document |= self.chosen({"maxLeverage": 30, "reservedMarginFraction": 0.1, "minTradeAmount": 100}, 0.1)
+        validate("subscriber", document)
+        return PutSubscriber(tenant=tenant, subscriber_id=subscriber_id, document=document)
+
+    def scaling(self) -> dict[str, Any]:
+        return self.random.choice(
+            (
+                {"mode": "none"},
+                {"mode": "balance"},
+                {"mode": "equity", "forceTinyTrades": True},
+                {"mode": "contractSize"},
+                {"mode": "fixedVolume", "tradeVolume": 0.1},
+                {"mode": "fixedRisk", "riskFraction": 0.01},
+            )
+        )
+
+    def maybe_scheme(self) -> dict[str, Any]:
+        if self.random.random() < 0.4:
+            return {}
+        period, rate = self.random.choice(("week", "month", "quarter")), self.random.choice((0.2, 1))
+        return {
+            "commissionScheme": {
+                "type": self.random.choice(SCHEMES), "billingPeriod": period, "commissionRate": rate,
+            }
+        }  # fmt: skip
+
+    def terms(self, more: dict[str, Any] | None = None, chance: float = 0.15) -> dict[str, Any]:
+        """Copy settings, each there or not."""
+        possible = {
+            "reverse": True, "skipPendingOrders": True, "maxTradeVolume": 0.5, "minTradeVolume": 0.02,
+            "allowedSides": ["buy"], "symbolFilter": {"excluded": ["GBPUSD"]}, "maxTradeRisk": 0.05,
+            "signalDelay": {"minInSeconds": 5, "maxInSeconds": self.random.choice((5, 60))}, "copyStopLoss": False,
+            "copyTakeProfit": False, "reduceCorrelations": "by-account",
+            "symbolMapping": [{"from": "EURUSD", "to": "EURUSD.r"}], "riskLimits": [self.limit()],
+            "maxStopLoss": {"value": 30, "units": "pips"},
+        }  # fmt: skip
+        return {**self.chosen(possible, chance), **(more or {})}
+
+    def chosen(self, possible: dict[str, Any], chance: float) -> dict[str, Any]:
+        return {name: value for name, value in possible.items() if self.random.random() < chance}
+
+    def limit(self) -> dict[str, Any]:
+        return {
+            "type": self.random.choice(KINDS), "applyTo": self.random.choice(BASES),
+            "maxAbsoluteRisk": self.random.choice((50, 200, 1000)), "closePositions": self.random.random() < 0.5,
+        }  # fmt: skip
+
+    def removal(self, tenant: str, book: Book, now: float) -> Command:
+        subscriber_id = f"{tenant}a{self.random.randrange(5)}"
+        what, owner, part = self.random.choice(
+            (
+                ("subscription", subscriber_id, f"{tenant}S0"),
+                ("subscription", subscriber_id, f"{tenant}P"),
+                ("subscriber", subscriber_id, ""),
+                ("member", f"{tenant}P", f"{tenant}S1"),
+                ("portfolio", f"{tenant}P", ""),
+                ("strategy", f"{tenant}S1", ""),
+            )
+        )
+        return Remove(tenant=tenant, what=what, id=owner, part=part, mode=self.random.choice(MODES))
+
+
+def moment(now: float) -> str:
+    """A time as documents write it."""
+    return datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
