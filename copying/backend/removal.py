@@ -79,6 +79,8 @@ def _below(book: Book, leaf: str, removal: Removal) -> bool:
 
 
 def _concerns(book: Book, removal: Removal, subscriber_id: str, strategy_id: str) -> bool:
+    if removal.what == "strategy":
+        return True  # its leaf decides, also where a portfolio has dropped it since
     if removal.what == "subscriber":
         return subscriber_id == removal.id
     if removal.what == "subscription":
