@@ -1,14 +1,16 @@
-"""Paper accounts: opening, re-configuring and balance operations."""
+"""Paper accounts: opening, re-configuring, balance operations and snapshots."""
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from .book import Book
 from .commands import Deposit, OpenAccount
-from .effects import Effects, Line
+from .effects import AccountSnapshots, Effects, Line
 from .errors import Refused, forbidden, invalid, not_found
-from .pricing import MINOR_UNITS
+from .pricing import MINOR_UNITS, value
 from .state import ACCOUNT_CURRENCIES, Account
 
 DEFAULT_DEPOSIT = 10_000.0
@@ -119,3 +121,19 @@ def deposit(book: Book, command: Deposit, effects: Effects) -> None:
             subscriber_id=command.account_id,
         )
     )  # fmt: skip
+    take_snapshots(book, effects, np.array([row]))  # the moment is known, so it is never taken for a result
+
+
+def take_snapshots(book: Book, effects: Effects, rows: np.ndarray) -> None:
+    """Balance, equity and net deposits of some accounts, numbered per tenant."""
+    value(book)
+    accounts = book.accounts
+    numbers = np.empty(len(rows), dtype=np.int64)
+    for place, row in enumerate(rows.tolist()):
+        tenant = book.account_meta[row].tenant
+        numbers[place] = book.snapshot_numbers[tenant] = book.snapshot_numbers.get(tenant, 0) + 1
+    effects.told.append(
+        AccountSnapshots(
+            book.time, rows, numbers, accounts.balance[rows], accounts.equity[rows], accounts.deposits[rows]
+        )
+    )

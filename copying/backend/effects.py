@@ -54,7 +54,7 @@ class Deals:
 
 @dataclass(slots=True)
 class Decided:
-    """The decisions of one signal, as it was then, on some routes. `rows` are the routes told, the rest was not asked."""
+    """The decisions of one signal (as it was then) on some routes. `rows`: the routes told, the rest was not asked."""
 
     time: float
     signal: Signal
@@ -121,13 +121,14 @@ class StopoutEvent:
 
 @dataclass(slots=True)
 class AccountSnapshots:
-    """Balance and equity of accounts at one moment; `number` counts per tenant."""
+    """Balance, equity and net deposits since the opening of accounts at one moment; `number` counts per tenant."""
 
     time: float
     account: np.ndarray
     number: np.ndarray
     balance: np.ndarray
     equity: np.ndarray
+    deposits: np.ndarray
 
 
 @dataclass(slots=True)

@@ -358,7 +358,8 @@ class Renderer:
             document = (
                 f'{{"sequenceNumber":{count},"accountId":{text(meta.id)},"time":"{moment}",'
                 f'"balance":{number(float(told.balance[place]))},'
-                f'"equity":{number(round(float(told.equity[place]), 2))}}}'
+                f'"equity":{number(round(float(told.equity[place]), 2))},'
+                f'"netDeposits":{number(round(float(told.deposits[place]), 2))}}}'
             )
             rows.snapshots.append((moment, document, meta.tenant, count, meta.id))
             rows.topics.add(("snapshots", meta.tenant))

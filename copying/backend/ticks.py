@@ -12,8 +12,9 @@ import numpy as np
 from copying.engine.model import OrderKind
 
 from . import commission, limits, missed, news_closing
+from .accounts import take_snapshots
 from .book import Book
-from .effects import AccountSnapshots, Effects, Line
+from .effects import Effects, Line
 from .fanout import BROKER, fan_out
 from .paper import STOP_OUT_LEVEL, swap_rollover
 from .pricing import closing_prices, opening_prices, value
@@ -63,7 +64,8 @@ def tick(book: Book, effects: Effects, *, snapshots: bool = False) -> None:
     if book.removals:
         finish_removals(book, effects)
     if snapshots:
-        take_snapshots(book, effects)
+        take_snapshots(book, effects, np.arange(book.accounts.size))
+        book.snapshots_at = book.time
 
 
 def night(book: Book, effects: Effects, midnight: float) -> None:
@@ -259,17 +261,3 @@ def expire(book: Book, effects: Effects) -> None:
     if len(old):
         BROKER.cancel(book, old, by_broker=True)
     BROKER.close(book, effects, np.flatnonzero(book.positions.expires <= book.time), "its lifetime ended")
-
-
-def take_snapshots(book: Book, effects: Effects) -> None:
-    """Balance and equity of every account, numbered per tenant."""
-    value(book)
-    accounts = book.accounts
-    numbers = np.empty(accounts.size, dtype=np.int64)
-    for row, meta in enumerate(book.account_meta):
-        numbers[row] = book.snapshot_numbers[meta.tenant] = book.snapshot_numbers.get(meta.tenant, 0) + 1
-    told = AccountSnapshots(
-        book.time, np.arange(accounts.size), numbers, accounts.balance.copy(), accounts.equity.copy()
-    )
-    effects.told.append(told)
-    book.snapshots_at = book.time

@@ -1,8 +1,8 @@
 """Following a stream by time without losing a record (contract, 2.5).
 
 The streams of transactions and logs take a time, not a number, so what arrives late or shares the last millisecond
-would be lost by asking for "after the last one". Each answer with something new, and each request that the backend held,
-is therefore followed by one from a little earlier; records already delivered are dropped.
+would be lost by asking for "after the last one". Each answer with something new, and each request that the backend
+held, is therefore followed by one from a little earlier; records already delivered are dropped.
 """
 
 from __future__ import annotations

@@ -46,13 +46,17 @@ class AccountInformation(Record, kw_only=True):
 
 
 class AccountSnapshot(Record, kw_only=True):
-    """Balance and equity of one account at one moment, in its own currency."""
+    """Balance and equity of one account at one moment, in its own currency.
+
+    net_deposits: money paid in less money paid out since the account was opened; None: the backend does not say.
+    """
 
     sequence_number: int
     account_id: str
     time: datetime
     balance: Decimal
     equity: Decimal
+    net_deposits: Decimal | None = None
 
 
 class DecisionVolumes(Document, kw_only=True):
