@@ -114,21 +114,19 @@ class Owed:
         return abs(self.difference) < Decimal("0.005")
 
 
-def owed_by_strategy(membership: Membership, span: Span, now: datetime) -> list[Owed]:
-    """One row per strategy and currency, by name."""
-    lines = span.narrow(CommissionLine.objects.visible_to(membership), now)
+def owed_by_strategy(membership: Membership, span: Span, now: datetime, **only: Any) -> list[Owed]:
+    """One row per strategy and currency, by name; `only` narrows the lines."""
+    lines = span.narrow(CommissionLine.objects.visible_to(membership), now).filter(**only)
     return _rows(membership, lines, ())
 
 
-def owed_by_subscription(
-    membership: Membership, span: Span, now: datetime, *, most: int | None = None, **only: Any
-) -> list[Owed]:
+def owed_by_subscription(membership: Membership, span: Span, now: datetime, **only: Any) -> list[Owed]:
     """One row per subscription and currency, by names; `only` narrows the lines (connection_id, strategy_id, ...)."""
     lines = span.narrow(CommissionLine.objects.visible_to(membership), now).filter(**only)
-    return _rows(membership, lines, ("subscriber_id",), most)
+    return _rows(membership, lines, ("subscriber_id",))
 
 
-def _rows(membership: Membership, lines: CommissionLineQuerySet, by: tuple, most: int | None = None) -> list[Owed]:
+def _rows(membership: Membership, lines: CommissionLineQuerySet, by: tuple) -> list[Owed]:
     totals = lines.totals("connection_id", "strategy_id", *by).annotate(
         subscribers=Count("subscriber_id", distinct=True),
         start=Min("period_start"),
@@ -142,7 +140,7 @@ def _rows(membership: Membership, lines: CommissionLineQuerySet, by: tuple, most
             row["lines"], row["provisional"], row["subscribers"], row["total"], row["start"], row["end"],
             days_text(calendar, row["start"], row["end"]),
         )
-        for row in totals[:most]
+        for row in totals
     ]  # fmt: skip
     _name(membership.workspace_id, rows)
     _compare(membership, rows)

@@ -124,22 +124,27 @@ def by_subscriber(request: HttpRequest, span: Span, context: dict) -> HttpRespon
     return render(request, page, context)
 
 
-def lines_of_row(request: HttpRequest, span: Span) -> QuerySet:
-    """The lines of the subscriber of the outer query, in a span."""
+def lines_of_row(request: HttpRequest, span: Span, strategy: Strategy | None = None) -> QuerySet:
+    """The lines of the subscriber of the outer query, in a span, of one strategy or all."""
     own = CommissionLine.objects.filter(
         workspace=request.workspace, connection=OuterRef("connection"), subscriber_id=OuterRef("backend_id")
     )
+    if strategy is not None:
+        own = own.filter(strategy_id=strategy.backend_id)
     return span.narrow(own, timezone.now()).order_by()
 
 
-def owing(request: HttpRequest, span: Span) -> QuerySet:
+def owing(request: HttpRequest, span: Span, strategy: Strategy | None = None) -> QuerySet:
     """Accounts with lines in a span."""
-    return Subscriber.objects.visible_to(request.membership).filter(Exists(lines_of_row(request, span)))
+    accounts = Subscriber.objects.visible_to(request.membership)
+    if strategy is not None:
+        accounts = accounts.filter(connection_id=strategy.connection_id)
+    return accounts.filter(Exists(lines_of_row(request, span, strategy)))
 
 
-def subscribers_listing(request: HttpRequest, span: Span) -> Listing:
+def subscribers_listing(request: HttpRequest, span: Span, strategy: Strategy | None = None) -> Listing:
     """The list of accounts with what each owes, in its own currency."""
-    grouped = lines_of_row(request, span).values("connection_id")
+    grouped = lines_of_row(request, span, strategy).values("connection_id")
     amount = Coalesce(Subquery(grouped.annotate(total=Sum("amount")).values("total")), Value(0), output_field=MONEY)
     return Listing(
         name="commissions-by-subscriber",
@@ -160,15 +165,17 @@ def subscribers_listing(request: HttpRequest, span: Span) -> Listing:
 @require_safe
 @staff_only
 def strategy_commission(request: HttpRequest, pk: int) -> HttpResponse:
-    """What the subscribers of one strategy owe in a span."""
-    strategy, span = visible_strategy(request, pk), chosen_span(request)
+    """What the subscribers of one strategy owe in a span, a page of them at a time."""
+    strategy, span, now = visible_strategy(request, pk), chosen_span(request), timezone.now()
+    table = subscribers_listing(request, span, strategy).bind(request, owing(request, span, strategy))
+    if table.wants_csv:
+        return table.csv()
     only = {"connection_id": strategy.connection_id, "strategy_id": strategy.backend_id}
-    rows = owed_by_subscription(request.membership, span, timezone.now(), **only)
-    if wants_csv(request):
-        return owed_csv(rows, "commission")
-    context = page_of(strategy, "commission", span=span, rows=rows, schemes=SCHEMES, of_strategy=True)
-    context |= {"by_currency": totals_by_currency(rows)}
-    return render(request, "reporting/strategy_commission.html", context)
+    shown = [row.backend_id for row in table.rows]
+    rows = owed_by_subscription(request.membership, span, now, **only, subscriber_id__in=shown)
+    totals = totals_by_currency(owed_by_strategy(request.membership, span, now, **only))
+    context = page_of(strategy, "commission", span=span, rows=rows, schemes=SCHEMES, of_strategy=True, table=table)
+    return render(request, "reporting/strategy_commission.html", {**context, "by_currency": totals})
 
 
 def explained(request: HttpRequest, rows: Sequence) -> list[tuple]:
