@@ -42,6 +42,7 @@ STAFF_PLACES = (
     Place("strategies", "Strategies", "chart-line", "strategies:list", "s", on_phone=True),
     Place("subscribers", "Subscribers", "users", "subscribers:list", "u", on_phone=True),
     Place("stopouts", "Stopouts", "shield-x", "subscribers:stopouts", "p"),
+    Place("decisions", "Decisions", "route", "reporting:decisions", "d"),
     Place("transactions", "Transactions", "arrows-exchange", "reporting:transactions", "t", on_phone=True),
     Place("commissions", "Commissions", "receipt-2", "reporting:commissions", "c"),
     Place("log", "Log", "list-details", "reporting:log", "l"),
@@ -50,6 +51,7 @@ STAFF_PLACES = (
 )
 SUBSCRIBER_PLACES = (
     Place("me", "My accounts", "wallet", "reporting:me", "o", on_phone=True),
+    Place("decisions", "Decisions", "route", "reporting:own-decisions", "d", on_phone=True),
     Place("transactions", "Transactions", "arrows-exchange", "reporting:transactions", "t", on_phone=True),
 )
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from reporting.views import commissions, history, me, overview, search, strategies, subscribers, syncing
+from reporting.views import commissions, decisions, history, me, overview, search, strategies, subscribers, syncing
 
 app_name = "reporting"
 urlpatterns = [
@@ -10,6 +10,11 @@ urlpatterns = [
     path("overview/equity.json", overview.equity, name="overview-equity"),
     path("transactions/", history.transactions, name="transactions"),
     path("transactions/totals/", history.transaction_totals, name="transaction-totals"),
+    path("decisions/", decisions.decisions, name="decisions"),
+    path("decisions/<int:pk>/", decisions.decision, name="decision"),
+    path("strategies/<int:pk>/quality/", decisions.strategy_quality, name="strategy-quality"),
+    path("subscribers/<int:pk>/quality/", decisions.subscriber_quality, name="subscriber-quality"),
+    path("me/decisions/", decisions.own_decisions, name="own-decisions"),
     path("log/", history.log, name="log"),
     path("sync/", syncing.sync, name="sync"),
     path("sync/freshness/", syncing.freshness, name="freshness"),

@@ -8,6 +8,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from reporting import overview as reads
+from reporting.decisions import copies_of_day
 from users.listing import BadParameter
 from users.permissions import member_only, staff_only
 
@@ -46,6 +47,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         "deals_today": sum(standing.deals_today for standing in standings),
         "latency": reads.latency(request.workspace, now=now),
         "attention": reads.attention(request.membership, now=now),
+        "copies": copies_of_day(request.workspace, now.date()),
         "feed": reads.feed(request.membership),
         "ranges": list(reads.RANGES),
         "range": chosen_range(request),

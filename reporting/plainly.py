@@ -1,0 +1,96 @@
+"""A decision in the words of the client whose account it was: what happened, and because of what, without setting names.
+
+The sentences of copying.engine.reasons name settings and are for staff; these say the same to the account's owner. A
+reason that is not known here is told in the backend's own words.
+"""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+
+from copying.engine.reasons import BY_CODE, REASONS, Reason, number
+from reporting.models import Decision
+
+# placeholders: limit (the number of the rule, fractions in percent), wanted and rounded (lots), symbol, trades
+BECAUSE: dict[Reason, str] = {
+    Reason.COPIED: "",
+    Reason.MAGIC_FILTER: "the provider does not share trades of this kind",
+    Reason.EQUITY_CURVE_FILTER: "the strategy pauses while its own results are below their average",
+    Reason.DRAWDOWN_FILTER: "the strategy pauses at its present drawdown",
+    Reason.NO_ACCOUNT: "the trading account is not known to the copying service",
+    Reason.SYMBOL_FILTER: "{symbol} is not among the symbols that are copied for you",
+    Reason.PENDING_ORDERS_SKIPPED: "pending orders are not copied for you",
+    Reason.SIDE_NOT_ALLOWED: "{trades} trades are not copied for you",
+    Reason.REMOVED: "the subscription is being ended",
+    Reason.CLOSE_ONLY: "no new trades are opened at the moment: copying is close-only",
+    Reason.STOPPED_OUT: "a risk limit has stopped new trades",
+    Reason.NEWS: "important news was less than {limit} minutes away",
+    Reason.UNKNOWN_SYMBOL: "your broker does not offer {symbol}",
+    Reason.NO_PRICE: "there was no price of {symbol}",
+    Reason.NO_EXCHANGE_RATE: "there was no exchange rate for the currency of the account",
+    Reason.NO_MONEY: "there is no money left in the account",
+    Reason.PROVIDER_WITHOUT_MONEY: "the right volume could not be worked out from the provider's account",
+    Reason.NO_STOP_LOSS: "its size depends on a stop loss and the provider's trade had none",
+    Reason.EXPRESSION_FAILED: "the formula of the trade size gave no usable number",
+    Reason.STOP_LOSS_NEEDED: "the risk of each trade is limited and this one had no stop loss",
+    Reason.MAX_TRADE_RISK: "one trade may not risk more than {limit} of the account",
+    Reason.MAX_TRADE_VOLUME: "the largest trade of your terms is {limit} lots",
+    Reason.CORRELATION: "{limit} lots of the same kind are open already",
+    Reason.MAX_LEVERAGE: "the account may not be used beyond a leverage of {limit}",
+    Reason.BROKER_MAX_VOLUME: "your broker takes at most {limit} lots at once",
+    Reason.MAX_RISK_COEFFICIENT: "the next larger volume that the broker offers would have been too much",
+    Reason.TINY_TRADE: "{wanted} lots would have been less than {limit} lots, the smallest trade of your broker",
+    Reason.TINY_TRADE_FORCED: "{final} lots is the smallest trade of your broker",
+    Reason.RESERVED_MARGIN: "it would have used margin that is kept in reserve",
+    Reason.MIN_TRADE_VOLUME: "{rounded} lots would have been less than {limit} lots, the smallest trade of your terms",
+    Reason.MIN_TRADE_AMOUNT: "it would have been worth less than {limit}, the smallest amount of your terms",
+    Reason.DELAYED: "your terms wait {limit} seconds before they copy",
+    Reason.TOO_LATE: "it could not be placed within {limit} minutes of the signal",
+    Reason.NOT_ENOUGH_MARGIN: "the free margin of the account was not enough for {rounded} lots",
+    Reason.BROKER_REFUSED: "the broker refused the order",
+    Reason.OFFLINE: "the account was not connected to its broker",
+}
+DONE = {"buy": "bought", "sell": "sold"}
+
+
+def plain_sentence(decision: Decision) -> str:
+    """One sentence without jargon: "EURUSD was bought with 0.04 instead of 0.1 lots because ..."."""
+    because = _because(decision)
+    if because is None:
+        return decision.text
+    done = DONE.get(decision.side, "traded")
+    symbol = decision.subscriber_symbol or decision.symbol
+    if decision.outcome == "copied":
+        return f"{symbol} was {done} with {_lots(decision.final_lots)} lots."
+    told = f" because {because}." if because else "."
+    if decision.outcome == "resized":
+        instead = f"{_lots(decision.final_lots)} instead of {_lots(decision.multiplied_lots)} lots"
+        return f"{symbol} was {done} with {instead}{told}"
+    if decision.outcome == "delayed":
+        return f"{symbol} is to be {done} a little later{told}"
+    return f"{symbol} {'could not be' if decision.outcome == 'failed' else 'was not'} {done}{told}"
+
+
+def _because(decision: Decision) -> str | None:
+    reason = BY_CODE.get(decision.reason)
+    if reason is None:
+        return None
+    return BECAUSE[reason].format(
+        limit=_limit(decision.limit_value, REASONS[reason].unit),
+        wanted=_lots(decision.multiplied_lots),
+        rounded=_lots(decision.rounded_lots),
+        final=_lots(decision.final_lots),
+        symbol=decision.symbol,
+        trades={"buy": "buy", "sell": "sell"}.get(decision.side, "such"),
+    )
+
+
+def _limit(value: Decimal | None, unit: str) -> str:
+    if value is None:
+        return number(math.nan)
+    return f"{number(float(value) * 100)} %" if unit == "fraction" else number(float(value))
+
+
+def _lots(value: Decimal | None) -> str:
+    return number(math.nan) if value is None else number(round(float(value), 4))

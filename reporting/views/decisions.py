@@ -1,0 +1,139 @@
+"""Decisions: the list, the trace of one, a client's own in plain words, and how well trades are copied."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from copying.engine.reasons import CODES
+from reporting import decisions as reads
+from reporting.models import Decision
+from reporting.plainly import plain_sentence
+from reporting.quality import METHOD, quality_of
+from reporting.views.history import render_list, strategy_options
+from strategies.models import Strategy
+from subscribers.models import Subscriber
+from users.listing import Choice, Column, Listing, Option, Period, Text
+from users.permissions import staff_only, subscriber_only
+
+OUTCOMES = (
+    Option("copied", "Copied"),
+    Option("resized", "Resized"),
+    Option("delayed", "Delayed"),
+    Option("skipped", "Skipped"),
+    Option("failed", "Failed"),
+)
+REASONS = tuple(Option(code, reads.reason_label(code)) for code in CODES.values())
+DECISIONS = Listing(
+    name="decisions",
+    sort="-time",
+    columns=(
+        Column("time", "Time", is_sortable=True),
+        Column("outcome", "Outcome"),
+        Column("text", "What happened"),
+        Column("reason"),
+        Column("level"),
+        Column("subscriber_name", "Subscriber", source="subscriber__name", csv_name="subscriber"),
+        Column("subscriber_id"),
+        Column("subscriber_pk", source="subscriber__pk", in_csv=False),
+        Column("strategy_name", "Strategy", source="strategy__name", csv_name="strategy"),
+        Column("strategy_id"),
+        Column("strategy_pk", source="strategy__pk", in_csv=False),
+        Column("source_strategy_id", in_table=False),
+        Column("symbol", "Trade"),
+        Column("subscriber_symbol"),
+        Column("side"),
+        Column("provider_lots", "Source", is_number=True, hint="Lots that the provider traded"),
+        Column("scaled_lots", in_table=False),
+        Column("multiplied_lots"),
+        Column("limited_lots", in_table=False),
+        Column("rounded_lots"),
+        Column("final_lots", "Result", is_number=True, hint="Lots that were placed for the subscriber"),
+        Column("limit_value"),
+        Column("signal_id"),
+        Column("backend_id", in_table=False, csv_name="id"),
+    ),
+    filters=(
+        Text("signal", "Signal", field="signal_id", placeholder="Signal id"),
+        Period("period", "Period", field="time"),
+        Choice("strategy", "Strategy", field="strategy_id", placeholder="All strategies", options=strategy_options),
+        Text("subscriber", "Subscriber", field="subscriber_id", placeholder="Subscriber id"),
+        Text("symbol", "Symbol", placeholder="Symbol"),
+        Choice("outcome", "Outcome", placeholder="Any outcome", options=OUTCOMES),
+        Choice("reason", "Reason", placeholder="Any reason", options=REASONS),
+    ),
+)
+# what tells of the provider's account or of settings is not for clients
+NOT_FOR_CLIENTS = ("text", "level", "source_strategy_id", "limit_value", "provider_lots", "scaled_lots")
+OWN_DECISIONS = replace(
+    DECISIONS,
+    columns=tuple(replace(one, in_csv=one.in_csv and one.key not in NOT_FOR_CLIENTS) for one in DECISIONS.columns),
+    filters=tuple(one for one in DECISIONS.filters if one.key in ("period", "symbol", "outcome", "subscriber")),
+)
+
+
+@require_safe
+@staff_only
+def decisions(request: HttpRequest) -> HttpResponse:
+    """Every copy decision, newest first."""
+    table = DECISIONS.bind(request, Decision.objects.visible_to(request.membership))
+    if table.wants_csv:
+        return table.csv()
+    return render_list(request, "reporting/decisions.html", "reporting/_decisions.html", table)
+
+
+@require_safe
+@staff_only
+def decision(request: HttpRequest, pk: int) -> HttpResponse:
+    """The trace of one decision, as a page or as the part that opens in the list."""
+    visible = Decision.objects.visible_to(request.membership).select_related("subscriber", "strategy")
+    found = get_object_or_404(visible, pk=pk)
+    routes = list(reads.routes_of(found, request.membership)[: reads.MOST_ROUTES + 1])
+    context = {
+        "decision": found,
+        "chain": reads.chain(found),
+        "deal": reads.deal_of(found),
+        "routes": [route for route in routes[: reads.MOST_ROUTES] if route.pk != found.pk],
+        "has_more_routes": len(routes) > reads.MOST_ROUTES,
+    }
+    return render(request, "reporting/_decision.html" if request.partial else "reporting/decision.html", context)
+
+
+@require_safe
+@subscriber_only
+def own_decisions(request: HttpRequest) -> HttpResponse:
+    """What was decided for the accounts of a client, in plain words."""
+    table = OWN_DECISIONS.bind(request, Decision.objects.visible_to(request.membership))
+    if table.wants_csv:
+        return table.csv()
+    told = [(row, plain_sentence(row)) for row in table.rows] if not request.GET.get("newer") else []
+    return render_list(request, "reporting/own_decisions.html", "reporting/_own_decisions.html", table, told=told)
+
+
+@require_safe
+@staff_only
+def strategy_quality(request: HttpRequest, pk: int) -> HttpResponse:
+    """Latency and slippage of the copies of one strategy."""
+    return _quality(request, get_object_or_404(Strategy.objects.visible_to(request.membership), pk=pk), "strategies")
+
+
+@require_safe
+@staff_only
+def subscriber_quality(request: HttpRequest, pk: int) -> HttpResponse:
+    """Latency and slippage of the copies to one account."""
+    return _quality(request, get_object_or_404(Subscriber.objects.visible_to(request.membership), pk=pk), "subscribers")
+
+
+def _quality(request: HttpRequest, measured: Strategy | Subscriber, place: str) -> HttpResponse:
+    context = {
+        "measured": measured,
+        "quality": quality_of(measured, now=timezone.now()),
+        "method": METHOD,
+        "place": place,
+        "back": f"/{place}/{measured.pk}/",
+    }
+    return render(request, "reporting/_quality.html" if request.partial else "reporting/quality.html", context)
