@@ -51,7 +51,7 @@ def _now() -> float:
 def _certificate(port: int) -> tuple[Path, Path]:
     from copying.backend.tls import self_signed
 
-    return self_signed(Path(settings.BASE_DIR) / "var", port)
+    return self_signed(settings.VAR, port)
 
 
 def _loop_factory() -> Any:
