@@ -128,6 +128,8 @@ def mark(book: Book, removal: Removal) -> None:
 def finish_removals(book: Book, effects: Effects) -> None:
     """Drop what has no copied position left, or whose time has come (positions left then are released)."""
     for removal in list(book.removals):
+        if removal not in book.removals:
+            continue  # what it was a part of is gone
         if book.time >= removal.remove_after or not scope(book, book.positions, removal).any():
             book.removals.remove(removal)
             drop(book, effects, removal)
@@ -136,6 +138,8 @@ def finish_removals(book: Book, effects: Effects) -> None:
 def drop(book: Book, effects: Effects, removal: Removal) -> None:
     """Take the object out of the book. Copied positions still there stay on the accounts as their owners'."""
     release(book, scope(book, book.positions, removal))
+    parts = {"subscriber": "subscription", "portfolio": "member"}.get(removal.what)
+    book.removals = [each for each in book.removals if (each.what, each.id) != (parts, removal.id)]
     if removal.what in ("strategy", "portfolio"):
         drop_strategy(book, effects, removal.id)
     elif removal.what == "member":
