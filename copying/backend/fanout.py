@@ -54,7 +54,7 @@ def fan_out(
     plan = plan_for(book, signal.strategy_id)
     facts = facts_for(book, plan, signal)
     if only is None:
-        record(book, effects, signal, "open", facts_of(book, plan, facts))
+        record(book, effects, signal, "open", facts_of(book, plan, signal, facts))
     if not len(plan.table):
         return
     asked = np.ones(len(plan.table), dtype=bool) if only is None else only.copy()

@@ -15,6 +15,7 @@ from copying.engine import model
 
 from .book import Book
 from .effects import Effects, SignalEvent
+from .news import events_near
 from .routing import Plan
 from .state import Signal
 
@@ -48,10 +49,13 @@ def record(book: Book, effects: Effects, signal: Signal, what: str, facts: Any =
     )  # fmt: skip
 
 
-def facts_of(book: Book, plan: Plan, facts: model.Facts) -> Facts:
-    """What the engine is told, in a form that can be kept. Prices are in the event."""
+def facts_of(book: Book, plan: Plan, signal: Signal, facts: model.Facts) -> Facts:
+    """What the engine is told, in a form that can be kept, and news also where no filter asks for them yet. Prices are
+    in the event.
+    """
     rows = plan.account[plan.account >= 0]
     columns = book.accounts
+    events = events_near(book, book.strategies_by_id[signal.strategy_id].tenant, book.time)
     rate = facts.provider_balance_base / facts.provider_balance if facts.provider_balance else 0.0
     return Facts(
         facts.provider_balance,
@@ -63,5 +67,5 @@ def facts_of(book: Book, plan: Plan, facts: model.Facts) -> Facts:
             (each.account, book.subscription_keys[each.subscription][1] if each.subscription >= 0 else "", each.level)
             for each in book.active_stopouts
         ],
-        [(each.time, each.currency, each.priority, each.is_breaking) for each in facts.news],
+        [(each.time, each.currency, each.priority, each.is_breaking) for each in events],
     )

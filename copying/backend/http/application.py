@@ -16,7 +16,9 @@ from copying.backend.http import (
     decisions,
     discovery,
     history,
+    news,
     signals,
+    simulations,
     streams,
     trading,
 )
@@ -32,6 +34,7 @@ PORTFOLIOS = "/users/current/configuration/portfolio-strategies"
 SUBSCRIBERS = "/users/current/configuration/subscribers"
 STRATEGY = "/users/current/strategies/{strategy_id}"
 SUBSCRIBER = "/users/current/subscribers/{subscriber_id}"
+CALENDAR = "/users/current/news-calendar"
 ACCOUNT = "/users/current/accounts/{account_id}"
 
 # The fast paths first: addresses are tried in this order.
@@ -89,6 +92,10 @@ TABLE = (
     ("GET", ACCOUNT + "/positions", accounts.account_positions),  # E5
     ("GET", ACCOUNT + "/orders", accounts.account_orders),  # E5
     ("GET", "/users/current/decisions", decisions.list_decisions),  # E3
+    ("POST", "/users/current/simulations", simulations.simulate_changes),  # E8
+    ("GET", CALENDAR, news.get_calendar),  # E9
+    ("PUT", CALENDAR, news.put_calendar),  # E9
+    ("DELETE", CALENDAR, news.delete_calendar),  # E9
     ("GET", "/healthz", discovery.health),  # E7
 )
 

@@ -1,0 +1,53 @@
+"""The economic calendar of a user (E9, beyond the contract): replaced as a whole by JSON or CSV."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from copying.backend import news
+from copying.backend.commands import PutNews
+from copying.backend.errors import invalid
+from copying.backend.http.options import service
+from copying.backend.http.parameters import body_bytes
+from copying.backend.http.replies import done, reply
+from copying.contract.validation import load_json
+
+
+async def get_calendar(request: Request) -> Response:
+    """E9: all events, by time."""
+    return reply({"events": news.calendar(service(request).core.book, request.scope["tenant"])})
+
+
+async def put_calendar(request: Request) -> Response:
+    """E9: `{"events": [...]}`, a bare list, or text/csv with a head."""
+    content = await body_bytes(request)
+    if request.headers.get("content-type", "").startswith("text/csv"):
+        try:
+            events = news.read_csv(content.decode())
+        except UnicodeDecodeError:
+            raise invalid("events", None, "must be UTF-8") from None
+        if any("\x00" in value for event in events for value in event.values() if isinstance(value, str)):
+            raise invalid("events", None, "must not contain NUL")
+    else:
+        events = _events(load_json(content))
+    await service(request).core.submit(PutNews(tenant=request.scope["tenant"], events=events))
+    return done()
+
+
+def _events(raw: Any) -> list[dict[str, Any]]:
+    found = raw.get("events") if isinstance(raw, dict) else raw
+    if not isinstance(found, list):
+        raise invalid("events", None, "must be a list of events")
+    for number, event in enumerate(found):
+        if not isinstance(event, dict):
+            raise invalid(f"events.{number}", None, "must be an object")
+    return [{name: event.get(name) for name in news.COLUMNS} for event in found]
+
+
+async def delete_calendar(request: Request) -> Response:
+    """E9: forget all events."""
+    await service(request).core.submit(PutNews(tenant=request.scope["tenant"], events=[]))
+    return done()

@@ -1,0 +1,186 @@
+"""What a change would have done (E8, beyond the contract): decided over recorded signals, in a thread, bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from copying.backend.book import Book
+from copying.backend.errors import Refused, forbidden, invalid
+from copying.backend.http.options import service
+from copying.backend.http.pages import Database
+from copying.backend.http.parameters import ID, body_bytes, parse_moment
+from copying.backend.http.replies import reply
+from copying.backend.limits import iso
+from copying.backend.recording import Facts
+from copying.backend.simulation import MOST_SIGNALS, Answer, Event, Result, TooMuch, leaves_of, scene_of, simulate
+from copying.contract import wire
+from copying.contract.validation import Invalid, load_json, validate
+from copying.engine.routes import Configuration, RouteKey
+
+MOST_EVENTS = 50_000
+MOST_CHANGES = 1_000
+KINDS = {"strategies": "strategy", "portfolios": "portfolio", "subscribers": "subscriber"}
+KEPT = ("_id", "removed", "closeOnRemovalMode", "platformCommissionRate")
+CURSOR = re.compile(r"(\d{1,18})")
+_one_at_a_time = asyncio.Semaphore(1)
+_decode_event = msgspec.json.Decoder(Event).decode
+_decode_facts = msgspec.msgpack.Decoder(Facts).decode
+
+
+async def simulate_changes(request: Request) -> Response:
+    """E8."""
+    tenant, here = request.scope["tenant"], service(request)
+    asked = load_json(await body_bytes(request))
+    if not isinstance(asked, dict):
+        raise invalid("", None, "must be an object")
+    start, end = _period(asked)
+    limit, after = _page_of(asked)
+    await here.core.caught_up()
+    scene = scene_of(here.core.book, tenant)
+    changed = _changed(here.core.book, tenant, scene.configuration, asked.get("changes"))
+    wanted = _wanted(asked)
+    leaves = sorted(leaves_of(scene.configuration) | leaves_of(changed))
+    async with _one_at_a_time:
+        events = await _events(here.database, leaves, start, end)
+        try:
+            result = await asyncio.to_thread(simulate, scene, changed, events, wanted)
+        except TooMuch as error:
+            raise Refused(400, "ValidationError", str(error)) from error
+    answers = result.answers
+    if asked.get("differencesOnly") is True:
+        answers = [answer for answer in answers if answer.differs]
+    return reply(_answer(result, answers, start, end, limit, after))
+
+
+def _answer(
+    result: Result, answers: list[Answer], start: datetime, end: datetime, limit: int, after: int
+) -> dict[str, Any]:
+    behind = [answer for answer in answers if answer.event.row > after]
+    page = behind[:limit]
+    return {
+        "startTime": iso(start.timestamp()),
+        "endTime": iso(end.timestamp()),
+        **result.summary(),
+        "signals": {
+            "items": [answer.served() for answer in page],
+            "next": str(page[-1].event.row) if len(behind) > limit else None,
+        },
+    }
+
+
+def _period(asked: dict[str, Any]) -> tuple[datetime, datetime]:
+    """The half-open period of signals; both ends are needed."""
+    moments = []
+    for name in ("startTime", "endTime"):
+        value = asked.get(name)
+        if not isinstance(value, str):
+            raise invalid(name, None, "is required")
+        moments.append(parse_moment(name, value))
+    if not moments[0] < moments[1]:
+        raise invalid("endTime", asked["endTime"][:200], "must be after startTime")
+    return moments[0], moments[1]
+
+
+def _page_of(asked: dict[str, Any]) -> tuple[int, int]:
+    limit, after = asked.get("limit"), asked.get("after")
+    if limit is None:
+        limit = 100
+    if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= 1000:
+        raise invalid("limit", None, "must be a whole number between 1 and 1000")
+    if after is None:
+        return limit, 0
+    if not isinstance(after, str) or not CURSOR.fullmatch(after):
+        raise invalid("after", None, "must be the `next` of an earlier page")
+    return limit, int(after)
+
+
+def _wanted(asked: dict[str, Any]) -> Any:
+    """Which routes are asked for: one subscriber's, one strategy's (as subscribed to, or as the signal's source)."""
+    subscriber_id, strategy_id = (asked.get(name) or "" for name in ("subscriberId", "strategyId"))
+    for name, value in (("subscriberId", subscriber_id), ("strategyId", strategy_id)):
+        if not isinstance(value, str):
+            raise invalid(name, None, "must be an id")
+
+    def wanted(leaf: str, key: RouteKey) -> bool:
+        return subscriber_id in ("", key.subscriber_id) and strategy_id in ("", key.strategy_id, leaf)
+
+    return wanted
+
+
+def _changed(book: Book, tenant: str, now: Configuration, changes: Any) -> Configuration:
+    """The configuration with the changes laid in; null takes an object away."""
+    if not isinstance(changes, dict):
+        raise invalid("changes", None, "must be an object of strategies, portfolios and subscribers")
+    made = {name: dict(getattr(now, name)) for name in KINDS}
+    count = 0
+    for name, kind in KINDS.items():
+        documents = {} if changes.get(name) is None else changes[name]
+        if not isinstance(documents, dict):
+            raise invalid(f"changes.{name}", None, "must be an object of documents by id")
+        count += len(documents)
+        if count > MOST_CHANGES:
+            raise invalid("changes", count, f"at most {MOST_CHANGES} documents can be changed")
+        for key, raw in documents.items():
+            _lay_in(book, tenant, made, name, kind, key, raw)
+    known = {*made["strategies"], *made["portfolios"]}
+    for subscriber_id in changes.get("subscribers") or {}:
+        for number, each in enumerate((made["subscribers"].get(subscriber_id) or {}).get("subscriptions") or ()):
+            if each["strategyId"] not in known:
+                path = f"changes.subscribers.{subscriber_id}.subscriptions.{number}.strategyId"
+                raise invalid(path, each["strategyId"], "there is no such strategy")
+    return Configuration(made["strategies"], made["portfolios"], made["subscribers"])
+
+
+def _lay_in(book: Book, tenant: str, made: dict[str, dict], name: str, kind: str, key: str, raw: Any) -> None:
+    path = f"changes.{name}.{key[:64]}"
+    if not ID.fullmatch(key):
+        raise invalid(path, None, "is not an id")
+    known = book.subscribers_by_id.get(key) if name == "subscribers" else book.strategies_by_id.get(key)
+    if known is not None and known.tenant != tenant:
+        raise forbidden("This belongs to somebody else")
+    if known is not None and name != "subscribers" and known.is_portfolio != (name == "portfolios"):
+        raise invalid(path, None, "is the id of something else")
+    if raw is None:
+        made[name].pop(key, None)
+        return
+    try:
+        document = wire.to_wire(validate(kind, raw))
+    except Invalid as error:
+        details = [{**each, "parameter": f"{path}.{each['parameter']}".rstrip(".")} for each in error.details]
+        raise Invalid(details) from error
+    owned = {field: known.document[field] for field in KEPT if known is not None and field in known.document}
+    made[name][key] = {**owned, **document}
+
+
+async def _events(database: Database, leaves: list[str], start: datetime, end: datetime) -> list[Event]:
+    """Opens of the period, and what happened to them until now, oldest first."""
+    if not leaves:
+        return []
+    parameters = {"leaves": leaves, "start": start, "end": end, "most": MOST_SIGNALS + 1, "all": MOST_EVENTS + 1}
+    opens = await database.rows(
+        "SELECT document, facts FROM copying_signalrecord WHERE strategy_id = ANY(%(leaves)s) AND what = 'open'"
+        " AND time >= %(start)s AND time < %(end)s ORDER BY time, id LIMIT %(most)s",
+        parameters,
+    )
+    if len(opens) > MOST_SIGNALS:
+        raise invalid("startTime", iso(start.timestamp()), f"more than {MOST_SIGNALS} signals: choose a shorter period")
+    events = [_decode_event(document) for document, _ in opens]
+    for event, (_, facts) in zip(events, opens, strict=True):
+        event.facts = _decode_facts(bytes(facts)) if facts is not None else None
+    later = await database.rows(
+        "SELECT document FROM copying_signalrecord WHERE strategy_id = ANY(%(leaves)s)"
+        " AND what IN ('fill', 'part', 'close') AND time >= %(start)s AND signal_row = ANY(%(rows)s)"
+        " ORDER BY time, id LIMIT %(all)s",
+        {**parameters, "rows": [event.row for event in events]},
+    )
+    if len(later) > MOST_EVENTS:
+        raise invalid("startTime", iso(start.timestamp()), "too many events: choose a shorter period")
+    events += [_decode_event(document) for (document,) in later]
+    return sorted(events, key=lambda event: event.time)

@@ -1,0 +1,135 @@
+"""What a change would have done (E8) and the economic calendar (E9), over raw HTTP."""
+
+import time
+
+import pytest
+
+from tests.integration.copying.conftest import assert_error, iso
+
+pytestmark = [pytest.mark.anyio, pytest.mark.django_db]
+PATH = "/users/current/simulations"
+CALENDAR = "/users/current/news-calendar"
+
+
+def period():
+    return {"startTime": iso(time.time() - 3600), "endTime": iso(time.time() + 3600)}
+
+
+async def traded(user, backend):
+    """A strategy whose only signal was won, copied by one subscriber."""
+    strategy_id = await user.provide()
+    subscriber_id = await user.subscribe(strategy_id)
+    await user.signal(strategy_id, volume=0.2)
+    backend.market.prices = {**backend.market.prices, "EURUSD": (1.11, 1.11008)}
+    backend.core.look_at_market()
+    path = f"/users/current/strategies/{strategy_id}/external-signals/abcd1234/remove"
+    answer = await user.http.post(path, json={"time": iso(time.time())})
+    assert answer.status_code == 204
+    backend.market.prices = {**backend.market.prices, "EURUSD": (1.1, 1.10008)}
+    backend.core.look_at_market()
+    return strategy_id, subscriber_id
+
+
+def doubled(strategy_id):
+    terms = {"strategyId": strategy_id, "multiplier": 2, "tradeSizeScaling": {"mode": "none"}}
+    return {"name": "a", "subscriptions": [terms]}
+
+
+async def test_a_change_is_simulated_over_what_was_recorded(user, backend):
+    strategy_id, subscriber_id = await traded(user, backend)
+    body = {**period(), "changes": {"subscribers": {subscriber_id: doubled(strategy_id)}}}
+    answer = await user.http.post(PATH, json=body)
+    assert answer.status_code == 200, answer.text
+    told = answer.json()
+    assert (told["totals"]["signals"], told["totals"]["differs"], told["currency"]) == (1, 1, "USD")
+    assert told["totals"]["changed"]["volume"] == pytest.approx(2 * told["totals"]["baseline"]["volume"])
+    assert told["totals"]["difference"]["profit"] > 0
+    [signal] = told["signals"]["items"]
+    assert (signal["signalId"], signal["baseline"]["copied"], signal["changed"]["copied"]) == ("abcd1234", 1, 1)
+    assert told["signals"]["next"] is None
+    assert "engine" in told["method"]
+    account = await user.get(f"/users/current/accounts/{subscriber_id}/account-information")
+    assert told["totals"]["baseline"]["profit"] == pytest.approx(account["balance"] - 10_000, abs=3)
+
+
+async def test_a_removed_subscription_trades_nothing(user, backend):
+    _, subscriber_id = await traded(user, backend)
+    body = {**period(), "changes": {"subscribers": {subscriber_id: None}}, "differencesOnly": True}
+    told = (await user.http.post(PATH, json=body)).json()
+    assert told["totals"]["changed"]["copied"] == 0
+    assert len(told["signals"]["items"]) == 1
+
+
+async def test_filters_and_pages(user, backend):
+    strategy_id, _ = await traded(user, backend)
+    for number in range(3):
+        await user.signal(strategy_id, f"more{number}")
+    body = {**period(), "changes": {}, "limit": 3}
+    first = (await user.http.post(PATH, json=body)).json()
+    rest = (await user.http.post(PATH, json={**body, "after": first["signals"]["next"]})).json()
+    names = [each["signalId"] for page in (first, rest) for each in page["signals"]["items"]]
+    assert names == ["abcd1234", "more0", "more1", "more2"]
+    none = (await user.http.post(PATH, json={**body, "subscriberId": "nobody"})).json()
+    assert none["totals"]["baseline"]["copied"] == 0
+
+
+async def test_what_cannot_be_simulated_is_refused(user, stranger, backend):
+    strategy_id, subscriber_id = await traded(user, backend)
+    good = {**period(), "changes": {}}
+    for changed, parameter in (
+        ({"startTime": None}, "startTime"),
+        ({"endTime": "2000-01-01T00:00:00Z"}, "endTime"),
+        ({"changes": []}, "changes"),
+        ({"changes": {"subscribers": []}}, "changes.subscribers"),
+        ({"limit": 0}, "limit"),
+        ({"after": "x"}, "after"),
+        (
+            {"changes": {"subscribers": {subscriber_id: doubled("none")}}},
+            f"changes.subscribers.{subscriber_id}.subscriptions.0.strategyId",
+        ),
+        ({"changes": {"strategies": {strategy_id: {"name": "s"}}}}, f"changes.strategies.{strategy_id}.description"),
+    ):
+        answer = await user.http.post(PATH, json={**good, **changed})
+        assert answer.status_code == 400, (changed, answer.text)
+        assert parameter in [each["parameter"] for each in answer.json()["details"]]
+    foreign = {**good, "changes": {"subscribers": {subscriber_id: doubled(strategy_id)}}}
+    assert_error(await stranger.http.post(PATH, json=foreign), 403)
+    nothing = (await stranger.http.post(PATH, json=good)).json()
+    assert nothing["totals"]["signals"] == 0
+
+
+async def test_a_calendar_is_put_read_and_forgotten(user, stranger):
+    event = {"time": "2030-01-04T13:30:00.000Z", "currency": "USD", "priority": "high", "title": "Payrolls"}
+    await user.put(CALENDAR, {"events": [event]})
+    assert await user.get(CALENDAR) == {"events": [{**event, "breaking": False}]}
+    assert await stranger.get(CALENDAR) == {"events": []}
+    text = "time,currency,priority\n2030-01-05T08:00:00Z,EUR,low\n"
+    answer = await user.http.put(CALENDAR, content=text, headers={"content-type": "text/csv; charset=utf-8"})
+    assert answer.status_code == 204
+    assert [each["currency"] for each in (await user.get(CALENDAR))["events"]] == ["EUR"]
+    assert await user.status("DELETE", CALENDAR) == 204
+    assert await user.get(CALENDAR) == {"events": []}
+
+
+async def test_a_calendar_that_cannot_be_read_is_refused(user):
+    for body, parameter in (
+        ({"events": {}}, "events"),
+        ([1], "events.0"),
+        ([{"time": "x", "currency": "USD", "priority": "high"}], "events.0.time"),
+        ([{"time": "2030-01-04T13:30:00Z", "currency": 5, "priority": "high"}], "events.0.currency"),
+        ([{"time": "2030-01-04T13:30:00Z", "currency": "USD", "priority": ["high"]}], "events.0.priority"),
+    ):
+        assert_error(await user.http.put(CALENDAR, json=body), 400, parameter)
+    for content in (b"what,when\n1,2\n", b"\xff\xfe", b"time,currency,priority\n\x00,USD,high\n"):
+        answer = await user.http.put(CALENDAR, content=content, headers={"content-type": "text/csv"})
+        assert_error(answer, 400)
+
+
+async def test_news_refuse_a_signal_of_a_strategy_with_a_filter(user):
+    filters = {"calendarNewsFilter": {"priorities": ["high"]}}
+    strategy_id = await user.provide(newsFilter=filters)
+    await user.subscribe(strategy_id)
+    await user.put(CALENDAR, [{"time": iso(time.time() + 60), "currency": "EUR", "priority": "high"}])
+    await user.signal(strategy_id)
+    [decision] = (await user.get("/users/current/decisions", strategyId=strategy_id))["items"]
+    assert (decision["outcome"], decision["reason"]) == ("skipped", "news")

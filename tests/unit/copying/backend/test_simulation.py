@@ -1,0 +1,192 @@
+"""A simulation must agree with what was really copied, and tell what a change would have made of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from copying.backend import simulation
+from copying.backend.commands import Deposit
+from copying.backend.effects import SignalEvent
+from copying.backend.recording import Facts
+from copying.backend.render import Renderer, Rows
+from copying.backend.simulation import Event, Result, leaves_of, scene_of, simulate
+from copying.engine.routes import Configuration
+from tests.unit.copying.backend.desk import Desk
+
+
+def recorded(desk: Desk) -> list[Event]:
+    """The events as they are read from the table."""
+    rows, renderer = Rows(), Renderer(desk.book)
+    for effects in desk.effects:
+        for told in effects.told:
+            if isinstance(told, SignalEvent):
+                list(renderer.signal_event(told, effects, rows))
+    events = []
+    for _, document, _, _, _, _, facts in rows.signals:
+        event = msgspec.json.decode(document, type=Event)
+        event.facts = msgspec.msgpack.decode(facts, type=Facts) if facts else None
+        events.append(event)
+    return events
+
+
+def run(desk: Desk, **changed: dict[str, Any]) -> Result:
+    """What `changed` subscribers or strategies would have made of everything so far."""
+    scene = scene_of(desk.book, "t")
+    now = scene.configuration
+    laid = {
+        name: {**getattr(now, name), **changed.get(name, {})} for name in ("strategies", "portfolios", "subscribers")
+    }
+    return simulate(scene, Configuration(**laid), recorded(desk))
+
+
+def subscriber(strategy_id: str = "S", settings: dict[str, Any] | None = None, **terms: Any) -> dict[str, Any]:
+    scaling = {"mode": "none"}
+    subscription = {"strategyId": strategy_id, "tradeSizeScaling": scaling, **terms}
+    return {"name": "a", "subscriptions": [subscription], **(settings or {})}
+
+
+@pytest.fixture
+def traded(desk: Desk) -> Desk:
+    """A won trade of 0.2 lots, half of it closed before, and a lost one."""
+    desk.strategy()
+    desk.subscriber("a")
+    desk.subscriber("b", multiplier=0.5)
+    desk.signal("sig00001", volume=0.2)
+    desk.tick(60, EURUSD=(1.105, 1.1051))
+    desk.signal("sig00001", volume=0.1)
+    desk.tick(60, EURUSD=(1.11, 1.1101))
+    desk.close_signal("sig00001")
+    desk.signal("sig00002", symbol="USDJPY", type="POSITION_TYPE_SELL")
+    desk.tick(60, USDJPY=(151.0, 151.01))
+    desk.close_signal("sig00002")
+    return desk
+
+
+def test_without_a_change_it_tells_what_really_happened(traded: Desk) -> None:
+    result = run(traded)
+    totals = result.summary()["totals"]
+    assert totals["baseline"] == totals["changed"]
+    assert (totals["signals"], totals["differs"], totals["difference"]["profit"]) == (2, 0, 0)
+    assert [answer.tallies[0].volume for answer in result.answers] == pytest.approx([0.3, 0.15])
+    for each in result.summary()["subscribers"]:
+        earned = traded.balance(each["subscriberId"]) - 10_000
+        assert each["baseline"]["profit"] == pytest.approx(earned, abs=0.05)
+    lost = -sum(answer.tallies[0].profit for answer in result.answers[1:])
+    assert totals["baseline"]["maxDrawdown"] == pytest.approx(lost, abs=0.01)
+
+
+def test_a_doubled_multiplier_doubles_profit_and_drawdown(traded: Desk) -> None:
+    result = run(traded, subscribers={"a": subscriber(multiplier=2)})
+    one, other = result.summary()["subscribers"]
+    assert one["changed"]["volume"] == pytest.approx(2 * one["baseline"]["volume"])
+    assert one["changed"]["profit"] == pytest.approx(2 * one["baseline"]["profit"], abs=0.01)
+    assert one["changed"]["maxDrawdown"] == pytest.approx(2 * one["baseline"]["maxDrawdown"], abs=0.01)
+    assert other["difference"]["profit"] == 0
+    assert [answer.differs for answer in result.answers] == [1, 1]
+
+
+def test_a_filter_tells_what_would_have_been_skipped(traded: Desk) -> None:
+    result = run(traded, strategies={"S": {**traded.book.strategy("t", "S"), "symbolFilter": {"excluded": ["USDJPY"]}}})
+    served = [answer.served() for answer in result.answers]
+    assert [each["changed"]["skipped"] for each in served] == [0, 2]
+    assert served[1]["changed"]["reasons"] == {"symbol-filter": 2}
+    assert served[1]["profitDifference"] > 0
+    assert result.summary()["totals"]["difference"]["maxDrawdown"] < 0
+
+
+def test_a_removed_subscriber_would_have_traded_nothing(traded: Desk) -> None:
+    scene = scene_of(traded.book, "t")
+    now = scene.configuration
+    kept = {key: document for key, document in now.subscribers.items() if key != "b"}
+    result = simulate(scene, Configuration(now.strategies, now.portfolios, kept), recorded(traded))
+    assert result.summary()["subscribers"][1]["changed"]["copied"] == 0
+    assert [answer.differs for answer in result.answers] == [1, 1]
+
+
+def test_a_new_subscriber_counts_with_what_it_has_now(traded: Desk) -> None:
+    result = run(traded, subscribers={"new": subscriber()})
+    new = result.summary()["subscribers"][-1]
+    assert (new["subscriberId"], new["baseline"]["copied"], new["changed"]["copied"]) == ("new", 0, 2)
+
+
+def test_reversed_copies_lose_what_the_others_win(traded: Desk) -> None:
+    result = run(traded, subscribers={"a": subscriber(reverse=True)})
+    one = result.summary()["subscribers"][0]
+    assert one["baseline"]["profit"] * one["changed"]["profit"] < 0
+
+
+def test_money_is_that_of_the_time_not_of_now(desk: Desk) -> None:
+    desk.strategy()
+    desk.subscriber("a", tradeSizeScaling={"mode": "balance"})
+    desk.signal("sig00001", volume=1.0)
+    desk.close_signal("sig00001")
+    desk.do(Deposit(tenant="t", account_id="a", amount=90_000))
+    result = run(desk)
+    assert result.answers[0].tallies[0].volume == pytest.approx(0.1)
+
+
+def test_correlations_follow_from_what_the_simulation_decided(desk: Desk) -> None:
+    desk.strategy()
+    desk.subscriber()
+    desk.signal("sig00001")
+    desk.signal("sig00002", symbol="USDJPY", type="POSITION_TYPE_SELL", volume=0.2)
+    result = run(desk, subscribers={"a": subscriber(reduceCorrelations="by-strategy")})
+    assert [answer.tallies[1].volume for answer in result.answers] == pytest.approx([0.1, 0.1])
+    desk.close_signal("sig00001")
+    desk.signal("sig00003", symbol="USDJPY", type="POSITION_TYPE_SELL", volume=0.3)
+    result = run(desk, subscribers={"a": subscriber(reduceCorrelations="by-strategy")})
+    assert [answer.tallies[1].volume for answer in result.answers] == pytest.approx([0.1, 0.1, 0.2])
+
+
+def test_pending_orders_earn_from_their_fill_only(desk: Desk) -> None:
+    desk.strategy()
+    desk.subscriber()
+    desk.subscriber("b", skipPendingOrders=True)
+    answer = desk.trade("ORDER_TYPE_BUY_LIMIT", price=1.09)
+    never = desk.trade("ORDER_TYPE_BUY_LIMIT", price=1.05)
+    desk.tick(60, EURUSD=(1.0898, 1.0899))
+    position = next(signal for signal in desk.book.signals.values() if signal.kind == 0)
+    desk.tick(60, EURUSD=(1.1, 1.1001))
+    desk.trade("POSITION_CLOSE_ID", position_id=str(position.ticket))
+    desk.trade("ORDER_CANCEL", order_id=never["orderId"])
+    result = run(desk, subscribers={"b": subscriber(skipPendingOrders=False)})
+    assert answer["orderId"] == result.answers[0].event.signal_id
+    for each in result.summary()["subscribers"]:
+        earned = desk.balance(each["subscriberId"]) - 10_000
+        assert each["baseline"]["profit"] == pytest.approx(earned, abs=0.05)
+        assert each["changed"]["profit"] == pytest.approx(earned, abs=0.05)
+    assert [answer.tallies[0].counts for answer in result.answers] == [[2, 0, 0, 0], [1, 0, 1, 0]]
+
+
+def test_what_is_open_counts_apart_at_the_prices_of_now(desk: Desk) -> None:
+    desk.strategy()
+    desk.subscriber()
+    desk.signal()
+    desk.tick(60, EURUSD=(1.11, 1.1101))
+    [one] = run(desk).summary()["subscribers"]
+    assert one["baseline"]["profit"] == 0
+    assert one["baseline"]["floatingProfit"] == pytest.approx(0.1 * (0.0099 * 100_000 - 6), abs=0.01)
+
+
+def test_the_book_is_not_touched(traded: Desk) -> None:
+    from copying.backend import snapshot
+
+    before = snapshot.pack(traded.book)
+    run(traded, subscribers={"a": subscriber(multiplier=5)})
+    assert snapshot.pack(traded.book) == before
+
+
+def test_strangers_see_their_own_subscribers_only(traded: Desk) -> None:
+    assert scene_of(traded.book, "stranger").configuration.subscribers == {}
+    assert leaves_of(scene_of(traded.book, "stranger").configuration) == set()
+    assert leaves_of(scene_of(traded.book, "t").configuration) == {"S"}
+
+
+def test_it_gives_up_when_there_is_too_much(traded: Desk) -> None:
+    ticks = iter(range(0, 1000, 30))
+    scene = scene_of(traded.book, "t")
+    with pytest.raises(simulation.TooMuch):
+        simulate(scene, scene.configuration, recorded(traded), clock=lambda: next(ticks))
