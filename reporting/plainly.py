@@ -1,4 +1,4 @@
-"""A decision in the words of the client whose account it was: what happened, and because of what, without setting names.
+"""A decision in the words of the client whose account it was: what happened and because of what, no setting names.
 
 The sentences of copying.engine.reasons name settings and are for staff; these say the same to the account's owner. A
 reason that is not known here is told in the backend's own words.

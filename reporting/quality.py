@@ -17,9 +17,9 @@ from subscribers.models import Subscriber
 DAYS = 90
 MOST_DEALS = 5_000
 METHOD = (
-    f"From the newest copied deals of the last {DAYS} days, at most {MOST_DEALS:,}, interpolated between ranks. Latency "
-    "is the time from the provider's fill to the copy's. Slippage is how much worse than the provider the copy was "
-    "filled, in basis points of the price; negative is better."
+    f"From the newest copied deals of the last {DAYS} days, at most {MOST_DEALS:,}, interpolated between ranks. "
+    "Latency is the time from the provider's fill to the copy's. Slippage is how much worse than the provider the copy "
+    "was filled, in basis points of the price; negative is better."
 ).replace(",000", "\u202f000")
 PERCENTILES = """
 SELECT count(*), min(time), percentile_cont(%(ranks)s) WITHIN GROUP (ORDER BY latency_ms),

@@ -67,9 +67,13 @@ class AccountCalls(Exchange):
         start: datetime | None = None,
         end: datetime | None = None,
         before: str | int | None = None,
+        after: str | int | None = None,
         limit: int = 100,
     ) -> DecisionPage:
-        """Why signals were copied or not, newest first. before: `next` of the page before."""
+        """Why signals were copied or not, newest first. before: `next` of the page before.
+
+        after: oldest first instead, behind the `next` of the page before ("0.0": from the beginning).
+        """
         params = {
             "strategyId": strategy_id,
             "subscriberId": subscriber_id,
@@ -79,6 +83,7 @@ class AccountCalls(Exchange):
             "startTime": start,
             "endTime": end,
             "before": before,
+            "after": after,
             "limit": limit,
         }
         return self._call("GET", "/users/current/decisions", type=DecisionPage, params=params, extended=True)

@@ -72,7 +72,12 @@ NOT_FOR_CLIENTS = ("text", "level", "source_strategy_id", "limit_value", "provid
 OWN_DECISIONS = replace(
     DECISIONS,
     columns=tuple(replace(one, in_csv=one.in_csv and one.key not in NOT_FOR_CLIENTS) for one in DECISIONS.columns),
-    filters=tuple(one for one in DECISIONS.filters if one.key in ("period", "symbol", "outcome", "subscriber")),
+    filters=(
+        Period("period", "Period", field="time"),
+        Text("account", "Account", field="subscriber_id", placeholder="Account id"),
+        Text("symbol", "Symbol", placeholder="Symbol"),
+        Choice("outcome", "Outcome", placeholder="Any outcome", options=OUTCOMES),
+    ),
 )
 
 

@@ -102,6 +102,7 @@ class SimBackend:
         self.stopouts: list[dict] = []
         self.accounts: list[dict] | None = []
         self.snapshots: list[dict] | None = []
+        self.decisions: list[dict] | None = None
         self.after_request: Callable[[int, str], None] | None = None
         self.requests: Counter = Counter()
         self.resets: list[str] = []
@@ -174,6 +175,8 @@ class SimBackend:
         if path == "/users/current/account-information" and self.accounts is not None:
             chosen = [a for a in self.accounts if a["accountId"] > params.get("after", "")]
             return sorted(chosen, key=lambda a: a["accountId"])[: int(params["limit"])]
+        if path == "/users/current/decisions" and self.decisions is not None:
+            return self._following(self.decisions, params)
         if path.endswith("/stopouts"):
             return [s for s in self.stopouts if s["subscriberId"] == path.split("/")[4] and not s.get("reset")]
         if "/accounts/" in path and path.endswith("/account-information"):
@@ -214,6 +217,12 @@ class SimBackend:
     def _after(self, events: list[dict], params: dict) -> list[dict]:
         after = int(params.get("previousSequenceNumber") or 0)
         return [event for event in events if event["sequenceNumber"] > after][: int(params["limit"])]
+
+    def _following(self, rows: list[dict], params: dict) -> dict:
+        """Oldest first behind `after`, which ends with the number of rows that were read."""
+        start = int(params["after"].partition(".")[2])
+        page = rows[start : start + int(params["limit"])]
+        return {"items": page, "next": f"1.{start + len(page)}"}
 
     def _page(self, rows: list[dict], params: dict, fault: str | None) -> bytes:
         # newest first; `from` is inclusive, `till` exclusive
