@@ -54,8 +54,7 @@ def decode(body: bytes | str, type: type[T] | Any = Any) -> T:
     """
     body = body.encode() if isinstance(body, str) else body
     try:
-        has_nul = b"\\" in body and _NUL in body  # looking for one byte first is ten times as fast
-        value = _decode_without_nul(body, type) if has_nul else _decoder(type).decode(body)
+        value = _decoder(type).decode(without_nul(body))
     except RecursionError:
         raise msgspec.ValidationError("The document is nested too deeply") from None
     check_figures(value, type)
@@ -67,9 +66,10 @@ def _decoder(type: Any) -> msgspec.json.Decoder:
     return msgspec.json.Decoder(type, strict=True)
 
 
-def _decode_without_nul(body: bytes, type: Any) -> Any:
-    cleaned = _clean(_EXACT_DECODER.decode(body))
-    return _decoder(type).decode(_ENCODER.encode(cleaned))
+def without_nul(body: bytes) -> bytes:
+    """JSON text without the NUL characters inside its texts."""
+    has_nul = b"\\" in body and _NUL in body  # looking for one byte first is ten times as fast
+    return _ENCODER.encode(_clean(_EXACT_DECODER.decode(body))) if has_nul else body
 
 
 def _clean(value: Any) -> Any:

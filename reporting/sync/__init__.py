@@ -7,6 +7,7 @@ rows.
 ahead.py          fetching while storing
 states.py         claim, lease, cursor, success and failure   run.py         what is mirrored how often, and why
 source.py         one page of the backend, or why it cannot be read          quarantine.py  pages that cannot be read
+deals.py          pages of transactions as lines for COPY
 windows.py        a history read completely, in windows of time                history.py     transactions by COPY
 configuration.py  strategies, portfolios, subscribers         logs.py        the trading logs
 stopouts.py       stopouts and their resets                   accounts.py    balances, equity, equity history

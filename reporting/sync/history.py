@@ -8,17 +8,18 @@ transaction that moves the cursor: rows, sums and cursor always agree.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import attrgetter
 
-import msgspec
 from django.db import DataError, IntegrityError, connection, transaction
+from psycopg.errors import UniqueViolation
 
 from copying.contract import wire
-from copying.contract.history import Transaction
 from reporting.sync import quarantine
 from reporting.sync.ahead import ahead
+from reporting.sync.deals import COLUMNS, Line, read_page
 from reporting.sync.source import PAGE_SIZE, Source, Unreadable
 from reporting.sync.states import Lease, Outcome
 from reporting.sync.windows import EPOCH, FIRST_WIDTH, Window, windows
@@ -33,16 +34,8 @@ BUDGET_S = 40
 MOST_HOLES = 100
 HOLE_PAUSE_CAP_S = 300
 
-# fmt: off
-_COLUMNS = (
-    "backend_id", "subscriber_id", "strategy_id", "time", "type", "symbol", "position_id", "subscriber_position_id",
-    "volume_lots", "price", "lot_price", "amount", "profit", "swap", "commission", "improvement",
-    "provider_commission", "platform_commission", "incoming_provider_commission", "incoming_platform_commission",
-    "latency_ms", "algorithm_latency_ms", "slippage_bp", "slippage_amount", "extra",
-)
-# fmt: on
-_VALUES = _COLUMNS[3:]
-_NULL = "\x02"
+_VALUES = COLUMNS[3:]
+_KEY = COLUMNS[:3]
 # deals that move money into or out of an account earn nothing: they count with no result
 _CASH = "('DEAL_TYPE_BALANCE', 'DEAL_TYPE_CREDIT', 'DEAL_TYPE_BONUS', 'DEAL_TYPE_CORRECTION')"
 _SUMS = ("volume_lots", "profit", "swap", "commission", "provider_commission")
@@ -62,166 +55,148 @@ class Stored:
 # ------------------------------------------------------------------------------------------------------ into the table
 
 
-def _line(record: Transaction) -> str:
-    """One record as a line of COPY text."""
-    metrics = record.metrics
-    fields = [
-        record.id,
-        record.subscriber_id,
-        record.strategy.id,
-        record.time.isoformat(),
-        record.type,
-        record.symbol or "",
-        record.position_id or "",
-        record.slave_position_id or "",
-        _number(record.quantity),
-        _number(record.tick_price),
-        _number(record.lot_price),
-        _number(record.amount),
-        str(record.profit),
-        str(record.swap),
-        _number(record.commission),
-        str(record.improvement),
-        str(record.provider_commission),
-        str(record.platform_commission),
-        _number(record.incoming_provider_commission),
-        _number(record.incoming_platform_commission),
-        *(_NO_METRICS if metrics is None else _metrics(metrics)),
-        _extra(record),
-    ]
-    line = "\t".join(fields)
-    if "\\" in line or "\n" in line or "\r" in line or line.count("\t") != _TABS:
-        line = "\t".join(field.translate(_ESCAPES) for field in fields)
-    return line
-
-
-_TABS = len(_COLUMNS) - 1
-_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
-_NO_METRICS = (_NULL,) * 4
-
-
-def _number(value) -> str:
-    return _NULL if value is None else str(value)
-
-
-def _metrics(metrics) -> tuple[str, str, str, str]:
-    return (
-        _number(metrics.trade_copying_latency),
-        _number(metrics.trade_algorithm_latency),
-        _number(metrics.trade_copying_slippage_in_basis_points),
-        _number(metrics.trade_copying_slippage_in_account_currency),
+def _earned(row: str) -> str:
+    """The sums that one row adds to its day."""
+    values = (
+        f"abs(coalesce({row}.volume_lots, 0))",
+        f"{row}.profit",
+        f"{row}.swap",
+        f"coalesce({row}.commission, 0)",
+        f"{row}.provider_commission",
+    )
+    return ", ".join(
+        f"CASE WHEN {row}.type IN {_CASH} THEN 0 ELSE {value} END AS {name}"
+        for name, value in zip(_SUMS, values, strict=True)
     )
 
 
-def _extra(record: Transaction) -> str:
-    """What has no column: the leaf strategy of a portfolio, a demo account, latencies of the terminals."""
-    extra = {}
-    if record.source_strategy is not None:
-        extra["sourceStrategy"] = {"id": record.source_strategy.id, "name": record.source_strategy.name}
-    if record.demo:
-        extra["demo"] = True
-    metrics = record.metrics
-    if metrics is not None and metrics.mt_and_broker_signal_latency is not None:
-        extra["mtAndBrokerSignalLatency"] = metrics.mt_and_broker_signal_latency
-    if metrics is not None and metrics.mt_and_broker_trade_latency is not None:
-        extra["mtAndBrokerTradeLatency"] = metrics.mt_and_broker_trade_latency
-    return msgspec.json.encode(extra).decode() if extra else _NULL
+def _deltas(row: str, sign: int) -> str:
+    day = f"({row}.time AT TIME ZONE 'UTC')::date"
+    return f"{row}.subscriber_id, {row}.strategy_id, {day} AS day, {sign} AS sign, {_earned(row)}"
 
 
-def copy_text(records: Iterable[Transaction]) -> str:
-    """Records as the text that COPY reads; a record that comes twice must have been dropped before."""
-    return "".join([_line(record) + "\n" for record in records])
+_SELECTED = ", ".join(COLUMNS)
+_DAILY = f"""
+    daily AS (
+        SELECT subscriber_id, strategy_id, day, sum(sign) AS deals,
+            {", ".join(f"sum(sign * {name}) AS {name}" for name in _SUMS)}
+        FROM earned GROUP BY subscriber_id, strategy_id, day
+    ), kept AS (
+        INSERT INTO reporting_dailyresult AS d
+            (workspace_id, connection_id, subscriber_id, strategy_id, day, deals, {", ".join(_SUMS)}, is_accrued)
+        SELECT %(workspace)s, %(connection)s, subscriber_id, strategy_id, day, deals, {", ".join(_SUMS)}, false
+        FROM daily
+        ON CONFLICT (connection_id, subscriber_id, strategy_id, day) DO UPDATE
+        SET deals = d.deals + excluded.deals, is_accrued = false,
+            {", ".join(f"{name} = d.{name} + excluded.{name}" for name in _SUMS)}
+    )
+"""
+# Everything staged is new: fails with a unique violation where it is not.
+_INSERT = f"""
+    WITH added AS (
+        INSERT INTO reporting_transaction (workspace_id, connection_id, {_SELECTED})
+        SELECT %(workspace)s, %(connection)s, {_SELECTED} FROM sync_stage
+    ), earned AS (
+        SELECT {_deltas("s", 1)} FROM sync_stage s
+    ), {_DAILY}
+    SELECT count(*), 0 FROM sync_stage
+"""
+# What is the same is left out by a look into the unique index, before a conflict would lock and so write its row. The
+# look is a scalar subquery, and LATERAL has a LIMIT, because the planner cannot turn those into a join of everything.
+_UPSERT = f"""
+    WITH written AS (
+        INSERT INTO reporting_transaction AS t (workspace_id, connection_id, {_SELECTED})
+        SELECT %(workspace)s, %(connection)s, {_SELECTED} FROM sync_stage s
+        WHERE (
+            SELECT ({", ".join(f"k.{name}" for name in _VALUES)})
+                IS NOT DISTINCT FROM ({", ".join(f"s.{name}" for name in _VALUES)})
+            FROM reporting_transaction k
+            WHERE k.connection_id = %(connection)s AND {" AND ".join(f"k.{name} = s.{name}" for name in _KEY)}
+        ) IS NOT TRUE
+        ON CONFLICT (connection_id, subscriber_id, strategy_id, backend_id) DO UPDATE
+        SET {", ".join(f"{name} = excluded.{name}" for name in _VALUES)}
+        RETURNING {", ".join(_KEY)}, time, type, {", ".join(_SUMS)}, xmax = 0 AS is_new
+    ), earned AS (
+        SELECT {_deltas("written", 1)} FROM written
+        UNION ALL
+        SELECT {_deltas("before", -1)} FROM written CROSS JOIN LATERAL (
+            SELECT * FROM reporting_transaction k
+            WHERE k.connection_id = %(connection)s AND {" AND ".join(f"k.{name} = written.{name}" for name in _KEY)}
+            LIMIT 1
+        ) before WHERE NOT written.is_new
+    ), {_DAILY}
+    SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new) FROM written
+"""
+# Two histories of one connection hold the same deals: one after the other, so that sums see what was written. The plans
+# must be those of a large table even while its statistics still call it empty.
+_PREPARE = (
+    "SELECT pg_advisory_xact_lock(7310, %s), set_config('jit', 'off', true), set_config('enable_seqscan', 'off', true)"
+)
+_STAGE = f"CREATE TEMP TABLE sync_stage ON COMMIT DROP AS SELECT {_SELECTED} FROM reporting_transaction WITH NO DATA"
 
 
-def _upsert() -> str:
-    columns = ", ".join(_COLUMNS)
-    earned = ", ".join(
-        f"CASE WHEN type IN {_CASH} THEN 0 ELSE {value} END AS {name}"
-        for name, value in zip(_SUMS, ("abs(coalesce(volume_lots, 0))", "profit", "swap", "coalesce(commission, 0)",
-                                       "provider_commission"), strict=True)
-    )  # fmt: skip
-    return f"""
-        WITH written AS (
-            INSERT INTO reporting_transaction AS t (workspace_id, connection_id, {columns})
-            SELECT %(workspace)s, %(connection)s, {columns} FROM sync_stage
-            ON CONFLICT (connection_id, subscriber_id, strategy_id, backend_id) DO UPDATE
-            SET {", ".join(f"{name} = excluded.{name}" for name in _VALUES)}
-            WHERE ({", ".join(f"t.{name}" for name in _VALUES)})
-                IS DISTINCT FROM ({", ".join(f"excluded.{name}" for name in _VALUES)})
-            RETURNING backend_id, subscriber_id, strategy_id, time, type, {", ".join(_SUMS)}, xmax = 0 AS is_new
-        ), earned AS (
-            SELECT subscriber_id, strategy_id, (time AT TIME ZONE 'UTC')::date AS day, 1 AS sign, {earned} FROM written
-            UNION ALL
-            SELECT subscriber_id, strategy_id, (time AT TIME ZONE 'UTC')::date, -1, {earned} FROM (
-                SELECT before.* FROM written JOIN reporting_transaction before
-                    USING (subscriber_id, strategy_id, backend_id)
-                WHERE before.connection_id = %(connection)s AND NOT written.is_new
-            ) before
-        ), daily AS (
-            SELECT subscriber_id, strategy_id, day, sum(sign) AS deals,
-                {", ".join(f"sum(sign * {name}) AS {name}" for name in _SUMS)}
-            FROM earned GROUP BY subscriber_id, strategy_id, day
-        ), kept AS (
-            INSERT INTO reporting_dailyresult AS d
-                (workspace_id, connection_id, subscriber_id, strategy_id, day, deals, {", ".join(_SUMS)}, is_accrued)
-            SELECT %(workspace)s, %(connection)s, subscriber_id, strategy_id, day, deals, {", ".join(_SUMS)}, false
-            FROM daily
-            ON CONFLICT (connection_id, subscriber_id, strategy_id, day) DO UPDATE
-            SET deals = d.deals + excluded.deals, is_accrued = false,
-                {", ".join(f"{name} = d.{name} + excluded.{name}" for name in _SUMS)}
-        )
-        SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new) FROM written
+def store(text: str, *, workspace_id: int, connection_id: int, is_new: bool = False) -> Stored:
+    """Bring COPY text, in which no deal comes twice, into the history. Call it in a transaction.
+
+    is_new: probably nothing of it is there yet; only a matter of speed. Raises DataError when a value cannot be kept.
     """
-
-
-_UPSERT = _upsert()
-
-
-def store(text: str, *, workspace_id: int, connection_id: int) -> Stored:
-    """Bring COPY text into the history. Call it in a transaction. Raises DataError when a value cannot be kept."""
     if not text:
         return Stored()
+    owner = {"workspace": workspace_id, "connection": connection_id}
     with connection.cursor() as database:
-        # two histories of one connection hold the same deals: one after the other, so that sums see what was written
-        database.execute("SELECT pg_advisory_xact_lock(7310, %s)", [connection_id])
-        database.execute(
-            f"CREATE TEMP TABLE sync_stage ON COMMIT DROP AS SELECT {', '.join(_COLUMNS)}"
-            " FROM reporting_transaction WITH NO DATA"
-        )
-        copying = f"COPY sync_stage ({', '.join(_COLUMNS)}) FROM STDIN (FORMAT text, NULL E'\\x02')"
-        with connection.wrap_database_errors, database.copy(copying) as copy:
+        database.execute(_PREPARE, [connection_id])
+        database.execute(_STAGE)
+        with connection.wrap_database_errors, database.copy(f"COPY sync_stage ({_SELECTED}) FROM STDIN") as copy:
             copy.write(text)
-        database.execute(_UPSERT, {"workspace": workspace_id, "connection": connection_id})
+        if not (is_new and _runs_without_conflict(database, owner)):
+            database.execute(_UPSERT, owner)
         added, changed = database.fetchone()
         database.execute("DROP TABLE sync_stage")
     return Stored(added, changed)
 
 
-def store_sound(records: list[Transaction], text: str, *, workspace_id: int, lease: Lease, now: datetime) -> Stored:
-    """As `store`; records that no column can keep are found by halving and put into quarantine, the others are kept."""
+def _runs_without_conflict(database, owner: dict) -> bool:
     try:
         with transaction.atomic():
-            return store(text, workspace_id=workspace_id, connection_id=lease.connection_id)
+            database.execute(_INSERT, owner)
+    except IntegrityError as error:
+        if isinstance(error.__cause__, UniqueViolation):
+            return False
+        raise
+    return True
+
+
+def store_sound(
+    lines: list[Line], *, workspace_id: int, lease: Lease, now: datetime, is_new: bool = False, text: str | None = None
+) -> Stored:
+    """As `store`; lines that no column can keep are found by halving and put into quarantine, the others are kept."""
+    text = text_of(lines) if text is None else text
+    try:
+        with transaction.atomic():
+            return store(text, workspace_id=workspace_id, connection_id=lease.connection_id, is_new=is_new)
     except (DataError, IntegrityError) as error:
-        if len(records) == 1:
+        if len(lines) == 1:
             reason = str(error).split("CONTEXT")[0].strip()
-            body = repr(records[0])[:10_000].replace("\0", "")
-            unreadable = Unreadable(f"transaction {records[0].id[:200]}", reason, body)
+            name = lines[0].key.split("\t")[0]
+            unreadable = Unreadable(f"transaction {name[:200]}", reason, lines[0].text[:10_000])
             quarantine.put_away(lease.connection_id, lease.kind, unreadable, now=now)
             return Stored()
-    half = len(records) // 2
+    half = len(lines) // 2
     stored = Stored()
-    for part in (records[:half], records[half:]):
-        stored += store_sound(part, copy_text(part), workspace_id=workspace_id, lease=lease, now=now)
+    for part in (lines[:half], lines[half:]):
+        stored += store_sound(part, workspace_id=workspace_id, lease=lease, now=now, is_new=is_new)
     return stored
 
 
 # --------------------------------------------------------------------------------------------------- from the backend
 
 
-def key_of(record: Transaction) -> tuple[str, str, str]:
-    """What makes a transaction one of a kind within a connection."""
-    return record.subscriber_id, record.strategy.id, record.id
+key_of = attrgetter("key")
+
+
+def text_of(lines: list[Line]) -> str:
+    """Lines as the text that COPY reads."""
+    return "".join([line.text for line in lines])
 
 
 @dataclass(frozen=True)
@@ -231,14 +206,14 @@ class _History:
     source: Source
     path: str
 
-    def __call__(self, start: datetime, end: datetime, offset: int) -> list[Transaction] | Unreadable:
+    def __call__(self, start: datetime, end: datetime, offset: int) -> list[Line] | Unreadable:
         params = {"from": wire.format_time(start), "till": wire.format_time(end), "offset": offset, "limit": PAGE_SIZE}
-        return self.source.page(self.path, Transaction, params)
+        return self.source.read_by(read_page, self.path, params)
 
 
 def _prepared(found: Iterator[Window]) -> Iterator[tuple[Window, str]]:
     for window in found:
-        yield window, copy_text(window.records)
+        yield window, text_of(window.records)
 
 
 def sync_history(
@@ -252,16 +227,22 @@ def sync_history(
     stop_at = time.monotonic() + budget_s
     _retry_holes(lease, fetch, workspace_id=workspace_id, now=now)
     start, looked_back = _start(cursor, now)
+    known_until = datetime.fromisoformat(cursor["until"]) if "until" in cursor else EPOCH
+    holds_doubles = False  # the other history has brought the same deals
     width = timedelta(seconds=cursor.get("width_s", FIRST_WIDTH.total_seconds()))
     found = windows(fetch, key=key_of, start=start, end=now + CLOCK_AHEAD, width=width)
     with ahead(_prepared(found)) as prepared:
         for window, text in prepared:
+            is_new = window.start >= known_until and not holds_doubles
             with transaction.atomic():
-                stored = store_sound(window.records, text, workspace_id=workspace_id, lease=lease, now=now)
+                stored = store_sound(
+                    window.records, workspace_id=workspace_id, lease=lease, now=now, is_new=is_new, text=text
+                )
                 _advance(cursor, window, now)
                 lease.save(rows=stored.added + stored.changed, complete_until=_complete_until(cursor))
                 for page in window.unreadable:
                     quarantine.put_away(lease.connection_id, lease.kind, page, now=now)
+            holds_doubles = holds_doubles or stored.added < len(window.records)
             if time.monotonic() > stop_at:
                 return Outcome(more=True, complete_until=_complete_until(cursor), error=_holes_text(cursor))
     cursor.update(looked_back)
@@ -321,8 +302,7 @@ def _retry_holes(lease: Lease, fetch: _History, *, workspace_id: int, now: datet
         found = list(windows(fetch, key=key_of, start=start, end=end, width=end - start))
         records = [record for window in found for record in window.records]
         with transaction.atomic():
-            text = copy_text(records)
-            stored = store_sound(records, text, workspace_id=workspace_id, lease=lease, now=now)
+            stored = store_sound(records, workspace_id=workspace_id, lease=lease, now=now)
             if any(window.unreadable for window in found):
                 hole["tries"] += 1
                 pause = min(5 * 2 ** min(hole["tries"], 10), HOLE_PAUSE_CAP_S)

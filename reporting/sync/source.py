@@ -6,6 +6,7 @@ everything else goes on; that the backend cannot be reached, refuses or is broke
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -45,9 +46,13 @@ class Source:
 
     def read(self, path: str, of: type[T] | Any, params: dict[str, Any] | None = None) -> T | Unreadable:
         """What `path` answers, as `of`; raises the client's errors."""
+        return self.read_by(lambda body: wire.decode(body, of), path, params)
+
+    def read_by(self, decode: Callable[[bytes], T], path: str, params: dict[str, Any] | None = None) -> T | Unreadable:
+        """What `decode` makes of the answer of `path`; raises the client's errors."""
         body = self._body(path, params)
         try:
-            return wire.decode(body, of)
+            return decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:  # ValidationError is a DecodeError
             return Unreadable(name_request(path, params), str(error)[:1000], show(body))
 

@@ -98,14 +98,13 @@ def replay_into_database(connection, url: str) -> tuple[int, float]:
     """The database part of a replay alone: the same text, in batches of ten pages; rows and seconds."""
     from django.db import transaction
 
-    from copying.contract import wire
-    from copying.contract.history import Transaction
-    from reporting.sync.history import copy_text, store
+    from reporting.sync.deals import read_page
+    from reporting.sync.history import store, text_of
 
     texts = []
     for offset in range(0, 50_000, 10_000):
         rows = [row for at in range(offset, offset + 10_000, PAGE) for row in fetch_naively(url, at)]
-        texts.append(copy_text(wire.decode(json.dumps(rows).encode(), list[Transaction])))
+        texts.append(text_of(read_page(json.dumps(rows).encode())))
     started = time.perf_counter()
     for text in texts:
         with transaction.atomic():
