@@ -23,6 +23,7 @@ from . import ticks
 from .book import Book
 from .changes import Changes, Subscription
 from .commands import Command, Entry, Tick
+from .effects import Effects
 from .errors import Refused
 from .journal import AlreadyRunning, Journal
 from .market.feed import Feed
@@ -70,6 +71,9 @@ class Core:
         self._fail = fail
         self._journal_type = journal
         self._projector_type = projector
+        self.listeners: list[
+            Callable[[Effects], None]
+        ] = []  # told what was just applied, never on replay; may not wait
         self._waiting: deque[tuple[Command, asyncio.Future | None, float]] = deque()
         self._wake = asyncio.Event()
         self._settled = asyncio.Event()  # no entry has a time and is not applied yet
@@ -206,6 +210,8 @@ class Core:
             else:
                 future.set_result(effects.answer)
         self._projector.put(effects)  # after the answer: whoever waits is woken before anything is rendered
+        for listener in self.listeners:
+            listener(effects)
 
     # ---------------------------------------------------------------------------------------------------------- market
 

@@ -15,7 +15,7 @@ from copying.engine.model import NewsEvent
 
 from .errors import invalid
 from .limits import iso, moment_of
-from .state import News
+from .state import FAR_FUTURE, News
 
 if TYPE_CHECKING:
     from .book import Book
@@ -44,9 +44,11 @@ def check_put_news(book: Book, command: PutNews) -> None:
         raise invalid("events", len(command.events), f"at most {MOST_EVENTS} events are kept")
     for number, event in enumerate(command.events):
         try:
-            moment_of(str(event.get("time") or "none"))
+            moment = moment_of(str(event.get("time") or "none"))
         except (ValueError, OverflowError):
-            raise invalid(f"events.{number}.time", event.get("time"), "must be an ISO 8601 time") from None
+            moment = -1.0
+        if not 0 <= moment < FAR_FUTURE:
+            raise invalid(f"events.{number}.time", None, "must be an ISO 8601 time between 1970 and 2100")
         currency = event.get("currency")
         if not (isinstance(currency, str) and len(currency) == 3 and currency.isascii() and currency.isupper()):
             raise invalid(f"events.{number}.currency", currency, "must be a currency such as USD")

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import psycopg
 import uvicorn
+from django.conf import settings
 
 from .core import Core
 from .journal import AlreadyRunning
 from .market.feed import Feed
 from .robots import Robots
+from .telegram import ForbiddenHost, Publisher, allowed_base
 
 log = logging.getLogger(__name__)
 GRACE_SECONDS = 3
@@ -70,6 +72,10 @@ async def serve(
     from .http import create_app
     from .http.options import Options
 
+    try:
+        allowed_base(settings.BACKEND_TELEGRAM_URL)
+    except ForbiddenHost as error:
+        raise CannotStart(str(error)) from error
     core = Core(database_url, feed)
     try:
         await core.start()
@@ -95,12 +101,15 @@ async def serve(
         app.state.service.wakeups.close()
 
     server = Server(config, release)
+    publisher = Publisher(core, settings.BACKEND_TELEGRAM_URL)
     robots = asyncio.create_task(Robots(core).run())
     log.info("The copying backend listens on port %s", bound.getsockname()[1])
     gc.collect()
     gc.freeze()
+    gc.set_threshold(50_000, 20, 50)  # a full collection over ten thousand waiting clients takes half a second
     try:
         await server.serve(sockets=[bound])
     finally:
         robots.cancel()
+        await publisher.close()
         await core.stop()
