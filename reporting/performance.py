@@ -36,7 +36,7 @@ WITH followers AS (
 ), days AS (
     SELECT DISTINCT ON (p.account_id, day) p.account_id, f.currency, (p.time AT TIME ZONE 'UTC')::date AS day, p.equity
     FROM followers f JOIN reporting_equitypoint p ON p.connection_id = %(connection)s AND p.account_id = f.backend_id
-    WHERE p.time >= %(start)s ORDER BY p.account_id, day, p.time DESC
+    ORDER BY p.account_id, day, p.time DESC
 ), changes AS (
     SELECT currency, day, equity - coalesce(lag(equity) OVER account, 0) AS change,
            CASE WHEN lag(equity) OVER account IS NULL THEN equity ELSE 0 END AS entered
@@ -44,7 +44,7 @@ WITH followers AS (
 ), moved AS (
     SELECT f.currency, (t.time AT TIME ZONE 'UTC')::date AS day, sum(t.profit) AS amount
     FROM followers f JOIN reporting_transaction t ON t.workspace_id = %(workspace)s AND t.subscriber_id = f.backend_id
-    WHERE t.connection_id = %(connection)s AND t.type = 'DEAL_TYPE_BALANCE' AND t.time >= %(start)s GROUP BY 1, 2
+    WHERE t.connection_id = %(connection)s AND t.type = 'DEAL_TYPE_BALANCE' GROUP BY 1, 2
 )
 SELECT c.currency, c.day, sum(c.change)::float8, sum(c.entered)::float8, coalesce(max(m.amount), 0)::float8
 FROM changes c LEFT JOIN moved m ON m.currency = c.currency AND m.day = c.day
@@ -89,12 +89,24 @@ class Figures:
 
 
 def followers_curve(strategy: Strategy, currency: str, *, start: datetime) -> Curve:
-    """Equity by day of all accounts that copy a strategy, in one currency. Raises UnknownRate."""
+    """Equity by day of all accounts that copy a strategy, in one currency, from `start` on. Raises UnknownRate.
+
+    The whole curve is kept for two minutes: one reading serves the list, the chart and the monthly returns.
+    """
+    key = f"followers-curve:{strategy.pk}:{currency}"
+    whole = cache.get(key)
+    if whole is None:
+        whole = _read_followers_curve(strategy, currency)
+        cache.set(key, whole, FIGURES_KEPT_S)
+    first = int(np.searchsorted(whole.times, start.timestamp()))
+    return Curve(whole.times[first:], whole.equity[first:], whole.flows[first:], currency, whole.is_estimated)
+
+
+def _read_followers_curve(strategy: Strategy, currency: str) -> Curve:
     given = {
         "connection": strategy.connection_id,
         "workspace": strategy.workspace_id,
         "strategy": strategy.backend_id,
-        "start": start,
     }
     with database.cursor() as cursor:
         cursor.execute(FOLLOWERS_BY_DAY, given)
@@ -132,16 +144,11 @@ def course_of(curve: Curve, now: datetime) -> tuple[float, ...]:
 
 
 def strategy_figures(workspace: Workspace, strategies: Sequence[Strategy], *, now: datetime) -> dict[int, Figures]:
-    """Figures by the strategies' keys; curves are kept for two minutes, counts and equity are of this moment."""
+    """Figures by the strategies' keys; curves may be two minutes old, counts and equity are of this moment."""
     standing = _standing(workspace, strategies, now.date())
-    keys = {s.pk: f"strategy-curve:{s.pk}:{workspace.reporting_currency}" for s in strategies}
-    kept = cache.get_many(list(keys.values()))
     found = {}
     for strategy in strategies:
-        parts = kept.get(keys[strategy.pk])
-        if parts is None:
-            parts = _measured(strategy, workspace.reporting_currency, now)
-            cache.set(keys[strategy.pk], parts, FIGURES_KEPT_S)
+        parts = _measured(strategy, workspace.reporting_currency, now)
         subscribers, equity = standing.get((strategy.connection_id, strategy.backend_id), (0, Decimal(0)))
         found[strategy.pk] = Figures(subscribers, equity, *parts)
     return found
