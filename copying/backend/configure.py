@@ -64,6 +64,32 @@ def check_members(book: Book, command: PutPortfolio) -> None:
             raise invalid(f"members.{number}.strategyId", member, "there is no such strategy")
         if reaches(book, member, command.strategy_id, MAX_DEPTH):
             raise invalid(f"members.{number}.strategyId", member, "the portfolio would contain itself")
+    below = [levels(book, member) for member in members]
+    above = levels_above(book, command.strategy_id)
+    for number, (member, count) in enumerate(zip(members, below, strict=True)):
+        if count + 1 + above > MAX_DEPTH:
+            message = f"portfolios would stand more than {MAX_DEPTH} deep in each other"
+            raise invalid(f"members.{number}.strategyId", member, message)
+
+
+def levels(book: Book, strategy_id: str) -> int:
+    """How many portfolios deep this one is, itself counted; 0 for a strategy. Books have no circles."""
+    strategy = book.strategies_by_id.get(strategy_id)
+    if strategy is None or not strategy.is_portfolio:
+        return 0
+    members = strategy.document.get("members") or ()
+    return 1 + max((levels(book, member["strategyId"]) for member in members), default=0)
+
+
+def levels_above(book: Book, strategy_id: str) -> int:
+    """How many portfolios deep the deepest one stands that this one is in, 0 for none."""
+    holders = [
+        each.id
+        for each in book.strategies_by_id.values()
+        if each.is_portfolio
+        and any(member["strategyId"] == strategy_id for member in each.document.get("members") or ())
+    ]
+    return max((1 + levels_above(book, holder) for holder in holders), default=0)
 
 
 def reaches(book: Book, start: str, target: str, depth: int) -> bool:

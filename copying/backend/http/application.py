@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import psycopg
+import psycopg_pool
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Route
@@ -23,12 +27,14 @@ from copying.backend.http import (
     trading,
 )
 from copying.backend.http.auth import Gate
+from copying.backend.http.depths import Depths
 from copying.backend.http.errors import HANDLERS
 from copying.backend.http.limits import TokenBuckets
 from copying.backend.http.options import Options, Service
 from copying.backend.http.pages import Database, Positions
 from copying.backend.http.wakeups import Wakeups
 
+logger = logging.getLogger(__name__)
 STRATEGIES = "/users/current/configuration/strategies"
 PORTFOLIOS = "/users/current/configuration/portfolio-strategies"
 SUBSCRIBERS = "/users/current/configuration/subscribers"
@@ -104,11 +110,13 @@ def create_app(core: Core, options: Options | None = None) -> Starlette:
     """The API of a started core. `app.state.service.wakeups.close()` ends all waiting streams at once."""
     options = options or Options.from_settings()
     database = Database(options.database_url)
-    wakeups = Wakeups(core, database)
+    wakeups, depths = Wakeups(core, database), Depths(database)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        warming = asyncio.create_task(_warm(depths))
         yield
+        warming.cancel()
         wakeups.close()
         await database.close()
 
@@ -119,5 +127,12 @@ def create_app(core: Core, options: Options | None = None) -> Starlette:
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False  # clients do not follow redirects (contract, 1.4)
-    app.state.service = Service(core, options, database, Positions(), wakeups)
+    app.state.service = Service(core, options, database, Positions(), depths, wakeups)
     return app
+
+
+async def _warm(depths: Depths) -> None:
+    try:
+        await depths.warm()
+    except (psycopg.Error, psycopg_pool.PoolTimeout) as error:  # counted at the first jump instead
+        logger.warning("counting the history ahead: %s", error)

@@ -12,11 +12,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from copying.backend.commands import PutPortfolio, PutStrategy, PutSubscriber, PutWebhook, Remove, RemoveWebhook
-from copying.backend.errors import invalid, not_found
+from copying.backend.errors import Refused, invalid, not_found
 from copying.backend.http.options import service
 from copying.backend.http.parameters import Query, document, new_id, path_id
 from copying.backend.http.replies import done, page_of, reply
 from copying.contract import wire
+from copying.engine.expressions import ExpressionError, parse
 
 ALPHABET = string.ascii_letters + string.digits
 Document = dict[str, Any]
@@ -88,7 +89,7 @@ def _get(request: Request, name: str, what: str, read: Callable[[str, str], Docu
 async def put_strategy(request: Request) -> Response:
     """C4."""
     strategy_id = new_id(request, "strategy_id")
-    written = wire.to_wire(await document(request, "strategy"))
+    written = _computable(wire.to_wire(await document(request, "strategy")))
     command = PutStrategy(tenant=request.scope["tenant"], strategy_id=strategy_id, document=written)
     return await _carry_out(request, command)
 
@@ -96,7 +97,7 @@ async def put_strategy(request: Request) -> Response:
 async def put_portfolio(request: Request) -> Response:
     """C8."""
     strategy_id = new_id(request, "strategy_id")
-    written = wire.to_wire(await document(request, "portfolio"))
+    written = _computable(wire.to_wire(await document(request, "portfolio")))
     command = PutPortfolio(tenant=request.scope["tenant"], strategy_id=strategy_id, document=written)
     return await _carry_out(request, command)
 
@@ -104,9 +105,30 @@ async def put_portfolio(request: Request) -> Response:
 async def put_subscriber(request: Request) -> Response:
     """C13."""
     subscriber_id = new_id(request, "subscriber_id")
-    written = wire.to_wire(await document(request, "subscriber"))
+    written = _computable(wire.to_wire(await document(request, "subscriber")))
     command = PutSubscriber(tenant=request.scope["tenant"], subscriber_id=subscriber_id, document=written)
     return await _carry_out(request, command)
+
+
+def _computable(written: Document) -> Document:
+    """The document, if the engine can evaluate every trade size expression in it. Raises 400 with their positions."""
+    places = [("", written)]
+    for name in ("members", "subscriptions"):
+        places += [(f"{name}.{number}.", each) for number, each in enumerate(written.get(name) or ())]
+    details = []
+    for path, settings in places:
+        text = (settings.get("tradeSizeScaling") or {}).get("expression")
+        if text is None:
+            continue
+        try:
+            parse(text)
+        except ExpressionError as error:
+            parameter = f"{path}tradeSizeScaling.expression"
+            details.append({"parameter": parameter, "value": text[:200], "message": str(error)})
+    if details:
+        first = details[0]
+        raise Refused(400, "ValidationError", f"{first['parameter']}: {first['message']}", details)
+    return written
 
 
 async def _carry_out(request: Request, command: Any) -> Response:

@@ -63,5 +63,7 @@ async def _page(request: Request, query: Query, selection: Selection, end: datet
     limit, offset = query.page()
     here = service(request)
     await here.core.caught_up()
-    body = await newest_first(selection, end, limit, offset, database=here.database, positions=here.positions)
+    body = await newest_first(
+        selection, end, limit, offset, database=here.database, positions=here.positions, locate=here.depths.locate
+    )
     return Response(body, media_type="application/json")

@@ -11,6 +11,7 @@ from psycopg.conninfo import make_conninfo
 from starlette.requests import Request
 
 from copying.backend.core import Core
+from copying.backend.http.depths import Depths
 from copying.backend.http.pages import Database, Positions
 from copying.backend.http.wakeups import Wakeups
 
@@ -52,6 +53,7 @@ class Service:
     options: Options
     database: Database
     positions: Positions
+    depths: Depths
     wakeups: Wakeups
 
 

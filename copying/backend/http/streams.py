@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from copying.backend.errors import not_found
 from copying.backend.http.options import Service, service
-from copying.backend.http.pages import Selection, joined
+from copying.backend.http.pages import Selection, joined, joined_once
 from copying.backend.http.parameters import Query, path_id
 from copying.backend.http.wakeups import (
     LOG,
@@ -139,7 +139,7 @@ def _oldest(ascending: list[Record], limit: int) -> bytes | None:
     if len(ascending) > limit:
         end = millisecond(ascending[limit - 1].time) + MILLISECOND
         ascending = [record for record in ascending if record.time < end]
-    return joined([record.document for record in reversed(ascending)])
+    return joined_once(tuple(record.document for record in reversed(ascending)))
 
 
 async def _read_oldest(service: Service, selection: Selection, limit: int) -> bytes | None:
@@ -187,7 +187,7 @@ async def _by_number(request: Request, topic: Topic, query: Query, last: int, fi
             if record.number > previous and all(getattr(record, name) == value for name, value in filters.items())
         ]
         found.sort(key=lambda record: record.number)
-        return joined([record.document for record in found[:limit]]) if found else None
+        return joined_once(tuple(record.document for record in found[:limit])) if found else None
 
     async def read() -> bytes | None:
         await service(request).core.caught_up()

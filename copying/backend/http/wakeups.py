@@ -18,6 +18,7 @@ from copying.backend.http.pages import Database
 logger = logging.getLogger(__name__)
 MAX_ROWS = 20_000  # more at once than this are not handed over: who waits reads for itself
 IDLE_S = 3600.0
+SLICE = 50  # clients woken per turn of the event loop
 MILLISECOND = timedelta(milliseconds=1)
 
 
@@ -148,7 +149,7 @@ class Feed:
         try:
             await self.ready
             while await self._changes.wait(IDLE_S) and self._waiters:
-                self._dispatch(await self._new_records())
+                await self._dispatch(await self._new_records())
         except Exception:  # whoever waits asks again and thereby starts anew
             logger.exception("stream %s of %s", self.topic.name, self.tenant)
         finally:
@@ -176,19 +177,21 @@ class Feed:
             self._last_id = rows[-1][0]
         return [Record(*row) for row in rows]
 
-    def _dispatch(self, records: list[Record]) -> None:
-        if len(records) > MAX_ROWS:
-            for waiters in self._waiters.values():
-                for waiter in waiters:
-                    waiter.offer([])
-            return
+    async def _dispatch(self, records: list[Record]) -> None:
         by_key: dict[str, list[Record]] = {"": records} if records else {}
-        for record in records:
-            for key in {record.strategy_id, record.subscriber_id} - {""}:
-                by_key.setdefault(key, []).append(record)
+        if len(records) > MAX_ROWS:
+            by_key = {key: [] for key in self._waiters}
+        else:
+            for record in records:
+                for key in {record.strategy_id, record.subscriber_id} - {""}:
+                    by_key.setdefault(key, []).append(record)
+        woken = 0
         for key, concerned in by_key.items():
-            for waiter in self._waiters.get(key, ()):
+            for waiter in tuple(self._waiters.get(key, ())):
                 waiter.offer(concerned)
+                woken += 1
+                if woken % SLICE == 0:  # the first answers leave, and orders pass, before the last is woken
+                    await asyncio.sleep(0)
 
 
 class Wakeups:

@@ -107,6 +107,43 @@ async def test_portfolios_that_would_contain_each_other_are_refused(user):
     assert_error(await user.http.put(first, json=ring), 400, "members.0.strategyId")
 
 
+async def test_portfolios_stand_at_most_eight_deep_in_each_other(user):
+    below = await user.provide()
+    for depth in range(1, 9):
+        body = {"name": "p", "description": "d", "members": [{"strategyId": below}]}
+        await user.put(f"{PORTFOLIOS}/{user.id(f'd{depth}')}", body)
+        below = user.id(f"d{depth}")
+    ninth = {"name": "p", "description": "d", "members": [{"strategyId": below}]}
+    assert_error(await user.http.put(f"{PORTFOLIOS}/{user.id('d9')}", json=ninth), 400, "members.0.strategyId")
+    other = {"name": "p", "description": "d", "members": [{"strategyId": await user.provide("other")}]}
+    await user.put(f"{PORTFOLIOS}/{user.id('x')}", other)
+    pushed = {"name": "p", "description": "d", "members": [{"strategyId": user.id("x")}]}
+    assert_error(await user.http.put(f"{PORTFOLIOS}/{user.id('d1')}", json=pushed), 400, "members.0.strategyId")
+
+
+async def test_expressions_that_cannot_be_computed_are_refused_with_their_place(user):
+    def scaling(expression):
+        return {"tradeSizeScaling": {"mode": "expression", "expression": expression}}
+
+    strategy_id = await user.provide()
+    strategy = {"name": "n", "description": "d", "accountId": user.id("p"), **scaling("providerVolume * import('os')")}
+    answer = await user.http.put(f"{STRATEGIES}/{user.id('e')}", json=strategy)
+    body = assert_error(answer, 400, "tradeSizeScaling.expression")
+    assert "at character 25" in body["details"][0]["message"]
+    assert await user.status("GET", f"{STRATEGIES}/{user.id('e')}") == 404
+
+    members = [{"strategyId": strategy_id}, {"strategyId": await user.provide("s2"), **scaling("1 +")}]
+    portfolio = {"name": "p", "description": "d", "members": members}
+    answer = await user.http.put(f"{PORTFOLIOS}/{user.id('e')}", json=portfolio)
+    assert_error(answer, 400, "members.1.tradeSizeScaling.expression")
+
+    subscriber = {"name": "a", "subscriptions": [{"strategyId": strategy_id, **scaling("balance ? 1")}], **scaling("(")}
+    answer = await user.http.put(f"{SUBSCRIBERS}/{user.id('e')}", json=subscriber)
+    assert "subscriptions.0.tradeSizeScaling.expression" in [each["parameter"] for each in answer.json()["details"]]
+    good = {"name": "a", "subscriptions": [{"strategyId": strategy_id, **scaling("min(providerVolume, 0.1)")}]}
+    await user.put(f"{SUBSCRIBERS}/{user.id('e')}", good)
+
+
 async def test_c10_a_member_is_removed_once(user):
     kept, gone = await user.provide("s1"), await user.provide("s2")
     path = f"{PORTFOLIOS}/{user.id('p')}"

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
+from copying.backend.http import pages
 from copying.backend.http.options import database_url
 from tests.integration.copying.conftest import assert_error
 
@@ -75,6 +76,20 @@ async def test_offsets_in_any_order_give_the_same_pages(user):
     for offset in (90, 30, 35, 0, 35, 95, 60, 99, 100, 10**15):
         expected = [number for number in range(99 - offset, 89 - offset, -1) if number >= 0]
         assert ids(await user.get(PROVIDED, **ALWAYS, limit=10, offset=offset)) == expected
+
+
+@pytest.mark.parametrize("till", ["2030-01-01T00:00:00Z", "2025-03-01T02:00:00Z", "2025-03-01T01:30:00.500Z"])
+async def test_jumps_into_the_unknown_land_on_the_right_record_also_after_new_ones(user, monkeypatch, till):
+    monkeypatch.setattr(pages, "JUMP", 3)
+    write_transactions(user, user, 60, step=timedelta(minutes=7))
+    period = {"from": "2025-03-01T00:20:00Z", "till": till}
+    for added in (0, 5):
+        write_transactions(user, user, added, step=timedelta(minutes=11))
+        whole = [each["id"] for each in await user.get(PROVIDED, **period)]
+        for offset in (40, 4, 7, 33, 11, len(whole) - 1, len(whole), 90, 10**12):
+            assert [each["id"] for each in await user.get(PROVIDED, **period, limit=5, offset=offset)] == whole[
+                offset : offset + 5
+            ]
 
 
 async def test_records_that_arrive_while_paging_do_not_double_others(user):
@@ -171,6 +186,23 @@ async def test_e3_tells_why_signals_were_copied_or_not_page_by_page(user, strang
     assert (await stranger.get(path))["items"] == []
 
 
-@pytest.mark.parametrize("query", [{"before": "x"}, {"before": "1"}, {"outcome": "lucky"}, {"limit": 0}])
+async def test_e3_is_followed_oldest_first_from_where_one_was(user, stranger):
+    path, strategy_id = "/users/current/decisions", await user.provide()
+    await user.subscribe(strategy_id)
+    nothing = await user.get(path, after="0.0")
+    assert nothing == {"items": [], "next": "0.0"}
+    for number in range(3):
+        await user.signal(strategy_id, f"signal{number}")
+    first = await user.get(path, after="0.0", limit=2)
+    assert [each["signalId"] for each in first["items"]] == ["signal0", "signal1"]
+    rest = await user.get(path, after=first["next"], limit=2)
+    assert [each["signalId"] for each in rest["items"]] == ["signal2"]
+    assert await user.get(path, after=rest["next"]) == {"items": [], "next": rest["next"]}
+    assert (await stranger.get(path, after="0.0"))["items"] == []
+
+
+@pytest.mark.parametrize(
+    "query", [{"before": "x"}, {"after": "x"}, {"before": "1"}, {"outcome": "lucky"}, {"limit": 0}]
+)
 async def test_e3_refuses_what_it_cannot_read(user, query):
     assert_error(await user.http.get("/users/current/decisions", params=query), 400, *query)
