@@ -141,6 +141,9 @@ def naive_page(offset: int) -> str:
 async def measure_ours(depths: list[int], pages: int) -> dict[int, tuple[float, list[float], int]]:
     app = create_app(IdleCore(), Options("http://127.0.0.1", database_url(), requests_per_minute=10**9))
     token, taken = tokens.issue("local").encode(), {}
+    began = time.perf_counter()
+    await app.state.service.depths.warm()
+    print(f"counted ahead at the start, in the background: {time.perf_counter() - began:.2f} s")
     for depth in depths:
         times = []
         for page in range(pages + 1):
@@ -194,6 +197,7 @@ def main() -> None:
         with connection.cursor() as cursor:
             cursor.execute(FILL, [rows])
             cursor.execute(FILL_NAIVE, [rows])
+            cursor.execute("INSERT INTO copying_tenant (id, name, created_at) VALUES ('local', '', now())")
             cursor.execute("VACUUM ANALYZE copying_transactionrecord")
             cursor.execute("VACUUM ANALYZE bench_naivetransaction")
         report(rows, arguments.pages)
