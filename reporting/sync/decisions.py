@@ -1,17 +1,20 @@
 """Decisions: why each signal was or was not copied, followed oldest first from a call that our backend adds.
 
 Rows never change, so what is there already is left alone and only new rows are counted: rows, counts and cursor move in
-one database transaction. A backend that does not offer decisions is asked again once an hour; that is no error.
+one database transaction. New rows go straight into the table, which takes half the work of a staging table; only where
+some are there already is the batch staged. A backend that does not offer decisions is asked again once an hour; that is
+no error.
 """
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 
 from copying.client import NotFound
 from copying.contract.accounts import Decision, DecisionPage, DecisionVolumes
@@ -40,8 +43,19 @@ _NULL = "\x02"
 _TABS = len(_COLUMNS) - 1
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", _NULL: " "})
 _NO_VOLUMES = DecisionVolumes()
-_COPY = f"COPY decision_stage ({', '.join(_COLUMNS)}) FROM STDIN (FORMAT text, NULL E'\\x02')"
-_STORE = f"""
+_COPY_NEW = (
+    f"COPY reporting_decision (workspace_id, connection_id, {', '.join(_COLUMNS)})"
+    " FROM STDIN (FORMAT text, NULL E'\\x02')"
+)
+_COPY_STAGE = f"COPY decision_stage ({', '.join(_COLUMNS)}) FROM STDIN (FORMAT text, NULL E'\\x02')"
+_COUNT = """
+    INSERT INTO reporting_decisioncount AS c
+        (workspace_id, connection_id, subscriber_id, strategy_id, day, outcome, reason, decisions)
+    SELECT %s, %s, * FROM unnest(%s::text[], %s::text[], %s::date[], %s::text[], %s::text[], %s::int[])
+    ON CONFLICT (connection_id, subscriber_id, strategy_id, day, outcome, reason)
+    DO UPDATE SET decisions = c.decisions + excluded.decisions
+"""
+_MERGE = f"""
     WITH written AS (
         INSERT INTO reporting_decision (workspace_id, connection_id, {", ".join(_COLUMNS)})
         SELECT %(workspace)s, %(connection)s, {", ".join(_COLUMNS)} FROM decision_stage
@@ -61,10 +75,11 @@ _STORE = f"""
 
 @dataclass
 class Batch:
-    """Some pages as COPY text, where to go on, and the page that could not be read, if there was one."""
+    """Some pages as COPY text with their counts, where to go on, and the page that could not be read, if any."""
 
     after: str
     lines: list[str] = field(default_factory=list)
+    counts: Counter = field(default_factory=Counter)
     unreadable: Unreadable | None = None
 
 
@@ -77,7 +92,7 @@ def sync_decisions(
         with ahead(_batches(source, cursor.get("after", BEGINNING))) as batches:
             for batch in batches:
                 with transaction.atomic():
-                    rows = store(batch.lines, workspace_id=backend.workspace_id, connection_id=backend.pk)
+                    rows = store(batch, workspace_id=backend.workspace_id, connection_id=backend.pk)
                     cursor["after"] = batch.after
                     lease.save(rows=rows)
                     if batch.unreadable:
@@ -104,6 +119,7 @@ def _batches(source: Source, after: str) -> Iterator[Batch]:
             yield batch
             return
         batch.lines += [_line(decision) for decision in page.items]
+        batch.counts.update(map(_counted, page.items))
         is_last = len(page.items) < PAGE_SIZE or page.next is None or str(page.next) == batch.after
         batch.after = batch.after if page.next is None else str(page.next)
         if batch.lines and (is_last or len(batch.lines) >= BATCH_ROWS):
@@ -148,18 +164,38 @@ def _number(value: float | None) -> str:
     return repr(value) if value is not None and abs(value) < LARGEST else _NULL
 
 
-def store(lines: list[str], *, workspace_id: int, connection_id: int) -> int:
+def _counted(decision: Decision) -> tuple:
+    """What a decision counts under, as the columns keep it."""
+    day = decision.time.astimezone(UTC).date()
+    return decision.subscriber_id[:64], decision.strategy_id[:64], day, decision.outcome[:8], decision.reason[:40]
+
+
+def store(batch: Batch, *, workspace_id: int, connection_id: int) -> int:
     """Add decisions that are new and count them; returns how many were. Call it in a transaction."""
-    if not lines:
+    if not batch.lines:
         return 0
+    try:
+        with transaction.atomic(), connection.cursor() as database:
+            with connection.wrap_database_errors, database.copy(_COPY_NEW) as copy:
+                copy.write("".join([f"{workspace_id}\t{connection_id}\t{line}\n" for line in batch.lines]))
+            keys = sorted(batch.counts)
+            columns = [list(column) for column in zip(*keys, strict=True)]
+            database.execute(_COUNT, [workspace_id, connection_id, *columns, [batch.counts[key] for key in keys]])
+    except IntegrityError:
+        return _merge(batch.lines, workspace_id=workspace_id, connection_id=connection_id)
+    return len(batch.lines)
+
+
+def _merge(lines: list[str], *, workspace_id: int, connection_id: int) -> int:
+    """As `store`, where some of the decisions are there already."""
     with connection.cursor() as database:
         database.execute(
             f"CREATE TEMP TABLE decision_stage ON COMMIT DROP AS SELECT {', '.join(_COLUMNS)}"
             " FROM reporting_decision WITH NO DATA"
         )
-        with connection.wrap_database_errors, database.copy(_COPY) as copy:
+        with connection.wrap_database_errors, database.copy(_COPY_STAGE) as copy:
             copy.write("\n".join([*lines, ""]))
-        database.execute(_STORE, {"workspace": workspace_id, "connection": connection_id})
+        database.execute(_MERGE, {"workspace": workspace_id, "connection": connection_id})
         added = database.fetchone()[0]
         database.execute("DROP TABLE decision_stage")
     return added

@@ -93,13 +93,15 @@ def test_volumes_that_were_not_worked_out_and_numbers_beyond_all_measure_are_unk
     assert (len(row.text), len(row.symbol)) == (400, 32)
 
 
-def test_reading_everything_again_changes_nothing(backend):
+def test_reading_everything_again_adds_only_what_is_new(backend):
     backend.decisions = [decision(number) for number in range(1500)]
     connection = connect(backend)
     settle(connection, KINDS)
+    backend.decisions += [decision(number) for number in range(1500, 1510)]
     SyncState.objects.update(cursor={})
     settle(connection, KINDS)
-    assert Decision.objects.count() == 1500
+    assert Decision.objects.count() == 1510
+    assert SyncState.objects.get(kind=SyncKind.DECISIONS).rows_total == 1510
     assert_counts_agree()
 
 
@@ -115,10 +117,10 @@ def test_a_run_that_dies_between_two_batches_is_continued(backend, monkeypatch):
     with run.client_for(connection) as client:
         store, calls = decisions.store, []
 
-        def dying(lines, **scope):
+        def dying(batch, **scope):
             if len(calls) == 2:
                 raise lost
-            calls.append(store(lines, **scope))
+            calls.append(store(batch, **scope))
             return calls[-1]
 
         monkeypatch.setattr(decisions, "store", dying)
