@@ -71,9 +71,7 @@ class Core:
         self._fail = fail
         self._journal_type = journal
         self._projector_type = projector
-        self.listeners: list[
-            Callable[[Effects], None]
-        ] = []  # told what was just applied, never on replay; may not wait
+        self.listeners: list[Callable[[Effects], None]] = []  # told what was just applied, not on replay
         self._waiting: deque[tuple[Command, asyncio.Future | None, float]] = deque()
         self._wake = asyncio.Event()
         self._settled = asyncio.Event()  # no entry has a time and is not applied yet

@@ -1,0 +1,42 @@
+"""Brings an economic calendar into the running embedded backend (docs/copying.md, "News")."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from copying.backend import tokens
+
+PATH = "/users/current/news-calendar"
+
+
+class Command(BaseCommand):
+    """Replaces the calendar of a tenant, as `PUT /users/current/news-calendar` does."""
+
+    help = "Import an economic calendar (CSV or JSON) into the running embedded backend."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("file", type=Path, help="time,currency,priority[,breaking][,title] as CSV, or JSON")
+        parser.add_argument("--tenant", default="local", help="whose calendar")
+        parser.add_argument("--url", default="", help="the backend's address; unset: its port on this machine")
+
+    def handle(self, *args: object, file: Path, tenant: str, url: str, **options: object) -> None:
+        kind = "text/csv" if file.suffix.lower() == ".csv" else "application/json"
+        base = (url or f"http://127.0.0.1:{settings.BACKEND_PORT}").rstrip("/")
+        try:
+            content, token = file.read_bytes(), tokens.issue(tenant)
+            answer = httpx.put(
+                f"{base}{PATH}", content=content, headers={"auth-token": token, "content-type": kind}, timeout=30
+            )
+        except OSError as error:
+            raise CommandError(f"{file} cannot be read: {error.strerror}") from error
+        except ValueError as error:
+            raise CommandError(str(error)) from error
+        except httpx.HTTPError as error:
+            raise CommandError(f"The backend at {base} cannot be reached: {error}") from error
+        if not answer.is_success:
+            raise CommandError(f"The backend refused the calendar: {answer.text[:500]}")
+        self.stdout.write(f"The calendar of {tenant} was replaced.")
