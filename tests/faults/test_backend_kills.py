@@ -19,6 +19,7 @@ from copying.backend.core import AlreadyRunning, Core
 from copying.backend.http.options import database_url
 from tests.faults.signal_writer import SUBSCRIBERS, Drifting
 
+pytestmark = pytest.mark.django_db  # without it the tests' database would not be made, and another one emptied
 ROOT = Path(__file__).resolve().parents[2]
 TABLES = (
     "journalentry", "snapshot", "progress", "transactionrecord", "userlogrecord", "stopoutrecord", "decisionrecord",

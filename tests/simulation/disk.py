@@ -13,9 +13,9 @@ from copying.backend import snapshot
 from copying.backend.book import Book
 from copying.backend.commands import Entry
 from copying.backend.journal import Journal, decode_entry, encode_entries
-from copying.backend.projector import Projector
+from copying.backend.projector import COLUMNS, Projector
 
-TABLES = ("transactions", "log", "decisions", "stopouts", "snapshots")
+TABLES = tuple(COLUMNS)
 
 
 class Disk:
