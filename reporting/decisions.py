@@ -39,6 +39,11 @@ class Step:
     is_decisive: bool = False
     has_lots: bool = True
 
+    @property
+    def shown_lots(self) -> Decimal | None:
+        """To four decimals, which is finer than any broker's step; the exact volume stays in `lots`."""
+        return None if self.lots is None else round(self.lots, 4)
+
 
 def reason_label(code: str) -> str:
     """The reason in words, for filters and counts."""
