@@ -79,7 +79,8 @@ class RouteTable:
     key_hash: np.ndarray  # (n,) uint64
     index: dict[RouteKey, int]
     views: dict[tuple, Any] = field(default_factory=dict)
-    memo: dict[str, Any] = field(default_factory=dict)
+    branches: dict[str, list[Branch]] = field(default_factory=dict)  # by what is subscribed to
+    spans: dict[str, tuple[Document, int, int]] = field(default_factory=dict)  # subscriber -> document, its rows
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -94,35 +95,90 @@ def compile_routes(
     """Every route of the leaf strategy `strategy_id`, subscribers in the order of the configuration.
 
     account_rows: account id -> row of `Accounts`; subscribers without a row get refusals. previous: the table before
-    the change; rows whose documents are the same objects are taken over from it. Documents must not be changed in
-    place.
+    the change: while the documents above the subscriptions are the same objects, the rows of every subscriber whose
+    document is the same object are taken over from it, and if nothing changed it is returned itself. Documents must
+    not be changed in place.
     """
-    strategy = configuration.strategies[strategy_id]
+    branches: dict[str, list[Branch]] = {}
+    for branch in walk_branches(strategy_id, configuration):
+        branches.setdefault(branch.strategy_id, []).append(branch)
+    known: dict[str, tuple[Document, int, int]] = {}
+    if previous is not None and same_branches(previous.branches, branches):
+        known = previous.spans
     keys: list[RouteKey] = []
     terms: list[Terms] = []
-    known = previous.memo["documents"] if previous is not None else {}
-    documents: dict[RouteKey, tuple] = {}
-    branches = list(walk_branches(strategy_id, configuration))
-    by_id: dict[str, list[Branch]] = {}
-    for branch in branches:
-        by_id.setdefault(branch.strategy_id, []).append(branch)
+    origin: list[int] = []  # row in the previous table, -1: new
+    spans: dict[str, tuple[Document, int, int]] = {}
+    first_kept = end_kept = 0  # rows of the previous table that are next to be taken over, in one piece
+
+    def take_over() -> None:
+        if previous is not None and first_kept < end_kept:
+            keys.extend(previous.keys[first_kept:end_kept])
+            terms.extend(previous.terms[first_kept:end_kept])
+            origin.extend(range(first_kept, end_kept))
+
+    count = 0
     for subscriber_id, subscriber in configuration.subscribers.items():
-        for subscription in subscriber.get("subscriptions") or ():
-            for branch in by_id.get(subscription["strategyId"], ()):
-                key = RouteKey(subscriber_id, branch.strategy_id, branch.path)
-                sources = (*branch.documents, subscription, subscriber)
-                old = known.get(key)
-                if old is not None and same_objects(old[0], sources):
-                    row = old[1]
-                else:
-                    row = branch.terms.at(Level.SUBSCRIPTION, subscription).at(Level.SUBSCRIBER, subscriber)
-                if key not in documents:
-                    keys.append(key)
-                    terms.append(row)
-                    documents[key] = (sources, row)
-    table = build_table(strategy_id, strategy, keys, terms, [account_rows.get(key.subscriber_id, -1) for key in keys])
-    table.memo["documents"] = documents
+        span = known.get(subscriber_id)
+        if span is not None and span[0] is subscriber:
+            _, first, end = span
+            if first != end_kept:
+                take_over()
+                first_kept = first
+            end_kept = end
+            spans[subscriber_id] = span if first == count else (subscriber, count, count + end - first)
+            count += end - first
+            continue
+        take_over()
+        first_kept = end_kept
+        made = routes_of(subscriber_id, subscriber, branches)
+        keys += made
+        terms += made.values()
+        origin += [-1] * len(made)
+        spans[subscriber_id] = (subscriber, count, len(keys))
+        count = len(keys)
+    take_over()
+    accounts = [account_rows.get(key.subscriber_id, -1) for key in keys]
+    strategy = configuration.strategies[strategy_id]
+    fresh = [row for row, source in enumerate(origin) if source < 0]
+    if (
+        previous is not None
+        and strategy is previous.strategy
+        and origin == list(range(len(previous)))
+        and accounts == previous.account.tolist()
+    ):
+        previous.spans = spans
+        return previous
+    if previous is None or len(fresh) == len(keys):
+        table = build_table(strategy_id, strategy, keys, terms, accounts)
+    else:
+        added = build_table(strategy_id, strategy, [keys[row] for row in fresh], [terms[row] for row in fresh], [])
+        table = merge_tables(previous, added, keys, terms, accounts, np.array(origin, np.intp))
+    table.branches, table.spans = branches, spans
     return table
+
+
+def same_branches(first: dict[str, list[Branch]], second: dict[str, list[Branch]]) -> bool:
+    """Whether the chains above the subscriptions are made of the identical documents."""
+    return list(first) == list(second) and all(
+        len(first[name]) == len(second[name])
+        and all(
+            a.path == b.path and same_objects(a.documents, b.documents)
+            for a, b in zip(first[name], second[name], strict=True)
+        )
+        for name in first
+    )
+
+
+def routes_of(subscriber_id: str, subscriber: Document, branches: dict[str, list[Branch]]) -> dict[RouteKey, Terms]:
+    """The routes that end at one subscriber."""
+    made: dict[RouteKey, Terms] = {}
+    for subscription in subscriber.get("subscriptions") or ():
+        for branch in branches.get(subscription["strategyId"], ()):
+            key = RouteKey(subscriber_id, branch.strategy_id, branch.path)
+            if key not in made:
+                made[key] = branch.terms.at(Level.SUBSCRIPTION, subscription).at(Level.SUBSCRIBER, subscriber)
+    return made
 
 
 def walk_branches(strategy_id: str, configuration: Configuration) -> Iterator[Branch]:
@@ -201,6 +257,62 @@ def build_table(
         key_hash=np.fromiter((hash_key(key) for key in keys), np.uint64, n),
         index={key: row for row, key in enumerate(keys)},
     )
+
+
+def merge_tables(
+    old: RouteTable,
+    added: RouteTable,
+    keys: list[RouteKey],
+    terms: list[Terms],
+    accounts: list[int],
+    origin: np.ndarray,
+) -> RouteTable:
+    """A table of rows of `old` where `origin` says which, and of `added`, in order, where it is negative."""
+    rows = np.where(origin < 0, len(old) + np.cumsum(origin < 0) - 1, origin)
+
+    def column(name: str) -> np.ndarray:
+        return np.concatenate((getattr(old, name), getattr(added, name)))[rows]
+
+    def interned(values: str, name: str) -> tuple[list, np.ndarray]:
+        both = {value: None for table in (old, added) for value in getattr(table, values)}
+        place = {value: number for number, value in enumerate(both)}
+        moved = [np.array([place[value] for value in getattr(table, values)], np.intp) for table in (old, added)]
+        numbers = np.concatenate((moved[0][getattr(old, name)], moved[1][getattr(added, name)]))[rows]
+        used, numbers = compacted(numbers, len(both))
+        distinct = list(both)
+        return [distinct[number] for number in used.tolist()], numbers
+
+    columns = {name: np.concatenate((old.columns[name], added.columns[name]))[rows] for name in old.columns}
+    stop_limits = np.union1d(old.stop_limits, added.stop_limits)
+    used, stop_class = compacted(np.searchsorted(stop_limits, columns["max_stop_pips"]), len(stop_limits))
+    programs, program = interned("programs", "program")
+    news_chains, news_chain = interned("news_chains", "news_chain")
+    expressions, expression = interned("expressions", "expression")
+    is_same = len(keys) == len(old) and keys == old.keys
+    return RouteTable(
+        strategy_id=added.strategy_id,
+        strategy=added.strategy,
+        keys=keys,
+        terms=terms,
+        account=np.array(accounts, np.intp),
+        programs=programs,
+        program=program,
+        news_chains=news_chains,
+        news_chain=news_chain,
+        expressions=expressions,
+        expression=expression,
+        stop_limits=stop_limits[used],
+        stop_class=stop_class,
+        columns=columns,
+        key_hash=column("key_hash"),
+        index=old.index if is_same else {key: row for row, key in enumerate(keys)},
+    )
+
+
+def compacted(numbers: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which of `count` numbers occur, ascending, and every number as its place among those."""
+    is_used = np.bincount(numbers, minlength=count) > 0
+    return is_used.nonzero()[0], (np.cumsum(is_used) - 1)[numbers]
 
 
 def hash_key(key: RouteKey) -> int:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import numpy as np
+import pytest
 
 from copying.engine.decide import decide
-from copying.engine.routes import Configuration, RouteKey, compile_routes
+from copying.engine.routes import Configuration, RouteKey, RouteTable, compile_routes
 from tests.unit.copying.engine.worlds import accounts, facts, signal
 
 
@@ -61,6 +64,65 @@ def test_unchanged_rows_are_taken_over() -> None:
     assert after.terms[0] is before.terms[0]
     assert after.terms[1].max_volume == 0.1
     assert np.isinf(before.terms[1].max_volume)
+
+
+TERMS = (
+    {"maxTradeVolume": 0.3},
+    {"symbolFilter": {"included": ["EURUSD"]}},
+    {"symbolMapping": [{"from": "EURUSD", "to": "GBPUSD"}]},
+    {"tradeSizeScaling": {"mode": "expression", "expression": "providerVolume / 2"}},
+    {"tradeSizeScaling": {"mode": "expression", "expression": "balance / 1e6"}},
+    {"newsFilter": {"calendarNewsFilter": {"priorities": ["high"]}}},
+    {"maxStopLoss": {"value": 20, "units": "pips"}},
+    {"maxStopLoss": {"value": 35, "units": "pips"}},
+    {"closeOnly": "by-symbol"},
+    {},
+)
+
+
+def contents(table: RouteTable) -> list[list]:
+    """Everything that a decision can see, whatever the shared parts are numbered."""
+    shared = [
+        [table.programs[number] for number in table.program],
+        [table.news_chains[number] for number in table.news_chain],
+        [table.expressions[number] for number in table.expression],
+        table.stop_limits[table.stop_class].tolist(),
+    ]
+    columns = [[name, str(column.dtype), repr(column.tolist())] for name, column in table.columns.items()]
+    facts = [table.keys, table.account.tolist(), table.key_hash.tolist(), sorted(table.index.items()), table.terms]
+    return shared + columns + [repr(each) for each in facts]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_table_made_from_the_one_before_is_the_table_made_anew(seed: int) -> None:
+    random, numbers = Random(seed), iter(range(1000))
+    strategy, portfolio = {"maxTradeVolume": 5}, {"members": [{"strategyId": "s", "multiplier": 0.5}]}
+    subscribers: dict[str, dict] = {}
+    rows: dict[str, int] = {}
+    table = None
+    for _ in range(40):
+        for _ in range(random.choice([0, 1, 1, 3])):
+            name = random.choice([*subscribers, f"a{next(numbers)}"])
+            if name in subscribers and random.random() < 0.3:
+                del subscribers[name]
+                continue
+            ids = random.sample(["s", "p", "other"], random.randint(0, 2))
+            subscribers[name] = {"subscriptions": [{"strategyId": each, **random.choice(TERMS)} for each in ids]}
+            rows.setdefault(name, len(rows))
+        if random.random() < 0.1:
+            strategy = {"maxTradeVolume": random.randint(1, 9)}
+        if random.random() < 0.1:
+            portfolio = {"members": [{"strategyId": "s", "multiplier": random.randint(1, 9)}]}
+        made = Configuration({"s": strategy}, {"p": portfolio}, dict(subscribers))
+        table = compile_routes("s", made, rows, table)
+        assert contents(table) == contents(compile_routes("s", made, rows))
+
+
+def test_a_change_elsewhere_keeps_the_table_and_what_it_has_learned() -> None:
+    first = Configuration({"s": {}}, {}, {"a": {"subscriptions": [{"strategyId": "s"}]}})
+    before = compile_routes("s", first, {"a": 0})
+    second = Configuration(first.strategies, {}, first.subscribers | {"b": {"subscriptions": []}})
+    assert compile_routes("s", second, {"a": 0}, before) is before
 
 
 def test_every_path_is_sized_by_its_own_multipliers() -> None:
