@@ -9,11 +9,12 @@ Sunday.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from copying.engine import periods
 from copying.engine.model import Level
 from copying.engine.routes import MAX_DEPTH
 
@@ -24,14 +25,9 @@ from .state import ACCOUNT_CURRENCIES, FAR_FUTURE, Stopout, Strategy, Subscriber
 if TYPE_CHECKING:
     from .book import Book
 
-KINDS = (
-    "day", "date", "week", "week-to-date", "month", "month-to-date", "quarter", "quarter-to-date", "year",
-    "year-to-date", "lifetime",
-)  # fmt: skip
+KINDS = periods.TYPES
 BASES = ("balance-difference", "balance-minus-equity", "equity-difference")
 CALENDAR = {1: 0, 3: 1, 5: 2, 7: 3, 9: 4}  # kind -> column of period starts
-_MONTHS = {4: 1, 6: 3, 8: 12}
-_DAYS = {0: 1, 2: 7}
 LEVEL_WORDS = {
     Level.STRATEGY: "strategy",
     Level.MEMBER: "portfolio member",
@@ -137,41 +133,12 @@ def threshold(risk: float | None) -> float:
 
 def calendar_start(kind: int, now: float) -> datetime:
     """Start of the calendar period of a `…-to-date` or `date` limit that `now` lies in."""
-    day = datetime.fromtimestamp(now, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    if kind == 3:
-        return day - timedelta(days=(day.weekday() + 1) % 7)
-    if kind == 5:
-        return day.replace(day=1)
-    if kind == 7:
-        return day.replace(day=1, month=(day.month - 1) // 3 * 3 + 1)
-    return day.replace(day=1, month=1) if kind == 9 else day
+    return periods.calendar_period(KINDS[kind], datetime.fromtimestamp(now, UTC))[0]
 
 
 def period_end(kind: int, start: float, now: float) -> float:
-    """When the period that `now` lies in ends; far future for lifetime."""
-    if kind == 10:
-        return FAR_FUTURE
-    if kind in CALENDAR:
-        begun = calendar_start(kind, now)
-        months = {5: 1, 7: 3, 9: 12}.get(kind)
-        ended = add_months(begun, months) if months else begun + timedelta(days=7 if kind == 3 else 1)
-        return ended.timestamp()
-    if kind in _DAYS:
-        length = _DAYS[kind] * 86_400
-        return start + (max(now - start, 0) // length + 1) * length
-    first = datetime.fromtimestamp(start, UTC)
-    count = 1
-    while (ended := add_months(first, _MONTHS[kind] * count).timestamp()) <= now:
-        count += 1
-    return ended
-
-
-def add_months(moment: datetime, months: int) -> datetime:
-    """The same day so many months later, or the month's last day."""
-    index = moment.month - 1 + months
-    year, month = moment.year + index // 12, index % 12 + 1
-    last = (datetime(year + month // 12, month % 12 + 1, 1) - timedelta(days=1)).day
-    return moment.replace(year=year, month=month, day=min(moment.day, last))
+    """When the period that `now` lies in ends, before `start` when it begins; far future for lifetime."""
+    return min(periods.period_at(KINDS[kind], start, now).end, FAR_FUTURE)
 
 
 def begin(book: Book, row: int) -> None:
