@@ -1,142 +1,30 @@
-"""What a changed configuration would have done: recorded signals through the same engine, beside the configuration of
-now. Pure: it reads copies of the book's state (`Scene`) and recorded events, so it can run in a thread of its own.
-
-The method is `METHOD`, in words that are part of the answer; docs/copying.md tells the same at more length.
-"""
+"""One configuration over recorded signals, in the order of their times: what it decides, holds and earns."""
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from copying.backend import curve
+from copying.backend.market.instruments import CURRENCIES, dollars, instrument
+from copying.backend.paper import COMMISSION_DOLLARS
+from copying.backend.recording import Facts
 from copying.engine import model
 from copying.engine.decide import decide
-from copying.engine.model import Accounts, NewsEvent, OrderKind, Outcome, Side
+from copying.engine.model import NewsEvent, OrderKind, Outcome, Side
 from copying.engine.reasons import CODES
 from copying.engine.routes import Configuration, RouteKey, RouteTable, compile_routes
 
-from . import curve
-from .book import Book
-from .limits import iso
-from .market.instruments import CURRENCIES, base_symbol, dollars, instrument
-from .paper import COMMISSION_DOLLARS
-from .recording import MONEY, Facts
-from .state import ACCOUNT_CURRENCIES
+from .past import Event, Money, Past, Scene
 
-MOST_SIGNALS = 5_000
-MOST_DECISIONS = 20_000_000
-MOST_SECONDS = 20.0
-METHOD = (
-    "Every recorded signal of the period is decided twice by the engine that copies live: with the configuration "
-    "of now and with the changed one. Both are told what was known then: prices, the provider's money, balances "
-    "and equities of accounts, stopouts and news. Balances are the recorded ones and do not compound; an account "
-    "that was not asked then counts with what it had when it was last asked, else with what it has now. Delays "
-    "are taken as waited. Exposure and open symbols start empty and follow from what was decided in the period. "
-    "Profit is estimated for every lot from the prices when the provider opened (or the order filled), partly "
-    "closed and closed, less the broker's commission, in US dollars at the rates of those moments; swap, "
-    "slippage, stopouts by changed limits, stops of the copies' own and closes by hand, and refusals by the "
-    "broker are left out. Drawdown is the largest fall of the sum of these profits, in the order of the closes."
-)
 OUTCOMES = ("copied", "resized", "skipped", "failed")
 _PLACE = {Outcome.COPIED: 0, Outcome.RESIZED: 1, Outcome.DELAYED: 0, Outcome.SKIPPED: 2, Outcome.FAILED: 3}
 PLACES = np.array([_PLACE[outcome] for outcome in Outcome])
-
-
-class TooMuch(Exception):
-    """The simulation would take too long; `str()` is a sentence for the user. Never transient."""
-
-    transient = False
-
-
-class Event(msgspec.Struct, rename="camel"):
-    """A recorded event (recording.py)."""
-
-    what: str
-    row: int
-    signal_id: str
-    strategy_id: str
-    symbol: str
-    side: int
-    kind: int
-    volume: float
-    price: float
-    stop_loss: float | None
-    take_profit: float | None
-    magic: int
-    time: float
-    quotes: dict[str, tuple[float, float]]
-    facts: Facts | None = None
-
-
-@dataclass(slots=True)
-class Scene:
-    """What is taken from the book, in the writer's thread; nothing in it changes any more."""
-
-    configuration: Configuration
-    account_ids: list[str]
-    money: dict[str, np.ndarray]
-    provider_balances: dict[str, list[tuple[float, float]]]
-    quotes: dict[str, tuple[float, float]]
-
-
-def scene_of(book: Book, tenant: str) -> Scene:
-    """The user's own subscribers, and all strategies, since they may subscribe to anybody's."""
-    strategies = book.strategies_by_id
-    return Scene(
-        Configuration(
-            {key: each.document for key, each in strategies.items() if not each.is_portfolio},
-            {key: each.document for key, each in strategies.items() if each.is_portfolio},
-            {key: each.document for key, each in book.subscribers_by_id.items() if each.tenant == tenant},
-        ),
-        [meta.id for meta in book.account_meta],
-        {name: getattr(book.accounts, name).copy() for name in ("currency", "leverage", *MONEY)},
-        {key: list(pairs) for key, pairs in book.provider_balances.items()},
-        dict(book.quotes),
-    )
-
-
-def leaves_of(configuration: Configuration) -> set[str]:
-    """Strategies whose signals reach a subscriber."""
-    found: set[str] = set()
-    waiting = [
-        each["strategyId"]
-        for subscriber in configuration.subscribers.values()
-        for each in subscriber.get("subscriptions") or ()
-    ]
-    seen: set[str] = set()
-    while waiting:
-        strategy_id = waiting.pop()
-        if strategy_id in seen:
-            continue
-        seen.add(strategy_id)
-        if strategy_id in configuration.strategies:
-            found.add(strategy_id)
-        portfolio = configuration.portfolios.get(strategy_id) or {}
-        waiting += [member["strategyId"] for member in portfolio.get("members") or ()]
-    return found
-
-
-@dataclass(slots=True)
-class Past:
-    """The market of a moment (engine.model.Market)."""
-
-    quotes: dict[str, tuple[float, float]]
-
-    def instrument(self, symbol: str) -> model.Instrument | None:
-        return instrument(symbol)
-
-    def quote(self, symbol: str) -> tuple[float, float] | None:
-        return self.quotes.get(symbol) or self.quotes.get(base_symbol(symbol) or "")
-
-    def rate(self, currency: str, target: str) -> float | None:
-        worth, base = dollars(currency, self.quotes), dollars(target, self.quotes)
-        return None if worth is None or base is None else worth / base
 
 
 @dataclass(slots=True)
@@ -172,58 +60,6 @@ class Holding:
     left: float
     entry: Past | None
     tally: Tally
-
-
-@dataclass(slots=True)
-class Answer:
-    """A signal as both configurations decided it. differs: routes whose outcome or volume is another."""
-
-    event: Event
-    tallies: list[Tally]
-    differs: int
-    closed_at: float | None = None
-
-    def served(self) -> dict[str, Any]:
-        event = self.event
-        return {
-            "signalId": event.signal_id, "strategyId": event.strategy_id, "time": iso(event.time),
-            "symbol": event.symbol, "side": "buy" if event.side > 0 else "sell",
-            "type": ("market", "limit", "stop")[event.kind], "volume": event.volume,
-            "closedAt": iso(self.closed_at) if self.closed_at else None, "differs": self.differs,
-            "baseline": self.tallies[0].served(), "changed": self.tallies[1].served(),
-            "profitDifference": round(self.tallies[1].profit - self.tallies[0].profit, 2),
-        }  # fmt: skip
-
-
-class Money:
-    """Balances and equities as they were when a signal was decided, for all accounts of both configurations."""
-
-    def __init__(self, scene: Scene, subscriber_ids: Iterable[str]) -> None:
-        ids = list(dict.fromkeys(subscriber_ids))
-        self.rows = {each: row for row, each in enumerate(ids)}
-        known = {each: row for row, each in enumerate(scene.account_ids)}
-        places = np.array([known.get(each, -1) for each in ids], dtype=np.intp)
-        defaults = {"currency": 0, "leverage": 100.0, "balance": 10_000.0, "equity": 10_000.0}
-        self._columns = {
-            name: np.where(places >= 0, column[places] if len(column) else 0, defaults.get(name, 0))
-            for name, column in scene.money.items()
-        }
-        self._here = np.full(len(scene.account_ids), -1, dtype=np.intp)
-        self._here[places[places >= 0]] = np.flatnonzero(places >= 0)
-        self.accounts = Accounts(ids=ids, currencies=list(ACCOUNT_CURRENCIES), **self._columns)
-
-    def row_of(self, account: int) -> int:
-        """Row here of an account of the book, -1 when it is nobody's here."""
-        return int(self._here[account]) if account < len(self._here) else -1
-
-    def set(self, facts: Facts) -> None:
-        """Take over what was recorded."""
-        rows = np.frombuffer(facts.accounts, dtype=np.int32)
-        values = np.frombuffer(facts.money).reshape(len(MONEY), -1)
-        here = self._here[rows]
-        mine = here >= 0
-        for place, name in enumerate(MONEY):
-            self._columns[name][here[mine]] = values[place][mine]
 
 
 class Run:
@@ -444,97 +280,3 @@ def unit_profits(holding: Holding, exits: Past) -> np.ndarray:
         by_symbol[place] = (last[0] - first[1]) * size, (first[0] - last[1]) * size
         by_symbol[place] -= 2 * COMMISSION_DOLLARS
     return by_symbol[holding.symbol, (holding.side < 0).astype(np.intp)]
-
-
-@dataclass(slots=True)
-class Result:
-    """Both runs and their answers per signal, oldest first."""
-
-    runs: list[Run]
-    answers: list[Answer] = field(default_factory=list)
-
-    def summary(self) -> dict[str, Any]:
-        """Totals and figures per subscriber."""
-        before, after = (run.totals() for run in self.runs)
-        rows = self.runs[0].money.rows
-        return {
-            "method": METHOD,
-            "currency": "USD",
-            "totals": {
-                "signals": len(self.answers),
-                "differs": sum(answer.differs for answer in self.answers),
-                "baseline": before,
-                "changed": after,
-                "difference": difference(before, after),
-            },
-            "subscribers": [
-                {"subscriberId": subscriber_id, "baseline": one, "changed": other, "difference": difference(one, other)}
-                for subscriber_id, row in rows.items()
-                for one, other in [[run.of_subscriber(row) for run in self.runs]]
-                if any(one[name] or other[name] for name in OUTCOMES)
-            ],
-        }
-
-
-def difference(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
-    """What changed, figure by figure."""
-    return {name: round(after[name] - before[name], 2) for name in before}
-
-
-def simulate(
-    scene: Scene,
-    changed: Configuration,
-    events: Iterable[Event],
-    wanted: Callable[[str, RouteKey], bool] = lambda strategy_id, key: True,
-    *,
-    clock: Callable[[], float] = time.monotonic,
-) -> Result:
-    """Decide `events` (ascending) with the scene's configuration and with `changed`. Raises TooMuch."""
-    money = Money(scene, [*scene.configuration.subscribers, *changed.subscribers])
-    runs = [Run(each, scene, money, wanted) for each in (scene.configuration, changed)]
-    result = Result(runs)
-    by_row: dict[int, Answer] = {}
-    alignments: dict[str, np.ndarray] = {}
-    begun, decided = clock(), 0
-    for event in events:
-        if event.what != "open":
-            for run in runs:
-                run.follow(event)
-            if event.what == "close" and event.row in by_row:
-                by_row[event.row].closed_at = event.time
-            continue
-        if event.facts is None:
-            continue
-        money.set(event.facts)
-        (first, kinds, lots), (second, other_kinds, other_lots) = (run.decide(event) for run in runs)
-        differs = count_differences(runs, event.strategy_id, alignments, (kinds, lots), (other_kinds, other_lots))
-        answer = by_row[event.row] = Answer(event, [first, second], differs)
-        result.answers.append(answer)
-        decided += len(kinds) + len(other_kinds)
-        if decided > MOST_DECISIONS or clock() - begun > MOST_SECONDS:
-            raise TooMuch("There are too many signals and subscribers: choose a shorter period or one subscriber.")
-    for run in runs:
-        run.value_open()
-    return result
-
-
-def count_differences(
-    runs: list[Run],
-    strategy_id: str,
-    alignments: dict[str, np.ndarray],
-    before: tuple[np.ndarray, np.ndarray],
-    after: tuple[np.ndarray, np.ndarray],
-) -> int:
-    """Routes with another outcome or volume; a route that only one configuration has counts when it trades there."""
-    if not len(before[0]) or not len(after[0]):
-        return int(np.count_nonzero(before[1])) + int(np.count_nonzero(after[1]))
-    place = alignments.get(strategy_id)
-    if place is None:
-        table, other = (run.table(strategy_id)[0] for run in runs)
-        place = alignments[strategy_id] = np.array([other.index.get(key, -1) for key in table.keys], dtype=np.intp)
-    both = place >= 0
-    same = (before[0][both] == after[0][place[both]]) & np.isclose(before[1][both], after[1][place[both]])
-    unmatched = np.ones(len(after[0]), dtype=bool)
-    unmatched[place[both]] = False
-    alone = np.count_nonzero(before[1][~both]) + np.count_nonzero(after[1][unmatched])
-    return int(np.count_nonzero(~same)) + int(alone)
