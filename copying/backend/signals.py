@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from copying.engine.closing import volumes_after_partial_close
 from copying.engine.model import OrderKind
 from copying.engine.timing import close_after
 
@@ -21,6 +22,7 @@ from .effects import Effects
 from .errors import invalid, not_found
 from .fanout import BROKER, fan_out
 from .limits import moment_of
+from .market.instruments import LEAST_LOTS, STEP_LOTS
 from .recording import record
 from .routing import plan_for
 from .state import COPIES_STOP_LOSS, COPIES_TAKE_PROFIT, Signal
@@ -160,15 +162,16 @@ def lower_volume(book: Book, effects: Effects, signal: Signal, volume: float) ->
     positions = book.positions
     rows = np.flatnonzero((positions.signal == signal.row) & (positions.subscription >= 0))
     if len(rows):
-        step = 0.01
-        kept = np.round(np.floor(positions.open_volume[rows] * share / step + 0.5 + 1e-9) * step, 8)
+        opened, present = positions.open_volume[rows], positions.volume[rows]
+        kept = volumes_after_partial_close(opened, present, share, LEAST_LOTS, STEP_LOTS)
         closing = np.maximum(np.round(positions.volume[rows] - kept, 8), 0.0)
         some = closing > 1e-9
         BROKER.close(book, effects, rows[some], "the provider closed a part", closing[some])
     orders = reachable_orders(book, signal)
     if len(orders):
-        shrunk = np.round(np.floor(book.orders.open_volume[orders] * share / 0.01 + 0.5 + 1e-9) * 0.01, 8)
-        book.orders.volume[orders] = np.maximum(shrunk, 0.01)
+        opened, present = book.orders.open_volume[orders], book.orders.volume[orders]
+        shrunk = volumes_after_partial_close(opened, present, share, LEAST_LOTS, STEP_LOTS)
+        book.orders.volume[orders] = np.maximum(shrunk, LEAST_LOTS)
 
 
 def change_signal(

@@ -15,6 +15,7 @@ SYMBOLS = (
     "EURGBP", "EURJPY", "GBPJPY", "EURCHF", "AUDJPY",
 )  # fmt: skip
 CONTRACT_SIZE = 100_000.0
+LEAST_LOTS = STEP_LOTS = 0.01
 SPREAD_POINTS = {
     "EURUSD": 8, "GBPUSD": 11, "USDJPY": 9, "USDCHF": 12, "AUDUSD": 10, "USDCAD": 13, "NZDUSD": 14,
     "EURGBP": 12, "EURJPY": 13, "GBPJPY": 20, "EURCHF": 15, "AUDJPY": 16,
@@ -51,9 +52,9 @@ def instrument(symbol: str) -> Instrument | None:
         digits=digits,
         tick_size=tick,
         tick_value=tick * CONTRACT_SIZE,
-        min_volume=0.01,
+        min_volume=LEAST_LOTS,
         max_volume=500.0,
-        volume_step=0.01,
+        volume_step=STEP_LOTS,
     )
 
 

@@ -1,20 +1,26 @@
-"""Partial closes in proportion, and what close-only and removal want done with positions."""
+"""Partial closes in proportion, closes before news and the windows of a signal."""
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from copying.engine.closing import partial_close_volume, volume_after_partial_close, wanted
+from copying.engine.closing import volumes_after_partial_close
 from copying.engine.filters import news_closes
-from copying.engine.model import Level, NewsEvent
+from copying.engine.model import Instrument, Level, NewsEvent
 from copying.engine.timing import close_after, opening_deadline
 from tests.unit.copying.engine.worlds import INSTRUMENTS
 
 EURUSD, GOLD = INSTRUMENTS["EURUSD"], INSTRUMENTS["XAUUSD"]
+
+
+def left_of(opened: float, present: float, share: float, instrument: Instrument) -> float:
+    least, step = instrument.min_volume, instrument.volume_step
+    return volumes_after_partial_close(np.array([opened]), np.array([present]), share, least, step)[0]
 
 
 @pytest.mark.parametrize(
@@ -34,7 +40,8 @@ EURUSD, GOLD = INSTRUMENTS["EURUSD"], INSTRUMENTS["XAUUSD"]
     ],
 )
 def test_partial_closes(opened, present, provider_opened, provider_present, instrument, closes) -> None:
-    assert partial_close_volume(opened, present, provider_opened, provider_present, instrument) == closes
+    left = left_of(opened, present, provider_present / provider_opened, instrument)
+    assert round(present - left, 8) == closes
 
 
 @given(st.integers(1, 500), st.lists(st.floats(0, 1), min_size=1, max_size=6))
@@ -43,31 +50,13 @@ def test_several_partial_closes_end_where_one_would(steps: int, shares: list[flo
     present = opened
     shares = sorted(shares, reverse=True)
     for share in shares:
-        closing = partial_close_volume(opened, present, 1.0, share, EURUSD)
+        closing = round(present - left_of(opened, present, share, EURUSD), 8)
         assert 0 <= closing <= present
         present = round(present - closing, 2)
         if not present:
             break
-    direct = volume_after_partial_close(opened, opened, 1.0, shares[-1], EURUSD)
+    direct = left_of(opened, opened, shares[-1], EURUSD)
     assert math.isclose(present, direct) or (present == 0 and any(share < 1 for share in shares))
-
-
-@pytest.mark.parametrize(
-    ("removals", "subscription", "subscriber", "opens", "manages", "closes_now"),
-    [
-        ([], "", "", "all", True, False),
-        ([], "by-position", "immediately", "none", True, False),
-        ([], "", "immediately", "none", True, True),
-        ([], "by-symbol", "", "held", True, False),
-        (["preserve"], "", "immediately", "none", False, False),
-        (["close-gracefully-by-symbol"], "", "", "held", True, False),
-        (["close-gracefully-by-symbol", "close-immediately"], "", "", "none", True, True),
-        (["close-gracefully-by-position"], "by-symbol", "", "none", True, False),
-    ],
-)
-def test_what_close_only_and_removal_want(removals, subscription, subscriber, opens, manages, closes_now) -> None:
-    found = wanted(removals, subscription, subscriber)
-    assert (found.opens, found.manages, found.closes_now) == (opens, manages, closes_now)
 
 
 @pytest.mark.parametrize(
