@@ -16,7 +16,7 @@ import pytest
 from copying.backend import snapshot
 from copying.backend.apply import apply
 from copying.backend.book import Book
-from copying.backend.commands import Command, Deposit, Entry, OpenAccount, PutSignal
+from copying.backend.commands import Command, Deposit, Entry, OpenAccount, PutSignal, Trade
 from copying.backend.effects import Decided, Effects
 from copying.backend.journal import decode_entry, encode_entries
 from copying.backend.pricing import MINOR_UNITS
@@ -89,6 +89,8 @@ class Ledger:
             self.paid_in[account_id] = 10_000.0
         if isinstance(command, OpenAccount) and command.account_id not in known:
             self.paid_in[command.account_id] = command.deposit
+        if isinstance(command, Trade):
+            self.own_accounts.add(command.account_id)
         if isinstance(command, Deposit):
             currency = self.book.accounts.currency[self.book.account_rows[command.account_id]]
             self.paid_in[command.account_id] += round(command.amount, int(MINOR_UNITS[currency]))
