@@ -29,7 +29,7 @@ PATHS = {"provided": "/users/current/provided-transactions", "subscribed": "/use
 # the last minutes always, more of the past now and then.
 OVERLAP = timedelta(minutes=5)
 LOOKBACKS = (("hour", timedelta(hours=1), timedelta(days=1)), ("day", timedelta(days=1), timedelta(days=40)))
-CLOCK_AHEAD = timedelta(hours=1)  # a backend whose clock is ahead of ours by less loses nothing
+CLOCK_APART = timedelta(hours=1)  # a backend whose clock differs from ours by less loses nothing
 BUDGET_S = 40
 MOST_HOLES = 100
 HOLE_PAUSE_CAP_S = 300
@@ -230,7 +230,7 @@ def sync_history(
     known_until = datetime.fromisoformat(cursor["until"]) if "until" in cursor else EPOCH
     holds_doubles = False  # the other history has brought the same deals
     width = timedelta(seconds=cursor.get("width_s", FIRST_WIDTH.total_seconds()))
-    found = windows(fetch, key=key_of, start=start, end=now + CLOCK_AHEAD, width=width)
+    found = windows(fetch, key=key_of, start=start, end=now + CLOCK_APART, width=width)
     with ahead(_prepared(found)) as prepared:
         for window, text in prepared:
             is_new = window.start >= known_until and not holds_doubles
@@ -255,7 +255,8 @@ def _start(cursor: dict, now: datetime) -> tuple[datetime, dict]:
     if "until" not in cursor:
         return EPOCH, {}
     until = datetime.fromisoformat(cursor["until"])
-    start, marks = until - OVERLAP, {}
+    newest = datetime.fromisoformat(cursor.get("newest", cursor["until"]))
+    start, marks = max(min(until, newest), until - CLOCK_APART) - OVERLAP, {}
     if until < now - timedelta(hours=1):  # still catching up
         return start, marks
     for name, every, back in LOOKBACKS:
@@ -269,6 +270,9 @@ def _advance(cursor: dict, window: Window, now: datetime) -> None:
     """Move the cursor over the window; what could not be read of it becomes a hole that is tried again."""
     until = min(window.end, now).isoformat()
     cursor["until"] = max(cursor.get("until", until), until)
+    if window.records:
+        newest = max(line.time for line in window.records).isoformat()
+        cursor["newest"] = max(cursor.get("newest", newest), newest)
     cursor["width_s"] = (window.end - window.start).total_seconds()
     if window.unreadable:
         holes = cursor.setdefault("holes", [])

@@ -13,7 +13,7 @@ from datetime import datetime
 import msgspec
 import structlog
 from django.core.exceptions import ImproperlyConfigured
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, InternalError, OperationalError
 from django.utils import timezone
 
 from copying.client import Client, ClientError, RateLimited
@@ -88,6 +88,8 @@ def run_one(lease: Lease, *, open_client: Callable[[Connection], Client], now: d
         states.fail(lease, error=f"An answer could not be read: {error}.")
     except (OperationalError, InterfaceError):
         raise
+    except InternalError as error:  # among them: the database has become read-only
+        states.fail(lease, error=f"The database did not take the rows: {str(error).splitlines()[0]}.")
     except Exception:
         log.exception("sync failed", connection=lease.connection_id, kind=lease.kind)
         states.fail(lease, error="The sync met an error of its own; the log of the worker names it.")
