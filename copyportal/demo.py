@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from django.conf import settings
@@ -16,7 +16,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from reporting.commission.services import accrue_workspace
-from reporting.models import SyncState
+from reporting.models import SyncKind, SyncState
 from reporting.sync import run, states
 from subscribers.models import Subscriber, SubscriberAccess
 from users.models import Connection, Membership, Role, Workspace
@@ -24,6 +24,7 @@ from users.services import add_member, create_owner, create_workspace_with_conne
 
 MANAGER = "manager@example.com"
 SUBSCRIBER = "subscriber@example.com"
+LATER = [SyncKind.SUBSCRIBED, SyncKind.DECISIONS]
 Progress = Callable[[str], None]
 
 
@@ -75,16 +76,22 @@ def _keep(passwords: dict[str, str]) -> None:
 
 
 def mirror(workspace: Workspace, progress: Progress) -> None:
-    """Bring the backend's whole past into the portal, as the workers would, but at once."""
+    """Bring the backend's past into the portal, as the workers would, but at once.
+
+    What no first page shows is left to the workers: the decisions, and the subscriptions' side of the history, which
+    in the demo holds the very deals of the other side.
+    """
     states.ensure_states()
     connection = workspace.connections.get()
-    states.request_sync(connection)
+    states.request_sync(connection, LATER, now=timezone.now() + timedelta(days=1))
+    states.request_sync(connection, [kind for kind in SyncKind if kind not in LATER])
     while (lease := states.claim_due()) is not None:
         run.run_one(lease, open_client=run.client_for, now=timezone.now())
         state = SyncState.objects.get(connection=connection, kind=lease.kind)
         if state.error:
             raise DemoFailed(f"Mirroring ({state.get_kind_display()}): {state.error}")
         progress(f"mirrored: {state.get_kind_display().lower()}, {state.rows_total:,} rows")
+    states.request_sync(connection, LATER)
 
 
 def give_access(workspace: Workspace) -> None:
