@@ -137,6 +137,7 @@ def finish_removals(book: Book, effects: Effects) -> None:
 
 def drop(book: Book, effects: Effects, removal: Removal) -> None:
     """Take the object out of the book. Copied positions still there stay on the accounts as their owners'."""
+    cancel_orders(book, removal)  # by-symbol lets new ones come while it winds down
     release(book, scope(book, book.positions, removal))
     parts = {"subscriber": "subscription", "portfolio": "member"}.get(removal.what)
     book.removals = [each for each in book.removals if (each.what, each.id) != (parts, removal.id)]

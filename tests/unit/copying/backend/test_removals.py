@@ -1,0 +1,45 @@
+"""Things that are removed while others still refer to them leave nothing behind."""
+
+from __future__ import annotations
+
+from copying.backend.commands import Remove
+from tests.unit.copying.backend.desk import Desk
+
+
+def remove(desk: Desk, what: str, owner: str, part: str = "", mode: str = "preserve") -> None:
+    desk.do(Remove(tenant="t", what=what, id=owner, part=part, mode=mode))
+
+
+def test_a_portfolio_that_dropped_a_strategy_does_not_keep_its_copies_managed(desk: Desk) -> None:
+    desk.strategy("S")
+    desk.strategy("T", "prov2")
+    desk.portfolio("P", [{"strategyId": "S"}, {"strategyId": "T"}])
+    desk.subscriber("a", "P")
+    desk.signal()
+    desk.portfolio("P", [{"strategyId": "T"}])
+    remove(desk, "strategy", "S")
+    assert desk.held() == [("EURUSD", 1, 0.1)]
+    assert desk.book.positions.subscription.tolist() == [-1]
+
+
+def test_a_subscriber_goes_with_the_removals_of_its_subscriptions(desk: Desk) -> None:
+    desk.strategy("S")
+    desk.subscriber("a", "S")
+    desk.signal()
+    remove(desk, "subscription", "a", "S", "close-gracefully-by-position")
+    remove(desk, "subscriber", "a")
+    assert desk.book.removals == []
+    desk.close_signal()
+    assert desk.held() == [("EURUSD", 1, 0.1)]
+
+
+def test_orders_placed_while_winding_down_by_symbol_end_with_it(desk: Desk) -> None:
+    desk.strategy("S")
+    desk.subscriber("a", "S")
+    desk.signal("sig00001")
+    remove(desk, "subscription", "a", "S", "close-gracefully-by-symbol")
+    desk.signal("sig00002", type="ORDER_TYPE_BUY_LIMIT", openPrice=1.05)
+    assert len(desk.waiting()) == 1
+    desk.close_signal("sig00001")
+    assert desk.book.removals == []
+    assert desk.waiting() == []
