@@ -38,8 +38,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if browser and not CHROMIUM and os.environ.get("CI", "").lower() in ("", "0", "false"):
         for item in browser:
             item.add_marker(pytest.mark.skip(reason=NO_CHROMIUM))
-    for item in browser:
-        item.add_marker(pytest.mark.django_db(transaction=True))
 
 
 def pytest_terminal_summary(terminalreporter) -> None:

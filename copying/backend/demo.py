@@ -60,7 +60,7 @@ async def prepare_demo(tenant: str, now: datetime, progress: Callable[[str], Non
         book.tenant_names.setdefault(tenant, "Demo")
         end = now.timestamp() // HOUR * HOUR
         start = end - days * 24 * HOUR
-        progress("Making the market of twelve months")
+        progress(f"Making the market of {days} days")
         market = HourlyMarket(EcbMarket(), start, end)
         recorder = Recorder(book)
         run(recorder, market, start, end, schedule(tenant, start, days), progress)

@@ -21,13 +21,16 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser) -> None:
         parser.add_argument("step", nargs="?", choices=["history", "people"])
+        parser.add_argument("--days", type=int, help="How long the history is (default: twelve months).")
         parser.add_argument("--describe", action="store_true", help="Print the sign-ins.")
 
-    def handle(self, *args, step: str | None = None, describe: bool = False, **options) -> None:
+    def handle(
+        self, *args, step: str | None = None, days: int | None = None, describe: bool = False, **options
+    ) -> None:
         if describe:
             self.stdout.write(demo.describe())
         elif step == "history":
-            self._make_history()
+            self._make_history(days)
         elif step == "people":
             try:
                 demo.invite_people(self.stdout.write, now=timezone.now())
@@ -36,7 +39,7 @@ class Command(BaseCommand):
         else:
             raise CommandError("Name a step (history or people) or --describe.")
 
-    def _make_history(self) -> None:
-        from copying.backend.demo import prepare_demo
+    def _make_history(self, days: int | None) -> None:
+        from copying.backend.demo import DAYS, prepare_demo
 
-        asyncio.run(prepare_demo(TENANT, timezone.now(), self.stdout.write))
+        asyncio.run(prepare_demo(TENANT, timezone.now(), self.stdout.write, days=days or DAYS))

@@ -1,0 +1,121 @@
+"""Every page on a desk and on a phone, light and dark: it answers, fits, keeps still, and has names for everything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from tests.browser.conftest import settle
+
+OF_MANAGER = (
+    "/", "/strategies/", "/strategies/?q=nothing-is-called-so", "/strategies/results/", "/strategies/{strategy}/",
+    "/strategies/{strategy}/subscribers/", "/strategies/{strategy}/settings/", "/strategies/{strategy}/transactions/",
+    "/strategies/{strategy}/commission/", "/strategies/{strategy}/log/", "/strategies/{portfolio}/",
+    "/strategies/{portfolio}/settings/", "/subscribers/", "/subscribers/results/", "/subscribers/{stopped}/",
+    "/subscribers/{subscriber}/", "/subscribers/{subscriber}/subscriptions/", "/subscribers/{subscriber}/stopouts/",
+    "/subscribers/{subscriber}/transactions/", "/subscribers/{subscriber}/commission/",
+    "/subscribers/{subscriber}/log/", "/stopouts/", "/transactions/",
+    "/transactions/?type=DEAL_TYPE_BUY&symbol=EURUSD&outcome=gain", "/decisions/", "/decisions/{decision}/",
+    "/commissions/", "/commissions/?by=subscriber", "/commissions/{strategy}/{subscriber}/", "/log/", "/sync/",
+    "/search/?q=trend", "/settings/", "/settings/members/", "/settings/connections/", "/settings/connections/new/",
+    "/settings/connections/{connection}/", "/accounts/password/change/", "/nowhere/",
+)  # fmt: skip
+OF_SUBSCRIBER = ("/me/", "/me/decisions/", "/transactions/")
+OF_NOBODY = ("/accounts/login/", "/accounts/password/reset/")
+PAGES = [(role, path) for role, paths in (("manager", OF_MANAGER), ("subscriber", OF_SUBSCRIBER), (None, OF_NOBODY))
+         for path in paths]  # fmt: skip
+# what Chromium moved after it was painted, except in answer to a person
+SHIFTS = """window.shift = 0;
+new PerformanceObserver((list) => { for (const one of list.getEntries()) if (!one.hadRecentInput) window.shift += one.value; })
+  .observe({ type: "layout-shift", buffered: true });"""
+# what a screen reader could not name, and what there must be exactly one of
+UNNAMED = """() => {
+  const seen = (element) => element.checkVisibility({ visibilityProperty: true });
+  const named = (element) => [element.textContent, element.getAttribute("aria-label"), element.title,
+    ...[...element.querySelectorAll("[aria-label], [alt]")].map((inner) => inner.getAttribute("aria-label") || inner.alt)]
+    .some((text) => text && text.trim());
+  const short = (element) => element.outerHTML.slice(0, 120);
+  const found = [];
+  for (const element of document.querySelectorAll("a[href], button, summary"))
+    if (seen(element) && !named(element)) found.push("without a name: " + short(element));
+  for (const element of document.querySelectorAll("input:not([type=hidden]), select, textarea"))
+    if (seen(element) && !element.getAttribute("aria-label")
+        && ![...element.labels].some((label) => label.textContent.trim())) found.push("without a label: " + short(element));
+  for (const element of document.querySelectorAll("img:not([alt])")) found.push("without alt: " + short(element));
+  for (const element of document.querySelectorAll("svg:not([aria-hidden]):not([aria-label])"))
+    if (!element.closest("[aria-hidden], [role=img]")) found.push("neither named nor hidden: " + short(element));
+  for (const element of document.querySelectorAll("[style]:not(.chart *), script:not([src])"))
+    found.push("inline: " + short(element));
+  const ids = [...document.querySelectorAll("[id]")].map((element) => element.id);
+  for (const id of ids) if (ids.indexOf(id) !== ids.lastIndexOf(id)) found.push("twice: #" + id);
+  for (const [name, selector] of [["heading", "h1"], ["main part", "main"]]) {
+    const count = [...document.querySelectorAll(selector)].filter(seen).length;
+    if (count !== 1) found.push(`${count} of the one ${name}`);
+  }
+  return found;
+}"""
+WIDER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+SIZES = {"desk": ({"width": 1440, "height": 900}, "light"), "phone": ({"width": 360, "height": 780}, "dark")}
+
+
+@pytest.fixture(scope="session")
+def ids(stack) -> dict[str, int]:
+    """What the addresses of pages are filled in with."""
+    return {
+        "strategy": stack.one("SELECT id FROM strategies_strategy WHERE backend_id = 'Trd1'"),
+        "portfolio": stack.one("SELECT id FROM strategies_strategy WHERE backend_id = 'Mix1'"),
+        "subscriber": stack.one(
+            "SELECT subscriber_id FROM subscribers_subscription WHERE strategy_backend_id = 'Trd1' ORDER BY id"
+        ),
+        "stopped": stack.one("SELECT id FROM subscribers_subscriber WHERE backend_id = 'T-3003'"),
+        "connection": stack.one("SELECT id FROM users_connection"),
+        "decision": stack.one("SELECT max(id) FROM reporting_decision"),
+    }
+
+
+@pytest.fixture(scope="session")
+def contexts(browser: Browser, stack, states) -> Iterator[dict]:
+    """One open browser per person and size, so that files are fetched once."""
+    opened: dict[tuple, BrowserContext] = {}
+    for role in (*states, None):
+        for size, (viewport, scheme) in SIZES.items():
+            context = browser.new_context(
+                base_url=stack.address, viewport=viewport, color_scheme=scheme,
+                storage_state=states[role] if role else None,
+            )  # fmt: skip
+            context.add_init_script(SHIFTS)
+            opened[role, size] = context
+    yield opened
+    for context in opened.values():
+        context.close()
+
+
+def complaints_of(page: Page) -> list[str]:
+    """A list that fills with what the page complains about."""
+    found: list[str] = []
+    page.on("console", lambda line: found.append(line.text) if line.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: found.append(str(error)))
+    page.on("requestfailed", lambda request: found.append(f"{request.url} {request.failure}"))
+    return found
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("role", "path"), PAGES)
+def test_a_page_fits_keeps_still_and_names_everything(role, path, size, contexts, ids):
+    page = contexts[role, size].new_page()
+    complaints = complaints_of(page)
+    answer = page.goto(path.format(**ids))
+    assert answer.status == (404 if path == "/nowhere/" else 200)
+    settle(page)
+    assert page.evaluate("document.documentElement.dataset.bsTheme") == SIZES[size][1]
+    assert [text for text in complaints if answer.status == 200 or "404" not in text] == []
+    assert page.evaluate(WIDER) <= 0
+    assert page.evaluate("window.shift") < 0.05
+    assert page.evaluate(UNNAMED) == []
+    other = "dark" if SIZES[size][1] == "light" else "light"
+    page.emulate_media(color_scheme=other)
+    page.wait_for_function("scheme => document.documentElement.dataset.bsTheme === scheme", arg=other)
+    assert page.evaluate(WIDER) <= 0
+    page.close()
