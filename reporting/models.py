@@ -9,10 +9,10 @@ from subscribers.models import Subscriber
 from users.models import Connection, Membership, Workspace
 
 
-class TransactionQuerySet(models.QuerySet):
-    """Every read of the history starts with `visible_to`."""
+class PerSubscriberQuerySet(models.QuerySet):
+    """Every read of what belongs to a subscriber by the backend's ids starts with `visible_to`."""
 
-    def visible_to(self, membership: Membership) -> TransactionQuerySet:
+    def visible_to(self, membership: Membership) -> PerSubscriberQuerySet:
         own = self.filter(workspace_id=membership.workspace_id)
         if membership.is_staff_role:
             return own
@@ -76,7 +76,7 @@ class Transaction(models.Model):
         null=True,
     )
 
-    objects = TransactionQuerySet.as_manager()
+    objects = PerSubscriberQuerySet.as_manager()
 
     class Meta:
         constraints = [
@@ -184,21 +184,6 @@ class LogRecord(models.Model):
         ]
 
 
-class DecisionQuerySet(models.QuerySet):
-    """Every read of the decisions starts with `visible_to`."""
-
-    def visible_to(self, membership: Membership) -> DecisionQuerySet:
-        own = self.filter(workspace_id=membership.workspace_id)
-        if membership.is_staff_role:
-            return own
-        theirs = Subscriber.objects.visible_to(membership)
-        exactly = theirs.filter(
-            connection_id=models.OuterRef("connection_id"), backend_id=models.OuterRef("subscriber_id")
-        )
-        # the list of ids is for the index; the pair with the connection is what counts
-        return own.filter(models.Exists(exactly), subscriber_id__in=theirs.values("backend_id"))
-
-
 class Decision(models.Model):
     """What became of one signal on one way to one subscriber, and why (docs/copying.md, "Decisions").
 
@@ -245,7 +230,7 @@ class Decision(models.Model):
         null=True,
     )
 
-    objects = DecisionQuerySet.as_manager()
+    objects = PerSubscriberQuerySet.as_manager()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["connection", "backend_id"], name="one_decision_per_record")]
@@ -383,19 +368,8 @@ class AccrualState(models.Model):
         constraints = [models.UniqueConstraint(fields=["connection", "strategy_id"], name="one_accrual_per_strategy")]
 
 
-class CommissionLineQuerySet(models.QuerySet):
-    """Every read of the ledger starts with `visible_to`."""
-
-    def visible_to(self, membership: Membership) -> CommissionLineQuerySet:
-        own = self.filter(workspace_id=membership.workspace_id)
-        if membership.is_staff_role:
-            return own
-        theirs = Subscriber.objects.visible_to(membership)
-        exactly = theirs.filter(
-            connection_id=models.OuterRef("connection_id"), backend_id=models.OuterRef("subscriber_id")
-        )
-        # the list of ids is for the index; the pair with the connection is what counts
-        return own.filter(models.Exists(exactly), subscriber_id__in=theirs.values("backend_id"))
+class CommissionLineQuerySet(PerSubscriberQuerySet):
+    """Reads of the ledger."""
 
     def current(self, now) -> CommissionLineQuerySet:
         """Lines of the billing periods that are open at `now`, whichever their length."""
