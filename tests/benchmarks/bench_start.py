@@ -37,17 +37,12 @@ async def fill(transactions: int, positions: int) -> None:
     core.look_at_market()
     await subscribers(core, positions)
     document = {"symbol": "EURUSD", "type": "POSITION_TYPE_BUY", "time": "2026-03-02T12:00:00Z", "volume": 0.2}
-    count, number = 0, 0
-    while count < transactions:
-        number += 1
-        signal_id = f"sig{number:05d}"
+    for number in range(max(1, transactions // positions // 2)):
+        signal_id, moment = f"sig{number:05d}", datetime.now(UTC)
         await core.submit(PutSignal(tenant="t", strategy_id="S", signal_id=signal_id, document=document))
-        count += positions
-        if count < transactions:
-            moment = datetime.now(UTC)
-            await core.submit(RemoveSignal(tenant="t", strategy_id="S", signal_id=signal_id, time=moment))
-            count += positions
+        await core.submit(RemoveSignal(tenant="t", strategy_id="S", signal_id=signal_id, time=moment))
         await core.caught_up()
+    await core.submit(PutSignal(tenant="t", strategy_id="S", signal_id="last0001", document=document))
     for task in core._tasks:
         task.cancel()
     await asyncio.gather(*core._tasks, return_exceptions=True)
