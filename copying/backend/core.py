@@ -95,6 +95,7 @@ class Core:
         self._projector = self._projector_type(self.book, self._changes.announce, projected)
         await self._projector.connect(self._database_url)
         await self._replay(projected)
+        self._pending_quotes = dict(self.book.quotes)  # a snapshot may hold prices that no entry carries
         self._tasks = [
             asyncio.create_task(self._guard(self._projector.run(), "The projector cannot write")),
             asyncio.create_task(self._guard(self._write(), "The journal cannot be written")),

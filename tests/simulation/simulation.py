@@ -74,6 +74,9 @@ class Simulation:
             self.core.look_at_market()
         if self.random.random() < 0.05:
             self.core._projector.take_snapshot()
+        if self.random.random() < 0.01:  # a clean end and a new start
+            await self.core.stop()
+            await self.start()
         tasks = [self.send(command) for command in self.commands()]
         if self.random.random() >= CRASHES:
             await self.finish(tasks)
