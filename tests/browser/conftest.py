@@ -1,8 +1,8 @@
 """What browser tests share: one real installation per worker, and pages signed in to it.
 
-The stack has a database of its own, kept for the whole session; a test that changes something works on an account of its
-own. Playwright's synchronous interface runs an event loop, beside which Django would refuse its test database to those
-tests that do use it.
+The stack has a database of its own, kept for the whole session; a test that changes something works on an account of
+its own. Playwright's synchronous interface runs an event loop, beside which Django would refuse its test database to
+those tests that do use it.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ def stack(empty_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Itera
         made.manage("demo", "history", "--days", str(DEMO_DAYS))
         made.start_backend()
         made.stop_out(*STOPPED)
+        made.manage("demo", "people")
         made.sync()
         made.start_web()
         yield made

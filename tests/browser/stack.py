@@ -1,7 +1,7 @@
 """The real thing for the browser: embedded backend with a short demo, its mirror, and granian serving pages.
 
-Everything runs in processes of its own, on a database of its own, with the production settings. Tests look at it through
-the browser, through the copying client, and at single rows by SQL.
+Everything runs in processes of its own, on a database of its own, with the production settings. Tests look at it
+through the browser, through the copying client, and at single rows by SQL.
 """
 
 from __future__ import annotations
@@ -32,6 +32,14 @@ from copyportal.services.servers import free_port
 ROOT = Path(__file__).resolve().parents[2]
 DEMO_DAYS = 33
 START_SECONDS = 60.0
+SYNC = """
+from django.utils import timezone
+from reporting.sync import run, states
+from users.models import Connection
+states.request_sync(Connection.objects.get())
+while (lease := states.claim_due()) is not None:
+    run.run_one(lease, open_client=run.client_for, now=timezone.now())
+"""
 
 
 @dataclass
@@ -113,7 +121,7 @@ class Stack:
                 process.kill()
                 process.wait()
 
-    # --- Looking inside -------------------------------------------------------------------------------------------------
+    # --- Looking inside -----------------------------------------------------------------------------------------------
     def client(self) -> Client:
         """A client of the backend, as any program outside would be."""
         return Client(self.token, base_url=f"http://127.0.0.1:{self.backend_port}")
@@ -129,7 +137,7 @@ class Stack:
 
     def sync(self) -> None:
         """Bring over what happened at the backend, at once instead of within seconds."""
-        self.manage("demo", "people")
+        self.manage("shell", "--command", SYNC)
 
     def sign_ins(self) -> dict[str, tuple[str, str]]:
         """E-mail address and password of the demo's manager and subscriber."""

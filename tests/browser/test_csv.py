@@ -47,9 +47,9 @@ def test_transactions_as_a_file_are_those_of_the_list(open_context, has_scripts)
 @pytest.mark.parametrize(
     ("path", "part"),
     [
-        ("/strategies/?kind=strategy", "strategies"),
+        ("/strategies/?q=reversion", "strategies"),
         ("/subscribers/?currency=EUR", "subscribers"),
-        ("/stopouts/", "stopouts"),
+        ("/stopouts/?state=past", "stopouts"),
     ],
 )
 def test_lists_as_files_have_the_rows_shown(manager, path, part):

