@@ -6,7 +6,6 @@
   const $$ = (selector, from = document) => [...from.querySelectorAll(selector)];
   const isCalm = matchMedia("(prefers-reduced-motion: reduce)").matches;
   const THIN = "\u202f";
-  root.classList.add("scripts");
 
   const announce = (text) => { $("#announce").textContent = text; };
 
@@ -151,7 +150,14 @@
   const pending = new Set();
   const showWork = () => $("#progress").classList.toggle("is-on", pending.size > 0);
   const texts = new Map();
+  // a form of filters asks only for what is filled in, and once: Enter in a field is a change and a submit
+  const isFilters = (event) => event.detail.elt.matches?.("form.filters");
+  document.addEventListener("htmx:configRequest", (event) => {
+    if (!isFilters(event)) return;
+    for (const [name, value] of [...event.detail.formData]) if (value === "") event.detail.formData.delete(name);
+  });
   document.addEventListener("htmx:beforeRequest", (event) => {
+    if (isFilters(event) && event.detail.pathInfo.finalRequestPath === location.pathname + location.search) return event.preventDefault();
     if ((document.hidden || $("dialog[open]")) && event.detail.elt.getAttribute("hx-trigger")?.includes("every")) return event.preventDefault();
     if (!event.detail.elt.getAttribute("hx-trigger")?.includes("every")) { pending.add(event.detail.xhr); showWork(); }
   });
