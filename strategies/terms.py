@@ -15,7 +15,7 @@ import msgspec
 
 from copying.engine.fold import Mode, Terms
 from copying.engine.model import Level
-from copying.engine.risk_limits import RiskLimit, effective_limits
+from copying.engine.risk_limits import effective_limits
 
 Chain = list[tuple[Level, dict[str, Any]]]
 
@@ -196,15 +196,17 @@ def limit_settings(chain: Chain) -> list[Setting]:
     """The risk limits that hold at the chain's end: those of the copied result, then the account's own."""
     above = [step for step in chain if step[0] != Level.SUBSCRIBER]
     account = [step for step in chain if step[0] == Level.SUBSCRIBER]
-    return [_limit(limit) for limit in (*effective_limits(above), *effective_limits(account))]
+    found = (*effective_limits(above).values(), *effective_limits(account).values())
+    return [_limit(level, limit) for level, limit in found]
 
 
-def _limit(limit: RiskLimit) -> Setting:
-    bounds = [f"{number(limit.max_absolute)} in the account's currency"] if limit.max_absolute != inf else []
-    bounds += [percent(limit.max_relative)] if limit.max_relative != inf else []
-    then = "then everything is closed" if limit.closes_positions else "then no new trades"
-    what = f"{BASES.get(limit.apply_to, limit.apply_to)} {PERIODS.get(limit.type, limit.type)}".capitalize()
-    return Setting("Risk limit", f"{what}: at most {' or '.join(bounds) or 'nothing'}, {then}", LEVELS[limit.level])
+def _limit(level: Level, limit: dict[str, Any]) -> Setting:
+    absolute, relative = limit.get("maxAbsoluteRisk"), limit.get("maxRelativeRisk")
+    bounds = [f"{number(absolute)} in the account's currency"] if absolute is not None else []
+    bounds += [percent(relative)] if relative is not None else []
+    then = "then everything is closed" if limit.get("closePositions") else "then no new trades"
+    what = f"{BASES.get(limit['applyTo'], limit['applyTo'])} {PERIODS.get(limit['type'], limit['type'])}".capitalize()
+    return Setting("Risk limit", f"{what}: at most {' or '.join(bounds) or 'nothing'}, {then}", LEVELS[level])
 
 
 # --- What only a strategy has ----------------------------------------------------------------------------------------
