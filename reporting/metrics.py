@@ -14,7 +14,8 @@ from itertools import pairwise
 import numpy as np
 from django.db.models import F, OuterRef, QuerySet, Subquery, Sum
 
-from reporting.models import EquityPoint, Transaction
+from reporting.flows import cash_flows
+from reporting.models import EquityPoint
 from reporting.rates import rate_on
 from subscribers.models import Subscriber, Subscription
 
@@ -164,7 +165,7 @@ def equity_curves(
     ordered = points.order_by("account_id", "time").values_list("account_id", "time", "balance", "equity")
     for account_id, *point in ordered.iterator(chunk_size=10_000):
         rows.setdefault(account_id, []).append(point)
-    flows = _cash_flows(connection_id, list(rows))
+    flows = cash_flows(connection_id, list(rows))
     currencies = dict(
         Subscriber.objects.filter(connection_id=connection_id, backend_id__in=rows).values_list(
             "backend_id", "currency"
@@ -184,21 +185,6 @@ def _curve(rows: list[tuple], flows: list[tuple[datetime, Decimal]], currency: s
         if 0 < found < len(rows):  # before the first point it is part of what the curve begins with
             moved[found] += float(amount)
     return Curve(times, np.array([float(equity) for _, _, equity in rows]), moved, currency)
-
-
-def _cash_flows(connection_id: int, account_ids: list[str]) -> dict[str, list[tuple[datetime, Decimal]]]:
-    """Deposits and withdrawals of accounts, in order of time."""
-    flows: dict[str, list[tuple[datetime, Decimal]]] = {}
-    moved = Transaction.objects.filter(
-        workspace__connections=connection_id,
-        connection_id=connection_id,
-        subscriber_id__in=account_ids,
-        type="DEAL_TYPE_BALANCE",
-    )
-    rows = moved.order_by("time").values_list("subscriber_id", "time", "profit", "backend_id").distinct()
-    for account_id, time, amount, _ in rows:
-        flows.setdefault(account_id, []).append((time, amount))
-    return flows
 
 
 def strategy_curve(

@@ -128,13 +128,17 @@ class DailyResult(models.Model):
 
 
 class EquityPoint(models.Model):
-    """Balance and equity of one account at one moment, account currency."""
+    """Balance and equity of one account at one moment, account currency.
+
+    net_deposits: money paid in less money paid out since the account was opened; null: the backend does not say.
+    """
 
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE, db_index=False)
     account_id = models.CharField(max_length=64)
     time = models.DateTimeField()
     balance = models.DecimalField(max_digits=24, decimal_places=8)
     equity = models.DecimalField(max_digits=24, decimal_places=8)
+    net_deposits = models.DecimalField(max_digits=24, decimal_places=8, null=True)
 
     class Meta:
         constraints = [

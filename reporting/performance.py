@@ -26,7 +26,8 @@ COURSE = timedelta(days=90)
 COURSE_POINTS = 30
 SYMBOL_DEALS = 5_000
 
-# per currency and day: how the sum of every account's last known equity changed, and what of that came in with accounts
+# per currency and day: how the sum of every account's last known equity changed, and what of that came in: with an
+# account that begins, else as money paid in or out (the rule of reporting/flows.py, by day)
 FOLLOWERS_BY_DAY = """
 WITH followers AS (
     SELECT u.backend_id, u.currency
@@ -34,21 +35,22 @@ WITH followers AS (
     WHERE u.connection_id = %(connection)s AND b.strategy_backend_id = %(strategy)s AND NOT b.is_removed
       AND u.currency <> ''
 ), days AS (
-    SELECT DISTINCT ON (p.account_id, day) p.account_id, f.currency, (p.time AT TIME ZONE 'UTC')::date AS day, p.equity
+    SELECT DISTINCT ON (p.account_id, day) p.account_id, f.currency, (p.time AT TIME ZONE 'UTC')::date AS day,
+           p.equity, p.net_deposits
     FROM followers f JOIN reporting_equitypoint p ON p.connection_id = %(connection)s AND p.account_id = f.backend_id
     ORDER BY p.account_id, day, p.time DESC
-), changes AS (
-    SELECT currency, day, equity - coalesce(lag(equity) OVER account, 0) AS change,
-           CASE WHEN lag(equity) OVER account IS NULL THEN equity ELSE 0 END AS entered
-    FROM days WINDOW account AS (PARTITION BY account_id ORDER BY day)
-), moved AS (
-    SELECT f.currency, (t.time AT TIME ZONE 'UTC')::date AS day, sum(t.profit) AS amount
+), told AS (
+    SELECT t.subscriber_id, (t.time AT TIME ZONE 'UTC')::date AS day, sum(t.profit) AS amount
     FROM followers f JOIN reporting_transaction t ON t.workspace_id = %(workspace)s AND t.subscriber_id = f.backend_id
     WHERE t.connection_id = %(connection)s AND t.type = 'DEAL_TYPE_BALANCE' GROUP BY 1, 2
+), changes AS (
+    SELECT d.currency, d.day, d.equity - coalesce(lag(d.equity) OVER account, 0) AS change,
+           CASE WHEN lag(d.equity) OVER account IS NULL THEN d.equity
+                ELSE coalesce(d.net_deposits - lag(d.net_deposits) OVER account, t.amount, 0) END AS moved
+    FROM days d LEFT JOIN told t ON t.subscriber_id = d.account_id AND t.day = d.day
+    WINDOW account AS (PARTITION BY d.account_id ORDER BY d.day)
 )
-SELECT c.currency, c.day, sum(c.change)::float8, sum(c.entered)::float8, coalesce(max(m.amount), 0)::float8
-FROM changes c LEFT JOIN moved m ON m.currency = c.currency AND m.day = c.day
-GROUP BY c.currency, c.day ORDER BY c.currency, c.day
+SELECT currency, day, sum(change)::float8, sum(moved)::float8 FROM changes GROUP BY 1, 2 ORDER BY 1, 2
 """
 FOLLOWERS = """
 SELECT b.strategy_backend_id, u.connection_id, u.currency, count(*), sum(u.equity)
@@ -117,8 +119,8 @@ def _read_followers_curve(strategy: Strategy, currency: str) -> Curve:
     curves = []
     for own_currency, days in by_currency.items():
         times = np.array([int(datetime(d.year, d.month, d.day, tzinfo=UTC).timestamp()) for d, *_ in days], np.int64)
-        change, entered, moved = (np.array(column) for column in list(zip(*days, strict=True))[1:])
-        curves.append(converted(Curve(times, np.cumsum(change), entered + moved, own_currency), currency))
+        change, moved = (np.array(column) for column in list(zip(*days, strict=True))[1:])
+        curves.append(converted(Curve(times, np.cumsum(change), moved, own_currency), currency))
     return sum_curves(curves, currency)
 
 

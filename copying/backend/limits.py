@@ -16,6 +16,7 @@ import numpy as np
 
 from copying.engine import periods
 from copying.engine.model import Level
+from copying.engine.risk_limits import effective_limits
 from copying.engine.routes import MAX_DEPTH
 
 from .effects import Effects, StopoutEvent
@@ -55,20 +56,16 @@ def moment_of(text: str | None) -> float:
 
 def refresh_subscription(book: Book, row: int, subscriber: Subscriber, strategy: Strategy) -> None:
     """Replace the limits of a subscription by what its chain says now; unchanged ones keep their state."""
-    merged: dict[tuple, tuple[Level, dict[str, Any]]] = {}
-    for level, document in chain_documents(book, strategy, MAX_DEPTH):
-        merge(merged, level, document)
+    chain = chain_documents(book, strategy, MAX_DEPTH)
     for subscription in subscriber.document.get("subscriptions") or ():
         if subscription["strategyId"] == strategy.id:
-            merge(merged, Level.SUBSCRIPTION, subscription)
-    replace(book, int(book.subscriptions.account[row]), row, merged)
+            chain.append((Level.SUBSCRIPTION, subscription))
+    replace(book, int(book.subscriptions.account[row]), row, effective_limits(chain))
 
 
 def refresh_account(book: Book, account: int, subscriber: Subscriber) -> None:
     """Replace the limits of a whole account."""
-    merged: dict[tuple, tuple[Level, dict[str, Any]]] = {}
-    merge(merged, Level.SUBSCRIBER, subscriber.document)
-    replace(book, account, -1, merged)
+    replace(book, account, -1, effective_limits([(Level.SUBSCRIBER, subscriber.document)]))
 
 
 def chain_documents(book: Book, strategy: Strategy, depth: int) -> list[tuple[Level, dict[str, Any]]]:
@@ -82,12 +79,6 @@ def chain_documents(book: Book, strategy: Strategy, depth: int) -> list[tuple[Le
             found += chain_documents(book, below, depth - 1)
         found.append((Level.MEMBER, member))
     return [*found, (Level.PORTFOLIO, strategy.document)]
-
-
-def merge(merged: dict[tuple, tuple[Level, dict]], level: Level, document: dict[str, Any]) -> None:
-    """Additive; a later limit with the same applyTo, type and closePositions replaces an earlier one (4.1)."""
-    for limit in document.get("riskLimits") or ():
-        merged[(limit["type"], limit["applyTo"], bool(limit.get("closePositions")))] = (level, limit)
 
 
 def replace(book: Book, account: int, subscription: int, merged: dict[tuple, tuple[Level, dict]]) -> None:

@@ -14,6 +14,7 @@ from django.db import connection as database
 from reporting.commission.highwater import Mark
 from reporting.commission.policy import Basis, Floating, Policy, Scheme, Scope, Terms, read_terms
 from reporting.commission.schemes import Deal, Subscription, Valuation, opens_position
+from reporting.flows import cash_flows
 from reporting.models import CommissionPolicy, EquityPoint, SyncKind, SyncState
 from strategies.models import Strategy
 from subscribers.models import Subscriber
@@ -238,20 +239,8 @@ def _add_deals(account: Account, found: dict[str, Subscription], since: datetime
 
 def _add_flows(account: Account, found: dict[str, Subscription], since: datetime | None) -> None:
     """Deposits and withdrawals of the whole account, whichever strategy the backend names on them."""
-    with database.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT DISTINCT ON (subscriber_id, time, backend_id) subscriber_id, time, profit
-            FROM reporting_transaction
-            WHERE workspace_id = (SELECT workspace_id FROM users_connection WHERE id = %s) AND connection_id = %s
-              AND subscriber_id = ANY(%s) AND type = 'DEAL_TYPE_BALANCE' AND profit <> 0
-              AND time >= coalesce(%s, '-infinity'::timestamptz)
-            ORDER BY subscriber_id, time, backend_id
-            """,
-            [account.connection_id, account.connection_id, list(found), since],
-        )
-        for subscriber_id, time, amount in cursor:
-            found[subscriber_id].flows.append((time, amount))
+    for subscriber_id, flows in cash_flows(account.connection_id, list(found), since=since).items():
+        found[subscriber_id].flows.extend(flows)
 
 
 def _add_valuations(account: Account, found: dict[str, Subscription], since: datetime | None) -> None:

@@ -72,7 +72,7 @@ def _sync_some(lease: Lease, *, source: Source, backend: Connection, now: dateti
         rows = keep_balances(backend, found, now=now)
         Subscriber.objects.filter(connection=backend, backend_id__in=unknown).update(measured_at=now)
         hour = now.replace(minute=0, second=0, microsecond=0)
-        _keep_points(backend, [(a.account_id, hour, a.balance, a.equity) for a in found], replace=False)
+        _keep_points(backend, [(a.account_id, hour, a.balance, a.equity, None) for a in found], replace=False)
         lease.save(rows=rows)
     return Outcome(complete_until=now if found or not unknown else None)
 
@@ -101,7 +101,8 @@ def sync_equity(lease: Lease, *, source: Source, backend: Connection, now: datet
             quarantine.put_away(lease.connection_id, lease.kind, page, now=now)
             return Outcome(error="The equity history could not be read; the answer is kept in quarantine.")
         with transaction.atomic():
-            rows = _keep_points(backend, [(p.account_id, p.time, p.balance, p.equity) for p in page], replace=True)
+            points = [(p.account_id, p.time, p.balance, p.equity, p.net_deposits) for p in page]
+            rows = _keep_points(backend, points, replace=True)
             cursor["sequence"] = max([cursor.get("sequence", 0), *(point.sequence_number for point in page)])
             lease.save(rows=rows)
         if len(page) < PAGE_SIZE:
@@ -110,15 +111,19 @@ def sync_equity(lease: Lease, *, source: Source, backend: Connection, now: datet
 
 
 def _keep_points(backend: Connection, points: list[tuple], *, replace: bool) -> int:
-    """Add points (account, time, balance, equity); returns how many rows differ now."""
+    """Add points (account, time, balance, equity, net deposits); returns how many rows differ now."""
     points = list({point[:2]: point for point in points}.values())
     if not points:
         return 0
-    conflict = "UPDATE SET balance = excluded.balance, equity = excluded.equity" if replace else "NOTHING"
+    conflict = "NOTHING"
+    if replace:
+        conflict = (
+            "UPDATE SET balance = excluded.balance, equity = excluded.equity, net_deposits = excluded.net_deposits"
+        )
     with connection.cursor() as database:
         database.execute(
-            "INSERT INTO reporting_equitypoint (connection_id, account_id, time, balance, equity) SELECT %s, * FROM"
-            " unnest(%s::text[], %s::timestamptz[], %s::numeric[], %s::numeric[])"
+            "INSERT INTO reporting_equitypoint (connection_id, account_id, time, balance, equity, net_deposits)"
+            " SELECT %s, * FROM unnest(%s::text[], %s::timestamptz[], %s::numeric[], %s::numeric[], %s::numeric[])"
             f" ON CONFLICT (connection_id, account_id, time) DO {conflict}",
             [backend.pk, *[list(column) for column in zip(*points, strict=True)]],
         )

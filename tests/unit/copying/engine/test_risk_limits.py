@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from math import inf
-
 from copying.engine.model import Level
-from copying.engine.risk_limits import effective_limits, make_limit
+from copying.engine.risk_limits import effective_limits
 
 
 def limit(kind: str = "day", apply_to: str = "balance-difference", **more) -> dict:
@@ -13,21 +11,23 @@ def limit(kind: str = "day", apply_to: str = "balance-difference", **more) -> di
 
 
 def test_limits_add_up_and_later_ones_replace() -> None:
+    weekly, own = limit("week", maxAbsoluteRisk=300), limit(maxRelativeRisk=0.5)
+    closing = limit(closePositions=True, maxAbsoluteRisk=9)
     chain = [
-        (Level.STRATEGY, {"riskLimits": [limit(maxAbsoluteRisk=100), limit("week", maxAbsoluteRisk=300)]}),
-        (
-            Level.SUBSCRIPTION,
-            {"riskLimits": [limit(maxRelativeRisk=0.5), limit(closePositions=True, maxAbsoluteRisk=9)]},
-        ),
+        (Level.STRATEGY, {"riskLimits": [limit(maxAbsoluteRisk=100), weekly]}),
+        (Level.SUBSCRIPTION, {"riskLimits": [own, closing]}),
     ]
-    found = {(each.type, each.closes_positions): each for each in effective_limits(chain)}
-    assert len(found) == 3
-    assert found["day", False].level is Level.SUBSCRIPTION
-    assert found["day", False].max_absolute == inf
-    assert found["week", False].level is Level.STRATEGY
+    assert effective_limits(chain) == {
+        ("day", "balance-difference", False): (Level.SUBSCRIPTION, own),
+        ("week", "balance-difference", False): (Level.STRATEGY, weekly),
+        ("day", "balance-difference", True): (Level.SUBSCRIPTION, closing),
+    }
 
 
-def test_a_start_time_is_seconds_since_the_epoch() -> None:
-    made = make_limit(limit(startTime="2026-01-01T10:00:00.000Z"), Level.STRATEGY)
-    assert made.start == 1_767_261_600.0
-    assert make_limit(limit(), Level.STRATEGY).start is None
+def test_limits_that_differ_in_what_they_measure_stand_beside_each_other() -> None:
+    chain = [(Level.STRATEGY, {"riskLimits": [limit(), limit(apply_to="equity-difference")]})]
+    assert len(effective_limits(chain)) == 2
+
+
+def test_a_chain_without_limits_has_none() -> None:
+    assert effective_limits([(Level.STRATEGY, {}), (Level.SUBSCRIBER, {"riskLimits": None})]) == {}
