@@ -16,7 +16,7 @@ def tab_to(page: Page, text: str, *, most: int = 60) -> None:
     for _ in range(most):
         page.keyboard.press("Tab")
         focus = page.evaluate(FOCUS)
-        assert focus["isSeen"], focus
+        assert focus["isSeen"], page.evaluate("document.activeElement.outerHTML")
         if focus["text"] == text:
             return
     raise AssertionError(f"Tab does not reach {text}")

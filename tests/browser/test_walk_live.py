@@ -86,7 +86,6 @@ def test_pages_go_on_and_back_without_losing_a_row(manager):
 
 def test_commissions_down_to_what_one_line_was_computed_from(manager):
     manager.goto("/commissions/")
-    manager.get_by_role("link", name="Earlier").click()
     manager.locator("main table a.name").filter(has_text="Reversion crosses").first.click()
     expect(manager.get_by_role("heading", level=1)).to_contain_text("Reversion crosses")
     manager.locator("main table a.name").first.click()
