@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
@@ -22,7 +23,7 @@ STOPPED = ("T-3001", "T-3002", "T-3003")
 
 
 def _database(suffix: str) -> str:
-    base = re.sub(r".*/([^/?]+).*", r"\1", os.environ["DATABASE_URL"])
+    base = urlsplit(os.environ["DATABASE_URL"]).path.strip("/")
     return f"{base}_browser_{suffix}_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
 
 

@@ -46,7 +46,9 @@ def test_what_is_not_there_is_a_page_that_says_so(manager, stack):
         assert "Traceback" not in manager.content()
 
 
-def test_the_first_start_makes_the_owner_once(browser, empty_stack):
+def test_the_first_start_makes_the_owner_once(
+    browser, stack, empty_stack
+):  # the stack is a copy of the empty one, made while nobody uses it
     if not empty_stack.processes:
         empty_stack.start_web()
     context = browser.new_context(base_url=empty_stack.address)
