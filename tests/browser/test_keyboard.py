@@ -9,7 +9,8 @@ from playwright.sync_api import Page, expect
 # Chromium draws its own ring around the parts of a date
 FOCUS = """() => { const style = getComputedStyle(document.activeElement);
   return { text: document.activeElement.textContent.trim(), name: document.activeElement.localName,
-    isSeen: document.activeElement.type === "date" || style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0 || style.boxShadow !== "none" }; }"""
+    isSeen: document.activeElement.type === "date"
+      || style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0 || style.boxShadow !== "none" }; }"""
 
 
 def tab_to(page: Page, text: str, *, most: int = 60) -> None:
