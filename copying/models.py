@@ -24,6 +24,7 @@ class JournalEntry(models.Model):
     sequence = models.BigIntegerField(primary_key=True)
     time = models.DateTimeField()
     payload = models.BinaryField(help_text="msgpack of copying.backend.commands.Entry")
+    original = models.BinaryField(null=True, help_text="What was set aside, because carrying it out failed.")
 
 
 class Snapshot(models.Model):

@@ -22,7 +22,7 @@ from . import apply as application
 from . import ticks
 from .book import Book
 from .changes import Changes, Subscription
-from .commands import Command, Entry, Tick
+from .commands import Command, Entry, Note, Tick
 from .effects import Effects
 from .errors import Refused
 from .journal import AlreadyRunning, Journal
@@ -42,6 +42,19 @@ def die(reason: str) -> None:
     """Crash only: what is not durable must not be answered, and a restart repairs everything."""
     log.critical("%s; the backend ends and recovers at its next start", reason)
     os._exit(3)
+
+
+def failed(entry: Entry, error: Exception) -> Entry:
+    """What stands in the journal for an entry that could not be carried out: an error in its user's log."""
+    command = entry.command
+    what = type(command).__struct_config__.tag
+    note = Note(
+        tenant=command.tenant,
+        strategy_id=getattr(command, "strategy_id", ""),
+        severity=3,
+        message=f"A command ({what}) could not be carried out and was set aside: {type(error).__name__}: {error}",
+    )
+    return Entry(time=entry.time, quotes=entry.quotes, command=note)
 
 
 class Core:
@@ -89,12 +102,9 @@ class Core:
     async def start(self, *, ticking: bool = True) -> None:
         """Take the lock, recover the state, begin to write, project and tick. Raises `AlreadyRunning`."""
         self._journal = await self._journal_type.open(self._database_url)
-        book, projected = await self._journal.load()
-        self.book = book or Book()
-        self.book.tenant_names = await self._journal.tenants()
-        self._projector = self._projector_type(self.book, self._changes.announce, projected)
+        while not await self._recover():
+            pass
         await self._projector.connect(self._database_url)
-        await self._replay(projected)
         self._pending_quotes = dict(self.book.quotes)  # a snapshot may hold prices that no entry carries
         self._tasks = [
             asyncio.create_task(self._guard(self._projector.run(), "The projector cannot write")),
@@ -104,14 +114,28 @@ class Core:
             self.look_at_market()
             self._tasks.append(asyncio.create_task(self._guard(self._tick(), "The ticker failed")))
 
-    async def _replay(self, projected: int) -> None:
-        """Apply the journal behind the snapshot; effects that are in the tables already are dropped."""
+    async def _recover(self) -> bool:
+        """Apply the journal behind the snapshot; effects that are in the tables already are dropped.
+
+        False: an entry failed. It ended the process when it was new, so nobody was answered; it is set aside with a
+        line in its user's log, and the book, which it may have left half changed, is built once more without it.
+        """
+        book, projected = await self._journal.load()
+        self.book = book or Book()
+        self.book.tenant_names = await self._journal.tenants()
+        self._projector = self._projector_type(self.book, self._changes.announce, projected)
         while entries := await self._journal.entries(self.book.sequence):
             for sequence, entry in entries:
-                effects = application.apply(self.book, entry, sequence)
+                try:
+                    effects = application.apply(self.book, entry, sequence)
+                except Exception as error:
+                    log.exception("Journal entry %s failed and is set aside", sequence)
+                    await self._journal.set_aside(sequence, failed(entry, error))
+                    return False
                 if sequence > projected:
                     self._projector.put(effects)
             await asyncio.sleep(0)
+        return True
 
     def release(self) -> None:
         """Let everybody who waits for changes go, now and from now on."""

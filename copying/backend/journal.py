@@ -61,6 +61,13 @@ class Journal:
                 "INSERT INTO copying_journalentry (sequence, time, payload) VALUES (%s, %s, %b)", rows
             )
 
+    async def set_aside(self, sequence: int, replacement: Entry) -> None:
+        """Put an entry that cannot be carried out out of the way; what it was is kept beside."""
+        await self._connection.execute(
+            "UPDATE copying_journalentry SET payload = %b, original = coalesce(original, payload) WHERE sequence = %s",
+            [_encoder.encode(replacement), sequence],
+        )
+
     async def load(self) -> tuple[Book | None, int]:
         """The newest snapshot's book (None: no snapshot) and up to which entry effects are projected."""
         cursor = await self._connection.execute(

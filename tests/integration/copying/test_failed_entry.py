@@ -1,0 +1,92 @@
+"""A command whose effects cannot be computed ends the process once, not for ever."""
+
+from __future__ import annotations
+
+import asyncio
+
+import psycopg
+import pytest
+
+from copying.backend import apply as application
+from copying.backend.commands import OpenAccount, PutSignal, PutStrategy
+from copying.backend.core import Core
+from copying.backend.http.options import database_url
+
+from .conftest import StillMarket, empty
+
+pytestmark = [pytest.mark.anyio, pytest.mark.django_db]
+
+
+@pytest.fixture
+def rows(django_db_setup):
+    """Asks the database beside the backend, on empty tables."""
+    empty()
+
+    def ask(query: str) -> list[tuple]:
+        with psycopg.connect(database_url(), autocommit=True) as connection:
+            return connection.execute(query).fetchall()
+
+    yield ask
+    empty()
+
+
+async def abandon(core: Core) -> None:
+    """What is left of a process that ended by itself: nothing, the lock included."""
+    for task in core._tasks:
+        task.cancel()
+    await core._journal.close()
+    await core._projector._connection.close()
+
+
+async def started(fail) -> Core:
+    core = Core(database_url(), StillMarket(), fail=fail)
+    await core.start(ticking=False)
+    return core
+
+
+def strategy(strategy_id: str) -> PutStrategy:
+    document = {"name": strategy_id, "description": "", "accountId": "P-1"}
+    return PutStrategy(tenant="firm", strategy_id=strategy_id, document=document)
+
+
+def signal(signal_id: str) -> PutSignal:
+    document = {"symbol": "EURUSD", "type": "POSITION_TYPE_BUY", "time": "2026-01-05T00:00:00.000Z", "volume": 1.0}
+    return PutSignal(tenant="firm", strategy_id="AAAA", signal_id=signal_id, document=document)
+
+
+async def test_it_is_set_aside_at_the_next_start_and_the_rest_goes_on(monkeypatch, rows):
+    check, act = application.HANDLERS[PutSignal]
+
+    def fails_for_one(book, command, effects):
+        act(book, command, effects)  # half done before it fails
+        if command.signal_id == "poisoned":
+            raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setitem(application.HANDLERS, PutSignal, (check, fails_for_one))
+    died: list[str] = []
+    core = await started(died.append)
+    for command in (OpenAccount(tenant="firm", account_id="P-1", name="P"), strategy("AAAA"), signal("before01")):
+        await core.submit(command)
+    waiting = asyncio.ensure_future(core.submit(signal("poisoned")))
+    async with asyncio.timeout(5):
+        while not died:
+            await asyncio.sleep(0.01)
+    assert not waiting.done(), "nobody may be told that it was carried out"
+    waiting.cancel()
+    await abandon(core)
+
+    core = await started(died.append)
+    await core.submit(signal("after001"))
+    await core.caught_up()
+    assert {each.id for each in core.book.signals.values()} == {"before01", "after001"}
+    last = core.book.sequence
+    await core.stop()
+
+    core = await started(died.append)
+    assert core.book.sequence == last
+    assert {each.id for each in core.book.signals.values()} == {"before01", "after001"}
+    await core.stop()
+    lines = rows("SELECT severity, document FROM copying_userlogrecord WHERE strategy_id = 'AAAA'")
+    assert any(severity == 3 and "put-signal" in document for severity, document in lines)
+    kept = rows("SELECT count(*) FROM copying_journalentry WHERE original IS NOT NULL")
+    assert kept == [(1,)]
