@@ -34,11 +34,13 @@ DEMO_DAYS = 33
 START_SECONDS = 60.0
 SYNC = """
 from django.utils import timezone
+from reporting.commission.services import accrue_workspace
 from reporting.sync import run, states
 from users.models import Connection
 states.request_sync(Connection.objects.get())
 while (lease := states.claim_due()) is not None:
     run.run_one(lease, open_client=run.client_for, now=timezone.now())
+accrue_workspace(Connection.objects.get().workspace_id, timezone.now())
 """
 
 
