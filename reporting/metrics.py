@@ -126,8 +126,8 @@ def sum_curves(curves: Iterable[Curve], currency: str) -> Curve:
         begun = newest >= 0
         equity[begun] += curve.equity[newest[begun]]
         own = np.searchsorted(times, curve.times)
-        flows[own] += curve.flows
-        flows[own[0]] += curve.equity[0]
+        flows[own[1:]] += curve.flows[1:]
+        flows[own[0]] += curve.equity[0]  # all of the first value comes in, whatever the curve calls a flow there
     flows[0] = 0
     return Curve(times, equity, flows, currency, any(curve.is_estimated for curve in curves))
 

@@ -64,6 +64,15 @@ def test_an_account_that_joins_is_no_profit():
     assert growth_index(both.equity, both.flows).tolist() == pytest.approx([1, 1.1, 1.1])
 
 
+def test_what_an_account_begins_with_comes_in_once():
+    # curves read by day say that their first value is money paid in; it must not count twice
+    first = curve(("2026-01-01", 100, 100), ("2026-01-02", 110, 0))
+    second = curve(("2026-01-02", 1000, 1000), ("2026-01-03", 1000, 0))
+    both = sum_curves([first, second], "USD")
+    assert both.flows.tolist() == [0, 1000, 0]
+    assert drawdown_fractions(growth_index(both.equity, both.flows)).max() == 0
+
+
 def test_a_thinned_curve_keeps_its_extremes_and_ends():
     values = np.sin(np.arange(100_000) / 5_000)
     values[77_777], values[33_333] = 9, -9
