@@ -229,7 +229,7 @@ LOGGING = {
             "foreign_pre_chain": [*LOG_PROCESSORS, structlog.stdlib.ExtraAdder()],
             "processors": [
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.dict_tracebacks,
+                structlog.processors.format_exc_info,  # not dict_tracebacks: it prints local variables, secrets too
                 structlog.processors.JSONRenderer(),
             ],
         },
@@ -238,7 +238,9 @@ LOGGING = {
             "foreign_pre_chain": LOG_PROCESSORS,
             "processors": [
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0),
+                structlog.dev.ConsoleRenderer(
+                    colors=False, pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
+                ),
             ],
         },
     },

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from datetime import timedelta
 
 import psycopg
@@ -70,12 +71,23 @@ def test_the_history_is_whole_after_the_database_and_redis_restarted(servers, tm
         backend.after_request = lambda number, path: time.sleep(0.15)
         subprocess.run([sys.executable, "-c", SETUP.format(url=backend.url)], env=environment, check=True)
         words = ["worker", "--pool", "prefork", "--concurrency", "2"], ["beat"]
-        started = [subprocess.Popen([*CELERY, *w], env=environment, stdout=log, stderr=log) for w in words]
+
+        def start(word: list[str]) -> subprocess.Popen:
+            return subprocess.Popen([*CELERY, *word], env=environment, stdout=log, stderr=log)
+
+        started = [start(word) for word in words]
+
+        def supervise() -> None:
+            """A worker may end when its broker dies under it; whoever runs it starts it again."""
+            for place, process in enumerate(started):
+                if process.poll() is not None:
+                    started[place] = start(words[place])
+
         try:
-            _wait_for_rows(postgres.url, 1)
+            _wait_for_rows(postgres.url, 1, supervise)
             _restart(database)
             _restart(broker)
-            _wait_for_rows(postgres.url, len(deals))
+            _wait_for_rows(postgres.url, len(deals), supervise)
         finally:
             for process in started:
                 process.kill()
@@ -88,10 +100,11 @@ def test_the_history_is_whole_after_the_database_and_redis_restarted(servers, tm
     assert _rows(postgres.url, daily) == _rows(postgres.url, "SELECT count(*), sum(profit) FROM reporting_transaction")
 
 
-def _wait_for_rows(url: str, wanted: int, within_s: float = 90) -> None:
+def _wait_for_rows(url: str, wanted: int, supervise: Callable[[], None], within_s: float = 90) -> None:
     """Until so many deals are mirrored; meanwhile no success is claimed that was none."""
     until = time.monotonic() + within_s
     while True:
+        supervise()
         count, succeeded = _rows(url, STATE)[0]
         if count >= wanted:
             return
