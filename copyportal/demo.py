@@ -82,15 +82,20 @@ def mirror(workspace: Workspace, progress: Progress) -> None:
     """
     states.ensure_states()
     connection = workspace.connections.get()
-    states.request_sync(connection, LATER, now=timezone.now() + timedelta(days=1))
-    states.request_sync(connection, [kind for kind in SyncKind if kind not in LATER])
+    states.request_sync(connection, list(SyncKind), now=timezone.now() + timedelta(days=1))
+    for kinds in ([SyncKind.CONFIGURATION], [kind for kind in SyncKind if kind not in LATER]):
+        states.request_sync(connection, kinds)
+        _run_due(connection, progress)
+    states.request_sync(connection, LATER)
+
+
+def _run_due(connection: Connection, progress: Progress) -> None:
     while (lease := states.claim_due()) is not None:
         run.run_one(lease, open_client=run.client_for, now=timezone.now())
         state = SyncState.objects.get(connection=connection, kind=lease.kind)
         if state.error:
             raise DemoFailed(f"Mirroring ({state.get_kind_display()}): {state.error}")
         progress(f"mirrored: {state.get_kind_display().lower()}, {state.rows_total:,} rows")
-    states.request_sync(connection, LATER)
 
 
 def give_access(workspace: Workspace) -> None:

@@ -101,6 +101,14 @@ _INSERT = f"""
     ), {_DAILY}
     SELECT count(*), 0 FROM sync_stage
 """
+# Where a window was read before, its first rows tell: a failed INSERT would stand as an error in the database's log.
+_PROBE = f"""
+    SELECT EXISTS (
+        SELECT FROM (SELECT * FROM sync_stage LIMIT 20) s
+        JOIN reporting_transaction k ON k.connection_id = %(connection)s
+            AND {" AND ".join(f"k.{name} = s.{name}" for name in _KEY)}
+    )
+"""
 # What is the same is left out by a look into the unique index, before a conflict would lock and so write its row. The
 # look is a scalar subquery, and LATERAL has a LIMIT, because the planner cannot turn those into a join of everything.
 _UPSERT = f"""
@@ -156,6 +164,9 @@ def store(text: str, *, workspace_id: int, connection_id: int, is_new: bool = Fa
 
 
 def _runs_without_conflict(database, owner: dict) -> bool:
+    database.execute(_PROBE, owner)
+    if database.fetchone()[0]:
+        return False
     try:
         with transaction.atomic():
             database.execute(_INSERT, owner)
