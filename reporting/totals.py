@@ -32,13 +32,17 @@ class Totals:
         return self.profit + self.swap + self.commission
 
 
-def daily_results(membership: Membership, *, start=None, end=None, strategy="", subscriber="") -> QuerySet:
-    """The days from `start` to `end`, both included and UTC, of what the member may see."""
+def daily_results(membership: Membership, *, start=None, end=None, strategy="", subscribers=None) -> QuerySet:
+    """The days from `start` to `end`, both included and UTC, of what the member may see.
+
+    subscribers: the backend's ids of the accounts wanted; None: all.
+    """
     rows = DailyResult.objects.filter(workspace_id=membership.workspace_id)
     if not membership.is_staff_role:
         rows = rows.filter(subscriber_id__in=Subscriber.objects.visible_to(membership).values("backend_id"))
-    wanted = {"day__gte": start, "day__lte": end, "strategy_id": strategy, "subscriber_id": subscriber}
-    return rows.filter(**{field: value for field, value in wanted.items() if value})
+    wanted = {"day__gte": start, "day__lte": end, "strategy_id": strategy}
+    rows = rows.filter(**{field: value for field, value in wanted.items() if value})
+    return rows if subscribers is None else rows.filter(subscriber_id__in=subscribers)
 
 
 def totals(results: QuerySet) -> list[Totals] | None:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from strategies.terms import BASES, PERIODS
 
-FAR_FUTURE = 2900
+FAR_FUTURE = 2090  # the embedded backend says 2100-01-01, others a later year
 
 
 def cause_of(reason: str) -> str:

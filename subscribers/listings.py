@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from django.db.models import Case, CharField, Exists, ExpressionWrapper, F, OuterRef, Q, Value, When
-from django.db.models.fields import DecimalField
-from django.db.models.functions import Now
+from django.db.models import Case, CharField, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet, Value, When
+from django.db.models.fields import DateTimeField, DecimalField
+from django.db.models.functions import Coalesce, Now
 
 from copying.contract.settings import STOPOUT_REASONS
 from strategies.models import Strategy
@@ -12,7 +12,10 @@ from subscribers.causes import cause_of
 from subscribers.models import Stopout, Subscriber
 from users.listing import Between, Choice, Column, Listing, Option, Period, Search
 
+MOST_IDS = 200
 IS_ACTIVE = Q(ended_at=None, stopped_till__gt=Now())
+# when a stopout is over; sorted by it, those that are active come first, endless ones at the very top
+ENDS_AT = Coalesce("ended_at", "stopped_till", output_field=DateTimeField())
 HAS_STOPOUT = Exists(Stopout.objects.filter(IS_ACTIVE, subscriber=OuterRef("pk")))
 STATE = Case(
     When(is_removed=True, then=Value("removed")),
@@ -42,6 +45,16 @@ def strategy_options(workspace) -> list[Option]:
     """Every strategy of the workspace by name."""
     found = Strategy.objects.filter(workspace=workspace).order_by("name").values_list("backend_id", "name")[:500]
     return [Option(backend_id, name) for backend_id, name in found]
+
+
+def ids_of(workspace, typed: str) -> list[str] | QuerySet:
+    """Backend ids of the accounts whose id is what was typed; without one, of those whose name contains it."""
+    accounts = Subscriber.objects.filter(workspace=workspace)
+    if accounts.filter(backend_id=typed).exists():
+        return [typed]
+    found = accounts.filter(name__icontains=typed).values_list("backend_id", flat=True)
+    few = list(found[: MOST_IDS + 1])
+    return few if len(few) <= MOST_IDS else found  # a short list serves the index, a long one stays a subquery
 
 
 COLUMNS = (
@@ -82,9 +95,9 @@ STRATEGY_SUBSCRIBERS = Listing(
 )
 STOPOUTS = Listing(
     name="stopouts",
-    sort="-stopped_at",
+    sort="-ends_at",
     columns=(
-        Column("stopped_at", "Stopped", is_sortable=True),
+        Column("stopped_at", "Since", is_sortable=True),
         Column("subscriber_name", "Subscriber", source="subscriber__name", csv_name="subscriber"),
         Column("subscriber_pk", source="subscriber_id", in_csv=False),
         Column("account_id", source="subscriber__backend_id", csv_name="subscriber_id"),
@@ -94,7 +107,8 @@ STOPOUTS = Listing(
         Column("reason", "Cause"),
         Column("description", csv_name="cause"),
         Column("close_positions", csv_name="closed_positions"),
-        Column("stopped_till", "Ends"),
+        Column("ends_at", "Ends", source=ENDS_AT, is_sortable=True, in_csv=False),
+        Column("stopped_till"),
         Column("ended_at", csv_name="reset_at"),
     ),
     filters=(

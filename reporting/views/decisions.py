@@ -16,8 +16,9 @@ from reporting.plainly import plain_sentence
 from reporting.quality import METHOD, quality_of
 from reporting.views.history import render_list, strategy_options
 from strategies.models import Strategy
+from subscribers.listings import ids_of
 from subscribers.models import Subscriber
-from users.listing import Choice, Column, Listing, Option, Period, Text
+from users.listing import Choice, Column, Listing, Named, Option, Period, Text
 from users.permissions import staff_only, subscriber_only
 
 OUTCOMES = (
@@ -61,7 +62,7 @@ DECISIONS = Listing(
         Text("signal", "Signal", field="signal_id", placeholder="Signal id"),
         Period("period", "Period", field="time"),
         Choice("strategy", "Strategy", field="strategy_id", placeholder="All strategies", options=strategy_options),
-        Text("subscriber", "Subscriber", field="subscriber_id", placeholder="Subscriber id"),
+        Named("subscriber", "Subscriber", field="subscriber_id", placeholder="Subscriber name or id", ids=ids_of),
         Text("symbol", "Symbol", placeholder="Symbol"),
         Choice("outcome", "Outcome", placeholder="Any outcome", options=OUTCOMES),
         Choice("reason", "Reason", placeholder="Any reason", options=REASONS),
@@ -74,7 +75,7 @@ OWN_DECISIONS = replace(
     columns=tuple(replace(one, in_csv=one.in_csv and one.key not in NOT_FOR_CLIENTS) for one in DECISIONS.columns),
     filters=(
         Period("period", "Period", field="time"),
-        Text("account", "Account", field="subscriber_id", placeholder="Account id"),
+        Named("account", "Account", field="subscriber_id", placeholder="Account name or id", ids=ids_of),
         Text("symbol", "Symbol", placeholder="Symbol"),
         Choice("outcome", "Outcome", placeholder="Any outcome", options=OUTCOMES),
     ),

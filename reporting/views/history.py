@@ -11,7 +11,8 @@ from django.views.decorators.http import require_safe
 from reporting.models import LogRecord, Transaction
 from reporting.totals import daily_results, totals
 from strategies.models import Strategy
-from users.listing import Choice, Column, Listing, Option, Period, Search, Text
+from subscribers.listings import ids_of
+from users.listing import Choice, Column, Listing, Named, Option, Period, Search, Text
 from users.listing.parameters import address, first_page
 from users.permissions import member_only, staff_only
 
@@ -66,7 +67,7 @@ TRANSACTIONS = Listing(
     filters=(
         Period("period", "Period", field="time"),
         Choice("strategy", "Strategy", field="strategy_id", placeholder="All strategies", options=strategy_options),
-        Text("subscriber", "Subscriber id", field="subscriber_id"),
+        Named("subscriber", "Subscriber", field="subscriber_id", placeholder="Subscriber name or id", ids=ids_of),
         Text("symbol", "Symbol", placeholder="Symbol"),
         Choice("type", "Type", placeholder="All types", options=TRANSACTION_TYPES),
         Choice("outcome", "Outcome", placeholder="Any outcome", options=OUTCOMES),
@@ -97,7 +98,7 @@ LOG = Listing(
         Period("period", "Period", field="time"),
         Choice("level", "Level", placeholder="All levels", options=LEVELS),
         Choice("strategy", "Strategy", field="strategy_id", placeholder="All strategies", options=strategy_options),
-        Text("subscriber", "Subscriber id", field="subscriber_id"),
+        Named("subscriber", "Subscriber", field="subscriber_id", placeholder="Subscriber name or id", ids=ids_of),
     ),
 )
 
@@ -127,12 +128,13 @@ def transaction_totals(request: HttpRequest) -> HttpResponse:
     """What the filtered deals brought, per currency."""
     table = TRANSACTIONS.bind(request, Transaction.objects.none())
     start, end = TRANSACTIONS.filters[0].days(table.parameters)
+    subscriber = table.parameters.get("subscriber", "").strip()
     results = daily_results(
         request.membership,
         start=start,
         end=end,
         strategy=table.parameters.get("strategy", ""),
-        subscriber=table.parameters.get("subscriber", ""),
+        subscribers=ids_of(request.workspace, subscriber) if subscriber else None,
     )
     back = address(reverse("reporting:transactions"), first_page(table.parameters))
     context = {"totals": totals(results), "back": back}

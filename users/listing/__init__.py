@@ -15,8 +15,20 @@ A wrong parameter raises `BadParameter`, which the portal answers with a 400 pag
 """
 
 from users.listing.columns import Column
-from users.listing.filters import Between, Choice, Option, Period, Search, Text
+from users.listing.filters import Between, Choice, Named, Option, Period, Search, Text
 from users.listing.listing import Listing, Table
 from users.listing.parameters import BadParameter
 
-__all__ = ["BadParameter", "Between", "Choice", "Column", "Listing", "Option", "Period", "Search", "Table", "Text"]
+__all__ = [
+    "BadParameter",
+    "Between",
+    "Choice",
+    "Column",
+    "Listing",
+    "Named",
+    "Option",
+    "Period",
+    "Search",
+    "Table",
+    "Text",
+]

@@ -60,7 +60,7 @@ class Filter:
 class Text(Filter):
     """Equality with what was typed."""
 
-    def narrow(self, queryset, parameters, zone):
+    def narrow(self, queryset, parameters, zone, workspace=None):
         value = self.text(parameters)
         return queryset.filter(**{self.field or self.key: value}) if value else queryset
 
@@ -70,13 +70,24 @@ class Text(Filter):
 
 
 @dataclass(frozen=True)
+class Named(Text):
+    """What has an id and a name that people gave: `ids` finds what was typed, by either, in the workspace."""
+
+    ids: Callable[..., Iterable[str]] | None = None
+
+    def narrow(self, queryset, parameters, zone, workspace=None):
+        value = self.text(parameters)
+        return queryset.filter(**{f"{self.field or self.key}__in": self.ids(workspace, value)}) if value else queryset
+
+
+@dataclass(frozen=True)
 class Search(Text):
     """Text contained in any of the fields, upper and lower case alike."""
 
     fields: tuple[str, ...] = ()
     kind = "search"
 
-    def narrow(self, queryset, parameters, zone):
+    def narrow(self, queryset, parameters, zone, workspace=None):
         value = self.text(parameters)
         wanted = Q()
         for field in self.fields:
@@ -107,7 +118,7 @@ class Choice(Filter):
             return Option(value, value)
         raise BadParameter(f"“{self.label}” cannot be “{value}”; it is one of {', '.join(o.value for o in accepted)}.")
 
-    def narrow(self, queryset, parameters, zone):
+    def narrow(self, queryset, parameters, zone, workspace=None):
         value = self.text(parameters)
         if not value:
             return queryset
@@ -147,7 +158,7 @@ class Period(Filter):
             raise BadParameter(f"The period ends ({end}) before it starts ({start}).")
         return start, end
 
-    def narrow(self, queryset, parameters, zone: ZoneInfo):
+    def narrow(self, queryset, parameters, zone: ZoneInfo, workspace=None):
         start, end = self.days(parameters)
         field = self.field or self.key
         if start:
@@ -189,7 +200,7 @@ class Between(Filter):
             raise BadParameter(f"“{key}” must be a number like 10000 or 0.5, not “{value[:LONGEST_TEXT]}”.")
         return Decimal(value)
 
-    def narrow(self, queryset, parameters, zone):
+    def narrow(self, queryset, parameters, zone, workspace=None):
         lowest, highest = self.bounds(parameters)
         field = self.field or self.key
         if lowest is not None:

@@ -90,7 +90,7 @@ class Table:
         """All rows of the list, unsorted."""
         queryset = self.everything
         for one in self.listing.filters:
-            queryset = one.narrow(queryset, self.parameters, self.zone)
+            queryset = one.narrow(queryset, self.parameters, self.zone, self.request.workspace)
         return queryset
 
     @cached_property

@@ -45,6 +45,13 @@ def decide(account, strategy, *, number: int = 0, signal: str = "signal-1", **fi
     )
 
 
+def test_accounts_are_found_by_name(sign_in, firm, alice, dora):
+    page = sign_in(alice).get("/decisions/?subscriber=other acc").content.decode()
+    assert "has stopped trading" in page
+    assert "maxTradeVolume" not in page
+    assert "No decision" in sign_in(dora).get("/me/decisions/?account=other").content.decode()
+
+
 @pytest.fixture
 def firm(workspace, alice, bob, dora):
     """Dora's trade was resized, another account's skipped; the first is measured."""

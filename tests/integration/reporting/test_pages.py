@@ -171,6 +171,23 @@ def test_totals_are_told_per_currency_where_the_daily_results_know_them(sign_in,
     assert "<dt>EUR</dt>" not in text_of(sign_in(dora).get("/transactions/totals/"))
 
 
+def test_accounts_are_found_by_name_and_by_id(sign_in, firm, alice, dora):
+    client, account = sign_in(alice), firm.subscribers.get(name="Other account")
+    for typed in ("other acc", account.backend_id):
+        assert text_of(client.get(f"/transactions/?subscriber={typed}&format=csv")).count("EURUSD") == 1
+        totals = text_of(client.get(f"/transactions/totals/?subscriber={typed}"))
+        assert ("<dt>EUR</dt>" in totals, "<dt>USD</dt>" in totals) == (True, False)
+    assert text_of(client.get("/transactions/?subscriber=account&format=csv")).count("EURUSD") == 2
+    assert "No transaction fits" in text_of(client.get("/transactions/?subscriber=nobody"))
+    assert client.get("/log/?subscriber=other").status_code == 200
+    assert text_of(sign_in(dora).get("/transactions/?subscriber=other&format=csv")).count("EURUSD") == 0
+
+
+def test_more_accounts_than_a_short_list_are_found_too(sign_in, firm, alice, monkeypatch):
+    monkeypatch.setattr("subscribers.listings.MOST_IDS", 1)
+    assert text_of(sign_in(alice).get("/transactions/?subscriber=account&format=csv")).count("EURUSD") == 2
+
+
 def test_totals_that_would_take_long_say_so(sign_in, firm, alice, monkeypatch):
     monkeypatch.setattr("reporting.totals.MOST_ROWS", 0)
     assert "Too many days" in text_of(sign_in(alice).get("/transactions/totals/"))

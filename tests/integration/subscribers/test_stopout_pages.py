@@ -1,10 +1,14 @@
 """Stopouts: the list, live, and resuming in both steps with honest failures."""
 
+import re
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from django.urls import reverse
 
 from subscribers.models import Stopout
 from tests.faults.sim_backend import SimBackend
+from tests.integration.conftest import make_stopout
 from users.models import AuditEntry
 
 
@@ -17,6 +21,17 @@ def test_the_list_is_for_staff(business, is_for_staff_only):
 @pytest.mark.parametrize(("query", "count"), [("state=active", 1), ("state=past", 1), ("q=dora", 1), ("q=nobody", 0)])
 def test_filters_hold_for_the_file(query, count, business, sign_in, alice, text_of):
     assert text_of(sign_in(alice).get(f"/stopouts/?{query}&format=csv")).count("day-balance") == count
+
+
+def test_what_is_active_comes_first_however_old_it_is(business, sign_in, alice, text_of):
+    long_ago = business.now - timedelta(days=300)
+    make_stopout(business.other, long_ago, stopped_till=datetime(2100, 1, 1, tzinfo=UTC))
+    reset = make_stopout(business.hers, business.now, stopped_till=business.now + timedelta(days=30))
+    Stopout.objects.filter(pk=reset.pk).update(ended_at=business.now)
+    page = text_of(sign_in(alice).get("/stopouts/"))
+    states = re.findall(r">(Active|Resumed|Ended)</span>", page)
+    assert states == ["Active", "Active", "Resumed", "Ended"]
+    assert page.count("When resumed") == 1
 
 
 def test_a_poll_without_news_answers_nothing(business, sign_in, alice, text_of):
