@@ -167,6 +167,16 @@ def ago(value: datetime | None, now: datetime | None = None, reason: str = "Neve
     return _time(value, relative(seconds), "ago")
 
 
+def behind(value: datetime | None, now: datetime | None = None, reason: str = "Never complete yet") -> Markup:
+    """How far something that is complete until `value` is behind now, exact UTC on hover."""
+    if value is None:
+        return unknown(reason)
+    seconds = max(0.0, ((now or timezone.now()) - value).total_seconds())
+    return _time(
+        value, f"{int(seconds)}{THIN_SPACE}s" if seconds < 5 else relative(seconds).removesuffix(" ago"), "behind"
+    )
+
+
 def relative(seconds: float) -> str:
     """Seconds in words of one unit: "just now", "3 min ago", "in 2 h"."""
     span = abs(seconds)
@@ -224,6 +234,7 @@ FILTERS = {
     "moment": moment,
     "day": day,
     "ago": ago,
+    "behind": behind,
     "sparkline": sparkline,
 }
 GLOBALS = {"unknown": unknown, "heat": heat}

@@ -248,7 +248,7 @@
     const plots = [];
     const accent = css("--accent");
     plots.push(make(upper, { stroke: accent, width: 1.75, fill: accent + "18", points: { show: false } },
-      [axis(hasDrawdown ? { show: true, size: 4, values: () => [], grid: { stroke: css("--line") } } : { space: 80, size: 28, values: dates }), axis({ size: 62, values: (_, ticks) => ticks.map(short) })],
+      [axis(hasDrawdown ? { show: true, size: 4, values: () => [], grid: { stroke: css("--line"), width: 1 } } : { space: 80, size: 28, values: dates }), axis({ size: 62, values: (_, ticks) => ticks.map(short) })],
       [columns[0], columns[1]]));
     if (hasDrawdown) {
       const colour = css("--drawdown");

@@ -204,6 +204,12 @@ def test_the_sync_page_tells_what_fails_and_what_could_not_be_read(sign_in, firm
     assert "Sync failing" in page
 
 
+def test_the_sync_page_tells_how_far_behind_each_kind_is(sign_in, firm, alice):
+    assert "Never complete yet" in text_of(sign_in(alice).get("/sync/"))
+    SyncState.objects.update(complete_until=timezone.now() - timedelta(minutes=7, seconds=5))
+    assert ">7\u202fmin</time>" in text_of(sign_in(alice).get("/sync/"))
+
+
 def test_search_finds_by_name_and_id_and_escapes_what_was_typed(sign_in, firm, alice):
     page = text_of(sign_in(alice).get("/search/?q=alpine"))
     assert "Alpine Trend" in page

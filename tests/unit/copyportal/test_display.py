@@ -69,6 +69,21 @@ def test_times_are_relative_with_exact_utc_in_the_title(age, shown):
     assert f'title="{(NOW - age):%Y-%m-%d %H:%M:%S} UTC"' in text
 
 
+@pytest.mark.parametrize(
+    ("age", "shown"),
+    [
+        (timedelta(seconds=3.2), "3\u202fs"),
+        (timedelta(minutes=4), "4\u202fmin"),
+        (timedelta(hours=30), "1\u202fd"),
+        (timedelta(seconds=-2), "0\u202fs"),
+    ],
+)
+def test_behind_is_a_span_with_exact_utc_in_the_title(age, shown):
+    text = display.behind(NOW - age, NOW)
+    assert f">{shown}</time>" in text
+    assert "UTC" in text
+
+
 def test_a_sparkline_is_coloured_by_its_ends_and_says_them():
     picture = display.sparkline([1, 3, 2], "Equity")
     assert 'class="sparkline gain"' in picture
