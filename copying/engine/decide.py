@@ -17,7 +17,7 @@ from copying.engine.filters import below_equity_curve, near_news, outside_drawdo
 from copying.engine.limits import limit_broker, limit_correlation, limit_leverage, limit_trade_risk, limit_volume
 from copying.engine.model import Decisions, Facts, Level, Outcome, Signal
 from copying.engine.prices import prices_of, specs_of
-from copying.engine.reasons import LEVEL_BITS, REASON_BITS, Reason, pack, refusal
+from copying.engine.reasons import REFUSED, WORD, Reason, pack, refusal
 from copying.engine.rounding import keep_reserved_margin, need_min_amount, need_min_volume, round_volumes
 from copying.engine.routes import RouteTable
 from copying.engine.sizing import need_scalable, size_by_mode
@@ -45,7 +45,7 @@ def decide(table: RouteTable, signal: Signal, facts: Facts, *, is_after_delay: b
 
 def finish_when_all_refused(case: Case) -> None:
     """Nothing is left to be sized: the rules behind are not asked."""
-    case.finished = bool(case.refused.all())
+    case.finished = not len(case.table) or bool(case.words.min() >= REFUSED)
 
 
 def not_open_by_symbol(case: Case) -> None:
@@ -60,7 +60,7 @@ def not_open_by_symbol(case: Case) -> None:
     for number, symbol in enumerate(case.view.symbols):
         held = case.facts.open_symbols.get(symbol)
         if held is not None:
-            is_open |= held[routes] & (case.view.symbol[routes] == number)
+            is_open |= held.take(routes) & (case.view.by_symbol_symbol == number)
     case.refuse(routes, ~is_open, case.view.by_symbol_code)
 
 
@@ -72,8 +72,7 @@ def stopped_out(case: Case) -> None:
     routes = stopped.nonzero()[0]
     if routes.size:
         levels = case.facts.stopped_level
-        code = STOPPED[Level.NONE] if levels is None else STOPPED[levels[routes]]
-        case.refuse(routes, np.ones(len(routes), bool), code)
+        case.refuse_routes(routes, STOPPED[Level.NONE] if levels is None else STOPPED[levels.take(routes)])
 
 
 def look_at_prices(case: Case) -> None:
@@ -88,18 +87,22 @@ def look_at_prices(case: Case) -> None:
 
 def look_at_money(case: Case) -> None:
     """Balance and equity per route in base currency; refuse accounts without money or exchange rate."""
-    accounts, facts, rows = case.accounts, case.facts, case.table.account
+    accounts, facts, rows = case.accounts, case.facts, case.view.rows
     rates = [facts.market.rate(currency, facts.base_currency) for currency in accounts.currencies]
     known = np.array([nan if rate is None else rate for rate in rates])
-    case.rate = known[accounts.currency[rows]]
-    if None in rates:
-        case.refuse(None, np.isnan(case.rate), refusal(Reason.NO_EXCHANGE_RATE, Level.SUBSCRIBER))
-    case.balance, case.equity = accounts.balance[rows], accounts.equity[rows]
-    if not (case.balance.min() > 0 and case.equity.min() > 0):
-        least = np.minimum(case.balance, case.equity)
-        case.refuse(None, ~(least > 0), refusal(Reason.NO_MONEY, Level.SUBSCRIBER), least)
-    case.balance *= case.rate
-    case.equity *= case.rate
+    columns = accounts.currency, accounts.balance, accounts.equity
+    if isinstance(rows, slice):
+        currency, balance, equity = (column[rows] for column in columns)
+    else:
+        currency, balance, equity = (column.take(rows, mode="clip") for column in columns)
+    known.take(currency, out=case.rate, mode="clip")
+    np.multiply(balance, case.rate, out=case.balance)
+    np.multiply(equity, case.rate, out=case.equity)
+    if case.balance.min() > 0 and case.equity.min() > 0:
+        return
+    case.refuse(None, np.isnan(case.rate), refusal(Reason.NO_EXCHANGE_RATE, Level.SUBSCRIBER))
+    least = np.minimum(balance, equity)
+    case.refuse(None, ~(least > 0), refusal(Reason.NO_MONEY, Level.SUBSCRIBER), least)
 
 
 RULES: tuple[Rule, ...] = (
@@ -133,27 +136,26 @@ RULES: tuple[Rule, ...] = (
     place_stops,
 )
 
-STOPPED = np.array([refusal(Reason.STOPPED_OUT, level) for level in Level], np.uint16)
-OUTCOME_SHIFT, REASON_SHIFT = np.uint16(LEVEL_BITS + REASON_BITS), np.uint16(LEVEL_BITS)
-LEVEL_MASK = np.uint16((1 << LEVEL_BITS) - 1)
+STOPPED = np.array([refusal(Reason.STOPPED_OUT, level) for level in Level], WORD)
 
 
 def result(case: Case) -> Decisions:
     """The columns of the answer; signalDelay is imposed on what is left."""
-    view, n = case.view, len(case.table)
-    is_open = case.refused == 0
-    verdict = np.where(is_open, case.changed, case.refused)
+    view, n, words = case.view, len(case.table), case.words
+    is_open = words < REFUSED
     delay = np.zeros(n)
     if case.gated is not None:  # refused as a whole before there were volumes
         case.steps[1:] = 0.0
     else:
         np.multiply(case.rounded, is_open, out=case.final)
         if not case.is_after_delay:
-            impose_delay(case, verdict, delay, is_open)
+            impose_delay(case, delay, is_open)
+    level, reason, outcome, _ = words.view(np.uint8).reshape(n, 4).T
+    case.table.scratch.append(case.scratch)
     return Decisions(
-        outcome=(verdict >> OUTCOME_SHIFT).astype(np.uint8),
-        reason=(verdict >> REASON_SHIFT).astype(np.uint8),
-        level=(verdict & LEVEL_MASK).astype(np.uint8),
+        outcome=outcome,
+        reason=reason,
+        level=level,
         steps=case.steps.T,
         limit_value=case.limit_value,
         symbols=view.symbols,
@@ -166,17 +168,17 @@ def result(case: Case) -> Decisions:
     )
 
 
-def impose_delay(case: Case, verdict: np.ndarray, delay: np.ndarray, is_open: np.ndarray) -> None:
+def impose_delay(case: Case, delay: np.ndarray, is_open: np.ndarray) -> None:
     """Routes that would trade wait first.  units: seconds.  source: contract, 3.8 signalDelay (last wins)"""
     group = case.group("delay", lambda table: table.columns["delay_max_s"] > 0)
-    waits = is_open[group.routes].nonzero()[0]
+    waits = is_open.take(group.routes).nonzero()[0]
     if not waits.size:
         return
-    routes = group.routes[waits]
-    shortest, longest = group.column("delay_min_s")[waits], group.column("delay_max_s")[waits]
-    seconds = delays(case.signal.id, case.table.key_hash[routes], shortest, longest)
+    routes = group.routes.take(waits)
+    shortest, longest = group.column("delay_min_s").take(waits), group.column("delay_max_s").take(waits)
+    seconds = delays(case.signal.id, case.table.key_hash.take(routes), shortest, longest)
     delay[routes] = case.limit_value[routes] = seconds
-    verdict[routes] = DELAYED | group.column("delay_level")[waits].astype(np.uint16)
+    case.words[routes] = group.column("delay_level").take(waits) | DELAYED
 
 
-DELAYED = np.uint16(pack(Outcome.DELAYED, Reason.DELAYED, Level.NONE))
+DELAYED = pack(Outcome.DELAYED, Reason.DELAYED, Level.NONE)

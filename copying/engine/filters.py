@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
-from math import nan
+from math import inf, nan
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -16,7 +17,7 @@ import numpy as np
 from copying.engine.case import Case
 from copying.engine.fold import Document
 from copying.engine.model import Facts, Level, NewsEvent
-from copying.engine.reasons import Reason, refusal
+from copying.engine.reasons import WORD, Reason, refusal
 
 
 def outside_magic(case: Case) -> None:
@@ -33,6 +34,7 @@ def matches_magic(magic: int, elements: Iterable[str]) -> bool:
     return any(low <= magic <= high for low, high in map(magic_range, elements))
 
 
+@lru_cache(maxsize=4096)
 def magic_range(element: str) -> tuple[int, int]:
     """The bounds of an element of a magic filter; either bound may be negative. Raises ValueError."""
     text = str(element).strip()
@@ -88,22 +90,53 @@ def near_news(case: Case) -> None:
 
     units: minutes of the gap that forbids.  shape: lookup (chains, symbols) -> routes.  source: contract, 3.4, 4.4
     """
-    table, view, facts = case.table, case.view, case.facts
-    if not facts.news or not any(table.news_chains):
+    facts = case.facts
+    if not facts.news or not case.table.has_news:
         return
+    held: News | None = case.view.news
+    if held is None or not held.since <= facts.now < held.until or held.events != facts.news:
+        held = case.view.news = news_now(case)
+    if held.routes.size:
+        case.refuse_routes(held.routes, held.codes, held.minutes)
+
+
+class News(NamedTuple):
+    """The routes that news forbids to open and why; it holds for the same events from `since` until `until`."""
+
+    events: tuple[NewsEvent, ...]
+    since: float
+    until: float
+    routes: np.ndarray
+    codes: np.ndarray
+    minutes: np.ndarray
+
+
+def news_now(case: Case) -> News:
+    """Ask every filter about every symbol. Nothing changes until the next edge of a gap."""
+    table, view, facts = case.table, case.view, case.facts
     width = max(len(view.symbols), 1)
-    codes = np.zeros((len(table.news_chains), width), np.uint16)
+    codes = np.zeros((len(table.news_chains), width), WORD)
     minutes = np.full(codes.shape, nan)
+    edges: set[float] = set()
     for row, chain in enumerate(table.news_chains):
+        edges.update(edge for _, raw in chain for event in facts.news for edge in gap_edges(read_filter(raw), event))
         for column, symbol in enumerate(view.symbols):
             level, gap = news_verdict(chain, symbol, facts.news, facts.now)
             if level:
                 codes[row, column], minutes[row, column] = refusal(Reason.NEWS, level), gap
-    if codes.any():
-        group = case.group("news", lambda table: np.array([bool(each) for each in table.news_chains])[table.news_chain])
-        spot = table.news_chain[group.routes] * width + group.symbol
-        code = codes.ravel()[spot]
-        case.refuse(group.routes, code != 0, code, minutes.ravel()[spot])
+    group = case.group("news", lambda table: np.array([bool(each) for each in table.news_chains])[table.news_chain])
+    spot = table.news_chain[group.routes] * width + group.symbol
+    code = codes.ravel()[spot]
+    hit = code.nonzero()[0]
+    since = max((edge for edge in edges if edge <= facts.now), default=-inf)
+    until = min((edge for edge in edges if edge > facts.now), default=inf)
+    return News(facts.news, since, until, group.routes[hit], code[hit], minutes.ravel()[spot[hit]])
+
+
+def gap_edges(document: Document, event: NewsEvent) -> tuple[float, ...]:
+    """The times at which a filter's answer about an event can change."""
+    gaps = opening_gaps(document, event)
+    return (event.time - gaps[0] * 60, event.time, event.time + gaps[1] * 60) if gaps else ()
 
 
 @lru_cache(maxsize=4096)

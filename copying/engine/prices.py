@@ -11,11 +11,9 @@ from math import inf, nan
 import numpy as np
 
 from copying.engine.model import Facts, Instrument, Level, OrderKind, Side, Signal
-from copying.engine.reasons import Reason, refusal
+from copying.engine.reasons import WORD, Reason, refusal
 from copying.engine.routes import RouteTable
-from copying.engine.views import View
-
-EPSILON = 1e-9  # relative slack of comparisons: results of float64 arithmetic that mean the same number
+from copying.engine.views import EPSILON, Group, View
 
 
 @dataclass(slots=True)
@@ -23,7 +21,9 @@ class Specs:
     """Contract specifications per combo; the `route_` ones per route.
 
     step = numerator / denominator. per_lot: steps in a lot. tiny: a volume below it cannot be rounded to a tradable
-    one. widest: maxStopLoss as a price distance, flat per stop class and combo; inf: no limit.
+    one. widest: maxStopLoss as a price distance, flat per stop class and combo; inf: no limit. too_wide: the same with
+    the slack of comparisons; inward: the same from the entry, with the sign of the side; both (classes, combos).
+    uncapped: a volume up to it cannot be above what any of the brokers takes. pairs: of `limit_correlation`.
     """
 
     instruments: list[Instrument | None]
@@ -42,20 +42,40 @@ class Specs:
     tightens: bool
     numerator_matters: bool
     minimum_matters: bool
-    route_per_lot: np.ndarray
-    route_denominator: np.ndarray
+    uncapped: float
+    too_wide: np.ndarray
+    inward: np.ndarray
+    pairs: list[Pair]
+    route_per_lot: np.ndarray | float
+    route_denominator: np.ndarray | float
     route_tiny: np.ndarray
+
+
+@dataclass(slots=True)
+class Pair:
+    """Routes with reduceCorrelations whose symbols are made of the same two assets.
+
+    by_strategy: the first routes of the group, measured by route; by_account: rows of the accounts of the others.
+    """
+
+    base_currency: str
+    profit_currency: str
+    group: Group
+    by_strategy: np.ndarray
+    by_account: np.ndarray
+    against: np.ndarray
 
 
 @dataclass(slots=True)
 class Prices:
     """Numbers of the moment per combo.
 
-    entry: expected open price. lot_value: of one lot, base currency. move_value: of one lot per 1.0 of price, base
-    currency. stop_distance: to the stop loss, nan without. problem: refusal word, 0: none. stops, stop_distances: flat
-    per stop class and combo, the stop loss tightened by maxStopLoss and its distance.
+    rows: the first six as numbers. entry: expected open price. lot_value: of one lot, base currency. move_value: of
+    one lot per 1.0 of price, base currency. stop_distance: to the stop loss, nan without. problem: refusal word, 0:
+    none. stops, stop_distances: flat per stop class and combo, the stop loss tightened by maxStopLoss and its distance.
     """
 
+    rows: list[tuple[float, ...]]
     entry: np.ndarray
     lot_value: np.ndarray
     move_value: np.ndarray
@@ -76,7 +96,7 @@ def specs_of(table: RouteTable, view: View, facts: Facts) -> Specs:
     """The specifications of the view's symbols; made again only when the market has others."""
     instruments = [facts.market.instrument(symbol) for symbol in view.symbols]
     held: Specs | None = view.specs
-    if held is None or not all(a is b for a, b in zip(held.instruments, instruments, strict=True)):
+    if held is None or list(map(id, held.instruments)) != list(map(id, instruments)):
         held = view.specs = make_specs(table, view, instruments)
     return held
 
@@ -94,6 +114,10 @@ def make_specs(table: RouteTable, view: View, instruments: list[Instrument | Non
     tiny = (smallest - 0.5 * step) * (1 - EPSILON)
     per_pip = np.where((digits == 3) | (digits == 5), 10.0, 1.0)
     points = np.maximum(np.floor(table.stop_limits[:, None] * per_pip + 1e-6), 1.0)
+    widest = points * point
+    signs = np.ones(len(point))
+    signs[1::2] = -1.0
+    is_uniform = len({*zip(per_lot[:-1].tolist(), denominator[:-1].tolist(), strict=True)}) == 1
     return Specs(
         instruments=instruments,
         min_volume=smallest,
@@ -107,14 +131,40 @@ def make_specs(table: RouteTable, view: View, instruments: list[Instrument | Non
         step=step,
         per_lot=per_lot,
         tiny=tiny,
-        widest=(points * point).ravel(),
+        widest=widest.ravel(),
+        too_wide=widest * (1 + EPSILON),
+        inward=widest * signs,
+        uncapped=float((largest - step)[:-1].min()),
+        pairs=pairs_of(table, view, instruments),
         tightens=bool(np.isfinite(table.stop_limits).any()),
         numerator_matters=bool((numerator != 1.0).any()),
         minimum_matters=bool((np.abs(np.rint(smallest / step) - smallest / step) > EPSILON).any()),
-        route_per_lot=per_lot[view.combo],
-        route_denominator=denominator[view.combo],
-        route_tiny=tiny[view.combo],
+        route_per_lot=float(per_lot[0]) if is_uniform else per_lot[view.combo],
+        route_denominator=float(denominator[0]) if is_uniform else denominator[view.combo],
+        route_tiny=np.where(view.verdict == 0, tiny[view.combo], -inf),
     )
+
+
+def pairs_of(table: RouteTable, view: View, instruments: list[Instrument | None]) -> list[Pair]:
+    """What `limit_correlation` asks: the routes that reduce correlations, by the two assets of their symbol."""
+    numbers: dict[tuple[str, str], list[int]] = {}
+    for number, each in enumerate(instruments):
+        if each is not None and is_pair(each):
+            numbers.setdefault((each.base_currency, each.profit_currency), []).append(number)
+    kinds, found = table.columns["correlations"], []
+    for (base, profit), symbols in numbers.items():
+        concerned = np.isin(view.symbol, symbols) & (view.verdict == 0)
+        by_strategy, by_account = (np.flatnonzero(concerned & (kinds == kind)) for kind in (1, 2))
+        if len(by_strategy) or len(by_account):
+            group = Group(table, view, np.concatenate((by_strategy, by_account)))
+            found.append(Pair(base, profit, group, by_strategy, table.account[by_account], -group.side))
+    return found
+
+
+def is_pair(instrument: Instrument) -> bool:
+    """Whether the symbol is composed of two asset names, like EURUSD or EURUSD.m."""
+    base, profit = instrument.base_currency, instrument.profit_currency
+    return bool(base and profit) and base != profit and base + profit in instrument.symbol
 
 
 def spec_row(instrument: Instrument) -> tuple[float, ...]:
@@ -146,11 +196,13 @@ def prices_of(specs: Specs, signal: Signal, facts: Facts) -> Prices:
             rows.append((entry, entry * move_value, move_value, own_stop, own_target, distance))
     if not rows:
         rows, problems = [NO_PRICES] * 2, [0, 0]
-    entry, lot_value, move_value, stops, targets, distances = np.array([*rows, NO_PRICES]).T
+    rows.append(NO_PRICES)
+    entry, lot_value, move_value, stops, targets, distances = np.array(rows).T
     tight_stops, tight_distances = stops, distances
     if specs.tightens:
         tight_stops, tight_distances = tighten(specs, signal, entry, stops, distances)
     return Prices(
+        rows=rows,
         entry=entry,
         lot_value=lot_value,
         move_value=move_value,
@@ -159,8 +211,8 @@ def prices_of(specs: Specs, signal: Signal, facts: Facts) -> Prices:
         stop_distance=distances,
         stops=tight_stops,
         stop_distances=tight_distances,
-        problem=np.array([*problems, 0], np.uint16) if any(problems) else None,
-        has_missing_stop=any(row[5] != row[5] for row in rows),
+        problem=np.array([*problems, 0], WORD) if any(problems) else None,
+        has_missing_stop=any(row[5] != row[5] for row in rows[:-1]),
     )
 
 
@@ -184,11 +236,9 @@ def tighten(
     specs: Specs, signal: Signal, entry: np.ndarray, stops: np.ndarray, distances: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Stop losses and their distances under every maxStopLoss of the table, flat per stop class and combo."""
-    widest = specs.widest.reshape(-1, len(entry))
-    side = np.full(len(entry), -float(signal.side))
-    side[0::2] = signal.side
-    tightened = np.floor((entry - side * widest) * specs.scale + 0.5) / specs.scale
-    is_wider = distances > widest * (1 + EPSILON)
+    is_wider = distances > specs.too_wide
+    tightened = np.floor((entry - specs.inward * float(signal.side)) * specs.scale + 0.5) / specs.scale
+    widest = specs.widest.reshape(is_wider.shape)
     return np.where(is_wider, tightened, stops).ravel(), np.where(is_wider, widest, distances).ravel()
 
 

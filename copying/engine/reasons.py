@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
+import numpy as np
+
 from copying.engine.model import Level, Outcome
 
 
@@ -179,12 +181,15 @@ LEVEL_NAMES = {
     Level.BROKER: "the broker",
 }
 
-LEVEL_BITS, REASON_BITS = 3, 8
+# A word is outcome, reason and level, a byte each; its columns are views of the bytes, so their order is fixed.
+WORD = np.dtype("<u4")
+REASON_AND_LEVEL = 0xFFFF
+REFUSED = int(Outcome.SKIPPED) << 16  # words from here on are refusals
 
 
 def pack(outcome: Outcome, reason: Reason, level: Level) -> int:
-    """Outcome, reason and level in one 14-bit word; 0 is "nothing decided"."""
-    return int(outcome) << (LEVEL_BITS + REASON_BITS) | int(reason) << LEVEL_BITS | int(level)
+    """Outcome, reason and level in one word."""
+    return int(outcome) << 16 | int(reason) << 8 | int(level)
 
 
 def refusal(reason: Reason, level: Level) -> int:

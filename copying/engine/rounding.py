@@ -8,12 +8,13 @@ import numpy as np
 
 from copying.engine.case import Case
 from copying.engine.model import Level, Outcome
-from copying.engine.prices import EPSILON
-from copying.engine.reasons import LEVEL_BITS, REASON_BITS, Reason, pack, refusal
+from copying.engine.reasons import REASON_AND_LEVEL, REFUSED, Reason, pack, refusal
+from copying.engine.views import EPSILON
 
-REASON_AND_LEVEL = np.uint16((1 << (LEVEL_BITS + REASON_BITS)) - 1)
-RESIZED = np.uint16(int(Outcome.RESIZED) << (LEVEL_BITS + REASON_BITS))
-FORCED = np.uint16(pack(Outcome.RESIZED, Reason.TINY_TRADE_FORCED, Level.NONE))
+# what makes the word of a skipped trade that of a resized one: 3 and 1 differ in a bit
+RESIZED = (int(Outcome.SKIPPED) & int(Outcome.RESIZED)) << 16 | REASON_AND_LEVEL
+FORCED = pack(Outcome.RESIZED, Reason.TINY_TRADE_FORCED, Level.NONE)
+TINY = refusal(Reason.TINY_TRADE, Level.BROKER)
 
 
 def round_volumes(case: Case) -> None:
@@ -23,72 +24,69 @@ def round_volumes(case: Case) -> None:
     min(cap, maxRiskCoefficient x multiplied) is rounded down instead and refused below min volume.
     units: lots.  source: contract, 4.3 rounding and tiny trades
     """
-    specs, combo = case.specs, case.view.combo
-    limited, rounded = case.limited, case.rounded
-    np.minimum(case.multiplied, case.cap, out=limited)
-    cap = case.cap * (1 + EPSILON)
-    cut = (case.multiplied > cap).nonzero()[0]
-    if cut.size:
-        case.changed[cut] = case.cap_code[cut] & REASON_AND_LEVEL | RESIZED
-        fresh = cut[case.refused[cut] == 0]
-        case.limit_value[fresh] = case.cap_value[fresh]
+    specs, scratch, multiplied, limited, rounded = case.specs, case.scratch, case.multiplied, case.limited, case.rounded
+    np.minimum(multiplied, case.cap, out=limited)
+    most = np.multiply(case.cap, 1 + EPSILON, out=scratch.most)
+    cut = multiplied > most
+    if case.refused_late:
+        cut &= case.words < REFUSED
+    np.putmask(case.words, cut, np.bitwise_and(case.cap_code, RESIZED, out=scratch.resized))
+    np.putmask(case.limit_value, cut, case.cap_value)
     np.multiply(limited, specs.route_per_lot, out=rounded)
     rounded += 0.5 + EPSILON
     np.floor(rounded, out=rounded)
     if specs.numerator_matters:
-        rounded *= specs.numerator[combo]
+        rounded *= specs.numerator.take(case.view.combo)
     rounded /= specs.route_denominator
     if specs.minimum_matters:
-        raised = np.maximum(rounded, specs.min_volume[combo])
-        np.copyto(rounded, raised, where=case.refused == 0)
-    tiny = ((limited < specs.route_tiny) & (case.refused == 0)).nonzero()[0]
+        raised = np.maximum(rounded, specs.min_volume.take(case.view.combo))
+        np.copyto(rounded, raised, where=case.words < REFUSED)
+    tiny = (limited < specs.route_tiny).nonzero()[0]
     if tiny.size:
-        handle_tiny(case, tiny)
-    over = rounded > cap
-    group = case.group("coefficient", may_exceed_coefficient)
-    if len(group):
-        wanted = case.multiplied[group.routes] * group.column("max_risk_coefficient")
-        over[group.routes] |= rounded[group.routes] > wanted * (1 + EPSILON)
-    routes = over.nonzero()[0]
-    if routes.size:
-        round_down(case, routes[case.refused[routes] == 0])
-
-
-def may_exceed_coefficient(table) -> np.ndarray:
-    """Where rounding can exceed maxRiskCoefficient: it never doubles a volume unless a tiny trade is forced."""
-    return table.columns["force_tiny"] | (table.columns["max_risk_coefficient"] < 2.0 + 1e-6)
+        handle_tiny(case, tiny[case.words.take(tiny) < REFUSED])
+    if case.view.coefficient is not None:
+        np.minimum(most, np.multiply(multiplied, case.view.coefficient, out=scratch.bound), out=most)
+    over = (rounded > most).nonzero()[0]
+    if over.size:
+        round_down(case, over[case.words.take(over) < REFUSED])
 
 
 def handle_tiny(case: Case, routes: np.ndarray) -> None:
     """Force the broker's smallest volume where the terms say so, refuse the others by what made them tiny."""
     columns = case.table.columns
-    smallest = case.specs.min_volume[case.view.combo[routes]]
-    is_forced = columns["force_tiny"][routes]
-    forced = routes[is_forced]
+    smallest = case.specs.min_volume.take(case.view.combo.take(routes))
+    is_forced = columns["force_tiny"].take(routes)
+    forced, others = routes[is_forced], routes[~is_forced]
     if forced.size:
-        case.changed[forced] = FORCED | columns["mode_level"][forced].astype(np.uint16)
+        case.words[forced] = columns["mode_level"].take(forced) | FORCED
         case.rounded[forced] = case.limit_value[forced] = smallest[is_forced]
-    is_cut = case.multiplied[routes] > case.cap[routes] * (1 + EPSILON)
-    code = np.where(is_cut, case.cap_code[routes], refusal(Reason.TINY_TRADE, Level.BROKER))
-    case.refuse(routes, ~is_forced, code, np.where(is_cut, case.cap_value[routes], smallest))
-    case.rounded[routes[~is_forced]] = 0.0
+    if others.size:
+        is_cut = case.multiplied.take(others) > case.scratch.most.take(others)
+        code = np.where(is_cut, case.cap_code.take(others), TINY)
+        case.refuse_routes(others, code, np.where(is_cut, case.cap_value.take(others), smallest[~is_forced]))
+        case.rounded[others] = 0.0
 
 
 def round_down(case: Case, routes: np.ndarray) -> None:
     """The largest multiple of the step within cap and coefficient; refused below the broker's smallest volume."""
-    columns, specs, combo = case.table.columns, case.specs, case.view.combo[routes]
-    cap, coefficient = case.cap[routes], columns["max_risk_coefficient"][routes]
-    by_coefficient = case.multiplied[routes] * coefficient
+    if not routes.size:
+        return
+    columns, specs, combo = case.table.columns, case.specs, case.view.combo.take(routes)
+    cap, coefficient = case.cap.take(routes), columns["max_risk_coefficient"].take(routes)
+    by_coefficient = case.multiplied.take(routes) * coefficient
     upper = np.minimum(cap, by_coefficient)
-    lots = np.floor(upper * specs.per_lot[combo] + EPSILON) * specs.numerator[combo] / specs.denominator[combo]
+    steps = np.floor(upper * specs.per_lot.take(combo) + EPSILON)
+    lots = steps * specs.numerator.take(combo) / specs.denominator.take(combo)
     is_coefficient = by_coefficient < cap
-    fits = lots >= specs.min_volume[combo] * (1 - EPSILON)
-    case.rounded[routes] = np.where(fits, lots, 0.0)
-    changed = routes[fits & is_coefficient]
-    case.changed[changed] = columns["coefficient_code"][changed] & REASON_AND_LEVEL | RESIZED
-    case.limit_value[changed] = columns["max_risk_coefficient"][changed]
-    code = np.where(is_coefficient, columns["coefficient_code"][routes], case.cap_code[routes])
-    case.refuse(routes, ~fits, code, np.where(is_coefficient, coefficient, case.cap_value[routes]))
+    fits = lots >= specs.min_volume.take(combo) * (1 - EPSILON)
+    case.rounded[routes] = lots * fits
+    code = np.where(is_coefficient, columns["coefficient_code"].take(routes), case.cap_code.take(routes))
+    changed = (fits & is_coefficient).nonzero()[0]
+    if changed.size:
+        case.words[routes.take(changed)] = code.take(changed) & RESIZED
+        case.limit_value[routes.take(changed)] = coefficient.take(changed)
+    if changed.size < routes.size:
+        case.refuse(routes, ~fits, code, np.where(is_coefficient, coefficient, case.cap_value.take(routes)))
 
 
 def keep_reserved_margin(case: Case) -> None:
@@ -101,9 +99,9 @@ def keep_reserved_margin(case: Case) -> None:
         return
     routes, rows, accounts = group.routes, group.account, case.accounts
     fraction = group.column("reserved_margin")
-    free = case.equity[routes] - accounts.margin[rows] * case.rate[routes]
-    left = free * accounts.leverage[rows] - case.rounded[routes] * case.prices.lot_value[group.combo]
-    reserve = case.balance[routes] * fraction * (1 - EPSILON)
+    free = case.equity.take(routes) - accounts.margin.take(rows) * case.rate.take(routes)
+    left = free * accounts.leverage.take(rows) - case.rounded.take(routes) * case.prices.lot_value.take(group.combo)
+    reserve = case.balance.take(routes) * fraction * (1 - EPSILON)
     case.refuse(routes, left < reserve, refusal(Reason.RESERVED_MARGIN, Level.SUBSCRIBER), fraction)
 
 
@@ -112,11 +110,11 @@ def need_min_volume(case: Case) -> None:
 
     units: lots.  source: contract, 4.2
     """
-    group = case.group("min_volume", lambda table: table.columns["min_volume"] > 0)
-    if len(group):
-        smallest = group.column("min_volume")
-        too_small = case.rounded[group.routes] < smallest * (1 - EPSILON)
-        case.refuse(group.routes, too_small, group.column("min_volume_code"), smallest)
+    if case.view.least is not None:
+        routes = (case.rounded < case.view.least).nonzero()[0]
+        if routes.size:
+            columns = case.table.columns
+            case.refuse_routes(routes, columns["min_volume_code"].take(routes), columns["min_volume"].take(routes))
 
 
 def need_min_amount(case: Case) -> None:
@@ -124,6 +122,6 @@ def need_min_amount(case: Case) -> None:
     group = case.group("min_amount", lambda table: table.columns["min_amount"] > 0)
     if len(group):
         routes, amount = group.routes, group.column("min_amount")
-        worth = case.rounded[routes] * case.prices.lot_value[group.combo]
-        too_small = worth < amount * case.rate[routes] * (1 - EPSILON)
+        worth = case.rounded.take(routes) * case.prices.lot_value.take(group.combo)
+        too_small = worth < amount * case.rate.take(routes) * (1 - EPSILON)
         case.refuse(routes, too_small, refusal(Reason.MIN_TRADE_AMOUNT, Level.SUBSCRIBER), amount)

@@ -17,7 +17,7 @@ import numpy as np
 
 from copying.engine.fold import USES_BALANCE, Document, Mode, Terms
 from copying.engine.model import Level
-from copying.engine.reasons import Reason, refusal
+from copying.engine.reasons import WORD, Reason, refusal
 
 MAX_DEPTH = 8  # portfolios in portfolios (contract, section 8, 41)
 
@@ -79,11 +79,17 @@ class RouteTable:
     key_hash: np.ndarray  # (n,) uint64
     index: dict[RouteKey, int]
     views: dict[tuple, Any] = field(default_factory=dict)
+    scratch: list[Any] = field(default_factory=list)  # working memory of decisions that are over (case.py)
     branches: dict[str, list[Branch]] = field(default_factory=dict)  # by what is subscribed to
     spans: dict[str, tuple[Document, int, int]] = field(default_factory=dict)  # subscriber -> document, its rows
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether any route has a newsFilter."""
+        return any(self.news_chains)
 
 
 def compile_routes(
@@ -221,11 +227,11 @@ def build_table(
     expressions: dict = {}
     n = len(keys)
 
-    def column(name: str, kind: type = np.float64) -> np.ndarray:
+    def column(name: str, kind: Any = np.float64) -> np.ndarray:
         return np.fromiter((getattr(t, name) for t in terms), kind, n)
 
     def code(reason: Reason, level_name: str) -> np.ndarray:
-        words = np.array([refusal(reason, level) for level in Level], np.uint16)
+        words = np.array([refusal(reason, level) for level in Level], WORD)
         return words[column(level_name, np.intp)]
 
     columns = {name: column(name) for name in FLOATS} | {name: column(name, kind) for name, kind in KINDS.items()}
@@ -336,20 +342,20 @@ FLOATS = (
     "reserved_margin",
     "min_amount",
 )
-KINDS: dict[str, type] = {
+KINDS: dict[str, Any] = {
     "mode": np.intp,
     "reversed": bool,
     "force_tiny": bool,
-    "pending_refusal": np.uint16,
-    "buy_refusal": np.uint16,
-    "sell_refusal": np.uint16,
-    "removed_refusal": np.uint16,
+    "pending_refusal": WORD,
+    "buy_refusal": WORD,
+    "sell_refusal": WORD,
+    "removed_refusal": WORD,
     "removed_by_symbol": bool,
     "copy_stop_loss": bool,
     "copy_take_profit": bool,
     "correlations": np.uint8,
-    "mode_level": np.uint8,
-    "delay_level": np.uint8,
+    "mode_level": WORD,
+    "delay_level": WORD,
 }
 CODES = {
     "max_volume_code": (Reason.MAX_TRADE_VOLUME, "max_volume_level"),

@@ -17,6 +17,8 @@ from copying.engine.model import Level
 from copying.engine.reasons import Reason, refusal
 from copying.engine.views import Group
 
+MODES = tuple(Mode)
+
 
 def size_by_mode(case: Case) -> None:
     """scaled = factor x money x amount; multiplied = scaled x scaling multiplier.
@@ -33,10 +35,11 @@ def size_by_mode(case: Case) -> None:
     """
     columns = case.table.columns
     factors = mode_factors(case)
-    money = np.multiply(case.balance, columns["by_balance"], out=case.multiplied)  # used as scratch here
-    money += np.multiply(case.equity, columns["by_equity"], out=case.limited)
+    money = np.multiply(case.balance, columns["by_balance"], out=case.scratch.bound)
+    money += np.multiply(case.equity, columns["by_equity"], out=case.scratch.most)
     money += columns["by_nothing"]
-    np.multiply(factors.take(case.view.mode_combo), money, out=case.scaled)
+    factors.take(case.view.mode_combo, out=case.scaled, mode="clip")
+    case.scaled *= money
     size_by_expression(case)
     for routes in case.gated or ():
         case.scaled[routes] = 0.0
@@ -50,40 +53,41 @@ def mode_factors(case: Case) -> np.ndarray:
     Where the provider's symbol is unknown (an external name that only the mapping explains), its lot counts as the own.
     For market orders both lots are valued at the present price, so that equal specifications cancel exactly.
     """
-    prices, signal, facts = case.prices, case.signal, case.facts
-    width = len(prices.entry) - 1
-    lot_value, move_value = prices.lot_value[:width], prices.move_value[:width]
-    volume = signal.volume_lots
-    flat = np.zeros(len(Mode) * width + 1)  # the last one is for routes refused already
-    factors = flat[:-1].reshape(len(Mode), width)
-    factors[Mode.NONE] = volume
-    factors[Mode.FIXED_VOLUME] = 1.0
-    factors[Mode.EXPRESSION] = 0.0
-    factors[Mode.FIXED_RISK] = 1.0 / (prices.stop_distance[:width] * move_value)
+    signal, facts, volume = case.signal, case.facts, case.signal.volume_lots
+    rows = case.prices.rows[:-1]
     provider = facts.market.instrument(signal.symbol)
-    provider_lot = lot_value
-    if provider is None:
-        factors[Mode.CONTRACT_SIZE] = volume
-    else:
-        factors[Mode.CONTRACT_SIZE] = volume * provider.contract_size / case.specs.contract_size[:width]
+    lots, by_contract = [row[1] for row in rows], [volume] * len(rows)
+    provider_lots = lots
+    if provider is not None:
+        ours = case.specs.contract_size.tolist()
+        by_contract = [volume * provider.contract_size / ours[combo] for combo in range(len(rows))]
         rate = facts.market.rate(provider.profit_currency, facts.base_currency)
         price = provider_price(case)
         if rate is not None and price is not None:
-            provider_lot = price * (provider.tick_value / provider.tick_size * rate)
-    ratio = volume * provider_lot / lot_value
-    factors[Mode.BALANCE] = ratio / facts.provider_balance_base if facts.provider_balance_base > 0 else nan
-    factors[Mode.EQUITY] = ratio / facts.provider_equity_base if facts.provider_equity_base > 0 else nan
-    return flat
+            per_price = provider.tick_value / provider.tick_size * rate
+            provider_lots = [price[combo & 1] * per_price for combo in range(len(rows))]
+    balance = facts.provider_balance_base if facts.provider_balance_base > 0 else nan
+    equity = facts.provider_equity_base if facts.provider_equity_base > 0 else nan
+    ratios = [volume * theirs / own for theirs, own in zip(provider_lots, lots, strict=True)]
+    by_mode = {
+        Mode.NONE: [volume] * len(rows),
+        Mode.CONTRACT_SIZE: by_contract,
+        Mode.BALANCE: [ratio / balance for ratio in ratios],
+        Mode.EQUITY: [ratio / equity for ratio in ratios],
+        Mode.FIXED_VOLUME: [1.0] * len(rows),
+        Mode.FIXED_RISK: [1.0 / (row[5] * row[2]) for row in rows],
+        Mode.EXPRESSION: [0.0] * len(rows),
+    }
+    return np.array([factor for mode in MODES for factor in by_mode[mode]] + [0.0])
 
 
-def provider_price(case: Case) -> float | np.ndarray | None:
-    """The provider's symbol now, on the side of each combo (market), or the order price (pending)."""
+def provider_price(case: Case) -> tuple[float, float] | None:
+    """The provider's symbol now, on the side of straight and of reversed routes, or the order price twice."""
     signal = case.signal
     quote = case.facts.market.quote(signal.symbol) if signal.kind == 0 else None
     if quote is None:
-        return signal.price if signal.price > 0 else None
-    sides = (quote[1], quote[0]) if signal.side > 0 else (quote[0], quote[1])
-    return np.array(sides * ((len(case.prices.entry) - 1) // 2))
+        return (signal.price, signal.price) if signal.price > 0 else None
+    return (quote[1], quote[0]) if signal.side > 0 else quote
 
 
 def size_by_expression(case: Case) -> None:
@@ -112,8 +116,8 @@ def expression_variables(case: Case, group: Group) -> dict[str, np.ndarray | flo
     if provider is not None:
         rate, price = facts.market.rate(provider.profit_currency, facts.base_currency), provider_price(case)
         if rate is not None and price is not None:
-            lots = np.broadcast_to(price * (provider.tick_value / provider.tick_size * rate), (len(prices.entry) - 1,))
-            provider_lot = lots[combo]
+            per_price = provider.tick_value / provider.tick_size * rate
+            provider_lot = np.array(price)[combo & 1] * per_price
     tick_sizes = np.array([i.tick_size if i else 1.0 for i in case.specs.instruments])
     tick_size = tick_sizes[combo // 2]
     return {

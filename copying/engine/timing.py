@@ -11,6 +11,8 @@ from copying.engine.fold import Document
 
 DEFAULT_LIFETIME_HOURS = 2160.0
 DEFAULT_OPENING_MINUTES = 1.0
+FIRST_FACTOR, SECOND_FACTOR = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
+HALF, TO_53_BITS = np.uint64(32), np.uint64(11)
 
 
 def delays(signal_id: str, key_hash: np.ndarray, shortest: np.ndarray, longest: np.ndarray) -> np.ndarray:
@@ -19,11 +21,12 @@ def delays(signal_id: str, key_hash: np.ndarray, shortest: np.ndarray, longest: 
     shape: (n,) like the arguments.  source: contract, 3.8 signalDelay
     """
     seed = int.from_bytes(hashlib.blake2b(signal_id.encode(), digest_size=8).digest(), "little")
-    mixed = (key_hash ^ np.uint64(seed)) * np.uint64(0x9E3779B97F4A7C15)
-    mixed ^= mixed >> np.uint64(32)
-    mixed *= np.uint64(0xD6E8FEB86659FD93)
-    fraction = (mixed >> np.uint64(11)) * 2.0**-53
-    return shortest + (longest - shortest) * fraction
+    mixed = key_hash ^ np.uint64(seed)
+    mixed *= FIRST_FACTOR
+    mixed ^= mixed >> HALF
+    mixed *= SECOND_FACTOR
+    mixed >>= TO_53_BITS
+    return shortest + (longest - shortest) * (mixed * 2.0**-53)
 
 
 def opening_deadline(strategy: Document, signal_time: float, delay_s: float, is_pending: bool) -> float:

@@ -14,11 +14,13 @@ import msgspec
 import numpy as np
 
 from copying.engine.fold import Mode
-from copying.engine.model import Level, OrderKind, Side
-from copying.engine.reasons import Reason, refusal
+from copying.engine.model import Level, OrderKind, Outcome, Side
+from copying.engine.reasons import WORD, Reason, pack, refusal
 from copying.engine.routes import RouteTable
 
 MAX_VIEWS = 512  # a provider's symbols are few; external signals could name anything
+EPSILON = 1e-9  # relative slack of comparisons: results of float64 arithmetic that mean the same number
+COPIED = pack(Outcome.COPIED, Reason.COPIED, Level.NONE)
 Program = tuple[tuple[Level, bytes], ...]
 
 
@@ -30,9 +32,9 @@ class Group:
 
     __slots__ = ("account", "columns", "combo", "routes", "side", "spot", "symbol", "table")
 
-    def __init__(self, table: RouteTable, view: View, mask: np.ndarray) -> None:
+    def __init__(self, table: RouteTable, view: View, routes: np.ndarray) -> None:
         self.table = table
-        self.routes = np.flatnonzero(mask & (view.verdict == 0))
+        self.routes = routes
         self.combo = view.combo[self.routes]
         self.account = table.account[self.routes]
         self.side = view.side[self.routes].astype(np.float64)
@@ -59,6 +61,9 @@ class View:
     by_symbol: routes that trade only symbols already open, `by_symbol_code` their refusals. mode_combo: the factor of
     the route's mode; the slot behind the last for what is refused already. spot: stop class * width + combo, where the
     last combo of `width` means stripped; stop_spot: the same with copyStopLoss off as stripped.
+    start: the words a decision starts with. rows: the account row of each route, a slice where they follow one another.
+    least: minTradeVolume with the slack of comparisons, None where no route has one. coefficient: what the rounded
+    volume must not exceed as a multiple of the wanted one, likewise; where it cannot matter, too large to matter.
     """
 
     symbols: list[str]
@@ -72,15 +77,22 @@ class View:
     stop_spot: np.ndarray
     target_combo: np.ndarray
     by_symbol: np.ndarray
+    by_symbol_symbol: np.ndarray
     by_symbol_code: np.ndarray
+    start: np.ndarray
+    rows: np.ndarray | slice
+    least: np.ndarray | None
+    coefficient: np.ndarray | None
     specs: Any = None  # prices.Specs of these symbols
+    news: Any = None  # filters.News of the last decision
     groups: dict[str, Group] = field(default_factory=dict)
 
     def group(self, table: RouteTable, name: str, choose: Callable[[RouteTable], np.ndarray]) -> Group:
         """The group called `name`; `choose` gives its (n,) mask when it is made."""
         found = self.groups.get(name)
         if found is None:
-            found = self.groups[name] = Group(table, self, choose(table))
+            routes = np.flatnonzero(choose(table) & (self.verdict == 0))
+            found = self.groups[name] = Group(table, self, routes)
         return found
 
 
@@ -100,14 +112,14 @@ def make_view(table: RouteTable, provider_symbol: str, side: Side, kind: OrderKi
     c = table.columns
     names: dict[str, int] = {}
     symbol_of_program = np.empty(len(table.programs), np.intp)
-    refusal_of_program = np.zeros(len(table.programs), np.uint16)
+    refusal_of_program = np.zeros(len(table.programs), WORD)
     for row, program in enumerate(table.programs):
         name, level = run_program(program, provider_symbol)
         symbol_of_program[row] = -1 if level else names.setdefault(name, len(names))
         refusal_of_program[row] = refusal(Reason.SYMBOL_FILTER, level) if level else 0
     symbol = symbol_of_program[table.program]
     final_side = np.where(c["reversed"], -int(side), int(side)).astype(np.int8)
-    verdict = np.where(table.account < 0, refusal(Reason.NO_ACCOUNT, Level.SUBSCRIBER), 0).astype(np.uint16)
+    verdict = np.where(table.account < 0, refusal(Reason.NO_ACCOUNT, Level.SUBSCRIBER), 0).astype(WORD)
     first_wins(verdict, refusal_of_program[table.program])
     if kind is not OrderKind.MARKET:
         first_wins(verdict, c["pending_refusal"])
@@ -121,6 +133,8 @@ def make_view(table: RouteTable, provider_symbol: str, side: Side, kind: OrderKi
     flipped = {OrderKind.MARKET: 0, OrderKind.LIMIT: OrderKind.STOP, OrderKind.STOP: OrderKind.LIMIT}[kind]
     combo = 2 * np.maximum(symbol, 0) + c["reversed"]
     width = 2 * max(len(names), 1)
+    # rounding never doubles a volume unless a tiny trade is forced
+    exceeds = c["force_tiny"] | (c["max_risk_coefficient"] < 2.0 + 1e-6)
     return View(
         symbols=list(names),
         symbol=symbol,
@@ -133,13 +147,28 @@ def make_view(table: RouteTable, provider_symbol: str, side: Side, kind: OrderKi
         stop_spot=table.stop_class * (width + 1) + np.where(c["copy_stop_loss"], combo, width),
         target_combo=np.where(c["copy_take_profit"], combo, width),
         by_symbol=by_symbol,
-        by_symbol_code=soft_code[by_symbol].astype(np.uint16),
+        by_symbol_symbol=symbol[by_symbol],
+        by_symbol_code=soft_code[by_symbol].astype(WORD),
+        start=np.where(verdict == 0, COPIED, verdict).astype(WORD),
+        rows=following(table.account),
+        least=c["min_volume"] * (verdict == 0) * (1 - EPSILON) if c["min_volume"].any() else None,
+        coefficient=np.where(exceeds, c["max_risk_coefficient"] * (1 + EPSILON), 1e300) if exceeds.any() else None,
     )
+
+
+def following(account: np.ndarray) -> np.ndarray | slice:
+    """Account rows as a slice where they follow one another; an unknown account (-1) is left out of no decision, its
+    route is refused.
+    """
+    first = int(account[0]) if len(account) else 0
+    if first >= 0 and np.array_equal(account, np.arange(first, first + len(account))):
+        return slice(first, first + len(account))
+    return account
 
 
 def first_wins(verdict: np.ndarray, later: np.ndarray) -> None:
     """Put the words of a later rule where no earlier rule has refused."""
-    np.copyto(verdict, later.astype(np.uint16), where=verdict == 0)
+    np.copyto(verdict, later.astype(WORD), where=verdict == 0)
 
 
 def run_program(program: Program, symbol: str) -> tuple[str, Level]:
