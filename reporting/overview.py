@@ -15,6 +15,7 @@ from django.db import connection as database
 
 from reporting.models import LogRecord, SyncState, Transaction
 from reporting.rates import UnknownRate, rate_on
+from subscribers.causes import cause_of
 from subscribers.models import Stopout, Subscriber
 from users.models import Membership, Workspace
 
@@ -171,6 +172,8 @@ def attention(membership: Membership, *, now: datetime) -> Attention:
     workspace = membership.workspace
     active = Stopout.objects.visible_to(membership).active(now)
     stopouts = list(active.select_related("subscriber", "strategy").order_by("-stopped_at", "-id")[:5])
+    for stopout in stopouts:
+        stopout.cause = cause_of(stopout.reason)
     accounts = Subscriber.objects.visible_to(membership).filter(is_removed=False)
     recent = accounts.filter(measured_at__gte=now - SILENT_AFTER)
     errors = LogRecord.objects.filter(workspace=workspace, level="ERROR", time__gte=now - timedelta(days=1))

@@ -26,8 +26,8 @@ from users.listing.export import plain_csv
 from users.permissions import member_only, staff_only
 
 MONEY = DecimalField(max_digits=24, decimal_places=4)
-OWED_CSV = ("strategy", "strategy_id", "subscriber", "subscriber_id", "scheme", "lines", "amount", "currency",
-            "backends_amount", "difference")  # fmt: skip
+OWED_CSV = ("strategy", "strategy_id", "subscriber", "subscriber_id", "scheme", "period", "lines", "provisional_lines",
+            "amount", "currency", "backends_amount", "difference")  # fmt: skip
 LINES = Listing(
     name="commission-lines",
     sort="-occurred_at",
@@ -72,7 +72,7 @@ def owed_csv(rows: Sequence[Owed], name: str) -> HttpResponse:
         (
             row.strategy.name if row.strategy else "", row.strategy_id,
             row.subscriber.name if row.subscriber else "", row.subscriber_id,
-            row.scheme, row.lines, row.amount, row.currency, row.backends, row.difference,
+            row.scheme, row.period, row.lines, row.provisional, row.amount, row.currency, row.backends, row.difference,
         )
         for row in rows
     )  # fmt: skip
@@ -167,10 +167,10 @@ def subscribers_listing(request: HttpRequest, span: Span, strategy: Strategy | N
 def strategy_commission(request: HttpRequest, pk: int) -> HttpResponse:
     """What the subscribers of one strategy owe in a span, a page of them at a time."""
     strategy, span, now = visible_strategy(request, pk), chosen_span(request), timezone.now()
-    table = subscribers_listing(request, span, strategy).bind(request, owing(request, span, strategy))
-    if table.wants_csv:
-        return table.csv()
     only = {"connection_id": strategy.connection_id, "strategy_id": strategy.backend_id}
+    if wants_csv(request):
+        return owed_csv(owed_by_subscription(request.membership, span, now, **only), "commission")
+    table = subscribers_listing(request, span, strategy).bind(request, owing(request, span, strategy))
     shown = [row.backend_id for row in table.rows]
     rows = owed_by_subscription(request.membership, span, now, **only, subscriber_id__in=shown)
     totals = totals_by_currency(owed_by_strategy(request.membership, span, now, **only))

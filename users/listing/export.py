@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connection, transaction
-from django.db.models import CharField, DateTimeField, DecimalField, Expression, TextField
+from django.db.models import BooleanField, CharField, DateTimeField, DecimalField, Expression, TextField
 from django.http import HttpResponse, StreamingHttpResponse
 
 from users.listing.columns import output_field
@@ -42,10 +42,11 @@ class _Wrapped(Expression):
 
 
 # what a spreadsheet takes for the start of a formula; compared as numbers, which costs a fraction of comparing text
-FORMULA_STARTS = ", ".join(str(ord(start)) for start in "=+-@\t\r")
-HARMLESS = f"CASE WHEN ascii({{}}) IN ({FORMULA_STARTS}) THEN '''' || {{}} ELSE {{}} END"
+FORMULA_CODES = ", ".join(str(ord(start)) for start in FORMULA_STARTS)
+HARMLESS = f"CASE WHEN ascii({{}}) IN ({FORMULA_CODES}) THEN '''' || {{}} ELSE {{}} END"
 ISO_UTC = "to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
 PLAIN = "trim_scale({})"
+YES_NO = "CASE WHEN {} THEN 'true' WHEN NOT {} THEN 'false' END"
 
 
 def as_text(expression, field):
@@ -56,6 +57,8 @@ def as_text(expression, field):
         return _Wrapped(expression, ISO_UTC)
     if isinstance(field, DecimalField):
         return _Wrapped(expression, PLAIN)
+    if isinstance(field, BooleanField):
+        return _Wrapped(expression, YES_NO)
     return expression
 
 
@@ -109,7 +112,7 @@ def _copied(statement: str, parameters: tuple) -> Iterator[bytes]:
 def plain_csv(headings: Sequence[str], rows: Iterable[Sequence], filename: str) -> HttpResponse:
     """A short file of rows that are in memory already, with the same promises as a streamed one."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text, lineterminator="\r\n")  # both, so that either inside a cell is quoted
     writer.writerow(headings)
     writer.writerows([_harmless(cell) for cell in row] for row in rows)
     response = HttpResponse(text.getvalue(), content_type="text/csv; charset=utf-8")

@@ -74,6 +74,7 @@ class Named(Text):
     """What has an id and a name that people gave: `ids` finds what was typed, by either, in the workspace."""
 
     ids: Callable[..., Iterable[str]] | None = None
+    kind = "search"
 
     def narrow(self, queryset, parameters, zone, workspace=None):
         value = self.text(parameters)

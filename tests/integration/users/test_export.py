@@ -11,7 +11,7 @@ from django.db import connection as database
 from subscribers.models import Subscriber
 from tests import builders
 from users.listing import Column
-from users.listing.export import csv_response, stream_csv
+from users.listing.export import csv_response, plain_csv, stream_csv
 
 COLUMNS = (
     Column("name"),
@@ -46,7 +46,7 @@ def test_values_come_back_as_they_were(connection):
     builders.subscriber(connection, name=name, equity=Decimal("-1234567.50000000"), first_seen_at=SEEN)
     header, row = rows_of(Subscriber.objects.filter(connection=connection))
     assert header == ["name", "currency", "equity", "seen", "is_removed", "subscription_count"]
-    assert row == [name, "USD", "-1234567.5", "2026-03-01T12:30:05.250Z", "f", "0"]
+    assert row == [name, "USD", "-1234567.5", "2026-03-01T12:30:05.250Z", "false", "0"]
 
 
 def test_an_unknown_value_is_an_empty_cell(connection):
@@ -104,3 +104,9 @@ def test_settings_of_the_download_do_not_outlive_it(connection):
     with database.cursor() as cursor:
         cursor.execute("SELECT current_setting('transaction_read_only'), current_setting('statement_timeout')")
         assert cursor.fetchone() == ("off", "0")
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+def test_a_short_file_keeps_the_same_promises(start):
+    text = plain_csv(("name", "code", "nothing", "amount"), [(f"{start}A1", "61,43", "", Decimal("-5.10"))], "x.csv")
+    assert list(csv.reader(io.StringIO(text.content.decode(), newline="")))[1] == [f"'{start}A1", "61,43", "", "-5.1"]
