@@ -68,6 +68,12 @@ def check(book: Book, command: Command) -> None:
     HANDLERS[type(command)][0](book, command)
 
 
+def look_ahead(book: Book, command: Command) -> None:
+    """Decide what can be decided before the entry is durable; changes nothing that anybody is told."""
+    if isinstance(command, PutSignal):
+        signals.foresee_signal(book, command)
+
+
 def nothing_to_check(book: Book, command: Any) -> None:
     """Ticks are always allowed."""
 

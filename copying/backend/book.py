@@ -83,6 +83,7 @@ class Book(Reads):
         self.version = 0  # of the configuration
         self.configuration: Any = None  # (version, engine.routes.Configuration)
         self.plans: dict[str, Any] = {}  # leaf strategy id -> routing.Plan
+        self.foreseen: Any = None  # fanout.Foreseen
         self.providers: Any = None  # (version, account rows): curve.py
         self._view: Accounts | None = None
         self._symbol_quotes = np.full((0, 2), np.nan)

@@ -213,14 +213,22 @@ class Core:
         entries[0] = Entry(time=moment, quotes=self._pending_quotes, command=group[0][0])
         self._pending_quotes = {}
         self._committing = True
+        self.book.time = moment
+        ahead = asyncio.get_running_loop().call_soon(self._look_ahead, group[0])  # runs while the disk writes
         await self._journal.append(self.book.sequence + 1, entries)
         committed = time.perf_counter()
+        ahead.cancel()
         for entry, (_, future, received) in zip(entries, group, strict=True):
             self._apply(entry, future, received, committed)
         self._committing = False
         if self._look_later:
             self.look_at_market()
         self._settled.set()
+
+    def _look_ahead(self, first: tuple[Command, asyncio.Future | None, float]) -> None:
+        """Decide the command that has been checked before its entry is durable; nobody is told until then."""
+        if first[1] is not None:
+            application.look_ahead(self.book, first[0])
 
     def _apply(self, entry: Entry, future: asyncio.Future | None, received: float, committed: float) -> None:
         begun = time.perf_counter()

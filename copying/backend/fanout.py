@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -34,6 +35,33 @@ def engine_signal(signal: Signal) -> model.Signal:
     )  # fmt: skip
 
 
+@dataclass(slots=True)
+class Foreseen:
+    """What was decided about a signal while its entry was being written: true as long as nothing it rests on changed.
+
+    sequence: the entry that the book had reached.
+    """
+
+    sequence: int
+    time: float
+    plan: Plan
+    signal: model.Signal
+    facts: model.Facts
+    decisions: model.Decisions
+
+
+def foresee(book: Book, signal: Signal) -> None:
+    """Decide a new signal ahead of its entry, so that the first order need not wait for it.
+
+    Decisions are pure: `fan_out` takes these if it asks the same of the same state, else it decides anew.
+    """
+    plan = plan_for(book, signal.strategy_id)
+    if len(plan.table):
+        asked, facts = engine_signal(signal), facts_for(book, plan, signal)
+        decisions = decide(plan.table, asked, facts)
+        book.foreseen = Foreseen(book.sequence, book.time, plan, asked, facts, decisions)
+
+
 def fan_out(
     book: Book,
     effects: Effects,
@@ -52,7 +80,8 @@ def fan_out(
     try. A retry that fails for the same reason again is not told.
     """
     plan = plan_for(book, signal.strategy_id)
-    facts = facts_for(book, plan, signal)
+    ahead = foreseen(book, plan, signal) if only is None else None
+    facts = facts_for(book, plan, signal) if ahead is None else ahead.facts
     if only is None:
         record(book, effects, signal, "open", facts_of(book, plan, signal, facts))
     if not len(plan.table):
@@ -63,7 +92,7 @@ def fan_out(
     rows = np.flatnonzero(asked)
     if not len(rows):
         return
-    decisions = decide(plan.table, engine_signal(signal), facts, is_after_delay=after_delay)
+    decisions = decided(plan, signal, facts, after_delay) if ahead is None else ahead.decisions
     if tries is not None:
         give_up(book, plan, decisions, rows, tries)
     opens = asked & decisions.opens
@@ -81,6 +110,28 @@ def fan_out(
         rows = rows[decisions.reason[rows] != before]
     if len(rows):
         effects.told.append(Decided(book.time, copy(signal), decisions, rows, plan.subscription, plan.leaf, late))
+
+
+def foreseen(book: Book, plan: Plan, signal: Signal) -> Foreseen | None:
+    """What was decided ahead, if it is about this signal at this moment in this state; it is used once.
+
+    The book changes only by entries, so it is the same until the next one.
+    """
+    found: Foreseen | None = book.foreseen
+    book.foreseen = None
+    if (
+        found is None
+        or found.plan is not plan
+        or (found.sequence + 1, found.time) != (book.sequence, book.time)
+        or found.signal != engine_signal(signal)
+    ):
+        return None
+    return found
+
+
+def decided(plan: Plan, signal: Signal, facts: model.Facts, after_delay: bool) -> model.Decisions:
+    """What the engine says now."""
+    return decide(plan.table, engine_signal(signal), facts, is_after_delay=after_delay)
 
 
 def retry_later(
@@ -149,16 +200,18 @@ def execute(
     numbers = np.array([book.symbols.number(symbol) for symbol in decisions.symbols], dtype=np.intp)
     kinds = decisions.kind[rows]
     columns = plan.table.columns
-    flags = columns["copy_stop_loss"] * COPIES_STOP_LOSS + columns["copy_take_profit"] * COPIES_TAKE_PROFIT
+    are_market = kinds == MARKET
     for is_market in (True, False):
-        some = rows[(kinds == MARKET) == is_market]
+        some = rows[are_market == is_market]
         if not len(some):
             continue
+        flags = columns["copy_stop_loss"][some] * COPIES_STOP_LOSS
+        flags += columns["copy_take_profit"][some] * COPIES_TAKE_PROFIT
         orders = Orders(
             account=plan.account[some], symbol=numbers[decisions.symbol[some]], side=decisions.side[some],
             volume=decisions.volume_lots[some], kind=decisions.kind[some], price=signal.price,
             stop_loss=decisions.stop_loss[some], take_profit=decisions.take_profit[some], magic=signal.magic,
-            subscription=plan.subscription[some], signal=signal.row, leaf=plan.leaf, flags=flags[some],
+            subscription=plan.subscription[some], signal=signal.row, leaf=plan.leaf, flags=flags,
             expires=close_after(strategy.document, signal.time), signal_id=signal.id,
             provider_price=provider_prices(book, signal, decisions, some) if is_market else np.nan,
         )  # fmt: skip
@@ -193,6 +246,9 @@ def provider_prices(book: Book, signal: Signal, decisions: model.Decisions, rows
     """What slippage is measured against: the provider's fill, where the copy is on the same side and pair."""
     if signal.price <= 0:
         return np.nan
-    same = (decisions.side[rows] == signal.side) & (book.quote(signal.symbol) is not None)
-    by_symbol = np.array([book.quote(symbol) == book.quote(signal.symbol) for symbol in decisions.symbols])
+    same = decisions.side[rows] == signal.side
+    quote = book.quote(signal.symbol)
+    by_symbol = np.array([quote is not None and book.quote(symbol) == quote for symbol in decisions.symbols])
+    if by_symbol.all() and same.all():
+        return signal.price
     return np.where(same & by_symbol[decisions.symbol[rows]], signal.price, np.nan)

@@ -62,7 +62,7 @@ def facts_of(book: Book, plan: Plan, signal: Signal, facts: model.Facts) -> Fact
         facts.provider_equity,
         rate,
         rows.astype(np.int32).tobytes(),
-        np.stack([getattr(columns, name)[rows] for name in MONEY]).tobytes(),
+        b"".join(getattr(columns, name).take(rows).data for name in MONEY),
         [
             (each.account, book.subscription_keys[each.subscription][1] if each.subscription >= 0 else "", each.level)
             for each in book.active_stopouts

@@ -20,7 +20,7 @@ from .commands import PutSignal, RemoveSignal
 from .configure import own_strategy
 from .effects import Effects
 from .errors import invalid, not_found
-from .fanout import BROKER, fan_out
+from .fanout import BROKER, fan_out, foresee
 from .limits import moment_of
 from .market.instruments import LEAST_LOTS, STEP_LOTS
 from .recording import record
@@ -82,13 +82,26 @@ def put_signal(book: Book, command: PutSignal, effects: Effects) -> None:
         change_signal(book, effects, known, *levels, price if known.kind != MARKET else known.price)
         lower_volume(book, effects, known, float(document["volume"]))
         return
-    price = price_of(book, document["symbol"], side, document)
-    signal = add_signal(
-        book, command.signal_id, command.strategy_id, symbol=document["symbol"], side=side, kind=kind,
-        volume=float(document["volume"]), price=price, stop_loss=levels[0], take_profit=levels[1],
-        magic=int(document.get("magic") or 0), document=document,
-    )  # fmt: skip
-    fan_out(book, effects, signal)
+    fan_out(book, effects, add_signal(book, command.signal_id, command.strategy_id, **values_of(book, document)))
+
+
+def foresee_signal(book: Book, command: PutSignal) -> None:
+    """Decide a new external signal while its entry is being written."""
+    if find(book, command.strategy_id, command.signal_id) is None:
+        values = values_of(book, command.document)
+        opened = values["volume"]
+        foresee(book, Signal(0, command.signal_id, command.strategy_id, time=book.time, open_volume=opened, **values))
+
+
+def values_of(book: Book, document: dict[str, Any]) -> dict[str, Any]:
+    """The columns of a new external signal."""
+    side, kind = parse_type(document["type"])
+    return {
+        "symbol": document["symbol"], "side": side, "kind": kind, "volume": float(document["volume"]),
+        "price": price_of(book, document["symbol"], side, document), "stop_loss": document.get("stopLoss") or None,
+        "take_profit": document.get("takeProfit") or None, "magic": int(document.get("magic") or 0),
+        "document": document,
+    }  # fmt: skip
 
 
 def price_of(book: Book, symbol: str, side: int, document: dict[str, Any]) -> float:

@@ -41,7 +41,7 @@ BODY = b'{"symbol":"EURUSD","type":"POSITION_TYPE_BUY","time":"2026-03-02T12:00:
 STAGES = (
     ("reading and checking the request", "sent", "begun"),
     ("journal commit", "begun", "committed"),
-    ("deciding all routes", "committed", "decided"),
+    ("taking or making the decisions", "committed", "decided"),
     ("handing over the orders", "decided", "ordered"),
     ("filling and booking all copies", "ordered", "applied"),
     ("answer", "applied", "answered"),

@@ -64,7 +64,7 @@ class Stamps:
 
     def watch(self, core: Core) -> None:
         """Put a stamp at every stage by wrapping what is called there."""
-        append, decide, open_, apply_ = Journal.append, fanout.decide, fanout.BROKER.open, core._apply
+        append, execute, open_, apply_ = Journal.append, fanout.execute, fanout.BROKER.open, core._apply
         stamps = self
 
         async def append_stamped(journal: Journal, first: int, entries: list) -> None:
@@ -72,10 +72,9 @@ class Stamps:
             await append(journal, first, entries)
             stamps.current = {"begun": begun, "committed": monotonic()}
 
-        def decide_stamped(*args, **options):
-            found = decide(*args, **options)
+        def execute_stamped(*args):
             stamps.current["decided"] = monotonic()
-            return found
+            execute(*args)
 
         def open_stamped(*args):
             stamps.current.setdefault("ordered", monotonic())
@@ -87,7 +86,7 @@ class Stamps:
             if isinstance(entry.command, PutSignal):
                 stamps.kept[entry.command.signal_id] = {**stamps.current, "applied": monotonic()}
 
-        Journal.append, fanout.decide, core._apply = append_stamped, decide_stamped, applied_stamped
+        Journal.append, fanout.execute, core._apply = append_stamped, execute_stamped, applied_stamped
         fanout.BROKER.open = open_stamped
 
 

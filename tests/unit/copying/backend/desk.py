@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from copying.backend import ticks
-from copying.backend.apply import apply
+from copying.backend.apply import apply, check, look_ahead
 from copying.backend.book import Book
 from copying.backend.commands import (
     Command,
@@ -23,6 +23,7 @@ from copying.backend.commands import (
     Trade,
 )
 from copying.backend.effects import Effects
+from copying.backend.errors import Refused
 from copying.backend.pricing import value
 
 MONDAY = datetime(2026, 3, 2, 12, tzinfo=UTC).timestamp()
@@ -35,7 +36,7 @@ QUOTES = {
 
 
 class Desk:
-    """Applies commands one second apart; `entries` and `effects` keep what happened."""
+    """Applies commands one second apart, looking ahead as the core does; `entries` and `effects` keep what happened."""
 
     def __init__(self, *, slippage_spreads: float = 0.0) -> None:
         self.book = Book(slippage_spreads=slippage_spreads)
@@ -57,10 +58,20 @@ class Desk:
         self.now += 1
         entry = Entry(time=self.now, quotes=self.pending, command=command)
         self.pending = {}
+        self.book.time = self.now
+        self.look_ahead(command)
         effects = apply(self.book, entry, self.book.sequence + 1)
         self.entries.append(entry)
         self.effects.append(effects)
         return effects
+
+    def look_ahead(self, command: Command) -> None:
+        """What the core does while the entry is written."""
+        try:
+            check(self.book, command)
+        except Refused:
+            return
+        look_ahead(self.book, command)
 
     def quote(self, **quotes: tuple[float, float]) -> None:
         """Prices move; nothing is evaluated yet."""

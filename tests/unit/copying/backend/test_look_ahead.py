@@ -1,0 +1,65 @@
+"""A signal is decided while its entry is written: taken only if nothing changed since. (That a replay, which cannot
+look ahead, gives the same is in test_replay.py: the desk looks ahead.)
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from copying.backend.apply import apply
+from copying.backend.commands import Entry, PutNews, PutSignal
+from copying.backend.effects import Decided
+from tests.unit.copying.backend.desk import Desk
+
+DOCUMENT = {"symbol": "EURUSD", "type": "POSITION_TYPE_BUY", "time": "2026-03-02T12:00:00.000Z", "volume": 0.1}
+
+
+@pytest.fixture
+def copying(desk: Desk) -> Desk:
+    """A provider and a subscriber that copies lot for lot."""
+    desk.strategy()
+    desk.subscriber()
+    return desk
+
+
+def put(document: dict | None = None) -> PutSignal:
+    return PutSignal(tenant="t", strategy_id="S", signal_id="sig00001", document=document or DOCUMENT)
+
+
+def carried_out(desk: Desk, command: PutSignal, time: float) -> Decided:
+    """What is told when the command arrives at `time` without looking ahead again."""
+    effects = apply(desk.book, Entry(time=time, quotes={}, command=command), desk.book.sequence + 1)
+    return next(told for told in effects.told if isinstance(told, Decided))
+
+
+def test_nothing_happens_before_the_entry(copying: Desk) -> None:
+    copying.look_ahead(put())
+    assert copying.held() == []
+    assert not copying.book.signals
+
+
+def test_what_was_decided_ahead_is_carried_out(copying: Desk) -> None:
+    copying.look_ahead(put())
+    decided_ahead = copying.book.foreseen.decisions
+    assert carried_out(copying, put(), copying.book.time).decisions is decided_ahead
+    assert copying.held() == [("EURUSD", 1, 0.1)]
+    assert copying.book.foreseen is None
+
+
+def test_it_is_decided_anew_at_another_time(copying: Desk) -> None:
+    copying.look_ahead(put())
+    decided_ahead = copying.book.foreseen.decisions
+    assert carried_out(copying, put(), copying.book.time + 1).decisions is not decided_ahead
+
+
+def test_it_is_decided_anew_after_another_entry(copying: Desk) -> None:
+    copying.look_ahead(put())
+    decided_ahead, time = copying.book.foreseen.decisions, copying.book.time
+    apply(copying.book, Entry(time=time, quotes={}, command=PutNews(tenant="t", events=[])), copying.book.sequence + 1)
+    assert carried_out(copying, put(), time).decisions is not decided_ahead
+
+
+def test_another_signal_is_decided_by_itself(copying: Desk) -> None:
+    copying.look_ahead(put())
+    assert carried_out(copying, put(DOCUMENT | {"volume": 0.2}), copying.book.time)
+    assert copying.held() == [("EURUSD", 1, 0.2)]
