@@ -18,6 +18,7 @@ THIN_SPACE = "\u202f"
 MINUS = "\u2212"
 WITHOUT_MINOR_UNIT = {"JPY", "KRW", "HUF", "CLP", "ISK"}
 UNKNOWN = Markup('<span class="unknown" title="{}">–</span>')
+PAIRED = set("USD EUR GBP JPY CHF AUD NZD CAD SEK NOK DKK SGD HKD PLN ZAR TRY".split())
 FLAT_FRACTION = Decimal("0.00005")
 
 
@@ -90,6 +91,13 @@ def price(value, digits: int | None = None, reason: str = "No price") -> str:
     if value is None:
         return unknown(reason)
     return plain(value, _decimals(value) if digits is None else digits)
+
+
+def quote(value, symbol: str = "", reason: str = "No price") -> str:
+    """A price with as many digits as its pair of currencies is quoted with, so that columns align; others as stored."""
+    usual = 3 if symbol[3:6] == "JPY" else 5
+    is_pair = symbol[:3] in PAIRED and symbol[3:6] in PAIRED
+    return price(value, max(usual, _decimals(value)) if is_pair and value is not None else None, reason)
 
 
 def _decimals(value) -> int:
@@ -225,6 +233,7 @@ FILTERS = {
     "percent": percent,
     "lots": lots,
     "price": price,
+    "quote": quote,
     "number": number,
     "milliseconds": milliseconds,
     "count_text": count_text,

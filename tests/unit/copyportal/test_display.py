@@ -70,6 +70,21 @@ def test_times_are_relative_with_exact_utc_in_the_title(age, shown):
 
 
 @pytest.mark.parametrize(
+    ("value", "symbol", "shown"),
+    [
+        (Decimal("1.3648"), "GBPUSD", "1.36480"),
+        (Decimal("153.71"), "USDJPYm", "153.710"),
+        (Decimal("1.364805"), "EURUSD", "1.364805"),
+        (Decimal("2650.5"), "XAUUSD", "2\u202f650.5"),
+        (Decimal("7.25"), "", "7.25"),
+    ],
+)
+def test_pairs_of_currencies_are_quoted_with_their_usual_digits(value, symbol, shown):
+    assert display.quote(value, symbol) == shown
+    assert "unknown" in display.quote(None, symbol)
+
+
+@pytest.mark.parametrize(
     ("age", "shown"),
     [
         (timedelta(seconds=3.2), "3\u202fs"),
