@@ -18,7 +18,7 @@ THIN_SPACE = "\u202f"
 MINUS = "\u2212"
 WITHOUT_MINOR_UNIT = {"JPY", "KRW", "HUF", "CLP", "ISK"}
 UNKNOWN = Markup('<span class="unknown" title="{}">–</span>')
-PAIRED = set("USD EUR GBP JPY CHF AUD NZD CAD SEK NOK DKK SGD HKD PLN ZAR TRY".split())
+PAIRED = {"USD", "EUR", "GBP", "JPY", "CHF", "AUD", "NZD", "CAD", "SEK", "NOK", "DKK", "SGD", "HKD", "PLN"}
 FLAT_FRACTION = Decimal("0.00005")
 
 
