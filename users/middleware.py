@@ -1,7 +1,8 @@
 """What every view knows about its request: the current workspace and role, and whether only a part is wanted.
 
-`request.membership` is the signed-in person's membership in the current workspace or None, `request.workspace` its
-workspace or None, `request.partial` whether to answer with a part of a page. No permission is checked here.
+`request.memberships` are the signed-in person's, `request.membership` the one in the current workspace or None,
+`request.workspace` its workspace or None, `request.partial` whether to answer with a part of a page. No permission is
+checked here.
 """
 
 from __future__ import annotations
@@ -14,14 +15,19 @@ from users.models import Membership
 WORKSPACE_KEY = "workspace"
 
 
+def memberships_of(request) -> list[Membership]:
+    """Everything the signed-in person may switch to, the oldest first."""
+    if not request.user.is_authenticated:
+        return []
+    return list(Membership.objects.filter(user=request.user).select_related("workspace").order_by("id"))
+
+
 def current_membership(request) -> Membership | None:
     """The membership that the session names, else the person's oldest one, else None."""
-    if not request.user.is_authenticated:
-        return None
-    memberships = Membership.objects.filter(user=request.user).select_related("workspace").order_by("id")
-    wanted = request.session.get(WORKSPACE_KEY)
-    found = memberships.filter(workspace_id=wanted).first() if wanted else None
-    return found or memberships.first()
+    request.memberships = memberships_of(request)
+    wanted = request.session.get(WORKSPACE_KEY) if request.memberships else None
+    named = [one for one in request.memberships if one.workspace_id == wanted]
+    return next(iter(named or request.memberships), None)
 
 
 class WorkspaceMiddleware:
