@@ -69,8 +69,8 @@ INSERT INTO bench_naivetransaction (deal, type, time, tenant, subscriber_id, str
   subscriber_position_id, is_demo, quantity, lot_price, tick_price, amount, profit, swap, commission, improvement,
   provider_commission, platform_commission, latency_ms, slippage)
 SELECT n || ':close', 'DEAL_TYPE_SELL', '2025-01-01Z'::timestamptz + n * interval '5 seconds', 'local',
-  'account-' || n %% 1000, 's' || n %% 20, 'EURUSD', n::text, (n + 7)::text, true, -0.04, 117566.08745, 1.08123, -4702.64,
-  (n %% 700) / 7.0 - 40, -0.12, -0.28, 0, 1.25, 0.25, 35.2, -0.2468 FROM generate_series(1, %s) n
+  'account-' || n %% 1000, 's' || n %% 20, 'EURUSD', n::text, (n + 7)::text, true, -0.04, 117566.08745, 1.08123,
+  -4702.64, (n %% 700) / 7.0 - 40, -0.12, -0.28, 0, 1.25, 0.25, 35.2, -0.2468 FROM generate_series(1, %s) n
 """
 FILL = """
 INSERT INTO copying_transactionrecord (sequence, ordinal, time, document, provider_tenant, subscriber_tenant,

@@ -41,7 +41,7 @@ def test_the_number_of_queries_does_not_grow_with_subscriptions(
     business, sign_in, alice, django_assert_num_queries, text_of
 ):
     client = sign_in(alice)
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(6):
         text_of(client.get("/commissions/"))
     with django_assert_num_queries(3):
         text_of(client.get("/commissions/?by=subscriber", headers={"HX-Request": "true"}))
@@ -107,5 +107,5 @@ def test_without_an_account_the_page_says_so(workspace, dora, sign_in, text_of):
 
 def test_the_number_of_queries_of_me(business, sign_in, dora, django_assert_num_queries):
     client = sign_in(dora)
-    with django_assert_num_queries(16):
+    with django_assert_num_queries(15):
         client.get("/me/")
