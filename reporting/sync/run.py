@@ -13,7 +13,7 @@ from datetime import datetime
 import msgspec
 import structlog
 from django.core.exceptions import ImproperlyConfigured
-from django.db import InterfaceError, InternalError, OperationalError
+from django.db import InterfaceError, InternalError, OperationalError, connection
 from django.utils import timezone
 
 from copying.client import Client, ClientError, RateLimited
@@ -42,6 +42,7 @@ PACES: dict[str, tuple[float, str]] = {
     SyncKind.EQUITY: (60, "Points are hourly."),
     SyncKind.DECISIONS: (5, "Why a trade was not copied is asked when it was not; one request."),
 }
+MANY_ROWS = 5_000  # of one run: lists estimate their length from statistics that autovacuum refreshes a minute later
 SHARE = 10  # a kind may keep a worker busy for one part in so many
 LONGEST_PAUSE_S = 300
 # the sync waits in its own rows, not inside a request
@@ -75,6 +76,8 @@ def run_one(lease: Lease, *, open_client: Callable[[Connection], Client], now: d
         took_s = time.monotonic() - started
         pause_s = 0.0 if outcome.more else outcome.next_in_s or _pause_s(lease.kind, took_s)
         states.finish(lease, next_in_s=pause_s, complete_until=outcome.complete_until, error=outcome.error)
+        if lease.rows >= MANY_ROWS:
+            _refresh_statistics(lease.kind)
     except LeaseLost:
         log.info("sync taken over", connection=lease.connection_id, kind=lease.kind)
     except RateLimited as error:
@@ -109,6 +112,22 @@ _KINDS = {
     SyncKind.EQUITY: sync_equity,
     SyncKind.DECISIONS: sync_decisions,
 }
+
+
+_TABLES = {
+    SyncKind.PROVIDED: "reporting_transaction, reporting_dailyresult",
+    SyncKind.SUBSCRIBED: "reporting_transaction, reporting_dailyresult",
+    SyncKind.DECISIONS: "reporting_decision, reporting_decisioncount",
+    SyncKind.LOGS: "reporting_logrecord",
+    SyncKind.EQUITY: "reporting_equitypoint",
+    SyncKind.CONFIGURATION: "subscribers_subscriber, subscribers_subscription, strategies_strategy",
+}
+
+
+def _refresh_statistics(kind: str) -> None:
+    if kind in _TABLES:
+        with connection.cursor() as database:
+            database.execute(f"ANALYZE {_TABLES[kind]}")
 
 
 def _pause_s(kind: str, took_s: float) -> float:

@@ -7,12 +7,13 @@ from decimal import Decimal
 
 import pytest
 
-from reporting.models import EquityPoint, LogRecord, QuarantinedPage, SyncKind, SyncState
+from reporting.models import EquityPoint, LogRecord, QuarantinedPage, SyncKind, SyncState, Transaction
 from reporting.sync import states
 from strategies.models import Strategy
 from subscribers.models import Stopout, Subscriber, Subscription
 from tests.faults.mirroring import connect, settle, sync
-from tests.faults.sim_backend import SimBackend, at, iso
+from tests.faults.sim_backend import SimBackend, at, history, iso
+from users.listing.counting import estimate
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TREND = {
@@ -85,6 +86,13 @@ def test_ten_thousand_subscribers_of_a_connection_take_few_requests():
         before = backend.number
         sync(connection, [SyncKind.PROVIDED, SyncKind.SUBSCRIBED, SyncKind.STOPOUTS, SyncKind.EQUITY])
         assert backend.number - before <= 14, "what is polled every few seconds does not grow with the subscribers"
+
+
+def test_a_large_first_run_leaves_fresh_statistics_so_that_lists_know_their_length():
+    with SimBackend(history(6_000)) as backend:
+        settle(connect(backend), [SyncKind.PROVIDED])
+    count, _ = estimate(Transaction.objects.all())
+    assert 5_500 <= count <= 6_500
 
 
 def test_a_failing_kind_does_not_stop_the_others():
