@@ -83,7 +83,8 @@ def mirror(workspace: Workspace, progress: Progress) -> None:
     states.ensure_states()
     connection = workspace.connections.get()
     states.request_sync(connection, list(SyncKind), now=timezone.now() + timedelta(days=1))
-    for kinds in ([SyncKind.CONFIGURATION], [kind for kind in SyncKind if kind not in LATER]):
+    first = [SyncKind.CONFIGURATION]  # balances belong to accounts that are known
+    for kinds in (first, [kind for kind in SyncKind if kind not in first + LATER]):
         states.request_sync(connection, kinds)
         _run_due(connection, progress)
     states.request_sync(connection, LATER)
