@@ -152,6 +152,7 @@ def begin(book: Book, row: int) -> None:
 
 def measured(book: Book, row: int, *, balance: bool) -> float:
     """Balance or equity now of what a limit looks at; of a subscription: its result so far."""
+    value(book)
     rows = book.limits
     subscription = int(rows.subscription[row])
     if subscription < 0:

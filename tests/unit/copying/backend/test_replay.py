@@ -101,6 +101,20 @@ def test_a_snapshot_anywhere_continues_like_the_original(steps, place) -> None:
     assert snapshot.pack(book) == snapshot.pack(desk.book)
 
 
+def test_a_limit_begins_its_next_period_at_the_prices_of_its_tick_on_replay_too() -> None:
+    desk = Desk()
+    desk.strategy()
+    limit = {"type": "day", "applyTo": "equity-difference", "maxAbsoluteRisk": 1000, "closePositions": True}
+    desk.subscriber(settings={"riskLimits": [limit]})
+    desk.signal()
+    desk.tick(DAY * 0.8)  # midnight on its own: it would value the book first
+    desk.tick(DAY * 0.2, EURUSD=(1.09, 1.0901))
+    replayed = Book(slippage_spreads=0.0)
+    for number, entry in enumerate(desk.entries, 1):
+        apply(replayed, entry, number)
+    assert desk.book.limits.base.tolist() == replayed.limits.base.tolist() == [desk.equity()]
+
+
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(STEPS)
 def test_balances_are_explained_and_volumes_are_tradable(steps) -> None:
