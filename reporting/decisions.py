@@ -25,7 +25,7 @@ SCALING = (Reason.NO_EXCHANGE_RATE, Reason.NO_MONEY, Reason.PROVIDER_WITHOUT_MON
            Reason.EXPRESSION_FAILED)  # fmt: skip
 ROUNDING = (Reason.MAX_RISK_COEFFICIENT, Reason.TINY_TRADE, Reason.TINY_TRADE_FORCED)
 RESULT = (Reason.RESERVED_MARGIN, Reason.MIN_TRADE_VOLUME, Reason.MIN_TRADE_AMOUNT, Reason.DELAYED, Reason.TOO_LATE,
-          Reason.NOT_ENOUGH_MARGIN, Reason.BROKER_REFUSED, Reason.OFFLINE)  # fmt: skip
+          Reason.NOT_ENOUGH_MARGIN, Reason.BROKER_REFUSED, Reason.OFFLINE, Reason.ORPHAN)  # fmt: skip
 UNITS = {"fraction": "", "ratio": "", "magic": "", "account currency": "in account currency"}
 
 

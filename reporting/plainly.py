@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from decimal import Decimal
 
-from copying.engine.reasons import BY_CODE, REASONS, Reason, number
+from copying.engine.reasons import BY_CODE, CODES, REASONS, Reason, number
 from reporting.models import Decision
 
 # placeholders: limit (the number of the rule, fractions in percent), wanted and rounded (lots), symbol, trades
@@ -50,6 +50,8 @@ BECAUSE: dict[Reason, str] = {
     Reason.NOT_ENOUGH_MARGIN: "the free margin of the account was not enough for {rounded} lots",
     Reason.BROKER_REFUSED: "the broker refused the order",
     Reason.OFFLINE: "the account was not connected to its broker",
+    Reason.CIRCULAR: "the trade came from this account in the first place",
+    Reason.ORPHAN: "the provider's trade had ended and only this copy was left",
 }
 DONE = {"buy": "bought", "sell": "sold"}
 
@@ -69,6 +71,8 @@ def plain_sentence(decision: Decision) -> str:
         return f"{symbol} was {done} with {instead}{told}"
     if decision.outcome == "delayed":
         return f"{symbol} is to be {done} a little later{told}"
+    if decision.reason == CODES[Reason.ORPHAN]:
+        return f"{symbol} was closed{told}"
     return f"{symbol} {'could not be' if decision.outcome == 'failed' else 'was not'} {done}{told}"
 
 

@@ -56,6 +56,8 @@ class Reason(IntEnum):
     NOT_ENOUGH_MARGIN = 34
     BROKER_REFUSED = 35
     OFFLINE = 36
+    CIRCULAR = 37
+    ORPHAN = 38
 
     @property
     def code(self) -> str:
@@ -169,6 +171,8 @@ REASONS: dict[Reason, About] = {
     Reason.NOT_ENOUGH_MARGIN: About("The account's free margin does not carry {rounded} lots.", failed=True),
     Reason.BROKER_REFUSED: About("The broker refused the order.", failed=True),
     Reason.OFFLINE: About("The account is not connected to its broker.", failed=True),
+    Reason.CIRCULAR: About("The account is one that this signal came through: copying it would go in a circle."),
+    Reason.ORPHAN: About("The provider's position is gone: the copy that was left is closed."),
 }
 
 LEVEL_NAMES = {

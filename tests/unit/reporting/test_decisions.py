@@ -96,6 +96,14 @@ SENTENCES = [
         {"outcome": "delayed", "reason": "delayed", "limit_value": 30},
         "EURUSDm is to be bought a little later because your terms wait 30 seconds before they copy.",
     ),
+    (
+        {"outcome": "skipped", "reason": "circular"},
+        "EURUSDm was not bought because the trade came from this account in the first place.",
+    ),
+    (
+        {"outcome": "skipped", "reason": "orphan"},
+        "EURUSDm was closed because the provider's trade had ended and only this copy was left.",
+    ),
     ({"outcome": "skipped", "reason": "of-another-backend"}, "In the backend's words."),
 ]
 
