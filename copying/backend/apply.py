@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from . import accounts, configure, connection, curve, limits, news, removal, signals, ticks, trading
+from . import accounts, chains, configure, connection, curve, limits, news, removal, signals, ticks, trading
 from .book import Book
 from .commands import (
     Command,
@@ -56,7 +56,9 @@ def apply(book: Book, entry: Entry, sequence: int) -> Effects:
     except Refused as refused:
         effects.refused = refused
         return effects
+    newest = book.counters["ticket"]
     effects.answer = act(book, entry.command, effects)
+    chains.follow(book, effects, newest)
     if book.removals and not isinstance(entry.command, Tick):
         removal.finish_removals(book, effects)
     curve.note_balances(book)

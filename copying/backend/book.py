@@ -69,6 +69,7 @@ class Book(Reads):
         self.delayed = Columns(DELAYED)
         self.signals: dict[int, Signal] = {}
         self.signal_rows: dict[tuple[str, str], int] = {}
+        self.chained: dict[int, None] = {}  # rows of the signals that are copies themselves, oldest first
         self.closed_signals: dict[tuple[str, str], float] = {}  # external ids are not reused; kept for two days
         self.active_stopouts: list[Stopout] = []
         self.provider_balances: dict[str, list[tuple[float, float]]] = {}  # account -> (time, balance), newest last
@@ -85,6 +86,8 @@ class Book(Reads):
         self.plans: dict[str, Any] = {}  # leaf strategy id -> routing.Plan
         self.foreseen: Any = None  # fanout.Foreseen
         self.providers: Any = None  # (version, account rows): curve.py
+        self.relays: Any = None  # (version, mask over accounts) of accounts that copy and provide: chains.py
+        self.relayed = b""  # what was seen on them last
         self._view: Accounts | None = None
         self._symbol_quotes = np.full((0, 2), np.nan)
         self._symbol_facts = np.empty((0, 4))

@@ -93,6 +93,8 @@ def fan_out(
     if not len(rows):
         return
     decisions = decided(plan, signal, facts, after_delay) if ahead is None else ahead.decisions
+    if signal.accounts:
+        bar(decisions, rows[np.isin(plan.account[rows], signal.accounts)])
     if tries is not None:
         give_up(book, plan, decisions, rows, tries)
     opens = asked & decisions.opens
@@ -172,6 +174,15 @@ def give_up(
     minutes = (plan.table.strategy.get("timeSettings") or {}).get("openingIntervalInMinutes")
     decisions.limit_value[late] = DEFAULT_OPENING_MINUTES if minutes is None else minutes
     decisions.steps[late, 5] = 0.0
+
+
+def bar(decisions: model.Decisions, barred: np.ndarray) -> None:
+    """Routes to accounts on which the signal's trade stands already never get a copy of it: it would go in circles."""
+    decisions.outcome[barred] = Outcome.SKIPPED
+    decisions.reason[barred] = Reason.CIRCULAR
+    decisions.level[barred] = Level.SUBSCRIBER
+    decisions.limit_value[barred] = np.nan
+    decisions.steps[barred, 1:] = 0.0
 
 
 def holders(book: Book, signal: Signal) -> np.ndarray:

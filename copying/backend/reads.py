@@ -111,6 +111,8 @@ class Reads:
         found = []
         for signal in self.signals.values():
             table = plan_for(self, signal.strategy_id).table
+            if self.account_rows.get(subscriber_id) in signal.accounts:
+                continue  # it came from there
             if any(key.subscriber_id == subscriber_id for key in table.keys):
                 found.append(
                     self._trading_signal(signal, subscriber.document, self.account_rows.get(subscriber_id, -1))

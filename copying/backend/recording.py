@@ -25,7 +25,8 @@ MONEY = ("balance", "equity", "margin", "position_value")
 class Facts(msgspec.Struct, array_like=True):
     """accounts: rows of the book as int32; money: float64 columns of `MONEY` over them, one after another.
 
-    stopouts: (account row, strategy id or "", level). news: (time, currency, priority, is_breaking).
+    stopouts: (account row, strategy id or "", level). news: (time, currency, priority, is_breaking). barred: rows of
+    accounts that the signal came through.
     """
 
     provider_balance: float
@@ -35,6 +36,7 @@ class Facts(msgspec.Struct, array_like=True):
     money: bytes
     stopouts: list[tuple[int, str, int]]
     news: list[tuple[float, str, str, bool]]
+    barred: list[int] = []
 
 
 def record(book: Book, effects: Effects, signal: Signal, what: str, facts: Any = None) -> None:
@@ -68,4 +70,5 @@ def facts_of(book: Book, plan: Plan, signal: Signal, facts: model.Facts) -> Fact
             for each in book.active_stopouts
         ],
         [(each.time, each.currency, each.priority, each.is_breaking) for each in events],
+        signal.accounts,
     )

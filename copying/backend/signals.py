@@ -140,6 +140,8 @@ def add_signal(book: Book, signal_id: str, strategy_id: str, **values: Any) -> S
         row=row, id=signal_id, strategy_id=strategy_id, time=book.time, open_volume=values["volume"], **values
     )
     book.signals[row] = signal
+    if signal.source >= 0:
+        book.chained[row] = None
     book.signal_rows[(strategy_id, signal_id)] = row
     return signal
 
@@ -147,6 +149,7 @@ def add_signal(book: Book, signal_id: str, strategy_id: str, **values: Any) -> S
 def drop_signal(book: Book, signal: Signal) -> None:
     """Forget a signal; its copies are gone or on their own."""
     del book.signals[signal.row]
+    book.chained.pop(signal.row, None)
     book.signal_rows.pop((signal.strategy_id, signal.id), None)
     if not signal.ticket:
         book.closed_signals[(signal.strategy_id, signal.id)] = book.time
@@ -289,15 +292,19 @@ def publish_order(book: Book, effects: Effects, row: int) -> None:
 
 
 def _publish(book: Book, effects: Effects, table: Any, row: int, kind: int) -> None:
-    ticket = int(table.id[row])
-    values = {
-        "symbol": book.symbols.texts[table.symbol[row]], "side": int(table.side[row]), "kind": kind,
-        "volume": float(table.volume[row]), "price": float(table.price[row]), "stop_loss": level(table.stop_loss[row]),
-        "take_profit": level(table.take_profit[row]), "magic": int(table.magic[row]), "ticket": ticket,
-    }  # fmt: skip
+    values = {**values_of_trade(book, table, row, kind), "accounts": [int(table.account[row])]}
     for strategy in book.strategies_of_account(int(table.account[row])):
         if not strategy.removal_mode:
-            fan_out(book, effects, add_signal(book, str(ticket), strategy.id, **values))
+            fan_out(book, effects, add_signal(book, str(values["ticket"]), strategy.id, **values))
+
+
+def values_of_trade(book: Book, table: Any, row: int, kind: int) -> dict[str, Any]:
+    """The columns of the signal that a position or order gives."""
+    return {
+        "symbol": book.symbols.texts[table.symbol[row]], "side": int(table.side[row]), "kind": kind,
+        "volume": float(table.volume[row]), "price": float(table.price[row]), "stop_loss": level(table.stop_loss[row]),
+        "take_profit": level(table.take_profit[row]), "magic": int(table.magic[row]), "ticket": int(table.id[row]),
+    }  # fmt: skip
 
 
 def level(price: float) -> float | None:

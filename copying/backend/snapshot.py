@@ -63,6 +63,7 @@ def unpack(packed: bytes) -> Book:
     book.account_rows = {meta.id: row for row, meta in enumerate(book.account_meta)}
     book.signals = {each.row: each for each in objects["signals"]}
     book.signal_rows = {(each.strategy_id, each.id): each.row for each in book.signals.values()}
+    book.chained = {each.row: None for each in book.signals.values() if each.source >= 0}
     book.active_stopouts = objects["active_stopouts"]
     book.removals = objects["removals"]
     book.missed = objects.get("missed", [])

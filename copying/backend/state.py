@@ -151,7 +151,12 @@ class Account(msgspec.Struct):
 
 
 class Signal(msgspec.Struct):
-    """An open wish of a provider. `ticket`: the provider's position or order, 0 for external signals."""
+    """An open wish of a provider. `ticket`: the provider's position or order, 0 for external signals.
+
+    accounts: rows of the accounts on which its trade stands already, the provider's first. Of a signal that is itself
+    a copy (chains.py): source: Signal.row of what was copied, subscription: by which subscription, strategies: those it
+    came through.
+    """
 
     row: int
     id: str
@@ -169,6 +174,10 @@ class Signal(msgspec.Struct):
     ticket: int = 0
     update_time: float = 0.0
     document: dict[str, Any] = {}  # of an external signal, as it was put
+    accounts: list[int] = []
+    source: int = -1
+    subscription: int = -1
+    strategies: list[str] = []
 
 
 class Missed(msgspec.Struct):

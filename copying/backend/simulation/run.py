@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from copying.backend import curve
+from copying.backend.fanout import bar
 from copying.backend.market.instruments import CURRENCIES, dollars, instrument
 from copying.backend.paper import COMMISSION_DOLLARS
 from copying.backend.recording import Facts
@@ -122,7 +123,11 @@ class Run:
             kind=OrderKind(event.kind), volume_lots=event.volume, price=event.price, time=event.time,
             stop_loss=event.stop_loss, take_profit=event.take_profit, magic=event.magic,
         )  # fmt: skip
-        return decide(table, signal, self._facts(event, table), is_after_delay=True)
+        decisions = decide(table, signal, self._facts(event, table), is_after_delay=True)
+        barred = [self.money.row_of(account) for account in event.facts.barred]
+        if barred:
+            bar(decisions, np.flatnonzero(np.isin(table.account, [row for row in barred if row >= 0])))
+        return decisions
 
     def _take(
         self, event: Event, decisions: model.Decisions, lots: np.ndarray, tally: Tally, entry: Past | None

@@ -171,6 +171,16 @@ def test_what_is_open_counts_apart_at_the_prices_of_now(desk: Desk) -> None:
     assert one["baseline"]["floatingProfit"] == pytest.approx(0.1 * (0.0099 * 100_000 - 6), abs=0.01)
 
 
+def test_a_chain_is_decided_again_hop_by_hop_and_never_in_a_circle(desk: Desk) -> None:
+    desk.strategy("S", "a")
+    desk.strategy("T", "b")
+    desk.subscriber("a", "T")
+    desk.subscriber("b", "S")
+    desk.trade("ORDER_TYPE_BUY", "a")
+    totals = run(desk).summary()["totals"]
+    assert (totals["baseline"]["copied"], totals["baseline"]["skipped"], totals["differs"]) == (1, 1, 0)
+
+
 def test_the_book_is_not_touched(traded: Desk) -> None:
     from copying.backend import snapshot
 
