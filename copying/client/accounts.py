@@ -11,6 +11,7 @@ from typing import Any
 
 from ..contract.accounts import (
     AccountInformation,
+    AccountLimits,
     AccountSnapshot,
     AccountUpdate,
     Decision,
@@ -44,6 +45,11 @@ class AccountCalls(Exchange):
             if len(page) < page_size:
                 return
             after = page[-1].account_id
+
+    def risk_limits_page(self, *, after: str | None = None, limit: int = PAGE_LIMIT) -> list[AccountLimits]:
+        """One page of the accounts that have risk limits, by ascending id after `after`, with how far each is used."""
+        params = {"after": after, "limit": limit}
+        return self._call("GET", "/users/current/risk-limits", type=list[AccountLimits], params=params, extended=True)
 
     def account_snapshots_stream(
         self,

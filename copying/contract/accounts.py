@@ -59,6 +59,35 @@ class AccountSnapshot(Record, kw_only=True):
     net_deposits: Decimal | None = None
 
 
+class RiskLimit(Record, kw_only=True):
+    """How far one risk limit is used up. Amounts in account currency; max_relative_risk is a fraction of start_balance.
+
+    strategy_id: the subscription whose result is watched; None: the whole account. drawdown: negative for a gain.
+    """
+
+    strategy_id: str | None = None
+    level: str = ""
+    type: str
+    apply_to: str
+    close_positions: bool = False
+    max_absolute_risk: Decimal | None = None
+    max_relative_risk: Decimal | None = None
+    start_balance: Decimal = Decimal(0)
+    drawdown: Decimal
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    stopped: bool = False
+
+
+class AccountLimits(Record, kw_only=True):
+    """Every risk limit of one account and of its subscriptions at one moment."""
+
+    account_id: str
+    currency: str = ""
+    time: datetime | None = None
+    limits: list[RiskLimit] = []
+
+
 class DecisionVolumes(Document, kw_only=True):
     """The chain of volumes, in lots."""
 

@@ -1,4 +1,4 @@
-"""Paper accounts, beyond the contract (docs/copying.md): E1 information, E4 trades by hand, E5 reads, E6 set-up."""
+"""Paper accounts, beyond the contract (docs/copying.md): E1 information, E4 trades, E5 reads, E6 set-up, E10 limits."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from copying.backend.commands import Deposit, OpenAccount, Trade
 from copying.backend.errors import not_found
+from copying.backend.headroom import risk_limits
 from copying.backend.http.options import service
 from copying.backend.http.parameters import Query, document, new_id, path_id
 from copying.backend.http.replies import done, reply
@@ -21,6 +22,14 @@ async def list_accounts(request: Request) -> Response:
     limit = query.integer("limit", 1000, 1, 1000)
     book = service(request).core.book
     return reply(book.account_information(request.scope["tenant"], after=query.text("after"), limit=limit))
+
+
+async def list_risk_limits(request: Request) -> Response:
+    """E10: ascending account id; `after` is the last id of the page before."""
+    query = Query.of(request)
+    limit = query.integer("limit", 1000, 1, 1000)
+    book = service(request).core.book
+    return reply(risk_limits(book, request.scope["tenant"], after=query.text("after"), limit=limit))
 
 
 async def account_information(request: Request) -> Response:

@@ -58,6 +58,7 @@ TABLE = (
     ("GET", STRATEGY + "/user-log/stream", streams.strategy_log),  # T9
     ("GET", "/users/current/account-snapshots/stream", streams.account_snapshots),  # E2
     ("GET", "/users/current/account-information", accounts.list_accounts),  # E1
+    ("GET", "/users/current/risk-limits", accounts.list_risk_limits),  # E10
     ("GET", SUBSCRIBER + "/signals", signals.trading_signals),  # S1
     ("GET", STRATEGY + "/external-signals", signals.external_signals),  # S2
     ("POST", SUBSCRIBER + "/resynchronize", trading.resynchronise),  # T1

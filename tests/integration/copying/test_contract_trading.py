@@ -39,6 +39,37 @@ async def test_t2_t5_a_stopout_is_listed_and_streamed(user, stranger, backend):
     assert await stranger.get("/users/current/stopouts/stream", previousSequenceNumber=0, holdInSeconds=0) == []
 
 
+async def test_e10_tells_how_near_every_limit_is_and_agrees_with_what_fires(user, stranger, backend):
+    day = {"type": "date", "applyTo": "balance-minus-equity", "maxRelativeRisk": 0.5, "closePositions": True}
+    lifetime = {"type": "lifetime", "applyTo": "balance-minus-equity", "maxAbsoluteRisk": 100, "closePositions": True}
+    strategy_id = await user.provide(riskLimits=[lifetime])
+    subscriber_id = await user.subscribe(strategy_id, riskLimits=[day])
+    path = "/users/current/risk-limits"
+    await user.signal(strategy_id, volume=0.1)
+    backend.market.prices = {**backend.market.prices, "EURUSD": (1.0999, 1.09998)}
+    backend.core.look_at_market()
+    [told] = await user.get(path)
+    [of_account] = [each for each in told["limits"] if "strategyId" not in each]
+    [of_subscription] = [each for each in told["limits"] if "strategyId" in each]
+    state = await user.get(f"{account(subscriber_id)}/account-information")
+    assert (told["accountId"], told["currency"]) == (subscriber_id, "USD")
+    assert of_subscription["strategyId"] == strategy_id
+    assert (of_subscription["maxAbsoluteRisk"], of_subscription["level"], of_subscription["stopped"]) == (
+        100, "strategy", False,
+    )  # fmt: skip
+    assert 0 < of_subscription["drawdown"] < 100
+    assert of_account["drawdown"] == pytest.approx(of_account["startBalance"] - state["equity"])
+    assert "maxRelativeRisk" not in of_subscription
+    assert "maxAbsoluteRisk" not in of_account
+    assert await user.get(path, after=subscriber_id) == []
+    assert await stranger.get(path) == []
+    backend.market.prices = {**backend.market.prices, "EURUSD": (1.08, 1.08008)}
+    backend.core.look_at_market()
+    await user.signal(strategy_id, "other123", symbol="GBPUSD")
+    [told] = await user.get(path)
+    assert [each["stopped"] for each in told["limits"] if "strategyId" in each] == [True]
+
+
 async def test_t3_resets_at_the_level_that_fired(user, backend):
     strategy_id, subscriber_id = await stopped_out(user, backend)
     base = f"/users/current/subscribers/{subscriber_id}"

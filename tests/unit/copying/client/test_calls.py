@@ -114,6 +114,8 @@ def test_writes(client, backend, row, call, request_line, body):
 
 SNAPSHOT = {"sequenceNumber": 3, "accountId": "a", "time": "2026-01-01T00:00:00.000Z", "balance": 1.10, "equity": 2}
 ACCOUNT = {"accountId": "a", "name": "A", "currency": "USD", "balance": 1.10, "equity": 2}
+LIMIT = {"type": "day", "applyTo": "equity-difference", "maxAbsoluteRisk": 100, "drawdown": -2.5, "startBalance": 1000}
+LIMITS = {"accountId": "a", "currency": "USD", "time": "2026-01-01T00:00:00.000Z", "limits": [LIMIT]}
 STOPOUT = {
     "reason": "day-balance-difference", "stoppedAt": "2026-01-01T00:00:00Z", "stoppedTill": "2026-01-02T00:00:00Z",
     "partial": False, "reasonDescription": "x", "sequenceNumber": 4,
@@ -209,6 +211,13 @@ READS = [
         "/users/current/decisions",
         {"strategyId": "A", "startTime": "2026-01-01T00:00:00.000Z", "before": "x", "limit": "5"},
         {"items": [], "next": None},
+    ),
+    (
+        "E10",
+        lambda c: c.risk_limits_page(after="a", limit=5),
+        "/users/current/risk-limits",
+        {"after": "a", "limit": "5"},
+        [LIMITS],
     ),
     ("E5", lambda c: c.account("acc"), "/users/current/accounts/acc/account-information", {}, ACCOUNT),
     ("E5", lambda c: c.account_positions("acc"), "/users/current/accounts/acc/positions", {}, []),
