@@ -88,6 +88,17 @@ class Transaction(models.Model):
             models.Index(fields=["workspace", "-time", "-id"], name="transaction_by_time"),
             models.Index(fields=["workspace", "subscriber_id", "-time", "-id"], name="transaction_by_subscriber"),
             models.Index(fields=["workspace", "strategy_id", "-time", "-id"], name="transaction_by_strategy"),
+            # deposits and withdrawals are few among many: for cash flows by account, and for the list of them
+            models.Index(
+                fields=["workspace", "subscriber_id", "time"],
+                condition=models.Q(type="DEAL_TYPE_BALANCE"),
+                name="deposit_by_subscriber",
+            ),
+            models.Index(
+                fields=["workspace", "-time", "-id"],
+                condition=models.Q(type="DEAL_TYPE_BALANCE"),
+                name="deposit_by_time",
+            ),
         ]
 
 
@@ -290,6 +301,7 @@ class SyncKind(models.TextChoices):
     ACCOUNTS = "accounts", "Balances and equity"
     EQUITY = "equity", "Equity history"
     DECISIONS = "decisions", "Decisions"
+    LIMITS = "limits", "Risk limits"
 
 
 class SyncState(models.Model):

@@ -16,11 +16,13 @@ from django.db import connection as database
 from reporting.models import LogRecord, SyncState, Transaction
 from reporting.rates import UnknownRate, rate_on
 from subscribers.causes import cause_of
+from subscribers.headroom import CLOSE, reason_words
 from subscribers.models import Stopout, Subscriber
 from users.models import Membership, Workspace
 
 SILENT_AFTER = timedelta(hours=2)
 LATENCY_ROWS = 5_000
+MOST_CLOSE = 5
 CURVE_CACHE_S = 60
 RANGES = {"1W": 7, "1M": 31, "3M": 92, "1Y": 366, "All": 0}
 
@@ -159,27 +161,30 @@ class Attention:
 
     stopouts: list[Stopout]
     stopout_count: int
+    close: list[Subscriber]
     failing: list[SyncState]
     silent: int
     errors: list[LogRecord]
 
     def __bool__(self) -> bool:
-        return bool(self.stopouts or self.failing or self.silent or self.errors)
+        return bool(self.stopouts or self.close or self.failing or self.silent or self.errors)
 
 
 def attention(membership: Membership, *, now: datetime) -> Attention:
-    """Active stopouts, failing syncs, accounts without a recent measurement, and the last day's errors."""
+    """Active stopouts, who is close to a limit, failing syncs, accounts not measured lately, the last day's errors."""
     workspace = membership.workspace
     active = Stopout.objects.visible_to(membership).active(now)
     stopouts = list(active.select_related("subscriber", "strategy").order_by("-stopped_at", "-id")[:5])
     for stopout in stopouts:
         stopout.cause = cause_of(stopout.reason)
     accounts = Subscriber.objects.visible_to(membership).filter(is_removed=False)
+    close = accounts.filter(headroom__gt=0, headroom__lte=CLOSE).order_by("headroom", "id").defer("document", "limits")
     recent = accounts.filter(measured_at__gte=now - SILENT_AFTER)
     errors = LogRecord.objects.filter(workspace=workspace, level="ERROR", time__gte=now - timedelta(days=1))
     return Attention(
         stopouts=stopouts,
         stopout_count=len(stopouts) if len(stopouts) < 5 else active.count(),
+        close=[_with_words(account) for account in close[:MOST_CLOSE]],
         failing=list(
             SyncState.objects.filter(connection__workspace=workspace, failing_since__isnull=False)
             .select_related("connection")
@@ -189,6 +194,12 @@ def attention(membership: Membership, *, now: datetime) -> Attention:
         silent=accounts.count() - recent.count(),
         errors=list(errors.order_by("-time", "-id")[:3]),
     )
+
+
+def _with_words(account: Subscriber) -> Subscriber:
+    account.limit_words = reason_words(account.limit_reason)
+    account.left = account.limit_amount - account.limit_measured
+    return account
 
 
 def feed(membership: Membership) -> list:

@@ -42,6 +42,7 @@ class Strategy(models.Model):
     revision = models.CharField(max_length=64, help_text="Digest of the document, for edits that start from it.")
     is_removed = models.BooleanField(default=False)
     first_seen_at = models.DateTimeField()
+    traded_since = models.DateField(null=True, help_text="UTC day of its first transaction; null: none is known.")
     synced_at = models.DateTimeField()
 
     objects = StrategyQuerySet.as_manager()

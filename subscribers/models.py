@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from django.db import models
+from django.db.models import F, Value
+from django.db.models.functions import Coalesce
 
 from strategies.models import Strategy
 from users.models import Connection, Membership, Workspace
@@ -38,6 +40,13 @@ class Subscriber(models.Model):
     leverage = models.DecimalField(max_digits=10, decimal_places=2, null=True)
     measured_at = models.DateTimeField(null=True)
     subscription_count = models.PositiveIntegerField(default=0)
+    # every risk limit as the backend measured it last, and of the one nearest to firing: its reason, the loss so far,
+    # the loss that is allowed (account currency) and the share that is left; null: no limit, or the backend tells none
+    limits = models.JSONField(default=list, db_default=Value([], output_field=models.JSONField()))
+    limit_reason = models.CharField(max_length=60, blank=True, default="", db_default="")
+    limit_measured = models.DecimalField(max_digits=24, decimal_places=8, null=True)
+    limit_amount = models.DecimalField(max_digits=24, decimal_places=8, null=True)
+    headroom = models.DecimalField(max_digits=7, decimal_places=6, null=True)
 
     objects = SubscriberQuerySet.as_manager()
 
@@ -47,6 +56,7 @@ class Subscriber(models.Model):
             models.Index(fields=["workspace", "name", "id"], name="subscriber_by_name"),
             models.Index(fields=["workspace", "equity", "id"], name="subscriber_by_equity"),
             models.Index(fields=["workspace", "balance", "id"], name="subscriber_by_balance"),
+            models.Index(fields=["workspace", "headroom", "id"], name="subscriber_by_headroom"),
         ]
 
     def __str__(self) -> str:
@@ -74,6 +84,7 @@ class Subscription(models.Model):
     is_removed = models.BooleanField(default=False)
     document = models.JSONField(default=dict)
     first_seen_at = models.DateTimeField()
+    traded_since = models.DateField(null=True, help_text="UTC day of its first transaction; null: none is known.")
 
     class Meta:
         constraints = [
@@ -121,6 +132,10 @@ class Stopout(models.Model):
         ]
         indexes = [
             models.Index(fields=["workspace", "-stopped_at", "-id"], name="stopout_by_time"),
+            # the list begins with what is active: subscribers.listings.ENDS_AT
+            models.Index(
+                F("workspace"), Coalesce("ended_at", "stopped_till").desc(), F("id").desc(), name="stopout_by_end"
+            ),
             models.Index(
                 fields=["workspace", "stopped_till"], condition=models.Q(ended_at=None), name="stopout_not_reset"
             ),

@@ -8,6 +8,7 @@ app_name = "subscribers"
 urlpatterns = [
     path("subscribers/", views.subscribers, name="list"),
     path("subscribers/<int:pk>/", views.detail, name="detail"),
+    path("subscribers/<int:pk>/limits/", views.limits, name="limits"),
     path("subscribers/<int:pk>/subscriptions/", views.subscriptions, name="subscriptions"),
     path("subscribers/<int:pk>/stopouts/", views.subscriber_stopouts, name="subscriber-stopouts"),
     path("strategies/<int:pk>/subscribers/", views.strategy_subscribers, name="of-strategy"),

@@ -18,6 +18,7 @@ from strategies.models import Strategy
 from strategies.terms import commission_text
 from subscribers.causes import cause_of, is_endless
 from subscribers.effective import effective_terms, strategies_of
+from subscribers.headroom import reason_words, standings_of
 from subscribers.listings import STOPOUTS, STRATEGY_SUBSCRIBERS, SUBSCRIBERS
 from subscribers.models import Stopout, Subscriber
 from subscribers.services import reset_stopout
@@ -37,7 +38,12 @@ def subscribers(request: HttpRequest) -> HttpResponse:
     if table.wants_csv:
         return table.csv()
     page = "subscribers/_list.html" if request.partial else "subscribers/list.html"
-    return render(request, page, {"table": table, "of_strategy": False})
+    return render(request, page, {"table": table, "of_strategy": False, "limits": limit_names(table.rows)})
+
+
+def limit_names(rows) -> dict[str, str]:
+    """The nearest limits of these accounts in words, by their code."""
+    return {row.limit_reason: reason_words(row.limit_reason) for row in rows if row.limit_reason}
 
 
 @require_safe
@@ -55,7 +61,7 @@ def strategy_subscribers(request: HttpRequest, pk: int) -> HttpResponse:
         return table.csv()
     page = "subscribers/_list.html" if request.partial else "subscribers/of_strategy.html"
     context = {"strategy": strategy, "tab": "subscribers", "commission": commission_text(strategy.document)}
-    return render(request, page, {"table": table, "of_strategy": True, **context})
+    return render(request, page, {"table": table, "of_strategy": True, "limits": limit_names(table.rows), **context})
 
 
 def visible_subscriber(request: HttpRequest, pk: int) -> Subscriber:
@@ -86,8 +92,19 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     copied = (
         subscriber.subscriptions.filter(is_removed=False).select_related("strategy").order_by("strategy__name", "id")
     )
-    context = page_of(request, subscriber, "overview", stopouts=active_stopouts(subscriber))
+    standings = standings_of(subscriber, now=timezone.now())
+    context = page_of(request, subscriber, "overview", stopouts=active_stopouts(subscriber), standings=standings)
     return render(request, "subscribers/detail.html", {**context, "copied": copied[:MOST_SUBSCRIPTIONS]})
+
+
+@require_safe
+@staff_only
+def limits(request: HttpRequest, pk: int) -> HttpResponse:
+    """What is left of every risk limit of one account, as a page or as the part of its overview."""
+    subscriber = visible_subscriber(request, pk)
+    standings = standings_of(subscriber, now=timezone.now())
+    context = page_of(request, subscriber, "overview", standings=standings)
+    return render(request, "subscribers/_limits.html" if request.partial else "subscribers/limits.html", context)
 
 
 @require_safe

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from django.db import models, transaction
+from django.db import connection, models, transaction
 
 from copying.client import NotFound
 from reporting.sync import quarantine
@@ -24,6 +24,24 @@ from users.models import Connection
 
 ROOT = "/users/current/configuration/"
 MOST_ASKED = 50
+# one look into an index for each; history comes oldest first, so what is noted once stays right
+FIRST_OF_STRATEGIES = """
+UPDATE strategies_strategy s SET traded_since = found.day
+FROM strategies_strategy own CROSS JOIN LATERAL (
+    SELECT min(r.day) AS day FROM reporting_dailyresult r
+    WHERE r.connection_id = own.connection_id AND r.strategy_id = own.backend_id
+) found
+WHERE own.connection_id = %s AND own.traded_since IS NULL AND found.day IS NOT NULL AND s.id = own.id
+"""
+FIRST_OF_SUBSCRIPTIONS = """
+UPDATE subscribers_subscription b SET traded_since = found.day
+FROM subscribers_subscription own JOIN subscribers_subscriber u ON u.id = own.subscriber_id CROSS JOIN LATERAL (
+    SELECT min(r.day) AS day FROM reporting_dailyresult r
+    WHERE r.connection_id = u.connection_id AND r.subscriber_id = u.backend_id
+      AND r.strategy_id = own.strategy_backend_id
+) found
+WHERE u.connection_id = %s AND own.traded_since IS NULL AND found.day IS NOT NULL AND b.id = own.id
+"""
 
 
 def sync_configuration(lease: Lease, *, source: Source, backend: Connection, now: datetime) -> Outcome:
@@ -44,6 +62,7 @@ def sync_configuration(lease: Lease, *, source: Source, backend: Connection, now
     for name, mirrored, keep in lists:
         errors += _sync_list(lease, name, mirrored, keep, source=source, now=now)
     link_subscriptions(backend)
+    note_first_trades(backend)
     return Outcome(complete_until=None if errors else now, error=" ".join(errors))
 
 
@@ -71,6 +90,16 @@ def _sync_list(
             break
     _mark_removed(name, mirrored.filter(is_removed=False).exclude(backend_id__in=seen), source=source)
     return errors
+
+
+def note_first_trades(backend: Connection) -> int:
+    """Note since when strategies and subscriptions trade, where that is not known yet; returns how many were found."""
+    found = 0
+    with connection.cursor() as database:
+        for statement in (FIRST_OF_STRATEGIES, FIRST_OF_SUBSCRIPTIONS):
+            database.execute(statement, [backend.pk])
+            found += database.rowcount
+    return found
 
 
 def _mark_removed(name: str, missing: models.QuerySet, *, source: Source) -> None:

@@ -23,6 +23,7 @@ from reporting.sync.accounts import sync_accounts, sync_equity
 from reporting.sync.configuration import sync_configuration
 from reporting.sync.decisions import sync_decisions
 from reporting.sync.history import sync_history
+from reporting.sync.limits import sync_limits
 from reporting.sync.logs import sync_logs
 from reporting.sync.source import Source
 from reporting.sync.states import Lease, LeaseLost, Outcome
@@ -39,6 +40,7 @@ PACES: dict[str, tuple[float, str]] = {
     SyncKind.LOGS: (10, "Explains what just happened; one request per strategy."),
     SyncKind.STOPOUTS: (5, "A stopped client is the first thing a manager must know; one request."),
     SyncKind.ACCOUNTS: (10, "Equity moves all the time; a request per 1,000 accounts."),
+    SyncKind.LIMITS: (15, "What is left of a limit moves with equity; a request per 1,000 accounts."),
     SyncKind.EQUITY: (60, "Points are hourly."),
     SyncKind.DECISIONS: (5, "Why a trade was not copied is asked when it was not; one request."),
 }
@@ -109,6 +111,7 @@ _KINDS = {
     SyncKind.LOGS: sync_logs,
     SyncKind.STOPOUTS: sync_stopouts,
     SyncKind.ACCOUNTS: sync_accounts,
+    SyncKind.LIMITS: sync_limits,
     SyncKind.EQUITY: sync_equity,
     SyncKind.DECISIONS: sync_decisions,
 }

@@ -18,6 +18,7 @@ from reporting.views.subscribers import curve_of, figures_of
 from strategies.terms import SCHEMES, UnreadableTerms, chain_settings
 from subscribers.causes import cause_of, is_endless
 from subscribers.effective import leaf_chains, strategies_of
+from subscribers.headroom import standings_of
 from subscribers.models import Subscriber, Subscription
 from users.permissions import subscriber_only
 
@@ -80,6 +81,8 @@ def me(request: HttpRequest) -> HttpResponse:
             (one, one.ended_at is None and one.stopped_till > now, cause_of(one.reason), is_endless(one.stopped_till))
             for one in stopouts
         ],
+        "subscriber": account,
+        "standings": standings_of(account, now=now),
         "latest": list(latest.select_related("strategy")),
         "rows": rows,
         "by_currency": totals_by_currency(rows),

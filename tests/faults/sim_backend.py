@@ -101,6 +101,7 @@ class SimBackend:
         self.logs: dict[str, list[dict]] = {}
         self.stopouts: list[dict] = []
         self.accounts: list[dict] | None = []
+        self.limits: list[dict] | None = []
         self.snapshots: list[dict] | None = []
         self.decisions: list[dict] | None = None
         self.after_request: Callable[[int, str], None] | None = None
@@ -174,6 +175,9 @@ class SimBackend:
             return self._after(self.snapshots, params)
         if path == "/users/current/account-information" and self.accounts is not None:
             chosen = [a for a in self.accounts if a["accountId"] > params.get("after", "")]
+            return sorted(chosen, key=lambda a: a["accountId"])[: int(params["limit"])]
+        if path == "/users/current/risk-limits" and self.limits is not None:
+            chosen = [a for a in self.limits if a["accountId"] > params.get("after", "")]
             return sorted(chosen, key=lambda a: a["accountId"])[: int(params["limit"])]
         if path == "/users/current/decisions" and self.decisions is not None:
             return self._following(self.decisions, params)

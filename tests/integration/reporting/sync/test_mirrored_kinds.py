@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
-from reporting.models import EquityPoint, LogRecord, QuarantinedPage, SyncKind, SyncState, Transaction
+from reporting.models import DailyResult, EquityPoint, LogRecord, QuarantinedPage, SyncKind, SyncState, Transaction
 from reporting.sync import states
 from strategies.models import Strategy
 from subscribers.models import Stopout, Subscriber, Subscription
@@ -165,6 +165,72 @@ def test_balances_of_a_backend_without_a_list_are_asked_a_few_a_run():
         settle(connection, [SyncKind.ACCOUNTS])
         assert Subscriber.objects.filter(equity=Decimal("990.25"), currency="USD").count() == 30
         assert EquityPoint.objects.count() >= 30, "its equity history is kept here"
+
+
+def _limits(number: int, drawdown: float) -> dict:
+    limit = {"type": "date", "applyTo": "equity-difference", "maxAbsoluteRisk": 100, "drawdown": drawdown}
+    return {"accountId": f"account-{number}", "currency": "EUR", "time": "2026-01-02T00:00:00.000Z", "limits": [limit]}
+
+
+def test_what_is_left_of_limits_follows_the_backend_and_goes_with_the_limits():
+    with SimBackend() as backend:
+        backend.subscribers += [{"_id": f"account-{n}", "name": f"No {n}"} for n in range(1500)]
+        backend.limits += [_limits(n, n / 100) for n in range(1500)]
+        connection = connect(backend)
+        settle(connection, [SyncKind.CONFIGURATION])
+        (state,) = settle(connection, [SyncKind.LIMITS])
+        assert (state.rows_last_run, backend.requests["/users/current/risk-limits"]) == (1500, 2)
+        assert Subscriber.objects.get(backend_id="account-250").headroom == Decimal("0.975")
+        (state,) = settle(connection, [SyncKind.LIMITS])
+        assert state.rows_last_run == 0, "nothing is written twice"
+        backend.limits[:] = [_limits(1, 60)]
+        settle(connection, [SyncKind.LIMITS])
+        assert [s.headroom for s in Subscriber.objects.exclude(headroom=None)] == [Decimal("0.4")]
+        assert Subscriber.objects.exclude(limits=[]).count() == 1
+
+
+def test_a_backend_that_tells_nothing_of_limits_is_in_order_and_shows_none():
+    with SimBackend() as backend:
+        backend.subscribers.append({"_id": "account-1", "name": "Dora"})
+        backend.limits.append(_limits(1, 60))
+        connection = connect(backend)
+        settle(connection, [SyncKind.CONFIGURATION])
+        settle(connection, [SyncKind.LIMITS])
+        backend.limits = None
+        (state,) = settle(connection, [SyncKind.LIMITS])
+        assert state.cursor["is_offered"] is False
+        assert Subscriber.objects.get().headroom is None
+
+
+def test_an_answer_about_limits_that_cannot_be_read_is_kept_aside():
+    with SimBackend() as backend:
+        backend.limits.append({"accountId": "account-1", "limits": [{"drawdown": "much"}]})
+        connection = connect(backend)
+        (state,) = sync(connection, [SyncKind.LIMITS])
+        assert "could not be read" in state.error
+        backend.limits.clear()
+        settle(connection, [SyncKind.LIMITS])
+        assert QuarantinedPage.objects.get().resolved_at is not None
+
+
+def test_since_when_something_trades_is_noted_with_the_configuration():
+    with SimBackend() as backend:
+        backend.strategies.append(dict(TREND))
+        backend.subscribers.append(DORA | {})
+        connection = connect(backend)
+        settle(connection, [SyncKind.CONFIGURATION])
+        assert Strategy.objects.get().traded_since is None
+        for day in (9, 4, 6):
+            DailyResult.objects.create(
+                workspace=connection.workspace,
+                connection=connection,
+                subscriber_id="account-1",
+                strategy_id="s1",
+                day=date(2026, 1, day),
+            )
+        settle(connection, [SyncKind.CONFIGURATION])
+        assert Strategy.objects.get().traded_since == date(2026, 1, 4)
+        assert Subscription.objects.get().traded_since == date(2026, 1, 4)
 
 
 def test_the_equity_history_comes_by_its_stream():

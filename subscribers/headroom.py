@@ -1,0 +1,147 @@
+"""How much is left of every risk limit before it fires: kept beside the account by the mirror, read by pages.
+
+The backend measures; nothing is computed over history here. What a limit allows is the smaller of its absolute bound
+and its share of the balance at the start of its period. Amounts are in the account's currency.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+import msgspec
+from django.db import connection
+
+from copying.contract.accounts import AccountLimits, RiskLimit
+from strategies.models import Strategy
+from strategies.terms import BASES, PERIODS
+from subscribers.models import Subscriber
+from users.models import Connection
+
+CLOSE = Decimal("0.25")  # less than this share left: worth a look
+SIXTH = Decimal("0.000001")
+LEVEL_WORDS = {
+    "strategy": "set by the strategy",
+    "member": "set by the portfolio's member",
+    "portfolio": "set by the portfolio",
+    "subscription": "set by the subscription",
+    "subscriber": "set by the account",
+}
+
+
+# --- Kept -------------------------------------------------------------------------------------------------------------
+def allowed(limit: RiskLimit) -> Decimal | None:
+    """What the drawdown may come to: min(maxAbsoluteRisk, maxRelativeRisk x start balance); None: it bounds nothing."""
+    bounds = [] if limit.max_absolute_risk is None else [limit.max_absolute_risk]
+    if limit.max_relative_risk is not None and limit.start_balance > 0:
+        bounds.append(limit.max_relative_risk * limit.start_balance)
+    return min(bounds, default=None)
+
+
+def left_fraction(drawdown: Decimal, bound: Decimal, *, is_stopped: bool = False) -> Decimal:
+    """The share of a limit that is left: 1 - drawdown / bound, from 0 (it fires) to 1 (no loss at all)."""
+    if is_stopped or bound <= 0:
+        return Decimal(0)
+    return min(max(1 - drawdown / bound, Decimal(0)), Decimal(1)).quantize(SIXTH)
+
+
+def nearest(account: AccountLimits) -> tuple[str, Decimal | None, Decimal | None, Decimal | None]:
+    """(reason, drawdown, bound, share left) of the limit that is nearest to firing; empty without one that counts."""
+    found: tuple = ("", None, None, None)
+    for limit in account.limits:
+        bound = allowed(limit)
+        is_begun = limit.start_time is None or account.time is None or limit.start_time <= account.time
+        if bound is None or not is_begun:
+            continue
+        left = left_fraction(limit.drawdown, bound, is_stopped=limit.stopped)
+        if found[3] is None or left < found[3]:
+            found = (f"{limit.type}-{limit.apply_to}"[:60], limit.drawdown, bound, left)
+    return found
+
+
+def keep_limits(backend: Connection, accounts: Iterable[AccountLimits]) -> int:
+    """Note the limits of these accounts with what is left of them; returns how many accounts differ now."""
+    rows = [
+        (one.account_id, msgspec.json.encode(one.limits).decode(), *nearest(one))
+        for one in {account.account_id: account for account in accounts}.values()
+    ]
+    if not rows:
+        return 0
+    with connection.cursor() as database:
+        database.execute(
+            "UPDATE subscribers_subscriber u SET limits = k.limits, limit_reason = k.reason,"
+            " limit_measured = k.measured, limit_amount = k.bound, headroom = k.left_over"
+            " FROM unnest(%s::text[], %s::jsonb[], %s::text[], %s::numeric[], %s::numeric[], %s::numeric[])"
+            " AS k (account_id, limits, reason, measured, bound, left_over)"
+            " WHERE u.connection_id = %s AND u.backend_id = k.account_id AND u.limits IS DISTINCT FROM k.limits",
+            [*[list(column) for column in zip(*rows, strict=True)], backend.pk],
+        )
+        return database.rowcount
+
+
+def forget_limits(backend: Connection, *, but: Sequence[str] = ()) -> int:
+    """Empty the limits of all accounts except those named; returns how many had some."""
+    without = Subscriber.objects.filter(connection=backend).exclude(limits=[]).exclude(backend_id__in=list(but))
+    return without.update(limits=[], limit_reason="", limit_measured=None, limit_amount=None, headroom=None)
+
+
+# --- Read -------------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Standing:
+    """One limit as a page shows it. measured: the loss so far, negative for a gain; left: until it fires."""
+
+    what: str
+    where: str
+    level: str
+    measured: Decimal
+    bound: Decimal
+    left: Decimal
+    fraction: Decimal
+    is_stopped: bool
+    closes: bool
+    begins_at: datetime | None
+    ends_at: datetime | None
+
+
+def limit_words(kind: str, basis: str) -> str:
+    """ "date", "balance-minus-equity" -> "Loss with open positions within a calendar day"."""
+    return f"{BASES.get(basis, basis.replace('-', ' '))} {PERIODS.get(kind, kind)}".capitalize()
+
+
+def reason_words(reason: str) -> str:
+    """As `limit_words`, for the two in one code: `date-balance-minus-equity`."""
+    for basis in BASES:
+        if reason.endswith(f"-{basis}"):
+            return limit_words(reason.removesuffix(f"-{basis}"), basis)
+    return reason.replace("-", " ").capitalize()
+
+
+def standings_of(subscriber: Subscriber, *, now: datetime) -> list[Standing]:
+    """Every limit of the account and of its subscriptions, the nearest to firing first. At most one query."""
+    limits = msgspec.convert(subscriber.limits, list[RiskLimit], strict=False)
+    ids = {limit.strategy_id for limit in limits if limit.strategy_id}
+    copied = Strategy.objects.filter(connection_id=subscriber.connection_id, backend_id__in=ids)
+    names = dict(copied.values_list("backend_id", "name")) if ids else {}
+    found = [_standing(limit, names, now) for limit in limits]
+    return sorted((one for one in found if one), key=lambda one: (bool(one.begins_at), one.fraction, one.what))
+
+
+def _standing(limit: RiskLimit, names: Mapping[str, str], now: datetime) -> Standing | None:
+    bound = allowed(limit)
+    if bound is None:
+        return None
+    return Standing(
+        what=limit_words(limit.type, limit.apply_to),
+        where=names.get(limit.strategy_id or "", limit.strategy_id or ""),
+        level=LEVEL_WORDS.get(limit.level, ""),
+        measured=limit.drawdown,
+        bound=bound,
+        left=max(bound - limit.drawdown, Decimal(0)),
+        fraction=left_fraction(limit.drawdown, bound, is_stopped=limit.stopped),
+        is_stopped=limit.stopped,
+        closes=limit.close_positions,
+        begins_at=limit.start_time if limit.start_time and limit.start_time > now else None,
+        ends_at=limit.end_time,
+    )
