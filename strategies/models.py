@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from django.db import models
 
-from users.models import Connection, Membership, Workspace
+from users.models import Connection, Membership, User, Workspace
 
 
 class Kind(models.TextChoices):
@@ -53,3 +53,78 @@ class Strategy(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Target(models.TextChoices):
+    """What a change is about: an object of the backend."""
+
+    STRATEGY = "strategy", "Strategy"
+    PORTFOLIO = "portfolio", "Portfolio"
+    SUBSCRIBER = "subscriber", "Subscriber"
+
+
+class Action(models.TextChoices):
+    """What a change does. REMOVE: the whole object; TAKE_OUT: one member or subscription, with close instructions."""
+
+    CREATE = "create", "Created"
+    CHANGE = "change", "Changed"
+    REMOVE = "remove", "Removed"
+    TAKE_OUT = "take-out", "Taken out"
+
+
+class ChangeQuerySet(models.QuerySet):
+    """Every read of changes starts with `visible_to`."""
+
+    def visible_to(self, membership: Membership) -> ChangeQuerySet:
+        """Changes that a member of staff may see; nothing for anybody else."""
+        if not membership.is_staff_role:
+            return self.none()
+        return self.filter(workspace_id=membership.workspace_id)
+
+    def saved(self) -> ChangeQuerySet:
+        """Those that were written to the backend."""
+        return self.filter(saved_at__isnull=False)
+
+
+class Change(models.Model):
+    """An edit of an object at the backend: proposed, looked at, then saved or forgotten. Saved ones are kept.
+
+    `before` is the backend's document the edit starts from, `after` what is or was written; empty: there is none.
+    """
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="changes")
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="changes")
+    kind = models.CharField(max_length=10, choices=Target.choices)
+    backend_id = models.CharField(max_length=64)
+    name = models.CharField(max_length=200)
+    action = models.CharField(max_length=8, choices=Action.choices, default=Action.CHANGE)
+    part = models.CharField(max_length=64, blank=True, help_text="Strategy id of the member or subscription.")
+    instructions = models.JSONField(default=dict, help_text="Close instructions of a removal.")
+    before = models.JSONField(default=dict)
+    after = models.JSONField(default=dict)
+    notes = models.JSONField(default=list, help_text="What others changed while the form was open.")
+    problems = models.JSONField(default=list, help_text="What the backend refused at the last attempt.")
+    form_address = models.CharField(max_length=300, blank=True, help_text="The page of the form, to go back to.")
+    summary = models.TextField(blank=True)
+    proposed_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    proposed_at = models.DateTimeField()
+    saved_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    saved_at = models.DateTimeField(null=True)
+    undoes = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="undone_by")
+
+    objects = ChangeQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["connection", "kind", "backend_id", "-saved_at", "-id"],
+                condition=models.Q(saved_at__isnull=False),
+                name="saved_change_by_object",
+            ),
+            models.Index(
+                fields=["workspace", "proposed_at"], condition=models.Q(saved_at=None), name="change_not_saved"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_action_display()}: {self.name}"

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from copying.engine.model import Level
+from strategies.chains import MOST_LEAVES, leaf_chains, strategies_of
 from strategies.models import Strategy
 from strategies.terms import Chain, Setting, UnreadableTerms, chain_settings
 from subscribers.models import Subscriber, Subscription
 
-DEEPEST = 8
-MOST_LEAVES = 20
+__all__ = ["Effective", "Terms", "effective_terms", "leaf_chains", "strategies_of"]
 
 
 @dataclass(frozen=True)
@@ -34,26 +33,6 @@ class Terms:
     subscription: Subscription
     own: list[Setting]
     effective: list[Effective]
-
-
-def strategies_of(connection_id: int) -> dict[str, Strategy]:
-    """Every mirrored strategy of a connection by its backend id: portfolios refer to each other."""
-    return {s.backend_id: s for s in Strategy.objects.filter(connection_id=connection_id)}
-
-
-def leaf_chains(strategy_id: str, strategies: Mapping[str, Strategy], depth: int = DEEPEST) -> list[tuple[str, Chain]]:
-    """(name of the leaf, its chain down to this strategy) of everything a strategy or portfolio is made of."""
-    strategy = strategies.get(strategy_id)
-    document: dict[str, Any] = strategy.document if strategy else {}
-    members = [m for m in document.get("members") or [] if isinstance(m, dict) and m.get("strategyId")]
-    name = strategy.name if strategy else strategy_id
-    if not members or depth == 0:
-        return [(name, [(Level.STRATEGY, document)])]
-    return [
-        (leaf, [*chain, (Level.MEMBER, member), (Level.PORTFOLIO, document)])
-        for member in members
-        for leaf, chain in leaf_chains(member["strategyId"], strategies, depth - 1)
-    ]
 
 
 def effective_terms(subscription: Subscription, subscriber: Subscriber, strategies: Mapping[str, Strategy]) -> Terms:
