@@ -76,8 +76,8 @@ def fan_out(
 
     only: (n_routes,) bool, the routes asked; None: all. Routes that hold a copy of the signal already are never asked.
     after_delay: the wait of signalDelay is over. late: told as a repeated decision.
-    tries: the retries of subscriptions (row -> end of the opening window, reason of the last failure); None: the first
-    try. A retry that fails for the same reason again is not told.
+    tries: the waits and retries of subscriptions (row -> end of the opening window, reason of the last failure or 0);
+    None: the first try. A retry that fails for the same reason again is not told.
     """
     plan = plan_for(book, signal.strategy_id)
     ahead = foreseen(book, plan, signal) if only is None else None
@@ -195,10 +195,12 @@ def holders(book: Book, signal: Signal) -> np.ndarray:
 
 
 def wait(book: Book, plan: Plan, signal: Signal, decisions: model.Decisions, rows: np.ndarray) -> None:
-    """Remember delayed routes."""
+    """Remember delayed routes. Their opening window begins when the delay ends, whenever anybody looks."""
+    due = book.time + decisions.delay_s[rows]
+    document = book.strategies_by_id[signal.strategy_id].document
     book.delayed.extend(
-        len(rows), due=book.time + decisions.delay_s[rows], signal=signal.row, subscription=plan.subscription[rows],
-        leaf=plan.leaf,
+        len(rows), due=due, signal=signal.row, subscription=plan.subscription[rows], leaf=plan.leaf,
+        deadline=opening_deadline(document, due, 0.0, signal.kind != MARKET),
     )  # fmt: skip
 
 

@@ -93,7 +93,7 @@ DELAYED = {
     "signal": ("i8", 0),
     "subscription": ("i4", 0),
     "leaf": ("i4", 0),
-    "deadline": ("f8", NEVER),  # of a retry: when the opening window ends
+    "deadline": ("f8", NEVER),  # when the opening window ends
     "reason": ("u1", 0),  # of a retry: why it failed last (engine.reasons.Reason); 0: the wait of signalDelay
 }
 

@@ -228,7 +228,7 @@ def close_stopped(book: Book, effects: Effects, account: int, subscription: int)
 
 
 def apply_delayed(book: Book, effects: Effects) -> None:
-    """Signals whose delay is over are decided again for the routes that waited."""
+    """Signals whose delay is over are decided again for the routes that waited, and failed ones tried again."""
     delayed = book.delayed
     ready = delayed.due <= book.time
     if not ready.any():
@@ -241,18 +241,14 @@ def apply_delayed(book: Book, effects: Effects) -> None:
             continue
         plan = plan_for(book, signal.strategy_id)
         mine = taken["signal"] == row
-        for is_retry in (False, True):
-            some = mine & ((taken["reason"] > 0) == is_retry)
-            if not some.any():
-                continue
-            waiting = np.isin(plan.subscription, taken["subscription"][some])
-            tries = {
-                subscription: (deadline, reason)
-                for subscription, deadline, reason in zip(
-                    *(taken[name][some].tolist() for name in ("subscription", "deadline", "reason")), strict=True
-                )
-            }
-            fan_out(book, effects, signal, only=waiting, after_delay=True, late=True, tries=tries if is_retry else None)
+        tries = {
+            subscription: (deadline, reason)
+            for subscription, deadline, reason in zip(
+                *(taken[name][mine].tolist() for name in ("subscription", "deadline", "reason")), strict=True
+            )
+        }
+        waiting = np.isin(plan.subscription, taken["subscription"][mine])
+        fan_out(book, effects, signal, only=waiting, after_delay=True, late=True, tries=tries)
 
 
 def expire(book: Book, effects: Effects) -> None:

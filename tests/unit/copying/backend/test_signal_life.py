@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from copying.backend.commands import Remove, Resynchronise
-from copying.backend.effects import Deals
+from copying.backend.effects import Deals, Decided
 from copying.backend.errors import Refused
+from copying.engine.model import Outcome
+from copying.engine.reasons import Reason
 from tests.unit.copying.backend.desk import DAY, Desk
 
 
@@ -132,6 +134,16 @@ def test_a_delayed_signal_that_closes_first_is_never_opened(desk: Desk) -> None:
     desk.close_signal()
     desk.tick(60)
     assert desk.held() == []
+
+
+def test_a_delay_that_ends_unseen_is_too_late_after_the_window(desk: Desk) -> None:
+    desk.strategy()
+    desk.subscriber(signalDelay={"minInSeconds": 30, "maxInSeconds": 30})
+    desk.signal()
+    desk.tick(3600)  # nobody looked at the clock for an hour, as after a long stop
+    assert desk.held() == []
+    decided = desk.told(Decided)[-1]
+    assert (decided.decisions.outcome[0], decided.decisions.reason[0]) == (Outcome.SKIPPED, Reason.TOO_LATE)
 
 
 def test_resynchronise_reopens_what_was_closed_by_hand(copying: Desk) -> None:
