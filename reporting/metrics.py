@@ -99,7 +99,10 @@ def shown_points(values: np.ndarray, limit: int = POINTS_SHOWN) -> np.ndarray:
 
 
 def chart_columns(curve: Curve, limit: int = POINTS_SHOWN) -> list[list[float]]:
-    """Columns for uPlot: [[unix seconds], [equity], [drawdown fraction]]; drawdown is measured before thinning."""
+    """Columns for charts: [[unix seconds], [equity], [drawdown fraction], [money in or out since the point before]].
+
+    Drawdown is measured before thinning; flows of points that are not shown count at the next one that is.
+    """
     drawdown = drawdown_fractions(growth_index(curve.equity, curve.flows))
     shown = shown_points(curve.equity, limit)
     if len(shown):
@@ -108,7 +111,19 @@ def chart_columns(curve: Curve, limit: int = POINTS_SHOWN) -> list[list[float]]:
         curve.times[shown].tolist(),
         np.round(curve.equity[shown], 2).tolist(),
         np.round(drawdown[shown], 6).tolist(),
+        flows_between(curve.flows, shown).tolist(),
     ]
+
+
+def flows_between(flows: np.ndarray, shown: np.ndarray) -> np.ndarray:
+    """Money moved since the shown point before; what lies before the first is what the curve begins with.
+
+    formula: sum of flows[shown[i-1]+1 .. shown[i]]; 0 for the first. shape: as shown, float64, to the cent
+    """
+    if not len(shown):
+        return np.zeros(0)
+    running = np.cumsum(flows)[shown]
+    return np.round(np.diff(running, prepend=running[0]), 2) + 0.0  # never a negative zero
 
 
 def sum_curves(curves: Iterable[Curve], currency: str) -> Curve:

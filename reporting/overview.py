@@ -93,16 +93,31 @@ FROM (
     WHERE workspace_id = %(workspace)s AND time >= %(since)s ORDER BY time DESC, id DESC LIMIT %(rows)s
 ) newest WHERE latency_ms IS NOT NULL
 """
-# The sum of every account's last known equity: adding up the changes of each account carries values forward.
+# The sum of every account's last known equity: adding up the changes of each account carries values forward. Of that,
+# what came in: with an account that begins, else as money paid in or out (the rule of reporting/flows.py).
 CURVE = """
-SELECT extract(epoch FROM moment)::bigint, round(sum(sum(change)) OVER (ORDER BY moment), 2)::float8
-FROM (
-    SELECT to_timestamp(floor(extract(epoch FROM p.time) / %(step)s) * %(step)s) AS moment,
-           p.equity - coalesce(lag(p.equity) OVER (PARTITION BY p.account_id ORDER BY p.time), 0) AS change
+WITH points AS (
+    SELECT p.connection_id, p.account_id, p.time, p.net_deposits,
+           p.equity - coalesce(lag(p.equity) OVER account, 0) AS change,
+           CASE WHEN lag(p.equity) OVER account IS NULL THEN p.equity
+                ELSE coalesce(p.net_deposits - lag(p.net_deposits) OVER account, 0) END AS moved
     FROM reporting_equitypoint p
     JOIN subscribers_subscriber s ON s.connection_id = p.connection_id AND s.backend_id = p.account_id
     WHERE s.workspace_id = %(workspace)s AND s.currency = %(currency)s
-) changes GROUP BY moment ORDER BY moment
+    WINDOW account AS (PARTITION BY p.connection_id, p.account_id ORDER BY p.time)
+), untold AS (
+    SELECT connection_id, account_id, min(time) AS since FROM points GROUP BY 1, 2 HAVING count(net_deposits) = 0
+), told AS (
+    SELECT DISTINCT t.connection_id, t.subscriber_id, t.time, t.backend_id, t.profit
+    FROM untold u JOIN reporting_transaction t ON t.workspace_id = %(workspace)s AND t.subscriber_id = u.account_id
+     AND t.connection_id = u.connection_id AND t.type = 'DEAL_TYPE_BALANCE' AND t.time > u.since
+), changes AS (
+    SELECT time, change, moved FROM points UNION ALL SELECT time, 0, profit FROM told
+)
+SELECT moment, round(sum(sum(change)) OVER (ORDER BY moment), 2)::float8, round(sum(moved), 2)::float8
+FROM (
+    SELECT (floor(extract(epoch FROM time) / %(step)s) * %(step)s)::bigint AS moment, change, moved FROM changes
+) by_step GROUP BY moment ORDER BY moment
 """
 
 
@@ -138,15 +153,19 @@ def latency(workspace: Workspace, *, now: datetime) -> Latency:
 
 
 def equity_curve(workspace: Workspace, *, currency: str, days: int, now: datetime) -> list[list]:
-    """Columns [seconds, equity] of all accounts of a currency; 0 days: everything. Kept for a minute."""
-    key = f"equity-curve:{workspace.pk}:{currency}:{days}"
+    """Columns [seconds, equity, nothing, money in or out] of all accounts of a currency; 0 days: everything.
+
+    The third place is the drawdown's, which this curve has none of. Kept for a minute.
+    """
+    key = f"equity-and-flows:{workspace.pk}:{currency}:{days}"
     found = cache.get(key)
     if found is None:
         found = _read_curve(workspace, currency, 3600 if 0 < days <= 31 else 86_400)
         if days:
             found = [point for point in found if point[0] >= (now - timedelta(days=days)).timestamp()]
         cache.set(key, found, CURVE_CACHE_S)
-    return [list(column) for column in zip(*found, strict=True)] or [[], []]
+    times, equity, moved = ([list(column) for column in zip(*found, strict=True)]) if found else ([], [], [])
+    return [times, equity, None, [0.0, *moved[1:]] if moved else []]
 
 
 def _read_curve(workspace: Workspace, currency: str, step_s: int) -> list[tuple]:

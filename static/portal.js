@@ -206,7 +206,9 @@
       area.append(note);
       return;
     }
-    const hasDrawdown = Boolean(columns[2]);
+    const hasDrawdown = Boolean(columns[2]), flows = columns[3] || [];
+    const key = $("[data-key]", figure);
+    if (key) key.hidden = !flows.some(Boolean);
     const height = area.clientHeight, upper = hasDrawdown ? Math.round(height * .7) : height;
     const sync = uPlot.sync(figure.dataset.chart);
     const axis = (more) => ({ stroke: css("--ink-faint"), font: "11.5px " + css("--tblr-font-sans-serif"), grid: { stroke: css("--line"), width: 1 }, ticks: { show: false }, ...more });
@@ -231,15 +233,36 @@
       put("", pad.format(when).slice(0, 16));
       put("Equity", `${number(columns[1][index])}${unit ? THIN + unit : ""}`);
       if (hasDrawdown) put("Drawdown", `${number(columns[2][index] * 100)}${THIN}%`);
+      if (flows[index]) put(flows[index] > 0 ? "Paid in" : "Paid out", `${number(Math.abs(flows[index]))}${unit ? THIN + unit : ""}`);
     };
-    const make = (size, series, axes, data) => new uPlot({
+    // a tick at the foot of the curve for money that came in (up) or went out (down); those that would overlap are one
+    const markFlows = (plot) => {
+      const { ctx, bbox } = plot, size = 5 * devicePixelRatio, ground = bbox.top + bbox.height;
+      let last = -Infinity;
+      ctx.save();
+      flows.forEach((amount, index) => {
+        const x = plot.valToPos(columns[0][index], "x", true);
+        if (!amount || x < bbox.left || x > bbox.left + bbox.width || x - last < size) return;
+        last = x;
+        const [base, tip] = amount > 0 ? [ground, ground - 1.7 * size] : [ground - 1.7 * size, ground];
+        ctx.fillStyle = ctx.strokeStyle = css(amount > 0 ? "--info" : "--warn");
+        ctx.globalAlpha = .35;
+        ctx.lineWidth = devicePixelRatio;
+        ctx.setLineDash([2 * devicePixelRatio, 3 * devicePixelRatio]);
+        ctx.beginPath(); ctx.moveTo(x, ground - 2 * size); ctx.lineTo(x, plot.valToPos(columns[1][index], "y", true)); ctx.stroke();
+        ctx.globalAlpha = 1;
+        ctx.beginPath(); ctx.moveTo(x - size, base); ctx.lineTo(x + size, base); ctx.lineTo(x, tip); ctx.fill();
+      });
+      ctx.restore();
+    };
+    const make = (size, series, axes, data, draw = []) => new uPlot({
       width: area.clientWidth, height: size, series: [{}, series], axes,
       padding: [8, 24, 0, 0],
       legend: { show: false },
       cursor: { sync: { key: sync.key, setSeries: false }, drag: { x: true, y: false }, points: { size: 7 } },
       scales: { x: { time: true } },
       tzDate: zone ? (seconds) => uPlot.tzDate(new Date(seconds * 1000), zone) : undefined,
-      hooks: { setCursor: [write], setScale: [(plot, key) => {
+      hooks: { draw, setCursor: [write], setScale: [(plot, key) => {
         if (key !== "x") return;
         for (const other of plots) if (other !== plot && (other.scales.x.min !== plot.scales.x.min || other.scales.x.max !== plot.scales.x.max))
           other.setScale("x", { min: plot.scales.x.min, max: plot.scales.x.max });
@@ -249,7 +272,7 @@
     const accent = css("--accent");
     plots.push(make(upper, { stroke: accent, width: 1.75, fill: accent + "18", points: { show: false } },
       [axis(hasDrawdown ? { show: true, size: 4, values: () => [], grid: { stroke: css("--line"), width: 1 } } : { space: 80, size: 28, values: dates }), axis({ size: 62, values: (_, ticks) => ticks.map(short) })],
-      [columns[0], columns[1]]));
+      [columns[0], columns[1]], flows.some(Boolean) ? [markFlows] : []));
     if (hasDrawdown) {
       const colour = css("--drawdown");
       plots.push(make(height - upper, { stroke: colour, width: 1.5, fill: colour + "22", points: { show: false } },
@@ -294,7 +317,7 @@
     const figure = link.closest("[data-chart]");
     let holder = $(".chart-table", figure);
     if (!holder) {
-      const [times, equity, drawdown] = chart.columns;
+      const [times, equity, drawdown, flows] = chart.columns, hasFlows = flows?.some(Boolean);
       const step = Math.max(1, Math.ceil(times.length / 400));
       holder = document.createElement("div");
       holder.className = "chart-table";
@@ -302,9 +325,11 @@
       table.className = "list";
       const row = (cells, tag) => { const tr = document.createElement("tr"); cells.forEach((text, n) => { const cell = document.createElement(tag); cell.textContent = text; if (n) cell.className = "num"; tr.append(cell); }); return tr; };
       const head = document.createElement("thead");
-      head.append(row(["Time", "Equity", ...(drawdown ? ["Drawdown"] : [])], "th"));
-      for (let n = 0; n < times.length; n += step)
-        body.append(row([pad.format(new Date(times[n] * 1000)).slice(0, 16), number(equity[n]), ...(drawdown ? [`${number(drawdown[n] * 100)} %`] : [])], "td"));
+      head.append(row(["Time", "Equity", ...(drawdown ? ["Drawdown"] : []), ...(hasFlows ? ["Paid in or out"] : [])], "th"));
+      for (let n = 0; n < times.length; n += step) {
+        const moved = hasFlows ? flows.slice(Math.max(0, n - step + 1), n + 1).reduce((sum, one) => sum + one, 0) : 0;
+        body.append(row([pad.format(new Date(times[n] * 1000)).slice(0, 16), number(equity[n]), ...(drawdown ? [`${number(drawdown[n] * 100)} %`] : []), ...(hasFlows ? [moved ? number(moved) : ""] : [])], "td"));
+      }
       table.append(head, body);
       holder.append(table);
       figure.append(holder);

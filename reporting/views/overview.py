@@ -65,6 +65,6 @@ def equity(request: HttpRequest) -> HttpResponse:
     days, currency = reads.RANGES[chosen_range(request)], chosen_currency(request)
     columns = reads.equity_curve(request.workspace, currency=currency, days=days, now=timezone.now())
     if request.GET.get("as") == "table":
-        context = {"points": list(zip(*columns, strict=True)), "currency": currency}
+        context = {"points": list(zip(columns[0], columns[1], columns[3], strict=True))[::-1], "currency": currency}
         return render(request, "reporting/equity_table.html", context)
     return JsonResponse(columns, safe=False)

@@ -99,12 +99,13 @@ def strategy_performance(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, part if request.partial else page, context)
 
 
-def curve_answer(request: HttpRequest, curve: Curve, title: str, back: str) -> HttpResponse:
-    """A curve as columns for the chart, or as a table for everybody."""
+def curve_answer(request: HttpRequest, curve: Curve, title: str, back: str, *, of_many: bool = False) -> HttpResponse:
+    """A curve as columns for the chart, or as a table for everybody. of_many: accounts that begin are flows too."""
     columns = chart_columns(curve)
     if request.GET.get("as") == "table":
         points = list(zip(*columns, strict=True))[::-1]
         context = {"points": points, "currency": curve.currency, "title": title, "back": back}
+        context["is_of_many"] = of_many
         return render(request, "reporting/curve_table.html", context)
     return JsonResponse(columns, safe=False)
 
@@ -124,7 +125,8 @@ def equity(request: HttpRequest, pk: int) -> HttpResponse:
         curve = performance.followers_curve(strategy, request.workspace.reporting_currency, start=start_of(request))
     except UnknownRate as error:
         return JsonResponse({"error": error.text}, status=409)
-    return curve_answer(request, curve, f"Equity of the accounts that copy {strategy.name}", f"/strategies/{pk}/")
+    title = f"Equity of the accounts that copy {strategy.name}"
+    return curve_answer(request, curve, title, f"/strategies/{pk}/", of_many=True)
 
 
 @require_safe

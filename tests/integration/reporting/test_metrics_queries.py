@@ -30,7 +30,7 @@ def test_a_deposit_is_a_flow_of_the_curve(firm):
     curve = equity_curves(firm.connection.pk, [firm.subscriber.backend_id])[firm.subscriber.backend_id]
     assert curve.flows.tolist() == [0, 0, 500, 0]
     assert growth_index(curve.equity, curve.flows).tolist() == pytest.approx([1, 1.1, 1.1, 1.1])
-    assert chart_columns(curve)[1:] == [[1000, 1100, 1600, 1600], [0, 0, 0, 0]]
+    assert chart_columns(curve)[1:] == [[1000, 1100, 1600, 1600], [0, 0, 0, 0], [0, 0, 500, 0]]
 
 
 def test_a_strategys_curve_is_in_the_reporting_currency(firm):

@@ -118,11 +118,41 @@ def test_the_overview_answers_whether_all_is_well(sign_in, firm, alice):
 
 
 def test_the_equity_curve_carries_every_account_forward(sign_in, firm, alice):
-    times, equities = sign_in(alice).get("/overview/equity.json?range=1M&currency=USD").json()
-    assert len(times) == len(equities) == 3
+    times, equities, drawdown, moved = sign_in(alice).get("/overview/equity.json?range=1M&currency=USD").json()
+    assert len(times) == len(equities) == len(moved) == 3
+    assert drawdown is None
+    assert moved == [0, 0, 0]
     assert equities[-1] == 100.0
     table = text_of(sign_in(alice).get("/overview/equity.json?range=1M&currency=USD&as=table"))
     assert "100.00" in table
+
+
+def test_the_equity_curve_says_what_was_paid_in_or_out(sign_in, firm, alice, bob, dora, charlie):
+    """Accounts whose backend tells net deposits, accounts with balance transactions only, and one that is opened."""
+    start = timezone.now().replace(minute=0, second=0, microsecond=0) - timedelta(days=3)
+    told, untold, opened = (builders.subscriber(firm, name=f"Account {n}", currency="CHF") for n in range(3))
+    for account, hour, equity, deposits in (
+        (told, 0, 1000, 1000), (told, 2, 1510, 1500), (told, 3, 1400, 1400), (untold, 0, 200, None),
+        (untold, 3, 150, None), (opened, 2, 70, 70),
+    ):  # fmt: skip
+        EquityPoint.objects.create(
+            connection=firm, account_id=account.backend_id, time=start + timedelta(hours=hour),
+            balance=equity, equity=equity, net_deposits=deposits,
+        )  # fmt: skip
+    strategy = firm.strategies.first()
+    for account, hour, amount in ((untold, 3, -50), (untold, -1, 200), (told, 2, 500)):
+        paid = deal(account, strategy, profit=amount, time=start + timedelta(hours=hour))
+        Transaction.objects.filter(pk=paid.pk).update(type="DEAL_TYPE_BALANCE")
+    path = "/overview/equity.json?range=1M&currency=CHF"
+    _, equity, _, moved = sign_in(alice).get(path).json()
+    assert equity == [1200, 1780, 1620]
+    assert moved == [0, 570, -150], "what the curve begins with is no flow, and nothing counts twice"
+    table = text_of(sign_in(bob).get(f"{path}&as=table"))
+    assert "Paid in or out" in table
+    assert "−150.00" in table
+    assert sign_in(dora).get(path).status_code == 404
+    assert sign_in(charlie).get(path).json()[0] == []
+    assert sign_in(None).get(path).status_code == 302
 
 
 @pytest.mark.parametrize("path", ["/?range=2W", "/?currency=EURO", "/transactions/?type=x", "/log/?sort=message"])

@@ -99,7 +99,8 @@ def test_the_curve_adds_up_the_accounts_that_copy(business, sign_in, alice, text
     business.other.currency = "USD"
     business.other.save()
     path = f"/strategies/{business.alpine.pk}/equity.json?range=1M"
-    _, equity, drawdown = sign_in(alice).get(path).json()
+    _, equity, drawdown, moved = sign_in(alice).get(path).json()
+    assert moved == [0, 0, 0, 0]
     assert equity == [2140, 2160, 2180, 2200]
     assert drawdown == [0, 0, 0, 0]
     assert "2\u202f200.00" in text_of(sign_in(alice).get(f"{path}&as=table"))

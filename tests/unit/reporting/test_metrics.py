@@ -13,6 +13,7 @@ from reporting.metrics import (
     chart_columns,
     converted,
     drawdown_fractions,
+    flows_between,
     growth_index,
     monthly_returns,
     shown_points,
@@ -52,8 +53,17 @@ def test_months_multiply_to_the_whole_return():
 
 def test_nothing_measured_is_an_empty_chart():
     empty = sum_curves([], "USD")
-    assert chart_columns(empty) == [[], [], []]
+    assert chart_columns(empty) == [[], [], [], []]
     assert monthly_returns(empty.times, growth_index(empty.equity, empty.flows)) == []
+
+
+def test_flows_of_points_that_are_not_shown_count_at_the_next_that_is():
+    flows = np.array([100.0, 5, 0, -2.5, 0, 0.1, 0.2])
+    assert flows_between(flows, np.array([0, 2, 3, 6])).tolist() == [0, 5, -2.5, 0.3]
+    assert flows_between(flows, np.array([2, 6])).tolist() == [0, -2.2]
+    assert flows_between(flows, np.zeros(0, np.int64)).tolist() == []
+    whole = curve(("2026-01-01", 100, 0), ("2026-01-02", 150, 40), ("2026-01-03", 90, -50))
+    assert chart_columns(whole)[3] == [0, 40, -50]
 
 
 def test_an_account_that_joins_is_no_profit():
