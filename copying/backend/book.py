@@ -20,6 +20,7 @@ from .state import (
     DELAYED,
     LIMITS,
     ORDERS,
+    PARTS,
     POSITIONS,
     SUBSCRIPTIONS,
     Account,
@@ -63,6 +64,9 @@ class Book(Reads):
         self.subscriptions = Columns(SUBSCRIPTIONS)
         self.subscription_keys: list[tuple[str, str]] = []
         self.subscription_rows: dict[tuple[str, str], int] = {}
+        self.parts = Columns(PARTS)  # of subscriptions to portfolios, one for each way to a leaf: parts.py
+        self.part_rows: dict[tuple[int, int], int] = {}
+        self.paths = Names()
         self.positions = Columns(POSITIONS)
         self.orders = Columns(ORDERS)
         self.limits = Columns(LIMITS)
@@ -88,6 +92,7 @@ class Book(Reads):
         self.providers: Any = None  # (version, account rows): curve.py
         self.relays: Any = None  # (version, mask over accounts) of accounts that copy and provide: chains.py
         self.relayed = b""  # what was seen on them last
+        self.scoped: Any = None  # (key, limit rows, part rows): limits.py
         self._view: Accounts | None = None
         self._symbol_quotes = np.full((0, 2), np.nan)
         self._symbol_facts = np.empty((0, 4))

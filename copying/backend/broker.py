@@ -31,6 +31,7 @@ class Orders:
     take_profit: np.ndarray | float = np.nan
     magic: int = 0
     subscription: np.ndarray | int = -1
+    part: np.ndarray | int = -1
     signal: int = -1
     leaf: np.ndarray | int = -1
     flags: np.ndarray | int = 0

@@ -2,8 +2,8 @@
 
 Positive = owed by the subscriber, in the subscriber account's currency. flat-fee and high-water-mark are settled at
 the end of the billing period (week from Sunday, month, quarter; UTC) by a synthetic transaction; the others on the
-deal itself. Portfolios: the subscriber pays by the portfolio's scheme; what its owner owes to the leaf's provider for
-the same deal stands in the `incoming` fields (schemes that charge per deal only).
+deal itself. Portfolios: the subscriber pays by the portfolio's scheme; what its owner owes to the leaf's provider
+stands in the `incoming` fields: of the same deal, or of a synthetic transaction when the leaf's billing period ends.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from .book import Book
 from .effects import Deals, Effects
 from .pricing import round_money
+from .routing import plan_for
 
 SCHEMES = ("none", "flat-fee", "lots-traded", "lots-won", "amount-traded", "amount-won", "high-water-mark")
 PERIODS = ("month", "week", "quarter")
@@ -82,6 +83,18 @@ def settle_periods(book: Book, effects: Effects, periods: list[int]) -> None:
     subscriptions = book.subscriptions
     due = subscriptions.active & np.isin(subscriptions.period, periods) & (subscriptions.rate > 0)
     settle(book, effects, np.flatnonzero(due))
+    for strategy in book.strategies_by_id.values():
+        scheme, period, _ = scheme_of(strategy.document)
+        if strategy.is_portfolio or scheme not in (FLAT, HIGH_WATER_MARK) or period not in periods:
+            continue
+        leaf = book.strategy_names.find(strategy.id)
+        if scheme == FLAT:
+            plan = plan_for(book, strategy.id)
+            through = np.unique(plan.subscription[plan.part != -1])
+            book_incoming(book, effects, leaf, through[subscriptions.active[through]])
+        else:
+            parts = book.parts
+            settle_parts(book, effects, (parts.leaf == leaf) & subscriptions.active[parts.subscription])
 
 
 def settle(book: Book, effects: Effects, rows: np.ndarray) -> None:
@@ -94,21 +107,55 @@ def settle(book: Book, effects: Effects, rows: np.ndarray) -> None:
     rows, scheme, improvement = (each[(improvement > 0.005) | (scheme == FLAT)] for each in (rows, scheme, improvement))
     if not len(rows):
         return
-    account = subscriptions.account[rows]
-    currency = book.accounts.currency[account]
+    currency = book.accounts.currency[subscriptions.account[rows]]
     rate = subscriptions.rate[rows]
     owed = round_money(np.where(scheme == FLAT, rate, rate * improvement), currency)
     subscriptions.mark[rows] += improvement
+    deals = synthetic(book, rows, subscriptions.strategy[rows])
+    deals.improvement, deals.provider_commission = round_money(improvement, currency), owed
+    deals.platform_commission = round_money(owed * subscriptions.platform_rate[rows], currency)
+    effects.told.append(deals)
+
+
+def settle_parts(book: Book, effects: Effects, mask: np.ndarray) -> None:
+    """What portfolios' owners owe on new highs of parts whose leaf charges by a high-water mark. mask: over parts."""
+    parts = book.parts
+    risen = np.flatnonzero(mask & (parts.realised - parts.mark > 0.005))
+    for leaf in np.unique(parts.leaf[risen]).tolist():
+        strategy = book.strategies_by_id.get(book.strategy_names.texts[leaf])
+        if strategy is None or scheme_of(strategy.document)[0] != HIGH_WATER_MARK:
+            continue
+        rows = risen[parts.leaf[risen] == leaf]
+        improvement = parts.realised[rows] - parts.mark[rows]
+        parts.mark[rows] += improvement
+        book_incoming(book, effects, leaf, parts.subscription[rows], improvement)
+
+
+def book_incoming(
+    book: Book, effects: Effects, leaf: int, rows: np.ndarray, improvement: np.ndarray | None = None
+) -> None:
+    """Synthetic transactions of a leaf's flat fee, or of its share in an improvement, owed by the portfolio's owner."""
+    if not len(rows):
+        return
+    document = book.strategies_by_id[book.strategy_names.texts[leaf]].document
+    rate = scheme_of(document)[2]
+    currency = book.accounts.currency[book.subscriptions.account[rows]]
+    owed = np.full(len(rows), rate) if improvement is None else rate * improvement
+    deals = synthetic(book, rows, np.full(len(rows), leaf))
+    deals.incoming_provider = round_money(owed, currency)
+    platform = float(document.get("platformCommissionRate") or 0)
+    deals.incoming_platform = round_money(deals.incoming_provider * platform, currency)
+    effects.told.append(deals)
+
+
+def synthetic(book: Book, rows: np.ndarray, leaf: np.ndarray) -> Deals:
+    """Transactions without a trade, of some subscriptions; all amounts are 0."""
     first = book.next_number("deal", len(rows))
     zero, none = np.zeros(len(rows)), np.full(len(rows), -1)
-    effects.told.append(
-        Deals(
-            kind="commission", cause="commission of the period", time=book.time,
-            number=np.arange(first, first + len(rows)), account=account, subscription=rows,
-            leaf=subscriptions.strategy[rows], signal=none, signal_ids={}, position=none, symbol=none, side=none,
-            volume=zero, price=zero, lot_value=zero, profit=zero, swap=zero, commission=zero,
-            improvement=round_money(improvement, currency), provider_commission=owed,
-            platform_commission=round_money(owed * subscriptions.platform_rate[rows], currency),
-            incoming_provider=zero, incoming_platform=zero, slippage=zero, slippage_money=zero,
-        )
+    return Deals(
+        kind="commission", cause="commission of the period", time=book.time,
+        number=np.arange(first, first + len(rows)), account=book.subscriptions.account[rows], subscription=rows,
+        leaf=leaf, signal=none, signal_ids={}, position=none, symbol=none, side=none, volume=zero, price=zero,
+        lot_value=zero, profit=zero, swap=zero, commission=zero, improvement=zero, provider_commission=zero,
+        platform_commission=zero, incoming_provider=zero, incoming_platform=zero, slippage=zero, slippage_money=zero,
     )  # fmt: skip

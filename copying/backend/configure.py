@@ -10,7 +10,7 @@ from typing import Any
 
 from copying.engine.routes import MAX_DEPTH
 
-from . import commission, limits
+from . import commission, limits, parts
 from .accounts import ensure_account
 from .book import Book
 from .commands import PutPortfolio, PutStrategy, PutSubscriber, PutWebhook, RemoveWebhook
@@ -240,6 +240,7 @@ def add_subscription(book: Book, account: int, subscriber_id: str, strategy_id: 
         subscriptions.realised[row] = subscriptions.mark[row] = 0.0
         for period in range(5):
             getattr(subscriptions, f"balance_{period}")[row] = getattr(subscriptions, f"equity_{period}")[row] = 0.0
+        parts.forget_results(book, row)
     return row
 
 

@@ -17,6 +17,7 @@ from .book import Book
 from .broker import Broker, Orders
 from .effects import Decided, Effects
 from .paper import PaperBroker
+from .parts import parts_of
 from .recording import facts_of, record
 from .routing import Plan, facts_for, plan_for
 from .state import COPIES_STOP_LOSS, COPIES_TAKE_PROFIT, Signal
@@ -88,7 +89,7 @@ def fan_out(
         return
     asked = np.ones(len(plan.table), dtype=bool) if only is None else only.copy()
     if only is not None:
-        asked &= ~holders(book, signal)[plan.subscription]
+        asked &= ~holders(book, plan, signal)
     rows = np.flatnonzero(asked)
     if not len(rows):
         return
@@ -185,13 +186,15 @@ def bar(decisions: model.Decisions, barred: np.ndarray) -> None:
     decisions.steps[barred, 1:] = 0.0
 
 
-def holders(book: Book, signal: Signal) -> np.ndarray:
-    """(n_subscriptions + 1,) True where a subscription has a position or order of the signal; the last is for -1."""
-    held = np.zeros(book.subscriptions.size + 1, dtype=bool)
+def holders(book: Book, plan: Plan, signal: Signal) -> np.ndarray:
+    """(n_routes,) True for routes that have a position or order of the signal."""
+    by_subscription = np.zeros(book.subscriptions.size + 1, dtype=bool)  # the last is for -1
+    by_part = np.zeros(book.parts.size + 2, dtype=bool)  # the last two are for -1 and UNKNOWN
     for table in (book.positions, book.orders):
         mine = (table.signal == signal.row) & (table.subscription >= 0)
-        held[table.subscription[mine]] = True
-    return held
+        by_subscription[table.subscription[mine & (table.part < 0)]] = True
+        by_part[table.part[mine & (table.part >= 0)]] = True
+    return by_subscription[plan.subscription] | by_part[plan.part]
 
 
 def wait(book: Book, plan: Plan, signal: Signal, decisions: model.Decisions, rows: np.ndarray) -> None:
@@ -224,7 +227,8 @@ def execute(
             account=plan.account[some], symbol=numbers[decisions.symbol[some]], side=decisions.side[some],
             volume=decisions.volume_lots[some], kind=decisions.kind[some], price=signal.price,
             stop_loss=decisions.stop_loss[some], take_profit=decisions.take_profit[some], magic=signal.magic,
-            subscription=plan.subscription[some], signal=signal.row, leaf=plan.leaf, flags=flags,
+            subscription=plan.subscription[some], part=parts_of(book, plan, some), signal=signal.row, leaf=plan.leaf,
+            flags=flags,
             expires=close_after(strategy.document, signal.time), signal_id=signal.id,
             provider_price=provider_prices(book, signal, decisions, some) if is_market else np.nan,
         )  # fmt: skip

@@ -12,7 +12,7 @@ import numpy as np
 
 from copying.engine.model import Level
 
-from .limits import BASES, KINDS, drawdowns, iso
+from .limits import BASES, KINDS, drawdowns, iso, member_of
 from .state import ACCOUNT_CURRENCIES
 
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ def _told(book: Book, row: int, drawdown: float) -> dict[str, Any]:
     }
     if subscription >= 0:
         told["strategyId"] = book.subscription_keys[subscription][1]
+    if rows.scope[row] >= 0:
+        told["sourceStrategyId"] = member_of(book, int(rows.scope[row]))[0]
     for name, bound in (("maxAbsoluteRisk", rows.absolute[row]), ("maxRelativeRisk", rows.relative[row])):
         if np.isfinite(bound):
             told[name] = float(bound)

@@ -1,8 +1,9 @@
 """Risk limits: when a drawdown in a period stops trading, for how long, and how it starts again (contract, 4.5).
 
-Limits of strategy, member, portfolio and subscription look at the subscription's own result at the subscriber; limits
-of the subscriber at the whole account. Drawdown in account currency: balance-difference = start balance - balance,
-balance-minus-equity = start balance - equity, equity-difference = start equity - equity. Relative values are
+Limits of a subscription, and of the strategy or portfolio subscribed to, look at the subscription's own result at the
+subscriber; limits of a portfolio's member, and of the strategy or portfolio that it is, at what came through that
+member; limits of the subscriber at the whole account. Drawdown in account currency: balance-difference = start balance
+- balance, balance-minus-equity = start balance - equity, equity-difference = start equity - equity. Relative values are
 fractions of the account's balance at the start of the period. Calendar periods are cut at UTC midnight, weeks on
 Sunday.
 """
@@ -20,11 +21,13 @@ from copying.engine.risk_limits import effective_limits
 from copying.engine.routes import MAX_DEPTH
 
 from .effects import Effects, StopoutEvent
+from .parts import SEPARATOR, parts_below, path_text
 from .pricing import value
 from .state import ACCOUNT_CURRENCIES, FAR_FUTURE, Stopout, Strategy, Subscriber
 
 if TYPE_CHECKING:
     from .book import Book
+    from .columns import Columns
 
 KINDS = periods.TYPES
 BASES = ("balance-difference", "balance-minus-equity", "equity-difference")
@@ -55,30 +58,49 @@ def moment_of(text: str | None) -> float:
 
 
 def refresh_subscription(book: Book, row: int, subscriber: Subscriber, strategy: Strategy) -> None:
-    """Replace the limits of a subscription by what its chain says now; unchanged ones keep their state."""
-    chain = chain_documents(book, strategy, MAX_DEPTH)
-    for subscription in subscriber.document.get("subscriptions") or ():
-        if subscription["strategyId"] == strategy.id:
-            chain.append((Level.SUBSCRIPTION, subscription))
-    replace(book, int(book.subscriptions.account[row]), row, effective_limits(chain))
+    """Replace the limits of a subscription by what its chains say now; unchanged ones keep their state.
+
+    Every leaf below a portfolio has a chain of its own; a later limit replaces earlier ones of its own chain only.
+    """
+    own = [each for each in subscriber.document.get("subscriptions") or () if each["strategyId"] == strategy.id]
+    merged = {}
+    for chain in chains(book, strategy, (strategy.id,), MAX_DEPTH):
+        chain += [((Level.SUBSCRIPTION, -1), subscription) for subscription in own]
+        for key, ((level, scope), limit) in effective_limits(chain).items():
+            merged[scope, *key] = level, limit
+    replace(book, int(book.subscriptions.account[row]), row, merged)
 
 
 def refresh_account(book: Book, account: int, subscriber: Subscriber) -> None:
     """Replace the limits of a whole account."""
-    replace(book, account, -1, effective_limits([(Level.SUBSCRIBER, subscriber.document)]))
+    found = effective_limits([(Level.SUBSCRIBER, subscriber.document)])
+    replace(book, account, -1, {(-1, *key): limit for key, limit in found.items()})
 
 
-def chain_documents(book: Book, strategy: Strategy, depth: int) -> list[tuple[Level, dict[str, Any]]]:
-    """Documents above a subscription, leaves first."""
+def chains(
+    book: Book, strategy: Strategy, path: tuple[str, ...], depth: int
+) -> list[list[tuple[tuple[Level, int], dict[str, Any]]]]:
+    """Per leaf the documents above a subscription, leaf first, each with its level and its scope (LIMITS).
+
+    path: of the strategy, as in engine.routes.RouteKey.
+    """
+    scope = book.paths.number(path_text(path)) if len(path) > 1 else -1
     if not strategy.is_portfolio or depth == 0:
-        return [(Level.STRATEGY, strategy.document)]
+        return [[((Level.STRATEGY, scope), strategy.document)]]
     found = []
+    seen: dict[str, int] = {}
     for member in strategy.document.get("members") or ():
-        below = book.strategies_by_id.get(member["strategyId"])
-        if below is not None:
-            found += chain_documents(book, below, depth - 1)
-        found.append((Level.MEMBER, member))
-    return [*found, (Level.PORTFOLIO, strategy.document)]
+        child = member["strategyId"]
+        seen[child] = seen.get(child, 0) + 1
+        name = child if seen[child] == 1 else f"{child}#{seen[child]}"
+        below = book.strategies_by_id.get(child)
+        if below is None:
+            continue
+        number = book.paths.number(path_text((name, *path)))
+        for chain in chains(book, below, (name, *path), depth - 1):
+            found.append([*chain, ((Level.MEMBER, number), member)])
+    own = ((Level.PORTFOLIO, scope), strategy.document)
+    return [[*chain, own] for chain in found] or [[own]]
 
 
 def replace(book: Book, account: int, subscription: int, merged: dict[tuple, tuple[Level, dict]]) -> None:
@@ -90,7 +112,7 @@ def replace(book: Book, account: int, subscription: int, merged: dict[tuple, tup
     value(book)
     old = {}
     for row in mine.tolist():
-        key = (KINDS[rows.kind[row]], BASES[rows.basis[row]], bool(rows.closes[row]))
+        key = (int(rows.scope[row]), KINDS[rows.kind[row]], BASES[rows.basis[row]], bool(rows.closes[row]))
         old[key] = (float(rows.given_start[row]), {name: column[0] for name, column in rows.take([row]).items()})
     if len(mine):
         mask = np.ones(rows.size, dtype=bool)
@@ -108,8 +130,8 @@ def replace(book: Book, account: int, subscription: int, merged: dict[tuple, tup
             rows.append(**(kept[1] | thresholds))
             continue
         row = rows.append(
-            account=account, subscription=subscription, kind=KINDS.index(key[0]), basis=BASES.index(key[1]),
-            closes=key[2], given_start=given, start=given or book.time, **thresholds,
+            account=account, subscription=subscription, scope=key[0], kind=KINDS.index(key[1]),
+            basis=BASES.index(key[2]), closes=key[3], given_start=given, start=given or book.time, **thresholds,
         )  # fmt: skip
         begin(book, row)
 
@@ -136,13 +158,12 @@ def begin(book: Book, row: int) -> None:
     """A limit starts to count, or its next period begins: remember where from."""
     rows = book.limits
     kind, basis = int(rows.kind[row]), int(rows.basis[row])
-    account, subscription = int(rows.account[row]), int(rows.subscription[row])
+    account = int(rows.account[row])
     column = CALENDAR.get(kind)
-    owner = book.subscriptions if subscription >= 0 else book.accounts
-    index = subscription if subscription >= 0 else account
+    owner, index = owner_of(book, row)
     from_calendar = column is not None and rows.given_start[row] <= calendar_start(kind, book.time).timestamp()
     if from_calendar:
-        rows.base[row] = getattr(owner, f"{'equity' if basis == 2 else 'balance'}_{column}")[index]
+        rows.base[row] = getattr(owner, f"{'equity' if basis == 2 else 'balance'}_{column}")[index].sum()
         rows.base_balance[row] = getattr(book.accounts, f"balance_{column}")[account]
     else:
         rows.base[row] = measured(book, row, balance=basis != 2)
@@ -150,15 +171,25 @@ def begin(book: Book, row: int) -> None:
     rows.period_end[row] = period_end(kind, float(rows.start[row]), book.time)
 
 
-def measured(book: Book, row: int, *, balance: bool) -> float:
-    """Balance or equity now of what a limit looks at; of a subscription: its result so far."""
-    value(book)
+def owner_of(book: Book, row: int) -> tuple[Columns, np.ndarray]:
+    """The table and its rows whose sum a limit looks at: an account, a subscription, or parts of one."""
     rows = book.limits
-    subscription = int(rows.subscription[row])
+    subscription, scope = int(rows.subscription[row]), int(rows.scope[row])
     if subscription < 0:
-        return float((book.accounts.balance if balance else book.accounts.equity)[rows.account[row]])
-    realised = float(book.subscriptions.realised[subscription])
-    return realised if balance else realised + float(book.subscriptions.floating[subscription])
+        return book.accounts, rows.account[row : row + 1]
+    if scope < 0:
+        return book.subscriptions, rows.subscription[row : row + 1]
+    return book.parts, parts_below(book, subscription, scope)
+
+
+def measured(book: Book, row: int, *, balance: bool) -> float:
+    """Balance or equity now of what a limit looks at; of a subscription or a part: its result so far."""
+    value(book)
+    owner, index = owner_of(book, row)
+    if owner is book.accounts:
+        return float((owner.balance if balance else owner.equity)[index].sum())
+    realised = owner.realised[index]
+    return float((realised if balance else realised + owner.floating[index]).sum())
 
 
 def roll(book: Book, rows: np.ndarray) -> None:
@@ -178,8 +209,9 @@ def start_calendar_periods(book: Book, midnight: float) -> None:
             continue
         getattr(book.accounts, f"balance_{column}")[:] = book.accounts.balance
         getattr(book.accounts, f"equity_{column}")[:] = book.accounts.equity
-        getattr(book.subscriptions, f"balance_{column}")[:] = book.subscriptions.realised
-        getattr(book.subscriptions, f"equity_{column}")[:] = book.subscriptions.realised + book.subscriptions.floating
+        for table in (book.subscriptions, book.parts):
+            getattr(table, f"balance_{column}")[:] = table.realised
+            getattr(table, f"equity_{column}")[:] = table.realised + table.floating
 
 
 # ------------------------------------------------------------------------------------------------------------ firing
@@ -196,7 +228,24 @@ def drawdowns(book: Book) -> np.ndarray:
         realised = book.subscriptions.realised[subscription]
         balance = np.where(whole, balance, realised)
         equity = np.where(whole, equity, realised + book.subscriptions.floating[subscription])
+    scoped = np.flatnonzero(rows.scope >= 0)
+    if len(scoped):
+        limit, part = scope_pairs(book, scoped)
+        realised = np.bincount(limit, book.parts.realised[part], rows.size)[scoped]
+        balance[scoped] = realised
+        equity[scoped] = realised + np.bincount(limit, book.parts.floating[part], rows.size)[scoped]
     return rows.base - np.where(rows.basis == 0, balance, equity)
+
+
+def scope_pairs(book: Book, scoped: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(limit rows, part rows) of every limit of a member and every part that it looks at; kept until one changes."""
+    rows = book.limits
+    key = scoped.tobytes(), rows.scope[scoped].tobytes(), rows.subscription[scoped].tobytes(), book.parts.size
+    if book.scoped is None or book.scoped[0] != key:
+        below = [owner_of(book, row)[1] for row in scoped.tolist()]
+        limit = np.repeat(scoped, [len(each) for each in below])
+        book.scoped = key, limit, np.concatenate(below).astype(np.intp)
+    return book.scoped[1], book.scoped[2]
 
 
 def passed(book: Book) -> np.ndarray:
@@ -212,18 +261,18 @@ def passed(book: Book) -> np.ndarray:
 def key_of(book: Book, row: int) -> tuple:
     rows = book.limits
     reason = f"{KINDS[rows.kind[row]]}-{BASES[rows.basis[row]]}"
-    return int(rows.account[row]), int(rows.subscription[row]), reason, bool(rows.closes[row])
+    return int(rows.account[row]), int(rows.subscription[row]), int(rows.scope[row]), reason, bool(rows.closes[row])
 
 
 def stopout_key(stopout: Stopout) -> tuple:
-    return stopout.account, stopout.subscription, stopout.reason, stopout.closes
+    return stopout.account, stopout.subscription, stopout.scope, stopout.reason, stopout.closes
 
 
 def fire(book: Book, effects: Effects, row: int) -> Stopout:
     """Turn an exceeded limit into an active stopout and tell it."""
     rows = book.limits
     drawdown = float(drawdowns(book)[row])
-    account, subscription, reason, closes = key_of(book, row)
+    account, subscription, scope, reason, closes = key_of(book, row)
     level = Level(int(rows.level[row]))
     meta = book.account_meta[account]
     subscriber = book.subscribers_by_id.get(meta.id)
@@ -236,11 +285,11 @@ def fire(book: Book, effects: Effects, row: int) -> Stopout:
         limits.append(f"{rows.relative[row] * 100:g} % of {rows.base_balance[row]:.2f}")
     description = (
         f"Drawdown {drawdown:.2f} {ACCOUNT_CURRENCIES[book.accounts.currency[account]]} reached the limit "
-        f"{' or '.join(limits)} ({reason}, {LEVEL_WORDS.get(level, 'subscriber')})."
+        f"{' or '.join(limits)} ({reason}, {LEVEL_WORDS.get(level, 'subscriber')}{member_words(book, scope)})."
     )
     stopout = Stopout(
         tenant, number, account, subscription, int(level), reason, description, closes, book.time,
-        float(rows.period_end[row]),
+        float(rows.period_end[row]), scope,
     )  # fmt: skip
     rows.stopped[row] = True
     book.active_stopouts.append(stopout)
@@ -265,11 +314,29 @@ def served(book: Book, stopout: Stopout) -> dict[str, Any]:
         strategy_id = book.subscription_keys[stopout.subscription][1]
         strategy = book.strategies_by_id.get(strategy_id)
         document["strategy"] = {"id": strategy_id, "name": strategy.name if strategy else strategy_id}
+    if stopout.scope >= 0:
+        strategy_id, name = member_of(book, stopout.scope)
+        document["sourceStrategy"] = {"id": strategy_id, "name": name}
     return document
 
 
+def member_of(book: Book, scope: int) -> tuple[str, str]:
+    """(id, name) of the member that a scope stands for."""
+    strategy_id = book.paths.texts[scope].partition(SEPARATOR)[0].partition("#")[0]
+    strategy = book.strategies_by_id.get(strategy_id)
+    return strategy_id, strategy.name if strategy else strategy_id
+
+
+def member_words(book: Book, scope: int) -> str:
+    """Which member, for a sentence; nothing where the whole subscription is meant."""
+    return f" in portfolio member {member_of(book, scope)[1]}" if scope >= 0 else ""
+
+
 def reset(book: Book, account: int, subscription: int, reason: str) -> int:
-    """End the active stopouts of one level and reason; the drawdown goes on counting (two-step reset). Number ended."""
+    """End the active stopouts of an account or a subscription (with its members) that have a reason; how many.
+
+    The drawdown goes on counting (two-step reset).
+    """
     found = [
         each for each in book.active_stopouts
         if each.account == account and each.subscription == subscription and each.reason == reason

@@ -30,18 +30,20 @@ def closing_positions(book: Book, now: float) -> np.ndarray:
 
 
 def _closing_of(book: Book, leaf: int, events: tuple[NewsEvent, ...], now: float) -> np.ndarray:
-    """Rows of one leaf strategy's copies. A subscription that copies it on several routes takes its first one's."""
+    """Rows of one leaf strategy's copies, each judged by the filters of its own route."""
     plan = plan_for(book, book.strategy_names.texts[leaf])
     chains = plan.table.news_chains
     closing = [any(b"closePositionTimeGapInMinutes" in raw for _, raw in chain) for chain in chains]
     if not any(closing):
         return np.empty(0, dtype=np.intp)
-    chain_of = np.full(book.subscriptions.size + 1, -1)
-    chain_of[plan.subscription[::-1]] = plan.table.news_chain[::-1]
+    of_subscription, of_part = np.full(book.subscriptions.size + 1, -1), np.full(book.parts.size + 2, -1)
+    of_subscription[plan.subscription[::-1]] = plan.table.news_chain[::-1]
+    of_part[plan.part] = plan.table.news_chain
     positions = book.positions
     awaits_close = ~book.accounts.connected[positions.account] & (positions.expires == NEVER)  # missed.py
     rows = np.flatnonzero((positions.leaf == leaf) & (positions.subscription >= 0) & ~awaits_close)
-    chain, symbol = chain_of[positions.subscription[rows]], positions.symbol[rows]
+    part, symbol = positions.part[rows], positions.symbol[rows]
+    chain = np.where(part >= 0, of_part[part], of_subscription[positions.subscription[rows]])
     mask = np.zeros(len(rows), dtype=bool)
     for one, number in set(zip(chain.tolist(), symbol.tolist(), strict=True)):
         if one >= 0 and closing[one]:

@@ -75,7 +75,7 @@ class PaperBroker:
         count = len(tickets)
         account, symbol, side = orders.account[rows], np.asarray(orders.symbol)[rows], np.asarray(orders.side)[rows]
         subscription = _columns(count, orders.subscription, int)[rows]
-        leaf = _columns(count, orders.leaf, int)[rows]
+        leaf, part = _columns(count, orders.leaf, int)[rows], _columns(count, orders.part, int)[rows]
         volume, price, lots, tickets = orders.volume[rows], price[rows], lots[rows], tickets[rows]
         fee = self._charge(book, account, volume)
         wanted = _columns(count, orders.provider_price)[rows]
@@ -84,10 +84,10 @@ class PaperBroker:
             len(rows), id=tickets, account=account, symbol=symbol, side=side, kind=0, volume=volume, open_volume=volume,
             price=price, stop_loss=_columns(count, orders.stop_loss)[rows], time=book.time, magic=orders.magic,
             take_profit=_columns(count, orders.take_profit)[rows], subscription=subscription, signal=orders.signal,
-            leaf=leaf, flags=_columns(count, orders.flags, int)[rows], expires=_columns(count, orders.expires)[rows],
-            commission=fee, slippage=slip,
+            leaf=leaf, part=part, flags=_columns(count, orders.flags, int)[rows],
+            expires=_columns(count, orders.expires)[rows], commission=fee, slippage=slip,
         )  # fmt: skip
-        self._settle(book, account, subscription, fee)
+        self._settle(book, account, subscription, part, fee)
         copied = subscription >= 0
         if copied.any():
             pick = np.flatnonzero(copied)
@@ -114,7 +114,7 @@ class PaperBroker:
             count, id=tickets, account=orders.account, symbol=orders.symbol, side=orders.side, kind=orders.kind,
             volume=orders.volume, open_volume=orders.volume, price=orders.price, stop_loss=orders.stop_loss,
             take_profit=orders.take_profit, time=book.time, magic=orders.magic, subscription=orders.subscription,
-            signal=orders.signal, leaf=orders.leaf, flags=orders.flags, expires=orders.expires,
+            part=orders.part, signal=orders.signal, leaf=orders.leaf, flags=orders.flags, expires=orders.expires,
         )  # fmt: skip
         return tickets
 
@@ -151,7 +151,7 @@ class PaperBroker:
         profit = round_money((price - held["price"]) * held["side"] * volume * rates, currency)
         swap = round_money(held["swap"] * share, currency)
         fee = self._charge(book, held["account"], volume)
-        self._settle(book, held["account"], held["subscription"], profit + swap + fee)
+        self._settle(book, held["account"], held["subscription"], held["part"], profit + swap + fee)
         whole = share >= 1 - 1e-9
         copied = np.flatnonzero(held["subscription"] >= 0)
         if len(copied):
@@ -188,7 +188,7 @@ class PaperBroker:
         amount = -COMMISSION_DOLLARS * volume / book.account_dollars()[account]
         return round_money(np.nan_to_num(amount), book.accounts.currency[account])
 
-    def _settle(self, book: Book, account: np.ndarray, subscription: np.ndarray, result: np.ndarray) -> None:
+    def _settle(self, book: Book, account, subscription, part, result: np.ndarray) -> None:
         """Results of deals into balances."""
         accounts = book.accounts
         change = np.bincount(account, result, accounts.size)
@@ -197,6 +197,9 @@ class PaperBroker:
         copied = subscription >= 0
         if copied.any():
             np.add.at(book.subscriptions.realised, subscription[copied], result[copied])
+        if book.parts.size:
+            split = part >= 0
+            np.add.at(book.parts.realised, part[split], result[split])
         book.valued = False
 
     def _numbers(self, book: Book, count: int) -> np.ndarray:

@@ -44,6 +44,9 @@ def value(book: Book) -> None:
     accounts.position_value[:] = np.bincount(positions.account, positions.value, accounts.size)
     copied = positions.subscription >= 0
     subscriptions.floating[:] = np.bincount(positions.subscription[copied], floating[copied], subscriptions.size)
+    if book.parts.size:
+        split = positions.part >= 0
+        book.parts.floating[:] = np.bincount(positions.part[split], floating[split], book.parts.size)
     book.valued = True
 
 

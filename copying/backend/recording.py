@@ -26,7 +26,7 @@ class Facts(msgspec.Struct, array_like=True):
     """accounts: rows of the book as int32; money: float64 columns of `MONEY` over them, one after another.
 
     stopouts: (account row, strategy id or "", level). news: (time, currency, priority, is_breaking). barred: rows of
-    accounts that the signal came through.
+    accounts that the signal came through. scopes: of the stopouts, the end of the path of a member's, else "".
     """
 
     provider_balance: float
@@ -37,6 +37,7 @@ class Facts(msgspec.Struct, array_like=True):
     stopouts: list[tuple[int, str, int]]
     news: list[tuple[float, str, str, bool]]
     barred: list[int] = []
+    scopes: list[str] = []
 
 
 def record(book: Book, effects: Effects, signal: Signal, what: str, facts: Any = None) -> None:
@@ -71,4 +72,5 @@ def facts_of(book: Book, plan: Plan, signal: Signal, facts: model.Facts) -> Fact
         ],
         [(each.time, each.currency, each.priority, each.is_breaking) for each in events],
         signal.accounts,
+        [book.paths.texts[each.scope] if each.scope >= 0 else "" for each in book.active_stopouts],
     )

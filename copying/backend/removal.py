@@ -165,6 +165,8 @@ def drop(book: Book, effects: Effects, removal: Removal) -> None:
 def drop_strategy(book: Book, effects: Effects, strategy_id: str) -> None:
     """A strategy or portfolio, its signals, webhooks, memberships and subscriptions."""
     strategy = book.strategies_by_id[strategy_id]
+    leaf, parts = book.strategy_names.find(strategy_id), book.parts
+    commission.settle_parts(book, effects, (parts.leaf == leaf) & book.subscriptions.active[parts.subscription])
     for signal in [each for each in book.signals.values() if each.strategy_id == strategy_id]:
         drop_signal(book, signal)
     for subscriber_id, subscribed in list(book.subscription_keys):
@@ -201,6 +203,7 @@ def end_subscription(book: Book, effects: Effects, subscriber_id: str, strategy_
         return
     if book.subscriptions.scheme[row] == commission.HIGH_WATER_MARK:
         commission.settle(book, effects, np.array([row]))
+    commission.settle_parts(book, effects, book.parts.subscription == row)
     book.subscriptions.active[row] = False
     forget_limits(book, book.limits.subscription == row)
 
@@ -222,6 +225,7 @@ def release(book: Book, mask: np.ndarray) -> None:
     positions.subscription[mask] = -1
     positions.signal[mask] = -1
     positions.leaf[mask] = -1
+    positions.part[mask] = -1
     positions.expires[mask] = np.inf
     book.valued = False
 

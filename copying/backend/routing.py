@@ -12,18 +12,21 @@ from copying.engine.routes import Configuration, RouteTable, compile_routes
 from . import curve, news
 from .book import Book
 from .market.instruments import CURRENCIES
+from .parts import is_below, known_parts, path_text
 from .pricing import value
+from .state import Stopout
 
 _SETTINGS_LEVELS = (Level.STRATEGY, Level.MEMBER, Level.PORTFOLIO, Level.SUBSCRIPTION)
 
 
 @dataclass(slots=True)
 class Plan:
-    """The engine's table and what the book knows by route: subscription row, account row (both (n,))."""
+    """The engine's table and what the book knows by route: rows of subscription, account and part (all (n,))."""
 
     table: RouteTable
     subscription: np.ndarray
     account: np.ndarray
+    part: np.ndarray
     leaf: int
     version: int
     uses_open_symbols: bool
@@ -51,12 +54,12 @@ def plan_for(book: Book, strategy_id: str) -> Plan:
     table = compile_routes(strategy_id, configuration(book), book.account_rows, plan.table if plan else None)
     rows = book.subscription_rows
     columns = table.columns
+    subscription = np.array([rows.get((key.subscriber_id, key.strategy_id), -1) for key in table.keys], dtype=np.intp)
     plan = Plan(
         table=table,
-        subscription=np.array(
-            [rows.get((key.subscriber_id, key.strategy_id), -1) for key in table.keys], dtype=np.intp
-        ),
+        subscription=subscription,
         account=table.account,
+        part=known_parts(book, table.keys, subscription),
         leaf=book.strategy_names.number(strategy_id),
         version=book.version,
         uses_open_symbols=bool(columns["close_only_by_symbol"].any() or columns["removed_by_symbol"].any()),
@@ -107,14 +110,26 @@ def stopped_routes(book: Book, plan: Plan) -> tuple[np.ndarray | None, np.ndarra
         return None, None
     by_subscription = np.zeros(book.subscriptions.size, dtype=np.uint8)
     by_account = np.zeros(book.accounts.size, dtype=np.uint8)
+    by_route = np.zeros(len(plan.table), dtype=np.uint8)
     for stopout in book.active_stopouts:
-        if stopout.subscription >= 0:
+        if stopout.scope >= 0:
+            stop_member(book, plan, stopout, by_route)
+        elif stopout.subscription >= 0:
             by_subscription[stopout.subscription] = by_subscription[stopout.subscription] or stopout.level
         else:
             by_account[stopout.account] = stopout.level
     level = by_subscription[plan.subscription] if book.subscriptions.size else np.zeros(len(plan.table), np.uint8)
+    level = np.where(level > 0, level, by_route)
     level = np.where(level > 0, level, np.where(plan.account >= 0, by_account[plan.account], 0)).astype(np.uint8)
     return level > 0, level
+
+
+def stop_member(book: Book, plan: Plan, stopout: Stopout, by_route: np.ndarray) -> None:
+    """Write the level of a member's stopout onto the routes that lead through the member."""
+    scope = book.paths.texts[stopout.scope]
+    for route in np.flatnonzero(plan.subscription == stopout.subscription).tolist():
+        if not by_route[route] and is_below(path_text(plan.table.keys[route].path), scope):
+            by_route[route] = stopout.level
 
 
 def open_symbols(book: Book, plan: Plan) -> dict[str, np.ndarray]:

@@ -260,7 +260,7 @@ def fill_orders(book: Book, effects: Effects, rows: np.ndarray, signal_id: str) 
         Orders(
             account=held["account"], symbol=held["symbol"], side=held["side"], volume=held["volume"],
             stop_loss=held["stop_loss"], take_profit=held["take_profit"], magic=int(held["magic"][0]),
-            subscription=held["subscription"], signal=signal, leaf=held["leaf"], flags=held["flags"],
+            subscription=held["subscription"], part=held["part"], signal=signal, leaf=held["leaf"], flags=held["flags"],
             expires=lifetimes(book, held["signal"]), provider_price=held["price"], signal_id=signal_id,
             cause="pending order filled",
         ),

@@ -14,7 +14,7 @@ _PLAIN = (
     "sequence", "time", "slippage_spreads", "counters", "tenant_names", "stopout_numbers", "snapshot_numbers",
     "snapshots_at", "strategy_owners", "next_midnight", "provider_balances", "quotes",
 )  # fmt: skip
-_TABLES = ("accounts", "subscriptions", "positions", "orders", "limits", "delayed")
+_TABLES = ("accounts", "subscriptions", "parts", "positions", "orders", "limits", "delayed")
 _OBJECTS = {
     "strategies_by_id": list[Strategy],
     "subscribers_by_id": list[Subscriber],
@@ -40,6 +40,7 @@ def pack(book: Book) -> bytes:
     state["subscription_keys"] = book.subscription_keys
     state["strategy_names"] = book.strategy_names.texts
     state["symbols"] = book.symbols.texts
+    state["paths"] = book.paths.texts
     state["news"] = book.news
     state["ended_signals"] = list(book.ended_signals.items())
     state["closed_signals"] = [(*key, moment) for key, moment in book.closed_signals.items()]
@@ -55,6 +56,7 @@ def unpack(packed: bytes) -> Book:
     book.provider_balances = {key: [tuple(pair) for pair in pairs] for key, pairs in state["provider_balances"].items()}
     book.strategy_names = type(book.strategy_names)(state["strategy_names"])
     book.symbols = type(book.symbols)(state["symbols"])
+    book.paths = type(book.paths)(state.get("paths", []))
     objects = {name: msgspec.convert(state[name], kind) for name, kind in _OBJECTS.items() if name in state}
     book.strategies_by_id = {each.id: each for each in objects["strategies_by_id"]}
     book.subscribers_by_id = {each.id: each for each in objects["subscribers_by_id"]}
@@ -73,7 +75,10 @@ def unpack(packed: bytes) -> Book:
     book.subscription_rows = {key: row for row, key in enumerate(book.subscription_keys)}
     book.closed_signals = {(strategy, signal): moment for strategy, signal, moment in state["closed_signals"]}
     for name in _TABLES:
-        getattr(book, name).unpack(state[name]["columns"], state[name]["size"])
+        if name in state:
+            getattr(book, name).unpack(state[name]["columns"], state[name]["size"])
+    keys = zip(book.parts.subscription.tolist(), book.parts.path.tolist(), strict=True)
+    book.part_rows = {key: row for row, key in enumerate(keys)}
     quotes = {symbol: tuple(pair) for symbol, pair in state["quotes"].items()}
     book.quotes = {}
     book.set_quotes(quotes)

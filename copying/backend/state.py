@@ -30,6 +30,7 @@ _TRADE = {
     "subscription": ("i4", -1),  # row in subscriptions; -1: by hand, or a provider's own
     "signal": ("i8", -1),  # Signal.row that is copied
     "leaf": ("i4", -1),  # number in book.strategy_names of the strategy that gave the signal
+    "part": ("i4", -1),  # row in parts of a copy that came through a portfolio
     "flags": ("u1", 0),  # what follows the provider: COPIES_STOP_LOSS, COPIES_TAKE_PROFIT
     "expires": ("f8", NEVER),
     "swap": ("f8", 0.0),
@@ -71,9 +72,20 @@ SUBSCRIPTIONS = {
     **{f"{what}_{period}": ("f8", 0.0) for what in ("balance", "equity") for period in range(5)},
 }
 
+PARTS = {
+    "subscription": ("i4", 0),
+    "path": ("i4", 0),  # number in book.paths
+    "leaf": ("i4", 0),  # number in book.strategy_names
+    "realised": ("f8", 0.0),
+    "floating": ("f8", 0.0),
+    "mark": ("f8", 0.0),  # high-water mark of `realised`, for what a portfolio's owner owes to the leaf
+    **{f"{what}_{period}": ("f8", 0.0) for what in ("balance", "equity") for period in range(5)},
+}
+
 LIMITS = {
     "account": ("i4", 0),
     "subscription": ("i4", -1),  # -1: the whole account
+    "scope": ("i4", -1),  # number in book.paths of the member it watches; -1: the whole subscription
     "level": ("u1", 0),
     "kind": ("u1", 0),  # limits.KINDS
     "basis": ("u1", 0),  # limits.BASES
@@ -219,6 +231,7 @@ class Stopout(msgspec.Struct):
     closes: bool
     stopped_at: float
     stopped_till: float
+    scope: int = -1
 
 
 class Removal(msgspec.Struct):

@@ -17,10 +17,12 @@ from .book import Book
 from .effects import Effects, Line
 from .fanout import BROKER, fan_out
 from .paper import STOP_OUT_LEVEL, swap_rollover
+from .parts import parts_below
 from .pricing import closing_prices, opening_prices, value
 from .removal import finish_removals
 from .routing import plan_for
 from .signals import close_signal, fill_orders, fill_signal, publish_position, signals_of_ticket
+from .state import Stopout
 
 DAY = 86_400.0
 KEEP_CLOSED_SECONDS = 2 * DAY
@@ -209,15 +211,17 @@ def watch_limits(book: Book, effects: Effects) -> None:
         tenant = subscriber.tenant if subscriber else meta.tenant
         effects.told.append(Line(book.time, tenant, 2, f"Trading stopped. {stopout.description}", strategy_id, meta.id))
         if stopout.closes:
-            close_stopped(book, effects, stopout.account, stopout.subscription)
+            close_stopped(book, effects, stopout)
 
 
-def close_stopped(book: Book, effects: Effects, account: int, subscription: int) -> None:
+def close_stopped(book: Book, effects: Effects, stopout: Stopout) -> None:
     """Copied positions and orders under a stopout; trades by hand are never touched."""
     for table in (book.orders, book.positions):
-        mine = (table.account == account) & (table.subscription >= 0)
-        if subscription >= 0:
-            mine &= table.subscription == subscription
+        mine = (table.account == stopout.account) & (table.subscription >= 0)
+        if stopout.subscription >= 0:
+            mine &= table.subscription == stopout.subscription
+        if stopout.scope >= 0:
+            mine &= np.isin(table.part, parts_below(book, stopout.subscription, stopout.scope))
         rows = np.flatnonzero(mine)
         if not len(rows):
             continue

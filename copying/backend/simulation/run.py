@@ -14,6 +14,7 @@ from copying.backend import curve
 from copying.backend.fanout import bar
 from copying.backend.market.instruments import CURRENCIES, dollars, instrument
 from copying.backend.paper import COMMISSION_DOLLARS
+from copying.backend.parts import is_below, path_text
 from copying.backend.recording import Facts
 from copying.engine import model
 from copying.engine.decide import decide
@@ -172,12 +173,14 @@ class Run:
     def _stop(self, facts: model.Facts, recorded: Facts, table: RouteTable) -> None:
         """Stopouts of that time, where their subscription is a route still."""
         levels = np.zeros(len(table), dtype=np.uint8)
-        for account, strategy_id, level in recorded.stopouts:
+        scopes = recorded.scopes or [""] * len(recorded.stopouts)
+        for (account, strategy_id, level), scope in zip(recorded.stopouts, scopes, strict=True):
             row = self.money.row_of(account)
             if row < 0:
                 continue
             for place in np.flatnonzero(table.account == row).tolist():
-                if strategy_id in ("", table.keys[place].strategy_id):
+                key = table.keys[place]
+                if strategy_id in ("", key.strategy_id) and (not scope or is_below(path_text(key.path), scope)):
                     levels[place] = level
         if levels.any():
             facts.stopped, facts.stopped_level = levels > 0, levels

@@ -166,7 +166,10 @@ async def backend(django_db_setup, anyio_backend):
 
 
 @pytest.fixture
-def user(backend) -> User:
+async def user(backend) -> User:
+    """Somebody new, at the prices that the tests know."""
+    backend.market.prices = dict(QUOTES)
+    backend.core.look_at_market()
     return backend.user()
 
 

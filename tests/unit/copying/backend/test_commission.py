@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from copying.backend.commands import Remove
 from copying.backend.effects import Deals
 from tests.unit.copying.backend.desk import DAY, Desk
 
@@ -76,6 +77,62 @@ def test_portfolio_owners_owe_the_leaf_for_the_same_deal(desk: Desk) -> None:
     desk.signal()
     deals = desk.told(Deals)[0]
     assert (deals.provider_commission[0], deals.incoming_provider[0]) == (0.8, 0.5)
+
+
+def incoming(desk: Desk) -> list[tuple[str, float]]:
+    return [(deals.kind, float(each)) for deals in desk.told(Deals) for each in deals.incoming_provider if each]
+
+
+def test_a_leafs_flat_fee_is_owed_by_the_portfolio_once_per_subscriber_and_period(desk: Desk) -> None:
+    desk.strategy("S", **scheme("flat-fee", 25, "week"))
+    desk.strategy("T", "prov2", **scheme("flat-fee", 7, "month"))
+    desk.portfolio("P", [{"strategyId": "S"}, {"strategyId": "T"}], **scheme("flat-fee", 40, "week"))
+    desk.portfolio("Q", [{"strategyId": "P"}])
+    desk.subscriber("a", "P")
+    desk.subscriber("b", "Q")  # never traded: a fee is owed all the same
+    desk.subscriber("c", "S")  # pays the leaf itself
+    for _ in range(7):
+        desk.tick(DAY)
+    assert incoming(desk) == [("commission", 25.0), ("commission", 25.0)]
+    assert [amount for _, amount in owed(desk) if amount] == [40.0, 25.0]
+    for _ in range(25):
+        desk.tick(DAY)
+    assert incoming(desk).count(("commission", 7.0)) == 2
+
+
+def test_a_leafs_mark_rises_with_its_own_part_of_the_portfolio(desk: Desk) -> None:
+    desk.strategy("S", **scheme("high-water-mark", 0.2, "week"))
+    desk.strategy("T", "prov2")
+    desk.portfolio("P", [{"strategyId": "S"}, {"strategyId": "T"}])
+    desk.subscriber("a", "P")
+    won_trade(desk, "sig00001", 100)
+    desk.quote(EURUSD=(1.1, 1.1001))
+    desk.signal("sig00002", "T")
+    desk.quote(EURUSD=(1.05, 1.0501))
+    desk.close_signal("sig00002", "T")  # what the other member lost does not lower the mark of this one
+    for _ in range(7):
+        desk.tick(DAY)
+    assert incoming(desk) == [("commission", 19.88)]
+    for week, points in enumerate((-70, 50, 60)):
+        won_trade(desk, f"sig0001{week}", points)
+        for _ in range(7):
+            desk.tick(DAY)
+    assert incoming(desk) == [("commission", 19.88), ("commission", 7.64)]
+    settled = [deals for deals in desk.told(Deals) if deals.kind == "commission"]
+    assert {desk.book.strategy_names.texts[deals.leaf[0]] for deals in settled} == {"S"}
+
+
+@pytest.mark.parametrize("what", ["subscription", "strategy"])
+def test_a_leafs_mark_is_settled_when_it_ends(desk: Desk, what: str) -> None:
+    desk.strategy("S", **scheme("high-water-mark", 0.2, "quarter"))
+    desk.portfolio("P", [{"strategyId": "S"}])
+    desk.subscriber("a", "P")
+    won_trade(desk, "sig00001", 100)
+    removed = {"id": "a", "part": "P"} if what == "subscription" else {"id": "S"}
+    desk.do(Remove(tenant="t", what=what, **removed))
+    assert incoming(desk) == [("commission", 19.88)]
+    desk.do(Remove(tenant="t", what="subscriber", id="a"))
+    assert incoming(desk) == [("commission", 19.88)]
 
 
 def test_commission_is_rounded_to_the_currency(desk: Desk) -> None:
