@@ -12,7 +12,7 @@ from decimal import Decimal
 from django.db.models import QuerySet, Sum
 
 from copying.engine.model import Level
-from copying.engine.reasons import BY_CODE, LEVEL_NAMES, REASONS, Reason, number
+from copying.engine.reasons import BY_CODE, LEVEL_NAMES, REASONS, Reason, limit_text, number
 from reporting.models import Decision, DecisionCount, Transaction
 from users.models import Membership, Workspace
 
@@ -58,7 +58,7 @@ def rule_of(decision: Decision) -> str:
     if decision.limit_value is None or about is None or not about.unit:
         return rule
     unit = UNITS.get(about.unit, about.unit)
-    return f"{rule}: {number(float(decision.limit_value))} {unit}".strip()
+    return f"{rule}: {limit_text(float(decision.limit_value), about.unit)} {unit}".strip()
 
 
 def place_of(decision: Decision) -> str:

@@ -1,15 +1,17 @@
-"""A decision in the words of the client whose account it was: what happened and because of what, no setting names.
+"""A decision in one sentence: for staff in the words of copying.engine.reasons, for the client in plainer ones.
 
-The sentences of copying.engine.reasons name settings and are for staff; these say the same to the account's owner. A
-reason that is not known here is told in the backend's own words.
+Both are made from the recorded reason and numbers, so what an older backend told in other words reads the same.
+A reason that is not known here is told in the backend's own words.
 """
 
 from __future__ import annotations
 
 import math
 from decimal import Decimal
+from typing import Any
 
-from copying.engine.reasons import BY_CODE, CODES, REASONS, Reason, number
+from copying.engine.model import Level, Outcome
+from copying.engine.reasons import BY_CODE, CODES, REASONS, Reason, limit_text, number, sentence
 from reporting.models import Decision
 
 # placeholders: limit (the number of the rule, fractions in percent), wanted and rounded (lots), symbol, trades
@@ -56,6 +58,26 @@ BECAUSE: dict[Reason, str] = {
 DONE = {"buy": "bought", "sell": "sold"}
 
 
+def staff_sentence(decision: Decision | Any) -> str:
+    """What happened, which level decided it and with which numbers. decision: a row of the model or of a list."""
+    reason = BY_CODE.get(decision.reason)
+    outcome = Outcome.__members__.get(decision.outcome.upper())
+    level = Level.__members__.get(decision.level.upper() or "NONE")
+    if reason is None or outcome is None or level is None:
+        return decision.text or decision.reason.replace("-", " ").capitalize()
+    given = (None, None, decision.multiplied_lots, None, decision.rounded_lots, decision.final_lots)
+    steps = [math.nan if lots is None else float(lots) for lots in given]
+    limit = math.nan if decision.limit_value is None else float(decision.limit_value)
+    symbol = decision.subscriber_symbol or decision.symbol
+    return sentence(reason, outcome, level, steps, limit, symbol, decision.symbol)
+
+
+def setting_of(code: str) -> str:
+    """The contract's name of the setting that decided; empty where none did."""
+    about = REASONS.get(BY_CODE.get(code))
+    return about.setting if about else ""
+
+
 def plain_sentence(decision: Decision) -> str:
     """One sentence without jargon: "EURUSD was bought with 0.04 instead of 0.1 lots because ..."."""
     because = _because(decision)
@@ -91,9 +113,7 @@ def _because(decision: Decision) -> str | None:
 
 
 def _limit(value: Decimal | None, unit: str) -> str:
-    if value is None:
-        return number(math.nan)
-    return f"{number(float(value) * 100)} %" if unit == "fraction" else number(float(value))
+    return number(math.nan) if value is None else limit_text(float(value), unit)
 
 
 def _lots(value: Decimal | None) -> str:

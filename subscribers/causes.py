@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 from strategies.terms import BASES, PERIODS
 
 FAR_FUTURE = 2090  # the embedded backend says 2100-01-01, others a later year
+CODE = re.compile(rf"\b({'|'.join(sorted(PERIODS, key=len, reverse=True))})-({'|'.join(BASES)})\b")
 
 
 def cause_of(reason: str) -> str:
@@ -16,6 +18,11 @@ def cause_of(reason: str) -> str:
         if period != reason and period in PERIODS:
             return f"The {what} {PERIODS[period]} reached its limit"
     return f"{reason.replace('-', ' ').capitalize()} reached its limit"
+
+
+def in_words(text: str) -> str:
+    """A sentence with the codes of limits in words: day-balance-difference -> closed loss within a day."""
+    return CODE.sub(lambda found: f"{BASES[found[2]]} {PERIODS[found[1]]}", text)
 
 
 def is_endless(stopped_till: datetime) -> bool:

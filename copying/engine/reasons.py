@@ -78,37 +78,48 @@ class About:
     (lots after multipliers, after rounding, in the end), limit, level (with article), symbol, provider.
     unit: of `limit_value`: lots, fraction, ratio, account currency, provider currency, minutes, seconds or none ("").
     failed: the refusal is a failure (somebody must repair something), not a setting doing its work.
+    setting: the contract's name of the setting that the sentence tells in words; empty: no setting has decided.
     """
 
     refused: str
     changed: str = ""
     unit: str = ""
     failed: bool = False
+    setting: str = ""
 
 
 CODES = {reason: reason.name.lower().replace("_", "-") for reason in Reason}
 BY_CODE = {code: reason for reason, code in CODES.items()}
 
+# fmt: off
 REASONS: dict[Reason, About] = {
     Reason.COPIED: About("", "Copied with {y} lots."),
     Reason.MAGIC_FILTER: About(
-        "The signal's magic number {limit} is outside magicFilter of the strategy.", unit="magic"
+        "The signal's magic number {limit} is not among those that the strategy offers.",
+        unit="magic", setting="magicFilter",
     ),
     Reason.EQUITY_CURVE_FILTER: About(
-        "The provider's equity is not above {limit}, its average balance: equityCurveFilter of the strategy.",
-        unit="provider currency",
+        "The provider's equity is not above {limit}, its average balance: the equity curve filter of the strategy.",
+        unit="provider currency", setting="equityCurveFilter",
     ),
     Reason.DRAWDOWN_FILTER: About(
-        "The provider's drawdown is on the wrong side of {limit}: drawdownFilter of the strategy.", unit="fraction"
+        "The provider's drawdown is on the wrong side of {limit}: the drawdown filter of the strategy.",
+        unit="fraction", setting="drawdownFilter",
     ),
     Reason.NO_ACCOUNT: About("The subscriber's trading account is not known.", failed=True),
-    Reason.SYMBOL_FILTER: About("{provider} is outside symbolFilter of {level}."),
-    Reason.PENDING_ORDERS_SKIPPED: About("Pending orders are not copied: skipPendingOrders of {level}."),
-    Reason.SIDE_NOT_ALLOWED: About("This side of the market is not copied: allowedSides of {level}."),
+    Reason.SYMBOL_FILTER: About("{provider} is not among the symbols of {level}.", setting="symbolFilter"),
+    Reason.PENDING_ORDERS_SKIPPED: About(
+        "Pending orders are not copied, as {level} says.", setting="skipPendingOrders"
+    ),
+    Reason.SIDE_NOT_ALLOWED: About(
+        "This side of the market is not copied, as {level} says.", setting="allowedSides"
+    ),
     Reason.REMOVED: About("No new trades: {level} is being removed."),
-    Reason.CLOSE_ONLY: About("No new trades: closeOnly of {level}."),
-    Reason.STOPPED_OUT: About("No new trades: a risk limit of {level} has stopped trading."),
-    Reason.NEWS: About("Too close to news ({limit} minutes): newsFilter of {level}.", unit="minutes"),
+    Reason.CLOSE_ONLY: About("No new trades: {level} is close-only.", setting="closeOnly"),
+    Reason.STOPPED_OUT: About("No new trades: a risk limit of {level} has stopped trading.", setting="riskLimits"),
+    Reason.NEWS: About(
+        "Too close to news ({limit} minutes) for the news filter of {level}.", unit="minutes", setting="newsFilter"
+    ),
     Reason.UNKNOWN_SYMBOL: About("The subscriber's broker does not know {symbol}.", failed=True),
     Reason.NO_PRICE: About("There is no price of {symbol}.", failed=True),
     Reason.NO_EXCHANGE_RATE: About(
@@ -118,32 +129,35 @@ REASONS: dict[Reason, About] = {
     Reason.PROVIDER_WITHOUT_MONEY: About(
         "The volume cannot be scaled: the provider's balance or equity is {limit}.", unit="base currency", failed=True
     ),
-    Reason.NO_STOP_LOSS: About("Scaling mode fixedRisk of {level} needs a stop loss and the signal has none."),
+    Reason.NO_STOP_LOSS: About(
+        "The fixed risk per trade of {level} needs a stop loss and the signal has none.", setting="tradeSizeScaling"
+    ),
     Reason.EXPRESSION_FAILED: About(
-        "The expression in tradeSizeScaling of {level} gives no usable volume.", failed=True
+        "The size formula of {level} gives no usable volume.", failed=True, setting="tradeSizeScaling"
     ),
     Reason.STOP_LOSS_NEEDED: About(
-        "maxTradeRisk of {level} needs a stop loss: the signal has none and copyStopLoss is off.", unit="fraction"
+        "The largest risk per trade of {level} needs a stop loss: the signal has none and stop losses are not copied.",
+        unit="fraction", setting="maxTradeRisk",
     ),
     Reason.MAX_TRADE_RISK: About(
-        "Volume cut from {x} lots below the smallest possible: maxTradeRisk {limit} of {level}.",
-        "Volume cut from {x} to {y} lots: maxTradeRisk {limit} of {level}.",
-        "fraction",
+        "Volume cut from {x} lots below the smallest possible: {level} risks at most {limit} per trade.",
+        "Volume cut from {x} to {y} lots: {level} risks at most {limit} per trade.",
+        "fraction", setting="maxTradeRisk",
     ),
     Reason.MAX_TRADE_VOLUME: About(
-        "Volume cut from {x} lots below the smallest possible: maxTradeVolume {limit} of {level}.",
-        "Volume cut from {x} to {y} lots: maxTradeVolume of {level}.",
-        "lots",
+        "Volume cut from {x} lots below the smallest possible: the largest trade of {level} is {limit} lots.",
+        "Volume cut from {x} to {y} lots: the largest trade of {level}.",
+        "lots", setting="maxTradeVolume",
     ),
     Reason.CORRELATION: About(
-        "{limit} lots of the same exposure are open already: reduceCorrelations of {level} leaves nothing of {x} lots.",
-        "Volume cut from {x} to {y} lots, {limit} lots of the same exposure are open: reduceCorrelations of {level}.",
-        "lots",
+        "{limit} lots of the same exposure are open: {level} reduces correlations and leaves nothing of {x} lots.",
+        "Volume cut from {x} to {y} lots: {limit} lots of the same exposure are open and {level} reduces correlations.",
+        "lots", setting="reduceCorrelations",
     ),
     Reason.MAX_LEVERAGE: About(
-        "Volume cut from {x} lots below the smallest possible: maxLeverage {limit} of {level}.",
-        "Volume cut from {x} to {y} lots: maxLeverage {limit} of {level}.",
-        "ratio",
+        "Volume cut from {x} lots below the smallest possible: {level} allows a leverage of at most {limit}.",
+        "Volume cut from {x} to {y} lots: {level} allows a leverage of at most {limit}.",
+        "ratio", setting="maxLeverage",
     ),
     Reason.BROKER_MAX_VOLUME: About(
         "Volume cut from {x} lots below the smallest possible: the broker takes at most {limit} lots.",
@@ -151,22 +165,27 @@ REASONS: dict[Reason, About] = {
         "lots",
     ),
     Reason.MAX_RISK_COEFFICIENT: About(
-        "The smallest possible volume is more than {limit} times the wanted {x} lots: maxRiskCoefficient of {level}.",
-        "Rounded down from {x} to {y} lots: maxRiskCoefficient {limit} of {level}.",
-        "ratio",
+        "The smallest possible volume is more than {limit} times the wanted {x} lots, the most that {level} allows.",
+        "Rounded down from {x} to {y} lots: {level} allows at most {limit} times the wanted volume.",
+        "ratio", setting="maxRiskCoefficient",
     ),
     Reason.TINY_TRADE: About("{x} lots are below {limit} lots, the smallest volume of the broker.", unit="lots"),
     Reason.TINY_TRADE_FORCED: About(
-        "", "Volume raised from {x} to {y} lots, the smallest of the broker: forceTinyTrades of {level}.", "lots"
+        "", "Volume raised from {x} to {y} lots, the smallest of the broker: {level} copies tiny trades as well.",
+        "lots", setting="forceTinyTrades",
     ),
     Reason.RESERVED_MARGIN: About(
-        "The trade would use reserved margin: reservedMarginFraction {limit} of the subscriber.", unit="ratio"
+        "The trade would use the margin that the subscriber keeps back: {limit} times the balance.",
+        unit="ratio", setting="reservedMarginFraction",
     ),
-    Reason.MIN_TRADE_VOLUME: About("{rounded} lots are below {limit} lots: minTradeVolume of {level}.", unit="lots"),
+    Reason.MIN_TRADE_VOLUME: About(
+        "{rounded} lots are below {limit} lots, the smallest trade of {level}.", unit="lots", setting="minTradeVolume"
+    ),
     Reason.MIN_TRADE_AMOUNT: About(
-        "The trade is worth less than {limit}: minTradeAmount of the subscriber.", unit="account currency"
+        "The trade is worth less than {limit}, the smallest amount of the subscriber.",
+        unit="account currency", setting="minTradeAmount",
     ),
-    Reason.DELAYED: About("", "Waits {limit} seconds: signalDelay of {level}.", "seconds"),
+    Reason.DELAYED: About("", "Waits {limit} seconds: the delay of {level}.", "seconds", setting="signalDelay"),
     Reason.TOO_LATE: About("The signal could not be applied within {limit} minutes of its time.", unit="minutes"),
     Reason.NOT_ENOUGH_MARGIN: About("The account's free margin does not carry {rounded} lots.", failed=True),
     Reason.BROKER_REFUSED: About("The broker refused the order.", failed=True),
@@ -174,6 +193,7 @@ REASONS: dict[Reason, About] = {
     Reason.CIRCULAR: About("The account is one that this signal came through: copying it would go in a circle."),
     Reason.ORPHAN: About("The provider's position is gone: the copy that was left is closed."),
 }
+# fmt: on
 
 LEVEL_NAMES = {
     Level.NONE: "",
@@ -212,6 +232,26 @@ def number(value: float) -> str:
     return f"{value:.6f}".rstrip("0").rstrip(".") if value % 1 else f"{value:.0f}"
 
 
+def lots(value: float) -> str:
+    """A volume as finely as it says something: four decimals, two from ten lots on.
+
+    >>> lots(0.30000000000000004), lots(12.3456789), lots(0.0034567)
+    ('0.3', '12.35', '0.0035')
+    """
+    return number(round(value, 2 if abs(value) >= 10 else 4))
+
+
+def limit_text(value: float, unit: str) -> str:
+    """The number of a rule by its unit: fractions in percent, money to the hundredth; the unit's own word is not said.
+
+    >>> limit_text(0.02, "fraction"), limit_text(12.3456789, "lots"), limit_text(1234.5678, "account currency")
+    ('2 %', '12.35', '1234.57')
+    """
+    if unit == "fraction":
+        return f"{number(round(value * 100, 2))} %"
+    return lots(value) if unit == "lots" else number(round(value, 2))
+
+
 def sentence(
     reason: Reason,
     outcome: Outcome,
@@ -225,10 +265,10 @@ def sentence(
     about = REASONS[reason]
     template = (about.changed if outcome <= Outcome.DELAYED else about.refused) or about.changed or about.refused
     return template.format(
-        x=number(steps[2]),
-        rounded=number(steps[4]),
-        y=number(steps[5]),
-        limit=number(limit_value),
+        x=lots(steps[2]),
+        rounded=lots(steps[4]),
+        y=lots(steps[5]),
+        limit=limit_text(limit_value, about.unit),
         level=LEVEL_NAMES[level],
         symbol=symbol,
         provider=provider_symbol,

@@ -12,13 +12,13 @@ from django.views.decorators.http import require_safe
 from copying.engine.reasons import CODES
 from reporting import decisions as reads
 from reporting.models import Decision
-from reporting.plainly import plain_sentence
+from reporting.plainly import plain_sentence, setting_of, staff_sentence
 from reporting.quality import METHOD, quality_of
 from reporting.views.history import render_list, strategy_options
 from strategies.models import Strategy
 from subscribers.listings import ids_of
 from subscribers.models import Subscriber
-from users.listing import Choice, Column, Listing, Named, Option, Period, Text
+from users.listing import Choice, Column, Listing, Named, Option, Period, Table, Text
 from users.permissions import staff_only, subscriber_only
 
 OUTCOMES = (
@@ -82,6 +82,11 @@ OWN_DECISIONS = replace(
 )
 
 
+def rows_of(request: HttpRequest, table: Table) -> list:
+    """The rows to show; none are read for the question whether there are newer ones."""
+    return [] if request.GET.get("newer") else table.rows
+
+
 @require_safe
 @staff_only
 def decisions(request: HttpRequest) -> HttpResponse:
@@ -89,7 +94,8 @@ def decisions(request: HttpRequest) -> HttpResponse:
     table = DECISIONS.bind(request, Decision.objects.visible_to(request.membership))
     if table.wants_csv:
         return table.csv()
-    return render_list(request, "reporting/decisions.html", "reporting/_decisions.html", table)
+    told = [(row, staff_sentence(row), setting_of(row.reason)) for row in rows_of(request, table)]
+    return render_list(request, "reporting/decisions.html", "reporting/_decisions.html", table, told=told)
 
 
 @require_safe
@@ -101,6 +107,8 @@ def decision(request: HttpRequest, pk: int) -> HttpResponse:
     routes = list(reads.routes_of(found, request.membership)[: reads.MOST_ROUTES + 1])
     context = {
         "decision": found,
+        "sentence": staff_sentence(found),
+        "setting": setting_of(found.reason),
         "chain": reads.chain(found),
         "deal": reads.deal_of(found),
         "routes": [route for route in routes[: reads.MOST_ROUTES] if route.pk != found.pk],
@@ -116,7 +124,7 @@ def own_decisions(request: HttpRequest) -> HttpResponse:
     table = OWN_DECISIONS.bind(request, Decision.objects.visible_to(request.membership))
     if table.wants_csv:
         return table.csv()
-    told = [(row, plain_sentence(row)) for row in table.rows] if not request.GET.get("newer") else []
+    told = [(row, plain_sentence(row)) for row in rows_of(request, table)]
     return render_list(request, "reporting/own_decisions.html", "reporting/_own_decisions.html", table, told=told)
 
 

@@ -8,6 +8,8 @@ import pytest
 from django.utils import timezone
 
 from reporting.models import Decision, DecisionCount, Transaction
+from strategies.models import Strategy
+from subscribers.models import Subscriber
 from tests import builders
 
 COPIED = {"outcome": "copied", "reason": "copied", "level": "", "text": "Copied with 0.2 lots."}
@@ -150,6 +152,26 @@ def test_a_clients_file_tells_nothing_of_the_providers_account(firm, sign_in, do
     assert not {"text", "limit_value", "provider_lots", "scaled_lots", "source_strategy_id"} & set(heading)
 
 
+def test_staff_read_words_and_percent_and_find_the_settings_name_in_the_title(firm, sign_in, alice, bob, dora, charlie):
+    odd = {"multiplied_lots": Decimal("12.3456789"), "limit_value": Decimal("0.02"), "outcome": "resized"}
+    told = {"reason": "max-trade-risk", "level": "strategy", "text": "maxTradeRisk 0.02 of the strategy"}
+    subscriber = Subscriber.objects.get(name="Other account")
+    decide(subscriber, Strategy.objects.get(name="Alpine Trend"), signal="odd", **odd, **told)
+    for person in (alice, bob):
+        page = text_of(sign_in(person).get("/decisions/?signal=odd"))
+        assert "Volume cut from 12.35 to 0.2 lots: the strategy risks at most 2 % per trade." in page
+        assert 'title="Setting maxTradeRisk"' in page
+        assert "maxTradeRisk 0.02" not in page
+    for person in (dora, charlie):
+        assert "12.35" not in text_of(sign_in(person).get("/decisions/?signal=odd"))
+    assert sign_in(None).get("/decisions/?signal=odd").status_code == 302
+
+
+def test_a_reason_that_is_not_known_is_told_in_the_backends_words(firm, sign_in, alice):
+    decide(Subscriber.objects.first(), Strategy.objects.first(), signal="new", reason="moon-phase", text="Full moon.")
+    assert "Full moon." in text_of(sign_in(alice).get("/decisions/?signal=new"))
+
+
 @pytest.mark.parametrize(
     ("query", "found", "hidden"),
     [
@@ -172,7 +194,9 @@ def test_the_trace_shows_chain_rule_deal_and_the_other_routes(pages, sign_in, al
     part = text_of(sign_in(alice).get(pages["trace"], headers={"HX-Request": "true"}))
     assert "<html" not in part
     assert "Volume cut from 0.5 to 0.2 lots" in part
+    assert "the largest trade of the subscription." in part
     assert "Max trade volume of the subscription: 0.2 lots" in part
+    assert 'setting <span class="code">maxTradeVolume</span>' in part
     assert "123\u202fms" in part
     assert "0.25 bp worse than the provider" in part
     assert "Other account" in part

@@ -27,4 +27,13 @@ def test_sentences_fill_in_every_number(reason: Reason) -> None:
 
 def test_numbers_are_written_as_people_write_them() -> None:
     text = sentence(Reason.MAX_TRADE_VOLUME, Outcome.RESIZED, Level.SUBSCRIPTION, [1, 1, 0.1 + 0.2, 0.2, 0.2, 0.2], 0.2)
-    assert text == "Volume cut from 0.3 to 0.2 lots: maxTradeVolume of the subscription."
+    assert text == "Volume cut from 0.3 to 0.2 lots: the largest trade of the subscription."
+    steps = [1, 1, 12.3456789, 0.2, 0.2, 0.2]
+    text = sentence(Reason.MAX_TRADE_RISK, Outcome.RESIZED, Level.STRATEGY, steps, 0.1 + 0.2)
+    assert text == "Volume cut from 12.35 to 0.2 lots: the strategy risks at most 30 % per trade."
+
+
+def test_no_sentence_shows_the_name_of_a_field() -> None:
+    told = [text for about in REASONS.values() for text in (about.refused, about.changed)]
+    assert [text for text in told if re.search(r"[a-z][A-Z]", text)] == []
+    assert all(re.fullmatch(r"([a-z]+([A-Z][a-z]+)*)?", about.setting) for about in REASONS.values())

@@ -182,7 +182,8 @@ def test_the_sentence_names_rule_level_and_numbers() -> None:
     held = {"EUR": np.array([0.25])}
     seen = one(chain(portfolio={"reduceCorrelations": "by-account"}), account_exposure=held)
     assert seen.text == (
-        "Volume cut from 1 to 0.75 lots, 0.25 lots of the same exposure are open: reduceCorrelations of the portfolio."
+        "Volume cut from 1 to 0.75 lots: 0.25 lots of the same exposure are open"
+        " and the portfolio reduces correlations."
     )
     seen = one(chain(strategy={"maxTradeRisk": 0.01}), signal(stop_loss=1.0952))
-    assert seen.text == "Volume cut from 1 to 0.2 lots: maxTradeRisk 0.01 of the strategy."
+    assert seen.text == "Volume cut from 1 to 0.2 lots: the strategy risks at most 1 % per trade."

@@ -194,4 +194,4 @@ def test_the_steps_tell_the_whole_way() -> None:
     levels = chain(strategy={"maxTradeVolume": 1.004}, subscription={"multiplier": 0.5}, subscriber={})
     seen = one(levels, signal(volume_lots=2), {"balance": 30_000})
     assert seen.steps == pytest.approx([2, 6, 3, 0.502, 0.5, 0.5])
-    assert seen.text == "Volume cut from 3 to 0.5 lots: maxTradeVolume of the strategy."
+    assert seen.text == "Volume cut from 3 to 0.5 lots: the largest trade of the strategy."
