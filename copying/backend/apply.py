@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from . import accounts, chains, configure, connection, curve, limits, news, removal, signals, ticks, trading
+from . import accounts, chains, configure, connection, curve, limits, news, orphans, removal, signals, ticks, trading
 from .book import Book
 from .commands import (
     Command,
     Deposit,
     Entry,
+    FindOrphans,
     Note,
     OpenAccount,
     PutNews,
@@ -128,7 +129,9 @@ def check_resynchronise(book: Book, command: Resynchronise) -> None:
 
 
 def resynchronise(book: Book, command: Resynchronise, effects: Effects) -> None:
-    """Open what is missing: late trades, and positions that were closed by hand."""
+    """Close orphans; open what is missing: late trades, and positions that were closed by hand."""
+    orphans.close_gone(book, effects)
+    orphans.close_orphans(book, effects, book.account_rows[command.subscriber_id])
     for signal in list(book.signals.values()):
         if command.position_ids and signal.id not in command.position_ids:
             continue
@@ -168,5 +171,6 @@ HANDLERS: dict[type, tuple[Callable, Callable]] = {
     PutNews: (news.check_put_news, news.put_news),
     SetConnection: (connection.check_connection, connection.set_connection),
     Note: (connection.check_note, connection.note),
+    FindOrphans: (orphans.nothing_to_check, orphans.find_orphans),
     Tick: (nothing_to_check, tick),
 }

@@ -156,6 +156,10 @@ class Note(Command, tag="note", frozen=True, kw_only=True):
     message: str
 
 
+class FindOrphans(Command, tag="find-orphans", frozen=True, kw_only=True):
+    """Close what lost its signal or its provider's position: asked at a start that finds some."""
+
+
 class Tick(Command, tag="tick", frozen=True, kw_only=True):
     """Time or prices moved in a way that has effects: orders fill, stops hit, limits fire, periods roll, delays end.
 
@@ -187,5 +191,6 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         | PutNews
         | SetConnection
         | Note
+        | FindOrphans
         | Tick
     )

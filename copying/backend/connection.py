@@ -1,7 +1,6 @@
 """Accounts that lose their connection to the broker and come back: what was missed is made up for, in order.
 
-Opens are retried inside their window, closes without limit (contract, 4.4 timeSettings). Positions and orders whose
-signal ended unnoticed are orphans and are closed.
+Opens are retried inside their window, closes without limit (contract, 4.4 timeSettings).
 """
 
 from __future__ import annotations
@@ -14,13 +13,13 @@ from copying.engine.model import OrderKind
 from copying.engine.reasons import Reason
 from copying.engine.timing import opening_deadline
 
+from . import orphans
 from .accounts import own_account
 from .book import Book
 from .commands import Note, SetConnection
 from .configure import own_strategy
 from .effects import Effects, Line
 from .fanout import BROKER
-from .missed import closing_tickets
 from .signals import close_signal, fill_orders, fill_signal
 from .state import Missed
 from .ticks import apply_delayed
@@ -51,7 +50,7 @@ def catch_up(book: Book, effects: Effects, account: int) -> None:
     for missed in mine:
         make_up(book, effects, missed)
     settle_orders(book, effects, account)
-    close_orphans(book, effects, account)
+    orphans.close_orphans(book, effects, account)
     if not book.missed:
         book.ended_signals.clear()
     delayed = book.delayed
@@ -111,23 +110,6 @@ def settle_orders(book: Book, effects: Effects, account: int) -> None:
         book.orders.price[row] = signal.price
         kept = math.floor(float(book.orders.open_volume[row]) * share / 0.01 + 0.5 + 1e-9) * 0.01
         book.orders.volume[row] = max(round(kept, 8), 0.01)
-
-
-def close_orphans(book: Book, effects: Effects, account: int = -1) -> None:
-    """Copies whose signal is closed although nobody closed them, on one account or (-1) on all with a connection."""
-    alive = np.fromiter(book.signals, dtype=np.int64, count=len(book.signals))
-    kept = closing_tickets(book)
-    for table in (book.orders, book.positions):
-        mine = (table.subscription >= 0) & book.accounts.connected[table.account]
-        if account >= 0:
-            mine &= table.account == account
-        rows = np.flatnonzero(mine & ~np.isin(table.signal, alive) & ~np.isin(table.id, kept))
-        if not len(rows):
-            continue
-        if table is book.orders:
-            BROKER.cancel(book, rows)
-        else:
-            BROKER.close(book, effects, rows, "orphan: its signal is closed")
 
 
 def check_note(book: Book, command: Note) -> None:

@@ -19,10 +19,10 @@ from typing import Any
 import psycopg
 
 from . import apply as application
-from . import ticks
+from . import orphans, ticks
 from .book import Book
 from .changes import Changes, Subscription
-from .commands import Command, Entry, Note, Tick
+from .commands import Command, Entry, FindOrphans, Note, Tick
 from .effects import Effects
 from .errors import Refused
 from .journal import AlreadyRunning, Journal
@@ -112,6 +112,9 @@ class Core:
         ]
         if ticking:
             self.look_at_market()
+        if orphans.exist(self.book):
+            self._queue(FindOrphans(tenant=""))
+        if ticking:
             self._tasks.append(asyncio.create_task(self._guard(self._tick(), "The ticker failed")))
 
     async def _recover(self) -> bool:
@@ -263,8 +266,12 @@ class Core:
         snapshots = bool(self.book.account_meta) and now - self.book.snapshots_at >= SNAPSHOT_SECONDS
         queued = bool(self._waiting) and isinstance(self._waiting[-1][0], Tick)
         if not queued and (snapshots or ticks.due(self.book, now)):
-            self._waiting.append((Tick(tenant="", snapshots=snapshots), None, time.perf_counter()))
-            self._wake.set()
+            self._queue(Tick(tenant="", snapshots=snapshots))
+
+    def _queue(self, command: Command) -> None:
+        """A command of the core's own, which nobody waits for."""
+        self._waiting.append((command, None, time.perf_counter()))
+        self._wake.set()
 
     async def _tick(self) -> None:
         seen = -1
