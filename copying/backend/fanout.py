@@ -77,7 +77,7 @@ def fan_out(
 
     only: (n_routes,) bool, the routes asked; None: all. Routes that hold a copy of the signal already are never asked.
     after_delay: the wait of signalDelay is over. late: told as a repeated decision.
-    tries: the waits and retries of subscriptions (row -> end of the opening window, reason of the last failure or 0);
+    tries: the routes that waited or failed (code -> end of the opening window, reason of the last failure or 0);
     None: the first try. A retry that fails for the same reason again is not told.
     """
     plan = plan_for(book, signal.strategy_id)
@@ -109,7 +109,7 @@ def fan_out(
         if len(failed):
             retry_later(book, plan, signal, decisions, failed, tries)
     if tries is not None:
-        before = np.array([tries.get(each, (0.0, 0))[1] for each in plan.subscription[rows].tolist()])
+        before = np.array([tries.get(each, (0.0, 0))[1] for each in codes_of(plan, rows).tolist()])
         rows = rows[decisions.reason[rows] != before]
     if len(rows):
         effects.told.append(Decided(book.time, copy(signal), decisions, rows, plan.subscription, plan.leaf, late))
@@ -151,23 +151,36 @@ def retry_later(
     """
     document = book.strategies_by_id[signal.strategy_id].document
     first = opening_deadline(document, book.time, 0.0, signal.kind != MARKET)
-    subscriptions = plan.subscription[rows]
-    deadlines = np.array([(tries or {}).get(each, (first, 0))[0] for each in subscriptions.tolist()])
+    parts = parts_of(book, plan, rows)
+    codes = codes_of(plan, rows)
+    deadlines = np.array([(tries or {}).get(each, (first, 0))[0] for each in codes.tolist()])
     reasons = decisions.reason[rows]
     soon = np.where(reasons == Reason.OFFLINE, deadlines, np.minimum(book.time + RETRY_SECONDS, deadlines))
-    if book.delayed.size:
-        book.delayed.keep(~((book.delayed.signal == signal.row) & np.isin(book.delayed.subscription, subscriptions)))
-    book.delayed.extend(
-        len(rows), due=soon, signal=signal.row, subscription=subscriptions, leaf=plan.leaf, deadline=deadlines,
-        reason=reasons,
+    delayed = book.delayed
+    if delayed.size:
+        again = np.isin(route_codes(delayed.subscription, delayed.part), codes)
+        delayed.keep(~((delayed.signal == signal.row) & again))
+    delayed.extend(
+        len(rows), due=soon, signal=signal.row, subscription=plan.subscription[rows], part=parts, leaf=plan.leaf,
+        deadline=deadlines, reason=reasons,
     )  # fmt: skip
+
+
+def route_codes(subscription: np.ndarray, part: np.ndarray) -> np.ndarray:
+    """(n,) one number for each route of a leaf strategy: its subscription and its part."""
+    return subscription.astype(np.int64) * 2**32 + part
+
+
+def codes_of(plan: Plan, rows: np.ndarray) -> np.ndarray:
+    """(n,) the numbers of some routes."""
+    return route_codes(plan.subscription[rows], plan.part[rows])
 
 
 def give_up(
     book: Book, plan: Plan, decisions: model.Decisions, rows: np.ndarray, tries: dict[int, tuple[float, int]]
 ) -> None:
     """Routes whose opening window has ended are too late, whatever the engine says."""
-    over = [tries.get(each, (np.inf, 0))[0] <= book.time for each in plan.subscription[rows].tolist()]
+    over = [tries.get(each, (np.inf, 0))[0] <= book.time for each in codes_of(plan, rows).tolist()]
     late = rows[np.array(over, dtype=bool)]
     decisions.outcome[late] = Outcome.SKIPPED
     decisions.reason[late] = Reason.TOO_LATE
@@ -202,8 +215,8 @@ def wait(book: Book, plan: Plan, signal: Signal, decisions: model.Decisions, row
     due = book.time + decisions.delay_s[rows]
     document = book.strategies_by_id[signal.strategy_id].document
     book.delayed.extend(
-        len(rows), due=due, signal=signal.row, subscription=plan.subscription[rows], leaf=plan.leaf,
-        deadline=opening_deadline(document, due, 0.0, signal.kind != MARKET),
+        len(rows), due=due, signal=signal.row, subscription=plan.subscription[rows], part=parts_of(book, plan, rows),
+        leaf=plan.leaf, deadline=opening_deadline(document, due, 0.0, signal.kind != MARKET),
     )  # fmt: skip
 
 

@@ -60,6 +60,15 @@ def hold_cancels(book: Book, rows: np.ndarray) -> np.ndarray:
     return rows[~out]
 
 
+def hold_filled(book: Book, orders: np.ndarray, tickets: np.ndarray) -> None:
+    """Orders that filled at the broker before they could be withdrawn: their positions are to be closed instead."""
+    late = np.isin(orders, [each.ticket for each in book.missed if each.what == "cancel"])
+    if late.any():
+        gone = set(orders[late].tolist())
+        book.missed = [each for each in book.missed if each.ticket not in gone]
+        hold_closes(book, np.flatnonzero(np.isin(book.positions.id, tickets[late])), "its order was withdrawn", None)
+
+
 def hold_levels(book: Book, table: Columns, rows: np.ndarray, stop: np.ndarray, take: np.ndarray) -> np.ndarray:
     """Keep new stops of accounts without connection. (n,) True for rows that can be changed now."""
     out = away(book, table, rows)

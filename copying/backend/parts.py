@@ -1,7 +1,7 @@
 """Parts of a subscription to a portfolio: one for each way from a leaf to what is subscribed to, with its own result.
 
 Risk limits of members look at the parts below them (limits.py), and what a portfolio's owner owes to a leaf is settled
-on them (commission.py). A part is made by its first trade; a subscription to a plain strategy has none.
+on them (commission.py). A part is made by its first trade or wait; a subscription to a plain strategy has none.
 """
 
 from __future__ import annotations

@@ -255,7 +255,7 @@ def fill_orders(book: Book, effects: Effects, rows: np.ndarray, signal_id: str) 
     held = book.orders.take(rows)
     BROKER.cancel(book, rows, by_broker=True)
     signal = int(held["signal"][0])
-    return BROKER.open(
+    tickets = BROKER.open(
         book, effects,
         Orders(
             account=held["account"], symbol=held["symbol"], side=held["side"], volume=held["volume"],
@@ -265,6 +265,9 @@ def fill_orders(book: Book, effects: Effects, rows: np.ndarray, signal_id: str) 
             cause="pending order filled",
         ),
     )  # fmt: skip
+    if book.missed and signal in book.signals:  # without a signal it is an orphan, and closed as such
+        missed.hold_filled(book, held["id"], tickets)
+    return tickets
 
 
 def lifetimes(book: Book, signals: np.ndarray) -> np.ndarray:

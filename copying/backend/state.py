@@ -104,6 +104,7 @@ DELAYED = {
     "due": ("f8", 0.0),
     "signal": ("i8", 0),
     "subscription": ("i4", 0),
+    "part": ("i4", -1),  # row in parts, as of positions
     "leaf": ("i4", 0),
     "deadline": ("f8", NEVER),  # when the opening window ends
     "reason": ("u1", 0),  # of a retry: why it failed last (engine.reasons.Reason); 0: the wait of signalDelay

@@ -15,7 +15,7 @@ from . import commission, limits, missed, news_closing
 from .accounts import take_snapshots
 from .book import Book
 from .effects import Effects, Line
-from .fanout import BROKER, fan_out
+from .fanout import BROKER, fan_out, route_codes
 from .paper import STOP_OUT_LEVEL, swap_rollover
 from .parts import parts_below
 from .pricing import closing_prices, opening_prices, value
@@ -245,13 +245,10 @@ def apply_delayed(book: Book, effects: Effects) -> None:
             continue
         plan = plan_for(book, signal.strategy_id)
         mine = taken["signal"] == row
-        tries = {
-            subscription: (deadline, reason)
-            for subscription, deadline, reason in zip(
-                *(taken[name][mine].tolist() for name in ("subscription", "deadline", "reason")), strict=True
-            )
-        }
-        waiting = np.isin(plan.subscription, taken["subscription"][mine])
+        codes = route_codes(taken["subscription"][mine], taken["part"][mine])
+        held = zip(codes.tolist(), *(taken[name][mine].tolist() for name in ("deadline", "reason")), strict=True)
+        tries = {code: (deadline, reason) for code, deadline, reason in held}
+        waiting = np.isin(route_codes(plan.subscription, plan.part), codes)
         fan_out(book, effects, signal, only=waiting, after_delay=True, late=True, tries=tries)
 
 

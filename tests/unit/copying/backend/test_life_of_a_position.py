@@ -214,6 +214,18 @@ def test_an_order_that_fills_at_the_broker_after_its_signal_ended_is_an_orphan(c
     assert balances_are_explained(copying)
 
 
+def test_an_order_that_fills_after_its_subscription_ended_is_closed_late(copying: Desk) -> None:
+    copying.strategy("T", "prov2")
+    copying.trade("ORDER_TYPE_BUY_LIMIT", price=1.09)
+    disconnect(copying)
+    copying.subscriber("a", "T")  # no longer S
+    copying.tick(1, EURUSD=(1.0898, 1.0899))
+    assert copying.held() == [("EURUSD", 1, 0.1)]
+    reconnect(copying)
+    assert copying.held() == []
+    assert causes(copying) == ["its order was withdrawn, made up for"]
+
+
 def test_an_order_waits_at_the_broker_while_its_signal_becomes_a_position(copying: Desk) -> None:
     copying.signal(type="ORDER_TYPE_BUY_LIMIT", openPrice=1.09)
     disconnect(copying)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from copying.backend.commands import Remove, Resynchronise
+from copying.backend.commands import Remove, Resynchronise, SetConnection
 from copying.backend.effects import Deals, Decided
 from copying.backend.errors import Refused
 from copying.engine.model import Outcome
@@ -144,6 +144,24 @@ def test_a_delay_that_ends_unseen_is_too_late_after_the_window(desk: Desk) -> No
     assert desk.held() == []
     decided = desk.told(Decided)[-1]
     assert (decided.decisions.outcome[0], decided.decisions.reason[0]) == (Outcome.SKIPPED, Reason.TOO_LATE)
+
+
+@pytest.mark.parametrize("is_online", [True, False])
+def test_ways_to_one_leaf_wait_and_fail_on_their_own(desk: Desk, is_online: bool) -> None:
+    desk.strategy()
+    delay = {"minInSeconds": 30, "maxInSeconds": 30}
+    desk.portfolio("P", [{"strategyId": "S", "signalDelay": delay}])
+    desk.portfolio("Q", [{"strategyId": "P", "multiplier": 2}, {"strategyId": "S"}])
+    desk.subscriber("a", "Q")
+    desk.do(SetConnection(tenant="t", account_id="a", is_connected=is_online))
+    desk.signal()
+    assert desk.held() == ([("EURUSD", 1, 0.1)] if is_online else [])
+    if is_online:
+        position = str(int(desk.book.positions.id[0]))
+        desk.trade("POSITION_CLOSE_ID", "a", position_id=position)  # by hand: it stays closed
+    desk.do(SetConnection(tenant="t", account_id="a", is_connected=True))
+    desk.tick(45)
+    assert sorted(desk.held()) == [("EURUSD", 1, 0.1)] * (not is_online) + [("EURUSD", 1, 0.2)]
 
 
 def test_resynchronise_reopens_what_was_closed_by_hand(copying: Desk) -> None:
