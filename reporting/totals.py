@@ -1,24 +1,42 @@
-"""Sums of filtered history, read from the daily results that the sync keeps, never from the history itself."""
+"""Sums of filtered history: from the daily results that the sync keeps, or, where those cannot tell, from the deals.
+
+What the daily results do not know (symbol, type, outcome, days of another zone) is added up deal by deal, but only
+while the planner expects it to be quick and only so many: a page never waits for a look through millions.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
 
+from django.core.exceptions import EmptyResultSet
+from django.db import OperationalError, connection, transaction
 from django.db.models import QuerySet, Sum
 from django.db.models.functions import Coalesce
 
 from reporting.models import DailyResult
+from reporting.sync.history import CASH
 from subscribers.models import Subscriber
 from users.listing.counting import estimate
 from users.models import Membership
 
 MOST_ROWS = 200_000
+MOST_DEALS = 100_000
+MOST_COST = 60_000  # as PostgreSQL counts: some 20,000 pages, or 600,000 rows of an index
+TIMEOUT_MS = 2_000
+DEALS = f"""
+SELECT connection_id, subscriber_id, count(*),
+       coalesce(sum(abs(coalesce(volume_lots, 0))) FILTER (WHERE NOT is_cash), 0),
+       coalesce(sum(profit) FILTER (WHERE NOT is_cash), 0), coalesce(sum(swap) FILTER (WHERE NOT is_cash), 0),
+       coalesce(sum(coalesce(commission, 0)) FILTER (WHERE NOT is_cash), 0),
+       coalesce(sum(profit) FILTER (WHERE is_cash), 0)
+FROM (SELECT deals.*, type IN {CASH} AS is_cash FROM (%s) deals) told GROUP BY 1, 2
+"""
 
 
 @dataclass(frozen=True)
 class Totals:
-    """What the deals of one currency's accounts brought."""
+    """What the deals of one currency's accounts brought. moved: deposits less withdrawals, no part of the result."""
 
     currency: str
     deals: int
@@ -26,6 +44,7 @@ class Totals:
     profit: Decimal
     swap: Decimal
     commission: Decimal
+    moved: Decimal = Decimal(0)
 
     @property
     def net(self) -> Decimal:
@@ -51,19 +70,42 @@ def totals(results: QuerySet) -> list[Totals] | None:
         return None
     sums = {name: Coalesce(Sum(name), Decimal(0)) for name in ("volume_lots", "profit", "swap", "commission")}
     by_account = results.order_by().values("connection_id", "subscriber_id").annotate(count=Sum("deals"), **sums)
-    return _by_currency(list(by_account))
+    return _by_currency(list(by_account.values_list("connection_id", "subscriber_id", "count", *sums)))
 
 
-def _by_currency(rows: list[dict]) -> list[Totals]:
-    ids = {row["connection_id"] for row in rows}
-    accounts = Subscriber.objects.filter(connection_id__in=ids, backend_id__in={row["subscriber_id"] for row in rows})
+def deal_totals(deals: QuerySet) -> list[Totals] | None:
+    """Exact sums per currency of these transactions; None when there are more than MOST_DEALS or they are far apart."""
+    names = ("connection_id", "subscriber_id", "type", "volume_lots", "profit", "swap", "commission")
+    bounded = deals.order_by().values_list(*names)[: MOST_DEALS + 1]
+    try:
+        rows, cost = estimate(bounded)
+        sql, parameters = bounded.query.get_compiler(using=bounded.db).as_sql()
+    except EmptyResultSet:
+        return []
+    if rows > MOST_DEALS or cost > MOST_COST:
+        return None
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(TIMEOUT_MS)])
+            cursor.execute(DEALS % sql.replace("%", "%%").replace("%%s", "%s"), parameters)
+            by_account = cursor.fetchall()
+            cursor.execute("SELECT set_config('statement_timeout', '0', true)")
+    except OperationalError:  # it took longer than the planner had thought
+        return None
+    if sum(row[2] for row in by_account) > MOST_DEALS:
+        return None
+    return _by_currency(by_account)
+
+
+def _by_currency(rows: list[tuple]) -> list[Totals]:
+    ids = {row[0] for row in rows}
+    accounts = Subscriber.objects.filter(connection_id__in=ids, backend_id__in={row[1] for row in rows})
     currencies = {
         (c, b): currency for c, b, currency in accounts.values_list("connection_id", "backend_id", "currency")
     }
     found: dict[str, list] = {}
-    for row in rows:
-        currency = currencies.get((row["connection_id"], row["subscriber_id"]), "")
-        sums = found.setdefault(currency, [0, Decimal(0), Decimal(0), Decimal(0), Decimal(0)])
-        for place, name in enumerate(("count", "volume_lots", "profit", "swap", "commission")):
-            sums[place] += row[name]
+    for connection_id, account_id, *own in rows:
+        sums = found.setdefault(currencies.get((connection_id, account_id), ""), [0, *[Decimal(0)] * (len(own) - 1)])
+        for place, value in enumerate(own):
+            sums[place] += value
     return [Totals(currency, *sums) for currency, sums in sorted(found.items())]

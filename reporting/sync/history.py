@@ -37,7 +37,7 @@ HOLE_PAUSE_CAP_S = 300
 _VALUES = COLUMNS[3:]
 _KEY = COLUMNS[:3]
 # deals that move money into or out of an account earn nothing: they count with no result
-_CASH = "('DEAL_TYPE_BALANCE', 'DEAL_TYPE_CREDIT', 'DEAL_TYPE_BONUS', 'DEAL_TYPE_CORRECTION')"
+CASH = "('DEAL_TYPE_BALANCE', 'DEAL_TYPE_CREDIT', 'DEAL_TYPE_BONUS', 'DEAL_TYPE_CORRECTION')"
 _SUMS = ("volume_lots", "profit", "swap", "commission", "provider_commission")
 
 
@@ -65,7 +65,7 @@ def _earned(row: str) -> str:
         f"{row}.provider_commission",
     )
     return ", ".join(
-        f"CASE WHEN {row}.type IN {_CASH} THEN 0 ELSE {value} END AS {name}"
+        f"CASE WHEN {row}.type IN {CASH} THEN 0 ELSE {value} END AS {name}"
         for name, value in zip(_SUMS, values, strict=True)
     )
 

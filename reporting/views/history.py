@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from reporting.models import LogRecord, Transaction
-from reporting.totals import daily_results, totals
+from reporting.totals import MOST_DEALS, Totals, daily_results, deal_totals, totals
 from strategies.models import Strategy
 from subscribers.listings import ids_of
 from users.listing import Choice, Column, Listing, Named, Option, Period, Search, Text
@@ -115,18 +115,21 @@ def transactions(request: HttpRequest) -> HttpResponse:
 
 
 def totals_address(table) -> str:
-    """Where the sums of what is filtered are; empty where the daily results cannot tell them."""
+    """Where the sums of what is filtered are; empty where there is nothing to add up."""
+    kept = {key: value for key, value in sorted(first_page(table.parameters).items()) if key != "sort"}
+    return address(reverse("reporting:transaction-totals"), kept) if table.rows else ""
+
+
+def is_told_by_days(table) -> bool:
+    """Whether the daily results, which are of UTC days, know the sums of what is filtered."""
     asked = set(first_page(table.parameters)) - {"sort"}
-    can_tell = asked <= {"from", "to", "strategy", "subscriber"} and str(table.zone) == "UTC"
-    kept = {key: table.parameters[key] for key in sorted(asked)}
-    return address(reverse("reporting:transaction-totals"), kept) if can_tell and table.rows else ""
+    if str(table.zone) != "UTC" and asked & {"from", "to"}:
+        return False
+    return asked <= {"from", "to", "strategy", "subscriber"}
 
 
-@require_safe
-@member_only
-def transaction_totals(request: HttpRequest) -> HttpResponse:
-    """What the filtered deals brought, per currency."""
-    table = TRANSACTIONS.bind(request, Transaction.objects.none())
+def day_totals(request: HttpRequest, table) -> list[Totals] | None:
+    """The sums of what is filtered from the daily results; None when there are too many days."""
     start, end = TRANSACTIONS.filters[0].days(table.parameters)
     subscriber = table.parameters.get("subscriber", "").strip()
     results = daily_results(
@@ -136,8 +139,17 @@ def transaction_totals(request: HttpRequest) -> HttpResponse:
         strategy=table.parameters.get("strategy", ""),
         subscribers=ids_of(request.workspace, subscriber) if subscriber else None,
     )
+    return totals(results)
+
+
+@require_safe
+@member_only
+def transaction_totals(request: HttpRequest) -> HttpResponse:
+    """What the filtered deals brought, per currency."""
+    table = TRANSACTIONS.bind(request, Transaction.objects.visible_to(request.membership))
+    found = day_totals(request, table) if is_told_by_days(table) else deal_totals(table.filtered)
     back = address(reverse("reporting:transactions"), first_page(table.parameters))
-    context = {"totals": totals(results), "back": back}
+    context = {"totals": found, "by_days": is_told_by_days(table), "most_deals": MOST_DEALS, "back": back}
     return render(request, "reporting/_totals.html" if request.partial else "reporting/totals.html", context)
 
 

@@ -1,7 +1,7 @@
 """Overview, transactions, log, sync and search, tried as owner, viewer, stranger, subscriber and nobody."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -192,13 +192,71 @@ def test_lists_answer_with_a_part_and_say_when_there_is_something_new(sign_in, f
 def test_totals_are_told_per_currency_where_the_daily_results_know_them(sign_in, firm, alice, dora):
     page = text_of(sign_in(alice).get("/transactions/"))
     assert 'hx-get="/transactions/totals/"' in page
-    assert "/transactions/totals/" not in text_of(sign_in(alice).get("/transactions/?symbol=EURUSD"))
+    assert "/transactions/totals/" not in text_of(sign_in(alice).get("/transactions/?symbol=NOTHING"))
     today = timezone.now().date().isoformat()
     everything = text_of(sign_in(alice).get(f"/transactions/totals/?from={today}", headers={"HX-Request": "true"}))
     assert "<dt>USD</dt>" in everything
     assert "<dt>EUR</dt>" in everything
     assert everything.count("+7.00") == 2
     assert "<dt>EUR</dt>" not in text_of(sign_in(dora).get("/transactions/totals/"))
+
+
+@pytest.mark.parametrize(
+    ("query", "dollars"),
+    [
+        ("symbol=EURUSD", ("+2.50", 3)),
+        ("symbol=GBPUSD", ("+100.00", 1)),
+        ("type=DEAL_TYPE_SELL", ("+100.00", 1)),
+        ("outcome=gain", ("+107.50", 2)),
+        ("outcome=loss", ("\u22125.00", 2)),
+        ("type=DEAL_TYPE_BALANCE", ("0.00", 1)),
+        ("symbol=EURUSD&outcome=gain&subscriber=dora", ("+7.50", 1)),
+    ],
+)
+def test_totals_are_exact_for_what_is_filtered(query, dollars, sign_in, firm, alice, bob, charlie):
+    account, strategy, now = firm.subscribers.get(name="Dora's account"), firm.strategies.first(), timezone.now()
+    deal(account, strategy, profit=Decimal("8.5"), swap=-1, commission=Decimal(0), time=now)
+    deal(account, strategy, profit=0, time=now)
+    deal(account, strategy, profit=100, symbol="GBPUSD", type="DEAL_TYPE_SELL", time=now - timedelta(days=300))
+    deal(account, strategy, profit=-700, symbol="", type="DEAL_TYPE_BALANCE", volume_lots=None, time=now)
+    for person in (alice, bob):
+        page = text_of(sign_in(person).get(f"/transactions/totals/?{query}", headers={"HX-Request": "true"}))
+        [own] = re.findall(r"<dt>USD</dt>.*?</dl>", page, re.DOTALL)
+        net, deals = dollars
+        assert re.search(rf"Net</span> <[^>]*>{re.escape(net)}<", own)
+        assert f"Deals</span> {deals}<" in own
+        assert ("Paid in or out" in own) == ("BALANCE" in query or query == "outcome=loss")
+        assert "\u2212700.00" in own or "Paid" not in own
+    assert "<dt>" not in text_of(sign_in(charlie).get(f"/transactions/totals/?{query}"))
+    assert sign_in(None).get(f"/transactions/totals/?{query}").status_code == 302
+
+
+def test_a_clients_totals_are_of_their_own_deals(sign_in, firm, dora):
+    page = text_of(sign_in(dora).get("/transactions/totals/?symbol=EURUSD"))
+    assert ("<dt>USD</dt>" in page, "<dt>EUR</dt>" in page) == (True, False)
+
+
+def test_totals_of_days_of_another_zone_are_added_up_deal_by_deal(sign_in, firm, alice):
+    account, strategy = firm.subscribers.get(name="Dora's account"), firm.strategies.first()
+    deal(account, strategy, profit=3, time=datetime(2026, 3, 4, 11, 30, tzinfo=UTC))  # the 5th in Auckland
+    deal(account, strategy, profit=4, time=datetime(2026, 3, 4, 10, 30, tzinfo=UTC))
+    client = sign_in(alice)
+    with timezone.override("Pacific/Auckland"):
+        page = text_of(client.get("/transactions/totals/?from=2026-03-05&to=2026-03-05"))
+    assert "+3.00" in page
+    assert "Deals</span> 1<" in page
+
+
+@pytest.mark.parametrize(("name", "most"), [("MOST_DEALS", 1), ("MOST_COST", 0), ("MOST_DEALS", 0)])
+def test_totals_that_would_take_too_much_ask_for_a_narrower_filter(name, most, sign_in, firm, alice, monkeypatch):
+    monkeypatch.setattr(f"reporting.totals.{name}", most)
+    assert "choose a shorter period" in text_of(sign_in(alice).get("/transactions/totals/?symbol=EURUSD"))
+
+
+def test_totals_cost_the_same_queries_however_many_deals(sign_in, firm, alice, django_assert_num_queries):
+    client = sign_in(alice)
+    with django_assert_num_queries(9):
+        client.get("/transactions/totals/?symbol=EURUSD", headers={"HX-Request": "true"})
 
 
 def test_accounts_are_found_by_name_and_by_id(sign_in, firm, alice, dora):
