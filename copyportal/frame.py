@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from subscribers.models import Stopout
 from users.models import Connection, Membership
+from users.permissions import can_manage
 
 STALE_AFTER = timedelta(minutes=3)
 
@@ -94,6 +95,11 @@ class Frame:
     @property
     def membership(self) -> Membership | None:
         return getattr(self.request, "membership", None)
+
+    @property
+    def may_manage(self) -> bool:
+        """Whether the person sees the buttons that change trading settings."""
+        return can_manage(self.membership)
 
     @property
     def places(self) -> tuple[Place, ...]:

@@ -33,6 +33,15 @@ def leaf_chains(strategy_id: str, strategies: Mapping[str, Strategy], depth: int
     ]
 
 
+def leaf_ids(strategy_id: str, strategies: Mapping[str, Strategy], depth: int = DEEPEST) -> set[str]:
+    """Backend ids of the strategies that a strategy or portfolio is made of in the end; its own for a strategy."""
+    document = strategies[strategy_id].document if strategy_id in strategies else {}
+    members = [m["strategyId"] for m in document.get("members") or [] if isinstance(m, dict) and m.get("strategyId")]
+    if not members or depth == 0:
+        return {strategy_id}
+    return {leaf for member in members for leaf in leaf_ids(member, strategies, depth - 1)}
+
+
 def portfolios_with(strategy_id: str, strategies: Mapping[str, Strategy]) -> list[str]:
     """Backend ids of the portfolios that hold a strategy, directly or through others; nearest first."""
     found: list[str] = []

@@ -1,6 +1,6 @@
-"""What our backend offers beyond the contract: accounts, snapshots, decisions, trades by hand (docs/copying.md).
+"""What our backend offers beyond the contract: accounts, snapshots, decisions, simulations, trades by hand.
 
-A backend without them answers 404: NotFound.
+The endpoints are in docs/copying.md. A backend without them answers 404: NotFound.
 """
 
 from __future__ import annotations
@@ -104,6 +104,12 @@ class AccountCalls(Exchange):
             if page.next is None:
                 return
             before = page.next
+
+    def simulate(self, body: RawDocument) -> RawDocument:
+        """What a change would have done to the signals of a period. Changes nothing, so it may be repeated."""
+        return self._call(
+            "POST", "/users/current/simulations", type=RawDocument, body=body, extended=True, repeatable=True
+        )
 
     def account(self, account_id: str) -> AccountInformation:
         """One account."""

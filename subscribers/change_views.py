@@ -1,0 +1,279 @@
+"""Looking before saving, and what was saved: the review of a proposed change, undo, and who changed what when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.core.cache import cache
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from strategies.changes import NotDone, backend_of
+from strategies.editing.differences import differences
+from strategies.models import Action, Change, Strategy, Target
+from strategies.removal import MODES, mode_words
+from strategies.terms import commission_text
+from subscribers.changes import (
+    Conflict,
+    current_document,
+    differences_of,
+    names_of,
+    propose_undo,
+    reach_of,
+    rebase,
+    save_change,
+)
+from subscribers.listings import CHANGES
+from subscribers.models import Subscriber
+from subscribers.views import page_of, visible_subscriber
+from subscribers.whatif import WhatIf, open_positions, simulate
+from users.permissions import can_manage, may_manage, staff_only
+
+KEPT_S = 300
+MOST_LISTED = 40
+
+
+# --- One change -----------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Harm:
+    """Why a change asks for the name to be typed: positions or money move."""
+
+    text: str
+
+
+def visible_change(request: HttpRequest, pk: int) -> Change:
+    """The change, or 404."""
+    found = Change.objects.visible_to(request.membership).select_related("connection", "workspace", "proposed_by",
+                                                                       "saved_by", "undoes")  # fmt: skip
+    return get_object_or_404(found.defer("connection__token"), pk=pk)
+
+
+def draft(request: HttpRequest, pk: int) -> Change:
+    """A change with all it takes to ask the backend, or 404."""
+    found = Change.objects.visible_to(request.membership).select_related("connection", "workspace")
+    return get_object_or_404(found, pk=pk)
+
+
+def harm_of(change: Change) -> Harm | None:
+    """What a change does beyond new signals: closing, releasing, taking away; None for the others."""
+    if change.action in (Action.REMOVE, Action.TAKE_OUT):
+        return Harm(mode_words(change.instructions.get("mode") or MODES[-1][0]))
+    before, after = change.before, change.after
+    parts = "members" if change.kind == Target.PORTFOLIO else "subscriptions"
+    kept = {one.get("strategyId") for one in after.get(parts) or []}
+    if any(one.get("strategyId") not in kept for one in before.get(parts) or []):
+        return Harm("What is taken out of the list is no longer copied; its copied positions are closed at once.")
+    old = {one.get("strategyId"): one.get("closeOnly") for one in before.get(parts) or []} | {
+        "": before.get("closeOnly")
+    }
+    new = {one.get("strategyId"): one.get("closeOnly") for one in after.get(parts) or []} | {"": after.get("closeOnly")}
+    if any(mode == "immediately" and old.get(key) != mode for key, mode in new.items()):
+        return Harm("Copied positions are closed at once.")
+    return None
+
+
+def home_of(change: Change) -> str:
+    """The page of what the change is about; its list when it is not mirrored (yet)."""
+    model, list_name, detail = (
+        (Subscriber, "subscribers:list", "subscribers:subscriptions")
+        if change.kind == Target.SUBSCRIBER
+        else (Strategy, "strategies:list", "strategies:settings")
+    )
+    found = model.objects.filter(connection_id=change.connection_id, backend_id=change.backend_id).values_list("pk")
+    pk = found.first()
+    return reverse(detail, args=pk) if pk else reverse(list_name)
+
+
+def form_of(change: Change) -> str:
+    """The address of the form with what was typed; "" where there is none."""
+    return f"{change.form_address}?{urlencode({'change': change.pk})}" if change.form_address else ""
+
+
+def review(request: HttpRequest, change: Change, *, status: int = 200, **more) -> HttpResponse:
+    """The page of a change: proposed or saved."""
+    found = differences_of(change) if change.action != Action.REMOVE else []
+    context = {
+        "change": change,
+        "differences": found[:MOST_LISTED],
+        "left_out": max(0, len(found) - MOST_LISTED),
+        "reach": reach_of(change) if change.saved_at is None else None,
+        "harm": harm_of(change),
+        "home": home_of(change),
+        "form_href": form_of(change),
+        "may_manage": can_manage(request.membership),
+        "is_account": change.kind == Target.SUBSCRIBER,
+        "conflict": None,
+        "problem": "",
+        "undone_by": change.undone_by.saved().first() if change.saved_at else None,
+    }
+    return render(request, "subscribers/change.html", {**context, **more}, status=status)
+
+
+@require_safe
+@staff_only
+def change(request: HttpRequest, pk: int) -> HttpResponse:
+    """What is about to be changed, or was; what is not saved only for those who may save it."""
+    found = visible_change(request, pk)
+    if found.saved_at is None and not can_manage(request.membership):
+        raise PermissionDenied
+    return review(request, found)
+
+
+@require_POST
+@may_manage
+def save(request: HttpRequest, pk: int) -> HttpResponse:
+    """Do it, or say why not: refused, changed meanwhile, name not typed."""
+    found = draft(request, pk)
+    if found.saved_at is not None:
+        messages.info(request, "This was saved already.")
+        return redirect(home_of(found))
+    if harm_of(found) and request.POST.get("typed", "").strip() != found.name.strip():
+        problem = f"Nothing was changed. Type the name, {found.name}, to say that you mean it."
+        return review(request, found, status=422, problem=problem)
+    try:
+        with backend_of(found.connection) as client:
+            done = save_change(found, client=client, by=request.user, now=timezone.now())
+    except NotDone as error:
+        if error.details:
+            Change.objects.filter(pk=pk).update(problems=error.details)
+        return review(request, visible_change(request, pk), status=503, problem=error.text)
+    if isinstance(done, Conflict):
+        return conflict_page(request, found, done)
+    words = {Action.CREATE: "is created", Action.REMOVE: "is being removed"}.get(found.action, "is saved")
+    messages.success(request, f"{found.name} {words}.", extra_tags=f"undo:{found.pk}")
+    return redirect(home_of(found))
+
+
+def conflict_page(request: HttpRequest, found: Change, conflict: Conflict) -> HttpResponse:
+    """Both versions: what somebody else changed since, and what this change was about to do."""
+    theirs = []
+    if conflict.current is not None:
+        theirs = differences(found.kind, found.before, conflict.current, names_of(found))
+    return review(request, found, status=409, conflict=conflict, theirs=theirs)
+
+
+@require_POST
+@may_manage
+def go_on(request: HttpRequest, pk: int) -> HttpResponse:
+    """After a conflict: the same edit on top of what the backend has now, for another look."""
+    found = draft(request, pk)
+    try:
+        with backend_of(found.connection) as client:
+            current = current_document(client, found)
+    except NotDone as error:
+        return review(request, visible_change(request, pk), status=503, problem=error.text)
+    if current is None or found.action not in (Action.CHANGE, Action.CREATE):
+        messages.error(request, f"{found.name} cannot be changed like that any more: look at what is there now.")
+        return redirect(home_of(found))
+    newer, _ = rebase(found, current, by=request.user, now=timezone.now())
+    found.delete()
+    return redirect("subscribers:change", newer.pk)
+
+
+@require_POST
+@may_manage
+def discard(request: HttpRequest, pk: int) -> HttpResponse:
+    """Forget a proposal."""
+    found = draft(request, pk)
+    home = home_of(found)
+    if found.saved_at is None:
+        found.delete()
+        messages.info(request, "The change was discarded. Nothing was written.")
+    return redirect(home)
+
+
+@require_POST
+@may_manage
+def undo(request: HttpRequest, pk: int) -> HttpResponse:
+    """Put the former document back, by the same review."""
+    found = draft(request, pk)
+    if found.action == Action.CREATE:
+        return redirect(removal_of(found))
+    try:
+        with backend_of(found.connection) as client:
+            back = propose_undo(found, client=client, by=request.user, now=timezone.now())
+    except NotDone as error:
+        messages.error(request, error.text)
+        return redirect(home_of(found))
+    if back is None:
+        messages.info(request, "There is nothing to put back: it already is as it was, or it is being wound down.")
+        return redirect(home_of(found))
+    return redirect("subscribers:change", back.pk)
+
+
+def removal_of(change: Change) -> str:
+    """The page on which what was created can be removed."""
+    model, name = (
+        (Subscriber, "subscribers:remove") if change.kind == Target.SUBSCRIBER else (Strategy, "strategies:remove")
+    )
+    found = model.objects.filter(connection_id=change.connection_id, backend_id=change.backend_id).first()
+    return reverse(name, args=[found.pk]) if found else home_of(change)
+
+
+# --- Parts of a review that the backend is asked for ----------------------------------------------------------------
+@require_safe
+@may_manage
+def what_if(request: HttpRequest, pk: int) -> HttpResponse:
+    """What the change would have done to the last days' signals."""
+    found = draft(request, pk)
+    key = f"what-if:{found.pk}"
+    told = cache.get(key)
+    if told is None:
+        try:
+            with backend_of(found.connection) as client:
+                told = simulate(found, client=client, now=timezone.now())
+            cache.set(key, told, KEPT_S)
+        except NotDone as error:
+            told = WhatIf(problem=error.text)
+    page = "subscribers/_what_if.html" if request.partial else "subscribers/what_if.html"
+    return render(request, page, {"told": told, "change": found})
+
+
+@require_safe
+@may_manage
+def positions(request: HttpRequest, pk: int) -> HttpResponse:
+    """How many copied positions a removal meets now."""
+    found = draft(request, pk)
+    try:
+        with backend_of(found.connection) as client:
+            context = {"open": open_positions(found, client=client), "problem": ""}
+    except NotDone as error:
+        context = {"open": None, "problem": error.text}
+    page = "subscribers/_positions.html" if request.partial else "subscribers/positions.html"
+    return render(request, page, {**context, "change": found})
+
+
+# --- Who changed what when ------------------------------------------------------------------------------------------
+def answer_changes(request: HttpRequest, kinds: tuple[str, ...], one, template: str, context: dict) -> HttpResponse:
+    """The list of one object's saved changes."""
+    own = Change.objects.visible_to(request.membership).saved()
+    own = own.filter(connection_id=one.connection_id, backend_id=one.backend_id, kind__in=kinds)
+    table = CHANGES.bind(request, own)
+    if table.wants_csv:
+        return table.csv()
+    return render(request, "subscribers/_changes.html" if request.partial else template, {**context, "table": table})
+
+
+@require_safe
+@staff_only
+def strategy_changes(request: HttpRequest, pk: int) -> HttpResponse:
+    """Who changed a strategy."""
+    strategy = get_object_or_404(Strategy.objects.visible_to(request.membership), pk=pk)
+    context = {"strategy": strategy, "tab": "changes", "commission": commission_text(strategy.document)}
+    kinds = (Target.STRATEGY, Target.PORTFOLIO)
+    return answer_changes(request, kinds, strategy, "subscribers/strategy_changes.html", context)
+
+
+@require_safe
+@staff_only
+def subscriber_changes(request: HttpRequest, pk: int) -> HttpResponse:
+    """Who changed a subscriber and its subscriptions."""
+    subscriber = visible_subscriber(request, pk)
+    context = page_of(request, subscriber, "changes")
+    return answer_changes(request, (Target.SUBSCRIBER,), subscriber, "subscribers/subscriber_changes.html", context)

@@ -1,0 +1,197 @@
+"""From the form over the review to the backend and back: nothing is written unseen, overwritten or lost."""
+
+from __future__ import annotations
+
+import pytest
+
+from strategies.models import Change, Strategy
+from users.models import AuditEntry
+
+pytestmark = pytest.mark.django_db
+
+
+def test_an_edit_is_looked_at_saved_mirrored_kept_and_undone(desk, person, alice):
+    manager = person(alice)
+    before = desk.at_backend(desk.alpine)
+    change = manager.proposed(f"/strategies/{desk.alpine.pk}/edit/", maxTradeVolume="0.3", reverse="true")
+    assert desk.at_backend(desk.alpine) == before, "a review writes nothing"
+    page = manager.http.get(f"/changes/{change.pk}/").content.decode()
+    for text in ("Largest trade", "not set", "0.3\u202flots", "Reversed", "2 subscribers", "1 directly", "Both"):
+        assert text in page
+
+    answer = manager.save(change)
+    assert answer.headers["Location"] == f"/strategies/{desk.alpine.pk}/settings/"
+    assert desk.at_backend(desk.alpine) == before | {"maxTradeVolume": 0.3, "reverse": True}
+    assert Strategy.objects.get(pk=desk.alpine.pk).document == desk.at_backend(desk.alpine)
+    page = manager.http.get(answer.headers["Location"]).content.decode()
+    assert "Alpine is saved." in page
+    assert f'action="/changes/{change.pk}/undo/"' in page
+
+    listed = manager.http.get(f"/strategies/{desk.alpine.pk}/changes/").content.decode()
+    assert "Largest trade not set → 0.3\u202flots" in listed
+    file = b"".join(manager.http.get(f"/strategies/{desk.alpine.pk}/changes/?format=csv").streaming_content).decode()
+    assert file.startswith("saved_at,by,by_email,action,of_strategy_id,differences\n")
+    assert ",Alice,alice@example.com,change," in file
+    assert "Reversed not set → Yes" in file
+    assert AuditEntry.objects.get(action="strategy changed").details["change"] == change.pk
+
+    back = manager.http.post(f"/changes/{change.pk}/undo/").headers["Location"]
+    page = manager.http.get(back).content.decode()
+    assert "It puts back" in page
+    manager.http.post(f"{back}save/")
+    assert desk.at_backend(desk.alpine) == before
+    assert "It was undone." in manager.http.get(f"/changes/{change.pk}/").content.decode()
+
+
+def test_saving_twice_writes_once(desk, person, alice):
+    manager = person(alice)
+    change = manager.proposed(f"/strategies/{desk.alpine.pk}/edit/", maxTradeVolume="0.3")
+    manager.save(change)
+    with desk.client() as client:
+        client.put_strategy(desk.alpine.backend_id, desk.at_backend(desk.alpine) | {"maxTradeVolume": 9})
+    assert manager.save(change).status_code == 302
+    assert desk.at_backend(desk.alpine)["maxTradeVolume"] == 9
+
+
+def test_the_loser_of_two_edits_sees_both_and_loses_nothing(desk, person, alice):
+    manager = person(alice)
+    change = manager.proposed(f"/strategies/{desk.alpine.pk}/edit/", maxTradeVolume="0.3")
+    with desk.client() as client:
+        client.put_strategy(desk.alpine.backend_id, desk.at_backend(desk.alpine) | {"maxLeverage": 7, "future": 1})
+    answer = manager.save(change)
+    assert answer.status_code == 409
+    page = answer.content.decode()
+    assert "was changed meanwhile" in page
+    assert "7\u202f: 1" in page
+    assert "0.3\u202flots" in page
+    assert "maxTradeVolume" not in desk.at_backend(desk.alpine)
+    newer = manager.http.post(f"/changes/{change.pk}/go-on/").headers["Location"]
+    assert manager.http.post(f"{newer}save/").status_code == 302
+    saved = desk.at_backend(desk.alpine)
+    assert (saved["maxTradeVolume"], saved["maxLeverage"]) == (0.3, 7)
+
+
+def test_what_others_changed_while_the_form_was_open_stays_and_is_told(desk, person, alice):
+    manager = person(alice)
+    with desk.client() as client:  # the mirror, and so the form, does not know it yet
+        client.put_strategy(desk.alpine.backend_id, desk.at_backend(desk.alpine) | {"maxLeverage": 7})
+    change = manager.proposed(f"/strategies/{desk.alpine.pk}/edit/", maxTradeVolume="0.3")
+    assert "somebody else changed" in manager.http.get(f"/changes/{change.pk}/").content.decode()
+    manager.save(change)
+    assert desk.at_backend(desk.alpine)["maxLeverage"] == 7
+
+
+def test_a_wrong_value_stands_at_its_input_and_nothing_is_proposed(desk, person, alice):
+    manager = person(alice)
+    path = f"/strategies/{desk.alpine.pk}/edit/"
+    answer = manager.form(path, maxTradeRisk="130", **{"riskLimits.1.type": "week"})
+    page = answer.content.decode()
+    assert answer.status_code == 422
+    assert 'id="i-maxTradeRisk-error">Must be between 0 and 100 %.' in page
+    assert 'id="i-riskLimits-1-applyTo-error">Is required.' in page
+    assert 'value="130"' in page
+    assert not Change.objects.exists()
+
+
+def test_the_backends_own_refusal_finds_its_input(desk, person, alice):
+    manager = person(alice)
+    formula = {"tradeSizeScaling.mode": "expression", "tradeSizeScaling.expression": "nonsense * 2"}
+    change = manager.proposed(f"/strategies/{desk.alpine.pk}/edit/", **formula)
+    answer = manager.save(change)
+    assert answer.status_code == 503
+    assert "Correct it in the form" in answer.content.decode()
+    assert desk.at_backend(desk.alpine)["tradeSizeScaling"] == {"mode": "none"}
+    form = manager.http.get(f"/strategies/{desk.alpine.pk}/edit/?change={change.pk}").content.decode()
+    assert "nonsense * 2" in form
+    assert 'id="i-tradeSizeScaling-expression-error"' in form
+
+
+def test_a_change_is_looked_at_over_the_signals_of_the_last_days(desk, person, alice):
+    manager = person(alice)
+    desk.signal(desk.alpine)
+    desk.backend.move(EURUSD=(1.11, 1.11008))
+    desk.end_signal(desk.alpine)
+    desk.backend.move(EURUSD=(1.1, 1.10008))
+    change = manager.proposed(f"/strategies/{desk.alpine.pk}/edit/", **{"symbolFilter.excluded.0": "EURUSD"})
+    part = manager.http.get(f"/changes/{change.pk}/what-if/", headers={"HX-Request": "true"}).content.decode()
+    assert part.startswith('<div class="card-body" id="what-if">')
+    assert "<strong>2 copies</strong> of 1 signal of the last 30 days" in part
+    assert "Alpine" in part
+
+
+def test_a_backend_that_cannot_look_back_is_said_so_in_one_sentence(desk, person, alice, monkeypatch):
+    from copying.client import Client, NotFound
+
+    def absent(self, body):
+        raise NotFound("There is no such call.")
+
+    monkeypatch.setattr(Client, "simulate", absent)
+    manager = person(alice)
+    change = manager.proposed(f"/strategies/{desk.alpine.pk}/edit/", maxTradeVolume="0.3")
+    told = manager.http.get(f"/changes/{change.pk}/what-if/").content.decode()
+    assert "This backend cannot look back: it says only afterwards what a change does." in told
+
+
+def test_a_longer_period_than_the_backend_takes_is_shortened_and_a_refusal_is_told(desk, person, alice, monkeypatch):
+    from copying.client import Client, Rejected
+
+    asked = []
+
+    def refuse(self, body):
+        asked.append(body["startTime"])
+        path = f"changes.strategies.{desk.alpine.backend_id}.maxTradeVolume"
+        details = [{"parameter": path, "message": "is odd"}] if len(asked) == 3 else []
+        raise Rejected("more than 5000 signals: choose a shorter period", details)
+
+    monkeypatch.setattr(Client, "simulate", refuse)
+    manager = person(alice)
+    change = manager.proposed(f"/strategies/{desk.alpine.pk}/edit/", maxTradeVolume="0.3")
+    told = manager.http.get(f"/changes/{change.pk}/what-if/").content.decode()
+    assert asked == sorted(asked)
+    assert len(asked) == 3
+    assert "The backend would refuse this change." in told
+    assert "maxTradeVolume: is odd" in told
+
+
+def test_without_a_backend_nothing_is_lost(desk, person, alice):
+    manager = person(alice)
+    path = f"/strategies/{desk.alpine.pk}/edit/"
+    change = manager.proposed(path, maxTradeVolume="0.3")
+    desk.connection.base_url = "http://127.0.0.1:9"
+    desk.connection.save()
+    answer = manager.form(path, maxTradeVolume="0.4")
+    assert (answer.status_code, 'value="0.4"' in answer.content.decode()) == (503, True)
+    answer = manager.save(change)
+    assert (answer.status_code, "Nothing was changed" in answer.content.decode()) == (503, True)
+    assert Change.objects.get(pk=change.pk).saved_at is None
+
+
+def test_a_member_is_edited_inside_its_portfolio(desk, person, alice):
+    manager = person(alice)
+    path = f"/strategies/{desk.portfolio.pk}/members/{desk.alpine.backend_id}/edit/"
+    form = manager.http.get(path).content.decode()
+    assert "In force" in form
+    change = manager.proposed(
+        path, multiplier="0.75", **{"symbolMapping.0.from": "EURUSD", "symbolMapping.0.to": "EURUSDm"}
+    )
+    assert "Member Alpine" in manager.http.get(f"/changes/{change.pk}/").content.decode()
+    manager.save(change)
+    first, second = desk.at_backend(desk.portfolio)["members"]
+    assert (first["multiplier"], first["symbolMapping"]) == (0.75, [{"from": "EURUSD", "to": "EURUSDm"}])
+    assert second == {"strategyId": desk.boreal.backend_id}
+
+
+def test_an_untouched_form_proposes_nothing(desk, person, alice):
+    answer = person(alice).form(f"/strategies/{desk.alpine.pk}/edit/")
+    assert answer.headers["Location"] == f"/strategies/{desk.alpine.pk}/settings/"
+    assert not Change.objects.exists()
+
+
+def test_another_row_comes_without_losing_what_was_typed(desk, person, alice):
+    manager = person(alice)
+    path = f"/strategies/{desk.alpine.pk}/edit/"
+    answer = manager.form(path, add="symbolMapping", maxTradeVolume="0.7")
+    page = answer.content.decode()
+    assert answer.status_code == 200
+    assert 'name="symbolMapping.1.from"' in page
+    assert 'value="0.7"' in page
