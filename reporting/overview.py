@@ -78,7 +78,8 @@ WITH accounts AS (
     WHERE r.workspace_id = %(workspace)s AND r.day BETWEEN %(month)s AND %(today)s GROUP BY s.currency
 ), accrued AS (
     SELECT currency, sum(amount) AS amount FROM reporting_commissionline
-    WHERE workspace_id = %(workspace)s AND period_start <= %(now)s AND period_end > %(now)s GROUP BY currency
+    WHERE workspace_id = %(workspace)s AND period_start <= %(now)s AND period_end > %(now)s AND member_id = ''
+    GROUP BY currency
 )
 SELECT currency, coalesce(accounts, 0), equity, floating, coalesce(today, 0), coalesce(month, 0), coalesce(deals, 0),
        coalesce(amount, 0)

@@ -6,7 +6,7 @@ Lines of settled periods are never changed. What is owed after all is computed o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -61,11 +61,12 @@ def adjust_settled_periods(
     settled_until: datetime,
     now: datetime,
     read_subscription: Callable[[datetime], Subscription],
+    member: str = "",
 ) -> Adjustments:
     """Adjustments of one subscriber after deals of `days` arrived late.
 
-    rows: the subscriber's lines. terms: for settled periods that have no line. read_subscription: gives the
-    subscription with its deals from a moment on.
+    rows: the subscriber's lines, or those that are owed to one `member` of a portfolio. terms: for settled periods
+    that have no line. read_subscription: gives the subscription with its deals from a moment on.
     """
     rows = list(rows)
     settled = [
@@ -81,6 +82,11 @@ def adjust_settled_periods(
         return Adjustments([], [])
     subscription = read_subscription(settled[0].period.start)
     lines = list(_adjustment_lines(settled, subscription, target, calendar, settled_until, now))
+    for line in lines:
+        line.member = member
+        if line.key in open_adjustments:  # it stays in the period that it stands in, until that one settles
+            row = open_adjustments[line.key]
+            line.period = replace(target, start=row.period_start, end=row.period_end)
     wanted = {line.key for line in lines}
     affected = {each.period.start.isoformat() for each in settled}
     stale = [
@@ -108,8 +114,10 @@ def _settled_periods(rows, days, terms: Terms, calendar: Calendar, settled_until
     for start, _ in late:
         period = calendar.containing(start, terms.billing_period)
         known = any(each.period.start <= start < each.period.end for each in by_start.values())
-        if not known and period.end <= settled_until:
-            by_start[period.start] = SettledPeriod(period, terms)
+        if not known and period.start < settled_until:
+            # the terms may have changed to a longer period that began before the last settled one ended
+            ended = replace(period, end=min(period.end, settled_until))
+            by_start[period.start] = SettledPeriod(ended, terms)
     touched = [
         each
         for each in by_start.values()

@@ -19,12 +19,12 @@ _STAGE = """
 CREATE TEMPORARY TABLE staged_line (
     subscriber_id text, period_start timestamptz, period_end timestamptz, scheme text, policy jsonb, key text,
     occurred_at timestamptz, inputs jsonb, rate numeric, exact_amount numeric, amount numeric, currency text,
-    is_provisional boolean
+    is_provisional boolean, member_id text
 ) ON COMMIT DROP
 """
 _COLUMNS = (
     "subscriber_id, period_start, period_end, scheme, policy, key, occurred_at, inputs, rate, exact_amount, amount, "
-    "currency, is_provisional"
+    "currency, is_provisional, member_id"
 )
 _REMOVE_STALE = """
 DELETE FROM reporting_commissionline line
@@ -34,12 +34,12 @@ WHERE line.connection_id = %(connection)s AND line.strategy_id = %(strategy)s
   AND NOT starts_with(line.key, 'adjustment:')
   AND NOT EXISTS (
       SELECT FROM staged_line staged WHERE staged.subscriber_id = line.subscriber_id
-      AND staged.period_start = line.period_start AND staged.key = line.key)
+      AND staged.period_start = line.period_start AND staged.key = line.key AND staged.member_id = line.member_id)
 """
 _MERGE = f"""
 INSERT INTO reporting_commissionline AS line (workspace_id, connection_id, strategy_id, {_COLUMNS})
 SELECT %(workspace)s, %(connection)s, %(strategy)s, {_COLUMNS} FROM staged_line
-ON CONFLICT (connection_id, subscriber_id, strategy_id, period_start, key) DO UPDATE SET
+ON CONFLICT (connection_id, subscriber_id, strategy_id, period_start, key, member_id) DO UPDATE SET
     period_end = excluded.period_end, scheme = excluded.scheme, policy = excluded.policy,
     occurred_at = excluded.occurred_at, inputs = excluded.inputs, rate = excluded.rate,
     exact_amount = excluded.exact_amount, amount = excluded.amount, currency = excluded.currency,
@@ -48,6 +48,25 @@ WHERE (line.period_end, line.scheme, line.policy, line.inputs, line.rate, line.e
        line.is_provisional)
    IS DISTINCT FROM (excluded.period_end, excluded.scheme, excluded.policy, excluded.inputs, excluded.rate,
        excluded.exact_amount, excluded.currency, excluded.is_provisional)
+"""
+_KEEP_PERIODS = """
+INSERT INTO reporting_billingperiod (workspace_id, connection_id, strategy_id, period_start, period_end)
+SELECT DISTINCT %(workspace)s, %(connection)s, %(strategy)s, staged.period_start, staged.period_end
+FROM staged_line staged
+WHERE NOT EXISTS (
+    SELECT FROM reporting_billingperiod known
+    WHERE known.connection_id = %(connection)s AND known.strategy_id = %(strategy)s
+      AND known.period_start = staged.period_start AND known.period_end = staged.period_end)
+ON CONFLICT DO NOTHING
+"""
+_FORGET_EMPTY_PERIODS = """
+DELETE FROM reporting_billingperiod period
+WHERE period.connection_id = %(connection)s AND period.strategy_id = %(strategy)s AND period.closed_at IS NULL
+  AND NOT EXISTS (
+      SELECT FROM reporting_commissionline line
+      WHERE line.workspace_id = %(workspace)s AND line.strategy_id = %(strategy)s
+        AND line.connection_id = %(connection)s AND line.period_start = period.period_start
+        AND line.period_end = period.period_end)
 """
 
 
@@ -76,9 +95,7 @@ def store_open_lines(
         }
         cursor.execute(_REMOVE_STALE, bound)
         removed = cursor.rowcount
-        cursor.execute(_MERGE, bound)
-        written = cursor.rowcount
-        cursor.execute("DROP TABLE staged_line")
+        written = _merge(cursor, bound, removed)
     return written, removed
 
 
@@ -95,10 +112,21 @@ def store_adjustments(
         cursor.execute("DELETE FROM reporting_commissionline WHERE id = ANY(%s)", [list(stale_ids)])
         removed = cursor.rowcount
         _stage(cursor, lines)
-        cursor.execute(_MERGE, {"workspace": workspace_id, "connection": connection_id, "strategy": strategy_id})
-        written = cursor.rowcount
-        cursor.execute("DROP TABLE staged_line")
+        bound = {"workspace": workspace_id, "connection": connection_id, "strategy": strategy_id}
+        written = _merge(cursor, bound, removed)
     return written, removed
+
+
+def _merge(cursor: Cursor, bound: dict, removed: int) -> int:
+    """Write what is staged, and keep one row per billing period that has lines."""
+    cursor.execute(_MERGE, bound)
+    written = cursor.rowcount
+    if written:
+        cursor.execute(_KEEP_PERIODS, bound)
+    if written or removed:
+        cursor.execute(_FORGET_EMPTY_PERIODS, bound)
+    cursor.execute("DROP TABLE staged_line")
+    return written
 
 
 def _stage(cursor: Cursor, lines: Iterable[tuple[str, Line]]) -> None:
@@ -110,7 +138,7 @@ def _stage(cursor: Cursor, lines: Iterable[tuple[str, Line]]) -> None:
                 (
                     subscriber_id, period.start, period.end, line.scheme, json.dumps(line.policy), line.key,
                     line.occurred_at, json.dumps(line.inputs), line.rate, _storable(line.exact_amount), line.amount,
-                    line.currency, line.is_provisional,
+                    line.currency, line.is_provisional, line.member,
                 )
             )  # fmt: skip
 

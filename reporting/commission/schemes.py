@@ -17,7 +17,10 @@ PERIOD_KEY = "period"
 
 
 class Deal(NamedTuple):
-    """One copied deal: signed lots and trade value, net = profit + swap + commission, account currency."""
+    """One copied deal: signed lots and trade value, net = profit + swap + commission, account currency.
+
+    source: id of the member whose signal it was, where the subscription is to a portfolio and the backend says so.
+    """
 
     id: str
     occurred_at: datetime
@@ -25,6 +28,7 @@ class Deal(NamedTuple):
     lots: Decimal
     amount: Decimal
     net: Decimal
+    source: str = ""
 
 
 class Valuation(NamedTuple):
@@ -37,7 +41,10 @@ class Valuation(NamedTuple):
 
 @dataclass(slots=True)
 class Line:
-    """One line of the ledger before it is stored; the fields are those of `reporting.models.CommissionLine`."""
+    """One line of the ledger before it is stored; the fields are those of `reporting.models.CommissionLine`.
+
+    member: empty, or the member whose provider the portfolio's owner owes it.
+    """
 
     period: Period
     key: str
@@ -50,6 +57,7 @@ class Line:
     amount: Decimal
     currency: str
     is_provisional: bool = False
+    member: str = ""
 
 
 @dataclass(slots=True)
@@ -112,6 +120,8 @@ PER_DEAL = {
 
 def deal_lines(terms: Terms, deals: Iterable[Deal], *, calendar: Calendar, currency: str) -> Iterator[Line]:
     """One final line per deal that the scheme charges, in the period of the deal."""
+    if not terms.rate:
+        return
     charged_part = PER_DEAL[terms.scheme]
     stored = terms.serialise()
     period = None

@@ -48,19 +48,20 @@ class Accrued:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What all strategies of one connection share in one accrual."""
+    """What all strategies of one connection share in one accrual. closes_until: settle so far, whatever is missing."""
 
     workspace_id: int
     calendar: Calendar
     now: datetime
     complete_until: datetime | None
+    closes_until: datetime | None = None
 
     def settles(self, terms: Terms, before: datetime | None) -> datetime | None:
-        """End of the last period whose deals are all known; it never moves back."""
-        if self.complete_until is None:
-            return before
-        boundary = self.calendar.containing(self.complete_until, terms.billing_period).start
-        return boundary if before is None else max(before, boundary)
+        """End of the last period whose deals are all known, or that a person closes; it never moves back."""
+        known = [moment for moment in (before, self.closes_until) if moment is not None]
+        if self.complete_until is not None:
+            known.append(self.calendar.containing(self.complete_until, terms.billing_period).start)
+        return max(known, default=None)
 
 
 def calendar_of(workspace: Workspace) -> Calendar:
@@ -103,7 +104,8 @@ def _all_are_due(account: Account, state: AccrualState, run: Run) -> bool:
 
 def _digest(account: Account, run: Run) -> str:
     overrides = sorted((subscriber, policy.serialise()) for subscriber, policy in account.overrides.items())
-    return digest_of(account.terms, run.calendar, account.sources, overrides)
+    members = [f"{member} {each.scheme} {each.rate}" for member, each in sorted(account.members.items())]
+    return digest_of(account.terms, run.calendar, account.sources, overrides, *members)
 
 
 @transaction.atomic
@@ -124,10 +126,13 @@ def accrue_strategy(account: Account, run: Run) -> Accrued:
         .values_list("subscriber_id", flat=True)
         .distinct()
     )
-    accrued = _adjust(account, run, state, {each: changed[each] for each in known & changed.keys()})
+    # a subscription without a line is booked where its deals belong, as far as nobody has closed these periods
+    new, closed_until = due - known, state.closed_until
+    accrued = _adjust(account, run, state.settled_until, {each: changed[each] for each in known & changed.keys()})
+    accrued += _adjust(account, run, closed_until, {each: changed[each] for each in new & changed.keys()})
     settles = run.settles(account.terms, state.settled_until) if account.terms else state.settled_until
     accrued += _accrue(account, run, due & known, since=state.settled_until, settled_until=settles)
-    accrued += _accrue(account, run, due - known, since=None, settled_until=settles)
+    accrued += _accrue(account, run, new, since=closed_until, settled_until=settles)
     state.settled_until = settles
     state.terms = _digest(account, run)
     state.accrued_at = run.now if everybody else state.accrued_at
@@ -152,7 +157,10 @@ def _accrue(
     lines = (
         (subscriber_id, line)
         for subscriber_id, subscription in subscriptions.items()
-        for line in lines_of(account.terms_of(subscriber_id), subscription, run, since, settled_until)
+        for line in (
+            *lines_of(account.terms_of(subscriber_id), subscription, run, since, settled_until),
+            *incoming_lines(account.members, subscription, run.calendar, since),
+        )
     )
     written, removed = store_open_lines(
         run.workspace_id,
@@ -189,13 +197,26 @@ def lines_of(
             yield line
 
 
-def _read_one(account: Account, subscriber_id: str, since: datetime) -> Subscription:
-    return sources.read_subscriptions(account, [subscriber_id], since)[subscriber_id]
+def incoming_lines(
+    members: dict[str, Terms], subscription: Subscription, calendar: Calendar, since: datetime | None
+) -> Iterator[Line]:
+    """What the owner of a portfolio owes its members' providers for one subscription's deals. Pure."""
+    for member, terms in members.items():
+        deals = [deal for deal in subscription.deals if deal.source == member]
+        for line in deal_lines(terms, deals, calendar=calendar, currency=subscription.currency):
+            line.member, line.period = member, calendar.clipped(line.period, since)
+            yield line
 
 
-def _adjust(account: Account, run: Run, state: AccrualState, changed: dict[str, set[date]]) -> Accrued:
+def _read_one(account: Account, subscriber_id: str, member: str, since: datetime) -> Subscription:
+    subscription = sources.read_subscriptions(account, [subscriber_id], since)[subscriber_id]
+    if member:
+        subscription.deals = [deal for deal in subscription.deals if deal.source == member]
+    return subscription
+
+
+def _adjust(account: Account, run: Run, settled_until: datetime | None, changed: dict[str, set[date]]) -> Accrued:
     """Book what arrived late for settled periods into the open one."""
-    settled_until = state.settled_until
     if settled_until is None or account.terms is None:
         return Accrued()
     late = {
@@ -205,17 +226,20 @@ def _adjust(account: Account, run: Run, state: AccrualState, changed: dict[str, 
     for subscriber_id, days in late.items():
         if not days:
             continue
-        adjustments = adjust_settled_periods(
-            CommissionLine.objects.of_subscription(account.connection_id, account.strategy_id, subscriber_id),
-            days,
-            terms=account.terms_of(subscriber_id),
-            calendar=run.calendar,
-            settled_until=settled_until,
-            now=run.now,
-            read_subscription=partial(_read_one, account, subscriber_id),
-        )
-        lines += [(subscriber_id, line) for line in adjustments.lines]
-        stale_ids += adjustments.stale_ids
+        stored = CommissionLine.objects.of_subscription(account.connection_id, account.strategy_id, subscriber_id)
+        for member, terms in {"": account.terms_of(subscriber_id), **account.members}.items():
+            adjustments = adjust_settled_periods(
+                stored.filter(member_id=member),
+                days,
+                terms=terms,
+                calendar=run.calendar,
+                settled_until=settled_until,
+                now=run.now,
+                read_subscription=partial(_read_one, account, subscriber_id, member),
+                member=member,
+            )
+            lines += [(subscriber_id, line) for line in adjustments.lines]
+            stale_ids += adjustments.stale_ids
     if not lines and not stale_ids:
         return Accrued()
     written, removed = store_adjustments(

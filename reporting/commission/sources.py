@@ -6,14 +6,16 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from decimal import Decimal
 
 from django.db import connection as database
 
 from reporting.commission.highwater import Mark
+from reporting.commission.periods import BillingPeriod
 from reporting.commission.policy import Basis, Floating, Policy, Scheme, Scope, Terms, read_terms
-from reporting.commission.schemes import Deal, Subscription, Valuation, opens_position
+from reporting.commission.schemes import PER_DEAL, Deal, Subscription, Valuation, opens_position
 from reporting.flows import cash_flows
 from reporting.models import CommissionPolicy, EquityPoint, SyncKind, SyncState
 from strategies.models import Strategy
@@ -28,7 +30,8 @@ class Account:
     """One strategy's side of the ledger: whose deals count for it and on which terms.
 
     sources: ids of the strategies whose deals are measured; more than one where a client's mark spans strategies.
-    overrides: policies of single subscriptions.
+    overrides: policies of single subscriptions. members: of a portfolio, terms by which its owner owes the providers
+    of those members that charge per deal, billed with the portfolio's periods.
     """
 
     connection_id: int
@@ -36,6 +39,7 @@ class Account:
     terms: Terms | None
     sources: list[str]
     overrides: dict[str, Policy] = field(default_factory=dict)
+    members: dict[str, Terms] = field(default_factory=dict)
 
     def terms_of(self, subscriber_id: str) -> Terms | None:
         """The terms of one subscriber: the strategy's, with the subscription's own policy where it has one."""
@@ -71,14 +75,48 @@ def read_accounts(connection_id: int) -> list[Account]:
         stored = row.choices | {"name": row.name, "version": row.version}
         policies[row.strategy_id][row.subscriber_id] = Policy.parse(stored)
     strategies = Strategy.objects.filter(connection_id=connection_id).order_by("backend_id")
+    stated = strategies.values_list("backend_id", "document__commissionScheme", "document__members")
+    documents = {strategy_id: (scheme or {}, members or []) for strategy_id, scheme, members in stated}
     accounts = []
-    for strategy_id, scheme in strategies.values_list("backend_id", "document__commissionScheme"):
+    for strategy_id, (scheme, _) in documents.items():
         own = policies.get(strategy_id, {})
         terms = read_terms({"commissionScheme": scheme}, own.get("", Policy()))
+        members = read_members(strategy_id, documents)
+        if members and terms is None:
+            terms = charging_nothing(scheme)
+        if members:
+            members = {member: replace(each, billing_period=terms.billing_period) for member, each in members.items()}
         overrides = {subscriber: policy for subscriber, policy in own.items() if subscriber}
-        accounts.append(Account(connection_id, strategy_id, terms, [strategy_id], overrides))
+        accounts.append(Account(connection_id, strategy_id, terms, [strategy_id], overrides, members))
     _net_over_client(accounts)
     return accounts
+
+
+def read_members(portfolio_id: str, documents: dict[str, tuple[dict, list]]) -> dict[str, Terms]:
+    """Terms of the strategies in a portfolio, those of portfolios in it included, that charge per deal."""
+    found, seen = {}, {portfolio_id}
+    asked = [member.get("strategyId", "") for member in documents[portfolio_id][1]]
+    while asked:
+        member = asked.pop()
+        if member in seen or member not in documents:
+            continue
+        seen.add(member)
+        scheme, below = documents[member]
+        terms = read_terms({"commissionScheme": scheme})
+        if below:
+            asked += [each.get("strategyId", "") for each in below]
+        elif terms is not None and terms.scheme in PER_DEAL:
+            found[member] = terms
+    return found
+
+
+def charging_nothing(scheme: dict) -> Terms:
+    """Terms of a portfolio without a commission of its own, whose owner still owes its members' providers."""
+    try:
+        period = BillingPeriod(scheme.get("billingPeriod", BillingPeriod.MONTH))
+    except ValueError:
+        period = BillingPeriod.MONTH
+    return Terms(Scheme.AMOUNT_WON, Decimal(0), period)
 
 
 def _net_over_client(accounts: list[Account]) -> None:
@@ -219,11 +257,12 @@ def _first_and_last_deals(account: Account, subscriber_ids: list[str]) -> list[t
 
 
 def _add_deals(account: Account, found: dict[str, Subscription], since: datetime | None) -> None:
+    source = "coalesce(extra #>> '{sourceStrategy,id}', '')" if account.members else "''"
     with database.cursor() as cursor:
         cursor.execute(
-            """
+            f"""
             SELECT subscriber_id, backend_id, time, profit, coalesce(volume_lots, 0), coalesce(amount, 0),
-                   profit + swap + coalesce(commission, 0)
+                   profit + swap + coalesce(commission, 0), {source}
             FROM reporting_transaction
             WHERE workspace_id = (SELECT workspace_id FROM users_connection WHERE id = %s) AND connection_id = %s
               AND subscriber_id = ANY(%s) AND strategy_id = ANY(%s) AND type = ANY(%s) AND position_id <> ''
@@ -232,8 +271,8 @@ def _add_deals(account: Account, found: dict[str, Subscription], since: datetime
             """,
             [account.connection_id, account.connection_id, list(found), account.sources, COPIED_DEALS, since],
         )
-        for subscriber_id, backend_id, time, profit, lots, amount, net in cursor:
-            deal = Deal(backend_id, time, opens_position(backend_id, profit), lots, amount, net)
+        for subscriber_id, backend_id, time, profit, lots, amount, net, source in cursor:
+            deal = Deal(backend_id, time, opens_position(backend_id, profit), lots, amount, net, source)
             found[subscriber_id].deals.append(deal)
 
 

@@ -127,7 +127,10 @@ def by_subscriber(request: HttpRequest, span: Span, context: dict) -> HttpRespon
 def lines_of_row(request: HttpRequest, span: Span, strategy: Strategy | None = None) -> QuerySet:
     """The lines of the subscriber of the outer query, in a span, of one strategy or all."""
     own = CommissionLine.objects.filter(
-        workspace=request.workspace, connection=OuterRef("connection"), subscriber_id=OuterRef("backend_id")
+        workspace=request.workspace,
+        connection=OuterRef("connection"),
+        subscriber_id=OuterRef("backend_id"),
+        member_id="",
     )
     if strategy is not None:
         own = own.filter(strategy_id=strategy.backend_id)

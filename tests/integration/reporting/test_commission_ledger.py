@@ -4,102 +4,20 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 
 import pytest
 from django.db import close_old_connections, connections, transaction
-from django.db.models import Sum
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from reporting.commission.recompute import recompute
-from reporting.commission.services import accrue_workspace
 from reporting.models import (
-    AccrualState,
-    CommissionLine,
     CommissionPolicy,
     DailyResult,
     EquityPoint,
-    SyncKind,
-    SyncState,
-    Transaction,
 )
 from tests import builders
-
-D = Decimal
-NOW = datetime(2026, 5, 20, 12, tzinfo=UTC)
-SCHEMES = ["flat-fee", "lots-traded", "lots-won", "amount-traded", "amount-won", "high-water-mark"]
-
-
-class Firm:
-    """One strategy with one subscriber, whose history a test writes deal by deal."""
-
-    def __init__(self, scheme="amount-won", rate=0.2, billing_period="month", currency="USD", **workspace):
-        self.workspace = builders.workspace(**workspace)
-        self.connection = builders.connection(self.workspace)
-        document = {"commissionScheme": {"type": scheme, "commissionRate": rate, "billingPeriod": billing_period}}
-        self.strategy = builders.strategy(self.connection, document=document)
-        self.subscriber = builders.subscriber(self.connection, currency=currency)
-        self.numbers = 0
-
-    def deal(self, at, profit=0, *, lots="0.10", amount="1000", side="close", subscriber=None, number=None, **fields):
-        """A copied deal, with the day marked as changed as the sync does it."""
-        self.numbers += 1
-        subscriber = subscriber or self.subscriber
-        made, _ = Transaction.objects.update_or_create(
-            connection=self.connection, subscriber_id=subscriber.backend_id, strategy_id=self.strategy.backend_id,
-            backend_id=f"{self.numbers if number is None else number}:{side}",
-            defaults={
-                "workspace": self.workspace, "time": at, "type": "DEAL_TYPE_BUY", "position_id": "p1",
-                "volume_lots": D(lots), "amount": D(amount), "profit": D(profit), "swap": D(0), "commission": D(0),
-                "improvement": D(0), "provider_commission": D(0), "platform_commission": D(0), **fields,
-            },
-        )  # fmt: skip
-        DailyResult.objects.update_or_create(
-            connection=self.connection, subscriber_id=subscriber.backend_id, strategy_id=self.strategy.backend_id,
-            day=at.date(), defaults={"workspace": self.workspace, "is_accrued": False},
-        )  # fmt: skip
-        return made
-
-    def accrue(self, now=NOW):
-        return accrue_workspace(self.workspace.pk, now)
-
-    def change_scheme(self, **scheme):
-        self.strategy.document = {"commissionScheme": self.strategy.document["commissionScheme"] | scheme}
-        self.strategy.save()
-
-    def complete_until(self, moment):
-        SyncState.objects.update_or_create(
-            connection=self.connection, kind=SyncKind.PROVIDED, defaults={"due_at": NOW, "complete_until": moment}
-        )
-
-    @property
-    def lines(self):
-        return CommissionLine.objects.filter(workspace=self.workspace).order_by("period_start", "occurred_at", "key")
-
-    @property
-    def total(self):
-        return self.lines.aggregate(total=Sum("amount"))["total"] or D(0)
-
-    def amounts(self, **only):
-        return [line.amount for line in self.lines.filter(**only)]
-
-    def contents(self):
-        """Everything of the ledger but the numbers of its rows."""
-        hidden = ("id", "occurred_at")
-        return [{k: v for k, v in row.items() if k not in hidden} for row in self.lines.values()]
-
-    def from_nothing(self, now=NOW):
-        """Forget the ledger and compute it again."""
-        self.lines.delete()
-        AccrualState.objects.all().delete()
-        DailyResult.objects.update(is_accrued=False)
-        self.accrue(now)
-
-
-def at(month, day, hour=10):
-    return datetime(2026, month, day, hour, tzinfo=UTC)
-
+from tests.firm import NOW, SCHEMES, D, Firm, at
 
 pytestmark = pytest.mark.django_db
 
@@ -273,6 +191,18 @@ def test_an_adjustment_is_corrected_in_place_until_its_own_period_ends():
     firm.deal(at(3, 4), "15", number="a")
     firm.accrue(at(5, 8))
     assert firm.amounts() == [D(2), D(1)]
+
+
+def test_an_adjustment_is_booked_once_although_its_period_has_just_ended():
+    firm = Firm()
+    firm.deal(at(2, 1), "10")
+    firm.accrue(at(4, 2))
+    firm.deal(at(3, 1), "20")
+    firm.accrue(at(4, 3))
+    firm.deal(at(3, 1), "-5")
+    firm.accrue(at(5, 1))  # April has ended and settles with this very accrual
+    assert firm.amounts() == [D(2), D(4)]
+    assert firm.lines.last().period_start == at(4, 1, 0)
 
 
 def test_a_late_loss_lowers_the_mark_of_every_later_period():

@@ -1,0 +1,156 @@
+"""Records what clients pay. A payment is converted once, by the rate of its day, into the currency of the account."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+
+from django.db import transaction
+
+from reporting.commission.accounts import (
+    ZERO,
+    Account,
+    Posting,
+    balance_of,
+    credit_of,
+    lock_books,
+    post,
+    post_missing_credit,
+    post_settlement,
+    refresh_periods,
+)
+from reporting.commission.closing import SAME_CURRENCY
+from reporting.commission.money import round_money
+from reporting.commission.services import calendar_of
+from reporting.commission.statements import CannotBook
+from reporting.models import DocumentKind, EntryKind, Payment, Statement
+from reporting.rates import rate_on
+from users.models import User, Workspace
+from users.services import record_audit
+
+
+@dataclass(slots=True)
+class Recorded:
+    """A payment and where it went. is_new: false where this form had been sent before."""
+
+    payment: Payment
+    paid: list[tuple[Statement, Decimal]] = field(default_factory=list)
+    credit: Decimal = ZERO
+    is_new: bool = True
+
+
+@transaction.atomic
+def record_payment(
+    workspace: Workspace,
+    account: Account,
+    *,
+    amount: Decimal,
+    currency: str,
+    received_on: date,
+    reference: str = "",
+    statement: Statement | None = None,
+    token: uuid.UUID | None = None,
+    by: User | None = None,
+    now: datetime,
+) -> Recorded:
+    """Pay a statement, or without one the account's oldest; what is more than is owed stays as credit.
+
+    token: of the form; the second time it gives the first payment back. Raises CannotBook, UnknownRate.
+    """
+    lock_books(workspace)
+    token = token or uuid.uuid4()
+    known = Payment.objects.filter(workspace=workspace, token=token).first()
+    if known is not None:
+        return Recorded(known, is_new=False)
+    amount = round_money(amount, currency)
+    if amount <= 0:
+        raise CannotBook("A payment is more than nothing.")
+    rate = rate_on(received_on, currency, account.currency)
+    payment = Payment.objects.create(
+        workspace=workspace,
+        connection_id=account.connection_id,
+        subscriber_id=account.subscriber_id,
+        received_on=received_on,
+        amount=amount,
+        currency=currency,
+        settled=round_money(amount * rate.value, account.currency),
+        settled_currency=account.currency,
+        rate=rate.value,
+        rate_source=SAME_CURRENCY if currency == account.currency else rate.source,
+        rate_day=rate.day,
+        reference=reference,
+        token=token,
+        recorded_at=now,
+        recorded_by=by,
+    )
+    recorded = Recorded(payment, credit=payment.settled)
+    posting = Posting(received_on, now, by)
+    for due in [statement] if statement is not None else due_statements(account):
+        part = min(recorded.credit, max(balance_of(due), ZERO))
+        if part:
+            post(account, EntryKind.PAYMENT, -part, posting, statement=due, payment=payment)
+            recorded.paid.append((due, part))
+            recorded.credit -= part
+    post(account, EntryKind.PAYMENT, -recorded.credit, posting, payment=payment)
+    refresh_periods([due for due, _ in recorded.paid])
+    subject = f"{amount} {currency} from {account.subscriber_id}"
+    record_audit(workspace, user=by, action="payment recorded", subject=subject, now=now)
+    return recorded
+
+
+def due_statements(account: Account) -> list[Statement]:
+    """Statements of an account with something left to pay, the oldest first."""
+    own = Statement.objects.filter(
+        workspace_id=account.workspace_id,
+        connection_id=account.connection_id,
+        subscriber_id=account.subscriber_id,
+        currency=account.currency,
+        kind=DocumentKind.STATEMENT,
+    )
+    return list(own.with_balance().filter(balance__gt=0).order_by("number"))
+
+
+@transaction.atomic
+def undo_payment(payment: Payment, *, reason: str, by: User | None = None, now: datetime) -> Payment:
+    """Take a payment back by counter-entries; credit that came of it is taken back from where it was used.
+
+    Raises CannotBook where that was done before.
+    """
+    workspace = payment.workspace
+    lock_books(workspace)
+    entries = list(payment.entries.filter(kind=EntryKind.PAYMENT).select_related("statement").order_by("pk"))
+    if payment.entries.filter(kind=EntryKind.UNDO).exists():
+        raise CannotBook("This payment was taken back before.")
+    account = Account(workspace.pk, payment.connection_id, payment.subscriber_id, payment.settled_currency)
+    posting = Posting(calendar_of(workspace).day_of(now), now, by, reason)
+    touched = []
+    for entry in entries:
+        # what was paid on a statement that is void now is credit
+        statement = entry.statement if entry.statement is not None and not entry.statement.is_void else None
+        post(account, EntryKind.UNDO, -entry.amount, posting, statement=statement, payment=payment, undoes=entry)
+        touched += [statement] if statement is not None else []
+    touched += post_missing_credit(account, posting)
+    for statement in touched:
+        if credit_of(account) > 0 and balance_of(statement) > 0:
+            post_settlement(account, statement, posting)
+    refresh_periods(touched)
+    record_audit(
+        workspace, user=by, action="payment taken back", now=now,
+        subject=f"{payment.amount} {payment.currency} from {payment.subscriber_id}", details={"reason": reason},
+    )  # fmt: skip
+    return payment
+
+
+@transaction.atomic
+def use_credit(statement: Statement, *, by: User | None = None, now: datetime) -> Decimal:
+    """Pay a statement from the account's credit; returns how much that was."""
+    lock_books(statement.workspace)
+    statement.refresh_from_db()
+    used = ZERO
+    if not statement.is_void and balance_of(statement) > 0:
+        posting = Posting(calendar_of(statement.workspace).day_of(now), now, by)
+        used = post_settlement(Account.of(statement), statement, posting)
+        refresh_periods([statement])
+    return used
