@@ -102,8 +102,9 @@ class Book(Reads):
     # ------------------------------------------------------------------------------------------------- market port
 
     def set_quotes(self, quotes: dict[str, tuple[float, float]]) -> None:
-        """Take over prices; positions are revalued when somebody asks."""
-        if not quotes:
+        """Take over prices; positions are revalued when somebody asks, unless these are the prices known already."""
+        known = self.quotes
+        if all(known.get(symbol) == quote for symbol, quote in quotes.items()):
             return
         self.quotes.update(quotes)
         self._symbol_quotes = np.full((0, 2), np.nan)

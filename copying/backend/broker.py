@@ -39,6 +39,7 @@ class Orders:
     provider_price: np.ndarray | float = np.nan
     cause: str = ""
     signal_id: str = field(default="")
+    is_pending: bool = False
 
 
 class Broker(Protocol):

@@ -17,14 +17,15 @@ from .book import Book
 from .broker import Broker, Orders
 from .effects import Decided, Effects
 from .paper import PaperBroker
-from .parts import parts_of
-from .recording import facts_of, record
+from .parts import UNKNOWN, parts_of
+from .recording import Noted, note_facts, record
 from .routing import Plan, facts_for, plan_for
 from .state import COPIES_STOP_LOSS, COPIES_TAKE_PROFIT, Signal
 
 BROKER: Broker = PaperBroker()
 MARKET = int(OrderKind.MARKET)
 RETRY_SECONDS = 15.0
+Placed = list[tuple[np.ndarray, Orders]]  # with the routes that each order is of
 
 
 def engine_signal(signal: Signal) -> model.Signal:
@@ -40,15 +41,17 @@ def engine_signal(signal: Signal) -> model.Signal:
 class Foreseen:
     """What was decided about a signal while its entry was being written: true as long as nothing it rests on changed.
 
-    sequence: the entry that the book had reached.
+    sequence: the entry that the book had reached. row: of the signal. orders: None where they are made afterwards.
     """
 
     sequence: int
     time: float
     plan: Plan
+    row: int
     signal: model.Signal
-    facts: model.Facts
+    facts: Noted
     decisions: model.Decisions
+    orders: Placed | None
 
 
 def foresee(book: Book, signal: Signal) -> None:
@@ -57,10 +60,19 @@ def foresee(book: Book, signal: Signal) -> None:
     Decisions are pure: `fan_out` takes these if it asks the same of the same state, else it decides anew.
     """
     plan = plan_for(book, signal.strategy_id)
-    if len(plan.table):
-        asked, facts = engine_signal(signal), facts_for(book, plan, signal)
-        decisions = decide(plan.table, asked, facts)
-        book.foreseen = Foreseen(book.sequence, book.time, plan, asked, facts, decisions)
+    if not len(plan.table):
+        return
+    asked, facts = engine_signal(signal), facts_for(book, plan, signal)
+    decisions = decide(plan.table, asked, facts)
+    noted = note_facts(book, plan, signal, facts)
+    rows = np.flatnonzero(decisions.opens & (decisions.outcome != Outcome.DELAYED))
+    # only an entry itself may give out numbers
+    is_known = all(book.symbols.find(symbol) >= 0 for symbol in decisions.symbols)
+    is_known = is_known and not (plan.part[rows] == UNKNOWN).any()
+    orders = None
+    if is_known and book.accounts.connected[plan.account[rows]].all():
+        orders = orders_for(book, plan, signal, decisions, rows)
+    book.foreseen = Foreseen(book.sequence, book.time, plan, signal.row, asked, noted, decisions, orders)
 
 
 def fan_out(
@@ -82,9 +94,9 @@ def fan_out(
     """
     plan = plan_for(book, signal.strategy_id)
     ahead = foreseen(book, plan, signal) if only is None else None
-    facts = facts_for(book, plan, signal) if ahead is None else ahead.facts
+    facts = facts_for(book, plan, signal) if ahead is None else None
     if only is None:
-        record(book, effects, signal, "open", facts_of(book, plan, signal, facts))
+        record(book, effects, signal, "open", note_facts(book, plan, signal, facts) if ahead is None else ahead.facts)
     if not len(plan.table):
         return
     asked = np.ones(len(plan.table), dtype=bool) if only is None else only.copy()
@@ -104,7 +116,7 @@ def fan_out(
         wait(book, plan, signal, decisions, np.flatnonzero(waits))
         opens &= ~waits
     if opens.any():
-        execute(book, effects, plan, signal, decisions, np.flatnonzero(opens))
+        execute(book, effects, plan, signal, decisions, np.flatnonzero(opens), ahead.orders if ahead else None)
         failed = np.flatnonzero(opens & (decisions.outcome == Outcome.FAILED))
         if len(failed):
             retry_later(book, plan, signal, decisions, failed, tries)
@@ -126,6 +138,8 @@ def foreseen(book: Book, plan: Plan, signal: Signal) -> Foreseen | None:
         found is None
         or found.plan is not plan
         or (found.sequence + 1, found.time) != (book.sequence, book.time)
+        or found.row != signal.row
+        or signal.accounts
         or found.signal != engine_signal(signal)
     ):
         return None
@@ -221,39 +235,56 @@ def wait(book: Book, plan: Plan, signal: Signal, decisions: model.Decisions, row
 
 
 def execute(
-    book: Book, effects: Effects, plan: Plan, signal: Signal, decisions: model.Decisions, rows: np.ndarray
+    book: Book,
+    effects: Effects,
+    plan: Plan,
+    signal: Signal,
+    decisions: model.Decisions,
+    rows: np.ndarray,
+    orders: Placed | None,
 ) -> None:
-    """Place the orders of some routes; routes that the broker refuses become failed decisions."""
-    strategy = book.strategies_by_id[signal.strategy_id]
-    rows = without_offline(book, plan, decisions, rows)
+    """Place the orders of some routes (None: make them now); routes that the broker refuses become failed decisions."""
+    if orders is None:
+        orders = orders_for(book, plan, signal, decisions, without_offline(book, plan, decisions, rows))
+    for some, placed in orders:
+        if placed.is_pending:
+            BROKER.place(book, effects, placed)
+            continue
+        tickets = BROKER.open(book, effects, placed)
+        refused = some[tickets == 0]
+        if len(refused):
+            fail(decisions, refused, Reason.NOT_ENOUGH_MARGIN)
+
+
+def orders_for(book: Book, plan: Plan, signal: Signal, decisions: model.Decisions, rows: np.ndarray) -> Placed:
+    """The market and pending orders of some routes, each with its routes; nothing is placed."""
+    document = book.strategies_by_id[signal.strategy_id].document
     numbers = np.array([book.symbols.number(symbol) for symbol in decisions.symbols], dtype=np.intp)
-    kinds = decisions.kind[rows]
+    are_market = decisions.kind[rows] == MARKET
     columns = plan.table.columns
-    are_market = kinds == MARKET
+    made: Placed = []
     for is_market in (True, False):
         some = rows[are_market == is_market]
         if not len(some):
             continue
-        flags = columns["copy_stop_loss"][some] * COPIES_STOP_LOSS
-        flags += columns["copy_take_profit"][some] * COPIES_TAKE_PROFIT
+        part = plan.part[some]
+        if (part == UNKNOWN).any():
+            part = parts_of(book, plan, some)
+        pick = slice(None) if len(some) == len(plan.table) else some  # all of them: nothing is copied
+        flags = columns["copy_stop_loss"][pick] * COPIES_STOP_LOSS
+        flags += columns["copy_take_profit"][pick] * COPIES_TAKE_PROFIT
         orders = Orders(
-            account=plan.account[some], symbol=numbers[decisions.symbol[some]], side=decisions.side[some],
-            volume=decisions.volume_lots[some], kind=decisions.kind[some], price=signal.price,
-            stop_loss=decisions.stop_loss[some], take_profit=decisions.take_profit[some], magic=signal.magic,
-            subscription=plan.subscription[some], part=parts_of(book, plan, some), signal=signal.row, leaf=plan.leaf,
-            flags=flags,
-            expires=close_after(strategy.document, signal.time), signal_id=signal.id,
+            account=plan.account[pick], symbol=numbers[decisions.symbol[pick]], side=decisions.side[pick],
+            volume=decisions.volume_lots[pick], kind=decisions.kind[pick], price=signal.price,
+            stop_loss=decisions.stop_loss[pick], take_profit=decisions.take_profit[pick], magic=signal.magic,
+            subscription=plan.subscription[pick], part=part, signal=signal.row, leaf=plan.leaf, flags=flags,
+            expires=close_after(document, signal.time), signal_id=signal.id, is_pending=not is_market,
             provider_price=provider_prices(book, signal, decisions, some) if is_market else np.nan,
         )  # fmt: skip
         if not is_market:
-            deadline = opening_deadline(strategy.document, signal.time, 0.0, True)
-            orders.expires = min(deadline, close_after(strategy.document, signal.time))
-            BROKER.place(book, effects, orders)
-            continue
-        tickets = BROKER.open(book, effects, orders)
-        refused = some[tickets == 0]
-        if len(refused):
-            fail(decisions, refused, Reason.NOT_ENOUGH_MARGIN)
+            orders.expires = min(opening_deadline(document, signal.time, 0.0, True), orders.expires)
+        made.append((some, orders))
+    return made
 
 
 def without_offline(book: Book, plan: Plan, decisions: model.Decisions, rows: np.ndarray) -> np.ndarray:

@@ -5,16 +5,24 @@ An entry is acknowledged when its transaction is committed; entries that wait to
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import psycopg
+from psycopg.pq import ExecStatus
+from psycopg.pq.abc import PGconn
 
 from . import snapshot
 from .book import Book
 from .commands import Entry
 
 LOCK = 5_117_243_891_006_151  # advisory: one writer per data set
+INSERT = b"INSERT INTO copying_journalentry (sequence, time, payload) VALUES ($1, $2, $3)"
+STATEMENT, TYPES, BINARY = b"append_entry", (20, 1184, 17), (1, 1, 1)  # bigint, timestamptz, bytea
+EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # PostgreSQL counts from here
+MICROSECOND = timedelta(microseconds=1)
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Entry)
 
@@ -26,11 +34,63 @@ class AlreadyRunning(Exception):
         super().__init__("Another backend is already running on this database: only one may write to a data set.")
 
 
+class Exchange:
+    """What was sent on a connection until its last answer, on the event loop without a task or a timer of its own."""
+
+    def __init__(self, pgconn: PGconn) -> None:
+        self._pgconn = pgconn
+        self._socket = pgconn.socket
+        self._loop = asyncio.get_running_loop()
+        self._done = self._loop.create_future()
+        self._error: psycopg.Error | None = None
+
+    async def run(self) -> None:
+        """Wait for the last answer. Raises psycopg.Error: the first that the server told, or that it is gone."""
+        self._loop.add_reader(self._socket, self._guarded, self._read)
+        if self._pgconn.flush():
+            self._loop.add_writer(self._socket, self._guarded, self._write)
+        await self._done
+        if self._error is not None:
+            raise self._error
+
+    def end(self) -> None:
+        """Listen no longer; the connection is as it was before."""
+        self._loop.remove_reader(self._socket)
+        self._loop.remove_writer(self._socket)
+        if self._pgconn.pipeline_status:
+            self._pgconn.exit_pipeline_mode()
+
+    def _guarded(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except psycopg.Error as error:
+            if not self._done.done():
+                self._done.set_exception(error)
+
+    def _write(self) -> None:
+        if not self._pgconn.flush():
+            self._loop.remove_writer(self._socket)
+
+    def _read(self) -> None:
+        pgconn = self._pgconn
+        pgconn.consume_input()
+        while not self._done.done() and not pgconn.is_busy():
+            result = pgconn.get_result()
+            if result is None:
+                if not pgconn.pipeline_status:  # there, it only parts the answers
+                    self._done.set_result(None)
+            elif result.status == ExecStatus.PIPELINE_SYNC:
+                self._done.set_result(None)
+            elif result.status != ExecStatus.COMMAND_OK and self._error is None:
+                self._error = psycopg.OperationalError(result.error_message.decode(errors="replace").strip())
+
+
 class Journal:
     """Append and read entries, keep and find snapshots."""
 
     def __init__(self, connection: psycopg.AsyncConnection) -> None:
         self._connection = connection
+        self._is_prepared = False
 
     @classmethod
     async def open(cls, database_url: str) -> Journal:
@@ -46,20 +106,41 @@ class Journal:
         await self._connection.close()
 
     async def append(self, first: int, entries: list[Entry]) -> None:
-        """Write entries `first`, `first` + 1, … durably."""
+        """Write entries `first`, `first` + 1, … durably; they are on their way to the database before this waits.
+
+        Straight through libpq: an order waits for nothing else as long as for this, and a cursor's execute() costs a
+        third of the commit again. Several entries are one pipeline, which is one transaction.
+        """
+        if not self._is_prepared:
+            await self._answered(lambda: self._connection.pgconn.send_prepare(STATEMENT, INSERT, TYPES))
+            self._is_prepared = True
         rows = [
-            (first + place, datetime.fromtimestamp(entry.time, UTC), _encoder.encode(entry))
-            for place, entry in enumerate(entries)
+            [
+                number.to_bytes(8, "big"),
+                ((datetime.fromtimestamp(entry.time, UTC) - EPOCH) // MICROSECOND).to_bytes(8, "big", signed=True),
+                _encoder.encode(entry),
+            ]
+            for number, entry in enumerate(entries, first)
         ]
-        if len(rows) == 1:
-            await self._connection.execute(
-                "INSERT INTO copying_journalentry (sequence, time, payload) VALUES (%s, %s, %b)", rows[0]
-            )
-            return
-        async with self._connection.transaction(), self._connection.cursor() as cursor:
-            await cursor.executemany(
-                "INSERT INTO copying_journalentry (sequence, time, payload) VALUES (%s, %s, %b)", rows
-            )
+        await self._answered(lambda: self._send(rows))
+
+    def _send(self, rows: list[list[bytes]]) -> None:
+        pgconn = self._connection.pgconn
+        if len(rows) > 1:
+            pgconn.enter_pipeline_mode()
+        for row in rows:
+            pgconn.send_query_prepared(STATEMENT, row, BINARY)
+        if len(rows) > 1:
+            pgconn.pipeline_sync()
+
+    async def _answered(self, send: Callable[[], None]) -> None:
+        """Send, and wait until everything is answered. Raises psycopg.Error."""
+        exchange = Exchange(self._connection.pgconn)
+        try:
+            send()
+            await exchange.run()
+        finally:
+            exchange.end()
 
     async def set_aside(self, sequence: int, replacement: Entry) -> None:
         """Put an entry that cannot be carried out out of the way; what it was is kept beside."""

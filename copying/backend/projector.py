@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import psycopg
@@ -16,7 +16,7 @@ import psycopg
 from . import snapshot
 from .book import Book
 from .effects import Effects
-from .render import Renderer, Rows
+from .render import CHUNK, Renderer, Rows
 
 COLUMNS = {
     "transactions": (
@@ -50,6 +50,13 @@ MOVE_PROGRESS = (
     "INSERT INTO copying_progress (id, projected_sequence) VALUES (1, %s) "
     "ON CONFLICT (id) DO UPDATE SET projected_sequence = EXCLUDED.projected_sequence"
 )
+
+
+def rows_of(written: list[tuple[int, Rows]], name: str) -> Iterator[tuple]:
+    """Rows of one table out of those of some entries, each with its entry's number and its place in it."""
+    for sequence, rows in written:
+        for place, row in enumerate(getattr(rows, name)):
+            yield (*row, sequence, place)
 
 
 class Projector:
@@ -105,7 +112,7 @@ class Projector:
 
     async def _write_batch(self) -> None:
         """Render some entries and write them in one transaction."""
-        tables: dict[str, list[tuple]] = {name: [] for name in COLUMNS}
+        written: list[tuple[int, Rows]] = []
         topics: set[tuple] = set()
         total = 0
         while self._queue and total < BATCH_ROWS:
@@ -114,28 +121,27 @@ class Projector:
             rows = Rows()
             for _ in self._renderer.render(effects, rows):
                 await asyncio.sleep(0)
-            for name in COLUMNS:
-                made = getattr(rows, name)
-                total += len(made)
-                tables[name] += [(*row, effects.sequence, place) for place, row in enumerate(made)]
+            total += sum(len(getattr(rows, name)) for name in COLUMNS)
+            written.append((effects.sequence, rows))
             topics |= rows.topics
-            sequence = effects.sequence
-        await self._store(tables, sequence)
+        sequence = effects.sequence
+        await self._store(written, sequence)
         self._rows_behind += total
         self.projected = sequence
         self._moved.set()
         for topic in topics:
             self._announce(topic)
 
-    async def _store(self, tables: dict[str, list[tuple]], sequence: int) -> None:
+    async def _store(self, written: list[tuple[int, Rows]], sequence: int) -> None:
+        """Write the rows of some entries and how far they reach."""
         async with self._connection.transaction(), self._connection.cursor() as cursor:
             for name, (table, columns) in COLUMNS.items():
-                if not tables[name]:
+                if not any(getattr(rows, name) for _, rows in written):
                     continue
                 async with cursor.copy(f"COPY {table} ({columns}) FROM STDIN") as copy:
-                    for place, row in enumerate(tables[name]):
+                    for place, row in enumerate(rows_of(written, name)):
                         await copy.write_row(row)
-                        if place % 200 == 199:
+                        if place % CHUNK == CHUNK - 1:
                             await asyncio.sleep(0)
             await cursor.execute(MOVE_PROGRESS, [sequence])
 

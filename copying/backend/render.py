@@ -6,8 +6,9 @@ Texts are put together by hand from fragments that are encoded once per entity: 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any
 
 import msgspec
@@ -26,7 +27,8 @@ SIDE_WORDS = {1: "buy", -1: "sell"}
 KIND_WORDS = ("market", "limit", "stop")
 OUTCOME_WORDS = tuple(outcome.name.lower() for outcome in Outcome)
 LEVEL_WORDS = tuple(level.name.lower() for level in Level)
-CHUNK = 100
+CHUNK = 25  # records between two yields: an order that comes in waits for no more
+SLICE = 500  # rows turned into Python's numbers at a time
 
 
 @dataclass(slots=True)
@@ -50,6 +52,23 @@ def text(value: Any) -> str:
 def number(value: float) -> str:
     """A number as JSON, without noise of float64 beyond ten digits."""
     return "0" if value == 0 else repr(int(value)) if value == int(value) else repr(round(value, 10))
+
+
+def rowwise(columns: list[np.ndarray], picked: np.ndarray | None = None) -> Iterator[tuple]:
+    """Rows of columns as Python's numbers, all or the picked ones; never all of them at once."""
+    count = len(columns[0]) if picked is None else len(picked)
+    for begin in range(0, count, SLICE):
+        some = slice(begin, begin + SLICE) if picked is None else picked[begin : begin + SLICE]
+        yield from zip(*(column[some].tolist() for column in columns), strict=True)
+
+
+def latency_text(parts: Iterable[float]) -> str:
+    """Milliseconds on the provider's side, in the copier and on the subscriber's side."""
+    a, b, c = parts
+    return (
+        f'"tradeCopyingLatency":{number(a + b + c)},"mtAndBrokerSignalLatency":{number(a)},'
+        f'"tradeAlgorithmLatency":{number(b)},"mtAndBrokerTradeLatency":{number(c)},'
+    )
 
 
 class Names:
@@ -129,18 +148,15 @@ class Renderer:
         moment = iso(deals.time)
         latencies = self.latencies(deals, effects)
         columns = [
-            column.tolist()
-            for column in (
-                deals.number, deals.subscription, deals.leaf, deals.signal, deals.position, deals.symbol, deals.side,
-                deals.volume, deals.price, deals.lot_value, deals.profit, deals.swap, deals.commission,
-                deals.improvement, deals.provider_commission, deals.platform_commission, deals.incoming_provider,
-                deals.incoming_platform, deals.slippage, deals.slippage_money,
-            )
+            deals.number, deals.subscription, deals.leaf, deals.signal, deals.position, deals.symbol, deals.side,
+            deals.volume, deals.price, deals.lot_value, deals.profit, deals.swap, deals.commission,
+            deals.improvement, deals.provider_commission, deals.platform_commission, deals.incoming_provider,
+            deals.incoming_platform, deals.slippage, deals.slippage_money,
         ]  # fmt: skip
-        for place, deal in enumerate(zip(*columns, strict=True)):
+        for place, deal in enumerate(rowwise(columns)):
             if place % CHUNK == CHUNK - 1:
                 yield
-            self.transaction(deals, deal, moment, latencies[place] if latencies is not None else "", rows)
+            self.transaction(deals, deal, moment, next(latencies), rows)
 
     def transaction(self, deals: Deals, deal: tuple, moment: str, latency: str, rows: Rows) -> None:
         """One transaction."""
@@ -189,24 +205,15 @@ class Renderer:
             deals.signal_ids.get(deal[3], ""), symbol, "close", "market", None,
         )  # fmt: skip
 
-    def latencies(self, deals: Deals, effects: Effects) -> list[str] | None:
-        """Per deal the text of the latency metrics; parts add up to the total. None: not measured (replay)."""
-        if deals.kind != "open":
-            return None
-        count = len(deals.number)
-        if effects.modelled_latency:
+    def latencies(self, deals: Deals, effects: Effects) -> Iterator[str]:
+        """Per deal the text of the latency metrics; parts add up to the total. Empty: not measured (replay)."""
+        if deals.kind == "open" and effects.modelled_latency:
             spread = (draw(deals.number * 7 + 1) + 1) / 2
-            signal, copier, trade = 12 + 30 * spread, np.full(count, 1.4), 18 + 60 * spread**3
-        elif effects.latency_ms is not None:
-            signal, copier, trade = (np.full(count, each) for each in effects.latency_ms)
-        else:
-            return None
-        parts = np.round(np.stack([signal, copier, trade]), 3)
-        return [
-            f'"tradeCopyingLatency":{number(a + b + c)},"mtAndBrokerSignalLatency":{number(a)},'
-            f'"tradeAlgorithmLatency":{number(b)},"mtAndBrokerTradeLatency":{number(c)},'
-            for a, b, c in parts.T.tolist()
-        ]
+            parts = [12 + 30 * spread, np.full(len(spread), 1.4), 18 + 60 * spread**3]
+            return map(latency_text, rowwise([np.round(part, 3) for part in parts]))
+        if deals.kind == "open" and effects.latency_ms is not None:
+            return repeat(latency_text(np.round(effects.latency_ms, 3).tolist()))
+        return repeat("")
 
     # ------------------------------------------------------------------------------------------------------- decisions
 
@@ -215,17 +222,13 @@ class Renderer:
         decisions, signal = decided.decisions, decided.signal
         moment = iso(decided.time)
         leaf_id, provider, *_ = self.names.leaf(decided.leaf)
-        picked = decided.rows
         columns = [
-            column[picked].tolist()
-            for column in (
-                decided.subscription, decisions.outcome, decisions.reason, decisions.level, decisions.limit_value,
-                decisions.symbol, decisions.side, decisions.kind, decisions.steps,
-            )
+            decided.subscription, decisions.outcome, decisions.reason, decisions.level, decisions.limit_value,
+            decisions.symbol, decisions.side, decisions.kind, decisions.steps,
         ]  # fmt: skip
         common = f'"time":"{moment}","signalId":{text(signal.id)},'
         source = f'"sourceStrategyId":{text(leaf_id)},"symbol":{text(signal.symbol)},'
-        for place, each in enumerate(zip(*columns, strict=True)):
+        for place, each in enumerate(rowwise(columns, decided.rows)):
             if place % CHUNK == CHUNK - 1:
                 yield
             if each[0] >= 0:
@@ -233,7 +236,7 @@ class Renderer:
                     decided, each, moment, f'"id":"{effects.sequence}-{len(rows.decisions)}",{common}', source, rows
                 )
         if provider and not decided.late:
-            self.summary(decided, columns[1], moment, leaf_id, provider, rows)
+            self.summary(decided, decisions.outcome[decided.rows].tolist(), moment, leaf_id, provider, rows)
 
     def decision(self, decided: Decided, each: tuple, moment: str, common: str, source: str, rows: Rows) -> None:
         """One decision and its log line."""
@@ -299,7 +302,7 @@ class Renderer:
             "price": event.price, "stopLoss": event.stop_loss, "takeProfit": event.take_profit, "magic": event.magic,
             "time": event.time, "quotes": event.quotes,
         }  # fmt: skip
-        facts = None if event.facts is None else msgspec.msgpack.encode(event.facts)
+        facts = None if event.facts is None else msgspec.msgpack.encode(event.facts.packed())
         rows.signals.append(
             (iso(event.time), text(document), event.tenant, event.strategy_id, event.row, event.what, facts)
         )

@@ -65,6 +65,17 @@ def listen(host: str, port: int) -> socket.socket:
     return bound
 
 
+def settle_memory() -> None:
+    """Keep the collector's pauses short: it looks at the young often, at what has settled almost never.
+
+    Five thousand young objects take a third of a millisecond. A full collection over ten thousand waiting clients takes
+    half a second, and hardly anything here is garbage in a circle.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(5_000, 20, 1_000)
+
+
 async def serve(
     database_url: str, feed: Feed, bound: socket.socket, *, certificate: tuple[Path, Path] | None = None
 ) -> None:
@@ -104,9 +115,7 @@ async def serve(
     publisher = Publisher(core, settings.BACKEND_TELEGRAM_URL)
     robots = asyncio.create_task(Robots(core).run())
     log.info("The copying backend listens on port %s", bound.getsockname()[1])
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)  # a full collection over ten thousand waiting clients takes half a second
+    settle_memory()
     try:
         await server.serve(sockets=[bound])
     finally:

@@ -90,7 +90,8 @@ def foresee_signal(book: Book, command: PutSignal) -> None:
     if find(book, command.strategy_id, command.signal_id) is None:
         values = values_of(book, command.document)
         opened = values["volume"]
-        foresee(book, Signal(0, command.signal_id, command.strategy_id, time=book.time, open_volume=opened, **values))
+        row = book.counters["signal"] + 1
+        foresee(book, Signal(row, command.signal_id, command.strategy_id, time=book.time, open_volume=opened, **values))
 
 
 def values_of(book: Book, document: dict[str, Any]) -> dict[str, Any]:

@@ -44,7 +44,7 @@ from copying.backend.changes import Changes, Subscription
 from copying.backend.http import create_app
 from copying.backend.http.options import Options, database_url
 from copying.backend.http.pages import Database
-from copying.backend.service import listen
+from copying.backend.service import listen, settle_memory
 
 PATH = "/users/current/subscribers/{}/transactions/stream"
 INSERT = (
@@ -186,7 +186,7 @@ def apart(count: int, is_naive: bool) -> tuple[float, Late]:
 
 
 def run(count: int, is_naive: bool) -> tuple[float, Late]:
-    gc.set_threshold(50_000, 20, 50)  # as the backend's process does
+    settle_memory()
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE copying_transactionrecord")
     connection.close()

@@ -9,7 +9,6 @@ first order handed to the broker, all filled, answered. On SIGTERM they are writ
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import os
 import signal
@@ -32,6 +31,7 @@ from copying.backend.core import Core
 from copying.backend.http import create_app
 from copying.backend.http.options import Options, database_url
 from copying.backend.journal import Journal
+from copying.backend.service import settle_memory
 from tests.faults.signal_writer import Drifting
 
 LIMIT = {"type": "date", "applyTo": "balance-minus-equity", "maxRelativeRisk": 0.5, "closePositions": True}
@@ -102,8 +102,7 @@ async def main(socket: str, routes: int, target: Path) -> None:
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: setattr(server, "should_exit", True))
-    gc.collect()
-    gc.freeze()
+    settle_memory()
     await server.serve()
     target.write_text(json.dumps(stamps.kept))
     await core.stop()

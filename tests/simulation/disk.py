@@ -13,7 +13,8 @@ from copying.backend import snapshot
 from copying.backend.book import Book
 from copying.backend.commands import Entry
 from copying.backend.journal import Journal, decode_entry, encode_entries
-from copying.backend.projector import COLUMNS, Projector
+from copying.backend.projector import COLUMNS, Projector, rows_of
+from copying.backend.render import Rows
 
 TABLES = tuple(COLUMNS)
 
@@ -80,10 +81,10 @@ class Disk:
             async def connect(self, database_url: str) -> None:
                 self._connection = DiskConnection()
 
-            async def _store(self, tables: dict[str, list[tuple]], sequence: int) -> None:
+            async def _store(self, written: list[tuple[int, Rows]], sequence: int) -> None:
                 await disk.pause()
                 for name in TABLES:
-                    disk.records[name] += tables[name]
+                    disk.records[name] += rows_of(written, name)
                 disk.projected = sequence
                 await disk.pause()
 

@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import pytest
 
+from copying.backend import fanout
 from copying.backend.apply import apply
 from copying.backend.commands import Entry, PutNews, PutSignal
 from copying.backend.effects import Decided
+from copying.backend.pricing import value
 from tests.unit.copying.backend.desk import Desk
 
 DOCUMENT = {"symbol": "EURUSD", "type": "POSITION_TYPE_BUY", "time": "2026-03-02T12:00:00.000Z", "volume": 0.1}
@@ -63,3 +65,36 @@ def test_another_signal_is_decided_by_itself(copying: Desk) -> None:
     copying.look_ahead(put())
     assert carried_out(copying, put(DOCUMENT | {"volume": 0.2}), copying.book.time)
     assert copying.held() == [("EURUSD", 1, 0.2)]
+
+
+def test_orders_made_ahead_are_the_ones_placed(copying: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = copying
+    carried_out(desk, put(), desk.book.time)  # symbols get their numbers from an entry
+    second = PutSignal(tenant="t", strategy_id="S", signal_id="sig00002", document=DOCUMENT)
+    desk.look_ahead(second)
+    placed = []
+    monkeypatch.setattr(fanout, "orders_for", None)  # would be called if they were made again
+    opened = fanout.BROKER.open
+    monkeypatch.setattr(fanout.BROKER, "open", lambda *args: placed.append(args[2]) or opened(*args))
+    ((_, made),) = desk.book.foreseen.orders
+    carried_out(desk, second, desk.book.time)
+    assert placed == [made]
+    assert desk.held() == [("EURUSD", 1, 0.1)] * 2
+
+
+def test_no_orders_are_made_ahead_that_would_give_out_numbers_or_reach_nobody(copying: Desk) -> None:
+    copying.look_ahead(put())
+    assert copying.book.foreseen.orders is None  # the symbol has no number yet
+    carried_out(copying, put(), copying.book.time)
+    copying.book.accounts.connected[:] = False
+    copying.look_ahead(PutSignal(tenant="t", strategy_id="S", signal_id="sig00002", document=DOCUMENT))
+    assert copying.book.foreseen.orders is None
+
+
+def test_prices_that_are_known_already_are_not_valued_again(copying: Desk) -> None:
+    value(copying.book)
+    copying.book.set_quotes(dict(copying.book.quotes))
+    assert copying.book.valued
+    bid, ask = copying.book.quotes["EURUSD"]
+    copying.book.set_quotes({"EURUSD": (bid + 1e-5, ask)})
+    assert not copying.book.valued
