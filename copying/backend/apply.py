@@ -16,6 +16,7 @@ import numpy as np
 from . import accounts, chains, configure, connection, curve, limits, news, orphans, removal, signals, ticks, trading
 from .book import Book
 from .commands import (
+    AddNews,
     Command,
     Deposit,
     Entry,
@@ -169,6 +170,7 @@ HANDLERS: dict[type, tuple[Callable, Callable]] = {
     Deposit: (accounts.check_deposit, accounts.deposit),
     Trade: (trading.check_trade, trading.trade),
     PutNews: (news.check_put_news, news.put_news),
+    AddNews: (news.check_add_news, news.add_news),
     SetConnection: (connection.check_connection, connection.set_connection),
     Note: (connection.check_note, connection.note),
     FindOrphans: (orphans.nothing_to_check, orphans.find_orphans),

@@ -141,6 +141,12 @@ class PutNews(Command, tag="put-news", frozen=True, kw_only=True):
     events: list[dict[str, Any]]
 
 
+class AddNews(Command, tag="add-news", frozen=True, kw_only=True):
+    """Add events to the caller's economic calendar, as a feed hears of them. events: as PutNews."""
+
+    events: list[dict[str, Any]]
+
+
 class SetConnection(Command, tag="set-connection", frozen=True, kw_only=True):
     """An account lost its connection to the broker, or has it again: what a broker's own program reports."""
 
@@ -189,6 +195,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         | Deposit
         | Trade
         | PutNews
+        | AddNews
         | SetConnection
         | Note
         | FindOrphans

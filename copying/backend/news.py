@@ -11,6 +11,8 @@ import io
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import astuple
+
 from copying.engine.model import NewsEvent
 
 from .errors import invalid
@@ -19,7 +21,7 @@ from .state import FAR_FUTURE, News
 
 if TYPE_CHECKING:
     from .book import Book
-    from .commands import PutNews
+    from .commands import AddNews, PutNews
     from .effects import Effects
 
 MOST_EVENTS = 5_000
@@ -38,7 +40,7 @@ def read_csv(text: str) -> list[dict[str, Any]]:
     return [{**row, "breaking": row["breaking"].lower() in ("1", "true", "yes")} for row in rows]
 
 
-def check_put_news(book: Book, command: PutNews) -> None:
+def check_put_news(book: Book, command: PutNews | AddNews) -> None:
     """Every event has a time, a currency and a known priority."""
     if len(command.events) > MOST_EVENTS:
         raise invalid("events", len(command.events), f"at most {MOST_EVENTS} events are kept")
@@ -58,16 +60,46 @@ def check_put_news(book: Book, command: PutNews) -> None:
 
 def put_news(book: Book, command: PutNews, effects: Effects) -> None:
     """Replace the caller's calendar."""
-    events = [
+    keep_calendar(book, command.tenant, events_of(command))
+
+
+def check_add_news(book: Book, command: AddNews) -> None:
+    """As for a whole calendar; together they must not be too many, those that concern nobody any more left out."""
+    check_put_news(book, command)
+    if len(joined(book, command)) > MOST_EVENTS:
+        raise invalid("events", len(command.events), f"at most {MOST_EVENTS} events are kept")
+
+
+def add_news(book: Book, command: AddNews, effects: Effects) -> None:
+    """Add events; those that are there already are not added again."""
+    keep_calendar(book, command.tenant, joined(book, command))
+
+
+def joined(book: Book, command: AddNews) -> list[News]:
+    """The calendar with the new events. When it would be too long, events of more than a week ago are left out."""
+    events = [*book.news.get(command.tenant, ()), *events_of(command)]
+    events = list({astuple(each): each for each in events}.values())
+    if len(events) > MOST_EVENTS:
+        events = [each for each in events if each.time >= book.time - WEEK]
+    return events
+
+
+def events_of(command: PutNews | AddNews) -> list[News]:
+    """The events of a command."""
+    return [
         News(
             moment_of(str(event["time"])), event["currency"], event["priority"], bool(event.get("breaking")),
             str(event.get("title") or "")[:200],
         )
         for event in command.events
     ]  # fmt: skip
-    book.news[command.tenant] = sorted(events, key=lambda each: each.time)
+
+
+def keep_calendar(book: Book, tenant: str, events: list[News]) -> None:
+    """A user's calendar by time; none when it is empty."""
+    book.news[tenant] = sorted(events, key=lambda each: each.time)
     if not events:
-        del book.news[command.tenant]
+        del book.news[tenant]
 
 
 def calendar(book: Book, tenant: str) -> list[dict[str, Any]]:

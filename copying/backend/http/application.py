@@ -102,6 +102,7 @@ TABLE = (
     ("POST", "/users/current/simulations", simulations.simulate_changes),  # E8
     ("GET", CALENDAR, news.get_calendar),  # E9
     ("PUT", CALENDAR, news.put_calendar),  # E9
+    ("POST", CALENDAR, news.add_to_calendar),  # E9
     ("DELETE", CALENDAR, news.delete_calendar),  # E9
     ("GET", "/healthz", discovery.health),  # E7
 )

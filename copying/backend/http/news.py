@@ -1,18 +1,20 @@
-"""The economic calendar of a user (E9, beyond the contract): replaced as a whole by JSON or CSV."""
+"""The economic calendar of a user (E9, beyond the contract): replaced as a whole, or added to, by JSON or CSV."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from copying.backend import news
-from copying.backend.commands import PutNews
+from copying.backend.commands import AddNews, PutNews
 from copying.backend.errors import invalid
 from copying.backend.http.options import service
 from copying.backend.http.parameters import body_bytes
 from copying.backend.http.replies import done, reply
+from copying.contract import wire
 from copying.contract.validation import load_json
 
 
@@ -22,7 +24,22 @@ async def get_calendar(request: Request) -> Response:
 
 
 async def put_calendar(request: Request) -> Response:
-    """E9: `{"events": [...]}`, a bare list, or text/csv with a head."""
+    """E9: replaces everything."""
+    await service(request).core.submit(PutNews(tenant=request.scope["tenant"], events=await _read(request)))
+    return done()
+
+
+async def add_to_calendar(request: Request) -> Response:
+    """E9: adds what a feed has just heard; an event without a time is of now."""
+    events = await _read(request)
+    now = wire.format_time(datetime.now(UTC))
+    stamped = [{**event, "time": event["time"] or now} for event in events]
+    await service(request).core.submit(AddNews(tenant=request.scope["tenant"], events=stamped))
+    return done()
+
+
+async def _read(request: Request) -> list[dict[str, Any]]:
+    """The events of `{"events": [...]}`, a bare list, or text/csv with a head."""
     content = await body_bytes(request)
     if request.headers.get("content-type", "").startswith("text/csv"):
         try:
@@ -31,10 +48,8 @@ async def put_calendar(request: Request) -> Response:
             raise invalid("events", None, "must be UTF-8") from None
         if any("\x00" in value for event in events for value in event.values() if isinstance(value, str)):
             raise invalid("events", None, "must not contain NUL")
-    else:
-        events = _events(load_json(content))
-    await service(request).core.submit(PutNews(tenant=request.scope["tenant"], events=events))
-    return done()
+        return events
+    return _events(load_json(content))
 
 
 def _events(raw: Any) -> list[dict[str, Any]]:

@@ -133,3 +133,16 @@ async def test_news_refuse_a_signal_of_a_strategy_with_a_filter(user):
     await user.signal(strategy_id)
     [decision] = (await user.get("/users/current/decisions", strategyId=strategy_id))["items"]
     assert (decision["outcome"], decision["reason"]) == ("skipped", "news")
+
+
+async def test_a_feed_adds_events_and_may_leave_the_time_to_the_server(user, stranger):
+    event = {"time": "2026-03-02T13:30:00.000Z", "currency": "USD", "priority": "high"}
+    await user.put(CALENDAR, {"events": [event]})
+    breaking = {"currency": "EUR", "priority": "medium", "breaking": True, "title": "Bank halts"}
+    assert await user.status("POST", CALENDAR, json=[event, breaking]) == 204
+    assert await user.status("POST", CALENDAR, json={"events": [{"currency": "EUR"}]}) == 400
+    assert await user.status("POST", CALENDAR, content="time,currency\n", headers={"content-type": "text/csv"}) == 400
+    first, last = (await user.get(CALENDAR))["events"]
+    assert (first["time"], last["title"], last["breaking"]) == (event["time"], "Bank halts", True)
+    assert last["time"] > first["time"]
+    assert (await stranger.get(CALENDAR))["events"] == []

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from copying.backend import curve, news, snapshot
-from copying.backend.commands import Deposit, PutNews
+from copying.backend.commands import AddNews, Deposit, PutNews
 from copying.backend.effects import Deals, Decided
 from copying.backend.errors import Refused
 from copying.engine.reasons import Reason
@@ -82,6 +82,45 @@ def test_only_the_calendar_of_the_strategys_owner_counts(desk: Desk) -> None:
     desk.do(PutNews(tenant="stranger", events=[{"time": moment, "currency": "USD", "priority": "high"}]))
     desk.signal()
     assert last_reason(desk) == Reason.COPIED
+
+
+def add_news(desk: Desk, *minutes: float, **fields: object) -> None:
+    moments = [datetime.fromtimestamp(desk.now + each * 60, UTC).isoformat() for each in minutes]
+    events = [{"time": moment, "currency": "USD", "priority": "high", **fields} for moment in moments]
+    desk.do(AddNews(tenant="t", events=events))
+
+
+def test_breaking_news_that_a_feed_posts_count_at_once(desk: Desk) -> None:
+    gaps = {"closePositionTimeGapInMinutes": 10, "openPositionFollowingTimeGapInMinutes": 20}
+    desk.strategy(newsFilter={"breakingNewsFilter": {"priorities": ["high"], **gaps}})
+    desk.subscriber()
+    desk.signal("sig00001")
+    add_news(desk, 0, breaking=False)  # of the calendar: another filter's business
+    desk.tick(1)
+    assert len(desk.held()) == 1
+    add_news(desk, 0, breaking=True)
+    desk.tick(1)
+    assert desk.held() == []
+    desk.signal("sig00002")
+    assert last_reason(desk) == Reason.NEWS
+    desk.tick(20 * 60)
+    desk.signal("sig00003")
+    assert len(desk.held()) == 1
+
+
+def test_news_are_added_once_and_the_oldest_go_when_it_is_too_much(desk: Desk) -> None:
+    put_news(desk, 60, title="Payrolls")
+    add_news(desk, 30, title="Rates")
+    desk.now -= 1
+    add_news(desk, 30, title="Rates")
+    assert [event["title"] for event in news.calendar(desk.book, "t")] == ["Rates", "Payrolls"]
+    old = [-8 * 24 * 60 - number for number in range(news.MOST_EVENTS - 2)]
+    add_news(desk, *old)
+    assert len(news.calendar(desk.book, "t")) == news.MOST_EVENTS
+    add_news(desk, 90)
+    assert len(news.calendar(desk.book, "t")) == 3
+    with pytest.raises(Refused):
+        add_news(desk, *range(100, 100 + news.MOST_EVENTS))
 
 
 def test_a_calendar_is_replaced_and_survives_a_snapshot(desk: Desk) -> None:
