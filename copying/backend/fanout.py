@@ -105,6 +105,8 @@ def fan_out(
     rows = np.flatnonzero(asked)
     if not len(rows):
         return
+    if only is not None:
+        begin_anew(book, plan, signal, rows)
     decisions = decided(plan, signal, facts, after_delay) if ahead is None else ahead.decisions
     if signal.accounts:
         bar(decisions, rows[np.isin(plan.account[rows], signal.accounts)])
@@ -125,6 +127,14 @@ def fan_out(
         rows = rows[decisions.reason[rows] != before]
     if len(rows):
         effects.told.append(Decided(book.time, copy(signal), decisions, rows, plan.subscription, plan.leaf, late))
+
+
+def begin_anew(book: Book, plan: Plan, signal: Signal, rows: np.ndarray) -> None:
+    """Routes that are asked again wait for nothing from before: else the signal could be opened a second time."""
+    delayed = book.delayed
+    if delayed.size:
+        again = np.isin(route_codes(delayed.subscription, delayed.part), codes_of(plan, rows))
+        delayed.keep(~((delayed.signal == signal.row) & again))
 
 
 def foreseen(book: Book, plan: Plan, signal: Signal) -> Foreseen | None:
@@ -170,11 +180,7 @@ def retry_later(
     deadlines = np.array([(tries or {}).get(each, (first, 0))[0] for each in codes.tolist()])
     reasons = decisions.reason[rows]
     soon = np.where(reasons == Reason.OFFLINE, deadlines, np.minimum(book.time + RETRY_SECONDS, deadlines))
-    delayed = book.delayed
-    if delayed.size:
-        again = np.isin(route_codes(delayed.subscription, delayed.part), codes)
-        delayed.keep(~((delayed.signal == signal.row) & again))
-    delayed.extend(
+    book.delayed.extend(
         len(rows), due=soon, signal=signal.row, subscription=plan.subscription[rows], part=parts, leaf=plan.leaf,
         deadline=deadlines, reason=reasons,
     )  # fmt: skip
@@ -214,13 +220,18 @@ def bar(decisions: model.Decisions, barred: np.ndarray) -> None:
 
 
 def holders(book: Book, plan: Plan, signal: Signal) -> np.ndarray:
-    """(n_routes,) True for routes that have a position or order of the signal."""
+    """(n_routes,) True for routes that have a position or order of the signal.
+
+    What was copied on a way that no longer exists stands for all ways of its subscription.
+    """
     by_subscription = np.zeros(book.subscriptions.size + 1, dtype=bool)  # the last is for -1
     by_part = np.zeros(book.parts.size + 2, dtype=bool)  # the last two are for -1 and UNKNOWN
     for table in (book.positions, book.orders):
         mine = (table.signal == signal.row) & (table.subscription >= 0)
-        by_subscription[table.subscription[mine & (table.part < 0)]] = True
-        by_part[table.part[mine & (table.part >= 0)]] = True
+        part, subscription = table.part[mine], table.subscription[mine]
+        is_present = (part >= 0) & np.isin(part, plan.part)
+        by_subscription[subscription[~is_present]] = True
+        by_part[part[is_present]] = True
     return by_subscription[plan.subscription] | by_part[plan.part]
 
 

@@ -39,6 +39,8 @@ def hold_closes(
         lots = float(positions.volume[row] if volumes is None else volumes[place])
         ticket = int(positions.id[row])
         is_whole = lots >= positions.volume[row] - 1e-9
+        if any(each.ticket == ticket and each.what == "close" and each.volume_lots >= lots for each in book.missed):
+            continue  # it is to be closed whole already
         # lots are told from what is open now, so a later close includes the earlier ones
         book.missed = [each for each in book.missed if each.ticket != ticket or (each.what != "close" and not is_whole)]
         if is_whole:

@@ -172,6 +172,16 @@ def test_two_partial_closes_missed_in_a_row_close_their_sum(copying: Desk) -> No
     assert copying.held() == [("EURUSD", 1, 0.2)]
 
 
+def test_a_part_that_is_missed_after_the_whole_takes_nothing_back(copying: Desk) -> None:
+    copying.strategy("T", "prov2")
+    copying.signal(volume=0.4)
+    disconnect(copying)
+    copying.subscriber("a", "T")  # no longer S: everything is to be closed
+    copying.signal(volume=0.1)
+    reconnect(copying)
+    assert copying.held() == []
+
+
 def test_new_stops_are_made_up_for(copying: Desk) -> None:
     answer = copying.trade("ORDER_TYPE_BUY")
     disconnect(copying)

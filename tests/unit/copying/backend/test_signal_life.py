@@ -164,6 +164,32 @@ def test_ways_to_one_leaf_wait_and_fail_on_their_own(desk: Desk, is_online: bool
     assert sorted(desk.held()) == [("EURUSD", 1, 0.1)] * (not is_online) + [("EURUSD", 1, 0.2)]
 
 
+def test_a_signal_asked_for_again_while_it_waits_is_opened_once(desk: Desk) -> None:
+    desk.strategy()
+    desk.subscriber(signalDelay={"minInSeconds": 30, "maxInSeconds": 30})
+    desk.signal(stopLoss=1.09)
+    desk.tick(10)
+    desk.do(Resynchronise(tenant="t", subscriber_id="a"))
+    desk.tick(35)
+    assert desk.held() == [("EURUSD", 1, 0.1)]
+    desk.tick(1, EURUSD=(1.089, 1.0891))
+    desk.tick(60)
+    assert desk.held() == []
+
+
+def test_a_copy_on_a_way_that_is_gone_is_not_copied_on_another(desk: Desk) -> None:
+    desk.strategy()
+    desk.portfolio("P", [{"strategyId": "S"}])
+    desk.portfolio("Q", [{"strategyId": "P"}])
+    desk.subscriber("a", "Q")
+    desk.signal()
+    desk.portfolio("Q", [{"strategyId": "S"}])
+    desk.do(Resynchronise(tenant="t", subscriber_id="a"))
+    assert desk.held() == [("EURUSD", 1, 0.1)]
+    desk.close_signal()
+    assert desk.held() == []
+
+
 def test_resynchronise_reopens_what_was_closed_by_hand(copying: Desk) -> None:
     copying.signal()
     copying.trade("POSITION_CLOSE_ID", "a", position_id=str(int(copying.book.positions.id[0])))
