@@ -9,17 +9,20 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache, cached_property
 
-from django.contrib.postgres.aggregates import BoolOr
-from django.db.models import Count, Exists, Max, Min, OuterRef, Q
+from django.contrib.postgres.aggregates import ArrayAgg, BoolOr
+from django.db.models import Count, Exists, F, Max, Min, OuterRef, Q
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
+from reporting.models import SyncKind
 from subscribers.models import Stopout
 from users.models import Connection, Membership
 from users.permissions import can_manage
 
 STALE_AFTER = timedelta(minutes=3)
+# a call that the backend does not offer is asked for once an hour and is not late in between
+OFFERED = Q(sync_states__cursor__is_offered__isnull=True)
 
 
 @dataclass(frozen=True)
@@ -68,11 +71,15 @@ def is_served(address: str) -> bool:
 
 @dataclass(frozen=True)
 class Freshness:
-    """How old the mirror is. `state` is none (no connection), never, fresh, stale or failing."""
+    """How old the mirror is. `state` is none (no connection), never, fresh, stale or failing.
+
+    last_success_at: of the kind that is oldest; `hint` names it.
+    """
 
     state: str
     text: str
     last_success_at: object = None
+    hint: str = "State of the mirror of the backend"
 
 
 class Frame:
@@ -128,7 +135,10 @@ class Frame:
             simulated=Count("id", filter=Q(market_is_simulated=True)),
             failing=Count("sync_states", filter=Q(sync_states__failing_since__isnull=False)),
             waiting=Count("sync_states", filter=Q(sync_states__last_success_at=None)),
-            oldest=Min("sync_states__last_success_at"),
+            oldest=Min("sync_states__last_success_at", filter=OFFERED),
+            failing_kinds=_kinds(Q(sync_states__failing_since__isnull=False)),
+            by_age=_kinds(OFFERED & Q(sync_states__last_success_at__isnull=False)),
+            late_kinds=_kinds(OFFERED & Q(sync_states__last_success_at__lt=timezone.now() - STALE_AFTER)),
             newest=Max("sync_states__last_success_at"),
             stopped=BoolOr(Exists(stopped.filter(connection=OuterRef("pk")))),
         )
@@ -147,13 +157,30 @@ class Frame:
         state = self.state
         if not state["connections"]:
             return Freshness("none", "No connection")
+        hint = f"Oldest is {_named(state['by_age'][:1])}. " if state["by_age"] else ""
         if state["failing"]:
-            return Freshness("failing", "Sync failing", state["oldest"])
+            text = f"Sync failing: {_named(state['failing_kinds'])}"
+            return Freshness("failing", text, hint=f"{hint}Open the sync to see why.")
         if state["newest"] is None:
             return Freshness("never", "Not synced yet")
-        if timezone.now() - state["oldest"] > STALE_AFTER:
-            return Freshness("stale", "Stale", state["oldest"])
-        return Freshness("fresh", "Synced", state["oldest"])
+        if state["late_kinds"]:
+            text = f"{_named(state['late_kinds']).capitalize()} last synced"
+            return Freshness("stale", text, state["oldest"], f"{hint}Open the sync to see why.")
+        return Freshness("fresh", "Synced", state["oldest"], f"{hint}Everything else is newer.")
+
+
+def _kinds(condition: Q) -> ArrayAgg:
+    """The kinds of sync that fulfil a condition, the longest without success first."""
+    order = F("sync_states__last_success_at").asc(nulls_first=True)
+    return ArrayAgg("sync_states__kind", filter=condition, order_by=[order], default=[])
+
+
+def _named(kinds: list[str]) -> str:
+    """Kinds of sync in words, two at the most: "log", "log and 3 more"."""
+    names = [SyncKind(kind).label.lower() for kind in dict.fromkeys(kinds) if kind in SyncKind]
+    if len(names) > 2:
+        return f"{names[0]} and {len(names) - 1} more"
+    return " and ".join(names)
 
 
 def frame(request: HttpRequest) -> dict:

@@ -96,10 +96,12 @@ def sync_equity(lease: Lease, *, source: Source, backend: Connection, now: datet
         try:
             page = source.poll(STREAM, AccountSnapshot, params)
         except NotFound:  # not offered: points are kept where balances are polled
+            cursor["is_offered"] = False
             return Outcome(complete_until=now, next_in_s=3600)
         if isinstance(page, Unreadable):
             quarantine.put_away(lease.connection_id, lease.kind, page, now=now)
             return Outcome(error="The equity history could not be read; the answer is kept in quarantine.")
+        cursor.pop("is_offered", None)
         with transaction.atomic():
             points = [(p.account_id, p.time, p.balance, p.equity, p.net_deposits) for p in page]
             rows = _keep_points(backend, points, replace=True)

@@ -298,6 +298,32 @@ def test_the_sync_page_tells_how_far_behind_each_kind_is(sign_in, firm, alice):
     assert ">7\u202fmin</time>" in text_of(sign_in(alice).get("/sync/"))
 
 
+def freshness_of(client) -> str:
+    return " ".join(re.sub(r"<[^>]+>", " ", text_of(client.get("/sync/freshness/"))).split())
+
+
+def test_the_top_bar_names_the_kind_that_is_late_or_fails(sign_in, firm, alice, bob, dora, charlie):
+    now = timezone.now()
+    SyncState.objects.all().delete()
+    for kind in SyncKind:
+        SyncState.objects.create(connection=firm, kind=kind, due_at=now, last_success_at=now - timedelta(seconds=20))
+    states = SyncState.objects.all()
+    client = sign_in(alice)
+    assert "Synced" in freshness_of(client)
+    states.filter(kind="decisions").update(last_success_at=now - timedelta(minutes=50), cursor={"is_offered": False})
+    assert "Synced" in freshness_of(client), "what the backend does not offer is not late"
+    states.filter(kind="logs").update(last_success_at=now - timedelta(minutes=7))
+    assert "Log last synced 7 min ago" in freshness_of(client)
+    assert "Oldest is log." in text_of(client.get("/sync/freshness/"))
+    states.filter(kind__in=["equity", "accounts"]).update(last_success_at=now - timedelta(minutes=4))
+    assert "Log and 2 more last synced" in freshness_of(sign_in(bob))
+    states.filter(kind="stopouts").update(failing_since=now)
+    assert "Sync failing: stopouts" in freshness_of(client)
+    assert sign_in(dora).get("/sync/freshness/").status_code == 404
+    assert "Log" not in freshness_of(sign_in(charlie))
+    assert sign_in(None).get("/sync/freshness/").status_code == 302
+
+
 def test_search_finds_by_name_and_id_and_escapes_what_was_typed(sign_in, firm, alice):
     page = text_of(sign_in(alice).get("/search/?q=alpine"))
     assert "Alpine Trend" in page
