@@ -9,29 +9,32 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
+from copying.backend import news
 from copying.backend.book import Book
 from copying.backend.commands import (
     Command,
     Deposit,
     OpenAccount,
+    PutNews,
     PutPortfolio,
     PutSignal,
     PutStrategy,
     PutSubscriber,
+    PutWebhook,
     Remove,
     RemoveSignal,
+    RemoveWebhook,
     ResetStopouts,
     Resynchronise,
+    SetConnection,
     Trade,
 )
 from copying.backend.limits import BASES, KINDS
 from copying.backend.trading import ACTIONS
-from copying.contract.validation import validate
+from tests.simulation.documents import TENANTS, Documents
 
-TENANTS = ("one", "two")
 SYMBOLS = ("EURUSD", "GBPUSD", "USDJPY")
 DAY = 86_400.0
-SCHEMES = ("flat-fee", "lots-traded", "lots-won", "amount-traded", "amount-won", "high-water-mark")
 MODES = ("preserve", "close-gracefully-by-position", "close-gracefully-by-symbol", "close-immediately")
 
 
@@ -40,6 +43,7 @@ class People:
 
     def __init__(self, random: Random) -> None:
         self.random = random
+        self.documents = Documents(random)
         self.names = 0
 
     def setup(self) -> list[Command]:
@@ -50,7 +54,7 @@ class People:
                 made.append(self.account(tenant, f"{tenant}prov{number}", "USD", 200_000))
                 made.append(self.strategy(tenant, f"{tenant}S{number}"))
             made += [self.account(tenant, f"{tenant}a{n}", self.random.choice(("USD", "EUR", "JPY"))) for n in range(5)]
-            made.append(self.portfolio(tenant, f"{tenant}P"))
+            made += [self.portfolio(tenant, f"{tenant}{each}") for each in "PQ"]
             made += [self.subscriber(tenant, f"{tenant}a{n}") for n in range(5)]
         return made
 
@@ -58,7 +62,8 @@ class People:
         """Anything."""
         tenant = self.random.choice(TENANTS)
         weights = ((self.put_signal, 30), (self.remove_signal, 12), (self.trade, 22), (self.settings, 14),
-                   (self.money, 6), (self.removal, 3), (self.reset, 6), (self.resynchronise, 4))  # fmt: skip
+                   (self.money, 6), (self.removal, 3), (self.reset, 6), (self.resynchronise, 4),
+                   (self.connection, 5), (self.calendar, 2), (self.webhook, 2))  # fmt: skip
         make = self.random.choices([make for make, _ in weights], [weight for _, weight in weights])[0]
         return make(tenant, book, now)
 
@@ -141,7 +146,50 @@ class People:
         return Deposit(tenant=tenant, account_id=account_id, amount=round(self.random.uniform(-500, 900), 2))
 
     def resynchronise(self, tenant: str, book: Book, now: float) -> Command:
-        return Resynchronise(tenant=tenant, subscriber_id=f"{tenant}a{self.random.randrange(5)}")
+        """Everything; or some strategies; or some positions."""
+        strategies = [each.strategy_id for each in book.signals.values()][:2] if self.random.random() < 0.3 else []
+        positions = [each.id for each in book.signals.values()][-3:] if self.random.random() < 0.3 else []
+        return Resynchronise(
+            tenant=tenant, subscriber_id=f"{tenant}a{self.random.randrange(5)}", strategy_ids=strategies,
+            position_ids=positions,
+        )  # fmt: skip
+
+    def connection(self, tenant: str, book: Book, now: float) -> Command:
+        """Some account is lost or back; those that are lost come back soon."""
+        lost = [meta.id for row, meta in enumerate(book.account_meta) if not book.accounts.connected[row]]
+        if lost and self.random.random() < 0.6:
+            account_id = self.random.choice(lost)
+            return SetConnection(tenant=account_id[:3], account_id=account_id, is_connected=True)
+        account_id = tenant + self.random.choice(("a0", "a1", "a2", "a3", "a4", "prov0", "prov1"))
+        return SetConnection(tenant=tenant, account_id=account_id, is_connected=self.random.random() < 0.2)
+
+    def calendar(self, tenant: str, book: Book, now: float) -> Command:
+        """News around now, as an import of CSV gives them; sometimes none, sometimes a calendar that is refused."""
+        lines = ["time,currency,priority,breaking,title"]
+        for number in range(self.random.randrange(8)):
+            at = moment(now + self.random.uniform(-3600, 4 * 3600))
+            priority = self.random.choice(("election", "high", "medium", "low", *["urgent"] * (number == 7)))
+            breaking = self.random.choice(("yes", "no"))
+            lines.append(f"{at},{self.random.choice(('EUR', 'USD', 'GBP'))},{priority},{breaking},number {number}")
+        return PutNews(tenant=tenant, events=news.read_csv("\n".join(lines)))
+
+    def webhook(self, tenant: str, book: Book, now: float) -> Command:
+        """Made, changed or removed."""
+        webhook_id = f"{tenant}hook{self.random.randrange(3)}"
+        strategy_id = f"{tenant}S{webhook_id[-1] if self.random.random() < 0.9 else 0}".replace("S2", "S1")
+        if self.random.random() < 0.2:
+            return RemoveWebhook(tenant=tenant, strategy_id=strategy_id, webhook_id=webhook_id)
+        document = self.documents.webhook()
+        return PutWebhook(tenant=tenant, strategy_id=strategy_id, webhook_id=webhook_id, document=document)
+
+    def webhook_post(self, now: float) -> tuple[str, dict[str, Any]]:
+        """An address and what a stranger's program posts there."""
+        document = {
+            "symbol": self.random.choice(("EUR", *SYMBOLS)), "time": moment(now),
+            "type": f"POSITION_TYPE_{self.random.choice(('BUY', 'SELL'))}",
+            "volume": round(self.random.uniform(0.01, 1), 2),
+        }  # fmt: skip
+        return f"{self.random.choice(TENANTS)}hook{self.random.randrange(3)}", document
 
     def reset(self, tenant: str, book: Book, now: float) -> Command:
         if book.active_stopouts and self.random.random() < 0.8:
@@ -162,103 +210,37 @@ class People:
             return self.subscriber(tenant, f"{tenant}a{self.random.randrange(5)}")
         if kind < 0.85:
             return self.strategy(tenant, f"{tenant}S{self.random.randrange(2)}")
-        return self.portfolio(tenant, f"{tenant}P")
+        return self.portfolio(tenant, f"{tenant}{self.random.choice('PQ')}")
 
     def strategy(self, tenant: str, strategy_id: str) -> Command:
-        document = {"name": strategy_id, "description": "", "accountId": f"{tenant}prov{strategy_id[-1]}"}
-        document |= self.terms(self.maybe_scheme(), chance=0.15)
-        if self.random.random() < 0.2:
-            document["timeSettings"] = {"lifetimeInHours": self.random.choice((1, 30, 300))}
-        validate("strategy", document)
-        return PutStrategy(tenant=tenant, strategy_id=strategy_id, document=document)
+        return PutStrategy(tenant=tenant, strategy_id=strategy_id, document=self.documents.strategy(strategy_id))
 
     def portfolio(self, tenant: str, strategy_id: str) -> Command:
-        ids = self.random.sample([f"{each}S{number}" for each in TENANTS for number in range(2)], 2)
-        members = [
-            {"strategyId": each, "multiplier": self.random.choice((0.5, 1, 2)), **self.terms(chance=0.1)}
-            for each in ids
-            if each[:3] == tenant or tenant == "two"
-        ]
-        members = members or [{"strategyId": f"{tenant}S0"}]
-        document = {"name": strategy_id, "description": "", "members": members, **self.terms(self.maybe_scheme())}
-        validate("portfolio", document)
-        return PutPortfolio(tenant=tenant, strategy_id=strategy_id, document=document)
+        return PutPortfolio(tenant=tenant, strategy_id=strategy_id, document=self.documents.portfolio(strategy_id))
 
     def subscriber(self, tenant: str, subscriber_id: str) -> Command:
-        offered = [f"{tenant}S0", f"{tenant}S1", f"{tenant}P", *(["oneS0", "oneP"] if tenant == "two" else [])]
-        subscriptions = [
-            {
-                "strategyId": strategy_id,
-                "multiplier": self.random.choice((1, 0.5, 3)),
-                "tradeSizeScaling": self.scaling(),
-                **self.terms(chance=0.2),
-                **self.chosen({"closeOnly": self.random.choice(("by-position", "by-symbol", "immediately"))}, 0.08),
-            }
-            for strategy_id in self.random.sample(offered, self.random.randrange(1, 4))
-        ]
-        document: dict[str, Any] = {"name": subscriber_id, "subscriptions": subscriptions}
-        if self.random.random() < 0.6:
-            document["riskLimits"] = [self.limit() for _ in range(self.random.randrange(1, 3))]
-        document |= self.chosen({"maxLeverage": 30, "reservedMarginFraction": 0.1, "minTradeAmount": 100}, 0.1)
-        validate("subscriber", document)
+        document = self.documents.subscriber(subscriber_id)
         return PutSubscriber(tenant=tenant, subscriber_id=subscriber_id, document=document)
 
-    def scaling(self) -> dict[str, Any]:
-        return self.random.choice(
-            (
-                {"mode": "none"},
-                {"mode": "balance"},
-                {"mode": "equity", "forceTinyTrades": True},
-                {"mode": "contractSize"},
-                {"mode": "fixedVolume", "tradeVolume": 0.1},
-                {"mode": "fixedRisk", "riskFraction": 0.01},
-            )
-        )
-
-    def maybe_scheme(self) -> dict[str, Any]:
-        if self.random.random() < 0.4:
-            return {}
-        period, rate = self.random.choice(("week", "month", "quarter")), self.random.choice((0.2, 1))
-        return {
-            "commissionScheme": {
-                "type": self.random.choice(SCHEMES), "billingPeriod": period, "commissionRate": rate,
-            }
-        }  # fmt: skip
-
-    def terms(self, more: dict[str, Any] | None = None, chance: float = 0.15) -> dict[str, Any]:
-        """Copy settings, each there or not."""
-        possible = {
-            "reverse": True, "skipPendingOrders": True, "maxTradeVolume": 0.5, "minTradeVolume": 0.02,
-            "allowedSides": ["buy"], "symbolFilter": {"excluded": ["GBPUSD"]}, "maxTradeRisk": 0.05,
-            "signalDelay": {"minInSeconds": 5, "maxInSeconds": self.random.choice((5, 60))}, "copyStopLoss": False,
-            "copyTakeProfit": False, "reduceCorrelations": "by-account",
-            "symbolMapping": [{"from": "EURUSD", "to": "EURUSD.r"}], "riskLimits": [self.limit()],
-            "maxStopLoss": {"value": 30, "units": "pips"},
-        }  # fmt: skip
-        return {**self.chosen(possible, chance), **(more or {})}
-
-    def chosen(self, possible: dict[str, Any], chance: float) -> dict[str, Any]:
-        return {name: value for name, value in possible.items() if self.random.random() < chance}
-
-    def limit(self) -> dict[str, Any]:
-        return {
-            "type": self.random.choice(KINDS), "applyTo": self.random.choice(BASES),
-            "maxAbsoluteRisk": self.random.choice((50, 200, 1000)), "closePositions": self.random.random() < 0.5,
-        }  # fmt: skip
-
     def removal(self, tenant: str, book: Book, now: float) -> Command:
+        """Anything, in any mode, some with a date."""
         subscriber_id = f"{tenant}a{self.random.randrange(5)}"
         what, owner, part = self.random.choice(
             (
                 ("subscription", subscriber_id, f"{tenant}S0"),
                 ("subscription", subscriber_id, f"{tenant}P"),
+                ("subscription", subscriber_id, f"{tenant}Q"),
                 ("subscriber", subscriber_id, ""),
                 ("member", f"{tenant}P", f"{tenant}S1"),
-                ("portfolio", f"{tenant}P", ""),
+                ("member", f"{tenant}Q", f"{tenant}P"),
+                ("portfolio", f"{tenant}{self.random.choice('PQ')}", ""),
                 ("strategy", f"{tenant}S1", ""),
             )
         )
-        return Remove(tenant=tenant, what=what, id=owner, part=part, mode=self.random.choice(MODES))
+        until = datetime.fromtimestamp(now + self.random.uniform(29, 92) * DAY, UTC)
+        until = until if self.random.random() < 0.3 else None
+        mode = self.random.choice(MODES)
+        return Remove(tenant=tenant, what=what, id=owner, part=part, mode=mode, remove_after=until)
 
 
 def moment(now: float) -> str:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from random import Random
+from unittest import mock
 
 import numpy as np
 
+from copying.backend import tokens
 from copying.backend.commands import Command
 from copying.backend.core import Core
 from copying.backend.errors import Refused
+from copying.backend.http import signals
+from copying.backend.telegram import Publisher
 from tests.simulation import people
+from tests.simulation.chats import Chats
 from tests.simulation.disk import Disk
+from tests.simulation.door import Door
 from tests.simulation.ledger import Ledger, identity
 
 MONDAY = 1_772_452_800.0  # 2026-03-02 12:00 UTC
@@ -52,18 +58,26 @@ class Simulation:
         self.failed: list[str] = []
         self.sent: Counter[bytes] = Counter()
         self.done: Counter[bytes] = Counter()
-        self.said_no: Counter[bytes] = Counter()
+        self.unchecked: set[bytes] = set()  # commands answered since the last check
+        self.chats = Chats(Random(seed + 3))
+        self.recent: deque[Command] = deque(maxlen=60)
+        self.unanswered: list[Command] = []  # of those who were asking when everything died
+        self.posts = 0
+        self.posted: list[str] = []  # signals that webhooks answered with
 
     async def run(self, steps: int) -> None:
-        """All of it."""
+        """All of it. The one random number of the API, the id of a webhook's signal, comes from here too."""
+        with mock.patch.object(signals, "random_id", self.next_post):
+            await self.play(steps)
+
+    async def play(self, steps: int) -> None:
         self.move_prices()
         await self.start()
         for command in self.people.setup():
             await self.finish([self.send(command)])
         for self.step in range(1, steps + 1):
             await self.one_step()
-        await self.core.stop()
-        await self.check()
+        await self.end()
 
     async def one_step(self) -> None:
         """Time, prices, some commands at once; then answers, or a crash at any of the pauses."""
@@ -75,9 +89,9 @@ class Simulation:
         if self.random.random() < 0.05:
             self.core._projector.take_snapshot()
         if self.random.random() < 0.01:  # a clean end and a new start
-            await self.core.stop()
+            await self.end()
             await self.start()
-        tasks = [self.send(command) for command in self.commands()]
+        tasks = [self.send(command) for command in self.commands()] + self.visits()
         if self.random.random() >= CRASHES:
             await self.finish(tasks)
             return
@@ -89,12 +103,46 @@ class Simulation:
         await self.crash(tasks)
 
     def commands(self) -> list[Command]:
-        """Usually one; sometimes many at once; sometimes the same one several times."""
+        """Usually one; sometimes many at once; sometimes the same one several times, at once or long after.
+
+        Whoever was not answered because everything died asks again.
+        """
         count = self.random.choice((1, 1, 1, 1, 2, 5))
         drawn = [self.people.command(self.core.book, self.now) for _ in range(count)]
         if self.random.random() < 0.15:
             drawn += [drawn[0]] * self.random.randrange(1, 3)
+        if self.recent and self.random.random() < 0.05:
+            drawn.append(self.random.choice(self.recent))
+        drawn += self.unanswered
+        self.unanswered = []
         return drawn
+
+    def visits(self) -> list[asyncio.Task]:
+        """What comes through the API's door meanwhile."""
+        found = []
+        if self.random.random() < 0.03:
+            webhook_id, document = self.people.webhook_post(self.now)
+            found.append(asyncio.ensure_future(self.post(self.door, webhook_id, document)))
+        if self.random.random() < 0.01:
+            subscriber_id = f"{self.random.choice(people.TENANTS)}a{self.random.randrange(5)}"
+            document = self.people.documents.subscriber(subscriber_id)
+            changes = {"subscribers": {subscriber_id: document}} if self.random.random() < 0.7 else {}
+            token = tokens.issue(subscriber_id[:3])
+            found.append(asyncio.ensure_future(self.door.simulate(token, self.core.book.time, changes)))
+        return found
+
+    def next_post(self, length: int) -> str:
+        self.posts += 1
+        return f"p{self.posts:0{length - 1}d}"
+
+    async def post(self, door: Door, webhook_id: str, document: dict) -> None:
+        """The id is known as soon as the post is let in, whatever becomes of it."""
+        number = self.posts + 1
+        self.ledger.watch.posted[f"p{number:07d}"] = document
+        signal_id = await door.post(webhook_id, document)
+        if signal_id is not None:
+            assert self.ledger.watch.posted[signal_id] == document
+            self.posted.append(signal_id)
 
     def pass_time(self) -> None:
         kind = self.random.random()
@@ -127,20 +175,45 @@ class Simulation:
         )  # fmt: skip
         await self.core.start(ticking=False)
         self.core.look_at_market()
+        self.publisher = Publisher(
+            self.core, "http://localhost", transport=self.chats.transport, sleep=self.chats.sleep
+        )
+        self.door = Door(self.core, self.disk)
+        self.ledger.read()
+        self.chats.begin(self.ledger.published)
+
+    async def end(self) -> None:
+        """A clean end: what is to be published is waited for, and everything is checked."""
+        for _ in range(20_000):
+            if not self.publisher._tasks and not self.core._waiting and self.core._settled.is_set():
+                break
+            await asyncio.sleep(0)
+        assert not self.publisher._tasks, "the publisher never comes to rest"
+        await self.core.caught_up()
+        self.ledger.read()
+        self.chats.check(self.ledger.published, is_quiet=True)
+        await self.publisher.close()
+        await self.core.stop()
+        await self.check()
 
     def send(self, command: Command) -> asyncio.Task:
         self.sent[identity(command)] += 1
+        self.recent.append(command)
         return asyncio.ensure_future(self.ask(self.core, command))
 
     async def ask(self, core: Core, command: Command) -> None:
         """What a client does: it believes what it is told."""
         try:
             await core.submit(command)
-            self.done[identity(command)] += 1
+            key = identity(command)
+            self.done[key] += 1
+            self.unchecked.add(key)
         except Refused as refused:
             if refused.status not in (400, 403, 404):
                 self.failed.append(f"{refused.status} {refused}")
-            self.said_no[identity(command)] += 1
+        except asyncio.CancelledError:
+            self.unanswered.append(command)
+            raise
 
     async def finish(self, tasks: list[asyncio.Task]) -> None:
         """Wait for all answers."""
@@ -156,7 +229,7 @@ class Simulation:
     async def crash(self, tasks: list[asyncio.Task]) -> None:
         """Everything in memory is gone; what was begun may or may not have become durable."""
         self.crashes += 1
-        every = [*tasks, *self.core._tasks]
+        every = [*tasks, *self.core._tasks, *self.publisher._tasks]
         for task in every:
             task.cancel()
         await asyncio.gather(*every, return_exceptions=True)
@@ -173,8 +246,13 @@ class Simulation:
         assert not self.failed, self.failed
         self.ledger.read()
         self.ledger.check(self.core.book, self.market.prices)
-        for command, count in self.done.items():
-            assert self.ledger.carried_out[command] >= count, f"acknowledged and lost: {command!r}"
-        for command, count in self.ledger.journalled.items():
-            if command in self.sent:
-                assert count <= self.sent[command], f"doubled: {command!r}"
+        self.chats.check(self.ledger.published, is_quiet=False)
+        assert self.ledger.watch.arrived.issuperset(self.posted), "a post to a webhook was answered and lost"
+        self.posted.clear()
+        for command in self.unchecked | self.ledger.unchecked:
+            known = self.ledger
+            assert known.carried_out[command] >= self.done[command], f"acknowledged and lost: {command!r}"
+            is_sent = command in self.sent and command not in known.of_webhooks
+            assert not is_sent or known.journalled[command] <= self.sent[command], f"doubled: {command!r}"
+        self.unchecked.clear()
+        self.ledger.unchecked.clear()

@@ -22,3 +22,7 @@ def test_nothing_is_lost_or_doubled_whatever_dies_when(simulated_seed: int, simu
     assert sum(simulation.done.values()) > simulated_steps / 2
     assert simulation.ledger.records["transactions"]
     assert simulation.ledger.records["stopouts"]
+    assert simulation.ledger.watch.arrived, "no webhook was posted to"
+    assert simulation.chats.heard, "nothing was published"
+    for rule in ("opened", "opened late", "own closed", "news"):
+        assert simulation.ledger.watch.counted[rule], f"nothing was {rule}"
