@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from copying.engine.model import Level
@@ -25,7 +26,8 @@ STRATEGIES = Listing(
         Column("is_removed"),
         Column("account_id", in_table=False),
         Column("description", in_table=False),
-        Column("first_seen_at", in_table=False, csv_name="since"),
+        Column("traded_since", in_table=False, csv_name="first_transaction"),
+        Column("first_seen_at", in_table=False, csv_name="first_seen"),
     ),
     filters=(
         Search("q", "Search", placeholder="Search by name or id", fields=("name", "backend_id", "description")),
@@ -54,8 +56,8 @@ STRATEGIES = Listing(
 def strategies(request: HttpRequest) -> HttpResponse:
     """Everything that is offered for copying."""
     table = STRATEGIES.bind(request, Strategy.objects.visible_to(request.membership))
-    if table.wants_csv:
-        return table.csv()
+    if table.wants_csv:  # the file has results as well, which the app above this one knows
+        return redirect(f"{reverse('reporting:strategy-results')}?{request.GET.urlencode()}")
     commissions = {row.id: commission_text(row.document) for row in table.rows}
     page = "strategies/_list.html" if request.partial else "strategies/list.html"
     return render(request, page, {"table": table, "commissions": commissions})

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
@@ -19,7 +21,9 @@ from reporting.views.history import LOG, TRANSACTIONS, render_list
 from reporting.views.overview import chosen_range
 from strategies.models import Strategy
 from strategies.terms import commission_text
-from users.listing import BadParameter
+from strategies.views import STRATEGIES
+from users.listing import BadParameter, Table
+from users.listing.export import computed_csv
 from users.permissions import staff_only
 
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
@@ -64,10 +68,38 @@ def asked_ids(request: HttpRequest) -> list[int] | None:
     return [int(one) for one in ids]
 
 
+FIGURES_CSV = ("subscribers", "equity_copied", "currency", "return_month", "return_year", "max_drawdown")
+AT_ONCE = 50
+
+
+def results_csv(request: HttpRequest, table: Table) -> StreamingHttpResponse:
+    """The list of strategies with what the page shows beside it: returns and drawdown are fractions of one."""
+    headings = [column.heading for column in table.csv_columns] + list(FIGURES_CSV)
+
+    def rows() -> Iterator[list]:
+        found, now = table.whole.defer("document").iterator(AT_ONCE), timezone.now()
+        while strategies := list(islice(found, AT_ONCE)):
+            figures = performance.strategy_figures(request.workspace, strategies, now=now)
+            for strategy in strategies:
+                own = [getattr(strategy, column.key) for column in table.csv_columns]
+                yield own + figures_cells(figures[strategy.pk], request.workspace.reporting_currency)
+
+    return computed_csv(headings, rows(), "strategies.csv")
+
+
+def figures_cells(figures: performance.Figures, currency: str) -> list:
+    """The cells of FIGURES_CSV; what is not known stays empty."""
+    returns = [None if one is None else round(one, 6) for one in (figures.month, figures.year, figures.drawdown)]
+    equity = None if figures.equity is None else round(figures.equity, 2)
+    return [figures.subscribers, equity, currency, *returns]
+
+
 @require_safe
 @staff_only
 def results(request: HttpRequest) -> HttpResponse:
-    """All strategies side by side, or only the cells that the list of strategies asks for."""
+    """All strategies side by side, only the cells that the list of strategies asks for, or that list as a file."""
+    if "format" in request.GET:
+        return results_csv(request, STRATEGIES.bind(request, Strategy.objects.visible_to(request.membership)))
     strategies = performance.visible_strategies(request.membership, asked_ids(request))
     figures = performance.strategy_figures(request.workspace, strategies, now=timezone.now())
     rows = [(strategy, figures[strategy.pk]) for strategy in strategies]

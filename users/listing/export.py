@@ -9,7 +9,10 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, date, datetime
 from decimal import Decimal
+from itertools import chain
+from typing import TypeVar
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connection, transaction
@@ -20,6 +23,8 @@ from users.listing.columns import output_field
 
 STATEMENT_TIMEOUT_S = 300
 PIECE_BYTES = 256 * 1024
+CSV_TYPE = "text/csv; charset=utf-8"
+Answer = TypeVar("Answer", HttpResponse, StreamingHttpResponse)
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -111,12 +116,27 @@ def _copied(statement: str, parameters: tuple) -> Iterator[bytes]:
 
 def plain_csv(headings: Sequence[str], rows: Iterable[Sequence], filename: str) -> HttpResponse:
     """A short file of rows that are in memory already, with the same promises as a streamed one."""
+    return _download(HttpResponse("".join(_lines(headings, rows)), content_type=CSV_TYPE), filename)
+
+
+def computed_csv(headings: Sequence[str], rows: Iterable[Sequence], filename: str) -> StreamingHttpResponse:
+    """A file of rows that are worked out one after the other, sent as they come."""
+    return _download(StreamingHttpResponse(_lines(headings, rows), content_type=CSV_TYPE), filename)
+
+
+def _lines(headings: Sequence[str], rows: Iterable[Sequence]) -> Iterator[str]:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")  # both, so that either inside a cell is quoted
-    writer.writerow(headings)
-    writer.writerows([_harmless(cell) for cell in row] for row in rows)
-    response = HttpResponse(text.getvalue(), content_type="text/csv; charset=utf-8")
+    for row in chain([headings], rows):
+        writer.writerow([_harmless(cell) for cell in row])
+        yield text.getvalue()
+        text.seek(0)
+        text.truncate()
+
+
+def _download(response: Answer, filename: str) -> Answer:
     response["Content-Disposition"] = f'attachment; filename="{filename}"'
+    response["X-Accel-Buffering"] = "no"
     response["Cache-Control"] = "no-store"
     return response
 
@@ -128,13 +148,15 @@ def _harmless(cell):
     if isinstance(cell, Decimal):
         text = format(cell, "f")
         return text.rstrip("0").rstrip(".") if "." in text else text
-    return cell
+    if isinstance(cell, bool):
+        return "true" if cell else "false"
+    if isinstance(cell, float):
+        return _harmless(Decimal(repr(cell)))
+    if isinstance(cell, datetime):
+        return cell.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return cell.isoformat() if isinstance(cell, date) else cell
 
 
 def csv_response(queryset, columns, filename: str) -> StreamingHttpResponse:
     """The download."""
-    response = StreamingHttpResponse(stream_csv(queryset, columns), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="{filename}"'
-    response["X-Accel-Buffering"] = "no"
-    response["Cache-Control"] = "no-store"
-    return response
+    return _download(StreamingHttpResponse(stream_csv(queryset, columns), content_type=CSV_TYPE), filename)

@@ -197,7 +197,15 @@ class Table:
                 found.append(Applied(chip, address(self.request.path, rest)))
         return found
 
+    @property
+    def whole(self):
+        """Every row that the filters leave, in the order of the list."""
+        return in_order(self.filtered, self.order)
+
+    @property
+    def csv_columns(self) -> list[Column]:
+        return [column for column in self.listing.columns if column.in_csv]
+
     def csv(self) -> StreamingHttpResponse:
         """Exactly the rows that the filters leave, in the order of the list, as a streamed file."""
-        columns = [column for column in self.listing.columns if column.in_csv]
-        return csv_response(in_order(self.filtered, self.order), columns, f"{self.listing.name}.csv")
+        return csv_response(self.whole, self.csv_columns, f"{self.listing.name}.csv")

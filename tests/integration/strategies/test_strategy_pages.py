@@ -1,5 +1,7 @@
 """Strategies: the list, a strategy's settings, and its results, tried as everybody."""
 
+import re
+
 import pytest
 
 from tests import builders
@@ -9,7 +11,42 @@ def test_the_list_is_for_staff(business, is_for_staff_only):
     page = is_for_staff_only("/strategies/", stranger=200)
     assert "Alpine Trend" in page
     assert "20\u202f% of every profit, monthly" in page
-    assert is_for_staff_only("/strategies/?format=csv", stranger=200).splitlines()[1].startswith("Alpine Trend,alpine")
+    rows = is_for_staff_only("/strategies/results/?format=csv", stranger=200).splitlines()
+    assert rows[0].endswith(
+        "first_transaction,first_seen,subscribers,equity_copied,currency,return_month,return_year,max_drawdown"
+    )
+    assert rows[1].startswith("Alpine Trend,alpine,single,amount-won,false,")
+
+
+def test_the_file_has_what_the_page_shows(business, sign_in, alice, dora, charlie, text_of):
+    business.other.currency = "USD"
+    business.other.save()
+    answer = sign_in(alice).get("/strategies/?format=csv&q=alp&sort=-name", follow=True)
+    heading, *rows = [row.split(",") for row in text_of(answer).splitlines()]
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="strategies.csv"'
+    [row] = [dict(zip(heading, cells, strict=True)) for cells in rows]
+    assert (row["subscribers"], row["equity_copied"], row["currency"], row["max_drawdown"]) == ("2", "2200", "USD", "0")
+    assert 0 < float(row["return_year"]) < 0.06
+    cells = text_of(
+        sign_in(alice).get(f"/strategies/results/?ids={business.alpine.pk}", headers={"HX-Request": "true"})
+    )
+    assert f"{float(row['return_year']) * 100:.2f}" in cells
+    assert sign_in(dora).get("/strategies/?format=csv", follow=True).status_code == 404
+    assert len(text_of(sign_in(charlie).get("/strategies/?format=csv", follow=True)).splitlines()) == 1
+    assert sign_in(None).get("/strategies/results/?format=csv").status_code == 302
+    assert sign_in(alice).get("/strategies/results/?format=xls").status_code == 400
+
+
+def test_since_when_a_strategy_trades_is_told_by_its_first_transaction(business, sign_in, alice, bob, text_of):
+    path = f"/strategies/{business.alpine.pk}/settings/"
+    assert "First transaction" not in text_of(sign_in(alice).get(path))
+    business.alpine.traded_since = business.now.date()
+    business.alpine.save()
+    for person in (alice, bob):
+        page = text_of(sign_in(person).get(path))
+        assert re.search(rf"First transaction</dt><dd>{business.now.date()}", page)
+    row = text_of(sign_in(alice).get("/strategies/results/?format=csv&q=alp")).splitlines()[1]
+    assert f",{business.now.date()},2026-01-05T09:30:00.000Z," in row
 
 
 @pytest.mark.parametrize(
@@ -24,7 +61,7 @@ def test_the_list_is_for_staff(business, is_for_staff_only):
     ],
 )
 def test_filters_and_sort_hold_for_the_page_and_the_file(query, names, business, sign_in, alice, text_of):
-    rows = text_of(sign_in(alice).get(f"/strategies/?{query}&format=csv")).splitlines()[1:]
+    rows = text_of(sign_in(alice).get(f"/strategies/?{query}&format=csv", follow=True)).splitlines()[1:]
     assert [row.split(",")[0] for row in rows] == names
     page = text_of(sign_in(alice).get(f"/strategies/?{query}"))
     assert all(name in page for name in names)
