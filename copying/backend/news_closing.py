@@ -37,8 +37,8 @@ def _closing_of(book: Book, leaf: int, events: tuple[NewsEvent, ...], now: float
     if not any(closing):
         return np.empty(0, dtype=np.intp)
     of_subscription, of_part = np.full(book.subscriptions.size + 1, -1), np.full(book.parts.size + 2, -1)
-    of_subscription[plan.subscription[::-1]] = plan.table.news_chain[::-1]
-    of_part[plan.part] = plan.table.news_chain
+    of_subscription[plan.subscription[::-1]] = plan.table.columns["news_chain"][::-1]
+    of_part[plan.part] = plan.table.columns["news_chain"]
     positions = book.positions
     awaits_close = ~book.accounts.connected[positions.account] & (positions.expires == NEVER)  # missed.py
     rows = np.flatnonzero((positions.leaf == leaf) & (positions.subscription >= 0) & ~awaits_close)

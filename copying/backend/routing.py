@@ -53,7 +53,7 @@ def plan_for(book: Book, strategy_id: str) -> Plan:
         return plan
     table = compile_routes(strategy_id, configuration(book), book.account_rows, plan.table if plan else None)
     rows = book.subscription_rows
-    columns = table.columns
+    gates = table.gates
     subscription = np.array([rows.get((key.subscriber_id, key.strategy_id), -1) for key in table.keys], dtype=np.intp)
     plan = Plan(
         table=table,
@@ -62,8 +62,8 @@ def plan_for(book: Book, strategy_id: str) -> Plan:
         part=known_parts(book, table.keys, subscription),
         leaf=book.strategy_names.number(strategy_id),
         version=book.version,
-        uses_open_symbols=bool(columns["close_only_by_symbol"].any() or columns["removed_by_symbol"].any()),
-        uses_exposure=bool(columns["correlations"].any()),
+        uses_open_symbols=bool(gates["close_only_by_symbol"].any() or gates["removed_by_symbol"].any()),
+        uses_exposure=bool(table.columns["correlations"].any()),
     )
     book.plans[strategy_id] = plan
     return plan

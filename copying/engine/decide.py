@@ -1,31 +1,64 @@
-"""One signal decided for all routes of its strategy at once: a verdict with a reason, a volume and its prices per
+"""One signal decided for all routes of its strategy in one pass: a verdict with a reason, a volume and its prices per
 route.
 
-The order of `RULES` is part of the contract (docs/copying.md): the first rule that refuses a route gives the reason.
-Pure: the same table, signal and facts give the same decisions.
+The order of the rules in `decide_routes` and `size_route` is part of the contract (docs/copying.md): the first rule
+that refuses a route gives the reason. Pure: the same table, signal and facts give the same decisions. Rules are
+compiled when this module is imported (`compiled.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import nan
 
 import numpy as np
 
-from copying.engine.case import Case
-from copying.engine.filters import below_equity_curve, near_news, outside_drawdown, outside_magic
-from copying.engine.limits import limit_broker, limit_correlation, limit_leverage, limit_trade_risk, limit_volume
+from copying.engine.compiled import array_of, compiled, rule
+from copying.engine.filters import (
+    NEWS_GAP,
+    below_equity_curve,
+    near_news,
+    news_gaps,
+    not_open_by_symbol,
+    outside_drawdown,
+    outside_magic,
+    stopped_out,
+    without_money,
+)
+from copying.engine.limits import (
+    BY_STRATEGY,
+    UNLIMITED,
+    limit_broker,
+    limit_correlation,
+    limit_leverage,
+    limit_trade_risk,
+    limit_volume,
+    need_stop_loss,
+)
 from copying.engine.model import Decisions, Facts, Level, Outcome, Signal
-from copying.engine.prices import prices_of, specs_of
-from copying.engine.reasons import REFUSED, WORD, Reason, pack, refusal
-from copying.engine.rounding import keep_reserved_margin, need_min_amount, need_min_volume, round_volumes
-from copying.engine.routes import RouteTable
-from copying.engine.sizing import need_scalable, size_by_mode
-from copying.engine.stops import place_stops, strip_stops
-from copying.engine.timing import delays
-from copying.engine.views import view_of
+from copying.engine.prices import (
+    MARKET,
+    PRICE,
+    SPEC,
+    Specs,
+    note_prices,
+    provider_lot,
+    quote_of,
+    read_moment,
+    specs_of,
+)
+from copying.engine.reasons import REFUSED, Reason, pack
+from copying.engine.rounding import keep_reserved_margin, need_min_amount, need_min_volume, round_volume
+from copying.engine.routes import ROUTE, RouteTable
+from copying.engine.sizing import expression_values, need_scalable, size_by_mode
+from copying.engine.stops import needs_placed_stop, place_stop, stop_loss_of, take_profit_of
+from copying.engine.timing import delay_of, seed_of
+from copying.engine.views import PLACE, view_of
 
-Rule = Callable[[Case], None]
+STRATEGY_FILTERS = (outside_magic, below_equity_curve, outside_drawdown)
+NO_VOLUMES, NOTHING_HELD = (0.0, 0.0, 0.0, 0.0), (0.0, 0.0)
+DELAYED = pack(Outcome.DELAYED, Reason.DELAYED, Level.NONE)
+NO_NUMBERS, NO_ROWS, NO_FLAGS = np.empty(0), np.empty((0, 0)), np.empty((0, 0), bool)
+NO_NEWS, NO_STOPS, NO_LEVELS = np.empty((0, 0), NEWS_GAP), np.empty(0, bool), np.empty(0, np.uint8)
 
 
 def decide(table: RouteTable, signal: Signal, facts: Facts, *, is_after_delay: bool = False) -> Decisions:
@@ -34,151 +67,183 @@ def decide(table: RouteTable, signal: Signal, facts: Facts, *, is_after_delay: b
     is_after_delay: the wait of signalDelay is over; it is not imposed again. Signals are valid by contract: a positive
     volume and, for pending orders, a positive price.
     """
-    case = Case(table, view_of(table, signal.symbol, signal.side, signal.kind), signal, facts, is_after_delay)
-    with np.errstate(all="ignore"):
-        for rule in RULES:
-            rule(case)
-            if case.finished:
-                break
-        return result(case)
-
-
-def finish_when_all_refused(case: Case) -> None:
-    """Nothing is left to be sized: the rules behind are not asked."""
-    case.finished = not len(case.table) or bool(case.words.min() >= REFUSED)
-
-
-def not_open_by_symbol(case: Case) -> None:
-    """Refuse routes that take only symbols already open on them, when this one is not.
-
-    For removal `close-gracefully-by-symbol` and closeOnly `by-symbol`.  source: contract, 2.1 removal, 4.4 closeOnly
-    """
-    routes = case.view.by_symbol
-    if not len(routes):
-        return
-    is_open = np.zeros(len(routes), bool)
-    for number, symbol in enumerate(case.view.symbols):
-        held = case.facts.open_symbols.get(symbol)
-        if held is not None:
-            is_open |= held.take(routes) & (case.view.by_symbol_symbol == number)
-    case.refuse(routes, ~is_open, case.view.by_symbol_code)
-
-
-def stopped_out(case: Case) -> None:
-    """Refuse routes with an active stopout, at the level whose limit fired.  source: contract, 4.5"""
-    stopped = case.facts.stopped
-    if stopped is None:
-        return
-    routes = stopped.nonzero()[0]
-    if routes.size:
-        levels = case.facts.stopped_level
-        case.refuse_routes(routes, STOPPED[Level.NONE] if levels is None else STOPPED[levels.take(routes)])
-
-
-def look_at_prices(case: Case) -> None:
-    """Refuse where the symbol is unknown at the broker, has no price or no exchange rate."""
-    case.specs = specs_of(case.table, case.view, case.facts)
-    case.prices = prices_of(case.specs, case.signal, case.facts)
-    problem = case.prices.problem
-    if problem is not None:
-        codes = problem[case.view.combo]
-        case.refuse(None, codes != 0, codes)
-
-
-def look_at_money(case: Case) -> None:
-    """Balance and equity per route in base currency; refuse accounts without money or exchange rate."""
-    accounts, facts, rows = case.accounts, case.facts, case.view.rows
-    rates = [facts.market.rate(currency, facts.base_currency) for currency in accounts.currencies]
-    known = np.array([nan if rate is None else rate for rate in rates])
-    columns = accounts.currency, accounts.balance, accounts.equity
-    if isinstance(rows, slice):
-        currency, balance, equity = (column[rows] for column in columns)
-    else:
-        currency, balance, equity = (column.take(rows, mode="clip") for column in columns)
-    known.take(currency, out=case.rate, mode="clip")
-    np.multiply(balance, case.rate, out=case.balance)
-    np.multiply(equity, case.rate, out=case.equity)
-    if case.balance.min() > 0 and case.equity.min() > 0:
-        return
-    case.refuse(None, np.isnan(case.rate), refusal(Reason.NO_EXCHANGE_RATE, Level.SUBSCRIBER))
-    least = np.minimum(balance, equity)
-    case.refuse(None, ~(least > 0), refusal(Reason.NO_MONEY, Level.SUBSCRIBER), least)
-
-
-RULES: tuple[Rule, ...] = (
-    # the strategy's own filters refuse the signal as a whole
-    outside_magic,
-    below_equity_curve,
-    outside_drawdown,
-    # in the view (views.py): account known, symbolFilter, skipPendingOrders, allowedSides, removal, closeOnly
-    not_open_by_symbol,
-    stopped_out,
-    near_news,
-    finish_when_all_refused,
-    # what it costs and what there is
-    look_at_prices,
-    look_at_money,
-    # the volume wanted
-    need_scalable,
-    size_by_mode,
-    # what lowers it
-    limit_volume,
-    limit_trade_risk,
-    limit_correlation,
-    limit_leverage,
-    limit_broker,
-    # what the broker can do, and what is too small or too much then
-    round_volumes,
-    keep_reserved_margin,
-    need_min_volume,
-    need_min_amount,
-    strip_stops,
-    place_stops,
-)
-
-STOPPED = np.array([refusal(Reason.STOPPED_OUT, level) for level in Level], WORD)
-
-
-def result(case: Case) -> Decisions:
-    """The columns of the answer; signalDelay is imposed on what is left."""
-    view, n, words = case.view, len(case.table), case.words
-    is_open = words < REFUSED
-    delay = np.zeros(n)
-    if case.gated is not None:  # refused as a whole before there were volumes
-        case.steps[1:] = 0.0
-    else:
-        np.multiply(case.rounded, is_open, out=case.final)
-        if not case.is_after_delay:
-            impose_delay(case, delay, is_open)
-    level, reason, outcome, _ = words.view(np.uint8).reshape(n, 4).T
-    case.table.scratch.append(case.scratch)
+    n, accounts = len(table), facts.accounts
+    view = view_of(table, signal.symbol, signal.side, signal.kind)
+    specs = specs_of(view, facts.market)
+    moment = np.array(numbers_of(table, specs, signal, facts, is_after_delay))
+    has_exposure = view.reduces_correlations and (facts.strategy_exposure or facts.account_exposure)
+    verdicts, steps, numbers = np.empty((3, n), np.uint8), np.empty((n, 6)), np.empty((4, n))
+    decide_routes(
+        moment,
+        specs.records,
+        table.columns,
+        view.places,
+        table.account,
+        accounts.currency,
+        accounts.balance,
+        accounts.equity,
+        accounts.margin,
+        accounts.leverage,
+        accounts.position_value,
+        NO_STOPS if facts.stopped is None else facts.stopped,
+        NO_LEVELS if facts.stopped_level is None else facts.stopped_level,
+        stacked(facts.open_symbols, view.symbols, n, bool) if view.asks_open else NO_FLAGS,
+        news_gaps(table, view, facts) if facts.news and table.has_news else NO_NEWS,
+        stacked(facts.strategy_exposure, specs.assets, n) if has_exposure else NO_ROWS,
+        stacked(facts.account_exposure, specs.assets, len(accounts.ids)) if has_exposure else NO_ROWS,
+        expression_values(table, view, specs, moment, facts) if view.formulas else NO_NUMBERS,
+        verdicts,
+        steps,
+        numbers,
+    )
+    outcome, reason, level = verdicts
+    limit_value, stop_loss, take_profit, delay_s = numbers
     return Decisions(
         outcome=outcome,
         reason=reason,
         level=level,
-        steps=case.steps.T,
-        limit_value=case.limit_value,
+        steps=steps,
+        limit_value=limit_value,
         symbols=view.symbols,
         symbol=view.symbol,
         side=view.side,
         kind=view.kind,
-        stop_loss=np.full(n, nan) if case.stop_loss is None else case.stop_loss,
-        take_profit=np.full(n, nan) if case.take_profit is None else case.take_profit,
-        delay_s=delay,
+        stop_loss=stop_loss,
+        take_profit=take_profit,
+        delay_s=delay_s,
     )
 
 
-def impose_delay(case: Case, delay: np.ndarray, is_open: np.ndarray) -> None:
-    """Routes that would trade wait first.  units: seconds.  source: contract, 3.8 signalDelay (last wins)"""
-    group = case.group("delay", lambda table: table.columns["delay_max_s"] > 0)
-    waits = is_open.take(group.routes).nonzero()[0]
-    if not waits.size:
-        return
-    routes = group.routes.take(waits)
-    shortest, longest = group.column("delay_min_s").take(waits), group.column("delay_max_s").take(waits)
-    seconds = delays(case.signal.id, case.table.key_hash.take(routes), shortest, longest)
-    delay[routes] = case.limit_value[routes] = seconds
-    case.words[routes] = group.column("delay_level").take(waits) | DELAYED
+def numbers_of(table: RouteTable, specs: Specs, signal: Signal, facts: Facts, is_after_delay: bool) -> list[float]:
+    """The numbers of the moment as `read_moment` takes them apart."""
+    word, value = 0, nan
+    for refused in STRATEGY_FILTERS:
+        if not word:
+            word, value = refused(table.strategy, signal, facts)
+    found = [
+        signal.volume_lots,
+        signal.side,
+        nan if signal.stop_loss is None else signal.stop_loss,
+        nan if signal.take_profit is None else signal.take_profit,
+        facts.provider_balance_base,
+        facts.provider_equity_base,
+        *provider_lot(signal, facts),
+        word,
+        value,
+        *seed_of(signal.id),
+        signal.kind is MARKET,
+        not is_after_delay,
+    ]
+    for currency in facts.accounts.currencies:
+        rate = facts.market.rate(currency, facts.base_currency)
+        found.append(nan if rate is None else rate)
+    for instrument in specs.instruments or [None]:
+        found += quote_of(instrument, signal, facts)
+    return found
 
 
-DELAYED = pack(Outcome.DELAYED, Reason.DELAYED, Level.NONE)
+def stacked(columns: dict[str, np.ndarray], names: list[str], n: int, kind: type = float) -> np.ndarray:
+    """(names, n) the columns of these names; 0 where there is none."""
+    made = np.zeros((len(names), n), kind)
+    for row, name in enumerate(names):
+        if name in columns:
+            made[row] = columns[name]
+    return made
+
+
+@rule
+def size_route(signal, route, spec, price, account, held, computed):
+    """(word, its number, (scaled, multiplied, limited, rounded), stop loss) of a route that may open."""
+    rate, balance, equity, margin, leverage, open_value = account
+    word, value = need_scalable(signal, route, price, computed)
+    if word:
+        return word, value, NO_VOLUMES, nan
+    scaled = size_by_mode(signal, route, spec, price, balance, equity, computed)
+    wanted = scaled * route.scaling_multiplier
+    # what lowers it
+    word, value = need_stop_loss(route, price)
+    if word:
+        return word, value, (scaled, wanted, 0.0, 0.0), nan
+    cap = limit_trade_risk(UNLIMITED, route, spec, price, balance)
+    cap = limit_volume(cap, route)
+    cap = limit_correlation(cap, wanted, route, spec, price, held)
+    cap = limit_leverage(cap, signal, route, price, equity, open_value)
+    cap = limit_broker(cap, spec)
+    # what the broker can do, and what is too small or too much then
+    word, value, lots = round_volume(wanted, cap, route, spec)
+    volumes = scaled, wanted, min(wanted, cap[0]), lots
+    if word >= REFUSED:
+        return word, value, volumes, nan
+    late, limit = keep_reserved_margin(lots, route, price, balance, equity - margin, leverage)
+    if not late:
+        late, limit = need_min_volume(lots, route)
+    if not late:
+        late, limit = need_min_amount(lots, route, price, rate)
+    stop_loss = stop_loss_of(route, spec, price)
+    if not late and needs_placed_stop(route, price):
+        late, limit, stop_loss = place_stop(lots, route, spec, price, balance)
+    if late:
+        return late, limit, volumes, nan
+    return word, value, volumes, stop_loss
+
+
+@compiled(
+    array_of(float), array_of(SPEC), array_of(ROUTE), array_of(PLACE),
+    array_of(np.intp), array_of(np.int32), *[array_of(float)] * 5,
+    array_of(bool), array_of(np.uint8), array_of(bool, 2), array_of(NEWS_GAP, 2), array_of(float, 2),
+    array_of(float, 2), array_of(float), array_of(np.uint8, 2), array_of(float, 2), array_of(float, 2),
+)  # fmt: skip
+def decide_routes(
+    moment, specs, routes, places, accounts, currency, balance, equity, margin, leverage, open_value,
+    stopped, stopped_level, open_symbols, news, by_route, by_account, computed, verdicts, steps, numbers,
+):  # fmt: skip
+    """Ask every rule about every route, in order; the last three arrays are filled.
+
+    Rules are given records and numbers only: an array as an argument costs more than most rules.
+    """
+    asked, rates, quotes = read_moment(moment, len(specs))
+    signal = asked[0]
+    prices = np.empty(2 * len(specs), PRICE)
+    note_prices(signal, quotes, specs, prices)
+    for row in range(len(routes)):
+        route, place, who = routes[row], places[row], accounts[row]
+        symbol = place.combo >> 1
+        spec, price = specs[symbol], prices[place.combo]
+        volumes, stop_loss, delay_s = NO_VOLUMES, nan, 0.0
+        # the strategy's own filters
+        word, value = int(signal.refusal), signal.refusal_value
+        if not word:  # account known, symbolFilter, skipPendingOrders, allowedSides, removal, closeOnly: views.py
+            word = int(place.verdict)
+        if not word and place.unless_open:
+            word = not_open_by_symbol(place, len(open_symbols) > 0 and open_symbols[symbol, row])
+        if not word and len(stopped) and stopped[row]:
+            word = stopped_out(int(stopped_level[row]) if len(stopped_level) else 0)
+        if not word and len(news):
+            word, value = near_news(news[route.news_chain, symbol])
+        # what it costs and what there is
+        if not word:
+            word = int(price.problem)
+        if not word:
+            word, value = without_money(rates[currency[who]], balance[who], equity[who])
+        if not word:
+            rate = rates[currency[who]]
+            account = (
+                rate, balance[who] * rate, equity[who] * rate, margin[who] * rate, leverage[who],
+                open_value[who] * rate,
+            )  # fmt: skip
+            held = NOTHING_HELD
+            if route.correlations == BY_STRATEGY and len(by_route):
+                held = by_route[spec.base_asset, row], by_route[spec.profit_asset, row]
+            elif route.correlations and len(by_account):
+                held = by_account[spec.base_asset, who], by_account[spec.profit_asset, who]
+            formula = computed[row] if len(computed) else 0.0
+            word, value, volumes, stop_loss = size_route(signal, route, spec, price, account, held, formula)
+        final = volumes[3] if word < REFUSED else 0.0
+        if word < REFUSED and signal.imposes_delay and route.delay_max_s > 0:
+            value = delay_s = delay_of(signal, route)
+            word = DELAYED + int(route.delay_level)
+        verdicts[0, row], verdicts[1, row], verdicts[2, row] = word >> 16, (word >> 8) & 0xFF, word & 0xFF
+        steps[row, 0], steps[row, 1], steps[row, 2] = signal.volume, volumes[0], volumes[1]
+        steps[row, 3], steps[row, 4], steps[row, 5] = volumes[2], volumes[3], final
+        numbers[0, row], numbers[1, row] = value, stop_loss
+        numbers[2, row], numbers[3, row] = take_profit_of(route, price), delay_s

@@ -1,4 +1,4 @@
-"""Rules about the provider and the calendar: what they refuse is the same for many routes at once.
+"""Rules about who may open at all: the provider's filters, stopouts, the calendar, money.
 
 The strategy's own filters (magic, equity curve, drawdown) refuse the signal as a whole; news filters are asked once per
 distinct chain and symbol.
@@ -8,25 +8,39 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
-from math import inf, nan
+from math import inf, isnan, nan
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
-from copying.engine.case import Case
+from copying.engine.compiled import record, rule
 from copying.engine.fold import Document
-from copying.engine.model import Facts, Level, NewsEvent
+from copying.engine.model import Facts, Level, NewsEvent, Signal
 from copying.engine.reasons import WORD, Reason, refusal
+from copying.engine.routes import RouteTable
+from copying.engine.views import View
+
+Refusal = tuple[int, float]
+OPEN: Refusal = (0, nan)
+
+STOPPED_OUT = refusal(Reason.STOPPED_OUT, Level.NONE)
+NO_EXCHANGE_RATE = refusal(Reason.NO_EXCHANGE_RATE, Level.SUBSCRIBER)
+NO_MONEY = refusal(Reason.NO_MONEY, Level.SUBSCRIBER)
+NEWS_GAP = record(word=WORD, minutes="f8")
+"""Why and by which gap a chain of news filters forbids to open a symbol; word 0: it does not."""
+
+# --------------------------------------------------------------------------------------- the signal, for all routes
 
 
-def outside_magic(case: Case) -> None:
-    """Refuse all routes if the magic number is outside magicFilter.  source: contract, 3.3, 4.4"""
-    document = case.table.strategy.get("magicFilter") or {}
-    magic = case.signal.magic
+def outside_magic(strategy: Document, signal: Signal, facts: Facts) -> Refusal:
+    """The magic number is outside magicFilter.  source: contract, 3.3, 4.4"""
+    document = strategy.get("magicFilter") or {}
+    magic = signal.magic
     included, excluded = document.get("included") or (), document.get("excluded") or ()
     if (included and not matches_magic(magic, included)) or matches_magic(magic, excluded):
-        case.refuse_all(Reason.MAGIC_FILTER, Level.STRATEGY, magic)
+        return refusal(Reason.MAGIC_FILTER, Level.STRATEGY), magic
+    return OPEN
 
 
 def matches_magic(magic: int, elements: Iterable[str]) -> bool:
@@ -44,29 +58,30 @@ def magic_range(element: str) -> tuple[int, int]:
     return int(text[:middle]), int(text[middle + 1 :])
 
 
-def below_equity_curve(case: Case) -> None:
-    """Refuse all routes unless the provider's equity is above the moving average of its balance.
+def below_equity_curve(strategy: Document, signal: Signal, facts: Facts) -> Refusal:
+    """The provider's equity is not above the moving average of its balance.
 
     Without enough history for an average nothing is refused.  units: provider currency.  source: contract, 4.4
     """
-    facts = case.facts
     average = facts.provider_balance_average
-    if case.table.strategy.get("equityCurveFilter") and average is not None and not facts.provider_equity > average:
-        case.refuse_all(Reason.EQUITY_CURVE_FILTER, Level.STRATEGY, average)
+    if strategy.get("equityCurveFilter") and average is not None and not facts.provider_equity > average:
+        return refusal(Reason.EQUITY_CURVE_FILTER, Level.STRATEGY), average
+    return OPEN
 
 
-def outside_drawdown(case: Case) -> None:
-    """Refuse all routes by the provider's drawdown = balance - equity, relative to the balance or absolute.
+def outside_drawdown(strategy: Document, signal: Signal, facts: Facts) -> Refusal:
+    """The provider's drawdown = balance - equity, relative to the balance or absolute, is on the wrong side.
 
     `exclude`: open while every given level is above the drawdown; `include`: open while a given level is below it.
     `maxDrawdown` is `maxRelativeDrawdown` (section 8, 19).  units: fraction or provider currency.  source: contract,
     4.4
     """
-    document = case.table.strategy.get("drawdownFilter")
-    if document and case.facts.provider_balance > 0:
-        refused, limit = drawdown_verdict(document, case.facts)
+    document = strategy.get("drawdownFilter")
+    if document and facts.provider_balance > 0:
+        refused, limit = drawdown_verdict(document, facts)
         if refused:
-            case.refuse_all(Reason.DRAWDOWN_FILTER, Level.STRATEGY, limit)
+            return refusal(Reason.DRAWDOWN_FILTER, Level.STRATEGY), limit
+    return OPEN
 
 
 def drawdown_verdict(document: Document, facts: Facts) -> tuple[bool, float]:
@@ -85,52 +100,74 @@ def drawdown_verdict(document: Document, facts: Facts) -> tuple[bool, float]:
     return not any(drawdown > level for drawdown, level in given), given[0][1]
 
 
-def near_news(case: Case) -> None:
-    """Refuse routes one of whose news filters forbids opening now.
+# ------------------------------------------------------------------------------------------------------- one route
 
-    units: minutes of the gap that forbids.  shape: lookup (chains, symbols) -> routes.  source: contract, 3.4, 4.4
+
+@rule
+def not_open_by_symbol(place, is_open):
+    """The symbol is not open on the route, where only those are taken that are.
+
+    For removal `close-gracefully-by-symbol` and closeOnly `by-symbol`.  source: contract, 2.1 removal, 4.4 closeOnly
     """
-    facts = case.facts
-    if not facts.news or not case.table.has_news:
-        return
-    held: News | None = case.view.news
-    if held is None or not held.since <= facts.now < held.until or held.events != facts.news:
-        held = case.view.news = news_now(case)
-    if held.routes.size:
-        case.refuse_routes(held.routes, held.codes, held.minutes)
+    return 0 if is_open else int(place.unless_open)
+
+
+@rule
+def stopped_out(level):
+    """An active stopout, at the level whose limit fired.  source: contract, 4.5"""
+    return STOPPED_OUT + level
+
+
+@rule
+def near_news(gap):
+    """A news filter forbids opening now, and by which gap.  units: minutes.  source: contract, 3.4, 4.4"""
+    return int(gap.word), gap.minutes
+
+
+@rule
+def without_money(rate, balance, equity):
+    """An account whose currency has no exchange rate, or that has no money.  units: account currency"""
+    least = min(balance, equity)
+    if isnan(rate):
+        return NO_EXCHANGE_RATE, nan
+    return (0, nan) if least > 0 else (NO_MONEY, least)
+
+
+# ------------------------------------------------------------------------------------------------------------ news
 
 
 class News(NamedTuple):
-    """The routes that news forbids to open and why; it holds for the same events from `since` until `until`."""
+    """What news forbids; it holds for the same events from `since` until `until`.
+
+    gaps: (chains, symbols) `NEWS_GAP`.
+    """
 
     events: tuple[NewsEvent, ...]
     since: float
     until: float
-    routes: np.ndarray
-    codes: np.ndarray
-    minutes: np.ndarray
+    gaps: np.ndarray
 
 
-def news_now(case: Case) -> News:
+def news_gaps(table: RouteTable, view: View, facts: Facts) -> np.ndarray:
+    """(chains, symbols) `NEWS_GAP` of this moment."""
+    held: News | None = view.news
+    if held is None or not held.since <= facts.now < held.until or held.events != facts.news:
+        held = view.news = news_now(table, view, facts)
+    return held.gaps
+
+
+def news_now(table: RouteTable, view: View, facts: Facts) -> News:
     """Ask every filter about every symbol. Nothing changes until the next edge of a gap."""
-    table, view, facts = case.table, case.view, case.facts
-    width = max(len(view.symbols), 1)
-    codes = np.zeros((len(table.news_chains), width), WORD)
-    minutes = np.full(codes.shape, nan)
+    gaps = np.zeros((len(table.news_chains), max(len(view.symbols), 1)), NEWS_GAP)
     edges: set[float] = set()
     for row, chain in enumerate(table.news_chains):
         edges.update(edge for _, raw in chain for event in facts.news for edge in gap_edges(read_filter(raw), event))
         for column, symbol in enumerate(view.symbols):
-            level, gap = news_verdict(chain, symbol, facts.news, facts.now)
-            if level:
-                codes[row, column], minutes[row, column] = refusal(Reason.NEWS, level), gap
-    group = case.group("news", lambda table: np.array([bool(each) for each in table.news_chains])[table.news_chain])
-    spot = table.news_chain[group.routes] * width + group.symbol
-    code = codes.ravel()[spot]
-    hit = code.nonzero()[0]
+            level, minutes = news_verdict(chain, symbol, facts.news, facts.now)
+            gaps[row, column] = (refusal(Reason.NEWS, level) if level else 0, minutes)
     since = max((edge for edge in edges if edge <= facts.now), default=-inf)
     until = min((edge for edge in edges if edge > facts.now), default=inf)
-    return News(facts.news, since, until, group.routes[hit], code[hit], minutes.ravel()[spot[hit]])
+    return News(facts.news, since, until, gaps)
 
 
 def gap_edges(document: Document, event: NewsEvent) -> tuple[float, ...]:

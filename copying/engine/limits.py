@@ -1,97 +1,101 @@
-"""What lowers a volume: risk, maxTradeVolume, correlation, leverage and the broker, each as a cap in lots per route.
+"""What lowers a volume: risk, maxTradeVolume, correlation, leverage and the broker, each as a cap in lots.
 
-Nothing is cut here: `rounding.py` applies the smallest cap together with the broker's step, so that rounding never goes
-above a limit. The rule that set the smallest cap is the reason.
+A cap is (lots, word of the refusal if nothing is left, number of the rule). Nothing is cut here: `rounding.py` applies
+the smallest cap together with the broker's step, so that rounding never goes above a limit. The rule that set the
+smallest cap is the reason; of equal ones the first.
 """
 
 from __future__ import annotations
 
+from math import inf, isnan, nan
+
 import numpy as np
 
-from copying.engine.case import Case
-from copying.engine.model import Facts, Level, OrderKind
-from copying.engine.prices import Pair
+from copying.engine.compiled import rule
+from copying.engine.model import Level
 from copying.engine.reasons import Reason, refusal
 
+UNLIMITED = (inf, 0, nan)
+STOP_LOSS_NEEDED = refusal(Reason.STOP_LOSS_NEEDED, Level.NONE)
+MAX_TRADE_RISK = refusal(Reason.MAX_TRADE_RISK, Level.NONE)
+MAX_TRADE_VOLUME = refusal(Reason.MAX_TRADE_VOLUME, Level.NONE)
+CORRELATION = refusal(Reason.CORRELATION, Level.NONE)
+MAX_LEVERAGE = refusal(Reason.MAX_LEVERAGE, Level.NONE)
+BROKER_MAX_VOLUME = refusal(Reason.BROKER_MAX_VOLUME, Level.BROKER)
+BY_STRATEGY = 1  # of Terms.correlations
 
-def limit_volume(case: Case) -> None:
-    """volume <= maxTradeVolume, the smallest of the chain after multipliers.  units: lots.  source: contract, 4.2"""
-    columns = case.table.columns
-    np.copyto(case.cap, columns["max_volume"])
-    np.copyto(case.cap_code, columns["max_volume_code"])
-    np.copyto(case.cap_value, columns["max_volume"])
+
+@rule
+def lowered(cap, lots, word, value):
+    """The smaller of a cap and another one; nan: no limit."""
+    if lots < cap[0]:
+        return max(lots, 0.0), word, value
+    return cap
 
 
-def limit_trade_risk(case: Case) -> None:
+@rule
+def need_stop_loss(route, price):
+    """maxTradeRisk needs a stop: without one in the signal it is placed later (`stops.py`), unless copyStopLoss is off.
+
+    source: contract, 4.4; section 8, 23
+    """
+    if route.max_trade_risk_level and isnan(price.stop_distance) and not route.copy_stop_loss:
+        return STOP_LOSS_NEEDED + int(route.max_trade_risk_level), route.max_trade_risk
+    return 0, nan
+
+
+@rule
+def widest_stop(route, spec):
+    """maxStopLoss in whole points, at least one; inf: no limit.  source: contract, 4.4"""
+    return max(np.floor(route.max_stop_pips * spec.points_per_pip + 1e-6), 1.0)
+
+
+@rule
+def limit_trade_risk(cap, route, spec, price, balance):
     """volume <= maxTradeRisk x balance / (distance of the stop x value of one lot per 1.0 of price).
 
-    The distance is the provider's stop, tightened by maxStopLoss. Without a stop one is placed later
-    (`stops.py`), unless copyStopLoss is off: then the trade is refused.  source: contract, 4.4; section 8, 23
+    The distance is that of the provider's stop, tightened by maxStopLoss.  source: contract, 4.4; section 8, 23
     """
-    group = case.group("max_trade_risk", lambda table: ~np.isnan(table.columns["max_trade_risk"]))
-    if not len(group):
-        return
-    prices, risk = case.prices, group.column("max_trade_risk")
-    distance = prices.stop_distances.take(group.spot)
-    if prices.has_missing_stop:
-        missing = np.isnan(distance) & ~group.column("copy_stop_loss")
-        case.refuse(group.routes, missing, group.column("stop_needed_code"), risk)
-        case.refused_late = True
-    lots = risk * case.balance.take(group.routes) / (distance * prices.move_value.take(group.combo))
-    case.limit(group.routes, lots, group.column("max_trade_risk_code"), risk, wins_ties=True)
+    if not route.max_trade_risk_level or isnan(price.stop_distance):
+        return cap
+    distance = min(price.stop_distance, widest_stop(route, spec) * spec.point)
+    lots = route.max_trade_risk * balance / (distance * price.move_value)
+    return lowered(cap, lots, MAX_TRADE_RISK + int(route.max_trade_risk_level), route.max_trade_risk)
 
 
-def limit_correlation(case: Case) -> None:
+@rule
+def limit_volume(cap, route):
+    """volume <= maxTradeVolume, the smallest of the chain after multipliers.  units: lots.  source: contract, 4.2"""
+    return lowered(cap, route.max_volume, MAX_TRADE_VOLUME + int(route.max_volume_level), route.max_volume)
+
+
+@rule
+def limit_correlation(cap, wanted, route, spec, price, held):
     """volume <= volume so far - the larger same-sign exposure already open in either asset of a pair.
 
-    A buy adds to the first asset and takes from the second. Only symbols made of two asset names.
-    units: lots.  source: contract, 4.4 reduceCorrelations
+    A buy adds to the first asset and takes from the second. Only symbols made of two asset names. held: signed lots
+    open in both.  source: contract, 4.4 reduceCorrelations
     """
-    facts = case.facts
-    if not (facts.strategy_exposure or facts.account_exposure):
-        return
-    for pair in case.specs.pairs:
-        group = pair.group
-        base, quote = exposure(facts, pair, pair.base_currency), exposure(facts, pair, pair.profit_currency)
-        same_sign = np.maximum(base * group.side, quote * pair.against)
-        hit = (same_sign > 0).nonzero()[0]
-        if hit.size:
-            routes, same_sign = group.routes.take(hit), same_sign.take(hit)
-            before = np.minimum(case.multiplied.take(routes), case.cap.take(routes))
-            allowed = np.maximum(before - same_sign, 0.0)
-            case.limit(routes, allowed, group.column("correlations_code").take(hit), same_sign)
+    same_sign = max(held[0] * price.side, -held[1] * price.side)
+    if not route.correlations or spec.base_asset < 0 or not same_sign > 0:
+        return cap
+    left = max(min(wanted, cap[0]) - same_sign, 0.0)
+    return lowered(cap, left, CORRELATION + int(route.correlations_level), same_sign)
 
 
-def exposure(facts: Facts, pair: Pair, asset: str) -> np.ndarray:
-    """(k,) signed lots already open in an asset, on the routes of a pair: by route, or by account."""
-    by_route, by_account = facts.strategy_exposure.get(asset), facts.account_exposure.get(asset)
-    return np.concatenate(
-        (
-            np.zeros(len(pair.by_strategy)) if by_route is None else by_route.take(pair.by_strategy),
-            np.zeros(len(pair.by_account)) if by_account is None else by_account.take(pair.by_account),
-        )
-    )
-
-
-def limit_leverage(case: Case) -> None:
+@rule
+def limit_leverage(cap, signal, route, price, equity, open_value):
     """volume x lot value <= maxLeverage x equity - value of open positions. Market orders only.
 
     units: ratio.  source: contract, 4.4; section 8, 21
     """
-    if case.signal.kind is not OrderKind.MARKET:
-        return
-    group = case.group("max_leverage", lambda table: ~np.isnan(table.columns["max_leverage"]))
-    if not len(group):
-        return
-    routes, ratio = group.routes, group.column("max_leverage")
-    open_value = case.accounts.position_value.take(group.account) * case.rate.take(routes)
-    lots = np.maximum(ratio * case.equity.take(routes) - open_value, 0.0) / case.prices.lot_value.take(group.combo)
-    case.limit(routes, lots, group.column("max_leverage_code"), ratio)
+    if not route.max_leverage_level or not signal.is_market:
+        return cap
+    lots = max(route.max_leverage * equity - open_value, 0.0) / price.lot_value
+    return lowered(cap, lots, MAX_LEVERAGE + int(route.max_leverage_level), route.max_leverage)
 
 
-def limit_broker(case: Case) -> None:
+@rule
+def limit_broker(cap, spec):
     """volume <= the broker's largest volume.  units: lots"""
-    routes = (case.multiplied > case.specs.uncapped).nonzero()[0]
-    if routes.size:
-        lots = case.specs.max_volume.take(case.view.combo.take(routes))
-        case.limit(routes, lots, refusal(Reason.BROKER_MAX_VOLUME, Level.BROKER), lots)
+    return lowered(cap, spec.max_volume, BROKER_MAX_VOLUME, spec.max_volume)

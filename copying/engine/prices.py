@@ -1,164 +1,98 @@
-"""What a signal costs and risks in each of the subscribers' symbols: specifications once per view, prices per decision.
+"""What a signal costs and risks in each of the subscribers' symbols: specifications once per view, quotes per decision.
 
-A combo is 2 * symbol + reversed; behind the last combo is one more slot that stands for "stripped" in the stop columns.
+A combo is 2 * symbol + reversed.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import inf, nan
+from math import inf, isnan, nan
+from typing import NamedTuple
 
 import numpy as np
 
-from copying.engine.model import Facts, Instrument, Level, OrderKind, Side, Signal
+from copying.engine.compiled import array_of, compiled, record, rule
+from copying.engine.model import Facts, Instrument, Level, Market, OrderKind, Side, Signal
 from copying.engine.reasons import WORD, Reason, refusal
-from copying.engine.routes import RouteTable
-from copying.engine.views import EPSILON, Group, View
+from copying.engine.views import View
+
+MARKET, SELL = OrderKind.MARKET, Side.SELL
+UNKNOWN_SYMBOL = refusal(Reason.UNKNOWN_SYMBOL, Level.BROKER)
+NO_PRICE = refusal(Reason.NO_PRICE, Level.BROKER)
+NO_EXCHANGE_RATE = refusal(Reason.NO_EXCHANGE_RATE, Level.BROKER)
+EPSILON = 1e-9  # relative slack of comparisons: results of float64 arithmetic that mean the same number
+
+SPEC = record(
+    min_volume="f8", max_volume="f8", numerator="f8", denominator="f8", per_lot="f8", tiny="f8", contract_size="f8",
+    tick_size="f8", point="f8", scale="f8", points_per_pip="f8", base_asset="i4", profit_asset="i4",
+)  # fmt: skip
+"""What a broker says about a symbol. Its volume step is numerator / denominator. per_lot: steps in a lot. tiny: a
+volume below it cannot be rounded to a tradable one. scale: points in 1.0. base_asset, profit_asset: rows of the
+exposures, -1 where the symbol is not made of two asset names.
+"""
+
+ASKED = record(
+    volume="f8", side="f8", stop_loss="f8", take_profit="f8", provider_balance="f8", provider_equity="f8",
+    provider_lot_value="f8", reversed_provider_lot_value="f8", provider_contract_size="f8", refusal="f8",
+    refusal_value="f8", seed_high="f8", seed_low="f8", is_market="f8", imposes_delay="f8",
+)  # fmt: skip
+"""The signal. refusal: word of the strategy's own filters, 0: none. provider_lot_value: of one of the provider's lots,
+base currency, on straight and on reversed routes; nan: as the subscriber's own, like provider_contract_size.
+"""
+
+QUOTE = record(entry="f8", reversed_entry="f8", move_value="f8", problem="f8")
+"""A symbol now. entry, reversed_entry: expected open price on straight and on reversed routes. move_value: of one lot
+per 1.0 of price, base currency. problem: word of the refusal where there is no price, 0: none.
+"""
+
+ASKED_FIELDS, QUOTE_FIELDS = len(ASKED.names), len(QUOTE.names)
+
+PRICE = record(
+    entry="f8", lot_value="f8", move_value="f8", stop_loss="f8", take_profit="f8", stop_distance="f8", side="f8",
+    provider_lot_value="f8", provider_contract_size="f8", problem=WORD,
+)  # fmt: skip
+"""What the signal's order costs and risks, per combo. lot_value: of one lot, base currency. stop_distance: to the stop
+loss, nan without. side: 1 buys, -1 sells.
+"""
+
+NO_INSTRUMENT = (1.0, inf, 1.0, 1.0, 1.0, 0.5, 1.0, 1.0, 1.0, 1.0, 1.0, -1, -1)
 
 
-@dataclass(slots=True)
-class Specs:
-    """Contract specifications per combo; the `route_` ones per route.
-
-    step = numerator / denominator. per_lot: steps in a lot. tiny: a volume below it cannot be rounded to a tradable
-    one. widest: maxStopLoss as a price distance, flat per stop class and combo; inf: no limit. too_wide: the same with
-    the slack of comparisons; inward: the same from the entry, with the sign of the side; both (classes, combos).
-    uncapped: a volume up to it cannot be above what any of the brokers takes. pairs: of `limit_correlation`.
-    """
+class Specs(NamedTuple):
+    """records: (n_symbols,) `SPEC`. assets: the names that their exposures are asked by."""
 
     instruments: list[Instrument | None]
-    min_volume: np.ndarray
-    max_volume: np.ndarray
-    numerator: np.ndarray
-    denominator: np.ndarray
-    contract_size: np.ndarray
-    point: np.ndarray
-    digits: np.ndarray
-    scale: np.ndarray
-    step: np.ndarray
-    per_lot: np.ndarray
-    tiny: np.ndarray
-    widest: np.ndarray
-    tightens: bool
-    numerator_matters: bool
-    minimum_matters: bool
-    uncapped: float
-    too_wide: np.ndarray
-    inward: np.ndarray
-    pairs: list[Pair]
-    route_per_lot: np.ndarray | float
-    route_denominator: np.ndarray | float
-    route_tiny: np.ndarray
+    records: np.ndarray
+    assets: list[str]
 
 
-@dataclass(slots=True)
-class Pair:
-    """Routes with reduceCorrelations whose symbols are made of the same two assets.
-
-    by_strategy: the first routes of the group, measured by route; by_account: rows of the accounts of the others.
-    """
-
-    base_currency: str
-    profit_currency: str
-    group: Group
-    by_strategy: np.ndarray
-    by_account: np.ndarray
-    against: np.ndarray
-
-
-@dataclass(slots=True)
-class Prices:
-    """Numbers of the moment per combo.
-
-    rows: the first six as numbers. entry: expected open price. lot_value: of one lot, base currency. move_value: of
-    one lot per 1.0 of price, base currency. stop_distance: to the stop loss, nan without. problem: refusal word, 0:
-    none. stops, stop_distances: flat per stop class and combo, the stop loss tightened by maxStopLoss and its distance.
-    """
-
-    rows: list[tuple[float, ...]]
-    entry: np.ndarray
-    lot_value: np.ndarray
-    move_value: np.ndarray
-    stop_loss: np.ndarray
-    take_profit: np.ndarray
-    stop_distance: np.ndarray
-    stops: np.ndarray
-    stop_distances: np.ndarray
-    problem: np.ndarray | None
-    has_missing_stop: bool
-
-
-NO_INSTRUMENT = (1.0, inf, 1.0, 100.0, 1.0, 1.0, 0.0)
-NO_PRICES = (1.0, 1.0, 1.0, nan, nan, nan)
-
-
-def specs_of(table: RouteTable, view: View, facts: Facts) -> Specs:
+def specs_of(view: View, market: Market) -> Specs:
     """The specifications of the view's symbols; made again only when the market has others."""
-    instruments = [facts.market.instrument(symbol) for symbol in view.symbols]
+    instruments = [market.instrument(symbol) for symbol in view.symbols]
     held: Specs | None = view.specs
-    if held is None or list(map(id, held.instruments)) != list(map(id, instruments)):
-        held = view.specs = make_specs(table, view, instruments)
+    if held is None or held.instruments != instruments:
+        assets: dict[str, int] = {}
+        rows = [NO_INSTRUMENT if each is None else spec_of(each, assets) for each in instruments]
+        held = view.specs = Specs(instruments, np.array(rows or [NO_INSTRUMENT], SPEC), list(assets))
     return held
 
 
-def make_specs(table: RouteTable, view: View, instruments: list[Instrument | None]) -> Specs:
-    """Columns of `instruments` over combos.
+def spec_of(instrument: Instrument, assets: dict[str, int]) -> tuple[float, ...]:
+    """A `SPEC`; its assets get numbers.
 
-    maxStopLoss in pips is a distance of whole points, at least one; a pip is 10 points on symbols quoted with 3 or 5
-    digits, else 1.  source: contract, 4.4 maxStopLoss
+    A pip is 10 points on symbols quoted with 3 or 5 digits, else 1.  source: contract, 4.4 maxStopLoss
     """
-    rows = [NO_INSTRUMENT if each is None else spec_row(each) for each in instruments] or [NO_INSTRUMENT]
-    columns = np.array([*(row for row in rows for _ in range(2)), NO_INSTRUMENT]).T
-    smallest, largest, numerator, denominator, contract, point, digits = columns
-    step, per_lot = numerator / denominator, denominator / numerator
-    tiny = (smallest - 0.5 * step) * (1 - EPSILON)
-    per_pip = np.where((digits == 3) | (digits == 5), 10.0, 1.0)
-    points = np.maximum(np.floor(table.stop_limits[:, None] * per_pip + 1e-6), 1.0)
-    widest = points * point
-    signs = np.ones(len(point))
-    signs[1::2] = -1.0
-    is_uniform = len({*zip(per_lot[:-1].tolist(), denominator[:-1].tolist(), strict=True)}) == 1
-    return Specs(
-        instruments=instruments,
-        min_volume=smallest,
-        max_volume=largest,
-        numerator=numerator,
-        denominator=denominator,
-        contract_size=contract,
-        point=point,
-        digits=digits,
-        scale=10.0**digits,
-        step=step,
-        per_lot=per_lot,
-        tiny=tiny,
-        widest=widest.ravel(),
-        too_wide=widest * (1 + EPSILON),
-        inward=widest * signs,
-        uncapped=float((largest - step)[:-1].min()),
-        pairs=pairs_of(table, view, instruments),
-        tightens=bool(np.isfinite(table.stop_limits).any()),
-        numerator_matters=bool((numerator != 1.0).any()),
-        minimum_matters=bool((np.abs(np.rint(smallest / step) - smallest / step) > EPSILON).any()),
-        route_per_lot=float(per_lot[0]) if is_uniform else per_lot[view.combo],
-        route_denominator=float(denominator[0]) if is_uniform else denominator[view.combo],
-        route_tiny=np.where(view.verdict == 0, tiny[view.combo], -inf),
-    )
-
-
-def pairs_of(table: RouteTable, view: View, instruments: list[Instrument | None]) -> list[Pair]:
-    """What `limit_correlation` asks: the routes that reduce correlations, by the two assets of their symbol."""
-    numbers: dict[tuple[str, str], list[int]] = {}
-    for number, each in enumerate(instruments):
-        if each is not None and is_pair(each):
-            numbers.setdefault((each.base_currency, each.profit_currency), []).append(number)
-    kinds, found = table.columns["correlations"], []
-    for (base, profit), symbols in numbers.items():
-        concerned = np.isin(view.symbol, symbols) & (view.verdict == 0)
-        by_strategy, by_account = (np.flatnonzero(concerned & (kinds == kind)) for kind in (1, 2))
-        if len(by_strategy) or len(by_account):
-            group = Group(table, view, np.concatenate((by_strategy, by_account)))
-            found.append(Pair(base, profit, group, by_strategy, table.account[by_account], -group.side))
-    return found
+    numerator, denominator = step_fraction(instrument.volume_step)
+    smallest, digits = instrument.min_volume, instrument.digits
+    pair = -1, -1
+    if is_pair(instrument):
+        base, profit = instrument.base_currency, instrument.profit_currency
+        pair = assets.setdefault(base, len(assets)), assets.setdefault(profit, len(assets))
+    return (
+        smallest, instrument.max_volume, numerator, denominator, denominator / numerator,
+        (smallest - 0.5 * numerator / denominator) * (1 - EPSILON),
+        instrument.contract_size, instrument.tick_size, 10.0**-digits, 10.0**digits,
+        10.0 if digits in (3, 5) else 1.0, *pair,
+    )  # fmt: skip
 
 
 def is_pair(instrument: Instrument) -> bool:
@@ -167,79 +101,79 @@ def is_pair(instrument: Instrument) -> bool:
     return bool(base and profit) and base != profit and base + profit in instrument.symbol
 
 
-def spec_row(instrument: Instrument) -> tuple[float, ...]:
-    """The first fields of `Specs` for one instrument."""
-    numerator, denominator = step_fraction(instrument.volume_step)
-    volumes = (instrument.min_volume, instrument.max_volume, numerator, denominator)
-    return (*volumes, instrument.contract_size, 10.0**-instrument.digits, float(instrument.digits))
+def quote_of(instrument: Instrument | None, signal: Signal, facts: Facts) -> tuple[float, float, float, int]:
+    """A `QUOTE`. Market orders enter at ask (buy) or bid (sell) of the symbol, pending ones at the signal's price.
 
-
-def prices_of(specs: Specs, signal: Signal, facts: Facts) -> Prices:
-    """What the signal's order costs and risks in each symbol, in both directions.
-
-    Market orders enter at ask (buy) or bid (sell) of the subscriber's symbol, pending ones at the signal's price. A
-    reversed route exchanges stop loss and take profit.  source: contract, 3.7, 4.4 reverse
+    source: contract, 3.7
     """
-    rows: list[tuple[float, ...]] = []
-    problems: list[int] = []
-    for instrument in specs.instruments:
-        problem, bid_ask, move_value = quote_of(instrument, signal, facts)
-        problems += (problem, problem)
-        if problem:
-            rows += (NO_PRICES, NO_PRICES)
-            continue
-        entries = (bid_ask[1], bid_ask[0]) if signal.side is Side.BUY else bid_ask
-        stop = nan if signal.stop_loss is None else signal.stop_loss
-        target = nan if signal.take_profit is None else signal.take_profit
-        for entry, own_stop, own_target in ((entries[0], stop, target), (entries[1], target, stop)):
-            distance = abs(entry - own_stop) or nan
-            rows.append((entry, entry * move_value, move_value, own_stop, own_target, distance))
-    if not rows:
-        rows, problems = [NO_PRICES] * 2, [0, 0]
-    rows.append(NO_PRICES)
-    entry, lot_value, move_value, stops, targets, distances = np.array(rows).T
-    tight_stops, tight_distances = stops, distances
-    if specs.tightens:
-        tight_stops, tight_distances = tighten(specs, signal, entry, stops, distances)
-    return Prices(
-        rows=rows,
-        entry=entry,
-        lot_value=lot_value,
-        move_value=move_value,
-        stop_loss=stops,
-        take_profit=targets,
-        stop_distance=distances,
-        stops=tight_stops,
-        stop_distances=tight_distances,
-        problem=np.array([*problems, 0], WORD) if any(problems) else None,
-        has_missing_stop=any(row[5] != row[5] for row in rows[:-1]),
-    )
-
-
-def quote_of(instrument: Instrument | None, signal: Signal, facts: Facts) -> tuple[int, tuple[float, float], float]:
-    """Refusal word or 0, bid and ask (pending: the order price twice), value of one lot per 1.0 of price."""
-    nothing = (0.0, 0.0)
     if instrument is None:
-        return refusal(Reason.UNKNOWN_SYMBOL, Level.BROKER), nothing, 1.0
-    quote: tuple[float, float] | None = (signal.price, signal.price)
-    if signal.kind is OrderKind.MARKET:
-        quote = facts.market.quote(instrument.symbol)
-    if quote is None or not (quote[0] > 0 and quote[1] > 0):
-        return refusal(Reason.NO_PRICE, Level.BROKER), nothing, 1.0
+        return nan, nan, nan, UNKNOWN_SYMBOL
+    entries = entries_of(instrument.symbol, signal, facts.market)
+    if entries is None or not (entries[0] > 0 and entries[1] > 0):
+        return nan, nan, nan, NO_PRICE
     rate = facts.market.rate(instrument.profit_currency, facts.base_currency)
     if rate is None:
-        return refusal(Reason.NO_EXCHANGE_RATE, Level.BROKER), nothing, 1.0
-    return 0, quote, instrument.tick_value / instrument.tick_size * rate
+        return nan, nan, nan, NO_EXCHANGE_RATE
+    return *entries, instrument.tick_value / instrument.tick_size * rate, 0
 
 
-def tighten(
-    specs: Specs, signal: Signal, entry: np.ndarray, stops: np.ndarray, distances: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Stop losses and their distances under every maxStopLoss of the table, flat per stop class and combo."""
-    is_wider = distances > specs.too_wide
-    tightened = np.floor((entry - specs.inward * float(signal.side)) * specs.scale + 0.5) / specs.scale
-    widest = specs.widest.reshape(is_wider.shape)
-    return np.where(is_wider, tightened, stops).ravel(), np.where(is_wider, widest, distances).ravel()
+def entries_of(symbol: str, signal: Signal, market: Market) -> tuple[float, float] | None:
+    """The open price on straight and on reversed routes; None: no price."""
+    if signal.kind is not MARKET:
+        return signal.price, signal.price
+    quote = market.quote(symbol)
+    return quote if quote is None or signal.side is SELL else (quote[1], quote[0])
+
+
+def provider_lot(signal: Signal, facts: Facts) -> tuple[float, float, float]:
+    """One of the provider's lots in base currency on straight and on reversed routes, and its contract size.
+
+    nan where the provider's symbol is unknown (an external name that only the mapping explains). For market orders
+    the lot is valued at the present price, so that equal specifications cancel exactly.
+    """
+    instrument = facts.market.instrument(signal.symbol)
+    if instrument is None:
+        return nan, nan, nan
+    rate = facts.market.rate(instrument.profit_currency, facts.base_currency)
+    entry, reversed_entry = entries_of(signal.symbol, signal, facts.market) or (signal.price, signal.price)
+    if rate is None or not entry > 0:
+        return nan, nan, instrument.contract_size
+    move_value = instrument.tick_value / instrument.tick_size * rate
+    return entry * move_value, reversed_entry * move_value, instrument.contract_size
+
+
+@rule
+def read_moment(moment, symbols):
+    """((1,) `ASKED`, (currencies,) rates, (symbols,) `QUOTE`): the numbers of a moment stand one after another."""
+    quotes = len(moment) - symbols * QUOTE_FIELDS
+    return moment[:ASKED_FIELDS].view(ASKED), moment[ASKED_FIELDS:quotes], moment[quotes:].view(QUOTE)
+
+
+@rule
+def note_prices(signal, quotes, specs, prices):
+    """Fill the prices of all combos. A reversed route exchanges stop loss and take profit.  source: contract, 4.4"""
+    for combo in range(len(prices)):
+        price, quote = prices[combo], quotes[combo >> 1]
+        if combo & 1:
+            price.entry, price.side, theirs = quote.reversed_entry, -signal.side, signal.reversed_provider_lot_value
+            price.stop_loss, price.take_profit = signal.take_profit, signal.stop_loss
+        else:
+            price.entry, price.side, theirs = quote.entry, signal.side, signal.provider_lot_value
+            price.stop_loss, price.take_profit = signal.stop_loss, signal.take_profit
+        distance = abs(price.entry - price.stop_loss)
+        price.stop_distance = distance if distance > 0 else nan
+        price.move_value, price.problem = quote.move_value, int(quote.problem)
+        price.lot_value = price.entry * quote.move_value
+        price.provider_lot_value = price.lot_value if isnan(theirs) else theirs
+        size = signal.provider_contract_size
+        price.provider_contract_size = specs[combo >> 1].contract_size if isnan(size) else size
+
+
+@compiled(array_of(float), array_of(SPEC), array_of(PRICE))
+def prices_of(moment, specs, prices):
+    """Fill the prices of all combos as `decide_routes` does, for expressions."""
+    asked, _, quotes = read_moment(moment, len(specs))
+    note_prices(asked[0], quotes, specs, prices)
 
 
 def step_fraction(step: float) -> tuple[float, float]:

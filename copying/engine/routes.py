@@ -1,9 +1,9 @@
-"""From configuration to columns: every path from one leaf strategy to a subscriber, compiled when configuration
+"""From configuration to records: every path from one leaf strategy to a subscriber, compiled when configuration
 changes.
 
 A route table holds everything about the routes that does not depend on a signal. What depends only on a signal's
-symbol, side and kind is derived once and kept in the table's views (`views.py`), so that a decision is arithmetic on
-columns.
+symbol, side and kind is derived once and kept in the table's views (`views.py`), so that a decision is one pass over
+records.
 """
 
 from __future__ import annotations
@@ -15,11 +15,27 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from copying.engine.fold import USES_BALANCE, Document, Mode, Terms
+from copying.engine.compiled import record
+from copying.engine.fold import Document, Terms
 from copying.engine.model import Level
 from copying.engine.reasons import WORD, Reason, refusal
 
 MAX_DEPTH = 8  # portfolios in portfolios (contract, section 8, 41)
+
+ROUTE = record(
+    amount="f8", scaling_multiplier="f8", max_volume="f8", min_volume="f8", max_risk_coefficient="f8",
+    max_stop_pips="f8", reserved_margin="f8", mode="u1", force_tiny="?", copy_stop_loss="?", copy_take_profit="?",
+    correlations="u1", mode_level="u1", max_volume_level="u1", min_volume_level="u1",
+    max_trade_risk="f8", max_leverage="f8", min_amount="f8", delay_min_s="f8", delay_max_s="f8", key_hash="u8",
+    max_trade_risk_level="u1", max_leverage_level="u1", correlations_level="u1", delay_level="u1", news_chain="i4",
+)  # fmt: skip
+"""What a decision reads of a route, by the names and in the units of `Terms`. news_chain: into `news_chains`."""
+
+GATE = record(
+    pending_refusal=WORD, buy_refusal=WORD, sell_refusal=WORD, removed_refusal=WORD, removed_by_symbol="?",
+    close_only_refusal=WORD, close_only_by_symbol="?", reversed="?", program="i4", formula="i4", multiplier="f8",
+)  # fmt: skip
+"""What views are made of. program: into `programs`; formula: into `expressions`."""
 
 
 class RouteKey(NamedTuple):
@@ -54,12 +70,10 @@ class Branch(NamedTuple):
 
 @dataclass(slots=True)
 class RouteTable:
-    """All routes of one leaf strategy as columns over routes. `*_code` are words of `reasons.pack`.
+    """All routes of one leaf strategy, a record each.
 
-    strategy: the leaf's document. account: (n,) row in `Accounts`, -1 unknown.
-    programs: distinct chains of symbol filters and mappings. stop_limits: distinct maxStopLoss in pips, ascending.
-    Columns by the names in `Terms`, in its units; by_balance, by_equity, by_nothing: the amount of the route where its
-    mode scales with balance, with equity or without money, else 0.
+    strategy: the leaf's document. account: (n,) row in `Accounts`, -1 unknown. columns: (n,) `ROUTE`. gates: (n,)
+    `GATE`. programs: distinct chains of symbol filters and mappings.
     """
 
     strategy_id: str
@@ -67,19 +81,13 @@ class RouteTable:
     keys: list[RouteKey]
     terms: list[Terms]
     account: np.ndarray
+    columns: np.ndarray
+    gates: np.ndarray
     programs: list[tuple[tuple[Level, bytes], ...]]
-    program: np.ndarray
     news_chains: list[tuple[tuple[Level, bytes], ...]]
-    news_chain: np.ndarray
     expressions: list[str]
-    expression: np.ndarray
-    stop_limits: np.ndarray
-    stop_class: np.ndarray
-    columns: dict[str, np.ndarray]
-    key_hash: np.ndarray  # (n,) uint64
     index: dict[RouteKey, int]
     views: dict[tuple, Any] = field(default_factory=dict)
-    scratch: list[Any] = field(default_factory=list)  # working memory of decisions that are over (case.py)
     branches: dict[str, list[Branch]] = field(default_factory=dict)  # by what is subscribed to
     spans: dict[str, tuple[Document, int, int]] = field(default_factory=dict)  # subscriber -> document, its rows
 
@@ -221,48 +229,39 @@ def same_objects(first: Sequence, second: Sequence) -> bool:
 def build_table(
     strategy_id: str, strategy: Document, keys: list[RouteKey], terms: list[Terms], accounts: list[int]
 ) -> RouteTable:
-    """Terms turned into columns; what many routes share is interned."""
+    """Terms turned into records; what many routes share is interned."""
+    columns, gates = records_of(ROUTE, terms), records_of(GATE, terms)
+    columns["key_hash"] = [hash_key(key) for key in keys]
+    close_only = [refusal(Reason.CLOSE_ONLY, each.close_only_level) if each.close_only else 0 for each in terms]
+    gates["close_only_refusal"] = close_only
+    gates["close_only_by_symbol"] = [each.close_only == "by-symbol" for each in terms]
     programs: dict = {}
-    chains: dict = {}
+    news_chains: dict = {}
     expressions: dict = {}
-    n = len(keys)
-
-    def column(name: str, kind: Any = np.float64) -> np.ndarray:
-        return np.fromiter((getattr(t, name) for t in terms), kind, n)
-
-    def code(reason: Reason, level_name: str) -> np.ndarray:
-        words = np.array([refusal(reason, level) for level in Level], WORD)
-        return words[column(level_name, np.intp)]
-
-    columns = {name: column(name) for name in FLOATS} | {name: column(name, kind) for name, kind in KINDS.items()}
-    columns |= {name: code(reason, level_name) for name, (reason, level_name) in CODES.items()}
-    by_symbol = np.fromiter((t.close_only == "by-symbol" for t in terms), bool, n)
-    columns["close_only_by_symbol"] = by_symbol
-    columns["closes_only"] = np.fromiter((bool(t.close_only) for t in terms), bool, n)
-    mode, amount = columns["mode"], columns["amount"]
-    on_balance, on_equity = np.isin(mode, USES_BALANCE), mode == Mode.EQUITY
-    columns["by_balance"] = np.where(on_balance, amount, 0.0)
-    columns["by_equity"] = np.where(on_equity, amount, 0.0)
-    columns["by_nothing"] = np.where(on_balance | on_equity, 0.0, amount)
-    stop_limits, stop_class = np.unique(columns["max_stop_pips"], return_inverse=True)
+    gates["program"] = [programs.setdefault(each.symbol_steps, len(programs)) for each in terms]
+    columns["news_chain"] = [news_chains.setdefault(each.news_filters, len(news_chains)) for each in terms]
+    gates["formula"] = [expressions.setdefault(each.expression, len(expressions)) for each in terms]
     return RouteTable(
         strategy_id=strategy_id,
         strategy=strategy,
         keys=keys,
         terms=terms,
         account=np.array(accounts, np.intp),
-        program=np.fromiter((programs.setdefault(t.symbol_steps, len(programs)) for t in terms), np.intp, n),
-        programs=list(programs),
-        news_chain=np.fromiter((chains.setdefault(t.news_filters, len(chains)) for t in terms), np.intp, n),
-        news_chains=list(chains),
-        expression=np.fromiter((expressions.setdefault(t.expression, len(expressions)) for t in terms), np.intp, n),
-        expressions=list(expressions),
-        stop_limits=stop_limits,
-        stop_class=stop_class.astype(np.intp),
         columns=columns,
-        key_hash=np.fromiter((hash_key(key) for key in keys), np.uint64, n),
+        gates=gates,
+        programs=list(programs),
+        news_chains=list(news_chains),
+        expressions=list(expressions),
         index={key: row for row, key in enumerate(keys)},
     )
+
+
+def records_of(kind: np.dtype, terms: list[Terms]) -> np.ndarray:
+    """Terms as records; fields that `Terms` has not are 0."""
+    made = np.zeros(len(terms), kind)
+    for name in set(kind.names or ()) & set(Terms.__slots__):
+        made[name] = [getattr(each, name) for each in terms]
+    return made
 
 
 def merge_tables(
@@ -275,25 +274,16 @@ def merge_tables(
 ) -> RouteTable:
     """A table of rows of `old` where `origin` says which, and of `added`, in order, where it is negative."""
     rows = np.where(origin < 0, len(old) + np.cumsum(origin < 0) - 1, origin)
+    columns, gates = (np.concatenate((getattr(old, name), getattr(added, name)))[rows] for name in ("columns", "gates"))
 
-    def column(name: str) -> np.ndarray:
-        return np.concatenate((getattr(old, name), getattr(added, name)))[rows]
-
-    def interned(values: str, name: str) -> tuple[list, np.ndarray]:
-        both = {value: None for table in (old, added) for value in getattr(table, values)}
+    def interned(values: str, records: np.ndarray, name: str) -> list:
+        both = list(dict.fromkeys([*getattr(old, values), *getattr(added, values)]))
         place = {value: number for number, value in enumerate(both)}
-        moved = [np.array([place[value] for value in getattr(table, values)], np.intp) for table in (old, added)]
-        numbers = np.concatenate((moved[0][getattr(old, name)], moved[1][getattr(added, name)]))[rows]
-        used, numbers = compacted(numbers, len(both))
-        distinct = list(both)
-        return [distinct[number] for number in used.tolist()], numbers
+        moved = np.array([place[value] for value in (*getattr(old, values), *getattr(added, values))], np.intp)
+        is_added = origin < 0
+        used, records[name] = compacted(moved[records[name] + len(getattr(old, values)) * is_added], len(both))
+        return [both[number] for number in used.tolist()]
 
-    columns = {name: np.concatenate((old.columns[name], added.columns[name]))[rows] for name in old.columns}
-    stop_limits = np.union1d(old.stop_limits, added.stop_limits)
-    used, stop_class = compacted(np.searchsorted(stop_limits, columns["max_stop_pips"]), len(stop_limits))
-    programs, program = interned("programs", "program")
-    news_chains, news_chain = interned("news_chains", "news_chain")
-    expressions, expression = interned("expressions", "expression")
     is_same = len(keys) == len(old) and keys == old.keys
     return RouteTable(
         strategy_id=added.strategy_id,
@@ -301,16 +291,11 @@ def merge_tables(
         keys=keys,
         terms=terms,
         account=np.array(accounts, np.intp),
-        programs=programs,
-        program=program,
-        news_chains=news_chains,
-        news_chain=news_chain,
-        expressions=expressions,
-        expression=expression,
-        stop_limits=stop_limits[used],
-        stop_class=stop_class,
         columns=columns,
-        key_hash=column("key_hash"),
+        gates=gates,
+        programs=interned("programs", gates, "program"),
+        news_chains=interned("news_chains", columns, "news_chain"),
+        expressions=interned("expressions", gates, "formula"),
         index=old.index if is_same else {key: row for row, key in enumerate(keys)},
     )
 
@@ -325,47 +310,3 @@ def hash_key(key: RouteKey) -> int:
     """64 bits that depend on the key only, the same in every process."""
     text = "\x1f".join((key.subscriber_id, key.strategy_id, *key.path))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
-
-
-FLOATS = (
-    "multiplier",
-    "amount",
-    "scaling_multiplier",
-    "max_risk_coefficient",
-    "min_volume",
-    "max_volume",
-    "max_trade_risk",
-    "max_leverage",
-    "max_stop_pips",
-    "delay_min_s",
-    "delay_max_s",
-    "reserved_margin",
-    "min_amount",
-)
-KINDS: dict[str, Any] = {
-    "mode": np.intp,
-    "reversed": bool,
-    "force_tiny": bool,
-    "pending_refusal": WORD,
-    "buy_refusal": WORD,
-    "sell_refusal": WORD,
-    "removed_refusal": WORD,
-    "removed_by_symbol": bool,
-    "copy_stop_loss": bool,
-    "copy_take_profit": bool,
-    "correlations": np.uint8,
-    "mode_level": WORD,
-    "delay_level": WORD,
-}
-CODES = {
-    "max_volume_code": (Reason.MAX_TRADE_VOLUME, "max_volume_level"),
-    "min_volume_code": (Reason.MIN_TRADE_VOLUME, "min_volume_level"),
-    "max_trade_risk_code": (Reason.MAX_TRADE_RISK, "max_trade_risk_level"),
-    "stop_needed_code": (Reason.STOP_LOSS_NEEDED, "max_trade_risk_level"),
-    "max_leverage_code": (Reason.MAX_LEVERAGE, "max_leverage_level"),
-    "correlations_code": (Reason.CORRELATION, "correlations_level"),
-    "close_only_code": (Reason.CLOSE_ONLY, "close_only_level"),
-    "no_stop_code": (Reason.NO_STOP_LOSS, "mode_level"),
-    "expression_code": (Reason.EXPRESSION_FAILED, "mode_level"),
-    "coefficient_code": (Reason.MAX_RISK_COEFFICIENT, "mode_level"),
-}

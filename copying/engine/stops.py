@@ -2,37 +2,60 @@
 
 from __future__ import annotations
 
-from math import nan
+from math import isnan, nan
 
 import numpy as np
 
-from copying.engine.case import Case
+from copying.engine.compiled import rule
+from copying.engine.limits import MAX_TRADE_RISK, widest_stop
+from copying.engine.prices import EPSILON
 
 
-def strip_stops(case: Case) -> None:
-    """The provider's levels (exchanged on reversed routes), tightened by maxStopLoss; nan where not copied.
+@rule
+def from_entry(points, spec, price):
+    """The price a number of points on the losing side of the entry, in whole points."""
+    return np.floor((price.entry - price.side * points * spec.point) * spec.scale + 0.5) / spec.scale
 
-    source: contract, 4.4 reverse, maxStopLoss, copyStopLoss, copyTakeProfit; section 8, 24
+
+@rule
+def take_profit_of(route, price):
+    """The provider's take profit (on reversed routes its stop loss); nan where not copied.
+
+    source: contract, 4.4 reverse, copyTakeProfit
     """
-    case.stop_loss = case.prices.stops.take(case.view.stop_spot)
-    case.take_profit = case.prices.take_profit.take(case.view.target_combo)
+    return price.take_profit if route.copy_take_profit else nan
 
 
-def place_stops(case: Case) -> None:
-    """A stop for maxTradeRisk where the signal has none: where the final volume loses maxTradeRisk x balance.
+@rule
+def stop_loss_of(route, spec, price):
+    """The provider's stop loss (on reversed routes its take profit), tightened by maxStopLoss; nan where not copied.
 
-    Rounded towards the entry, not wider than maxStopLoss, left out where the price would fall below zero first. Refuse
+    source: contract, 4.4 reverse, maxStopLoss, copyStopLoss; section 8, 24
+    """
+    if not route.copy_stop_loss:
+        return nan
+    widest = widest_stop(route, spec)
+    if price.stop_distance > widest * spec.point * (1 + EPSILON):
+        return from_entry(widest, spec, price)
+    return price.stop_loss
+
+
+@rule
+def needs_placed_stop(route, price):
+    """Whether maxTradeRisk has to be kept by a stop of our own."""
+    return route.max_trade_risk_level and isnan(price.stop_distance) and route.copy_stop_loss
+
+
+@rule
+def place_stop(lots, route, spec, price, balance):
+    """(word, its number, stop loss) where the signal has none: where the volume loses maxTradeRisk x balance.
+
+    Rounded towards the entry, not wider than maxStopLoss, left out where the price would fall below zero first. Refused
     where not even one point fits.  source: contract, 4.4; section 8, 23
     """
-    group = case.group("max_trade_risk", lambda table: ~np.isnan(table.columns["max_trade_risk"]))
-    prices, stop_loss = case.prices, case.stop_loss
-    if not prices.has_missing_stop or not len(group) or stop_loss is None:
-        return
-    routes, combo, risk = group.routes, group.combo, group.column("max_trade_risk")
-    point, scale = case.specs.point[combo], 10.0 ** case.specs.digits[combo]
-    distance = risk * case.balance[routes] / (case.rounded[routes] * prices.move_value[combo])
-    points = np.floor(np.minimum(distance, case.specs.widest[group.spot]) * scale * (1 + 1e-12))
-    placing = np.isnan(prices.stop_distance[combo]) & group.column("copy_stop_loss")
-    placed = np.floor((prices.entry[combo] - group.side * points * point) * scale + 0.5) / scale
-    stop_loss[routes] = np.where(placing, np.where(placed > 0, placed, nan), stop_loss[routes])
-    case.refuse(routes, placing & (points < 1), group.column("max_trade_risk_code"), risk)
+    distance = route.max_trade_risk * balance / (lots * price.move_value)
+    points = np.floor(min(distance, widest_stop(route, spec) * spec.point) * spec.scale * (1 + 1e-12))
+    if points < 1:
+        return MAX_TRADE_RISK + int(route.max_trade_risk_level), route.max_trade_risk, nan
+    placed = from_entry(points, spec, price)
+    return 0, nan, placed if placed > 0 else nan

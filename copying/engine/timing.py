@@ -7,6 +7,7 @@ from math import inf
 
 import numpy as np
 
+from copying.engine.compiled import rule
 from copying.engine.fold import Document
 
 DEFAULT_LIFETIME_HOURS = 2160.0
@@ -15,18 +16,20 @@ FIRST_FACTOR, SECOND_FACTOR = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB
 HALF, TO_53_BITS = np.uint64(32), np.uint64(11)
 
 
-def delays(signal_id: str, key_hash: np.ndarray, shortest: np.ndarray, longest: np.ndarray) -> np.ndarray:
-    """Seconds to wait, evenly spread between the bounds by a hash of signal and route.
+def seed_of(signal_id: str) -> tuple[int, int]:
+    """Twice 32 bits that depend on the signal's id only, the same in every process; the high ones first."""
+    return divmod(int.from_bytes(hashlib.blake2b(signal_id.encode(), digest_size=8).digest(), "little"), 1 << 32)
 
-    shape: (n,) like the arguments.  source: contract, 3.8 signalDelay
+
+@rule
+def delay_of(signal, route):
+    """Seconds to wait, evenly spread between the bounds by a hash of signal and route.  source: contract, 3.8
+    signalDelay (last wins)
     """
-    seed = int.from_bytes(hashlib.blake2b(signal_id.encode(), digest_size=8).digest(), "little")
-    mixed = key_hash ^ np.uint64(seed)
-    mixed *= FIRST_FACTOR
-    mixed ^= mixed >> HALF
-    mixed *= SECOND_FACTOR
-    mixed >>= TO_53_BITS
-    return shortest + (longest - shortest) * (mixed * 2.0**-53)
+    seed = np.uint64(signal.seed_high) << HALF | np.uint64(signal.seed_low)
+    mixed = (route.key_hash ^ seed) * FIRST_FACTOR
+    mixed = ((mixed ^ (mixed >> HALF)) * SECOND_FACTOR) >> TO_53_BITS
+    return route.delay_min_s + (route.delay_max_s - route.delay_min_s) * (float(mixed) * 2.0**-53)
 
 
 def opening_deadline(strategy: Document, signal_time: float, delay_s: float, is_pending: bool) -> float:

@@ -161,10 +161,10 @@ class Run:
             news=tuple(NewsEvent(*each) for each in recorded.news),
         )  # fmt: skip
         self._stop(facts, recorded, table)
-        columns = table.columns
-        if columns["close_only_by_symbol"].any() or columns["removed_by_symbol"].any():
+        gates = table.gates
+        if gates["close_only_by_symbol"].any() or gates["removed_by_symbol"].any():
             facts.open_symbols = {name: held[subscription] > 1e-9 for name, held in self.held_symbols.items()}
-        if columns["correlations"].any():
+        if table.columns["correlations"].any():
             for place, asset in enumerate(CURRENCIES):
                 facts.strategy_exposure[asset] = self.exposure[subscription, place]
                 facts.account_exposure[asset] = self.account_exposure[:, place]

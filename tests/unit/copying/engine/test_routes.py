@@ -83,14 +83,19 @@ TERMS = (
 def contents(table: RouteTable) -> list[list]:
     """Everything that a decision can see, whatever the shared parts are numbered."""
     shared = [
-        [table.programs[number] for number in table.program],
-        [table.news_chains[number] for number in table.news_chain],
-        [table.expressions[number] for number in table.expression],
-        table.stop_limits[table.stop_class].tolist(),
+        [table.programs[number] for number in table.gates["program"]],
+        [table.news_chains[number] for number in table.columns["news_chain"]],
+        [table.expressions[number] for number in table.gates["formula"]],
     ]
-    columns = [[name, str(column.dtype), repr(column.tolist())] for name, column in table.columns.items()]
-    facts = [table.keys, table.account.tolist(), table.key_hash.tolist(), sorted(table.index.items()), table.terms]
-    return shared + columns + [repr(each) for each in facts]
+    numbered = {"program", "news_chain", "formula"}
+    records = [
+        [name, str(records[name].dtype), repr(records[name].tolist())]
+        for records in (table.columns, table.gates)
+        for name in records.dtype.names
+        if name not in numbered
+    ]
+    facts = [table.keys, table.account.tolist(), sorted(table.index.items()), table.terms]
+    return shared + records + [repr(each) for each in facts]
 
 
 @pytest.mark.parametrize("seed", range(20))

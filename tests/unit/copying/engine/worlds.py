@@ -76,7 +76,7 @@ def accounts(*rows: dict) -> Accounts:
 
     return Accounts(
         ids=[chr(ord("a") + number) for number in range(len(rows))],
-        currency=np.array([CURRENCIES.index(row.get("currency", "USD")) for row in rows], np.intp),
+        currency=np.array([CURRENCIES.index(row.get("currency", "USD")) for row in rows], np.int32),
         currencies=CURRENCIES,
         balance=column("balance"),
         equity=column("equity"),
