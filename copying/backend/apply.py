@@ -38,18 +38,18 @@ from .commands import (
     Tick,
     Trade,
 )
-from .effects import Effects, Line
+from .effects import Effects, Line, Watch
 from .errors import Refused, invalid, not_found
 from .fanout import BROKER, fan_out
 from .routing import plan_for
 
 
-def apply(book: Book, entry: Entry, sequence: int) -> Effects:
-    """Carry out journal entry `sequence`."""
+def apply(book: Book, entry: Entry, sequence: int, watch: Watch | None = None) -> Effects:
+    """Carry out journal entry `sequence`. watch: to measure with, nothing else; None on replay."""
     book.time = max(book.time, entry.time)
     book.sequence = sequence
     book.set_quotes(entry.quotes)
-    effects = Effects(sequence, book.time)
+    effects = Effects(sequence, book.time, watch=watch)
     if book.next_midnight == 0.0:
         book.next_midnight = (book.time // ticks.DAY + 1) * ticks.DAY
     check, act = HANDLERS[type(entry.command)]

@@ -12,6 +12,7 @@ import numpy as np
 
 from .book import Book
 from .effects import Effects
+from .state import Signal
 
 
 @dataclass(slots=True)
@@ -60,11 +61,12 @@ class Broker(Protocol):
         volumes: np.ndarray | None = None,
         *,
         by_broker: bool = False,
+        copy_of: Signal | None = None,
     ) -> None:
         """Close positions by row, wholly or by `volumes` lots.
 
         by_broker: the broker does it by itself. Else what an account without connection cannot be told is kept in
-        book.missed.
+        book.missed. copy_of: the provider closed (a part) as well, so it is measured how well that is copied.
         """
 
     def cancel(self, book: Book, rows: np.ndarray, *, by_broker: bool = False) -> None:

@@ -85,6 +85,8 @@ def pass_on(book: Book, effects: Effects, signal: Signal) -> None:
     if row < 0:
         close_signal(book, effects, signal, "the provider's position, itself a copy, closed")
         return
+    if effects.watch is not None:
+        effects.watch.next_hop()
     document = book.strategies_by_id[signal.strategy_id].document
     filled_at, price = float(book.positions.time[row]), float(book.positions.price[row])
     is_late = opening_deadline(document, filled_at, 0.0, False) < book.time
@@ -131,6 +133,8 @@ def publish(book: Book, effects: Effects, table: Any, row: int) -> None:
         "accounts": [account, *source.accounts], "source": source.row, "subscription": int(table.subscription[row]),
         "strategies": passed,
     }  # fmt: skip
+    if effects.watch is not None:
+        effects.watch.next_hop()
     for strategy in strategies:
         if len(passed) >= MOST_HOPS:
             text = f"A copy that came through {len(passed)} strategies is not copied any further."

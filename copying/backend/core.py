@@ -23,7 +23,7 @@ from . import orphans, ticks
 from .book import Book
 from .changes import Changes, Subscription
 from .commands import Command, Entry, FindOrphans, Note, Tick
-from .effects import Effects
+from .effects import Effects, Watch
 from .errors import Refused
 from .journal import AlreadyRunning, Journal
 from .market.feed import Feed
@@ -234,10 +234,8 @@ class Core:
             application.look_ahead(self.book, first[0])
 
     def _apply(self, entry: Entry, future: asyncio.Future | None, received: float, committed: float) -> None:
-        begun = time.perf_counter()
-        effects = application.apply(self.book, entry, self.book.sequence + 1)
-        done = time.perf_counter()
-        effects.latency_ms = ((committed - received) * 1e3, (begun - committed) * 1e3, (done - begun) * 1e3)
+        watch = Watch(time.perf_counter, received, committed)
+        effects = application.apply(self.book, entry, self.book.sequence + 1, watch)
         if future is not None and not future.done():
             if effects.refused is not None:
                 future.set_exception(effects.refused)

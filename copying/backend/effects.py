@@ -5,6 +5,7 @@ Nothing here is rendered while a command is being carried out; a signal to 10,00
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,11 +19,42 @@ SEVERITIES = ("DEBUG", "INFO", "WARN", "ERROR")
 
 
 @dataclass(slots=True)
+class Watch:
+    """Where the time of a command goes, on a monotonic clock, in seconds: from its receipt to each fill.
+
+    Signal side: until its entry is durable. Copier: until the broker is handed the orders, deliberate waits included.
+    Trade side: until they are filled. In a chain every hop starts at the fill that it follows.
+    """
+
+    clock: Callable[[], float]
+    received: float
+    begun: float  # when the entry was durable
+    handed: float = 0.0
+    filled: float = 0.0
+    waited: float = 0.0  # signalDelay and retries, by the times of the entries
+
+    def hand_over(self) -> None:
+        """The broker is given orders."""
+        self.handed = self.clock()
+
+    def fill(self) -> tuple[float, float, float]:
+        """The orders are filled: (signal side, copier, trade side) in ms."""
+        self.filled = self.clock()
+        copier = self.handed - self.begun + self.waited
+        return (self.begun - self.received) * 1e3, copier * 1e3, (self.filled - self.handed) * 1e3
+
+    def next_hop(self) -> None:
+        """What was filled last is a signal itself."""
+        self.received, self.begun, self.waited = self.filled, self.clock(), 0.0
+
+
+@dataclass(slots=True)
 class Deals:
     """Copied deals of one kind, as columns; money in each account's currency, owed commissions positive.
 
     kind: "open", "close" or "commission" (the suffix of the transaction id). cause: why, in words.
-    provider_price: what the provider's side of it was done at; nan when there is none.
+    provider_price: what the provider's side of it was done at; nan when there is none. slippage: nan where it cannot be
+    compared. latency_ms: of copies of what the provider did (Watch.fill); None: not one, or not measured (replay).
     """
 
     kind: str
@@ -50,6 +82,7 @@ class Deals:
     incoming_platform: np.ndarray
     slippage: np.ndarray  # in price, negative = worse for the subscriber
     slippage_money: np.ndarray
+    latency_ms: tuple[float, float, float] | None = None
 
 
 @dataclass(slots=True)
@@ -135,8 +168,7 @@ class AccountSnapshots:
 class Effects:
     """All that one entry caused, in the order it happened.
 
-    answer: what the caller is told. refused: the entry turned out to change nothing. latency_ms: measured by the core
-    (signal side, copier, trade side), None on replay.
+    answer: what the caller is told. refused: the entry turned out to change nothing. watch: None on replay.
     """
 
     sequence: int
@@ -144,5 +176,5 @@ class Effects:
     told: list[Deals | Decided | SignalEvent | Line | StopoutEvent | AccountSnapshots] = field(default_factory=list)
     answer: Any = None
     refused: Exception | None = None
-    latency_ms: tuple[float, float, float] | None = None
+    watch: Watch | None = None
     modelled_latency: bool = False

@@ -15,6 +15,7 @@ from .broker import Orders
 from .effects import Deals, Effects
 from .market.instruments import SWAP_RATES, base_symbol
 from .pricing import closing_prices, lot_values, opening_prices, profit_rates, round_money, value
+from .state import Signal
 
 COMMISSION_DOLLARS = 3.0  # per lot and side
 STOP_OUT_LEVEL = 0.5  # equity / margin
@@ -39,6 +40,8 @@ class PaperBroker:
 
     def open(self, book: Book, effects: Effects, orders: Orders) -> np.ndarray:
         """Fill market orders: ask to buy, bid to sell."""
+        if effects.watch is not None:
+            effects.watch.hand_over()
         value(book)
         count = len(orders.account)
         symbol, side = np.asarray(orders.symbol), np.asarray(orders.side)
@@ -79,13 +82,13 @@ class PaperBroker:
         volume, price, lots, tickets = orders.volume[rows], price[rows], lots[rows], tickets[rows]
         fee = self._charge(book, account, volume)
         wanted = _columns(count, orders.provider_price)[rows]
-        slip = np.where(np.isnan(wanted), 0.0, (wanted - price) * side)
+        slip = (wanted - price) * side
         book.positions.extend(
             len(rows), id=tickets, account=account, symbol=symbol, side=side, kind=0, volume=volume, open_volume=volume,
             price=price, stop_loss=_columns(count, orders.stop_loss)[rows], time=book.time, magic=orders.magic,
             take_profit=_columns(count, orders.take_profit)[rows], subscription=subscription, signal=orders.signal,
             leaf=leaf, part=part, flags=_columns(count, orders.flags, int)[rows],
-            expires=_columns(count, orders.expires)[rows], commission=fee, slippage=slip,
+            expires=_columns(count, orders.expires)[rows], commission=fee, slippage=np.nan_to_num(slip),
         )  # fmt: skip
         self._settle(book, account, subscription, part, fee)
         copied = subscription >= 0
@@ -101,6 +104,7 @@ class PaperBroker:
                 provider_commission=zero, platform_commission=zero, incoming_provider=zero, incoming_platform=zero,
                 slippage=slip[pick],
                 slippage_money=(slip * volume * profit_rates(book, symbol, account))[pick],
+                latency_ms=effects.watch.fill() if effects.watch is not None else None,
             )  # fmt: skip
             commission.charge(book, deals)
             effects.told.append(deals)
@@ -135,8 +139,11 @@ class PaperBroker:
         volumes: np.ndarray | None = None,
         *,
         by_broker: bool = False,
+        copy_of: Signal | None = None,
     ) -> None:
         """Close at bid (bought) or ask (sold); profit, the part of swap and commission go to the balance."""
+        if effects.watch is not None:
+            effects.watch.hand_over()
         if len(rows) and not by_broker and not missed.all_connected(book):
             rows, volumes = missed.hold_closes(book, rows, cause, volumes)
         if not len(rows):
@@ -155,7 +162,12 @@ class PaperBroker:
         whole = share >= 1 - 1e-9
         copied = np.flatnonzero(held["subscription"] >= 0)
         if len(copied):
-            effects.told.append(self._closing(book, held, copied, cause, volume, price, profit, swap, fee))
+            deals = self._closing(book, held, copied, cause, volume, price, profit, swap, fee)
+            if copy_of is not None:
+                deals.slippage = self._closing_slippage(book, held, price, copy_of)[copied]
+                deals.slippage_money = deals.slippage * volume[copied] * rates[copied]
+                deals.latency_ms = effects.watch.fill() if effects.watch is not None else None
+            effects.told.append(deals)
         positions = book.positions
         positions.volume[rows] = np.round(held["volume"] - volume, 8)
         positions.swap[rows] = held["swap"] - swap
@@ -166,7 +178,7 @@ class PaperBroker:
 
     def _closing(self, book: Book, held, pick, cause, volume, price, profit, swap, fee) -> Deals:
         """Deals of copied positions that are closed."""
-        zero = np.zeros(len(pick))
+        zero, none = np.zeros(len(pick)), np.full(len(pick), np.nan)
         signals = held["signal"][pick]
         known = {row: book.signals[row].id for row in np.unique(signals).tolist() if row in book.signals}
         known = book.ended_signals | known if book.ended_signals else known
@@ -177,11 +189,20 @@ class PaperBroker:
             side=-held["side"][pick], volume=volume[pick], price=price[pick],
             lot_value=lot_values(book, held["symbol"][pick], held["account"][pick]), profit=profit[pick],
             swap=swap[pick], commission=fee[pick], improvement=zero, provider_commission=zero,
-            platform_commission=zero, incoming_provider=zero, incoming_platform=zero, slippage=zero,
-            slippage_money=zero,
+            platform_commission=zero, incoming_provider=zero, incoming_platform=zero, slippage=none,
+            slippage_money=none,
         )  # fmt: skip
         commission.charge(book, deals)
         return deals
+
+    def _closing_slippage(self, book: Book, held, price, signal: Signal) -> np.ndarray:
+        """(n,) price difference to what the provider closes at; nan on the other side and for other pairs."""
+        quote = book.quote(signal.symbol)
+        if quote is None:
+            return np.full(len(price), np.nan)
+        same = (book.symbol_quotes()[held["symbol"]] == quote).all(axis=1) & (held["side"] == signal.side)
+        wanted = quote[0] if signal.side > 0 else quote[1]
+        return np.where(same, (price - wanted) * held["side"], np.nan)
 
     def _charge(self, book: Book, account: np.ndarray, volume: np.ndarray) -> np.ndarray:
         """(n,) commission of deals, negative, in account currency."""

@@ -179,12 +179,14 @@ class Renderer:
                 f'"quantity":{number(signed)},"lotPrice":{number(round(lot_value, 6))},"tickPrice":{number(price)},'
                 f'"amount":{number(round(signed * lot_value, 6))}'
             )
-            if deals.kind == "open":
+            if slippage == slippage:  # not nan
                 basis_points = slippage / price * 1e4 if price else 0.0
-                parts.append(
-                    f',"metrics":{{{latency}"tradeCopyingSlippageInBasisPoints":{number(round(basis_points, 4))},'
-                    f'"tradeCopyingSlippageInAccountCurrency":{number(round(slippage_money, 4))}}}'
+                latency = (
+                    f'{latency}"tradeCopyingSlippageInBasisPoints":{number(round(basis_points, 4))},'
+                    f'"tradeCopyingSlippageInAccountCurrency":{number(round(slippage_money, 4))},'
                 )
+            if latency:
+                parts.append(f',"metrics":{{{latency[:-1]}}}')
         root, _, leaf_name, _ = self.names.leaf(leaf)
         if root != strategy_id:
             parts.append(f',"sourceStrategy":{leaf_name}')
@@ -211,8 +213,8 @@ class Renderer:
             spread = (draw(deals.number * 7 + 1) + 1) / 2
             parts = [12 + 30 * spread, np.full(len(spread), 1.4), 18 + 60 * spread**3]
             return map(latency_text, rowwise([np.round(part, 3) for part in parts]))
-        if deals.kind == "open" and effects.latency_ms is not None:
-            return repeat(latency_text(np.round(effects.latency_ms, 3).tolist()))
+        if deals.latency_ms is not None:
+            return repeat(latency_text(np.round(deals.latency_ms, 3).tolist()))
         return repeat("")
 
     # ------------------------------------------------------------------------------------------------------- decisions

@@ -165,7 +165,7 @@ def close_signal(book: Book, effects: Effects, signal: Signal, cause: str) -> No
     if len(orders):
         BROKER.cancel(book, orders)
     rows = np.flatnonzero((book.positions.signal == signal.row) & (book.positions.subscription >= 0))
-    BROKER.close(book, effects, rows, cause)
+    BROKER.close(book, effects, rows, cause, copy_of=signal)
     drop_signal(book, signal)
 
 
@@ -183,7 +183,7 @@ def lower_volume(book: Book, effects: Effects, signal: Signal, volume: float) ->
         kept = volumes_after_partial_close(opened, present, share, LEAST_LOTS, STEP_LOTS)
         closing = np.maximum(np.round(positions.volume[rows] - kept, 8), 0.0)
         some = closing > 1e-9
-        BROKER.close(book, effects, rows[some], "the provider closed a part", closing[some])
+        BROKER.close(book, effects, rows[some], "the provider closed a part", closing[some], copy_of=signal)
     orders = reachable_orders(book, signal)
     if len(orders):
         opened, present = book.orders.open_volume[orders], book.orders.volume[orders]

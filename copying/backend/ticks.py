@@ -249,7 +249,11 @@ def apply_delayed(book: Book, effects: Effects) -> None:
         held = zip(codes.tolist(), *(taken[name][mine].tolist() for name in ("deadline", "reason")), strict=True)
         tries = {code: (deadline, reason) for code, deadline, reason in held}
         waiting = np.isin(route_codes(plan.subscription, plan.part), codes)
+        if effects.watch is not None:
+            effects.watch.waited = book.time - signal.time
         fan_out(book, effects, signal, only=waiting, after_delay=True, late=True, tries=tries)
+    if effects.watch is not None:
+        effects.watch.waited = 0.0
 
 
 def expire(book: Book, effects: Effects) -> None:
