@@ -61,12 +61,13 @@ def _document(subscription: Subscription, strategies: dict) -> dict:
 @require_safe
 @subscriber_only
 def me(request: HttpRequest) -> HttpResponse:
-    """One of the person's accounts; another is chosen by its link."""
+    """One of the person's accounts, or the part of its page that refreshes itself; another is chosen by its link."""
     accounts = list(Subscriber.objects.visible_to(request.membership).order_by("name", "pk"))
     account = chosen_account(request, accounts)
     if account is None:
         return render(request, "reporting/me.html", {"accounts": [], "account": None})
-    now, span, whole = timezone.now(), chosen_span(request), curve_of(account)
+    now, span = timezone.now(), chosen_span(request)
+    whole = None if request.partial else curve_of(account)  # what refreshes itself shows no curve
     copied = account.subscriptions.filter(is_removed=False).select_related("strategy").order_by("strategy__name", "id")
     strategies = strategies_of(account.connection_id)
     stopouts = list(account.stopouts.select_related("strategy").order_by("-stopped_at", "-id")[:MOST_STOPOUTS])
@@ -90,7 +91,8 @@ def me(request: HttpRequest) -> HttpResponse:
         "schemes": SCHEMES,
         "ranges": list(RANGES),
         "range": chosen_range(request),
-        "heat_map": performance.heat_map(whole),
         **figures_of(account, whole),
     }
-    return render(request, "reporting/me.html", context)
+    if whole is None:
+        return render(request, "reporting/_me.html", context)
+    return render(request, "reporting/me.html", {**context, "heat_map": performance.heat_map(whole)})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 
 from django.contrib import messages
 from django.core.cache import cache
@@ -31,6 +31,7 @@ from users.permissions import member_only, staff_only
 ACCOUNT_TRANSACTIONS = without(TRANSACTIONS, "subscriber")
 ACCOUNT_LOG = without(LOG, "subscriber")
 LOG_KEPT_S = 20
+RETURNS_KEPT_S = 60
 CLIENT_OPTIONS = {"timeout_s": 8, "extended_timeout_s": 10, "retries": 0, "wait_budget_s": 0}
 
 
@@ -60,10 +61,20 @@ def results(request: HttpRequest) -> HttpResponse:
     return render(request, part if request.partial else page, {"shown": shown})
 
 
-def figures_of(subscriber: Subscriber, whole: Curve) -> dict:
-    """What the head of an account's overview shows."""
+def returns_kept(subscriber: Subscriber, whole: Curve | None, today: date) -> tuple:
+    """(month, year, drawdown) as `performance.returns_of`: of the curve, or without one at most a minute old."""
+    key = f"account-returns:{subscriber.pk}:{today}"
+    found = cache.get(key) if whole is None else None
+    if found is None:
+        found = performance.returns_of(curve_of(subscriber) if whole is None else whole, today)
+        cache.set(key, found, RETURNS_KEPT_S)
+    return found
+
+
+def figures_of(subscriber: Subscriber, whole: Curve | None) -> dict:
+    """What the head of an account's overview shows. whole: its curve, where it is at hand already."""
     today = timezone.now().date()
-    month, year, drawdown = performance.returns_of(whole, today)
+    month, year, drawdown = returns_kept(subscriber, whole, today)
     key = (subscriber.connection_id, subscriber.backend_id)
     result_today, result_month = performance.results_of_accounts([key], today=today).get(key, (0, 0))
     return {

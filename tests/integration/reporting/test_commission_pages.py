@@ -109,3 +109,23 @@ def test_the_number_of_queries_of_me(business, sign_in, dora, django_assert_num_
     client = sign_in(dora)
     with django_assert_num_queries(15):
         client.get("/me/")
+    with django_assert_num_queries(12):
+        client.get("/me/", headers={"HX-Request": "true"})
+
+
+def test_the_live_part_of_me_follows_what_happens(business, sign_in, alice, charlie, dora, text_of):
+    client, path, as_part = sign_in(dora), f"/me/?account={business.hers.pk}", {"HX-Request": "true"}
+    page = text_of(client.get(path))
+    assert f'hx-get="{path}" hx-trigger="every 15s"' in page
+    assert "Monthly returns" in page
+    business.hers.equity = 4321
+    business.hers.save()
+    part = text_of(client.get(path, headers=as_part))
+    assert "4\u202f321.00" in part
+    assert 'id="equity-card" hx-preserve="true"' in part, "the chart stays as it is"
+    assert "<html" not in part
+    assert "Monthly returns" not in part
+    for person in (alice, charlie):
+        assert sign_in(person).get(path, headers=as_part).status_code == 404
+    assert sign_in(None).get(path, headers=as_part).status_code == 401
+    assert sign_in(dora).get(f"/me/?account={business.other.pk}", headers=as_part).status_code == 404
