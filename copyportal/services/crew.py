@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from copyportal.services import CannotStart
+from copyportal.services.installation import ROOT
 from copyportal.services.process import Child, die_with_parent
 
 START_SECONDS = 60.0
@@ -114,6 +115,7 @@ class Crew:
         with log.open("w") as errors:
             process = subprocess.Popen(
                 [*die_with_parent("KILL"), *command],
+                cwd=ROOT,
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

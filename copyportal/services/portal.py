@@ -37,6 +37,10 @@ class Portal:
             "backend", self.command("runbackend", "--port", str(port)), lambda _: answers("127.0.0.1", port)
         )
 
+    def compile_rules(self) -> list[str]:
+        """The command that compiles the copying rules: seconds when they are new here, else nothing to do."""
+        return [sys.executable, "-m", "copying.engine"]
+
     def worker(self) -> Child:
         """One worker with a pool of threads: a tenth of the memory of processes, and tasks mostly wait."""
         words = ["worker", "--pool=threads", "--concurrency=8", "--without-gossip", "--without-mingle"]

@@ -48,11 +48,14 @@ def _start(place: Installation, crew: Crew) -> dict[str, str]:
     collecting = None
     if not portal.static_is_current():
         collecting = crew.begin("static", portal.collect_static(), dict(environment))
+    compiling = crew.begin("rules", portal.compile_rules(), dict(environment)) if backend_is_ours else None
     _start_servers(place.var, crew, environment)
     state = _prepare(portal, crew)
     if backend_is_ours:
         environment |= {"BACKEND_URL": f"http://127.0.0.1:{place.backend_port}", "BACKEND_TOKEN": state["token"]}
     crew.launch(portal.worker())
+    if compiling is not None:
+        crew.finish(compiling, "The copying rules could not be compiled")
     makes_demo = backend_is_ours and place.demo and state["wants_demo"]
     if makes_demo:
         making = crew.begin("demo", portal.command("demo", "history"), environment)

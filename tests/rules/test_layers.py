@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -72,3 +74,26 @@ def test_the_client_is_the_portals_only_way_to_the_backend():
     ]
     allowed = {"copyportal/management"}  # the demo and the supervisor's `prepare` set the embedded backend up
     assert [line for line in wrong if not line.startswith(tuple(allowed))] == []
+
+
+def test_only_the_engine_compiles():
+    wrong = [
+        f"{file.relative_to(ROOT)} imports {module}"
+        for layer in LAYERS
+        for file in files(layer)
+        for module in sorted(imported_modules(file))
+        if module.split(".")[0] in ("numba", "llvmlite")
+    ]
+    assert wrong == ["copying/engine/compiled.py imports numba"]
+
+
+def test_web_and_worker_do_not_load_the_compiler():
+    words = """
+import os, sys
+os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
+import copyportal.wsgi, copyportal.celery, copyportal.urls
+copyportal.celery.app.loader.import_default_modules()
+print("numba" in sys.modules)
+"""
+    asked = subprocess.run([sys.executable, "-c", words], cwd=ROOT, capture_output=True, text=True)
+    assert asked.stdout.strip() == "False", asked.stderr
