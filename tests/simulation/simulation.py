@@ -184,17 +184,22 @@ class Simulation:
 
     async def end(self) -> None:
         """A clean end: what is to be published is waited for, and everything is checked."""
-        for _ in range(20_000):
-            if not self.publisher._tasks and not self.core._waiting and self.core._settled.is_set():
-                break
-            await asyncio.sleep(0)
+        await self.rest()
         assert not self.publisher._tasks, "the publisher never comes to rest"
-        await self.core.caught_up()
         self.ledger.read()
         self.chats.check(self.ledger.published, is_quiet=True)
         await self.publisher.close()
         await self.core.stop()
         await self.check()
+
+    async def rest(self) -> None:
+        """Until nothing waits to be written, told or published."""
+        core = self.core
+        for _ in range(20_000):
+            if not self.publisher._tasks and not core._waiting and core._settled.is_set():
+                break
+            await asyncio.sleep(0)
+        await asyncio.wait_for(core.caught_up(), PATIENCE_SECONDS)
 
     def send(self, command: Command) -> asyncio.Task:
         self.sent[identity(command)] += 1
@@ -239,7 +244,7 @@ class Simulation:
                 await asyncio.sleep(0)
             await self.crash([])
             return
-        await asyncio.wait_for(self.core.caught_up(), PATIENCE_SECONDS)
+        await self.rest()
         await self.check()
 
     async def check(self) -> None:

@@ -260,12 +260,17 @@ class Watch:
                     assert row not in table.subscription, "close-only: immediately left something open"
 
     def judge_news(self, before: Before, now: float) -> None:
-        """After a look at time and prices nothing is held that the strategy's own filter wants closed."""
+        """After a look at time and prices nothing is held that the strategy's own filter wants closed.
+
+        What was copied on a way that is gone has no filters any more.
+        """
         book = self.book
         for row in np.flatnonzero(book.positions.subscription >= 0).tolist():
             leaf = book.strategy_names.texts[book.positions.leaf[row]]
             document = before.strategies.get(leaf, {}).get("newsFilter")
             if document is None or book.account_meta[book.positions.account[row]].id in self.offline:
+                continue
+            if not self.ways(book.subscription_keys[book.positions.subscription[row]][1], leaf):
                 continue
             symbol = book.symbols.texts[book.positions.symbol[row]]
             for event, part, is_breaking in self.concerning(document, leaf, symbol):
