@@ -34,8 +34,8 @@ class Drifting:
         return np.full(len(times), 1.1)
 
 
-async def main(database_url: str, first: int) -> None:
-    core = Core(database_url, Drifting())
+async def main(database_url: str, first: int, **ways_to_write: type) -> None:
+    core = Core(database_url, Drifting(), **ways_to_write)
     await core.start()
     if "S" not in core.book.strategies_by_id:
         await core.submit(OpenAccount(tenant="t", account_id="prov", name="prov", deposit=100_000))

@@ -16,28 +16,10 @@ import psycopg
 import pytest
 
 from copying.backend.core import AlreadyRunning, Core
-from copying.backend.http.options import database_url
 from tests.faults.signal_writer import SUBSCRIBERS, Drifting
 
 pytestmark = pytest.mark.django_db  # without it the tests' database would not be made, and another one emptied
 ROOT = Path(__file__).resolve().parents[2]
-TABLES = (
-    "journalentry", "snapshot", "progress", "transactionrecord", "userlogrecord", "stopoutrecord", "decisionrecord",
-    "accountsnapshotrecord",
-    "signalrecord",
-)  # fmt: skip
-
-
-@pytest.fixture
-def tables(django_db_setup, django_db_blocker):
-    """Empty tables of the backend, emptied again afterwards."""
-    with django_db_blocker.unblock():
-        url = database_url()
-    truncate = "TRUNCATE " + ", ".join(f"copying_{table}" for table in TABLES)
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(truncate)
-        yield url
-        connection.execute(truncate)
 
 
 def run_and_kill(url: str, first: int, seconds: float) -> list[tuple[str, str]]:
