@@ -11,7 +11,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from copyportal import display
-from subscribers.causes import in_words
+from subscribers.causes import in_words, told_of
 
 SPRITE = "vendor/tabler-icons/3.49.0/sprite.svg"
 # a page asks 50 to 150 times for addresses that never change while a process lives: remembered, they cost a tenth
@@ -44,5 +44,5 @@ def environment(**options) -> Environment:
     env = Environment(**{**options, "undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True})
     env.globals.update(static=file_of, url=address, icon=icon, htmx_script=htmx_script)
     env.globals.update(display.GLOBALS)
-    env.filters.update(display.FILTERS, as_json=as_json, in_words=in_words)
+    env.filters.update(display.FILTERS, as_json=as_json, in_words=in_words, told_of=told_of)
     return env

@@ -25,6 +25,11 @@ def in_words(text: str) -> str:
     return CODE.sub(lambda found: f"{BASES[found[2]]} {PERIODS[found[1]]}", text)
 
 
+def told_of(description: str, reason: str) -> str:
+    """What the backend told of a stopout, without its reason, which `cause_of` says: its level stays."""
+    return in_words(re.sub(rf" \({re.escape(reason)}, ([\w ]+)\)", r", set by the \1", description))
+
+
 def is_endless(stopped_till: datetime) -> bool:
     """Whether the backend gave an end that nobody will see: it lasts until it is reset."""
     return stopped_till.year >= FAR_FUTURE

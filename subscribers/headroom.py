@@ -128,6 +128,18 @@ def standings_of(subscriber: Subscriber, *, now: datetime) -> list[Standing]:
     return sorted((one for one in found if one), key=lambda one: (bool(one.begins_at), one.fraction, one.what))
 
 
+def why_none(subscriber: Subscriber) -> str:
+    """Why an account shows no limit: none is set, or the backend does not tell what is left. One query."""
+    copied = subscriber.subscriptions.filter(is_removed=False).select_related("strategy")
+    documents = [subscriber.document]
+    for one in copied:
+        above = one.strategy.document if one.strategy else {}
+        documents += [one.document, above, *(above.get("members") or ())]
+    if any(document.get("riskLimits") for document in documents if isinstance(document, dict)):
+        return "Limits are set, but the copying backend does not tell how far they are used up."
+    return "No risk limit is set for this account or for what it copies."
+
+
 def _standing(limit: RiskLimit, names: Mapping[str, str], now: datetime) -> Standing | None:
     bound = allowed(limit)
     if bound is None:

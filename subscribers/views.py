@@ -18,7 +18,7 @@ from strategies.models import Strategy
 from strategies.terms import commission_text
 from subscribers.causes import cause_of, is_endless
 from subscribers.effective import effective_terms, strategies_of
-from subscribers.headroom import reason_words, standings_of
+from subscribers.headroom import reason_words, standings_of, why_none
 from subscribers.listings import STOPOUTS, STRATEGY_SUBSCRIBERS, SUBSCRIBERS
 from subscribers.models import Stopout, Subscriber
 from subscribers.services import reset_stopout
@@ -44,6 +44,12 @@ def subscribers(request: HttpRequest) -> HttpResponse:
 def limit_names(rows) -> dict[str, str]:
     """The nearest limits of these accounts in words, by their code."""
     return {row.limit_reason: reason_words(row.limit_reason) for row in rows if row.limit_reason}
+
+
+def limits_part(subscriber: Subscriber) -> dict:
+    """What the part of an account's risk limits shows."""
+    standings = standings_of(subscriber, now=timezone.now())
+    return {"standings": standings, "why_none": "" if standings else why_none(subscriber)}
 
 
 @require_safe
@@ -92,8 +98,8 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     copied = (
         subscriber.subscriptions.filter(is_removed=False).select_related("strategy").order_by("strategy__name", "id")
     )
-    standings = standings_of(subscriber, now=timezone.now())
-    context = page_of(request, subscriber, "overview", stopouts=active_stopouts(subscriber), standings=standings)
+    limits = limits_part(subscriber)
+    context = page_of(request, subscriber, "overview", stopouts=active_stopouts(subscriber), **limits)
     return render(request, "subscribers/detail.html", {**context, "copied": copied[:MOST_SUBSCRIPTIONS]})
 
 
@@ -102,8 +108,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
 def limits(request: HttpRequest, pk: int) -> HttpResponse:
     """What is left of every risk limit of one account, as a page or as the part of its overview."""
     subscriber = visible_subscriber(request, pk)
-    standings = standings_of(subscriber, now=timezone.now())
-    context = page_of(request, subscriber, "overview", standings=standings)
+    context = page_of(request, subscriber, "overview", **limits_part(subscriber))
     return render(request, "subscribers/_limits.html" if request.partial else "subscribers/limits.html", context)
 
 

@@ -18,8 +18,8 @@ from reporting.views.subscribers import curve_of, figures_of
 from strategies.terms import SCHEMES, UnreadableTerms, chain_settings
 from subscribers.causes import cause_of, is_endless
 from subscribers.effective import leaf_chains, strategies_of
-from subscribers.headroom import standings_of
 from subscribers.models import Subscriber, Subscription
+from subscribers.views import limits_part
 from users.permissions import subscriber_only
 
 LATEST = 10
@@ -83,7 +83,7 @@ def me(request: HttpRequest) -> HttpResponse:
             for one in stopouts
         ],
         "subscriber": account,
-        "standings": standings_of(account, now=now),
+        **limits_part(account),
         "latest": list(latest.select_related("strategy")),
         "rows": rows,
         "by_currency": totals_by_currency(rows),

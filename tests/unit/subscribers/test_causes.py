@@ -2,7 +2,7 @@
 
 import pytest
 
-from subscribers.causes import cause_of, in_words
+from subscribers.causes import cause_of, in_words, told_of
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,13 @@ from subscribers.causes import cause_of, in_words
 )  # fmt: skip
 def test_codes_inside_a_sentence_become_words(told, words):
     assert in_words(told) == words
+
+
+def test_what_is_told_of_a_stopout_does_not_repeat_its_reason():
+    told = "Drawdown 5.00 USD reached the limit 0.7 % of 714.29 (date-balance-minus-equity, portfolio member)."
+    left = "Drawdown 5.00 USD reached the limit 0.7 % of 714.29, set by the portfolio member."
+    assert told_of(told, "date-balance-minus-equity") == left
+    assert told_of("It lost too much.", "date-balance-minus-equity") == "It lost too much."
 
 
 def test_a_reason_becomes_a_sentence():
