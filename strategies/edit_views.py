@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
 from copying.engine.model import Level
 from strategies.chains import MOST_LEAVES, leaf_chains, strategies_of
-from strategies.changes import Spot
-from strategies.form_pages import Holds, answer_form, holds_in
-from strategies.models import Kind, Strategy, Target
+from strategies.changes import NotDone, Spot, backend_of, propose, propose_creation, propose_form, read_document
+from strategies.editing.forms import SettingsForm
+from strategies.form_pages import (
+    Extra,
+    Holds,
+    answer_form,
+    answer_new,
+    connection_extra,
+    draft_to_create,
+    holds_in,
+    part_draft,
+    strategy_options,
+)
+from strategies.models import Action, Change, Kind, Strategy, Target
+from strategies.removal import RemovalForm
 from strategies.terms import Chain, UnreadableTerms, chain_settings, commission_text
 from strategies.views import visible_strategy
+from users.models import Connection
 from users.permissions import may_manage
 
 
@@ -69,3 +86,158 @@ def edit_member(request: HttpRequest, pk: int, strategy_id: str) -> HttpResponse
         request, spot, document=portfolio.document, template="strategies/edit.html", context=context,
         back=reverse("strategies:settings", args=[pk]),
     )  # fmt: skip
+
+
+# --- New ones ---------------------------------------------------------------------------------------------------------
+@require_http_methods(["GET", "POST"])
+@may_manage
+def new(request: HttpRequest) -> HttpResponse:
+    """A strategy on an account."""
+    return create(request, Target.STRATEGY, Level.STRATEGY, [], "New strategy")
+
+
+@require_http_methods(["GET", "POST"])
+@may_manage
+def new_portfolio(request: HttpRequest) -> HttpResponse:
+    """A portfolio of strategies; its first member with its weight, further ones on its page."""
+    connection = extra_connection(request, request.POST.get("connection", ""))
+    offered = strategy_options(connection) if connection else []
+    extras = [
+        Extra(
+            "member", "First member", "A strategy or another portfolio. More are added on its page.", options=offered
+        ),
+        Extra("weight", "Weight of the member", "Multiplies its volumes; empty means 1.", is_required=False),
+    ]
+    return create(request, Target.PORTFOLIO, Level.PORTFOLIO, extras, "New portfolio")
+
+
+def extra_connection(request: HttpRequest, wanted: str = "") -> Connection | None:
+    """The chosen backend of this workspace, else its first."""
+    found = Connection.objects.filter(workspace=request.workspace, is_enabled=True).order_by("id")
+    return found.filter(pk=int(wanted)).first() if wanted.isdigit() and len(wanted) < 18 else found.first()
+
+
+def create(request: HttpRequest, kind: str, level: Level, more: list[Extra], title: str) -> HttpResponse:
+    """The form of something new, and its proposal under an id that the backend gives."""
+    draft = draft_to_create(request, kind)
+    extras = [connection_extra(request), *more]
+    if draft is not None:
+        first = (draft.after.get("members") or [{}])[0]
+        known = {"connection": str(draft.connection_id), "member": first.get("strategyId", ""),
+                 "weight": f"{first['multiplier']:g}" if "multiplier" in first else ""}  # fmt: skip
+        for extra in extras:
+            extra.value = known.get(extra.name, "")
+
+    def make(form: SettingsForm, values: dict[str, str]) -> Change | None:
+        connection = get_object_or_404(Connection, pk=int(values["connection"]), workspace=request.workspace)
+        members: dict[str, Any] = {}
+        if kind == Target.PORTFOLIO:
+            weight = form_number(form, "weight", values["weight"])
+            terms = {"strategyId": values["member"]} | ({} if weight is None else {"multiplier": weight})
+            members = {"members": [terms]}
+        if draft is not None and draft.connection_id == connection.pk:
+            new_id = draft.backend_id
+        else:
+            with backend_of(connection) as client:
+                new_id = client.unused_strategy_id()
+        name = form.texts.get("name", "") or new_id
+        spot = Spot(connection, kind, new_id, name, level)
+        return propose_creation(spot, form, by=request.user, address=request.path, more=members)
+
+    context = {"title": title, "about": "It is offered to nobody before you have looked at it and created it."}
+    return answer_new(
+        request, level=level, extras=extras, make=make, template="strategies/new.html", context=context, draft=draft,
+        drafted=draft.after if draft else None, back=reverse("strategies:list"),
+    )  # fmt: skip
+
+
+def form_number(form: SettingsForm, name: str, text: str) -> float | None:
+    """The number of an extra input; what is no number becomes a problem of the form."""
+    if not text:
+        return None
+    try:
+        return float(text.replace(",", "."))
+    except ValueError:
+        form.add_problem("", f"“{text[:40]}” must be a number, like 0.5.")
+        return None
+
+
+@require_http_methods(["GET", "POST"])
+@may_manage
+def add_member(request: HttpRequest, pk: int) -> HttpResponse:
+    """One more member of a portfolio, with what the portfolio changes for it."""
+    portfolio = visible_strategy(request, pk)
+    if portfolio.kind != Kind.PORTFOLIO:
+        raise Http404
+    there = [one.get("strategyId") for one in portfolio.document.get("members") or []]
+    options = strategy_options(portfolio.connection, without=[portfolio.backend_id, *there])
+    draft = part_draft(request, spot_of(portfolio))
+
+    def make(form: SettingsForm, values: dict[str, str]) -> Change | None:
+        chosen = spot_of(portfolio, values["strategy"])
+        with backend_of(portfolio.connection) as client:
+            return propose_form(chosen, form, client=client, by=request.user, address=request.path)
+
+    value = draft.part if draft else request.GET.get("strategy", "")
+    extra = Extra("strategy", "Strategy", "A strategy or another portfolio.", options=options, value=value)
+    drafted = spot_of(portfolio, draft.part).part_of(draft.after) if draft else None
+    context = {**page_of(portfolio, "settings"), "title": "Add a member"}
+    return answer_new(
+        request, level=Level.MEMBER, extras=[extra], make=make, template="strategies/edit.html", context=context,
+        back=reverse("strategies:settings", args=[pk]), draft=draft, drafted=drafted,
+    )  # fmt: skip
+
+
+# --- Removal ----------------------------------------------------------------------------------------------------------
+@require_http_methods(["GET", "POST"])
+@may_manage
+def remove(request: HttpRequest, pk: int) -> HttpResponse:
+    """Stop offering a strategy or portfolio, with close instructions."""
+    strategy = visible_strategy(request, pk)
+    context = {**page_of(strategy, "settings"), "title": f"Remove {strategy.name}"}
+    return answer_removal(
+        request, spot_of(strategy), Action.REMOVE, "strategies/remove.html", context,
+        back=reverse("strategies:settings", args=[pk]),
+    )  # fmt: skip
+
+
+@require_http_methods(["GET", "POST"])
+@may_manage
+def remove_member(request: HttpRequest, pk: int, strategy_id: str) -> HttpResponse:
+    """Take a member out of a portfolio, with close instructions."""
+    portfolio = visible_strategy(request, pk)
+    spot = spot_of(portfolio, strategy_id)
+    if portfolio.kind != Kind.PORTFOLIO or spot.part_of(portfolio.document) is None:
+        raise Http404
+    member = Strategy.objects.filter(connection_id=portfolio.connection_id, backend_id=strategy_id).first()
+    title = f"Take {member.name if member else strategy_id} out of {portfolio.name}"
+    return answer_removal(
+        request, spot, Action.TAKE_OUT, "strategies/remove.html", {**page_of(portfolio, "settings"), "title": title},
+        back=reverse("strategies:settings", args=[pk]),
+    )  # fmt: skip
+
+
+def answer_removal(
+    request: HttpRequest, spot: Spot, action: str, template: str, context: dict[str, Any], *, back: str
+) -> HttpResponse:
+    """Ask what becomes of open positions, then go to the review."""
+    now = timezone.now()
+    has_end = not (action == Action.TAKE_OUT and spot.kind == Target.SUBSCRIBER)
+    form = RemovalForm(request.POST or None, now=now, has_end=has_end, initial={"mode": "close-gracefully-by-position"})
+    context = {**context, "form": form, "back": back, "problem": ""}
+    if request.method != "POST" or not form.is_valid():
+        return render(request, template, context, status=422 if form.errors else 200)
+    try:
+        with backend_of(spot.connection) as client:
+            current = read_document(client, spot.kind, spot.backend_id)
+    except NotDone as error:
+        return render(request, template, {**context, "problem": error.text}, status=503)
+    after = {}
+    if action == Action.TAKE_OUT:
+        name = "members" if spot.kind == Target.PORTFOLIO else "subscriptions"
+        kept = [one for one in current.get(name) or [] if one.get("strategyId") != spot.part]
+        after = current | {name: kept}
+    change = propose(
+        spot, by=request.user, now=now, action=action, before=current, after=after, instructions=form.instructions,
+    )  # fmt: skip
+    return redirect(reverse("subscribers:change", args=[change.pk]))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import messages
@@ -10,12 +11,52 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 
+from copying.engine.model import Level
 from strategies.changes import NotDone, Spot, backend_of, propose_form
-from strategies.editing.forms import SettingsForm
-from strategies.models import Change
+from strategies.editing.forms import Problem, SettingsForm
+from strategies.models import Action, Change, Strategy
 from strategies.terms import Setting
+from users.models import Connection
 
 Holds = dict[str, tuple[str, str]]
+MOST_OPTIONS = 1_000
+
+
+@dataclass
+class Extra:
+    """An input beside the settings: which account, which strategy. options: (value, label); none: a text."""
+
+    name: str
+    label: str
+    help: str = ""
+    value: str = ""
+    options: list[tuple[str, str]] | None = None
+    is_required: bool = True
+    problem: str = ""
+    placeholder: str = ""
+
+    def check(self) -> str:
+        """What is wrong with the value; "" when nothing is."""
+        if not self.value:
+            return "This is needed." if self.is_required else ""
+        if self.options is not None and self.value not in dict(self.options):
+            return "Choose one of the list."
+        return ""
+
+
+def strategy_options(connection: Connection, *, without: Iterable[str] = ()) -> list[tuple[str, str]]:
+    """Strategies and portfolios that are offered, by name."""
+    offered = Strategy.objects.filter(connection=connection, is_removed=False).exclude(backend_id__in=list(without))
+    found = offered.order_by("name", "id").values_list("backend_id", "name", "kind")[:MOST_OPTIONS]
+    return [(backend_id, f"{name} (portfolio)" if kind == "portfolio" else name) for backend_id, name, kind in found]
+
+
+def connection_extra(request: HttpRequest) -> Extra:
+    """At which backend; no question where there is only one."""
+    found = Connection.objects.filter(workspace=request.workspace, is_enabled=True).order_by("id")
+    options = [(str(pk), name) for pk, name in found.values_list("pk", "name")]
+    return Extra("connection", "Connection", "The copying backend that it is made at.", options=options,
+                 value=options[0][0] if options else "")  # fmt: skip
 
 
 def holds_in(chains: Iterable[list[Setting]]) -> Holds:
@@ -58,7 +99,7 @@ def answer_form(
 ) -> HttpResponse:
     """The page of a form over `document` (the mirror's), or the way to its review. back: where one came from."""
     draft = draft_of(request, spot)
-    context = {**context, "back": back, "holds": context.get("holds", {}), "action": request.get_full_path()}
+    context = page_context(request, context, back)
     settings = spot.part_of(document)
     if request.method != "POST":
         form = SettingsForm.of(spot.level, settings or {}, without=without)
@@ -83,3 +124,72 @@ def answer_form(
     if change is None:
         return render(request, template, {**context, "form": form}, status=422)
     return redirect(reverse("subscribers:change", args=[change.pk]))
+
+
+def page_context(request: HttpRequest, context: dict[str, Any], back: str) -> dict[str, Any]:
+    """What every page of a form needs."""
+    return {"holds": {}, "extras": [], **context, "back": back, "action": request.get_full_path()}
+
+
+def answer_new(
+    request: HttpRequest,
+    *,
+    level: Level,
+    extras: list[Extra],
+    make: Callable[[SettingsForm, dict[str, str]], Change | None],
+    template: str,
+    context: dict[str, Any],
+    back: str,
+    draft: Change | None = None,
+    drafted: dict[str, Any] | None = None,
+    without: tuple[str, ...] = (),
+) -> HttpResponse:
+    """The page of a form for something that is not there yet, or the way to its review.
+
+    make: proposes the change from the form and the values of the extras, or puts problems into the form. draft,
+    drafted: the proposal that one comes back from and its settings. Raises nothing: NotDone is told on the page.
+    """
+    context = page_context(request, {**context, "extras": extras}, back)
+    if request.method != "POST":
+        form = SettingsForm.of_draft(level, {}, drafted or {}, without=without)
+        if draft is not None:
+            form.place(draft.problems)
+        return render(request, template, {**context, "form": form})
+    form = SettingsForm.sent(level, request.POST, without=without)
+    for extra in extras:
+        extra.value = request.POST.get(extra.name, "").strip()
+    if "add" in request.POST:
+        return render(request, template, {**context, "form": form})
+    for extra in extras:
+        extra.problem = extra.check()
+        if extra.problem:
+            form.problems.append(Problem(extra.name, extra.label, extra.problem))
+    if form.problems:
+        return render(request, template, {**context, "form": form}, status=422)
+    try:
+        change = make(form, {extra.name: extra.value for extra in extras})
+    except NotDone as error:
+        form.place(error.details)
+        form.add_problem("", error.text)
+        return render(request, template, {**context, "form": form}, status=503)
+    if change is None:
+        return render(request, template, {**context, "form": form}, status=422)
+    return redirect(reverse("subscribers:change", args=[change.pk]))
+
+
+def part_draft(request: HttpRequest, spot: Spot) -> Change | None:
+    """The new member or subscription that one comes back from (`?change=`)."""
+    wanted = request.GET.get("change", "")
+    if not wanted.isdigit() or len(wanted) > 17:
+        return None
+    drafts = Change.objects.visible_to(request.membership).filter(saved_at=None, connection_id=spot.connection.pk)
+    return drafts.filter(pk=int(wanted), kind=spot.kind, backend_id=spot.backend_id).exclude(part="").first()
+
+
+def draft_to_create(request: HttpRequest, kind: str) -> Change | None:
+    """The creation that one comes back from (`?change=`)."""
+    wanted = request.GET.get("change", "")
+    if not wanted.isdigit() or len(wanted) > 17:
+        return None
+    drafts = Change.objects.visible_to(request.membership).filter(saved_at=None, action=Action.CREATE, kind=kind)
+    return drafts.filter(pk=int(wanted)).first()

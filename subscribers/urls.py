@@ -2,11 +2,12 @@
 
 from django.urls import path
 
-from subscribers import change_views, views
+from subscribers import change_views, edit_views, resync, views
 
 app_name = "subscribers"
 urlpatterns = [
     path("subscribers/", views.subscribers, name="list"),
+    path("subscribers/new/", edit_views.new, name="new"),
     path("subscribers/<int:pk>/", views.detail, name="detail"),
     path("subscribers/<int:pk>/limits/", views.limits, name="limits"),
     path("subscribers/<int:pk>/subscriptions/", views.subscriptions, name="subscriptions"),
@@ -23,4 +24,15 @@ urlpatterns = [
     path("changes/<int:pk>/positions/", change_views.positions, name="change-positions"),
     path("strategies/<int:pk>/changes/", change_views.strategy_changes, name="strategy-changes"),
     path("subscribers/<int:pk>/changes/", change_views.subscriber_changes, name="subscriber-changes"),
+    path("subscribers/<int:pk>/edit/", edit_views.edit, name="edit"),
+    path("subscribers/<int:pk>/subscribe/", edit_views.subscribe, name="subscribe"),
+    path(
+        "subscribers/<int:pk>/subscriptions/<str:strategy_id>/edit/",
+        edit_views.edit_subscription,
+        name="edit-subscription",
+    ),
+    path("subscribers/<int:pk>/subscriptions/<str:strategy_id>/remove/", edit_views.unsubscribe, name="unsubscribe"),
+    path("subscribers/<int:pk>/close-only/", edit_views.set_close_only, name="close-only"),
+    path("subscribers/<int:pk>/resynchronise/", resync.resynchronise_page, name="resynchronise"),
+    path("subscribers/<int:pk>/remove/", edit_views.remove, name="remove"),
 ]

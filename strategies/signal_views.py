@@ -1,0 +1,173 @@
+"""The tab Signals of a strategy: open external signals and webhooks, and sending, changing and closing signals.
+
+They are read from the backend each time; nothing of it is mirrored.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from strategies import signals
+from strategies.changes import NotDone, backend_of
+from strategies.models import Kind, Strategy
+from strategies.terms import commission_text
+from strategies.views import visible_strategy
+from users.permissions import can_manage, may_manage, staff_only
+
+MOST_SHOWN = 200
+MOST_WEBHOOKS = 50
+
+
+def signals_page(request: HttpRequest, strategy: Strategy, *, status: int = 200, **more: Any) -> HttpResponse:
+    """The page; what the backend does not tell is replaced by its sentence."""
+    context = {
+        "strategy": strategy,
+        "tab": "signals",
+        "commission": commission_text(strategy.document),
+        "may_manage": can_manage(request.membership) and not strategy.is_removed,
+        "is_portfolio": strategy.kind == Kind.PORTFOLIO,
+        "open_signals": [],
+        "webhooks": [],
+        "types": dict(signals.TYPES),
+        "problem": "",
+        "form": more.pop("form", None) or signals.SignalForm(),
+        "webhook_form": more.pop("webhook_form", None) or signals.WebhookForm(),
+    }
+    if strategy.kind == Kind.SINGLE:
+        try:
+            with backend_of(strategy.connection) as client:
+                found = client.external_signals(strategy.backend_id)
+                context["webhooks"] = list(client.webhooks(strategy.backend_id))[:MOST_WEBHOOKS]
+            found.sort(key=lambda one: one.time, reverse=True)
+            context |= {"open_signals": found[:MOST_SHOWN], "count": len(found)}
+        except NotDone as error:
+            context["problem"] = error.text
+    page = "strategies/_open_signals.html" if request.partial and status == 200 else "strategies/signals.html"
+    return render(request, page, {**context, **more}, status=status)
+
+
+@require_safe
+@staff_only
+def list_signals(request: HttpRequest, pk: int) -> HttpResponse:
+    """What is open now, and the webhooks."""
+    return signals_page(request, visible_strategy(request, pk))
+
+
+def single(request: HttpRequest, pk: int) -> Strategy:
+    """A strategy that can be given signals, or 404: a portfolio has none of its own."""
+    strategy = visible_strategy(request, pk)
+    if strategy.kind != Kind.SINGLE:
+        raise Http404
+    return strategy
+
+
+def to_signals(strategy: Strategy) -> HttpResponse:
+    return redirect("strategies:signals", strategy.pk)
+
+
+@require_POST
+@may_manage
+def send(request: HttpRequest, pk: int) -> HttpResponse:
+    """Open a signal at everybody who copies the strategy."""
+    strategy, now = single(request, pk), timezone.now()
+    form = signals.SignalForm(request.POST)
+    if not form.is_valid() or not form.judge(form.document(now)):
+        return signals_page(request, strategy, status=422, form=form)
+    try:
+        with backend_of(strategy.connection) as client:
+            signals.send_signal(strategy, form.document(now), client=client, by=request.user, now=now)
+    except NotDone as error:
+        form.place(error.details)
+        return signals_page(request, strategy, status=503, form=form, problem=error.text)
+    what = dict(signals.TYPES)[form.cleaned_data["type"]]
+    messages.success(request, f"{what} {form.cleaned_data['symbol']} is sent.")
+    return to_signals(strategy)
+
+
+@require_POST
+@may_manage
+def change(request: HttpRequest, pk: int, signal_id: str) -> HttpResponse:
+    """Another stop loss and take profit."""
+    strategy = single(request, pk)
+    try:
+        prices = {name: signals.NumberField(required=False).clean(request.POST.get(name, ""))
+                  for name in ("stopLoss", "takeProfit")}  # fmt: skip
+    except signals.forms.ValidationError as error:
+        messages.error(request, f"Nothing was changed. {error.messages[0]}")
+        return to_signals(strategy)
+    return act(request, strategy, signal_id, "changed", lambda signal, given: signals.change_signal(
+        strategy, signal, **given, **prices))  # fmt: skip
+
+
+@require_POST
+@may_manage
+def close(request: HttpRequest, pk: int, signal_id: str) -> HttpResponse:
+    """Close a part, or everything where no volume is given."""
+    strategy = single(request, pk)
+    try:
+        volume = signals.NumberField(required=False).clean(request.POST.get("volume", ""))
+    except signals.forms.ValidationError as error:
+        messages.error(request, f"Nothing was closed. {error.messages[0]}")
+        return to_signals(strategy)
+    if volume is not None and volume <= 0:
+        messages.error(request, "Nothing was closed. The volume must be greater than 0.")
+        return to_signals(strategy)
+    return act(request, strategy, signal_id, "closed" if volume is None else "closed in part",
+               lambda signal, given: signals.close_signal(strategy, signal, volume, **given))  # fmt: skip
+
+
+def act(request: HttpRequest, strategy: Strategy, signal_id: str, word: str, do: Any) -> HttpResponse:
+    """Find an open signal, do something with it, say so."""
+    try:
+        with backend_of(strategy.connection) as client:
+            signal = signals.find_signal(strategy, signal_id, client=client)
+            if signal is not None:
+                do(signal, {"client": client, "by": request.user, "now": timezone.now()})
+    except NotDone as error:
+        messages.error(request, error.text)
+        return to_signals(strategy)
+    if signal is None:
+        messages.info(request, "That signal is not open any more.")
+    else:
+        messages.success(request, f"The signal on {signal.symbol} is {word}.")
+    return to_signals(strategy)
+
+
+@require_POST
+@may_manage
+def create_webhook(request: HttpRequest, pk: int) -> HttpResponse:
+    """An address that signals can be posted to."""
+    strategy = single(request, pk)
+    form = signals.WebhookForm(request.POST)
+    if not form.is_valid():
+        return signals_page(request, strategy, status=422, webhook_form=form)
+    try:
+        with backend_of(strategy.connection) as client:
+            signals.create_webhook(strategy, form.document(), client=client, by=request.user, now=timezone.now())
+    except NotDone as error:
+        form.add_error(None, error.text)
+        return signals_page(request, strategy, status=503, webhook_form=form)
+    messages.success(request, "The webhook is made. Its address is below: who has it can trade.")
+    return to_signals(strategy)
+
+
+@require_POST
+@may_manage
+def remove_webhook(request: HttpRequest, pk: int) -> HttpResponse:
+    """What is posted there is refused from now on. The id is the secret, so it travels in the form's body."""
+    strategy = single(request, pk)
+    try:
+        with backend_of(strategy.connection) as client:
+            webhook_id = request.POST.get("webhook", "")[:64]
+            signals.remove_webhook(strategy, webhook_id, client=client, by=request.user, now=timezone.now())
+    except NotDone as error:
+        messages.error(request, error.text)
+    else:
+        messages.success(request, "The webhook is removed.")
+    return to_signals(strategy)

@@ -1,0 +1,180 @@
+"""External signals and webhooks of a strategy: forms, and writes that each are one call of the backend and noted.
+
+A signal opens and closes trades at every subscriber at once. Numbers are checked by the contract's own validation.
+"""
+
+from __future__ import annotations
+
+import secrets
+import string
+from datetime import datetime
+from typing import Any
+
+from django import forms
+
+from copying.client import Client
+from copying.contract import wire
+from copying.contract.documents import ExternalSignal, WebhookAddress
+from copying.contract.validation import Invalid, validate
+from strategies.editing.forms import in_words
+from strategies.editing.widgets import Number
+from strategies.models import Strategy
+from users.models import User
+from users.services import record_audit
+
+TYPES = (
+    ("POSITION_TYPE_BUY", "Buy"),
+    ("POSITION_TYPE_SELL", "Sell"),
+    ("ORDER_TYPE_BUY_LIMIT", "Buy limit"),
+    ("ORDER_TYPE_SELL_LIMIT", "Sell limit"),
+    ("ORDER_TYPE_BUY_STOP", "Buy stop"),
+    ("ORDER_TYPE_SELL_STOP", "Sell stop"),
+)
+ID_LETTERS = string.ascii_lowercase + string.digits
+STEP = 1e-8
+
+
+class NumberField(forms.CharField):
+    """A decimal number, typed with a point or a comma; empty: None."""
+
+    def __init__(self, **options: Any):
+        super().__init__(max_length=40, widget=forms.TextInput(attrs={"inputmode": "decimal"}), **options)
+
+    def clean(self, value: Any) -> float | None:
+        text = super().clean(value).strip()
+        try:
+            return float(Number().read(text)) if text else None
+        except ValueError as error:
+            raise forms.ValidationError(str(error)) from error
+
+
+class SignalForm(forms.Form):
+    """A new external signal; its fields have the wire's names, so that problems find them."""
+
+    symbol = forms.CharField(label="Symbol", max_length=64, help_text="As the provider's broker calls it.")
+    type = forms.ChoiceField(label="What", choices=TYPES)
+    volume = NumberField(label="Volume, lots")
+    openPrice = NumberField(label="Price", required=False, help_text="Of a pending order.")
+    stopLoss = NumberField(label="Stop loss", required=False)
+    takeProfit = NumberField(label="Take profit", required=False)
+    magic = forms.IntegerField(label="Expert id", required=False, help_text="Seen by the filter of expert ids.")
+
+    def document(self, now: datetime) -> dict[str, Any]:
+        """The signal as it is sent."""
+        given = {name: value for name, value in self.cleaned_data.items() if value not in (None, "")}
+        return given | {"time": wire.format_time(now)}
+
+    def judge(self, document: dict[str, Any]) -> bool:
+        """Whether the contract accepts it; problems stand at their fields."""
+        try:
+            validate("external-signal", document)
+        except Invalid as error:
+            self.place(error.details)
+        return not self.errors
+
+    def place(self, details: list[dict[str, Any]]) -> None:
+        """Put problems of the contract or of a backend at their fields."""
+        for one in details:
+            name = one.get("parameter") if one.get("parameter") in self.fields else None
+            self.add_error(name, in_words(str(one.get("message", "is not accepted")), None))
+
+
+class Lines(forms.Textarea):
+    """A text of several lines that says what kind it is, as other inputs do."""
+
+    input_type = "lines"
+
+
+class WebhookForm(forms.Form):
+    """A new webhook."""
+
+    magic = forms.IntegerField(
+        label="Expert id", required=False, help_text="Given to every signal that comes this way."
+    )
+    mapping = forms.CharField(
+        label="Symbols under another name",
+        required=False,
+        max_length=4000,
+        widget=Lines(attrs={"rows": 2, "placeholder": "BTCUSDT = BTCUSD"}),
+        help_text="One on a line: the name that is posted = the name of the signal.",
+    )
+
+    def clean_mapping(self) -> list[dict[str, str]]:
+        found = []
+        for line in self.cleaned_data["mapping"].splitlines():
+            if not line.strip():
+                continue
+            name, sign, other = (part.strip() for part in line.partition("="))
+            if not (name and sign and other):
+                raise forms.ValidationError(f"“{line.strip()[:60]}” needs a name on both sides of the =.")
+            found.append({"from": name, "to": other})
+        return found
+
+    def document(self) -> dict[str, Any]:
+        """The webhook as it is sent."""
+        given = {"magic": self.cleaned_data["magic"], "symbolMapping": self.cleaned_data["mapping"]}
+        return {name: value for name, value in given.items() if value not in (None, [])}
+
+
+def note(strategy: Strategy, by: User | None, action: str, now: datetime, **details: Any) -> None:
+    """Who did what to which strategy's signals."""
+    record_audit(strategy.workspace, user=by, action=action, subject=strategy.name, details=details, now=now)
+
+
+def send_signal(strategy: Strategy, document: dict, *, client: Client, by: User | None, now: datetime) -> str:
+    """Open at every subscriber what the document says; returns the signal's id. Raises the client's errors."""
+    signal_id = "".join(secrets.choice(ID_LETTERS) for _ in range(8))
+    client.put_external_signal(strategy.backend_id, signal_id, document)
+    note(strategy, by, "signal sent", now, signal=signal_id, **document)
+    return signal_id
+
+
+def find_signal(strategy: Strategy, signal_id: str, *, client: Client) -> ExternalSignal | None:
+    """An open signal; None: it was closed meanwhile."""
+    return next((one for one in client.external_signals(strategy.backend_id) if one.id == signal_id), None)
+
+
+def change_signal(
+    strategy: Strategy,
+    signal: ExternalSignal,
+    *,
+    client: Client,
+    by: User | None,
+    now: datetime,
+    **changes: float | None,
+) -> None:
+    """Another stop loss, take profit (None: none) or volume of an open signal. Raises the client's errors."""
+    document = wire.to_wire(signal)
+    document.pop("id", None)
+    document |= changes | {"updateTime": wire.format_time(now)}
+    kept = {name: value for name, value in document.items() if value is not None}
+    client.put_external_signal(strategy.backend_id, signal.id, kept)
+    note(strategy, by, "signal changed", now, signal=signal.id, **changes)
+
+
+def close_signal(
+    strategy: Strategy, signal: ExternalSignal, volume: float | None, *, client: Client, by: User | None, now: datetime
+) -> float:
+    """Close a part of a signal, or all of it (None, or its whole volume); returns what stays open, in lots."""
+    left = 0.0 if volume is None else round(signal.volume - volume, 8)
+    if left > STEP:
+        change_signal(strategy, signal, client=client, by=by, now=now, volume=left)
+        return left
+    client.remove_external_signal(strategy.backend_id, signal.id, time=now)
+    note(strategy, by, "signal closed", now, signal=signal.id)
+    return 0.0
+
+
+def create_webhook(
+    strategy: Strategy, document: dict, *, client: Client, by: User | None, now: datetime
+) -> WebhookAddress:
+    """An address that signals can be posted to. Who has it may trade: it is written into no log."""
+    made = client.create_webhook(strategy.backend_id, document)
+    note(strategy, by, "webhook created", now, hint=made.id[-4:])
+    return made
+
+
+def remove_webhook(strategy: Strategy, webhook_id: str, *, client: Client, by: User | None, now: datetime) -> None:
+    """What is posted there is refused from now on."""
+    client.remove_webhook(strategy.backend_id, webhook_id)
+    note(strategy, by, "webhook removed", now, hint=webhook_id[-4:])

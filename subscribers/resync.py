@@ -1,0 +1,105 @@
+"""Resynchronising an account: what is open at the provider and missing at the account is opened late.
+
+Positions that somebody closed by hand open again, so what is missing is counted first and the name has to be typed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods
+
+from copying.client import Client
+from copying.contract.documents import TradingSignal
+from strategies.changes import NotDone, backend_of
+from subscribers.models import Subscriber
+from subscribers.views import page_of, visible_subscriber
+from users.models import User
+from users.permissions import may_manage
+from users.services import record_audit
+
+MOST_SIGNALS = 500
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to resynchronise; both empty: everything."""
+
+    strategies: list[str]
+    positions: list[str]
+
+    def holds(self, signal: TradingSignal) -> bool:
+        """Whether it concerns a signal."""
+        if self.strategies and signal.strategy.id not in self.strategies:
+            return False
+        return not self.positions or signal.position_id in self.positions
+
+
+def is_missing(signal: TradingSignal) -> bool:
+    """Open at the provider, not at the account, and not one that is only closed."""
+    return not signal.subscriber_volume and not signal.close_only and signal.side != "close"
+
+
+def resynchronise(subscriber: Subscriber, wanted: Wanted, *, client: Client, by: User | None) -> None:
+    """Ask the backend to open what is missing, and note who did. Raises the client's errors."""
+    client.resynchronize(subscriber.backend_id, strategy_ids=wanted.strategies, position_ids=wanted.positions)
+    record_audit(
+        subscriber.workspace,
+        user=by,
+        action="resynchronised",
+        subject=subscriber.name,
+        details={
+            "account": subscriber.backend_id,
+            "strategies": wanted.strategies,
+            "positions": wanted.positions,
+        },
+        now=timezone.now(),
+    )
+
+
+@require_http_methods(["GET", "POST"])
+@may_manage
+def resynchronise_page(request: HttpRequest, pk: int) -> HttpResponse:
+    """Choose all, some strategies or some positions; say in numbers what opens; do it once the name is typed."""
+    subscriber = visible_subscriber(request, pk)
+    context = page_of(request, subscriber, "subscriptions", problem="", signals=[], chosen=request.POST)
+    context["back"] = back = reverse("subscribers:subscriptions", args=[pk])
+    scope = request.POST.get("scope", "all")
+    wanted = Wanted(
+        request.POST.getlist("strategy") if scope == "strategies" else [],
+        request.POST.getlist("position") if scope == "positions" else [],
+    )
+    problem = problem_with(request, subscriber, scope, wanted) if request.method == "POST" else ""
+    try:
+        with backend_of(subscriber.connection) as client:
+            if request.method == "POST" and not problem:
+                resynchronise(subscriber, wanted, client=client, by=request.user)
+                messages.success(request, f"{subscriber.name} is being resynchronised. What is missing opens now.")
+                return redirect(back)
+            signals = client.trading_signals(subscriber.backend_id)[:MOST_SIGNALS]
+    except NotDone as error:
+        return render(request, "subscribers/resync.html", context | {"problem": error.text} | NOTHING, status=503)
+    missing = [one for one in signals if is_missing(one)]
+    strategies = {one.strategy.id: one.strategy.name or one.strategy.id for one in signals}
+    context |= {"signals": signals, "missing": missing, "strategies": strategies, "problem": problem, "scope": scope}
+    context["missing_of"] = {key: sum(one.strategy.id == key for one in missing) for key in strategies}
+    return render(request, "subscribers/resync.html", context, status=422 if problem else 200)
+
+
+NOTHING: dict = {"missing": [], "strategies": {}, "missing_of": {}, "scope": "all"}
+
+
+def problem_with(request: HttpRequest, subscriber: Subscriber, scope: str, wanted: Wanted) -> str:
+    """Why it is not done; "" when it may be."""
+    if scope == "strategies" and not wanted.strategies:
+        return "Nothing was done. Choose at least one strategy."
+    if scope == "positions" and not wanted.positions:
+        return "Nothing was done. Choose at least one position."
+    if request.POST.get("typed", "").strip() != subscriber.name.strip():
+        return f"Nothing was done. Type the name, {subscriber.name}, to say that you mean it."
+    return ""

@@ -1,0 +1,169 @@
+"""Accounts that copy: created, edited, subscribed, paused, resynchronised and removed, all at a real backend."""
+
+from __future__ import annotations
+
+import pytest
+
+from copying.contract.accounts import TradeRequest
+from strategies.models import Change
+from subscribers.models import Subscriber, Subscription
+from users.models import AuditEntry
+
+pytestmark = pytest.mark.django_db
+
+
+def test_an_account_is_created_with_its_first_subscription_and_can_be_removed_again(desk, person, alice):
+    manager = person(alice)
+    given = {"account": desk.id("new"), "strategy": desk.boreal.backend_id, "ratio": "0,5", "name": "New one"}
+    change = manager.proposed("/subscribers/new/", **given, maxTradeVolume="3")
+    assert not Subscriber.objects.filter(backend_id=desk.id("new")).exists()
+    assert "Subscription Boreal" in manager.http.get(f"/changes/{change.pk}/").content.decode()
+    answer = manager.save(change)
+    made = Subscriber.objects.get(backend_id=desk.id("new"))
+    assert answer.headers["Location"] == f"/subscribers/{made.pk}/subscriptions/"
+    terms = [{"strategyId": desk.boreal.backend_id, "multiplier": 0.5}]
+    assert desk.at_backend(made) == {
+        "_id": desk.id("new"), "name": "New one", "subscriptions": terms, "maxTradeVolume": 3.0,
+    }  # fmt: skip
+    assert Subscription.objects.get(subscriber=made).strategy == desk.boreal
+    undo = manager.http.post(f"/changes/{change.pk}/undo/")
+    assert undo.headers["Location"] == f"/subscribers/{made.pk}/remove/"
+
+
+def test_what_is_missing_for_a_new_account_is_said_at_its_input(desk, person, alice):
+    answer = person(alice).form("/subscribers/new/", name="")
+    page = answer.content.decode()
+    assert answer.status_code == 422
+    assert "This is needed." in page
+    taken = person(alice).form("/subscribers/new/", account=desk.hers.backend_id, name="Again")
+    assert (taken.status_code, "copies already" in taken.content.decode()) == (422, True)
+
+
+def test_an_account_that_appeared_meanwhile_is_not_overwritten(desk, person, alice):
+    manager = person(alice)
+    change = manager.proposed("/subscribers/new/", account=desk.id("new"), name="Mine")
+    with desk.client() as client:
+        client.put_subscriber(desk.id("new"), {"name": "Theirs", "subscriptions": []})
+    assert manager.save(change).status_code == 409
+    with desk.client() as client:
+        assert client.subscriber(desk.id("new"))["name"] == "Theirs"
+
+
+def test_an_accounts_own_settings_leave_its_subscriptions_alone(desk, person, alice):
+    manager = person(alice)
+    before = desk.at_backend(desk.hers)
+    limit = {"riskLimits.0.type": "lifetime", "riskLimits.0.applyTo": "balance-minus-equity",
+             "riskLimits.0.maxRelativeRisk": "20", "riskLimits.0.closePositions": "true"}  # fmt: skip
+    manager.save(manager.proposed(f"/subscribers/{desk.hers.pk}/edit/", minTradeAmount="50", **limit))
+    after = desk.at_backend(desk.hers)
+    assert after["subscriptions"] == before["subscriptions"]
+    assert (after["minTradeAmount"], after["riskLimits"][0]["maxRelativeRisk"]) == (50, 0.2)
+
+
+def test_terms_of_a_subscription_show_what_is_in_force_and_where_from(desk, person, alice):
+    manager = person(alice)
+    path = f"/subscribers/{desk.hers.pk}/subscriptions/{desk.alpine.backend_id}/edit/"
+    page = manager.http.get(path).content.decode()
+    assert "The provider&#39;s volume as it is <small>from strategy</small>" in page
+    change = manager.proposed(path, multiplier="3", allowedSides="buy")
+    told = manager.http.get(f"/changes/{change.pk}/").content.decode()
+    assert "Subscription Alpine" in told
+    assert "One account: Hers." in told
+    manager.save(change)
+    assert Subscription.objects.get(subscriber=desk.hers).multiplier == 3
+    assert desk.at_backend(desk.hers)["subscriptions"][0]["allowedSides"] == ["buy"]
+
+
+def test_an_account_subscribes_to_one_more_strategy_with_terms(desk, person, alice):
+    manager = person(alice)
+    path = f"/subscribers/{desk.hers.pk}/subscribe/"
+    assert (
+        desk.alpine.backend_id
+        not in manager.http.get(path).content.decode().split('name="strategy"')[1].split("</select>")[0]
+    )
+    change = manager.proposed(path, strategy=desk.boreal.backend_id, multiplier="0.1")
+    form = manager.http.get(f"{path}?change={change.pk}").content.decode()
+    assert f'value="{desk.boreal.backend_id}" selected' in form
+    assert 'name="multiplier" id="i-multiplier" value="0.1"' in form
+    manager.save(change)
+    assert desk.at_backend(desk.hers)["subscriptions"][1] == {"strategyId": desk.boreal.backend_id, "multiplier": 0.1}
+
+
+def test_an_account_is_paused_and_goes_on_and_one_subscription_too(desk, person, alice):
+    manager = person(alice)
+
+    def press(**given):
+        answer = manager.http.post(f"/subscribers/{desk.hers.pk}/close-only/", given)
+        change = Change.objects.get(pk=int(answer.headers["Location"].split("/")[2]))
+        return change, manager.save(change)
+
+    press(mode="by-position")
+    assert desk.at_backend(desk.hers)["closeOnly"] == "by-position"
+    assert Subscriber.objects.get(pk=desk.hers.pk).close_only == "by-position"
+    press(mode="")
+    assert "closeOnly" not in desk.at_backend(desk.hers)
+    press(mode="by-position", strategy=desk.alpine.backend_id)
+    assert desk.at_backend(desk.hers)["subscriptions"][0]["closeOnly"] == "by-position"
+    change, refused = press(mode="immediately")
+    assert refused.status_code == 422, "closing everything asks for the name"
+    assert manager.save(change, typed="Hers").status_code == 302
+
+
+@pytest.mark.parametrize(("mode", "open_after"), [("close-immediately", 0), ("preserve", 1)])
+def test_unsubscribing_counts_the_open_positions_asks_for_the_name_and_follows_the_instructions(
+    mode, open_after, desk, person, alice
+):
+    manager = person(alice)
+    desk.signal(desk.alpine)
+    path = f"/subscribers/{desk.hers.pk}/subscriptions/{desk.alpine.backend_id}/remove/"
+    answer = manager.http.post(path, {"mode": mode})
+    change = Change.objects.get(pk=int(answer.headers["Location"].split("/")[2]))
+    part = manager.http.get(f"/changes/{change.pk}/positions/").content.decode()
+    assert "1 copied position is open now" in part
+    assert "0.40 lots in 1 account" in part
+    assert manager.save(change, typed="hers").status_code == 422
+    assert len(desk.at_backend(desk.hers)["subscriptions"]) == 1
+    assert manager.save(change, typed="Hers").status_code == 302
+    assert desk.at_backend(desk.hers)["subscriptions"] == []
+    with desk.client() as client:
+        assert len(client.account_positions(desk.hers.backend_id)) == open_after
+    assert Subscription.objects.get(subscriber=desk.hers).is_removed
+
+    back = manager.http.post(f"/changes/{change.pk}/undo/").headers["Location"]
+    manager.http.post(f"{back}save/")
+    assert desk.at_backend(desk.hers)["subscriptions"][0]["multiplier"] == 2
+
+
+def test_an_account_is_removed_and_what_winds_down_is_shown_so(desk, person, alice):
+    manager = person(alice)
+    desk.signal(desk.alpine)
+    wrong = manager.http.post(
+        f"/subscribers/{desk.hers.pk}/remove/", {"mode": "preserve", "remove_after": "2020-01-01"}
+    )
+    assert wrong.status_code == 422
+    answer = manager.http.post(f"/subscribers/{desk.hers.pk}/remove/", {"mode": "close-gracefully-by-position"})
+    change = Change.objects.get(pk=int(answer.headers["Location"].split("/")[2]))
+    assert manager.save(change, typed="Hers").status_code == 302
+    assert desk.at_backend(desk.hers)["closeOnRemovalMode"] == "close-gracefully-by-position"
+    assert Subscriber.objects.get(pk=desk.hers.pk).is_removed
+    page = manager.http.get(f"/subscribers/{desk.hers.pk}/subscriptions/").content.decode()
+    assert "Subscribe</a>" not in page
+
+
+def test_resynchronising_says_what_opens_and_needs_the_name(desk, person, alice):
+    manager = person(alice)
+    desk.signal(desk.alpine)
+    with desk.client() as client:
+        [position] = client.account_positions(desk.hers.backend_id)
+        client.trade(desk.hers.backend_id, TradeRequest(action_type="POSITION_CLOSE_ID", position_id=position["id"]))
+    path = f"/subscribers/{desk.hers.pk}/resynchronise/"
+    page = manager.http.get(path).content.decode()
+    assert "Positions that were closed by hand open again." in page
+    assert "1 of them is missing here and would be opened, 0.20 lots" in page
+    assert manager.http.post(path, {"scope": "all"}).status_code == 422
+    assert manager.http.post(path, {"scope": "positions", "typed": "Hers"}).status_code == 422
+    wanted = {"scope": "positions", "position": "sig00001", "typed": "Hers"}
+    assert manager.http.post(path, wanted).status_code == 302
+    with desk.client() as client:
+        assert len(client.account_positions(desk.hers.backend_id)) == 1
+    assert AuditEntry.objects.get(action="resynchronised").details["positions"] == ["sig00001"]
