@@ -56,6 +56,7 @@ STAFF_PLACES = (
 SUBSCRIBER_PLACES = (
     Place("me", "My accounts", "wallet", "reporting:me", "o", on_phone=True),
     Place("decisions", "Decisions", "route", "reporting:own-decisions", "d", on_phone=True),
+    Place("statements", "Statements", "receipt-2", "reporting:own-statements", "c", on_phone=True),
     Place("transactions", "Transactions", "arrows-exchange", "reporting:transactions", "t", on_phone=True),
 )
 

@@ -2,7 +2,20 @@
 
 from django.urls import path
 
-from reporting.views import commissions, decisions, history, me, overview, search, strategies, subscribers, syncing
+from reporting.views import (
+    commissions,
+    decisions,
+    history,
+    me,
+    overview,
+    payments,
+    periods,
+    search,
+    statements,
+    strategies,
+    subscribers,
+    syncing,
+)
 
 app_name = "reporting"
 urlpatterns = [
@@ -33,6 +46,26 @@ urlpatterns = [
     path("subscribers/<int:pk>/log/", subscribers.log, name="subscriber-log"),
     path("subscribers/<int:pk>/log/fetch/", subscribers.fetch_log, name="subscriber-log-fetch"),
     path("commissions/", commissions.commissions, name="commissions"),
+    path("commissions/periods/", periods.periods, name="periods"),
+    path("commissions/periods/<int:pk>/", periods.period, name="period"),
+    path("commissions/periods/<int:pk>/close/", periods.close_one, name="close-period"),
+    path("commissions/close/", periods.review, name="close-review"),
+    path("commissions/close/all/", periods.close, name="close-periods"),
+    path("commissions/statements/", statements.statements, name="statements"),
+    path("commissions/issue/", statements.review, name="issue-review"),
+    path("commissions/issue/all/", statements.issue, name="issue-statements"),
+    path("commissions/payments/", payments.payments, name="payments"),
+    path("commissions/payments/new/", payments.new_payment, name="new-payment"),
+    path("commissions/payments/<int:pk>/", payments.payment, name="payment"),
+    path("commissions/payments/<int:pk>/undo/", payments.undo, name="undo-payment"),
+    path("commissions/debt/", payments.debt, name="debt"),
+    path("commissions/incoming/", payments.incoming, name="incoming"),
+    path("statements/<int:pk>/", statements.statement, name="statement"),
+    path("statements/<int:pk>/pdf/", statements.statement_as_pdf, name="statement-pdf"),
+    path("statements/<int:pk>/credit-note/", statements.credit_note, name="credit-note"),
+    path("statements/<int:pk>/void/", statements.void, name="void-statement"),
+    path("statements/<int:pk>/use-credit/", statements.pay_from_credit, name="use-credit"),
+    path("me/statements/", statements.own_statements, name="own-statements"),
     path("commissions/<int:strategy_pk>/<int:subscriber_pk>/", commissions.lines, name="commission-lines"),
     path("me/", me.me, name="me"),
 ]

@@ -143,6 +143,9 @@ def _adjustment(line, corrected: dict[str, Any]) -> Explanation:
     owed = Decimal(line.amount) + booked
     formula = f"{money(owed)} owed − {money(booked)} booked before = {money(line.amount)} {line.currency}"
     steps = [Step("Booked in the closed period", money(booked)), Step("Owed by what is known now", money(owed))]
+    if "period_start" in corrected:
+        named = f"line {corrected['line']}" if corrected["line"] else "a deal that was not known"
+        steps.insert(0, Step("Corrects", f"{named} in the period from {corrected['period_start'][:10]}"))
     transaction = (corrected.get("inputs") or {}).get("transaction", "")
     if transaction:
         steps.append(Step("Deal", transaction))

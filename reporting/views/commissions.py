@@ -44,6 +44,12 @@ LINES = Listing(
         Column("amount", "Amount", is_number=True),
         Column("currency"),
         Column("is_provisional"),
+        Column("strategy_id"),
+        Column("reporting_amount"),
+        Column("reporting_currency"),
+        Column("reporting_rate"),
+        Column("reporting_source"),
+        Column("reporting_day"),
     ),
 )
 

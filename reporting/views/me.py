@@ -10,10 +10,11 @@ from django.views.decorators.http import require_safe
 from copying.engine.model import Level
 from reporting import performance
 from reporting.commission.billing import owed_by_subscription
-from reporting.models import Transaction
+from reporting.models import Statement, Transaction
 from reporting.overview import RANGES
 from reporting.views.commissions import chosen_span, totals_by_currency
 from reporting.views.overview import chosen_range
+from reporting.views.statements import STATE_LABELS, STATES
 from reporting.views.subscribers import curve_of, figures_of
 from strategies.terms import SCHEMES, UnreadableTerms, chain_settings
 from subscribers.causes import cause_of, is_endless
@@ -23,6 +24,7 @@ from subscribers.views import limits_part
 from users.permissions import subscriber_only
 
 LATEST = 10
+LATEST_STATEMENTS = 5
 MOST_STOPOUTS = 20
 # what a client wants to know of the terms, in this order
 TOLD = ("Ratio", "Trade size", "Direction", "Sides", "Symbols", "Largest trade", "Risk per trade", "Stop loss",
@@ -74,6 +76,7 @@ def me(request: HttpRequest) -> HttpResponse:
     only = {"connection_id": account.connection_id, "subscriber_id": account.backend_id}
     rows = owed_by_subscription(request.membership, span, now, **only)
     latest = Transaction.objects.visible_to(request.membership).filter(**only).order_by("-time", "-id")[:LATEST]
+    statements = Statement.objects.visible_to(request.membership).with_balance().filter(**only).order_by("-pk")
     context = {
         "accounts": accounts,
         "account": account,
@@ -84,6 +87,9 @@ def me(request: HttpRequest) -> HttpResponse:
         ],
         "subscriber": account,
         **limits_part(account),
+        "statements": list(statements[:LATEST_STATEMENTS]),
+        "labels": STATE_LABELS,
+        "states": STATES,
         "latest": list(latest.select_related("strategy")),
         "rows": rows,
         "by_currency": totals_by_currency(rows),

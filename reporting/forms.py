@@ -1,0 +1,84 @@
+"""Forms of the books: payments, credit notes and reasons. What an amount means is checked where it is booked."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import date
+from decimal import Decimal
+
+from django import forms
+
+MOST = Decimal("1000000000000")
+
+
+def amount_field(**more) -> forms.DecimalField:
+    """A sum of money that is more than nothing."""
+    return forms.DecimalField(
+        min_value=Decimal("0.0001"), max_value=MOST, decimal_places=4, max_digits=20,
+        widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"}), **more,
+    )  # fmt: skip
+
+
+def day_input() -> forms.DateInput:
+    """The browser's own calendar."""
+    return forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+
+
+class PaymentForm(forms.Form):
+    """Money that was received. `token` makes sending the form twice harmless."""
+
+    amount = amount_field(label="Amount received")
+    currency = forms.CharField(label="Currency", min_length=3, max_length=3, help_text="Three letters, like USD.")
+    received_on = forms.DateField(label="Received on", widget=day_input())
+    reference = forms.CharField(
+        label="Reference",
+        required=False,
+        max_length=120,
+        help_text="What the bank or the client wrote, to find it again.",
+    )
+    token = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
+
+    def __init__(self, *args, today: date, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.today = today
+
+    def clean_currency(self) -> str:
+        currency = self.cleaned_data["currency"].upper()
+        if not (currency.isascii() and currency.isalpha()):
+            raise forms.ValidationError("A currency has three letters, like USD.")
+        return currency
+
+    def clean_received_on(self) -> date:
+        day = self.cleaned_data["received_on"]
+        if not date(1999, 1, 4) <= day <= self.today:
+            raise forms.ValidationError(f"The day is between 1999-01-04 and today, {self.today}.")
+        return day
+
+
+class ReasonForm(forms.Form):
+    """Why something is taken back: kept with the entry, and shown to the client."""
+
+    reason = forms.CharField(label="Reason", max_length=400, widget=forms.TextInput(attrs={"autocomplete": "off"}))
+
+
+class CreditNoteForm(ReasonForm):
+    """What a credit note takes off a statement."""
+
+    amount = amount_field(label="Amount to credit")
+    field_order = ("amount", "reason")
+
+
+class IssueForm(forms.Form):
+    """Until when clients are asked to pay."""
+
+    due_on = forms.DateField(label="To be paid by", widget=day_input())
+
+    def __init__(self, *args, today: date, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.today = today
+
+    def clean_due_on(self) -> date:
+        day = self.cleaned_data["due_on"]
+        if not self.today <= day <= self.today.replace(year=self.today.year + 2, day=1):
+            raise forms.ValidationError("The day is today or later, at most two years ahead.")
+        return day

@@ -1,0 +1,298 @@
+"""Payments and debt: recording, taking back, the balance of every account, and what portfolios' owners owe."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+from django.contrib import messages
+from django.core.cache import cache
+from django.db.models import Count, DecimalField, Exists, F, Max, Min, OuterRef, Q, QuerySet, Subquery, Sum, Value
+from django.db.models.functions import Coalesce
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from reporting.commission.accounts import Account
+from reporting.commission.payments import Recorded, due_statements, record_payment, undo_payment
+from reporting.commission.services import calendar_of
+from reporting.commission.statements import CannotBook
+from reporting.forms import PaymentForm, ReasonForm
+from reporting.models import CommissionLine, DocumentKind, Entry, Payment, Statement, Transaction
+from reporting.rates import UnknownRate, rate_on
+from reporting.views.commissions import chosen_span, wants_csv
+from reporting.views.history import render_list
+from reporting.views.statements import visible_statement
+from strategies.models import Strategy
+from subscribers.models import Subscriber
+from users.listing import Choice, Column, Listing, Option, Period, Search
+from users.listing.export import plain_csv
+from users.permissions import can_bill, may_bill, staff_only
+
+MONEY = DecimalField(max_digits=24, decimal_places=4)
+KEPT_S = 20
+
+
+class Days(Period):
+    """From one day to another, of a column that is a day and no moment."""
+
+    def narrow(self, queryset, parameters, zone, workspace=None):
+        start, end = self.days(parameters)
+        queryset = queryset.filter(**{f"{self.key}__gte": start}) if start else queryset
+        return queryset.filter(**{f"{self.key}__lte": end}) if end else queryset
+
+
+PAYMENTS = Listing(
+    name="payments",
+    sort="-received_on",
+    columns=(
+        Column("received_on", "Received", is_sortable=True),
+        Column("subscriber_name", "Subscriber", source="subscriber__name", csv_name="subscriber"),
+        Column("subscriber_id"),
+        Column("amount", "Amount", is_sortable=True, is_number=True),
+        Column("currency", "Currency"),
+        Column("settled", "Counted as", is_number=True),
+        Column("settled_currency"),
+        Column("rate"),
+        Column("rate_source"),
+        Column("rate_day"),
+        Column("reference", "Reference"),
+        Column("statements", in_csv=False, source=Subquery(
+            Entry.objects.filter(payment_id=OuterRef("pk"), kind="payment").order_by()
+            .values("payment_id").annotate(n=Count("statement_id")).values("n"))),
+        Column("is_undone", "State"),
+        Column("recorded_at"),
+    ),
+    filters=(
+        Search("q", "Search", placeholder="Subscriber or reference",
+               fields=("subscriber__name", "subscriber_id", "reference")),
+        Choice("state", "State", placeholder="Any state", options=(
+            Option("received", "Received", Q(is_undone=False)), Option("undone", "Taken back", Q(is_undone=True)))),
+        Days("received_on", "Received"),
+    ),
+)  # fmt: skip
+
+
+@require_safe
+@staff_only
+def payments(request: HttpRequest) -> HttpResponse:
+    """Every payment that was recorded."""
+    table = PAYMENTS.bind(request, Payment.objects.visible_to(request.membership).with_undone())
+    if table.wants_csv:
+        return table.csv()
+    context = {"may_bill": can_bill(request.membership), "tab": "payments"}
+    return render_list(request, "reporting/payments.html", "reporting/_payments.html", table, **context)
+
+
+def payer(request: HttpRequest) -> tuple[Account, Subscriber | None, Statement | None]:
+    """The account that pays, by `statement` or `subscriber` in the URL. Raises Http404."""
+    if request.GET.get("statement", "").isdecimal():
+        document = visible_statement(request, int(request.GET["statement"]))
+        return Account.of(document), document.subscriber, document
+    visible = Subscriber.objects.visible_to(request.membership).exclude(currency="")
+    wanted = request.GET.get("subscriber", "")
+    found = get_object_or_404(visible, pk=int(wanted) if wanted.isdecimal() else 0)
+    return Account(found.workspace_id, found.connection_id, found.backend_id, found.currency), found, None
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@may_bill
+def new_payment(request: HttpRequest) -> HttpResponse:
+    """Record money that was received for a statement, or for an account's oldest statements."""
+    account, subscriber, document = payer(request)
+    due = [visible_statement(request, document.pk)] if document else due_statements(account)
+    owed = sum((each.balance for each in due), Decimal(0))
+    today = calendar_of(request.workspace).day_of(timezone.now())
+    first = {"amount": f"{owed.normalize():f}" if owed > 0 else "", "currency": account.currency, "received_on": today}
+    form = PaymentForm(request.POST or None, initial=first, today=today)
+    if request.method == "POST" and form.is_valid():
+        try:
+            recorded = record_payment(
+                request.workspace, account, **form.cleaned_data, statement=document, by=request.user, now=timezone.now()
+            )
+        except (CannotBook, UnknownRate) as error:
+            form.add_error("amount" if isinstance(error, CannotBook) else "currency", error.text)
+        else:
+            say_recorded(request, recorded)
+            return redirect("reporting:statement", document.pk) if document else redirect("reporting:payments")
+    context = {"form": form, "account": account, "subscriber": subscriber, "document": document, "due": due}
+    context |= {"owed": owed, "tab": "payments"}
+    return render(request, "reporting/payment_new.html", context, status=422 if form.errors else 200)
+
+
+def say_recorded(request: HttpRequest, recorded: Recorded) -> None:
+    """Where the money went, for the person who recorded it."""
+    if not recorded.is_new:
+        messages.info(request, "This payment is recorded already: the form was sent twice.")
+        return
+    currency = recorded.payment.settled_currency
+    parts = [f"{part.normalize():f} {currency} on {document.label}" for document, part in recorded.paid]
+    text = f"Payment recorded: {', '.join(parts)}." if parts else "Payment recorded."
+    if recorded.credit:
+        text += f" {recorded.credit.normalize():f} {currency} is more than was owed and is kept as credit."
+    messages.success(request, text)
+
+
+@require_safe
+@staff_only
+def payment(request: HttpRequest, pk: int) -> HttpResponse:
+    """One payment: where it went, and taking it back."""
+    return render_payment(request, pk, ReasonForm())
+
+
+def render_payment(request: HttpRequest, pk: int, form: ReasonForm, status: int = 200) -> HttpResponse:
+    own = Payment.objects.visible_to(request.membership).with_undone().select_related("subscriber", "recorded_by")
+    found = get_object_or_404(own, pk=pk)
+    entries = found.entries.select_related("statement", "made_by").order_by("pk")
+    context = {"payment": found, "entries": entries, "form": form, "may_bill": can_bill(request.membership)}
+    return render(request, "reporting/payment.html", {**context, "tab": "payments"}, status=status)
+
+
+@require_POST
+@may_bill
+def undo(request: HttpRequest, pk: int) -> HttpResponse:
+    """Take a payment back by a counter-entry."""
+    found = get_object_or_404(Payment.objects.visible_to(request.membership), pk=pk)
+    form = ReasonForm(request.POST)
+    if not form.is_valid():
+        return render_payment(request, pk, form, status=422)
+    try:
+        undo_payment(found, reason=form.cleaned_data["reason"], by=request.user, now=timezone.now())
+        messages.success(request, "The payment is taken back. Its entries stay, with their counter-entries.")
+    except CannotBook as error:
+        messages.info(request, error.text)
+    return redirect("reporting:payment", pk)
+
+
+# --- Debt -------------------------------------------------------------------------------------------------------------
+def debt_listing(request: HttpRequest) -> Listing:
+    """Accounts with what they owe, what of it is overdue, and their credit, each in its currency."""
+    own = Entry.objects.filter(
+        workspace=request.workspace, connection=OuterRef("connection"), subscriber_id=OuterRef("backend_id"),
+        currency=OuterRef("currency"),
+    ).order_by().values("subscriber_id")  # fmt: skip
+    late = Q(statement__due_on__lt=calendar_of(request.workspace).day_of(timezone.now()))
+    oldest = Statement.objects.filter(
+        workspace=request.workspace, connection=OuterRef("connection"), subscriber_id=OuterRef("backend_id"),
+        currency=OuterRef("currency"), kind=DocumentKind.STATEMENT,
+    ).with_balance().filter(balance__gt=0).order_by()  # fmt: skip
+
+    def total(entries: QuerySet, sign: int = 1) -> Coalesce:
+        summed = Subquery(entries.annotate(t=sign * Sum("amount")).values("t"), output_field=MONEY)
+        return Coalesce(summed, Value(0), output_field=MONEY)
+
+    return Listing(
+        name="debt",
+        sort="name",
+        columns=(
+            Column("name", "Subscriber", is_sortable=True, csv_name="subscriber"),
+            Column("backend_id", csv_name="subscriber_id"),
+            Column("owed", "Owed on statements", is_number=True, source=total(own.exclude(statement=None))),
+            Column("overdue", "Overdue", is_number=True, source=total(own.filter(late))),
+            Column("credit", "Credit", is_number=True, source=total(own.filter(statement=None), -1)),
+            Column("net", "Balance", is_number=True, source=total(own), csv_name="balance"),
+            Column("currency", "Currency"),
+            Column("oldest_due", "Due since",
+                   source=Subquery(oldest.values("subscriber_id").annotate(d=Min("due_on")).values("d"))),
+        ),
+        filters=(
+            Search("q", "Search", placeholder="Search by name or id", fields=("name", "backend_id")),
+            Choice("state", "State", placeholder="Any balance", options=(
+                Option("owes", "Owes something", Q(owed__gt=0)), Option("overdue", "Overdue", Q(overdue__gt=0)),
+                Option("credit", "Has credit", Q(credit__gt=0)), Option("even", "Even", Q(net=0)))),
+        ),
+    )  # fmt: skip
+
+
+@require_safe
+@staff_only
+def debt(request: HttpRequest) -> HttpResponse:
+    """What every account owes, or has as credit."""
+    booked = Entry.objects.filter(
+        workspace=request.workspace, connection=OuterRef("connection"), subscriber_id=OuterRef("backend_id")
+    )
+    accounts = Subscriber.objects.visible_to(request.membership).filter(Exists(booked))
+    table = debt_listing(request).bind(request, accounts)
+    if table.wants_csv:
+        return table.csv()
+    by_currency = Entry.objects.filter(workspace=request.workspace).order_by("currency").values("currency")
+    owed, credit = Sum("amount", filter=Q(statement__isnull=False)), -Sum("amount", filter=Q(statement=None))
+    totals = list(by_currency.annotate(owed=owed, credit=credit, balance=Sum("amount")))
+    context = {"totals": totals, "may_bill": can_bill(request.membership), "tab": "debt"}
+    return render_list(request, "reporting/debt.html", "reporting/_debt.html", table, **context)
+
+
+# --- Incoming ---------------------------------------------------------------------------------------------------------
+INCOMING_CSV = ("portfolio", "portfolio_id", "member", "member_id", "lines", "amount", "currency")
+
+
+def incoming_rows(request: HttpRequest, span, now: datetime) -> list[dict]:
+    """What each portfolio's owner owes to each member's provider in a span, by currency."""
+    lines = span.narrow(CommissionLine.objects.incoming(request.membership), now)
+    rows = list(lines.totals("connection_id", "strategy_id", "member_id").annotate(
+        start=Min("period_start"), end=Max("period_end")))  # fmt: skip
+    named = {
+        (connection_id, backend_id): (name, pk)
+        for connection_id, backend_id, name, pk in Strategy.objects.visible_to(request.membership)
+        .filter(backend_id__in={row[key] for row in rows for key in ("strategy_id", "member_id")})
+        .values_list("connection_id", "backend_id", "name", "pk")
+    }
+    for row in rows:
+        for key in ("strategy", "member"):
+            backend_id = row[f"{key}_id"]
+            row[key], row[f"{key}_pk"] = named.get((row["connection_id"], backend_id), (backend_id, None))
+    return sorted(rows, key=lambda row: (row["strategy"].lower(), row["member"].lower(), row["currency"]))
+
+
+def backends_incoming(request: HttpRequest, rows: list[dict], now: datetime) -> dict[tuple, Decimal]:
+    """The backend's own figure by portfolio and currency over the same days; kept for some seconds."""
+    spans: dict[tuple, list] = {}
+    for row in rows:
+        spans.setdefault((row["connection_id"], row["strategy_id"]), []).append((row["start"], row["end"]))
+    found: dict[tuple, Decimal] = {}
+    for (connection_id, strategy_id), dates in spans.items():
+        start, end = min(first for first, _ in dates), min(max(last for _, last in dates), now)
+        key = f"backends-incoming:{connection_id}:{strategy_id}:{start.date()}:{end.date()}".replace(" ", "")
+        sums = cache.get(key)
+        if sums is None:
+            deals = Transaction.objects.filter(
+                workspace=request.workspace, connection_id=connection_id, strategy_id=strategy_id,
+                time__gte=start, time__lt=end,
+            )  # fmt: skip
+            by_currency = deals.order_by().values_list(currency=F("subscriber__currency"))
+            sums = list(by_currency.annotate(total=Sum("incoming_provider_commission")))
+            cache.set(key, sums, KEPT_S)
+        found |= {(connection_id, strategy_id, currency): total or Decimal(0) for currency, total in sums}
+    return found
+
+
+@require_safe
+@staff_only
+def incoming(request: HttpRequest) -> HttpResponse:
+    """What portfolios' owners owe to the providers of their members, beside the backend's own figure."""
+    span, now = chosen_span(request), timezone.now()
+    rows = incoming_rows(request, span, now)
+    if wants_csv(request):
+        cells = ((row["strategy"], row["strategy_id"], row["member"], row["member_id"], row["lines"], row["total"],
+                  row["currency"]) for row in rows)  # fmt: skip
+        return plain_csv(INCOMING_CSV, cells, "incoming-commission.csv")
+    theirs = backends_incoming(request, rows, now)
+    compared: dict[tuple, dict] = {}
+    for row in rows:
+        key = (row["connection_id"], row["strategy_id"], row["currency"])
+        one = compared.setdefault(key, {"strategy": row["strategy"], "currency": row["currency"], "ours": Decimal(0)})
+        one["ours"] += row["total"]
+        one["theirs"] = theirs.get(key, Decimal(0))
+    total = in_reporting_currency(rows, request.workspace.reporting_currency, now)
+    context = {"span": span, "rows": rows, "compared": list(compared.values()), "total": total, "tab": "incoming"}
+    return render(request, "reporting/incoming.html", {**context, "currency": request.workspace.reporting_currency})
+
+
+def in_reporting_currency(rows: list[dict], currency: str, now: datetime) -> Decimal | None:
+    """The sum at today's rates, for reading; None where a currency has no rate."""
+    try:
+        converted = (row["total"] * rate_on(now.date(), row["currency"], currency).value for row in rows)
+        return sum(converted, Decimal(0))
+    except UnknownRate:
+        return None

@@ -1,0 +1,234 @@
+"""Billing periods: which are open, ended or closed; what one consists of, and the page that asks before closing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from django.contrib import messages
+from django.db.models import CharField, Count, DecimalField, Exists, Max, OuterRef, Q, Subquery, Sum
+from django.db.models.expressions import RawSQL
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from reporting.commission.billing import days_text
+from reporting.commission.closing import close_periods, lines_of_period, problems_of
+from reporting.commission.services import calendar_of
+from reporting.models import BillingPeriod, CommissionLine, PeriodState, StatementItem
+from reporting.views.commissions import chosen_span
+from reporting.views.history import render_list
+from strategies.models import Strategy
+from strategies.terms import SCHEMES
+from subscribers.models import Subscriber
+from users.listing import Choice, Column, Listing, Option, Period, Search
+from users.permissions import can_bill, may_bill, staff_only
+
+MONEY = DecimalField(max_digits=24, decimal_places=4)
+MOST_REVIEWED = 500
+AMOUNTS = """(
+    SELECT string_agg(trim_scale(sums.total)::text || ' ' || sums.currency, '; ' ORDER BY sums.currency) FROM (
+        SELECT line.currency, sum(line.amount) AS total FROM reporting_commissionline line
+        WHERE line.workspace_id = reporting_billingperiod.workspace_id AND line.member_id = ''
+          AND line.connection_id = reporting_billingperiod.connection_id
+          AND line.strategy_id = reporting_billingperiod.strategy_id
+          AND line.period_start = reporting_billingperiod.period_start
+          AND line.period_end = reporting_billingperiod.period_end
+        GROUP BY line.currency) sums)"""
+STATES = {"running": "info", "ended": "warn", "closed": "quiet", "issued": "info", "paid": "good"}
+PERIODS = Listing(
+    name="billing-periods",
+    sort="-period_end",
+    columns=(
+        Column("strategy_name", "Strategy", source="strategy__name", csv_name="strategy"),
+        Column("strategy_id"),
+        Column("connection_id", in_csv=False),
+        Column("strategy_pk", source="strategy__id", in_csv=False),
+        Column("period_start"),
+        Column("period_end", "Period", is_sortable=True),
+        Column("state", "State"),
+        Column("subscribers", "Subscribers", is_number=True),
+        Column("lines", "Lines", is_number=True),
+        Column("amounts", "Amount", is_number=True, in_csv=False),
+        Column("amounts_text", in_table=False, source=RawSQL(AMOUNTS, [], CharField()), csv_name="amounts"),
+        Column("reporting_amount", "In the reporting currency", is_number=True),
+        Column("reporting_currency"),
+        Column("closed_at", "Closed"),
+    ),
+    filters=(
+        Search("q", "Search", placeholder="Strategy by name or id", fields=("strategy__name", "strategy_id")),
+        Choice(
+            "state", "State", placeholder="Any state",
+            options=tuple(Option(value, label) for value, label in PeriodState.choices),
+        ),
+        Period("period_end", "Ended"),
+    ),
+)  # fmt: skip
+
+
+def state_of(row, now: datetime) -> str:
+    """The state in a word: an open period is running or has ended."""
+    return row.state if row.state != PeriodState.OPEN else "ended" if row.period_end <= now else "running"
+
+
+def with_sums(request: HttpRequest, rows: Sequence) -> list[tuple]:
+    """(period, its state, days, [(currency, amount)], subscribers, lines): of open periods by one query."""
+    now, calendar = timezone.now(), calendar_of(request.workspace)
+    open_rows = [row for row in rows if row.state == PeriodState.OPEN]
+    sums: dict[tuple, list] = {}
+    if open_rows:
+        lines = CommissionLine.objects.visible_to(request.membership).filter(
+            period_start__gte=min(row.period_start for row in open_rows),
+            strategy_id__in={row.strategy_id for row in open_rows},
+        )
+        grouped = lines.totals("connection_id", "strategy_id", "period_start", "period_end")
+        for found in grouped.annotate(accounts=Count("subscriber_id", distinct=True)):
+            key = tuple(found[name] for name in ("connection_id", "strategy_id", "period_start", "period_end"))
+            sums.setdefault(key, []).append(found)
+    shown = []
+    for row in rows:
+        days = days_text(calendar, row.period_start, row.period_end)
+        if row.state == PeriodState.OPEN:
+            found = sums.get((row.connection_id, row.strategy_id, row.period_start, row.period_end), [])
+            amounts = [(each["currency"], each["total"]) for each in found]
+            counted = sum(each["accounts"] for each in found), sum(each["lines"] for each in found)
+        else:
+            amounts = [(currency, Decimal(amount)) for currency, amount in sorted((row.amounts or {}).items())]
+            counted = row.subscribers, row.lines
+        shown.append((row, state_of(row, now), days, amounts, *counted))
+    return shown
+
+
+@require_safe
+@staff_only
+def periods(request: HttpRequest) -> HttpResponse:
+    """Every billing period with lines, of every strategy."""
+    own = BillingPeriod.objects.visible_to(request.membership)
+    table = PERIODS.bind(request, own)
+    if table.wants_csv:
+        return table.csv()
+    waiting = own.to_close(timezone.now()).aggregate(number=Count("id"), newest=Max("period_end"))
+    context = {"shown": with_sums(request, table.rows), "states": STATES, "waiting": waiting["number"]}
+    context |= {"may_bill": can_bill(request.membership), "tab": "periods"}
+    return render_list(request, "reporting/periods.html", "reporting/_periods.html", table, **context)
+
+
+# --- Closing ----------------------------------------------------------------------------------------------------------
+def chosen_periods(request: HttpRequest) -> tuple:
+    """(the month in the URL or None for all, the ended open periods to its end, the oldest first)."""
+    span = chosen_span(request) if request.GET.get("period") else None
+    until = min(span.end, timezone.now()) if span else timezone.now()
+    waiting = BillingPeriod.objects.visible_to(request.membership).to_close(timezone.now())
+    found = waiting.filter(period_end__lte=until).select_related("strategy").order_by("period_end", "strategy_id", "pk")
+    return span, found
+
+
+@require_safe
+@may_bill
+def review(request: HttpRequest) -> HttpResponse:
+    """What closing would close: sums, and what is incomplete."""
+    span, found = chosen_periods(request)
+    rows = list(found[:MOST_REVIEWED])
+    totals: dict[str, Decimal] = {}
+    shown = with_sums(request, rows)
+    for _, _, _, amounts, *_ in shown:
+        for currency, amount in amounts:
+            totals[currency] = totals.get(currency, Decimal(0)) + amount
+    context = {"shown": shown, "span": span, "totals": sorted(totals.items()), "tab": "periods", "states": STATES}
+    context |= {"problems": problems_of(request.workspace, rows, timezone.now()), "count": found.count()}
+    return render(request, "reporting/close_periods.html", context)
+
+
+@require_POST
+@may_bill
+def close(request: HttpRequest) -> HttpResponse:
+    """Close every ended period to the end of the month in the URL."""
+    _, found = chosen_periods(request)
+    say_closed(request, close_periods(request.workspace, list(found), by=request.user, now=timezone.now()))
+    return redirect("reporting:periods")
+
+
+def say_closed(request: HttpRequest, closed) -> None:
+    """What became of it, for the person who asked."""
+    if closed.periods:
+        number = len(closed.periods)
+        messages.success(request, f"{number} billing {'period is' if number == 1 else 'periods are'} closed.")
+    elif closed.before:
+        first = max(closed.before, key=lambda period: period.closed_at or period.period_end)
+        who = f" by {first.closed_by}" if first.closed_by else ""
+        messages.info(request, f"Nothing to do: closed already{who} on {first.closed_at:%Y-%m-%d %H:%M} UTC.")
+    else:
+        messages.info(request, "Nothing to close: no open period has ended.")
+
+
+@require_POST
+@may_bill
+def close_one(request: HttpRequest, pk: int) -> HttpResponse:
+    """Close one strategy's period, and its earlier ones with it."""
+    period = get_object_or_404(BillingPeriod.objects.visible_to(request.membership), pk=pk)
+    if period.period_end > timezone.now():
+        messages.error(request, "Not closed: the period has not ended yet.")
+        return redirect("reporting:period", pk)
+    say_closed(request, close_periods(request.workspace, [period], by=request.user, now=timezone.now()))
+    still_there = BillingPeriod.objects.filter(pk=pk).exists()  # without lines there is no period
+    return redirect("reporting:period", pk) if still_there else redirect("reporting:periods")
+
+
+# --- One period -------------------------------------------------------------------------------------------------------
+def accounts_listing(period: BillingPeriod) -> Listing:
+    """The accounts of one period with what each owes, and the statement it stands on."""
+    own = lines_of_period(period).filter(member_id="", subscriber_id=OuterRef("backend_id")).order_by()
+    grouped = own.values("subscriber_id")
+    item = StatementItem.objects.filter(period=period, subscriber_id=OuterRef("backend_id"), is_void=False)
+    return Listing(
+        name="period-accounts",
+        sort="name",
+        columns=(
+            Column("name", "Subscriber", is_sortable=True, csv_name="subscriber"),
+            Column("backend_id", csv_name="subscriber_id"),
+            Column("lines", "Lines", is_number=True, source=Subquery(grouped.annotate(n=Count("id")).values("n"))),
+            Column("owed", "Amount", is_number=True, csv_name="amount",
+                   source=Subquery(grouped.annotate(t=Sum("amount")).values("t"), output_field=MONEY)),
+            Column("currency", "Currency"),
+            Column("statement_pk", in_csv=False, source=Subquery(item.values("statement_id")[:1])),
+            Column("statement", "Statement", source=Subquery(item.values("statement__number")[:1])),
+        ),
+        filters=(Search("q", "Search", placeholder="Search by name or id", fields=("name", "backend_id")),),
+    )  # fmt: skip
+
+
+@require_safe
+@staff_only
+def period(request: HttpRequest, pk: int) -> HttpResponse:
+    """One period: its sums, its accounts, what a portfolio's owner owes, and closing it."""
+    own = BillingPeriod.objects.visible_to(request.membership).select_related("strategy", "closed_by")
+    found = get_object_or_404(own, pk=pk)
+    lines = lines_of_period(found).filter(member_id="", subscriber_id=OuterRef("backend_id"))
+    accounts = Subscriber.objects.visible_to(request.membership).filter(connection_id=found.connection_id)
+    table = accounts_listing(found).bind(request, accounts.filter(Exists(lines)))
+    if table.wants_csv:
+        return table.csv()
+    now = timezone.now()
+    (shown,) = with_sums(request, [found])
+    is_open = found.state == PeriodState.OPEN
+    of_strategy = BillingPeriod.objects.filter(connection_id=found.connection_id, strategy_id=found.strategy_id)
+    earlier = of_strategy.filter(closed_at=None, period_end__lt=found.period_end)
+    context = {
+        "period": found, "shown": shown, "states": STATES, "schemes": SCHEMES, "tab": "periods", "is_open": is_open,
+        "has_ended": found.period_end <= now, "earlier": earlier.count() if is_open else 0,
+        "problems": [one.text for one in problems_of(request.workspace, [found], now)] if is_open else found.problems,
+        "may_bill": can_bill(request.membership), "incoming": incoming_of(found),
+    }  # fmt: skip
+    return render_list(request, "reporting/period.html", "reporting/_period_accounts.html", table, **context)
+
+
+def incoming_of(found: BillingPeriod) -> list[dict]:
+    """What the owner of a portfolio owes for the period, by member and currency."""
+    rows = list(lines_of_period(found).exclude(member_id="").totals("member_id"))
+    names = dict(
+        Strategy.objects.filter(Q(connection_id=found.connection_id), backend_id__in={r["member_id"] for r in rows})
+        .values_list("backend_id", "name")
+    )  # fmt: skip
+    return [{**row, "name": names.get(row["member_id"], row["member_id"])} for row in rows]

@@ -1,0 +1,251 @@
+"""Statements and credit notes: the list, issuing, one document as page, PDF and CSV, and its corrections."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.contrib import messages
+from django.db.models import Exists, OuterRef, Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from reporting.commission.accounts import Account, credit_of
+from reporting.commission.payments import use_credit
+from reporting.commission.pdf import statement_pdf
+from reporting.commission.services import calendar_of
+from reporting.commission.statements import (
+    CannotBook,
+    creditable,
+    drafts_of,
+    issue_credit_note,
+    issue_statements,
+    periods_to_issue,
+    void_statement,
+)
+from reporting.forms import CreditNoteForm, IssueForm, ReasonForm
+from reporting.models import BillingPeriod, CommissionLine, DocumentKind, Statement, StatementItem, StatementState
+from reporting.views.commissions import LINES, chosen_span, explained
+from reporting.views.history import render_list
+from strategies.terms import SCHEMES
+from users.listing import Choice, Column, Listing, Option, Period, Search
+from users.permissions import can_bill, may_bill, member_only, staff_only, subscriber_only
+
+DAYS_TO_PAY = 14
+STATE_LABELS = dict(StatementState.choices)
+STATES = {"due": "warn", "partly-paid": "warn", "paid": "good", "void": "quiet"}
+COLUMNS = (
+    Column("number", "Number", is_number=False),
+    Column("kind"),
+    Column("subscriber_name", "Subscriber", csv_name="subscriber"),
+    Column("subscriber_id"),
+    Column("first_day", "Period"),
+    Column("last_day"),
+    Column("amount", "Amount", is_sortable=True, is_number=True),
+    Column("balance", "To pay", is_number=True),
+    Column("currency", "Currency"),
+    Column("state", "State"),
+    Column("due_on", "Due"),
+    Column("issued_at", "Issued", is_sortable=True),
+    Column("reporting_amount"),
+    Column("reporting_currency"),
+)
+STATE = Choice(
+    "state", "State", placeholder="Any state",
+    options=tuple(Option(v, label, Q(state=v, kind=DocumentKind.STATEMENT)) for v, label in StatementState.choices),
+)  # fmt: skip
+KIND = Choice(
+    "kind", "Kind", placeholder="Any document", options=tuple(Option(*choice) for choice in DocumentKind.choices)
+)
+STATEMENTS = Listing(
+    name="statements",
+    sort="-issued_at",
+    columns=COLUMNS,
+    filters=(
+        Search("q", "Search", placeholder="Subscriber by name or id", fields=("subscriber_name", "subscriber_id")),
+        STATE,
+        KIND,
+        Period("issued_at", "Issued"),
+    ),
+)
+OWN_STATEMENTS = Listing(name="my-statements", sort="-issued_at", columns=COLUMNS, filters=(STATE,))
+
+
+@require_safe
+@staff_only
+def statements(request: HttpRequest) -> HttpResponse:
+    """Every document that was issued."""
+    table = STATEMENTS.bind(request, Statement.objects.visible_to(request.membership).with_balance())
+    if table.wants_csv:
+        return table.csv()
+    context = {"states": STATES, "may_bill": can_bill(request.membership), "tab": "statements", "labels": STATE_LABELS}
+    context["waiting"] = periods_to_issue(request.workspace)
+    return render_list(request, "reporting/statements.html", "reporting/_statements.html", table, **context)
+
+
+@require_safe
+@subscriber_only
+def own_statements(request: HttpRequest) -> HttpResponse:
+    """A client's own documents."""
+    table = OWN_STATEMENTS.bind(request, Statement.objects.visible_to(request.membership).with_balance())
+    if table.wants_csv:
+        return table.csv()
+    context = {"states": STATES, "labels": STATE_LABELS, "may_bill": False, "waiting": None}
+    return render_list(request, "reporting/own_statements.html", "reporting/_statements.html", table, **context)
+
+
+# --- Issuing ----------------------------------------------------------------------------------------------------------
+def issue_until(request: HttpRequest):
+    """The end of the month in the URL, else now."""
+    return min(chosen_span(request).end, timezone.now()) if request.GET.get("period") else timezone.now()
+
+
+@require_safe
+@may_bill
+def review(request: HttpRequest) -> HttpResponse:
+    """The statements that can be issued now."""
+    today = calendar_of(request.workspace).day_of(timezone.now())
+    return render_review(request, IssueForm(initial={"due_on": today + timedelta(days=DAYS_TO_PAY)}, today=today))
+
+
+def render_review(request: HttpRequest, form: IssueForm, status: int = 200) -> HttpResponse:
+    until = issue_until(request)
+    drafts = drafts_of(request.workspace, until)
+    totals: dict[str, list] = {}
+    for draft in drafts:
+        total = totals.setdefault(draft.account.currency, [0, 0])
+        total[0] += 1
+        total[1] += draft.amount
+    waiting = BillingPeriod.objects.visible_to(request.membership).to_close(timezone.now())
+    context = {"drafts": drafts, "form": form, "totals": sorted(totals.items()), "tab": "statements", "until": until}
+    context |= {"open_periods": waiting.filter(period_end__lte=until).count(), "schemes": SCHEMES}
+    return render(request, "reporting/issue_statements.html", context, status=status)
+
+
+@require_POST
+@may_bill
+def issue(request: HttpRequest) -> HttpResponse:
+    """Issue them all."""
+    form = IssueForm(request.POST, today=calendar_of(request.workspace).day_of(timezone.now()))
+    if not form.is_valid():
+        return render_review(request, form, status=422)
+    given = {"until": issue_until(request), "due_on": form.cleaned_data["due_on"]}
+    issued = issue_statements(request.workspace, **given, by=request.user, now=timezone.now())
+    number = len(issued)
+    if issued:
+        messages.success(request, f"{number} {'statement is' if number == 1 else 'statements are'} issued.")
+    else:
+        messages.info(request, "Nothing to issue: everything closed is on a statement already.")
+    return redirect("reporting:statements")
+
+
+# --- One document -----------------------------------------------------------------------------------------------------
+def visible_statement(request: HttpRequest, pk: int) -> Statement:
+    """A document that the member may see. Raises Http404."""
+    own = Statement.objects.visible_to(request.membership).with_balance()
+    return get_object_or_404(own.select_related("subscriber", "corrects", "issued_by"), pk=pk)
+
+
+def lines_of(document: Statement):
+    """The lines that a statement is the sum of."""
+    listed = StatementItem.objects.filter(
+        statement=document, period__connection_id=OuterRef("connection_id"),
+        period__strategy_id=OuterRef("strategy_id"), period__period_start=OuterRef("period_start"),
+        period__period_end=OuterRef("period_end"), currency=OuterRef("currency"),
+    )  # fmt: skip
+    own = CommissionLine.objects.filter(
+        workspace_id=document.workspace_id, connection_id=document.connection_id,
+        subscriber_id=document.subscriber_id, member_id="",
+    )  # fmt: skip
+    return own.filter(Exists(listed))
+
+
+@require_safe
+@member_only
+def statement(request: HttpRequest, pk: int) -> HttpResponse:
+    """One document: what it is the sum of, what was paid, and down to every line."""
+    document = visible_statement(request, pk)
+    table = LINES.bind(request, lines_of(document))
+    if table.wants_csv:
+        return table.csv()
+    return render_statement(request, document, table)
+
+
+def render_statement(request: HttpRequest, document: Statement, table, status: int = 200, **forms) -> HttpResponse:
+    account = Account.of(document)
+    bills = can_bill(request.membership)
+    is_statement = document.kind == DocumentKind.STATEMENT
+    context = {
+        "document": document, "states": STATES, "labels": STATE_LABELS, "table": table, "schemes": SCHEMES,
+        "span": None, "explained": explained(request, table.rows), "totals": [], "subscriber": document.subscriber,
+        "items": list(document.items.select_related("period").order_by("period__period_start", "strategy_name", "pk")),
+        "entries": list(document.entries.select_related("payment").order_by("day", "pk")),
+        "notes": list(document.credit_notes.order_by("pk")), "may_bill": bills, "is_statement": is_statement,
+        "credit": credit_of(account) if bills and document.balance > 0 else 0,
+        "creditable": creditable(document) if bills and is_statement and not document.is_void else 0,
+        "note_form": CreditNoteForm(), "void_form": ReasonForm(prefix="void"), **forms,
+    }  # fmt: skip
+    if request.partial and status == 200:
+        return render(request, "reporting/_commission_lines.html", context)
+    return render(request, "reporting/statement.html", context, status=status)
+
+
+@require_safe
+@member_only
+def statement_as_pdf(request: HttpRequest, pk: int) -> HttpResponse:
+    """The document to keep or to send."""
+    document = visible_statement(request, pk)
+    content = statement_pdf(document, lines_of(document).order_by("period_start", "occurred_at", "pk"))
+    response = HttpResponse(content, content_type="application/pdf")
+    response["Content-Disposition"] = f'attachment; filename="{document.label}.pdf"'
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+# --- Corrections ------------------------------------------------------------------------------------------------------
+@require_POST
+@may_bill
+def credit_note(request: HttpRequest, pk: int) -> HttpResponse:
+    """Correct a statement by a credit note."""
+    document, form = visible_statement(request, pk), CreditNoteForm(request.POST)
+    if form.is_valid():
+        try:
+            note = issue_credit_note(document, **form.cleaned_data, by=request.user, now=timezone.now())
+        except CannotBook as error:
+            form.add_error("amount", error.text)
+        else:
+            messages.success(request, f"{note.label} takes {-note.amount.normalize():f} {note.currency} off.")
+            return redirect("reporting:statement", pk)
+    table = LINES.bind(request, lines_of(document))
+    return render_statement(request, document, table, status=422, note_form=form)
+
+
+@require_POST
+@may_bill
+def void(request: HttpRequest, pk: int) -> HttpResponse:
+    """Take a statement back as a whole."""
+    document, form = visible_statement(request, pk), ReasonForm(request.POST, prefix="void")
+    if form.is_valid():
+        try:
+            void_statement(document, reason=form.cleaned_data["reason"], by=request.user, now=timezone.now())
+        except CannotBook as error:
+            form.add_error(None, error.text)
+        else:
+            messages.success(request, f"{document.label} is void. Its periods can be issued again.")
+            return redirect("reporting:statement", pk)
+    table = LINES.bind(request, lines_of(document))
+    return render_statement(request, document, table, status=422, void_form=form)
+
+
+@require_POST
+@may_bill
+def pay_from_credit(request: HttpRequest, pk: int) -> HttpResponse:
+    """Let the account's credit pay."""
+    document = visible_statement(request, pk)
+    used = use_credit(document, by=request.user, now=timezone.now())
+    if used:
+        messages.success(request, f"{used.normalize():f} {document.currency} of credit paid {document.label}.")
+    else:
+        messages.info(request, "There is no credit to use, or nothing left to pay.")
+    return redirect("reporting:statement", pk)
