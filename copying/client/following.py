@@ -12,9 +12,33 @@ from collections.abc import Callable, Hashable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+from .chosen import Following
+from .exchange import PAGE_LIMIT
+
 MILLISECOND = timedelta(milliseconds=1)
+OVERLAP = timedelta(seconds=5)
 
 Poll = Callable[[datetime | None], list]
+
+
+def never() -> bool:
+    """Follow for ever."""
+    return False
+
+
+def followed(
+    stream: Callable[..., list], owner_id: str, identity: Callable[[Any], Hashable], wanted: Following
+) -> Iterator[list]:
+    """`follow` the polls of one strategy or subscriber."""
+    limit, hold_s = wanted.get("limit", PAGE_LIMIT), wanted.get("hold_s")
+    return follow(
+        lambda cursor: stream(owner_id, start=cursor, limit=limit, hold_s=hold_s),
+        start=wanted.get("start"),
+        identity=identity,
+        limit=limit,
+        overlap=wanted.get("overlap", OVERLAP),
+        should_stop=wanted.get("should_stop", never),
+    )
 
 
 def follow(
@@ -24,7 +48,7 @@ def follow(
     identity: Callable[[Any], Hashable],
     limit: int,
     overlap: timedelta,
-    should_stop: Callable[[], bool] = lambda: False,
+    should_stop: Callable[[], bool] = never,
 ) -> Iterator[list]:
     """Lists of new records, oldest first, for ever or until `should_stop`; empty when a poll brought nothing.
 

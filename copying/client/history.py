@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime, timedelta
-from typing import Any
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, Unpack
 
 from ..contract.history import Transaction
+from .chosen import Following, PageOfParties, Parties, named, page_of
 from .exchange import PAGE_LIMIT, Exchange, path_of
-from .following import follow
+from .following import followed
 
 _PROVIDED = "/users/current/provided-transactions"
 _SUBSCRIBED = "/users/current/subscription-transactions"
-_OVERLAP = timedelta(seconds=5)
-
-
-def _never() -> bool:
-    return False
+_STRATEGY = "/users/current/strategies/{strategy_id}/transactions/stream"
+_SUBSCRIBER = "/users/current/subscribers/{subscriber_id}/transactions/stream"
 
 
 def transaction_identity(transaction: Transaction) -> tuple[str, str, str]:
@@ -27,106 +25,47 @@ def transaction_identity(transaction: Transaction) -> tuple[str, str, str]:
 class HistoryCalls(Exchange):
     """H1 to H4. Provided: on strategies we provide; subscription: on those our accounts copy. Newest first."""
 
-    def _history(
-        self,
-        path: str,
-        type: Any,
-        start: datetime,
-        end: datetime,
-        strategy_ids: Sequence[str],
-        subscriber_ids: Sequence[str],
-        offset: int,
-        limit: int,
-    ) -> Any:
-        params = {
-            "from": start,
-            "till": end,
-            "strategyId": strategy_ids,
-            "subscriberId": subscriber_ids,
-            "offset": offset or None,
-            "limit": limit,
-        }
-        return self._call("GET", path, type=type, params=params, extended=True)
-
-    def provided_transactions_body(
-        self,
-        start: datetime,
-        end: datetime,
-        *,
-        strategy_ids: Sequence[str] = (),
-        subscriber_ids: Sequence[str] = (),
-        offset: int = 0,
-        limit: int = PAGE_LIMIT,
-    ) -> bytes:
+    def provided_transactions_body(self, start: datetime, end: datetime, **chosen: Unpack[PageOfParties]) -> bytes:
         """H1, one page as it came; `exchange.decode_answer(body, list[Transaction])` reads it."""
-        return self._history(_PROVIDED, bytes, start, end, strategy_ids, subscriber_ids, offset, limit)
+        return self._history(_PROVIDED, bytes, start, end, chosen)
 
     def provided_transactions_page(
-        self,
-        start: datetime,
-        end: datetime,
-        *,
-        strategy_ids: Sequence[str] = (),
-        subscriber_ids: Sequence[str] = (),
-        offset: int = 0,
-        limit: int = PAGE_LIMIT,
+        self, start: datetime, end: datetime, **chosen: Unpack[PageOfParties]
     ) -> list[Transaction]:
         """H1, one page. start inclusive, end exclusive."""
-        return self._history(_PROVIDED, list[Transaction], start, end, strategy_ids, subscriber_ids, offset, limit)
+        return self._history(_PROVIDED, list[Transaction], start, end, chosen)
 
     def provided_transactions(
-        self,
-        start: datetime,
-        end: datetime,
-        *,
-        strategy_ids: Sequence[str] = (),
-        subscriber_ids: Sequence[str] = (),
-        page_size: int = PAGE_LIMIT,
+        self, start: datetime, end: datetime, *, page_size: int = PAGE_LIMIT, **chosen: Unpack[Parties]
     ) -> Iterator[list[Transaction]]:
         """H1, page by page, each transaction once."""
-        return self._history_pages(_PROVIDED, start, end, strategy_ids, subscriber_ids, page_size)
+        return self._history_pages(_PROVIDED, start, end, page_size, chosen)
 
-    def subscription_transactions_body(
-        self,
-        start: datetime,
-        end: datetime,
-        *,
-        strategy_ids: Sequence[str] = (),
-        subscriber_ids: Sequence[str] = (),
-        offset: int = 0,
-        limit: int = PAGE_LIMIT,
-    ) -> bytes:
+    def subscription_transactions_body(self, start: datetime, end: datetime, **chosen: Unpack[PageOfParties]) -> bytes:
         """H2, one page as it came."""
-        return self._history(_SUBSCRIBED, bytes, start, end, strategy_ids, subscriber_ids, offset, limit)
+        return self._history(_SUBSCRIBED, bytes, start, end, chosen)
 
     def subscription_transactions_page(
-        self,
-        start: datetime,
-        end: datetime,
-        *,
-        strategy_ids: Sequence[str] = (),
-        subscriber_ids: Sequence[str] = (),
-        offset: int = 0,
-        limit: int = PAGE_LIMIT,
+        self, start: datetime, end: datetime, **chosen: Unpack[PageOfParties]
     ) -> list[Transaction]:
         """H2, one page. start inclusive, end exclusive."""
-        return self._history(_SUBSCRIBED, list[Transaction], start, end, strategy_ids, subscriber_ids, offset, limit)
+        return self._history(_SUBSCRIBED, list[Transaction], start, end, chosen)
 
     def subscription_transactions(
-        self,
-        start: datetime,
-        end: datetime,
-        *,
-        strategy_ids: Sequence[str] = (),
-        subscriber_ids: Sequence[str] = (),
-        page_size: int = PAGE_LIMIT,
+        self, start: datetime, end: datetime, *, page_size: int = PAGE_LIMIT, **chosen: Unpack[Parties]
     ) -> Iterator[list[Transaction]]:
         """H2, page by page, each transaction once."""
-        return self._history_pages(_SUBSCRIBED, start, end, strategy_ids, subscriber_ids, page_size)
+        return self._history_pages(_SUBSCRIBED, start, end, page_size, chosen)
 
-    def _history_pages(self, path, start, end, strategy_ids, subscriber_ids, page_size) -> Iterator[list[Transaction]]:
+    def _history(self, path: str, type: Any, start: datetime, end: datetime, chosen: PageOfParties) -> Any:
+        params = {"from": start, "till": end, **page_of(chosen)}
+        return self._call("GET", path, type=type, params=params, extended=True)
+
+    def _history_pages(
+        self, path: str, start: datetime, end: datetime, page_size: int, chosen: Parties
+    ) -> Iterator[list[Transaction]]:
         """What is recorded meanwhile pushes older ones to the next page: pages may overlap, but leave no gap."""
-        params = {"from": start, "till": end, "strategyId": strategy_ids, "subscriberId": subscriber_ids}
+        params = {"from": start, "till": end, **named(chosen)}
         before: set[tuple] = set()
         for page in self._pages(path, list[Transaction], params, page_size):
             names = {transaction_identity(transaction): transaction for transaction in page}
@@ -138,63 +77,27 @@ class HistoryCalls(Exchange):
     # ----------------------------------------------------------------------------------------------------- streams
 
     def strategy_transactions_stream(
-        self,
-        strategy_id: str,
-        *,
-        start: datetime | None = None,
-        limit: int = PAGE_LIMIT,
-        hold_s: float | None = None,
+        self, strategy_id: str, *, start: datetime | None = None, limit: int = PAGE_LIMIT, hold_s: float | None = None
     ) -> list[Transaction]:
         """H3, one poll: records at or after `start`, newest first; empty when nothing came while it was held."""
-        path = path_of("/users/current/strategies/{strategy_id}/transactions/stream", strategy_id=strategy_id)
+        path = path_of(_STRATEGY, strategy_id=strategy_id)
         return self._stream(path, list[Transaction], {"startTime": start, "limit": limit}, hold_s)
 
     def subscriber_transactions_stream(
-        self,
-        subscriber_id: str,
-        *,
-        start: datetime | None = None,
-        limit: int = PAGE_LIMIT,
-        hold_s: float | None = None,
+        self, subscriber_id: str, *, start: datetime | None = None, limit: int = PAGE_LIMIT, hold_s: float | None = None
     ) -> list[Transaction]:
         """H4, one poll."""
-        path = path_of("/users/current/subscribers/{subscriber_id}/transactions/stream", subscriber_id=subscriber_id)
+        path = path_of(_SUBSCRIBER, subscriber_id=subscriber_id)
         return self._stream(path, list[Transaction], {"startTime": start, "limit": limit}, hold_s)
 
     def follow_strategy_transactions(
-        self,
-        strategy_id: str,
-        *,
-        start: datetime | None = None,
-        limit: int = PAGE_LIMIT,
-        hold_s: float | None = None,
-        overlap: timedelta = _OVERLAP,
-        should_stop: Callable[[], bool] = _never,
+        self, strategy_id: str, **wanted: Unpack[Following]
     ) -> Iterator[list[Transaction]]:
         """H3 for ever: new transactions, oldest first, nothing lost or repeated (following.follow)."""
-
-        def poll(cursor: datetime | None) -> list[Transaction]:
-            return self.strategy_transactions_stream(strategy_id, start=cursor, limit=limit, hold_s=hold_s)
-
-        return follow(
-            poll, start=start, identity=transaction_identity, limit=limit, overlap=overlap, should_stop=should_stop
-        )
+        return followed(self.strategy_transactions_stream, strategy_id, transaction_identity, wanted)
 
     def follow_subscriber_transactions(
-        self,
-        subscriber_id: str,
-        *,
-        start: datetime | None = None,
-        limit: int = PAGE_LIMIT,
-        hold_s: float | None = None,
-        overlap: timedelta = _OVERLAP,
-        should_stop: Callable[[], bool] = _never,
+        self, subscriber_id: str, **wanted: Unpack[Following]
     ) -> Iterator[list[Transaction]]:
         """H4 for ever."""
-
-        def poll(cursor: datetime | None) -> list[Transaction]:
-            return self.subscriber_transactions_stream(subscriber_id, start=cursor, limit=limit, hold_s=hold_s)
-
-        return follow(
-            poll, start=start, identity=transaction_identity, limit=limit, overlap=overlap, should_stop=should_stop
-        )
+        return followed(self.subscriber_transactions_stream, subscriber_id, transaction_identity, wanted)

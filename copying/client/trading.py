@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from datetime import datetime, timedelta
+from typing import Unpack
 
 import msgspec
 
 from ..contract.documents import LogRecord, Stopout
+from .chosen import Following, Log, LogPage, LogPoll, named, page_of
 from .exchange import PAGE_LIMIT, Exchange, path_of
-from .following import follow
+from .following import followed, never
 
 _SUBSCRIBER = "/users/current/subscribers/{subscriber_id}"
 _STRATEGY = "/users/current/strategies/{strategy_id}"
-_OVERLAP = timedelta(seconds=5)
-
-
-def _never() -> bool:
-    return False
 
 
 def _is_after(stopout: Stopout, cursor: int | None) -> bool:
@@ -76,7 +72,7 @@ class TradingCalls(Exchange):
         *,
         previous_sequence_number: int | None = None,
         hold_s: float | None = None,
-        should_stop: Callable[[], bool] = _never,
+        should_stop: Callable[[], bool] = never,
     ) -> Iterator[list[Stopout]]:
         """T5 for ever; empty lists when nothing came. The cursor to keep is the last sequence number."""
         cursor = previous_sequence_number
@@ -91,157 +87,55 @@ class TradingCalls(Exchange):
     # -------------------------------------------------------------------------------------------------------- logs
 
     def subscriber_log_page(
-        self,
-        subscriber_id: str,
-        *,
-        start: datetime | None = None,
-        end: datetime | None = None,
-        strategy_id: str | None = None,
-        position_id: str | None = None,
-        level: str | None = None,
-        offset: int = 0,
-        limit: int = PAGE_LIMIT,
+        self, subscriber_id: str, *, strategy_id: str | None = None, **chosen: Unpack[LogPage]
     ) -> list[LogRecord]:
         """T6, one page, newest first. start inclusive, end exclusive."""
-        params = {
-            "startTime": start,
-            "endTime": end,
-            "strategyId": strategy_id,
-            "positionId": position_id,
-            "level": level,
-            "offset": offset or None,
-            "limit": limit,
-        }
         path = path_of(_SUBSCRIBER + "/user-log", subscriber_id=subscriber_id)
+        params = {"strategyId": strategy_id, **page_of(chosen)}
         return self._call("GET", path, type=list[LogRecord], params=params, extended=True)
 
     def subscriber_log(
-        self,
-        subscriber_id: str,
-        *,
-        start: datetime | None = None,
-        end: datetime | None = None,
-        strategy_id: str | None = None,
-        position_id: str | None = None,
-        level: str | None = None,
-        page_size: int = PAGE_LIMIT,
+        self, subscriber_id: str, *, strategy_id: str | None = None, page_size: int = PAGE_LIMIT, **chosen: Unpack[Log]
     ) -> Iterator[list[LogRecord]]:
         """T6, page by page, newest first. Give an `end`: what is logged meanwhile would push lines across pages."""
-        params = {
-            "startTime": start,
-            "endTime": end,
-            "strategyId": strategy_id,
-            "positionId": position_id,
-            "level": level,
-        }
         path = path_of(_SUBSCRIBER + "/user-log", subscriber_id=subscriber_id)
-        return self._pages(path, list[LogRecord], params, page_size)
+        return self._pages(path, list[LogRecord], {"strategyId": strategy_id, **named(chosen)}, page_size)
 
-    def strategy_log_page(
-        self,
-        strategy_id: str,
-        *,
-        start: datetime | None = None,
-        end: datetime | None = None,
-        position_id: str | None = None,
-        level: str | None = None,
-        offset: int = 0,
-        limit: int = PAGE_LIMIT,
-    ) -> list[LogRecord]:
+    def strategy_log_page(self, strategy_id: str, **chosen: Unpack[LogPage]) -> list[LogRecord]:
         """T7, one page, newest first."""
-        params = {
-            "startTime": start,
-            "endTime": end,
-            "positionId": position_id,
-            "level": level,
-            "offset": offset or None,
-            "limit": limit,
-        }
         path = path_of(_STRATEGY + "/user-log", strategy_id=strategy_id)
-        return self._call("GET", path, type=list[LogRecord], params=params, extended=True)
+        return self._call("GET", path, type=list[LogRecord], params=page_of(chosen), extended=True)
 
     def strategy_log(
-        self,
-        strategy_id: str,
-        *,
-        start: datetime | None = None,
-        end: datetime | None = None,
-        position_id: str | None = None,
-        level: str | None = None,
-        page_size: int = PAGE_LIMIT,
+        self, strategy_id: str, *, page_size: int = PAGE_LIMIT, **chosen: Unpack[Log]
     ) -> Iterator[list[LogRecord]]:
         """T7, page by page, newest first."""
-        params = {"startTime": start, "endTime": end, "positionId": position_id, "level": level}
         path = path_of(_STRATEGY + "/user-log", strategy_id=strategy_id)
-        return self._pages(path, list[LogRecord], params, page_size)
+        return self._pages(path, list[LogRecord], named(chosen), page_size)
 
     def subscriber_log_stream(
         self,
         subscriber_id: str,
         *,
-        start: datetime | None = None,
         strategy_id: str | None = None,
-        position_id: str | None = None,
-        level: str | None = None,
-        limit: int = PAGE_LIMIT,
         hold_s: float | None = None,
+        **chosen: Unpack[LogPoll],
     ) -> list[LogRecord]:
         """T8, one poll: records at or after `start`, newest first."""
-        params = {
-            "startTime": start,
-            "strategyId": strategy_id,
-            "positionId": position_id,
-            "level": level,
-            "limit": limit,
-        }
         path = path_of(_SUBSCRIBER + "/user-log/stream", subscriber_id=subscriber_id)
-        return self._stream(path, list[LogRecord], params, hold_s)
+        return self._stream(path, list[LogRecord], {"strategyId": strategy_id, **page_of(chosen)}, hold_s)
 
     def strategy_log_stream(
-        self,
-        strategy_id: str,
-        *,
-        start: datetime | None = None,
-        position_id: str | None = None,
-        level: str | None = None,
-        limit: int = PAGE_LIMIT,
-        hold_s: float | None = None,
+        self, strategy_id: str, *, hold_s: float | None = None, **chosen: Unpack[LogPoll]
     ) -> list[LogRecord]:
         """T9, one poll: records at or after `start`, newest first."""
-        params = {"startTime": start, "positionId": position_id, "level": level, "limit": limit}
         path = path_of(_STRATEGY + "/user-log/stream", strategy_id=strategy_id)
-        return self._stream(path, list[LogRecord], params, hold_s)
+        return self._stream(path, list[LogRecord], page_of(chosen), hold_s)
 
-    def follow_subscriber_log(
-        self,
-        subscriber_id: str,
-        *,
-        start: datetime | None = None,
-        limit: int = PAGE_LIMIT,
-        hold_s: float | None = None,
-        overlap: timedelta = _OVERLAP,
-        should_stop: Callable[[], bool] = _never,
-    ) -> Iterator[list[LogRecord]]:
+    def follow_subscriber_log(self, subscriber_id: str, **wanted: Unpack[Following]) -> Iterator[list[LogRecord]]:
         """T8 for ever: new lines, oldest first, nothing lost or repeated (following.follow)."""
+        return followed(self.subscriber_log_stream, subscriber_id, _log_identity, wanted)
 
-        def poll(cursor: datetime | None) -> list[LogRecord]:
-            return self.subscriber_log_stream(subscriber_id, start=cursor, limit=limit, hold_s=hold_s)
-
-        return follow(poll, start=start, identity=_log_identity, limit=limit, overlap=overlap, should_stop=should_stop)
-
-    def follow_strategy_log(
-        self,
-        strategy_id: str,
-        *,
-        start: datetime | None = None,
-        limit: int = PAGE_LIMIT,
-        hold_s: float | None = None,
-        overlap: timedelta = _OVERLAP,
-        should_stop: Callable[[], bool] = _never,
-    ) -> Iterator[list[LogRecord]]:
+    def follow_strategy_log(self, strategy_id: str, **wanted: Unpack[Following]) -> Iterator[list[LogRecord]]:
         """T9 for ever."""
-
-        def poll(cursor: datetime | None) -> list[LogRecord]:
-            return self.strategy_log_stream(strategy_id, start=cursor, limit=limit, hold_s=hold_s)
-
-        return follow(poll, start=start, identity=_log_identity, limit=limit, overlap=overlap, should_stop=should_stop)
+        return followed(self.strategy_log_stream, strategy_id, _log_identity, wanted)

@@ -225,6 +225,13 @@ READS = [
 ]
 
 
+def test_an_argument_that_no_call_has_is_refused(client):
+    with pytest.raises(TypeError, match="'levels'"):
+        client.strategy_log_page("AAAA", levels="WARN")
+    with pytest.raises(TypeError, match="'strategy'"):
+        client.provided_transactions_page(START, END, strategy="AAAA")
+
+
 @pytest.mark.parametrize(("row", "call", "path", "query", "answer"), READS)
 def test_reads(client, backend, row, call, path, query, answer):
     backend.will(httpx.Response(200, json=answer))
