@@ -4,9 +4,10 @@
 
 A server process holds N open polls of N different subscribers over TCP; a second process is the clients. One of them is
 woken at a time (a record is written and announced, as the projector does it), then all at once by one record each.
-Latency is from the announcement to the client's reading of the whole answer. Naive: every client's poll asks the
-database each second; ten thousand of those do not fit into one process, so it is run with a
-tenth of the clients, and so is ours once more.
+Latency is from the announcement to the client's reading of the whole answer. A third process sends signals before and
+during the moment when all are woken, to a core that takes them at once: how long do they wait for the streams? Naive:
+every client's poll asks the database each second; ten thousand of those do not fit into one process, so it is run with
+a tenth of the clients, and so is ours once more.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from multiprocessing import get_context
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "copyportal.settings")
@@ -41,12 +44,15 @@ from starlette.routing import Route
 
 from copying.backend import tokens
 from copying.backend.changes import Changes, Subscription
+from copying.backend.commands import Command
 from copying.backend.http import create_app
 from copying.backend.http.options import Options, database_url
 from copying.backend.http.pages import Database
 from copying.backend.service import listen, settle_memory
 
 PATH = "/users/current/subscribers/{}/transactions/stream"
+SIGNALS = "/users/current/strategies/S/external-signals"
+SIGNAL = b'{"symbol":"EURUSD","type":"POSITION_TYPE_BUY","time":"2026-03-02T12:00:00.000Z","volume":0.2}'
 INSERT = (
     "INSERT INTO copying_transactionrecord (sequence, ordinal, time, document, provider_tenant, subscriber_tenant,"
     " strategy_id, subscriber_id) VALUES (%s, %s, %s, '{\"id\": \"1:open\"}', 'local', 'local', 's', %s)"
@@ -54,7 +60,7 @@ INSERT = (
 
 
 class KnownBook:
-    """Knows every subscriber it is asked for."""
+    """Knows every subscriber it is asked for, and no strategy."""
 
     def subscriber(self, tenant: str, subscriber_id: str) -> dict:
         return {"_id": subscriber_id}
@@ -69,6 +75,9 @@ class AnnouncingCore:
 
     async def caught_up(self) -> None:
         return None
+
+    async def submit(self, command: Command) -> None:
+        """Takes every signal: what is timed is how long it waits for the streams."""
 
     def changes(self, topic: tuple) -> Subscription:
         return self.announced.subscribe(topic)
@@ -102,24 +111,54 @@ def write(keys: list[str], sequence: int) -> None:
 # ------------------------------------------------------------------------------------------------------ the clients
 
 
-async def one_client(port: int, key: str, token: str, arrivals: dict[str, float], gate: asyncio.Semaphore) -> None:
-    async with gate:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        head = f"GET {PATH.format(key)} HTTP/1.1\r\nhost: backend\r\nauth-token: {token}\r\nconnection: close\r\n\r\n"
-        writer.write(head.encode())
-        await writer.drain()
-    body = await reader.read()
-    if b"1:open" in body:
-        arrivals[key] = time.monotonic()
-    writer.close()
+class OneClient(asyncio.Protocol):
+    """Asks once and notes when the whole answer is there, and little else: it must not be what is late."""
+
+    def __init__(self, request: bytes, arrived: Callable[[], None]) -> None:
+        self.request, self.arrived = request, arrived
+        self.answer = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.write(self.request)
+
+    def data_received(self, data: bytes) -> None:
+        self.answer += data
+        if self.answer.endswith(b"]"):
+            self.arrived()
 
 
 async def be_clients(port: int, count: int, token: str) -> None:
-    gc.disable()  # the clients must not be what is late
+    gc.disable()
     arrivals: dict[str, float] = {}
-    gate = asyncio.Semaphore(100)
-    await asyncio.gather(*(one_client(port, f"a{n}", token, arrivals, gate) for n in range(count)))
+    ended, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def arrived(key: str) -> None:
+        arrivals[key] = time.monotonic()
+        if len(arrivals) == count:
+            ended.set()
+
+    for number in range(count):
+        key = f"a{number}"
+        head = f"GET {PATH.format(key)} HTTP/1.1\r\nhost: backend\r\nauth-token: {token}\r\nconnection: close\r\n\r\n"
+        await loop.create_connection(partial(OneClient, head.encode(), partial(arrived, key)), "127.0.0.1", port)
+    await ended.wait()
     print(json.dumps(arrivals))
+
+
+async def be_provider(port: int, token: str, seconds: float) -> None:
+    """Send a signal every few milliseconds; print when each was sent and answered."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    times, end, number = [], time.monotonic() + seconds, 0
+    while time.monotonic() < end:
+        number += 1
+        head = f"PUT {SIGNALS}/s{number} HTTP/1.1\r\nhost: backend\r\nauth-token: {token}\r\n"
+        began = time.monotonic()
+        writer.write(head.encode() + b"content-length: %d\r\n\r\n" % len(SIGNAL) + SIGNAL)
+        answer = await reader.readuntil(b"\r\n\r\n")
+        assert b" 204 " in answer, answer
+        times.append((began, time.monotonic()))
+        await asyncio.sleep(0.005)
+    print(json.dumps(times))
 
 
 # ------------------------------------------------------------------------------------------------------- the server
@@ -165,6 +204,9 @@ async def measure(count: int, is_naive: bool) -> tuple[float, Late]:
     await asyncio.sleep(1)
     rest = keys[len(singles) :]
     await asyncio.to_thread(write, rest, 10**6)
+    arguments = [sys.executable, "-m", "tests.benchmarks.bench_longpoll", "--signals", port]
+    provider = None if is_naive else await asyncio.create_subprocess_exec(*arguments, stdout=subprocess.PIPE)
+    await asyncio.sleep(3)
     announced_at |= dict.fromkeys(rest, time.monotonic())
     core.announced.announce(("transactions", "local"))
     arrivals = json.loads(await clients.stdout.readline())
@@ -173,6 +215,12 @@ async def measure(count: int, is_naive: bool) -> tuple[float, Late]:
     for name, group in (("one woken", singles), ("all woken at once", rest)):
         times = sorted((arrivals[key] - announced_at[key]) * 1000 for key in group)
         late[name] = statistics.median(times), times[int(len(times) * 0.99)]
+    if provider is not None:
+        begun, ended = announced_at[rest[0]], max(arrivals[key] for key in rest)
+        sent = json.loads(await provider.stdout.readline())
+        for name, is_during in (("signal before", False), ("signal meanwhile", True)):
+            some = sorted((till - at) * 1000 for at, till in sent if (till > begun and at < ended) == is_during)
+            late[name] = statistics.median(some), some[int(len(some) * 0.99)]
     server.should_exit = True
     await serving
     return memory_kb, late
@@ -202,6 +250,8 @@ def report(count: int, few: int) -> None:
     ours, naive = apart(few, is_naive=False), apart(few, is_naive=True)
     print(f"{few:,} clients, {ours[0]:.1f} kB each, naive {naive[0]:.1f} kB")
     for name, (median, p99) in ours[1].items():
+        if name not in naive[1]:
+            continue
         naive_median, naive_p99 = naive[1][name]
         print(
             f"{name:>18}: p50 {median:8.2f} ms (naive {naive_median:8.1f}, {naive_median / median:6.1f}x)"
@@ -213,9 +263,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clients", type=int, default=10_000)
     parser.add_argument("--connect", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--signals", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.signals:
+        uvloop.run(be_provider(arguments.signals, tokens.issue("local"), 6))
+        return
     if arguments.connect:
-        asyncio.run(be_clients(arguments.connect, arguments.clients, tokens.issue("local")))
+        uvloop.run(be_clients(arguments.connect, arguments.clients, tokens.issue("local")))
         return
     connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
     try:

@@ -6,11 +6,14 @@ A poll answers with what is there, or holds until something comes, and with [] w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache, partial
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
 
 from copying.backend.errors import not_found
 from copying.backend.http.options import Service, service
@@ -23,49 +26,148 @@ from copying.backend.http.wakeups import (
     STOPOUTS,
     TRANSACTIONS,
     Record,
+    Records,
     Topic,
     millisecond,
     unfinished_s,
 )
 
 Read = Callable[[], Awaitable[bytes | None]]
-Pick = Callable[[list[Record]], bytes | None]
+Pick = Callable[[Records], bytes | None]
+NOTHING = b"[]"
+Handler = Callable[[Request, Send], Awaitable[Response | None]]
 
 
-async def strategy_transactions(request: Request) -> Response:
+class Stream:
+    """An endpoint whose answer may leave before its own coroutine has its turn."""
+
+    def __init__(self, handler: Handler) -> None:
+        self.handler = handler
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self.handler(Request(scope, receive), send)
+        if response is not None:
+            await response(scope, receive, send)
+
+
+class Held:
+    """A poll that waits for something to answer with. It is answered by whoever brings the news, without a task to wake
+    and with bytes that it shares with the others: ten thousand of these may be answered at one moment.
+    """
+
+    __slots__ = ("_pick", "_read", "_send", "is_over", "rest")
+
+    def __init__(self, send: Send, read: Read, pick: Pick) -> None:
+        self._send, self._read, self._pick = send, read, pick
+        self.is_over = False
+        self.rest: asyncio.Future[None] | None = None  # what could not be done at once
+
+    def take(self, records: Records | None) -> None:
+        """Answer with what concerns it in `records`, if anything does. Empty: read; None: answer with nothing."""
+        if self.is_over:
+            return
+        if records is None:
+            self.answer(NOTHING)
+        elif not records:
+            self.rest = asyncio.ensure_future(self._reread())
+        elif (body := self._pick(records)) is not None:
+            self.answer(body)
+
+    def answer(self, body: bytes) -> None:
+        """Send the whole answer, now if the socket takes it."""
+        self.is_over = True
+        self.rest = begun(self._answer(body))
+
+    async def _answer(self, body: bytes) -> None:
+        for message in messages(body):
+            await self._send(message)
+
+    async def _reread(self) -> None:
+        body = await self._read()
+        if body is not None and not self.is_over:
+            self.answer(body)
+
+
+@lru_cache(maxsize=8)
+def messages(body: bytes) -> tuple[Message, Message]:
+    """An answer as the server takes it, made once for all who get the same."""
+    headers = [(b"content-length", b"%d" % len(body)), (b"content-type", b"application/json")]
+    return (
+        {"type": "http.response.start", "status": 200, "headers": headers},
+        {"type": "http.response.body", "body": body},
+    )
+
+
+def begun(work: Coroutine[Any, Any, None]) -> asyncio.Future[None] | None:
+    """Run a coroutine until it has to wait; the rest of it, or None when it is done."""
+    try:
+        waited_for = work.send(None)
+    except StopIteration:
+        return None
+    return asyncio.ensure_future(Rest(work, waited_for))
+
+
+class Rest:
+    """The rest of a coroutine that waits for something."""
+
+    def __init__(self, work: Coroutine[Any, Any, None], waited_for: Any) -> None:
+        self._work, self._waited_for = work, waited_for
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        found = self._waited_for
+        while True:
+            try:
+                value = yield found
+            except BaseException as error:
+                step = partial(self._work.throw, error)
+            else:
+                step = partial(self._work.send, value)
+            try:
+                found = step()
+            except StopIteration:
+                return
+
+
+@Stream
+async def strategy_transactions(request: Request, send: Send) -> Response | None:
     """H3."""
     strategy_id = known_strategy(request)
-    return await _by_time(request, TRANSACTIONS, "strategy_id", strategy_id, "provider_tenant")
+    return await _by_time(request, send, TRANSACTIONS, "strategy_id", strategy_id, "provider_tenant")
 
 
-async def subscriber_transactions(request: Request) -> Response:
+@Stream
+async def subscriber_transactions(request: Request, send: Send) -> Response | None:
     """H4."""
     subscriber_id = known_subscriber(request)
-    return await _by_time(request, TRANSACTIONS, "subscriber_id", subscriber_id, "subscriber_tenant")
+    return await _by_time(request, send, TRANSACTIONS, "subscriber_id", subscriber_id, "subscriber_tenant")
 
 
-async def strategy_log(request: Request) -> Response:
+@Stream
+async def strategy_log(request: Request, send: Send) -> Response | None:
     """T9."""
-    return await _by_time(request, LOG, "strategy_id", known_strategy(request), "tenant")
+    return await _by_time(request, send, LOG, "strategy_id", known_strategy(request), "tenant")
 
 
-async def subscriber_log(request: Request) -> Response:
+@Stream
+async def subscriber_log(request: Request, send: Send) -> Response | None:
     """T8."""
-    return await _by_time(request, LOG, "subscriber_id", known_subscriber(request), "tenant")
+    return await _by_time(request, send, LOG, "subscriber_id", known_subscriber(request), "tenant")
 
 
-async def stopouts(request: Request) -> Response:
+@Stream
+async def stopouts(request: Request, send: Send) -> Response | None:
     """T5."""
     query = Query.of(request)
     last = service(request).core.book.last_stopout(request.scope["tenant"])
     filters = {name: query.text(wire) for name, wire in FILTERS if query.text(wire)}
-    return await _by_number(request, STOPOUTS, query, last, filters)
+    return await _by_number(request, send, STOPOUTS, query, last, filters)
 
 
-async def account_snapshots(request: Request) -> Response:
+@Stream
+async def account_snapshots(request: Request, send: Send) -> Response | None:
     """E2."""
     last = service(request).core.book.last_account_snapshot(request.scope["tenant"])
-    return await _by_number(request, SNAPSHOTS, Query.of(request), last, {})
+    return await _by_number(request, send, SNAPSHOTS, Query.of(request), last, {})
 
 
 FILTERS = (("strategy_id", "strategyId"), ("subscriber_id", "subscriberId"))
@@ -99,7 +201,9 @@ def log_selection(selection: Selection, query: Query, *, of_subscriber: bool) ->
     return selection
 
 
-async def _by_time(request: Request, topic: Topic, column: str, key: str, tenant_column: str) -> Response:
+async def _by_time(
+    request: Request, send: Send, topic: Topic, column: str, key: str, tenant_column: str
+) -> Response | None:
     """Newest first, from `startTime` (inclusive); the oldest `limit` of them when there are more."""
     query, tenant = Query.of(request), request.scope["tenant"]
     limit = query.integer("limit", 1000, 1, 1000)
@@ -114,7 +218,7 @@ async def _by_time(request: Request, topic: Topic, column: str, key: str, tenant
         selection = log_selection(selection, query, of_subscriber=column == "subscriber_id")
     asked = selection.parameters
 
-    def pick(records: list[Record]) -> bytes | None:
+    def find(records: Records) -> bytes | None:
         found = [
             record
             for record in records
@@ -126,10 +230,16 @@ async def _by_time(request: Request, topic: Topic, column: str, key: str, tenant
         ]
         return _oldest(sorted(found, key=lambda record: (record.time, record.id)), limit)
 
+    filters = tuple(asked.get(name) for name in ("severity", "position_id", "strategy_id"))
+
+    def pick(records: Records) -> bytes | None:
+        since = None if start <= records.oldest else start
+        return records.answer((column, key, limit, since, *filters), find)
+
     async def read() -> bytes | None:
         return await _read_oldest(service(request), selection, limit)
 
-    return await _poll(request, topic, key, hold_s, read, pick)
+    return await _poll(request, send, topic, key, hold_s, read, pick)
 
 
 def _oldest(ascending: list[Record], limit: int) -> bytes | None:
@@ -167,7 +277,9 @@ async def _read_oldest(service: Service, selection: Selection, limit: int) -> by
     return joined([row[0] for row in reversed(rows)]) if rows else None
 
 
-async def _by_number(request: Request, topic: Topic, query: Query, last: int, filters: dict[str, str]) -> Response:
+async def _by_number(
+    request: Request, send: Send, topic: Topic, query: Query, last: int, filters: dict[str, str]
+) -> Response | None:
     """Ascending numbers above `previousSequenceNumber`; without it, above `last`."""
     limit = query.integer("limit", 1000, 1, 1000)
     hold_s = _hold_s(request, query)
@@ -180,7 +292,7 @@ async def _by_number(request: Request, topic: Topic, query: Query, last: int, fi
     for column, value in filters.items():
         selection = selection.by_ids(column, [value])
 
-    def pick(records: list[Record]) -> bytes | None:
+    def find(records: Records) -> bytes | None:
         found = [
             record
             for record in records
@@ -188,6 +300,10 @@ async def _by_number(request: Request, topic: Topic, query: Query, last: int, fi
         ]
         found.sort(key=lambda record: record.number)
         return joined_once(tuple(record.document for record in found[:limit])) if found else None
+
+    def pick(records: Records) -> bytes | None:
+        since = 0 if previous < records.lowest else previous
+        return records.answer((limit, since, *filters.items()), find)
 
     async def read() -> bytes | None:
         await service(request).core.caught_up()
@@ -198,7 +314,7 @@ async def _by_number(request: Request, topic: Topic, query: Query, last: int, fi
         return joined([row[0] for row in rows]) if rows else None
 
     key = filters.get("subscriber_id") or filters.get("strategy_id") or ""
-    return await _poll(request, topic, key, hold_s, read, pick)
+    return await _poll(request, send, topic, key, hold_s, read, pick)
 
 
 def _hold_s(request: Request, query: Query) -> float:
@@ -206,27 +322,26 @@ def _hold_s(request: Request, query: Query) -> float:
     return min(longest, query.number("holdInSeconds", longest, 0, 55))
 
 
-async def _poll(request: Request, topic: Topic, key: str, hold_s: float, read: Read, pick: Pick) -> Response:
-    """Answer with what `read` finds, else hold until `pick` finds something in what is projected meanwhile."""
+async def _poll(
+    request: Request, send: Send, topic: Topic, key: str, hold_s: float, read: Read, pick: Pick
+) -> Response | None:
+    """Answer with what `read` finds, else hold until `pick` finds something in what is projected meanwhile.
+
+    None: answered already.
+    """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + hold_s
     async with service(request).wakeups.waiting(topic, request.scope["tenant"], key) as waiter:
         body = await read()
-        if body is None and hold_s > 0:
-            gone = asyncio.create_task(_disconnected(request))
-            gone.add_done_callback(lambda _: waiter.release())
-            try:
-                while body is None and (left_s := deadline - loop.time()) > 0:
-                    records = await waiter.records(left_s)
-                    if records is None:
-                        break
-                    body = pick(records) if records else await read()
-            finally:
-                gone.cancel()
-    return Response(body or b"[]", media_type="application/json")
-
-
-async def _disconnected(request: Request) -> None:
-    """Returns when the client hangs up, so that abandoned polls do not pile up."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+        if body is not None or hold_s <= 0:
+            return Response(body or NOTHING, media_type="application/json")
+        held = Held(send, read, pick)
+        timer = loop.call_at(deadline, held.take, None)
+        try:
+            waiter.hold(held.take)
+            while (await request.receive())["type"] != "http.disconnect":  # which an answer ends, too
+                pass
+            return None if held.is_over else Response(NOTHING, media_type="application/json")  # to nobody
+        finally:
+            held.is_over = True
+            timer.cancel()

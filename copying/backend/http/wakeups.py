@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ from copying.backend.http.pages import Database
 logger = logging.getLogger(__name__)
 MAX_ROWS = 20_000  # more at once than this are not handed over: who waits reads for itself
 IDLE_S = 3600.0
-SLICE = 50  # clients woken per turn of the event loop
+SLICE = 16  # clients answered per turn of the event loop: an order that comes in has five turns to take
 MILLISECOND = timedelta(milliseconds=1)
 
 
@@ -33,6 +33,22 @@ class Record(NamedTuple):
     severity: int
     number: int
     document: bytes
+
+
+class Records(list[Record]):
+    """Records that are handed to many clients: what the first of those who want the same finds serves the others."""
+
+    def __init__(self, records: Iterable[Record] = ()) -> None:
+        super().__init__(records)
+        self.answers: dict[tuple, bytes | None] = {}
+        self.oldest = min((record.time for record in self), default=None)
+        self.lowest = min((record.number for record in self), default=0)
+
+    def answer(self, wanted: tuple, find: Callable[[Records], bytes | None]) -> bytes | None:
+        """What `find` makes of these records for all who want the same."""
+        if wanted not in self.answers:
+            self.answers[wanted] = find(self)
+        return self.answers[wanted]
 
 
 @dataclass(frozen=True)
@@ -72,42 +88,37 @@ SNAPSHOTS = Topic(
 
 
 class Waiter:
-    """One waiting client."""
+    """One waiting client. What is offered before it is ready is kept for it."""
 
-    __slots__ = ("_future", "_pending", "released")
+    __slots__ = ("_pending", "_take", "released")
 
     def __init__(self) -> None:
         self.released = False
-        self._pending: list[Record] | None = None
-        self._future: asyncio.Future[None] | None = None
+        self._pending: Records | None = None
+        self._take: Callable[[Records | None], None] | None = None
 
-    def offer(self, records: list[Record]) -> None:
+    def hold(self, take: Callable[[Records | None], None]) -> None:
+        """From now on `take` is called with all that is offered, and with None on release; at once with what was."""
+        self._take = take
+        if self._pending is not None:
+            take(self._pending)
+        if self.released:
+            take(None)
+
+    def offer(self, records: Records) -> None:
         """Hand records over; an empty list asks the waiter to read for itself."""
-        self._pending = (self._pending or []) + records
-        self._wake()
+        if self._take is not None:
+            self._take(records)
+        elif records and self._pending != []:
+            self._pending = Records([*(self._pending or ()), *records])
+        else:
+            self._pending = Records()
 
     def release(self) -> None:
         """Let the waiter go with nothing."""
         self.released = True
-        self._wake()
-
-    def _wake(self) -> None:
-        if self._future is not None and not self._future.done():
-            self._future.set_result(None)
-
-    async def records(self, timeout: float) -> list[Record] | None:
-        """What was offered since the last call; None when released or when `timeout` seconds passed."""
-        if self._pending is None and not self.released:
-            loop = asyncio.get_running_loop()
-            self._future = loop.create_future()
-            timer = loop.call_later(timeout, self._wake)
-            try:
-                await self._future
-            finally:
-                timer.cancel()
-                self._future = None
-        records, self._pending = self._pending, None
-        return records
+        if self._take is not None:
+            self._take(None)
 
 
 class Feed:
@@ -138,7 +149,7 @@ class Feed:
         """Let everybody go."""
         self.ended = True
         for waiters in self._waiters.values():
-            for waiter in waiters:
+            for waiter in tuple(waiters):
                 waiter.release()
 
     async def _find_end(self) -> None:
@@ -184,11 +195,17 @@ class Feed:
         else:
             for record in records:
                 for key in {record.strategy_id, record.subscriber_id} - {""}:
-                    by_key.setdefault(key, []).append(record)
+                    if key in self._waiters:
+                        by_key.setdefault(key, []).append(record)
         woken = 0
-        for key, concerned in by_key.items():
-            for waiter in tuple(self._waiters.get(key, ())):
-                waiter.offer(concerned)
+        for key, found in by_key.items():
+            waiters = tuple(self._waiters.get(key, ()))
+            concerned = Records(found if waiters else ())
+            for waiter in waiters:
+                try:
+                    waiter.offer(concerned)
+                except Exception:  # of one client; the others are owed their answers
+                    logger.exception("answering a stream %s of %s", self.topic.name, self.tenant)
                 woken += 1
                 if woken % SLICE == 0:  # the first answers leave, and orders pass, before the last is woken
                     await asyncio.sleep(0)
