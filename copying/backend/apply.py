@@ -39,7 +39,7 @@ from .commands import (
     Trade,
 )
 from .effects import Effects, Line, Watch
-from .errors import Refused, invalid, not_found
+from .errors import Refused, forbidden, invalid, not_found
 from .fanout import BROKER, fan_out
 from .routing import plan_for
 
@@ -125,7 +125,10 @@ def reset_stopouts(book: Book, command: ResetStopouts, effects: Effects) -> None
 
 
 def check_resynchronise(book: Book, command: Resynchronise) -> None:
-    """The subscriber is the caller's."""
+    """The subscriber is the caller's: 403 for somebody else's (contract, 2.3 T1)."""
+    known = book.subscribers_by_id.get(command.subscriber_id)
+    if known is not None and known.tenant != command.tenant:
+        raise forbidden("Only the owner of an account may resynchronise it")
     configure.own_subscriber(book, command.tenant, command.subscriber_id)
 
 

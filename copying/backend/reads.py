@@ -18,7 +18,7 @@ from .state import ACCOUNT_CURRENCIES
 
 if TYPE_CHECKING:
     from .book import Book
-    from .state import Signal
+    from .state import Signal, Subscriber
 
 Document = dict[str, Any]
 KIND_WORDS = ("market", "limit", "stop")
@@ -111,15 +111,27 @@ class Reads:
         found = []
         for signal in self.signals.values():
             table = plan_for(self, signal.strategy_id).table
-            if self.account_rows.get(subscriber_id) in signal.accounts:
-                continue  # it came from there
-            if any(key.subscriber_id == subscriber_id for key in table.keys):
-                found.append(
-                    self._trading_signal(signal, subscriber.document, self.account_rows.get(subscriber_id, -1))
-                )
+            _, first, end = table.spans.get(subscriber_id, (None, 0, 0))
+            account = self.account_rows.get(subscriber_id, -1)
+            if first == end or account in signal.accounts:  # the signal came from there
+                continue
+            subscribed = {key.strategy_id for key in table.keys[first:end]}
+            found.append(self._trading_signal(signal, account, self._closes_only(subscriber, signal, subscribed)))
         return found
 
-    def _trading_signal(self: Book, signal: Signal, subscriber: Document, account: int) -> Document:
+    def _closes_only(self: Book, subscriber: Subscriber, signal: Signal, subscribed: set[str]) -> bool:
+        """Whether nothing but closes of a signal is copied: by closeOnly, or because a part of the way is removed."""
+        document = subscriber.document
+        if (
+            document.get("closeOnly")
+            or subscriber.removal_mode
+            or self.strategies_by_id[signal.strategy_id].removal_mode
+        ):
+            return True
+        mine = [each for each in document["subscriptions"] if each["strategyId"] in subscribed]
+        return all(each.get("closeOnly") or each.get("removed") for each in mine)
+
+    def _trading_signal(self: Book, signal: Signal, account: int, closes_only: bool) -> Document:
         positions = self.positions
         mine = (positions.signal == signal.row) & (positions.account == account) & (positions.subscription >= 0)
         strategy = self.strategies_by_id[signal.strategy_id]
@@ -137,7 +149,7 @@ class Reads:
             "subscriberVolume": round(float(positions.volume[mine].sum()), 8),
             "subscriberProfit": round(float(positions.profit[mine].sum()), 2),
             "closeAfter": iso(close_after(strategy.document, signal.time)),
-            "closeOnly": bool(subscriber.get("closeOnly")) or None,
+            "closeOnly": closes_only or None,
         }
         return {key: each for key, each in document.items() if each is not None}
 
@@ -198,6 +210,11 @@ class Reads:
             "simulated": True,
             "time": iso(self.time),
         }
+
+    def is_connected(self: Book, account_id: str) -> bool:
+        """Whether an account reaches its broker; one that has never traded does."""
+        row = self.account_rows.get(account_id)
+        return row is None or bool(self.accounts.connected[row])
 
     def account_positions(self: Book, tenant: str, account_id: str) -> list[Document] | None:
         """E5: open positions in the vendor's words (id, type, symbol, volume, openPrice, profit, swap, ...)."""

@@ -49,7 +49,7 @@ def check_put_signal(book: Book, command: PutSignal) -> None:
     if (command.strategy_id, command.signal_id) in book.closed_signals:
         raise invalid("signalId", command.signal_id, "this signal is closed; ids are not used again")
     if not 0 < float(document["volume"]) <= 1e6:
-        raise invalid("volume", document["volume"], "must be above 0")
+        raise invalid("volume", document["volume"], "must be above 0 and at most 1000000 lots")
     known = find(book, command.strategy_id, command.signal_id)
     if known is None:
         if strategy.removal_mode:

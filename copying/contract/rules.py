@@ -17,7 +17,7 @@ Values = dict[str, Any]
 Problem = tuple[str, Any, str]
 Rule = Callable[[Values], Iterable[Problem]]
 
-_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+ID = re.compile(r"[A-Za-z0-9_.:+-]{1,64}")  # as in addresses, so that whatever can be made can be referred to
 _MAGIC = re.compile(r"(\d{1,19})(?:-(\d{1,19}))?")
 _TIMEFRAME = re.compile(r"[1-9]\d{0,5}[smhdw]")
 _CURRENCY = re.compile(r"[A-Z]{3}")
@@ -53,8 +53,8 @@ def _fraction(values: Values, *names: str) -> Iterator[Problem]:
 
 def _is_id(values: Values, *names: str) -> Iterator[Problem]:
     for name in names:
-        if name in values and not _ID.fullmatch(values[name]):
-            yield _camel(name), values[name], "must be an id of 1 to 64 letters, digits, - and _"
+        if name in values and not ID.fullmatch(values[name]):
+            yield _camel(name), values[name], "must be an id of 1 to 64 letters, digits, _, -, ., : and +"
 
 
 def _is_name(values: Values, *names: str) -> Iterator[Problem]:

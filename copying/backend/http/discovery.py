@@ -41,7 +41,7 @@ async def account(request: Request) -> Response:
             "name": (known or {}).get("name", ""),
             "region": service(request).options.region,
             "state": "DEPLOYED",
-            "connectionStatus": "CONNECTED",
+            "connectionStatus": "CONNECTED" if book.is_connected(account_id) else "DISCONNECTED",
             "copyFactoryRoles": roles,
         }
     )

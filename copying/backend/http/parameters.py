@@ -16,11 +16,11 @@ from starlette.requests import Request
 
 from copying.backend.errors import Refused, invalid, not_found
 from copying.contract import wire
+from copying.contract.rules import ID
 from copying.contract.validation import MAX_BODY_BYTES, load_json, validate
 
 MAX_PARAMETERS = 20_000
 SEVERITIES = {"DEBUG": 0, "INFO": 1, "WARN": 2, "ERROR": 3}
-ID = re.compile(r"[A-Za-z0-9_.:+-]{1,64}")
 _INDEX = re.compile(r"\[\d*\]$")
 _LOST_PLUS = re.compile(r" (\d\d:?\d\d)$")  # "+01:00" of a client that did not escape the plus
 

@@ -15,11 +15,12 @@ from copying.contract.settings import STOPOUT_REASONS
 
 
 async def resynchronise(request: Request) -> Response:
-    """T1."""
+    """T1; only the account's owner may (403)."""
     query = Query.of(request)
+    subscriber_id = path_id(request, "subscriber_id", "Subscriber")
     command = Resynchronise(
         tenant=request.scope["tenant"],
-        subscriber_id=known_subscriber(request),
+        subscriber_id=subscriber_id,
         strategy_ids=query.texts("strategyId"),
         position_ids=query.texts("positionId"),
     )

@@ -6,6 +6,7 @@ import time
 import httpx
 import pytest
 
+from copying.backend.commands import SetConnection
 from copying.backend.http import create_app
 from copying.backend.http.application import TABLE
 from copying.backend.http.options import Options, database_url
@@ -41,6 +42,23 @@ async def test_an_account_tells_its_region_and_roles(user, stranger):
     assert provider["copyFactoryRoles"] == ["PROVIDER"]
     assert await stranger.status("GET", f"/users/current/accounts/{subscriber_id}") == 404
     assert await user.status("GET", "/users/current/accounts/nobody") == 404
+
+
+async def test_an_account_tells_whether_it_is_connected(user, backend):
+    subscriber_id = await user.subscribe(await user.provide())
+    path = f"/users/current/accounts/{subscriber_id}"
+    assert (await user.get(path))["connectionStatus"] == "CONNECTED"
+    await backend.core.submit(SetConnection(tenant=user.tenant, account_id=subscriber_id, is_connected=False))
+    assert (await user.get(path))["connectionStatus"] == "DISCONNECTED"
+
+
+async def test_what_can_be_made_can_be_referred_to(user):
+    odd = f"{user.prefix}.a:b+c_d-e"
+    strategy = {"name": "n", "description": "d", "accountId": f"{odd}1"}
+    await user.put(f"{STRATEGIES}/{odd}S", strategy)
+    await user.put(f"{PORTFOLIOS}/{odd}P", {"name": "n", "description": "d", "members": [{"strategyId": f"{odd}S"}]})
+    await user.put(f"{SUBSCRIBERS}/{odd}2", {"name": "n", "subscriptions": [{"strategyId": f"{odd}P"}]})
+    assert (await user.get(f"{SUBSCRIBERS}/{odd}2"))["subscriptions"] == [{"strategyId": f"{odd}P"}]
 
 
 async def test_health_needs_no_token(backend):

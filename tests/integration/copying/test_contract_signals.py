@@ -7,7 +7,7 @@ import time
 import httpx
 import pytest
 
-from tests.integration.copying.conftest import STRATEGIES, assert_error, iso
+from tests.integration.copying.conftest import STRATEGIES, SUBSCRIBERS, assert_error, iso
 
 pytestmark = [pytest.mark.anyio, pytest.mark.django_db]
 
@@ -126,6 +126,34 @@ async def test_s1_tells_a_subscriber_what_to_hold(user, stranger):
     assert signal["signalVolume"] == signal["subscriberVolume"] == pytest.approx(0.2)
     assert {"positionId", "time", "subscriberProfit", "closeAfter"} <= set(signal)
     assert await stranger.status("GET", path) == 404
+
+
+@pytest.mark.parametrize(
+    ("subscription", "subscriber", "told"),
+    [
+        ({}, {}, None),
+        ({"closeOnly": "by-position"}, {}, True),
+        ({}, {"closeOnly": "by-symbol"}, True),
+    ],
+)
+async def test_s1_says_where_only_closes_are_copied(user, subscription, subscriber, told):
+    strategy_id = await user.provide()
+    subscriber_id = await user.subscribe(strategy_id)
+    await user.signal(strategy_id)
+    scaling = {"mode": "none"}
+    document = {
+        "name": "a",
+        "subscriptions": [{"strategyId": strategy_id, "tradeSizeScaling": scaling, **subscription}],
+    }
+    await user.put(f"{SUBSCRIBERS}/{subscriber_id}", {**document, **subscriber})
+    [signal] = await user.get(f"/users/current/subscribers/{subscriber_id}/signals")
+    assert signal.get("closeOnly") is told
+    if told is None:
+        removal = {"mode": "close-gracefully-by-position"}
+        path = f"{SUBSCRIBERS}/{subscriber_id}/subscriptions/{strategy_id}"
+        assert await user.status("DELETE", path, json=removal) == 204
+        [signal] = await user.get(f"/users/current/subscribers/{subscriber_id}/signals")
+        assert signal["closeOnly"] is True
 
 
 async def test_s5_a_post_to_a_webhook_needs_no_token_and_becomes_a_signal(user, backend):

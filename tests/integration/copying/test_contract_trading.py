@@ -106,7 +106,7 @@ async def test_t1_reopens_what_was_closed_by_hand(user, stranger):
     assert await user.get(f"{account(subscriber_id)}/positions") == []
     assert await user.status("POST", path, params={"strategyId": [strategy_id, "another"], "positionId": ""}) == 204
     assert len(await user.get(f"{account(subscriber_id)}/positions")) == 1
-    assert await stranger.status("POST", path) == 404
+    assert await stranger.status("POST", path) == 403
     assert await user.status("POST", "/users/current/subscribers/unknown/resynchronize") == 404
 
 
