@@ -27,7 +27,7 @@ def in_words(text: str) -> str:
 
 def told_of(description: str, reason: str) -> str:
     """What the backend told of a stopout, without its reason, which `cause_of` says: its level stays."""
-    return in_words(re.sub(rf" \({re.escape(reason)}, ([\w ]+)\)", r", set by the \1", description))
+    return in_words(re.sub(rf" \({re.escape(reason)}, ([^()]+)\)", r", set by the \1", description))
 
 
 def is_endless(stopped_till: datetime) -> bool:

@@ -90,10 +90,14 @@ def forget_limits(backend: Connection, *, but: Sequence[str] = ()) -> int:
 # --- Read -------------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Standing:
-    """One limit as a page shows it. measured: the loss so far, negative for a gain; left: until it fires."""
+    """One limit as a page shows it. measured: the loss so far, negative for a gain; left: until it fires.
+
+    where: the strategy whose copies are watched, member: the part of it; empty: all of the account or strategy.
+    """
 
     what: str
     where: str
+    member: str
     level: str
     measured: Decimal
     bound: Decimal
@@ -121,7 +125,7 @@ def reason_words(reason: str) -> str:
 def standings_of(subscriber: Subscriber, *, now: datetime) -> list[Standing]:
     """Every limit of the account and of its subscriptions, the nearest to firing first. At most one query."""
     limits = msgspec.convert(subscriber.limits, list[RiskLimit], strict=False)
-    ids = {limit.strategy_id for limit in limits if limit.strategy_id}
+    ids = {one for limit in limits for one in (limit.strategy_id, limit.source_strategy_id) if one}
     copied = Strategy.objects.filter(connection_id=subscriber.connection_id, backend_id__in=ids)
     names = dict(copied.values_list("backend_id", "name")) if ids else {}
     found = [_standing(limit, names, now) for limit in limits]
@@ -147,6 +151,7 @@ def _standing(limit: RiskLimit, names: Mapping[str, str], now: datetime) -> Stan
     return Standing(
         what=limit_words(limit.type, limit.apply_to),
         where=names.get(limit.strategy_id or "", limit.strategy_id or ""),
+        member=names.get(limit.source_strategy_id or "", limit.source_strategy_id or ""),
         level=LEVEL_WORDS.get(limit.level, ""),
         measured=limit.drawdown,
         bound=bound,

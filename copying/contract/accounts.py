@@ -62,10 +62,12 @@ class AccountSnapshot(Record, kw_only=True):
 class RiskLimit(Record, kw_only=True):
     """How far one risk limit is used up. Amounts in account currency; max_relative_risk is a fraction of start_balance.
 
-    strategy_id: the subscription whose result is watched; None: the whole account. drawdown: negative for a gain.
+    strategy_id: the subscription whose result is watched; None: the whole account. source_strategy_id: only what
+    came through this member of the portfolio. drawdown: negative for a gain.
     """
 
     strategy_id: str | None = None
+    source_strategy_id: str | None = None
     level: str = ""
     type: str
     apply_to: str

@@ -74,6 +74,15 @@ def test_the_part_of_an_account_tells_every_limit(limited, is_for_staff_only, si
     assert b"No risk limit is set" in sign_in(alice).get(f"/subscribers/{free.pk}/limits/").content
 
 
+def test_a_limit_of_a_portfolios_member_names_both(business, sign_in, alice, text_of):
+    member = LIFETIME | {"strategyId": "balanced", "sourceStrategyId": "alpine", "level": "member"}
+    far = member | {"maxAbsoluteRisk": 500, "drawdown": 1}
+    keep_limits(business.connection, [told(business.hers.backend_id, far, far | {"sourceStrategyId": "gone"})])
+    page = text_of(sign_in(alice).get(f"/subscribers/{business.hers.pk}/limits/"))
+    assert "on Balanced, member Alpine Trend, set by the portfolio&#39;s member" in page
+    assert "member gone" in page
+
+
 def test_a_client_sees_what_is_left_before_it_fires(limited, sign_in, alice, charlie, dora, text_of):
     page = text_of(sign_in(dora).get("/me/"))
     assert "Loss of equity within a calendar day" in page

@@ -22,6 +22,8 @@ def test_what_is_told_of_a_stopout_does_not_repeat_its_reason():
     told = "Drawdown 5.00 USD reached the limit 0.7 % of 714.29 (date-balance-minus-equity, portfolio member)."
     left = "Drawdown 5.00 USD reached the limit 0.7 % of 714.29, set by the portfolio member."
     assert told_of(told, "date-balance-minus-equity") == left
+    inside = told.replace("portfolio member)", "portfolio in portfolio member Trend-1)")
+    assert told_of(inside, "date-balance-minus-equity").endswith("set by the portfolio in portfolio member Trend-1.")
     assert told_of("It lost too much.", "date-balance-minus-equity") == "It lost too much."
 
 
