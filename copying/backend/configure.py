@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from copying.engine.routes import MAX_DEPTH
-
 from . import commission, limits, parts
 from .accounts import ensure_account
 from .book import Book
 from .commands import PutPortfolio, PutStrategy, PutSubscriber, PutWebhook, RemoveWebhook
 from .effects import Effects
 from .errors import forbidden, invalid, not_found
+from .nesting import above, check_circle, check_size, tree_of
 from .state import Strategy, Subscriber, Webhook
 
 _OWNED = ("_id", "platformCommissionRate", "closeOnRemovalMode", "removed")
@@ -57,50 +56,14 @@ def check_put_strategy(book: Book, command: PutStrategy | PutPortfolio) -> None:
 
 
 def check_members(book: Book, command: PutPortfolio) -> None:
-    """Members exist, and no portfolio contains itself, through at most eight levels."""
+    """Members exist, and portfolios stay within the bounds of nesting.py."""
     members = [member["strategyId"] for member in command.document.get("members") or ()]
     for number, member in enumerate(members):
         if member not in book.strategies_by_id and member != command.strategy_id:
             raise invalid(f"members.{number}.strategyId", member, "there is no such strategy")
-        if reaches(book, member, command.strategy_id, MAX_DEPTH):
-            raise invalid(f"members.{number}.strategyId", member, "the portfolio would contain itself")
-    below = [levels(book, member) for member in members]
-    above = levels_above(book, command.strategy_id)
-    for number, (member, count) in enumerate(zip(members, below, strict=True)):
-        if count + 1 + above > MAX_DEPTH:
-            message = f"portfolios would stand more than {MAX_DEPTH} deep in each other"
-            raise invalid(f"members.{number}.strategyId", member, message)
-
-
-def levels(book: Book, strategy_id: str) -> int:
-    """How many portfolios deep this one is, itself counted; 0 for a strategy. Books have no circles."""
-    strategy = book.strategies_by_id.get(strategy_id)
-    if strategy is None or not strategy.is_portfolio:
-        return 0
-    members = strategy.document.get("members") or ()
-    return 1 + max((levels(book, member["strategyId"]) for member in members), default=0)
-
-
-def levels_above(book: Book, strategy_id: str) -> int:
-    """How many portfolios deep the deepest one stands that this one is in, 0 for none."""
-    holders = [
-        each.id
-        for each in book.strategies_by_id.values()
-        if each.is_portfolio
-        and any(member["strategyId"] == strategy_id for member in each.document.get("members") or ())
-    ]
-    return max((1 + levels_above(book, holder) for holder in holders), default=0)
-
-
-def reaches(book: Book, start: str, target: str, depth: int) -> bool:
-    """Whether `target` is `start` or stands somewhere below it."""
-    if start == target:
-        return True
-    strategy = book.strategies_by_id.get(start)
-    if strategy is None or not strategy.is_portfolio or depth == 0:
-        return False
-    members = strategy.document.get("members") or ()
-    return any(reaches(book, member["strategyId"], target, depth - 1) for member in members)
+    tree = {**tree_of(book), command.strategy_id: members}
+    check_circle(tree, command.strategy_id)
+    check_size(tree, command.strategy_id)
 
 
 def put_strategy(book: Book, command: PutStrategy | PutPortfolio, effects: Effects) -> None:
@@ -135,7 +98,7 @@ def _member(member: dict[str, Any], mode: str) -> dict[str, Any]:
 
 def refresh_subscriptions(book: Book, strategy_id: str) -> None:
     """Terms of a strategy changed: take them into the subscriptions that it reaches."""
-    reached = {each.id for each in book.strategies_by_id.values() if reaches(book, each.id, strategy_id, MAX_DEPTH)}
+    reached = above(tree_of(book), strategy_id)
     subscriptions = book.subscriptions
     for row, (subscriber_id, subscribed) in enumerate(book.subscription_keys):
         if subscribed in reached and subscriptions.active[row]:

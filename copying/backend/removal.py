@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from copying.engine.routes import MAX_DEPTH
-
 from . import commission, missed
 from .book import Book
 from .commands import Remove
-from .configure import own_strategy, own_subscriber, reaches
+from .configure import own_strategy, own_subscriber
 from .effects import Effects, Line
 from .errors import invalid, not_found
 from .fanout import BROKER
+from .nesting import above, below, tree_of
 from .signals import drop_signal
 from .state import Removal
 
@@ -64,28 +63,26 @@ def identity(removal: Removal) -> tuple[str, str, str]:
 def scope(book: Book, table, removal: Removal) -> np.ndarray:
     """(n_rows,) True for copied positions or orders that the removal concerns."""
     mask = table.subscription >= 0
-    leaves = [number for number, text in enumerate(book.strategy_names.texts) if _below(book, text, removal)]
-    rows = np.zeros(max(book.subscriptions.size, 1), dtype=bool)
-    for row, (subscriber_id, strategy_id) in enumerate(book.subscription_keys):
-        rows[row] = _concerns(book, removal, subscriber_id, strategy_id)
+    if not mask.any():
+        return mask
+    rows = np.ones(max(book.subscriptions.size, 1), dtype=bool)
+    if removal.what != "strategy":  # its leaf decides, also where a portfolio has dropped it since
+        concerned = above(tree_of(book), removal.id) if removal.what in ("portfolio", "member") else set()
+        for row, key in enumerate(book.subscription_keys):
+            rows[row] = _concerns(removal, key, concerned)
     mask = mask & rows[np.maximum(table.subscription, 0)]
-    return mask & np.isin(table.leaf, leaves) if removal.what in ("strategy", "member") else mask
+    if removal.what not in ("strategy", "member"):
+        return mask
+    leaves = {removal.id} if removal.what == "strategy" else below(tree_of(book), removal.part)
+    return mask & np.isin(table.leaf, [book.strategy_names.find(each) for each in leaves])
 
 
-def _below(book: Book, leaf: str, removal: Removal) -> bool:
-    if removal.what == "strategy":
-        return leaf == removal.id
-    return removal.what == "member" and reaches(book, removal.part, leaf, MAX_DEPTH)
-
-
-def _concerns(book: Book, removal: Removal, subscriber_id: str, strategy_id: str) -> bool:
-    if removal.what == "strategy":
-        return True  # its leaf decides, also where a portfolio has dropped it since
+def _concerns(removal: Removal, key: tuple[str, str], concerned: set[str]) -> bool:
     if removal.what == "subscriber":
-        return subscriber_id == removal.id
+        return key[0] == removal.id
     if removal.what == "subscription":
-        return (subscriber_id, strategy_id) == (removal.id, removal.part)
-    return reaches(book, strategy_id, removal.id, MAX_DEPTH)
+        return key == (removal.id, removal.part)
+    return key[1] in concerned
 
 
 def cancel_orders(book: Book, removal: Removal) -> None:

@@ -18,6 +18,7 @@ from copying.backend.http.pages import Database
 from copying.backend.http.parameters import ID, body_bytes, parse_moment
 from copying.backend.http.replies import reply
 from copying.backend.limits import iso
+from copying.backend.nesting import check_circle, check_size
 from copying.backend.recording import Facts
 from copying.backend.simulation import MOST_SIGNALS, Answer, Event, Result, TooMuch, leaves_of, scene_of, simulate
 from copying.contract import wire
@@ -129,6 +130,11 @@ def _changed(book: Book, tenant: str, now: Configuration, changes: Any) -> Confi
             raise invalid("changes", count, f"at most {MOST_CHANGES} documents can be changed")
         for key, raw in documents.items():
             _lay_in(book, tenant, made, name, kind, key, raw)
+    tree = {key: [each["strategyId"] for each in one.get("members") or ()] for key, one in made["portfolios"].items()}
+    for check in (check_circle, check_size):
+        for portfolio_id in changes.get("portfolios") or {}:
+            if portfolio_id in tree:
+                check(tree, portfolio_id, f"changes.portfolios.{portfolio_id}.members")
     known = {*made["strategies"], *made["portfolios"]}
     for subscriber_id in changes.get("subscribers") or {}:
         for number, each in enumerate((made["subscribers"].get(subscriber_id) or {}).get("subscriptions") or ()):

@@ -121,6 +121,28 @@ async def test_portfolios_stand_at_most_eight_deep_in_each_other(user):
     assert_error(await user.http.put(f"{PORTFOLIOS}/{user.id('d1')}", json=pushed), 400, "members.0.strategyId")
 
 
+async def test_portfolios_lead_to_their_strategies_on_a_bounded_number_of_ways(user):
+    layer = [await user.provide(f"w{number}") for number in range(4)]
+    for depth in range(4):  # every portfolio of a layer holds all of the layer below: 4, 16, 64, 256 ways
+        fresh = [user.id(f"w{depth}x{number}") for number in range(4)]
+        members = [{"strategyId": each} for each in layer]
+        for portfolio_id in fresh:
+            await user.put(f"{PORTFOLIOS}/{portfolio_id}", {"name": "p", "description": "d", "members": members})
+        layer = fresh
+    last = {"name": "p", "description": "d", "members": [{"strategyId": each} for each in layer]}
+    body = assert_error(await user.http.put(f"{PORTFOLIOS}/{user.id('top')}", json=last), 400, "members")
+    assert "more than 1000 ways" in body["message"]
+    last["members"].pop()
+    await user.put(f"{PORTFOLIOS}/{user.id('top')}", last)
+    subscription = {"strategyId": user.id("top"), "multiplier": 0.01, "tradeSizeScaling": {"mode": "none"}}
+    await user.put(f"{SUBSCRIBERS}/{user.id('a')}", {"name": "a", "subscriptions": [subscription]})
+    changed = {**last, "members": [*last["members"], {"strategyId": layer[-1]}]}
+    request = {"startTime": "2026-01-01T00:00:00.000Z", "endTime": "2026-01-02T00:00:00.000Z"}
+    request["changes"] = {"portfolios": {user.id("top"): changed}}
+    answer = await user.http.post("/users/current/simulations", json=request)
+    assert_error(answer, 400, f"changes.portfolios.{user.id('top')}.members")
+
+
 async def test_expressions_that_cannot_be_computed_are_refused_with_their_place(user):
     def scaling(expression):
         return {"tradeSizeScaling": {"mode": "expression", "expression": expression}}
