@@ -50,7 +50,34 @@ __all__ = [
 ]
 
 
-class Transaction(models.Model):
+class Named(models.Model):
+    """What carries the backend's ids of a subscriber and a strategy: joins to the mirror, for their names.
+
+    Null while the configuration has not been mirrored yet.
+    """
+
+    subscriber = models.ForeignObject(
+        Subscriber,
+        models.DO_NOTHING,
+        ("connection", "subscriber_id"),
+        ("connection", "backend_id"),
+        related_name="+",
+        null=True,
+    )
+    strategy = models.ForeignObject(
+        Strategy,
+        models.DO_NOTHING,
+        ("connection", "strategy_id"),
+        ("connection", "backend_id"),
+        related_name="+",
+        null=True,
+    )
+
+    class Meta:
+        abstract = True
+
+
+class Transaction(Named):
     """One deal of a subscriber's account (contract, 6.1). Money is in the subscriber account's currency.
 
     Ids of strategies and subscribers are the backend's: history must not wait for the configuration mirror.
@@ -84,23 +111,6 @@ class Transaction(models.Model):
     slippage_bp = models.DecimalField(max_digits=16, decimal_places=6, null=True)
     slippage_amount = models.DecimalField(max_digits=24, decimal_places=8, null=True)
     extra = models.JSONField(null=True, help_text="What the backend sent beyond these columns.")
-    # joins to the mirror, for names; null while the configuration has not been mirrored yet
-    subscriber = models.ForeignObject(
-        Subscriber,
-        models.DO_NOTHING,
-        ("connection", "subscriber_id"),
-        ("connection", "backend_id"),
-        related_name="+",
-        null=True,
-    )
-    strategy = models.ForeignObject(
-        Strategy,
-        models.DO_NOTHING,
-        ("connection", "strategy_id"),
-        ("connection", "backend_id"),
-        related_name="+",
-        null=True,
-    )
 
     objects = PerSubscriberQuerySet.as_manager()
 
@@ -183,7 +193,7 @@ class EquityPoint(models.Model):
         ]
 
 
-class LogRecord(models.Model):
+class LogRecord(Named):
     """One line of the backend's trading log (contract, 6.3)."""
 
     workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, db_index=False)
@@ -199,22 +209,6 @@ class LogRecord(models.Model):
     type = models.CharField(max_length=6, blank=True, default="")
     open_price = models.DecimalField(max_digits=24, decimal_places=10, null=True)
     digest = models.CharField(max_length=40, help_text="Tells identical lines apart from repeated deliveries.")
-    subscriber = models.ForeignObject(
-        Subscriber,
-        models.DO_NOTHING,
-        ("connection", "subscriber_id"),
-        ("connection", "backend_id"),
-        related_name="+",
-        null=True,
-    )
-    strategy = models.ForeignObject(
-        Strategy,
-        models.DO_NOTHING,
-        ("connection", "strategy_id"),
-        ("connection", "backend_id"),
-        related_name="+",
-        null=True,
-    )
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["connection", "time", "digest"], name="one_log_record")]
@@ -225,7 +219,7 @@ class LogRecord(models.Model):
         ]
 
 
-class Decision(models.Model):
+class Decision(Named):
     """What became of one signal on one way to one subscriber, and why (docs/copying.md, "Decisions").
 
     Volumes are lots, null where the chain ended before. The unit of `limit_value` belongs to the reason
@@ -254,22 +248,6 @@ class Decision(models.Model):
     final_lots = models.DecimalField(max_digits=24, decimal_places=8, null=True)
     limit_value = models.DecimalField(max_digits=24, decimal_places=8, null=True)
     text = models.CharField(max_length=400)
-    subscriber = models.ForeignObject(
-        Subscriber,
-        models.DO_NOTHING,
-        ("connection", "subscriber_id"),
-        ("connection", "backend_id"),
-        related_name="+",
-        null=True,
-    )
-    strategy = models.ForeignObject(
-        Strategy,
-        models.DO_NOTHING,
-        ("connection", "strategy_id"),
-        ("connection", "backend_id"),
-        related_name="+",
-        null=True,
-    )
 
     objects = PerSubscriberQuerySet.as_manager()
 

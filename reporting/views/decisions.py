@@ -14,7 +14,7 @@ from reporting import decisions as reads
 from reporting.models import Decision
 from reporting.plainly import plain_sentence, setting_of, staff_sentence
 from reporting.quality import METHOD, quality_of
-from reporting.views.history import render_list, strategy_options
+from reporting.views.history import STRATEGY, SUBSCRIBER, render_list, strategy_options
 from strategies.models import Strategy
 from subscribers.listings import ids_of
 from subscribers.models import Subscriber
@@ -38,12 +38,8 @@ DECISIONS = Listing(
         Column("text", "What happened"),
         Column("reason"),
         Column("level"),
-        Column("subscriber_name", "Subscriber", source="subscriber__name", csv_name="subscriber"),
-        Column("subscriber_id"),
-        Column("subscriber_pk", source="subscriber__pk", in_csv=False),
-        Column("strategy_name", "Strategy", source="strategy__name", csv_name="strategy"),
-        Column("strategy_id"),
-        Column("strategy_pk", source="strategy__pk", in_csv=False),
+        *SUBSCRIBER,
+        *STRATEGY,
         Column("source_strategy_id", in_table=False),
         Column("symbol", "Trade"),
         Column("subscriber_symbol"),

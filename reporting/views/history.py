@@ -23,6 +23,17 @@ def strategy_options(workspace) -> list[Option]:
     return [Option(backend_id, name) for backend_id, name in found]
 
 
+# whose a row is: the name with its link, the backend's id
+SUBSCRIBER = (
+    Column("subscriber_name", "Subscriber", source="subscriber__name", csv_name="subscriber"),
+    Column("subscriber_id"),
+    Column("subscriber_pk", source="subscriber__pk", in_csv=False),
+)
+STRATEGY = (
+    Column("strategy_name", "Strategy", source="strategy__name", csv_name="strategy"),
+    Column("strategy_id"),
+    Column("strategy_pk", source="strategy__pk", in_csv=False),
+)
 TRANSACTION_TYPES = (
     Option("DEAL_TYPE_BUY", "Buy"),
     Option("DEAL_TYPE_SELL", "Sell"),
@@ -40,12 +51,8 @@ TRANSACTIONS = Listing(
     sort="-time",
     columns=(
         Column("time", "Time", is_sortable=True),
-        Column("subscriber_name", "Subscriber", source="subscriber__name", csv_name="subscriber"),
-        Column("subscriber_id"),
-        Column("subscriber_pk", source="subscriber__pk", in_csv=False),
-        Column("strategy_name", "Strategy", source="strategy__name", csv_name="strategy"),
-        Column("strategy_id"),
-        Column("strategy_pk", source="strategy__pk", in_csv=False),
+        *SUBSCRIBER,
+        *STRATEGY,
         Column("type", "Type"),
         Column("symbol", "Symbol"),
         Column("volume_lots", "Lots", is_number=True),
@@ -84,12 +91,8 @@ LOG = Listing(
         Column("message", "Message"),
         Column("symbol", "Trade"),
         Column("side"),
-        Column("strategy_name", "Strategy", source="strategy__name", csv_name="strategy"),
-        Column("strategy_id"),
-        Column("strategy_pk", source="strategy__pk", in_csv=False),
-        Column("subscriber_name", "Subscriber", source="subscriber__name", csv_name="subscriber"),
-        Column("subscriber_id"),
-        Column("subscriber_pk", source="subscriber__pk", in_csv=False),
+        *STRATEGY,
+        *SUBSCRIBER,
         Column("position_id", in_table=False),
         Column("open_price", in_table=False),
     ),
