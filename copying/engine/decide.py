@@ -54,7 +54,11 @@ from copying.engine.stops import needs_placed_stop, place_stop, stop_loss_of, ta
 from copying.engine.timing import delay_of, seed_of
 from copying.engine.views import PLACE, view_of
 
-STRATEGY_FILTERS = (outside_magic, below_equity_curve, outside_drawdown)
+STRATEGY_FILTERS = {
+    "magicFilter": outside_magic,
+    "equityCurveFilter": below_equity_curve,
+    "drawdownFilter": outside_drawdown,
+}
 NO_VOLUMES, NOTHING_HELD = (0.0, 0.0, 0.0, 0.0), (0.0, 0.0)
 DELAYED = pack(Outcome.DELAYED, Reason.DELAYED, Level.NONE)
 NO_NUMBERS, NO_ROWS, NO_FLAGS = np.empty(0), np.empty((0, 0)), np.empty((0, 0), bool)
@@ -117,9 +121,9 @@ def decide(table: RouteTable, signal: Signal, facts: Facts, *, is_after_delay: b
 def numbers_of(table: RouteTable, specs: Specs, signal: Signal, facts: Facts, is_after_delay: bool) -> list[float]:
     """The numbers of the moment as `read_moment` takes them apart."""
     word, value = 0, nan
-    for refused in STRATEGY_FILTERS:
-        if not word:
-            word, value = refused(table.strategy, signal, facts)
+    for name, refused in STRATEGY_FILTERS.items():
+        if not word and table.strategy.get(name):
+            word, value = refused(table.strategy[name], signal, facts)
     found = [
         signal.volume_lots,
         signal.side,

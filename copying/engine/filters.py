@@ -33,9 +33,8 @@ NEWS_GAP = record(word=WORD, minutes="f8")
 # --------------------------------------------------------------------------------------- the signal, for all routes
 
 
-def outside_magic(strategy: Document, signal: Signal, facts: Facts) -> Refusal:
+def outside_magic(document: Document, signal: Signal, facts: Facts) -> Refusal:
     """The magic number is outside magicFilter.  source: contract, 3.3, 4.4"""
-    document = strategy.get("magicFilter") or {}
     magic = signal.magic
     included, excluded = document.get("included") or (), document.get("excluded") or ()
     if (included and not matches_magic(magic, included)) or matches_magic(magic, excluded):
@@ -58,26 +57,25 @@ def magic_range(element: str) -> tuple[int, int]:
     return int(text[:middle]), int(text[middle + 1 :])
 
 
-def below_equity_curve(strategy: Document, signal: Signal, facts: Facts) -> Refusal:
+def below_equity_curve(document: Document, signal: Signal, facts: Facts) -> Refusal:
     """The provider's equity is not above the moving average of its balance.
 
     Without enough history for an average nothing is refused.  units: provider currency.  source: contract, 4.4
     """
     average = facts.provider_balance_average
-    if strategy.get("equityCurveFilter") and average is not None and not facts.provider_equity > average:
+    if average is not None and not facts.provider_equity > average:
         return refusal(Reason.EQUITY_CURVE_FILTER, Level.STRATEGY), average
     return OPEN
 
 
-def outside_drawdown(strategy: Document, signal: Signal, facts: Facts) -> Refusal:
+def outside_drawdown(document: Document, signal: Signal, facts: Facts) -> Refusal:
     """The provider's drawdown = balance - equity, relative to the balance or absolute, is on the wrong side.
 
     `exclude`: open while every given level is above the drawdown; `include`: open while a given level is below it.
     `maxDrawdown` is `maxRelativeDrawdown` (section 8, 19).  units: fraction or provider currency.  source: contract,
     4.4
     """
-    document = strategy.get("drawdownFilter")
-    if document and facts.provider_balance > 0:
+    if facts.provider_balance > 0:
         refused, limit = drawdown_verdict(document, facts)
         if refused:
             return refusal(Reason.DRAWDOWN_FILTER, Level.STRATEGY), limit
