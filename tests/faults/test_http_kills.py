@@ -59,17 +59,21 @@ class Backend:
         )
 
     def start(self) -> None:
+        assert self.comes_up(), "the backend does not start"
+
+    def comes_up(self) -> bool:
+        """Start it and wait until it answers; False when it ends by itself before."""
         words = [sys.executable, "manage.py", "runbackend", "--port", str(self.port)]
         self.process = subprocess.Popen(words, cwd=ROOT, env=self.environment)
         until = time.monotonic() + 60
-        while True:
+        while self.process.poll() is None:
             try:
                 if self.http.get("/healthz").status_code == 200:
-                    return
+                    return True
             except httpx.TransportError:
-                assert self.process.poll() is None, "the backend does not start"
                 assert time.monotonic() < until
                 time.sleep(0.05)
+        return False
 
     def end(self, number: int) -> None:
         self.process.send_signal(number)
