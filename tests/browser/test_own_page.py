@@ -50,3 +50,36 @@ def test_an_account_of_somebody_else_is_not_drawn(subscriber, stack):
     other = stack.one(query)
     assert subscriber.goto(f"/subscribers/{other}/equity.json").status == 404
     assert subscriber.goto(f"/me/?account={other}").status == 404
+
+
+def test_the_page_follows_what_happens_and_leaves_the_chart_alone(subscriber, stack):
+    subscriber.clock.install()
+    subscriber.goto("/me/")
+    settle(subscriber)
+    equity = subscriber.locator("[data-flash=equity]")
+    expect(equity).to_have_text(re.compile(r"\d"))
+    chart = subscriber.locator("[data-chart] canvas").first
+    chart.evaluate("canvas => { canvas.dataset.mark = 'same'; }")
+    subscriber.locator("#me figure").first.evaluate("figure => { figure.dataset.mark = 'same'; }")
+    subscriber.evaluate("() => { document.querySelector('[data-flash=equity]').textContent = 'old'; }")
+    subscriber.clock.fast_forward(16_000)
+    expect(equity).to_have_text(re.compile(r"\d"))
+    expect(chart).to_have_attribute("data-mark", "same")
+
+
+def test_a_deposit_is_marked_in_the_curve_and_told_in_its_table(subscriber):
+    times = [1_767_225_600 + 86_400 * day for day in range(4)]
+    curve = [times, [1000, 1500, 1490, 1400], [0, 0, 0.01, 0.01], [0, 500, 0, -90]]
+    subscriber.route("**/equity.json*", lambda route: route.fulfill(json=curve))
+    subscriber.goto("/me/")
+    settle(subscriber)
+    figure = subscriber.locator("[data-chart]")
+    expect(figure.locator(".chart-key")).to_have_text(re.compile(r"▲ paid in\s+▼ paid out|▲ paid in▼ paid out"))
+    expect(figure.locator("[data-legend]")).to_contain_text("Paid out 90.00")
+    figure.get_by_role("link", name="As table").click()
+    rows = figure.locator("tbody tr")
+    expect(figure.locator("thead")).to_contain_text("Paid in or out")
+    expect(rows.nth(1)).to_contain_text("500.00")
+    expect(rows.nth(2).locator("td").last).to_have_text("")
+    expect(rows.nth(3)).to_contain_text("\u221290.00")
+    subscriber.unroute("**/equity.json*")

@@ -14,6 +14,9 @@ def test_an_account_is_resumed_after_confirming_it(manager, stack):
     expect(dialog).to_contain_text("Resume Account T-3001")
     manager.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
+    button.click()
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(dialog).to_be_hidden()
     expect(button).to_be_visible()
     with stack.client() as client:
         assert [one.reason for one in client.stopouts("T-3001")] == ["lifetime-balance-minus-equity"]
@@ -42,3 +45,18 @@ def test_what_another_person_resumed_goes_without_a_reload(manager, stack, open_
         assert client.stopouts("T-3002") == []
     manager.clock.fast_forward(6_000)
     expect(manager.get_by_role("button", name="Resume")).to_have_count(0)
+
+
+def test_the_page_of_a_stopped_account_says_why_and_how_far_its_limits_are_used_up(manager, stack):
+    account = stack.one("SELECT id FROM subscribers_subscriber WHERE backend_id = 'T-3003'")
+    manager.goto(f"/subscribers/{account}/")
+    cause = "The loss with open positions since the start reached its limit"
+    expect(manager.locator(".notice").filter(has_text=cause)).to_be_visible()
+    limits = manager.locator("#limits")
+    expect(limits.get_by_text("Loss with open positions since the start")).to_be_visible()
+    expect(limits.get_by_text("Fired")).to_be_visible()
+    manager.get_by_role("button", name="Resume").click()
+    manager.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+    expect(manager.get_by_role("button", name="Resume")).to_be_visible()
+    manager.goto("/subscribers/?sort=headroom")
+    expect(manager.locator("#subscribers tbody td.headroom").first).to_contain_text("0.00 left")
