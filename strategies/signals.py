@@ -99,6 +99,9 @@ class WebhookForm(forms.Form):
         help_text="One on a line: the name that is posted = the name of the signal.",
     )
 
+    def __init__(self, *args: Any, **options: Any):
+        super().__init__(*args, auto_id="webhook_%s", **options)  # the page has another form with these names
+
     def clean_mapping(self) -> list[dict[str, str]]:
         found = []
         for line in self.cleaned_data["mapping"].splitlines():

@@ -37,6 +37,7 @@ from users.permissions import can_manage, may_manage, staff_only
 
 KEPT_S = 300
 MOST_LISTED = 40
+MOST_WAITING = 10
 
 
 # --- One change -----------------------------------------------------------------------------------------------------
@@ -252,11 +253,13 @@ def positions(request: HttpRequest, pk: int) -> HttpResponse:
 # --- Who changed what when ------------------------------------------------------------------------------------------
 def answer_changes(request: HttpRequest, kinds: tuple[str, ...], one, template: str, context: dict) -> HttpResponse:
     """The list of one object's saved changes."""
-    own = Change.objects.visible_to(request.membership).saved()
+    own = Change.objects.visible_to(request.membership)
     own = own.filter(connection_id=one.connection_id, backend_id=one.backend_id, kind__in=kinds)
-    table = CHANGES.bind(request, own)
+    table = CHANGES.bind(request, own.saved())
     if table.wants_csv:
         return table.csv()
+    waiting = own.filter(saved_at=None).select_related("proposed_by").defer("before", "after").order_by("-id")
+    context["waiting"] = waiting[:MOST_WAITING] if can_manage(request.membership) else []
     return render(request, "subscribers/_changes.html" if request.partial else template, {**context, "table": table})
 
 

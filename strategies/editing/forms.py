@@ -293,8 +293,8 @@ class SettingsForm:
         indices = self._indices(field, self.texts)
         last = indices[-1] if indices else -1
         empty = [index for index in indices if index not in self._filled(field)]
-        wanted = 1 + self.extra_rows.get(field.key, 0) - len(empty)
-        indices += [last + 1 + number for number in range(max(0, wanted))]
+        more = max(1 - len(empty), self.extra_rows.get(field.key, 0))
+        indices += [last + 1 + number for number in range(more)]
         return Bound(field, [(one, self._inputs(field, f"{field.key}.{one}")) for one in indices], problems, is_set)
 
     def _is_of(self, name: str, field: Field) -> bool:

@@ -21,6 +21,15 @@ OF_MANAGER = (
     "/commissions/", "/commissions/?by=subscriber", "/commissions/{strategy}/{subscriber}/", "/log/", "/sync/",
     "/search/?q=trend", "/settings/", "/settings/members/", "/settings/connections/", "/settings/connections/new/",
     "/settings/connections/{connection}/", "/accounts/password/change/", "/nowhere/",
+    # where things are changed
+    "/strategies/new/", "/strategies/new-portfolio/", "/strategies/{strategy}/edit/", "/strategies/{strategy}/signals/",
+    "/strategies/{strategy}/changes/", "/strategies/{strategy}/remove/", "/strategies/{portfolio}/signals/",
+    "/strategies/{portfolio}/edit/", "/strategies/{portfolio}/members/Trd1/edit/",
+    "/strategies/{portfolio}/members/add/", "/strategies/{portfolio}/members/Trd1/remove/", "/subscribers/new/",
+    "/subscribers/{subscriber}/edit/", "/subscribers/{subscriber}/subscribe/",
+    "/subscribers/{subscriber}/subscriptions/Trd1/edit/", "/subscribers/{subscriber}/subscriptions/Trd1/remove/",
+    "/subscribers/{subscriber}/resynchronise/", "/subscribers/{subscriber}/remove/",
+    "/subscribers/{subscriber}/changes/",
 )  # fmt: skip
 OF_SUBSCRIBER = ("/me/", "/me/decisions/", "/transactions/")
 OF_NOBODY = ("/accounts/login/", "/accounts/password/reset/")

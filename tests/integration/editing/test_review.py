@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
+from django.utils import timezone
 
 from strategies.models import Change, Strategy
 from users.models import AuditEntry
@@ -41,6 +44,40 @@ def test_an_edit_is_looked_at_saved_mirrored_kept_and_undone(desk, person, alice
     manager.http.post(f"{back}save/")
     assert desk.at_backend(desk.alpine) == before
     assert "It was undone." in manager.http.get(f"/changes/{change.pk}/").content.decode()
+
+
+def test_a_review_that_was_left_is_found_again_and_can_be_discarded(desk, person, alice, bob):
+    manager = person(alice)
+    change = manager.proposed(f"/strategies/{desk.alpine.pk}/edit/", maxTradeVolume="0.3")
+    tab = f"/strategies/{desk.alpine.pk}/changes/"
+    assert f'href="/changes/{change.pk}/"' in manager.http.get(tab).content.decode()
+    assert f"/changes/{change.pk}/" not in person(bob).http.get(tab).content.decode()
+    manager = person(alice)
+    assert manager.http.post(f"/changes/{change.pk}/discard/").status_code == 302
+    assert manager.http.get(f"/changes/{change.pk}/").status_code == 404
+
+
+def test_proposals_that_nobody_saves_are_forgotten_after_a_week(desk, person, alice):
+    manager = person(alice)
+    old = manager.proposed(f"/strategies/{desk.alpine.pk}/edit/", maxTradeVolume="0.3")
+    Change.objects.filter(pk=old.pk).update(proposed_at=timezone.now() - timedelta(days=8))
+    manager.proposed(f"/strategies/{desk.alpine.pk}/edit/", maxTradeVolume="0.4")
+    assert not Change.objects.filter(pk=old.pk).exists()
+
+
+def test_a_secret_is_shown_nowhere_and_holds_through_the_review_and_back(desk, person, alice):
+    manager = person(alice)
+    path = f"/strategies/{desk.alpine.pk}/edit/"
+    given = {"telegram.publishing.chatId": "@alpine", "telegram.publishing.token": "12345:very-secret"}
+    change = manager.proposed(path, **given)
+    assert "very-secret" not in manager.http.get(f"/changes/{change.pk}/").content.decode()
+    back = f"{path}?change={change.pk}"
+    assert "very-secret" not in manager.http.get(back).content.decode()
+    again = manager.proposed(back, maxTradeVolume="0.3")
+    manager.save(again)
+    assert desk.at_backend(desk.alpine)["telegram"]["publishing"]["token"] == "12345:very-secret"
+    assert "very-secret" not in Change.objects.get(pk=again.pk).summary
+    assert "very-secret" not in manager.http.get(path).content.decode()
 
 
 def test_saving_twice_writes_once(desk, person, alice):
