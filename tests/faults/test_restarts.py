@@ -1,4 +1,4 @@
-"""PostgreSQL and Redis restarted under a real Celery worker and beat in mid-sync: all come back by themselves."""
+"""PostgreSQL and Redis restarted or emptied under a real Celery worker and beat in mid-sync: all goes on by itself."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 
 import psycopg
 import pytest
+import redis
 
 from copyportal.services.process import wait_until_ready
 from copyportal.services.servers import Postgres, Valkey
@@ -61,16 +64,18 @@ STATE = (
     " EXISTS (SELECT FROM reporting_syncstate WHERE kind = 'provided' AND last_success_at IS NOT NULL)"
 )
 
+NOT_SINCE = "SELECT kind FROM reporting_syncstate WHERE started_at IS NULL OR started_at < '{}'"
 
-def test_the_history_is_whole_after_the_database_and_redis_restarted(servers, tmp_path):
-    (postgres, valkey), (database, broker) = servers
-    deals = history(12_000, per_moment=3, step=timedelta(hours=1))
+
+@contextmanager
+def _syncing(servers, folder: Path, backend: SimBackend) -> Iterator[Callable[[], None]]:
+    """A worker and beat that mirror a backend. Gives what whoever runs them does: start again what has ended."""
+    (postgres, valkey), _ = servers
     environment = {**os.environ, "DATABASE_URL": postgres.url, "REDIS_URL": valkey.url, "LOG_LEVEL": "ERROR"}
     environment["DJANGO_SETTINGS_MODULE"] = "copyportal.settings"
-    with SimBackend(deals) as backend, (tmp_path / "celery.log").open("w") as log:
-        backend.after_request = lambda number, path: time.sleep(0.15)
-        subprocess.run([sys.executable, "-c", SETUP.format(url=backend.url)], env=environment, check=True)
-        words = ["worker", "--pool", "prefork", "--concurrency", "2"], ["beat"]
+    subprocess.run([sys.executable, "-c", SETUP.format(url=backend.url)], env=environment, check=True)
+    words = ["worker", "--pool", "prefork", "--concurrency", "2"], ["beat", "--schedule", str(folder / "schedule")]
+    with (folder / "celery.log").open("w") as log:
 
         def start(word: list[str]) -> subprocess.Popen:
             return subprocess.Popen([*CELERY, *word], env=environment, stdout=log, stderr=log)
@@ -78,26 +83,59 @@ def test_the_history_is_whole_after_the_database_and_redis_restarted(servers, tm
         started = [start(word) for word in words]
 
         def supervise() -> None:
-            """A worker may end when its broker dies under it; whoever runs it starts it again."""
+            """A worker may end when its broker dies under it."""
             for place, process in enumerate(started):
                 if process.poll() is not None:
                     started[place] = start(words[place])
 
         try:
-            _wait_for_rows(postgres.url, 1, supervise)
-            _restart(database)
-            _restart(broker)
-            _wait_for_rows(postgres.url, len(deals), supervise)
+            yield supervise
         finally:
             for process in started:
                 process.kill()
                 process.wait()
-    mirrored = _rows(
-        postgres.url, "SELECT subscriber_id, strategy_id, backend_id, profit::float8 FROM reporting_transaction"
-    )
+
+
+def _assert_mirrored(url: str, deals: list[dict]) -> None:
+    """Every deal once, and the days add up."""
+    mirrored = _rows(url, "SELECT subscriber_id, strategy_id, backend_id, profit::float8 FROM reporting_transaction")
     assert sorted(mirrored) == sorted((d["subscriberId"], d["strategy"]["id"], d["id"], d["profit"]) for d in deals)
     daily = "SELECT sum(deals), sum(profit) FROM reporting_dailyresult"
-    assert _rows(postgres.url, daily) == _rows(postgres.url, "SELECT count(*), sum(profit) FROM reporting_transaction")
+    assert _rows(url, daily) == _rows(url, "SELECT count(*), sum(profit) FROM reporting_transaction")
+
+
+def test_the_history_is_whole_after_the_database_and_redis_restarted(servers, tmp_path):
+    (postgres, _), (database, broker) = servers
+    deals = history(12_000, per_moment=3, step=timedelta(hours=1))
+    with SimBackend(deals) as backend:
+        backend.after_request = lambda number, path: time.sleep(0.15)
+        with _syncing(servers, tmp_path, backend) as supervise:
+            _wait_for_rows(postgres.url, 1, supervise)
+            _restart(database)
+            _restart(broker)
+            _wait_for_rows(postgres.url, len(deals), supervise)
+    _assert_mirrored(postgres.url, deals)
+
+
+def test_every_due_job_runs_again_when_redis_forgets_everything_in_mid_sync(servers, tmp_path):
+    (postgres, valkey), _ = servers
+    deals = history(6_000, per_moment=3, step=timedelta(hours=1))
+    with SimBackend(deals) as backend, redis.Redis.from_url(valkey.url) as broker:
+        backend.after_request = lambda number, path: time.sleep(0.1)
+        with _syncing(servers, tmp_path, backend) as supervise:
+            _wait_for_rows(postgres.url, 1, supervise)
+            broker.flushall()
+            _wait_for_rows(postgres.url, len(deals), supervise)
+            broker.flushall()
+            with psycopg.connect(postgres.url) as connection:
+                connection.execute("UPDATE reporting_syncstate SET due_at = now(), held_until = NULL")
+                emptied_at = connection.execute("SELECT clock_timestamp()").fetchone()[0]
+            until = time.monotonic() + 90
+            while waiting := _rows(postgres.url, NOT_SINCE.format(emptied_at)):
+                supervise()
+                assert time.monotonic() < until, f"never again: {waiting}"
+                time.sleep(0.2)
+    _assert_mirrored(postgres.url, deals)
 
 
 def _wait_for_rows(url: str, wanted: int, supervise: Callable[[], None], within_s: float = 90) -> None:
