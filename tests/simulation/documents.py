@@ -22,8 +22,12 @@ class Documents:
 
     def strategy(self, strategy_id: str) -> Document:
         """A provider's strategy; half of them publish to a chat of their own."""
+        tenant, number = strategy_id[:3], strategy_id[-1]
+        accounts = [f"{tenant}prov{number}"]
+        if number == "1":
+            accounts.append(f"{tenant}a0")  # copies by itself: what it copies is copied on
         document: Document = {
-            "name": strategy_id, "description": "", "accountId": f"{strategy_id[:3]}prov{strategy_id[-1]}",
+            "name": strategy_id, "description": "", "accountId": self.random.choice(accounts),
             **self.terms(self.maybe_scheme(), chance=0.15),
         }  # fmt: skip
         settings = {"lifetimeInHours": self.random.choice((1, 30, 300)), "openingIntervalInMinutes": 3}
