@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from strategies import signals
+from strategies.chains import portfolios_with, strategies_of
 from strategies.changes import NotDone, backend_of
 from strategies.models import Kind, Strategy
 from strategies.terms import commission_text
@@ -36,6 +37,7 @@ def signals_page(request: HttpRequest, strategy: Strategy, *, status: int = 200,
         "webhooks": [],
         "types": dict(signals.TYPES),
         "problem": "",
+        "copying": copying_accounts(strategy),
         "form": more.pop("form", None) or signals.SignalForm(),
         "webhook_form": more.pop("webhook_form", None) or signals.WebhookForm(),
     }
@@ -50,6 +52,18 @@ def signals_page(request: HttpRequest, strategy: Strategy, *, status: int = 200,
             context["problem"] = error.text
     page = "strategies/_open_signals.html" if request.partial and status == 200 else "strategies/signals.html"
     return render(request, page, {**context, **more}, status=status)
+
+
+def copying_accounts(strategy: Strategy) -> int:
+    """How many accounts a signal of the strategy reaches, through portfolios too."""
+    reaching = [strategy.backend_id, *portfolios_with(strategy.backend_id, strategies_of(strategy.connection_id))]
+    found = Strategy.objects.filter(
+        connection_id=strategy.connection_id,
+        backend_id__in=reaching,
+        subscriptions__is_removed=False,
+        subscriptions__subscriber__is_removed=False,
+    )
+    return found.values("subscriptions__subscriber").distinct().count()
 
 
 @require_safe

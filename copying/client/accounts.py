@@ -106,10 +106,8 @@ class AccountCalls(Exchange):
             before = page.next
 
     def simulate(self, body: RawDocument) -> RawDocument:
-        """What a change would have done to the signals of a period. Changes nothing, so it may be repeated."""
-        return self._call(
-            "POST", "/users/current/simulations", type=RawDocument, body=body, extended=True, repeatable=True
-        )
+        """What a change would have done to the signals of a period. Changes nothing; long, so it is not repeated."""
+        return self._call("POST", "/users/current/simulations", type=RawDocument, body=body, extended=True)
 
     def account(self, account_id: str) -> AccountInformation:
         """One account."""

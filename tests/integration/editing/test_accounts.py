@@ -106,6 +106,7 @@ def test_an_account_is_paused_and_goes_on_and_one_subscription_too(desk, person,
     assert desk.at_backend(desk.hers)["subscriptions"][0]["closeOnly"] == "by-position"
     change, refused = press(mode="immediately")
     assert refused.status_code == 422, "closing everything asks for the name"
+    assert "/positions/" in refused.content.decode()
     assert manager.save(change, typed="Hers").status_code == 302
 
 
