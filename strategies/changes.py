@@ -147,11 +147,11 @@ def propose_form(
     return propose(spot, by=by, now=timezone.now(), before=current, after=after, notes=notes, form_address=address)
 
 
-def propose_creation(
-    spot: Spot, form: SettingsForm, *, by: User | None, address: str = "", more: dict[str, Any] | None = None
-) -> Change | None:
-    """A new object of what a form says and `more` (members, subscriptions); None: the form says what is wrong."""
-    after = {**form.lay_over({}, everything=True), **(more or {})}
+def propose_creation(spot: Spot, form: SettingsForm, *, by: User | None, address: str = "") -> Change | None:
+    """A new object of what a form says; None: the form says what is wrong."""
+    after = form.lay_over({}, everything=True)
+    if spot.kind in PARTS:
+        after.setdefault(PARTS[Target(spot.kind)], [])
     if not form.problems:
         form.judge(spot.kind, after)
     if form.problems:

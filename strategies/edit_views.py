@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods
 from copying.engine.model import Level
 from strategies.chains import MOST_LEAVES, leaf_chains, strategies_of
 from strategies.changes import NotDone, Spot, backend_of, propose, propose_creation, propose_form, read_document
+from strategies.editing.fields import Field, parts_field
 from strategies.editing.forms import SettingsForm
 from strategies.form_pages import (
     Extra,
@@ -93,73 +94,48 @@ def edit_member(request: HttpRequest, pk: int, strategy_id: str) -> HttpResponse
 @may_manage
 def new(request: HttpRequest) -> HttpResponse:
     """A strategy on an account."""
-    return create(request, Target.STRATEGY, Level.STRATEGY, [], "New strategy")
+    return create(request, Target.STRATEGY, Level.STRATEGY, "New strategy")
 
 
 @require_http_methods(["GET", "POST"])
 @may_manage
 def new_portfolio(request: HttpRequest) -> HttpResponse:
-    """A portfolio of strategies; its first member with its weight, further ones on its page."""
-    connection = extra_connection(request, request.POST.get("connection", ""))
+    """A portfolio of strategies with their weights; what it changes for a member is set on the member's page."""
+    connection = chosen_connection(request)
     offered = strategy_options(connection) if connection else []
-    extras = [
-        Extra(
-            "member", "First member", "A strategy or another portfolio. More are added on its page.", options=offered
-        ),
-        Extra("weight", "Weight of the member", "Multiplies its volumes; empty means 1.", is_required=False),
-    ]
-    return create(request, Target.PORTFOLIO, Level.PORTFOLIO, extras, "New portfolio")
+    help = "Strategies or other portfolios, each with its weight. What else changes for one is set on its own page."
+    members = parts_field("members", "Members", help, Level.PORTFOLIO, offered)
+    return create(request, Target.PORTFOLIO, Level.PORTFOLIO, "New portfolio", members)
 
 
-def extra_connection(request: HttpRequest, wanted: str = "") -> Connection | None:
-    """The chosen backend of this workspace, else its first."""
+def chosen_connection(request: HttpRequest) -> Connection | None:
+    """The backend that a form names, of this workspace; else the first."""
+    wanted = request.POST.get("connection", "")
     found = Connection.objects.filter(workspace=request.workspace, is_enabled=True).order_by("id")
     return found.filter(pk=int(wanted)).first() if wanted.isdigit() and len(wanted) < 18 else found.first()
 
 
-def create(request: HttpRequest, kind: str, level: Level, more: list[Extra], title: str) -> HttpResponse:
+def create(request: HttpRequest, kind: str, level: Level, title: str, *more: Field) -> HttpResponse:
     """The form of something new, and its proposal under an id that the backend gives."""
     draft = draft_to_create(request, kind)
-    extras = [connection_extra(request), *more]
-    if draft is not None:
-        first = (draft.after.get("members") or [{}])[0]
-        known = {"connection": str(draft.connection_id), "member": first.get("strategyId", ""),
-                 "weight": f"{first['multiplier']:g}" if "multiplier" in first else ""}  # fmt: skip
-        for extra in extras:
-            extra.value = known.get(extra.name, "")
+    extra = connection_extra(request)
+    extra.value = str(draft.connection_id) if draft else extra.value
 
     def make(form: SettingsForm, values: dict[str, str]) -> Change | None:
         connection = get_object_or_404(Connection, pk=int(values["connection"]), workspace=request.workspace)
-        members: dict[str, Any] = {}
-        if kind == Target.PORTFOLIO:
-            weight = form_number(form, "weight", values["weight"])
-            terms = {"strategyId": values["member"]} | ({} if weight is None else {"multiplier": weight})
-            members = {"members": [terms]}
         if draft is not None and draft.connection_id == connection.pk:
             new_id = draft.backend_id
         else:
             with backend_of(connection) as client:
                 new_id = client.unused_strategy_id()
-        name = form.texts.get("name", "") or new_id
-        spot = Spot(connection, kind, new_id, name, level)
-        return propose_creation(spot, form, by=request.user, address=request.path, more=members)
+        spot = Spot(connection, kind, new_id, form.texts.get("name", "") or new_id, level)
+        return propose_creation(spot, form, by=request.user, address=request.path)
 
     context = {"title": title, "about": "It is offered to nobody before you have looked at it and created it."}
     return answer_new(
-        request, level=level, extras=extras, make=make, template="strategies/new.html", context=context, draft=draft,
-        drafted=draft.after if draft else None, back=reverse("strategies:list"),
+        request, level=level, extras=[extra], make=make, template="strategies/new.html", context=context, draft=draft,
+        drafted=draft.after if draft else None, back=reverse("strategies:list"), more=more,
     )  # fmt: skip
-
-
-def form_number(form: SettingsForm, name: str, text: str) -> float | None:
-    """The number of an extra input; what is no number becomes a problem of the form."""
-    if not text:
-        return None
-    try:
-        return float(text.replace(",", "."))
-    except ValueError:
-        form.add_problem("", f"“{text[:40]}” must be a number, like 0.5.")
-        return None
 
 
 @require_http_methods(["GET", "POST"])
@@ -180,11 +156,12 @@ def add_member(request: HttpRequest, pk: int) -> HttpResponse:
 
     value = draft.part if draft else request.GET.get("strategy", "")
     extra = Extra("strategy", "Strategy", "A strategy or another portfolio.", options=options, value=value)
-    drafted = spot_of(portfolio, draft.part).part_of(draft.after) if draft else None
+    spot = spot_of(portfolio, draft.part) if draft else None
+    drafted, path = (spot.part_of(draft.after), spot.path_in(draft.after)) if spot and draft else (None, "")
     context = {**page_of(portfolio, "settings"), "title": "Add a member"}
     return answer_new(
         request, level=Level.MEMBER, extras=[extra], make=make, template="strategies/edit.html", context=context,
-        back=reverse("strategies:settings", args=[pk]), draft=draft, drafted=drafted,
+        back=reverse("strategies:settings", args=[pk]), draft=draft, drafted=drafted, path=path,
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from django.urls import reverse
 
 from copying.engine.model import Level
 from strategies.changes import NotDone, Spot, backend_of, propose_form
+from strategies.editing.fields import Field
 from strategies.editing.forms import Problem, SettingsForm
 from strategies.models import Action, Change, Strategy
 from strategies.terms import Setting
@@ -95,20 +96,19 @@ def answer_form(
     template: str,
     context: dict[str, Any],
     back: str,
-    without: tuple[str, ...] = (),
 ) -> HttpResponse:
     """The page of a form over `document` (the mirror's), or the way to its review. back: where one came from."""
     draft = draft_of(request, spot)
     context = page_context(request, context, back)
     settings = spot.part_of(document)
     if request.method != "POST":
-        form = SettingsForm.of(spot.level, settings or {}, without=without)
+        form = SettingsForm.of(spot.level, settings or {})
         if draft is not None:
             sides = [spot.part_of(each) or {} for each in (draft.before, draft.after)]
-            form = SettingsForm.of_draft(spot.level, *sides, without=without)
+            form = SettingsForm.of_draft(spot.level, *sides)
             form.place(draft.problems, path=spot.path_in(draft.after))
         return render(request, template, {**context, "form": form})
-    form = SettingsForm.sent(spot.level, request.POST, without=without)
+    form = SettingsForm.sent(spot.level, request.POST)
     if "add" in request.POST:
         return render(request, template, {**context, "form": form})
     if not form.changed_fields and draft is None and settings is not None:
@@ -142,20 +142,22 @@ def answer_new(
     back: str,
     draft: Change | None = None,
     drafted: dict[str, Any] | None = None,
-    without: tuple[str, ...] = (),
+    path: str = "",
+    more: tuple[Field, ...] = (),
 ) -> HttpResponse:
     """The page of a form for something that is not there yet, or the way to its review.
 
-    make: proposes the change from the form and the values of the extras, or puts problems into the form. draft,
-    drafted: the proposal that one comes back from and its settings. Raises nothing: NotDone is told on the page.
+    make: proposes the change from the form and the values of the extras, or puts problems into the form; NotDone is
+    told on the page. draft, drafted, path: the proposal that one comes back from, its settings and where they stand in
+    it. more: fields beside the table's.
     """
     context = page_context(request, {**context, "extras": extras}, back)
     if request.method != "POST":
-        form = SettingsForm.of_draft(level, {}, drafted or {}, without=without)
+        form = SettingsForm.of_draft(level, {}, drafted or {}, more=more)
         if draft is not None:
-            form.place(draft.problems)
+            form.place(draft.problems, path=path)
         return render(request, template, {**context, "form": form})
-    form = SettingsForm.sent(level, request.POST, without=without)
+    form = SettingsForm.sent(level, request.POST, more=more)
     for extra in extras:
         extra.value = request.POST.get(extra.name, "").strip()
     if "add" in request.POST:
@@ -169,7 +171,7 @@ def answer_new(
     try:
         change = make(form, {extra.name: extra.value for extra in extras})
     except NotDone as error:
-        form.place(error.details)
+        form.place(error.details, path=path)
         form.add_problem("", error.text)
         return render(request, template, {**context, "form": form}, status=503)
     if change is None:

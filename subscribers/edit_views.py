@@ -15,7 +15,8 @@ from copying.contract.settings import CloseOnly
 from copying.engine.model import Level
 from strategies.chains import leaf_chains, strategies_of
 from strategies.changes import NotDone, Spot, backend_of, propose, propose_creation, propose_form, read_document
-from strategies.edit_views import answer_removal, extra_connection, form_number, held_by
+from strategies.edit_views import answer_removal, chosen_connection, held_by
+from strategies.editing.fields import parts_field
 from strategies.editing.forms import SettingsForm
 from strategies.form_pages import (
     Extra,
@@ -112,34 +113,31 @@ def subscribe(request: HttpRequest, pk: int) -> HttpResponse:
     value = draft.part if draft else request.GET.get("strategy", "")
     options = strategy_options(subscriber.connection, without=there)
     extra = Extra("strategy", "Strategy", "What the account copies from now on.", options=options, value=value)
-    drafted = spot_of(subscriber, draft.part).part_of(draft.after) if draft else None
+    spot = spot_of(subscriber, draft.part) if draft else None
+    drafted, path = (spot.part_of(draft.after), spot.path_in(draft.after)) if spot and draft else (None, "")
     context = page_of(request, subscriber, "subscriptions", title="Subscribe to a strategy")
     return answer_new(
         request, level=Level.SUBSCRIPTION, extras=[extra], make=make, template="subscribers/edit.html",
-        context=context, back=home(subscriber), draft=draft, drafted=drafted,
+        context=context, back=home(subscriber), draft=draft, drafted=drafted, path=path,
     )  # fmt: skip
 
 
 @require_http_methods(["GET", "POST"])
 @may_manage
 def new(request: HttpRequest) -> HttpResponse:
-    """An account that copies from now on: its settings and its first subscription."""
+    """An account that copies from now on: its settings and subscriptions."""
     draft = draft_to_create(request, Target.SUBSCRIBER)
-    connection = extra_connection(request, request.POST.get("connection", ""))
+    connection = chosen_connection(request)
+    offered = strategy_options(connection) if connection else []
+    help = "What it copies, each strategy with its ratio. More terms are set on the account's page."
+    subscriptions = parts_field("subscriptions", "Subscriptions", help, Level.SUBSCRIBER, offered)
     extras = [
         connection_extra(request),
         Extra("account", "Trading account", "Its id at the backend: letters, digits, - and _.", placeholder="ACC-1001"),
-        Extra("strategy", "First strategy", "What it copies. It can be chosen later, too.", is_required=False,
-              options=strategy_options(connection) if connection else []),
-        Extra("ratio", "Ratio", "Multiplies the volumes of this strategy; empty means 1.", is_required=False),
-    ]  # fmt: skip
+    ]
     if draft is not None:
-        first = (draft.after.get("subscriptions") or [{}])[0]
-        known = {"connection": str(draft.connection_id), "account": draft.backend_id,
-                 "strategy": first.get("strategyId", ""),
-                 "ratio": f"{first['multiplier']:g}" if "multiplier" in first else ""}  # fmt: skip
-        for extra in extras:
-            extra.value = known.get(extra.name, "")
+        for extra, value in zip(extras, (str(draft.connection_id), draft.backend_id), strict=True):
+            extra.value = value
 
     def make(form: SettingsForm, values: dict[str, str]) -> Change | None:
         chosen = get_object_or_404(Connection, pk=int(values["connection"]), workspace=request.workspace)
@@ -147,15 +145,12 @@ def new(request: HttpRequest) -> HttpResponse:
         if there.exists():
             form.add_problem("", f"The account {values['account']} copies already.")
             return None
-        ratio = form_number(form, "ratio", values["ratio"])
-        terms = {"strategyId": values["strategy"]} | ({} if ratio is None else {"multiplier": ratio})
-        more = {"subscriptions": [terms] if values["strategy"] else []}
         spot = Spot(chosen, Target.SUBSCRIBER, values["account"], form.texts.get("name", ""), Level.SUBSCRIBER)
-        return propose_creation(spot, form, by=request.user, address=request.path, more=more)
+        return propose_creation(spot, form, by=request.user, address=request.path)
 
     return answer_new(
         request, level=Level.SUBSCRIBER, extras=extras, make=make, template="subscribers/new.html", context={},
-        draft=draft, drafted=draft.after if draft else None, back=reverse("subscribers:list"),
+        draft=draft, drafted=draft.after if draft else None, back=reverse("subscribers:list"), more=(subscriptions,),
     )  # fmt: skip
 
 

@@ -248,9 +248,15 @@ FIELDS: tuple[Field, ...] = (
 )  # fmt: skip
 
 
-def fields_of(level: Level, *, without: tuple[str, ...] = ()) -> list[Field]:
+def parts_field(key: str, label: str, help: str, level: Level, strategies: list[tuple[str, str]]) -> Field:
+    """The parts of something new as rows: which strategies, with which ratio. strategies: (id, name)."""
+    parts = Part("strategyId", "Strategy", Choice(tuple(strategies))), Part("multiplier", "Ratio", Number("×"))
+    return Field(key, label, help, BASICS, (level,), parts, is_rows=True)
+
+
+def fields_of(level: Level) -> list[Field]:
     """The settings that may stand on a level, in the order of the table."""
-    return [field for field in FIELDS if level in field.levels and field.key not in without]
+    return [field for field in FIELDS if level in field.levels]
 
 
 def value_at(document: Any, key: str) -> Any:

@@ -99,24 +99,29 @@ class SettingsForm:
 
     # --- made of a document, of a draft, of what was sent -----------------------------------------------------------
     @classmethod
-    def of(cls, level: Level, document: Mapping[str, Any], *, without: tuple[str, ...] = ()) -> SettingsForm:
+    def of(cls, level: Level, document: Mapping[str, Any]) -> SettingsForm:
         """The form as it is opened."""
-        fields = fields_of(level, without=without)
+        fields = fields_of(level)
         texts = texts_of(document, fields)
         return cls(level, fields, dict(texts), texts)
 
     @classmethod
     def of_draft(
-        cls, level: Level, before: Mapping[str, Any], after: Mapping[str, Any], *, without: tuple[str, ...] = ()
+        cls,
+        level: Level,
+        before: Mapping[str, Any],
+        after: Mapping[str, Any],
+        *,
+        more: tuple[Field, ...] = (),
     ) -> SettingsForm:
-        """The form as it was sent for review: opened on `before`, saying `after`."""
-        fields = fields_of(level, without=without)
+        """The form as it was sent for review: opened on `before`, saying `after`. more: fields beside the table's."""
+        fields = [*fields_of(level), *more]
         return cls(level, fields, texts_of(after, fields), texts_of(before, fields))
 
     @classmethod
-    def sent(cls, level: Level, post: Any, *, without: tuple[str, ...] = ()) -> SettingsForm:
+    def sent(cls, level: Level, post: Any, *, more: tuple[Field, ...] = ()) -> SettingsForm:
         """The form as a person sent it (a QueryDict); "add" asks for one more row of a list."""
-        fields = fields_of(level, without=without)
+        fields = [*fields_of(level), *more]
         form = cls(level, fields, {}, _remembered(post.get("was", "")))
         for name in list(post)[: 20 * MOST_ROWS]:
             if form.owner(name) is not None:

@@ -18,7 +18,7 @@ def account(stack, manager):
     def create(name: str) -> str:
         manager.goto("/subscribers/new/")
         manager.get_by_label("Trading account").fill(name)
-        manager.get_by_label("First strategy").select_option(label="Trend majors")
+        manager.get_by_label("Subscriptions: Strategy").select_option(label="Trend majors")
         manager.get_by_label("Name", exact=True).fill(f"Account {name}")
         manager.locator(".form-bar").get_by_role("button", name="Review the change").click()
         expect(manager.get_by_role("heading", level=1)).to_have_text(f"Review: Account {name}")

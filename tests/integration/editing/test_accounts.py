@@ -12,9 +12,10 @@ from users.models import AuditEntry
 pytestmark = pytest.mark.django_db
 
 
-def test_an_account_is_created_with_its_first_subscription_and_can_be_removed_again(desk, person, alice):
+def test_an_account_is_created_with_its_subscriptions_and_can_be_removed_again(desk, person, alice):
     manager = person(alice)
-    given = {"account": desk.id("new"), "strategy": desk.boreal.backend_id, "ratio": "0,5", "name": "New one"}
+    rows = {"subscriptions.0.strategyId": desk.boreal.backend_id, "subscriptions.0.multiplier": "0,5"}
+    given = {"account": desk.id("new"), "name": "New one", **rows}
     change = manager.proposed("/subscribers/new/", **given, maxTradeVolume="3")
     assert not Subscriber.objects.filter(backend_id=desk.id("new")).exists()
     assert "Subscription Boreal" in manager.http.get(f"/changes/{change.pk}/").content.decode()
@@ -37,6 +38,13 @@ def test_what_is_missing_for_a_new_account_is_said_at_its_input(desk, person, al
     assert "This is needed." in page
     taken = person(alice).form("/subscribers/new/", account=desk.hers.backend_id, name="Again")
     assert (taken.status_code, "copies already" in taken.content.decode()) == (422, True)
+
+
+def test_one_strategy_twice_is_said_at_its_row(desk, person, alice):
+    rows = {f"subscriptions.{number}.strategyId": desk.boreal.backend_id for number in (0, 1)}
+    answer = person(alice).form("/subscribers/new/", account=desk.id("new"), name="Twice", **rows)
+    assert answer.status_code == 422
+    assert 'id="i-subscriptions-1-strategyId-error">Appears more than once.' in answer.content.decode()
 
 
 def test_an_account_that_appeared_meanwhile_is_not_overwritten(desk, person, alice):
@@ -87,6 +95,19 @@ def test_an_account_subscribes_to_one_more_strategy_with_terms(desk, person, ali
     assert 'name="multiplier" id="i-multiplier" value="0.1"' in form
     manager.save(change)
     assert desk.at_backend(desk.hers)["subscriptions"][1] == {"strategyId": desk.boreal.backend_id, "multiplier": 0.1}
+
+
+def test_a_refused_subscription_leads_back_to_its_input(desk, person, alice):
+    manager = person(alice)
+    formula = {"tradeSizeScaling.mode": "expression", "tradeSizeScaling.expression": "nonsense"}
+    path = f"/subscribers/{desk.hers.pk}/subscribe/"
+    change = manager.proposed(path, strategy=desk.boreal.backend_id, **formula)
+    assert manager.save(change).status_code == 503
+    back = manager.http.get(f"{path}?change={change.pk}").content.decode()
+    assert 'id="i-tradeSizeScaling-expression-error"' in back
+    again = manager.proposed(f"{path}?change={change.pk}", **{"tradeSizeScaling.expression": "providerVolume * 2"})
+    manager.save(again)
+    assert desk.at_backend(desk.hers)["subscriptions"][1]["tradeSizeScaling"]["expression"] == "providerVolume * 2"
 
 
 def test_an_account_is_paused_and_goes_on_and_one_subscription_too(desk, person, alice):

@@ -38,7 +38,7 @@ def test_what_the_backend_refuses_leads_back_to_the_filled_form(desk, person, al
 
 def test_a_portfolio_is_created_gets_a_member_with_settings_and_loses_one(desk, person, alice):
     manager = person(alice)
-    given = {"name": "Mixed", "member": desk.alpine.backend_id, "weight": "0.4"}
+    given = {"name": "Mixed", "members.0.strategyId": desk.alpine.backend_id, "members.0.multiplier": "0.4"}
     manager.save(manager.proposed("/strategies/new-portfolio/", **given))
     made = Strategy.objects.get(name="Mixed")
     assert desk.at_backend(made)["members"] == [{"strategyId": desk.alpine.backend_id, "multiplier": 0.4}]
@@ -53,9 +53,23 @@ def test_a_portfolio_is_created_gets_a_member_with_settings_and_loses_one(desk, 
     assert [one["strategyId"] for one in desk.at_backend(made)["members"]] == [desk.boreal.backend_id]
 
 
+def test_a_portfolio_is_created_with_several_members_at_once(desk, person, alice):
+    manager = person(alice)
+    given = {"name": "Wide", "members.0.strategyId": desk.alpine.backend_id, "members.0.multiplier": "0.4",
+             "members.3.strategyId": desk.boreal.backend_id}  # fmt: skip
+    change = manager.proposed("/strategies/new-portfolio/", **given)
+    back = manager.http.get(f"/strategies/new-portfolio/?change={change.pk}").content.decode()
+    assert f'value="{desk.boreal.backend_id}" selected' in back
+    manager.save(change)
+    assert desk.at_backend(Strategy.objects.get(name="Wide"))["members"] == [
+        {"strategyId": desk.alpine.backend_id, "multiplier": 0.4}, {"strategyId": desk.boreal.backend_id},
+    ]  # fmt: skip
+
+
 def test_a_portfolio_inside_itself_is_refused_with_the_backends_sentence(desk, person, alice):
     manager = person(alice)
-    manager.save(manager.proposed("/strategies/new-portfolio/", name="Outer", member=desk.portfolio.backend_id))
+    given = {"name": "Outer", "members.0.strategyId": desk.portfolio.backend_id}
+    manager.save(manager.proposed("/strategies/new-portfolio/", **given))
     outer = Strategy.objects.get(name="Outer")
     change = manager.proposed(f"/strategies/{desk.portfolio.pk}/members/add/", strategy=outer.backend_id)
     answer = manager.save(change)
