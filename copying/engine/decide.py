@@ -59,9 +59,9 @@ STRATEGY_FILTERS = {
     "equityCurveFilter": below_equity_curve,
     "drawdownFilter": outside_drawdown,
 }
-NO_VOLUMES, NOTHING_HELD = (0.0, 0.0, 0.0, 0.0), (0.0, 0.0)
+NO_VOLUMES = (0.0, 0.0, 0.0, 0.0)
 DELAYED = pack(Outcome.DELAYED, Reason.DELAYED, Level.NONE)
-NO_NUMBERS, NO_ROWS, NO_FLAGS = np.empty(0), np.empty((0, 0)), np.empty((0, 0), bool)
+NO_NUMBERS = np.empty(0)
 NO_NEWS, NO_STOPS, NO_LEVELS = np.empty((0, 0), NEWS_GAP), np.empty(0, bool), np.empty(0, np.uint8)
 
 
@@ -75,8 +75,7 @@ def decide(table: RouteTable, signal: Signal, facts: Facts, *, is_after_delay: b
     view = view_of(table, signal.symbol, signal.side, signal.kind)
     specs = specs_of(view, facts.market)
     moment = np.array(numbers_of(table, specs, signal, facts, is_after_delay))
-    has_exposure = view.reduces_correlations and (facts.strategy_exposure or facts.account_exposure)
-    verdicts, steps, numbers = np.empty((3, n), np.uint8), np.empty((n, 6)), np.empty((4, n))
+    verdicts, numbers = np.empty((n, 3), np.uint8), np.empty((n, 10))
     decide_routes(
         moment,
         specs.records,
@@ -91,22 +90,21 @@ def decide(table: RouteTable, signal: Signal, facts: Facts, *, is_after_delay: b
         accounts.position_value,
         NO_STOPS if facts.stopped is None else facts.stopped,
         NO_LEVELS if facts.stopped_level is None else facts.stopped_level,
-        stacked(facts.open_symbols, view.symbols, n, bool) if view.asks_open else NO_FLAGS,
+        gathered(facts.open_symbols, view.symbols, view.asking_open),
         news_gaps(table, view, facts) if facts.news and table.has_news else NO_NEWS,
-        stacked(facts.strategy_exposure, specs.assets, n) if has_exposure else NO_ROWS,
-        stacked(facts.account_exposure, specs.assets, len(accounts.ids)) if has_exposure else NO_ROWS,
+        gathered(facts.strategy_exposure, specs.assets, view.reducing_by_route),
+        gathered(facts.account_exposure, specs.assets, view.reducing_by_account),
         expression_values(table, view, specs, moment, facts) if view.formulas else NO_NUMBERS,
         verdicts,
-        steps,
         numbers,
     )
-    outcome, reason, level = verdicts
-    limit_value, stop_loss, take_profit, delay_s = numbers
+    outcome, reason, level = verdicts.T
+    limit_value, stop_loss, take_profit, delay_s = numbers.T[6:]
     return Decisions(
         outcome=outcome,
         reason=reason,
         level=level,
-        steps=steps,
+        steps=numbers[:, :6],
         limit_value=limit_value,
         symbols=view.symbols,
         symbol=view.symbol,
@@ -146,19 +144,19 @@ def numbers_of(table: RouteTable, specs: Specs, signal: Signal, facts: Facts, is
     return found
 
 
-def stacked(columns: dict[str, np.ndarray], names: list[str], n: int, kind: type = float) -> np.ndarray:
-    """(names, n) the columns of these names; 0 where there is none."""
-    made = np.zeros((len(names), n), kind)
-    for row, name in enumerate(names):
+def gathered(columns: dict[str, np.ndarray], names: list[str], rows: np.ndarray) -> np.ndarray:
+    """(names, rows) the columns of these names on some rows; 0 where there is none."""
+    made = np.zeros((len(names), len(rows)))
+    for place, name in enumerate(names):
         if name in columns:
-            made[row] = columns[name]
+            made[place] = columns[name].take(rows)
     return made
 
 
 @rule
 def size_route(signal, route, spec, price, account, held, computed):
     """(word, its number, (scaled, multiplied, limited, rounded), stop loss) of a route that may open."""
-    rate, balance, equity, margin, leverage, open_value = account
+    rate, balance, equity, buying_power, open_value = account
     word, value = need_scalable(signal, route, price, computed)
     if word:
         return word, value, NO_VOLUMES, nan
@@ -170,7 +168,7 @@ def size_route(signal, route, spec, price, account, held, computed):
         return word, value, (scaled, wanted, 0.0, 0.0), nan
     cap = limit_trade_risk(UNLIMITED, route, spec, price, balance)
     cap = limit_volume(cap, route)
-    cap = limit_correlation(cap, wanted, route, spec, price, held)
+    cap = limit_correlation(cap, wanted, route, price, held)
     cap = limit_leverage(cap, signal, route, price, equity, open_value)
     cap = limit_broker(cap, spec)
     # what the broker can do, and what is too small or too much then
@@ -178,7 +176,7 @@ def size_route(signal, route, spec, price, account, held, computed):
     volumes = scaled, wanted, min(wanted, cap[0]), lots
     if word >= REFUSED:
         return word, value, volumes, nan
-    late, limit = keep_reserved_margin(lots, route, price, balance, equity - margin, leverage)
+    late, limit = keep_reserved_margin(lots, route, price, balance, buying_power)
     if not late:
         late, limit = need_min_volume(lots, route)
     if not late:
@@ -194,23 +192,28 @@ def size_route(signal, route, spec, price, account, held, computed):
 @compiled(
     array_of(float), array_of(SPEC), array_of(ROUTE), array_of(PLACE),
     array_of(np.intp), array_of(np.int32), *[array_of(float)] * 5,
-    array_of(bool), array_of(np.uint8), array_of(bool, 2), array_of(NEWS_GAP, 2), array_of(float, 2),
-    array_of(float, 2), array_of(float), array_of(np.uint8, 2), array_of(float, 2), array_of(float, 2),
+    array_of(bool), array_of(np.uint8), array_of(float, 2), array_of(NEWS_GAP, 2), array_of(float, 2),
+    array_of(float, 2), array_of(float), array_of(np.uint8, 2), array_of(float, 2),
 )  # fmt: skip
 def decide_routes(
-    moment, specs, routes, places, accounts, currency, balance, equity, margin, leverage, open_value,
-    stopped, stopped_level, open_symbols, news, by_route, by_account, computed, verdicts, steps, numbers,
+    moment, specs, routes, places, accounts, currency, balance, equity, margin, leverage, position_value,
+    stopped, stopped_level, open_symbols, news, by_route, by_account, computed, verdicts, numbers,
 ):  # fmt: skip
-    """Ask every rule about every route, in order; the last three arrays are filled.
+    """Ask every rule about every route, in order; the last two arrays are filled.
 
-    Rules are given records and numbers only: an array as an argument costs more than most rules.
+    Rules are given records and numbers only: an array as an argument costs more than most rules. The columns of
+    `open_symbols`, `by_route` and `by_account` follow the routes that ask for them.
     """
     asked, rates, quotes = read_moment(moment, len(specs))
     signal = asked[0]
     prices = np.empty(2 * len(specs), PRICE)
     note_prices(signal, quotes, specs, prices)
+    asking, reducing_by_route, reducing_by_account = -1, -1, -1
     for row in range(len(routes)):
         route, place, who = routes[row], places[row], accounts[row]
+        asking += place.unless_open > 0
+        reducing_by_route += route.correlations == BY_STRATEGY
+        reducing_by_account += route.correlations > BY_STRATEGY
         symbol = place.combo >> 1
         spec, price = specs[symbol], prices[place.combo]
         volumes, stop_loss, delay_s = NO_VOLUMES, nan, 0.0
@@ -219,7 +222,7 @@ def decide_routes(
         if not word:  # account known, symbolFilter, skipPendingOrders, allowedSides, removal, closeOnly: views.py
             word = int(place.verdict)
         if not word and place.unless_open:
-            word = not_open_by_symbol(place, len(open_symbols) > 0 and open_symbols[symbol, row])
+            word = not_open_by_symbol(place, open_symbols[symbol, asking] > 0)
         if not word and len(stopped) and stopped[row]:
             word = stopped_out(int(stopped_level[row]) if len(stopped_level) else 0)
         if not word and len(news):
@@ -230,24 +233,29 @@ def decide_routes(
         if not word:
             word, value = without_money(rates[currency[who]], balance[who], equity[who])
         if not word:
-            rate = rates[currency[who]]
-            account = (
-                rate, balance[who] * rate, equity[who] * rate, margin[who] * rate, leverage[who],
-                open_value[who] * rate,
-            )  # fmt: skip
-            held = NOTHING_HELD
-            if route.correlations == BY_STRATEGY and len(by_route):
-                held = by_route[spec.base_asset, row], by_route[spec.profit_asset, row]
-            elif route.correlations and len(by_account):
-                held = by_account[spec.base_asset, who], by_account[spec.profit_asset, who]
+            rate, buying_power, open_value = rates[currency[who]], 0.0, 0.0
+            if route.reserved_margin > 0:
+                buying_power = (equity[who] - margin[who]) * rate * leverage[who]
+            if route.max_leverage_level:
+                open_value = position_value[who] * rate
+            account = rate, balance[who] * rate, equity[who] * rate, buying_power, open_value
+            held = (0.0, 0.0)
+            if route.correlations and spec.base_asset >= 0:
+                if route.correlations == BY_STRATEGY:
+                    held = by_route[spec.base_asset, reducing_by_route], by_route[spec.profit_asset, reducing_by_route]
+                else:
+                    held = (
+                        by_account[spec.base_asset, reducing_by_account],
+                        by_account[spec.profit_asset, reducing_by_account],
+                    )
             formula = computed[row] if len(computed) else 0.0
             word, value, volumes, stop_loss = size_route(signal, route, spec, price, account, held, formula)
         final = volumes[3] if word < REFUSED else 0.0
         if word < REFUSED and signal.imposes_delay and route.delay_max_s > 0:
             value = delay_s = delay_of(signal, route)
             word = DELAYED + int(route.delay_level)
-        verdicts[0, row], verdicts[1, row], verdicts[2, row] = word >> 16, (word >> 8) & 0xFF, word & 0xFF
-        steps[row, 0], steps[row, 1], steps[row, 2] = signal.volume, volumes[0], volumes[1]
-        steps[row, 3], steps[row, 4], steps[row, 5] = volumes[2], volumes[3], final
-        numbers[0, row], numbers[1, row] = value, stop_loss
-        numbers[2, row], numbers[3, row] = take_profit_of(route, price), delay_s
+        verdicts[row, 0], verdicts[row, 1], verdicts[row, 2] = word >> 16, (word >> 8) & 0xFF, word & 0xFF
+        numbers[row, 0], numbers[row, 1], numbers[row, 2] = signal.volume, volumes[0], volumes[1]
+        numbers[row, 3], numbers[row, 4], numbers[row, 5] = volumes[2], volumes[3], final
+        numbers[row, 6], numbers[row, 7] = value, stop_loss
+        numbers[row, 8], numbers[row, 9] = take_profit_of(route, price), delay_s

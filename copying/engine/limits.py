@@ -70,14 +70,14 @@ def limit_volume(cap, route):
 
 
 @rule
-def limit_correlation(cap, wanted, route, spec, price, held):
+def limit_correlation(cap, wanted, route, price, held):
     """volume <= volume so far - the larger same-sign exposure already open in either asset of a pair.
 
     A buy adds to the first asset and takes from the second. Only symbols made of two asset names. held: signed lots
-    open in both.  source: contract, 4.4 reduceCorrelations
+    open in both, 0 where the rule is off.  source: contract, 4.4 reduceCorrelations
     """
     same_sign = max(held[0] * price.side, -held[1] * price.side)
-    if not route.correlations or spec.base_asset < 0 or not same_sign > 0:
+    if not same_sign > 0:
         return cap
     left = max(min(wanted, cap[0]) - same_sign, 0.0)
     return lowered(cap, left, CORRELATION + int(route.correlations_level), same_sign)

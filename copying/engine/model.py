@@ -108,7 +108,7 @@ class Accounts:
     """Every trading account as columns, indexed by account row. Money in the account's own currency."""
 
     ids: list[str]
-    currency: np.ndarray  # (n,) index into `currencies`
+    currency: np.ndarray  # (n,) int32 index into `currencies`
     currencies: list[str]
     balance: np.ndarray  # (n,) float64
     equity: np.ndarray

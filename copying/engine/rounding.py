@@ -66,13 +66,13 @@ def round_volume(wanted, cap, route, spec):
 
 
 @rule
-def keep_reserved_margin(lots, route, price, balance, free_margin, leverage):
-    """Refuse if free margin x leverage - trade value < balance x reservedMarginFraction.
+def keep_reserved_margin(lots, route, price, balance, buying_power):
+    """Refuse if free margin x leverage (the buying power) - trade value < balance x reservedMarginFraction.
 
     units: multiple of the balance.  source: contract, section 8, 22
     """
     reserve = balance * route.reserved_margin * (1 - EPSILON)
-    if route.reserved_margin > 0 and free_margin * leverage - lots * price.lot_value < reserve:
+    if route.reserved_margin > 0 and buying_power - lots * price.lot_value < reserve:
         return RESERVED_MARGIN, route.reserved_margin
     return 0, nan
 

@@ -30,7 +30,8 @@ refuses symbols that are not open on the route, 0: none. combo: 2 * symbol + rev
 class View:
     """symbols: subscriber-side names; symbol: (n,) index into them, -1 filtered. side, kind: (n,) after reversal.
 
-    places: (n,) `PLACE`. asks_open: whether any route takes only symbols that are open. formulas: distinct expressions
+    places: (n,) `PLACE`. asking_open: routes that take only symbols that are open. reducing_by_route: routes with
+    reduceCorrelations by strategy; reducing_by_account: accounts of those by account. formulas: distinct expressions
     and the routes sized by them.
     """
 
@@ -39,8 +40,9 @@ class View:
     side: np.ndarray
     kind: np.ndarray
     places: np.ndarray
-    asks_open: bool
-    reduces_correlations: bool
+    asking_open: np.ndarray
+    reducing_by_route: np.ndarray
+    reducing_by_account: np.ndarray
     formulas: list[tuple[str, np.ndarray]]
     specs: Any = None  # prices.Specs
     news: Any = None  # filters.News
@@ -88,8 +90,9 @@ def make_view(table: RouteTable, provider_symbol: str, side: Side, kind: OrderKi
         side=final_side,
         kind=np.where(gates["reversed"], int(flipped), int(kind)).astype(np.uint8),
         places=places,
-        asks_open=bool(places["unless_open"].any()),
-        reduces_correlations=bool(table.columns["correlations"].any()),
+        asking_open=np.flatnonzero(places["unless_open"]),
+        reducing_by_route=np.flatnonzero(table.columns["correlations"] == 1),
+        reducing_by_account=np.maximum(table.account[table.columns["correlations"] > 1], 0),
         formulas=[
             (text, np.flatnonzero((gates["formula"] == number) & (verdict == 0)))
             for number, text in enumerate(table.expressions)
