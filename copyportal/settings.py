@@ -175,6 +175,9 @@ ACCOUNT_ADAPTER = "users.adapter.AccountAdapter"
 LOGIN_REDIRECT_URL = "/"
 LOGIN_URL = "account_login"
 
+# a form of settings has an input per symbol of its lists; a document has at most a megabyte
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 30_000
+
 # --- The copying backend --------------------------------------------------------------------------------------------
 # What the first workspace connects to; `make up` points both at the embedded backend.
 BACKEND_URL = env.str("BACKEND_URL", default="")

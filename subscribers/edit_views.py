@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import get_args
 
 from django.contrib import messages
@@ -17,7 +18,7 @@ from strategies.chains import leaf_chains, strategies_of
 from strategies.changes import NotDone, Spot, backend_of, propose, propose_creation, propose_form, read_document
 from strategies.edit_views import answer_removal, chosen_connection, held_by
 from strategies.editing.fields import parts_field
-from strategies.editing.forms import SettingsForm
+from strategies.editing.forms import Problem, SettingsForm
 from strategies.form_pages import (
     Extra,
     answer_form,
@@ -33,6 +34,8 @@ from subscribers.models import Subscriber
 from subscribers.views import MOST_SUBSCRIPTIONS, page_of, visible_subscriber
 from users.models import Connection
 from users.permissions import may_manage
+
+ACCOUNT_ID = re.compile(r"[A-Za-z0-9_.:+-]{1,64}")
 
 
 def spot_of(subscriber: Subscriber, part: str = "") -> Spot:
@@ -141,6 +144,11 @@ def new(request: HttpRequest) -> HttpResponse:
 
     def make(form: SettingsForm, values: dict[str, str]) -> Change | None:
         chosen = get_object_or_404(Connection, pk=int(values["connection"]), workspace=request.workspace)
+        if not ACCOUNT_ID.fullmatch(values["account"]):
+            form.problems.append(
+                Problem("account", "Trading account", "An id has 1 to 64 letters, digits and - _ . : +.")
+            )
+            return None
         there = Subscriber.objects.filter(connection=chosen, backend_id=values["account"], is_removed=False)
         if there.exists():
             form.add_problem("", f"The account {values['account']} copies already.")

@@ -20,7 +20,6 @@ from copying.engine.model import Level
 from strategies.editing.fields import FIELDS, GROUPS, MODES, Field, Part, fields_of, value_at
 from strategies.editing.widgets import Secret, Several, Widget
 
-MOST_ROWS = 500
 _WIRE_WORD = re.compile(r"\b[a-z]+(?:[A-Z][a-z]+)+\b")
 _LABELS = {part.name or field.key: part.label for field in FIELDS for part in field.parts} | MODES
 Texts = dict[str, str]
@@ -123,14 +122,12 @@ class SettingsForm:
         """The form as a person sent it (a QueryDict); "add" asks for one more row of a list."""
         fields = [*fields_of(level), *more]
         form = cls(level, fields, {}, _remembered(post.get("was", "")))
-        for name in list(post)[: 20 * MOST_ROWS]:
+        for name in post:
             if form.owner(name) is not None:
                 texts = [text.strip().replace("\r\n", "\n").replace("\0", "") for text in post.getlist(name)]
                 form.texts[name] = ",".join(text for text in texts if text)
-        for name in post:
-            if name.endswith(".remove"):
-                for inner in [one for one in form.texts if one.startswith(name.removesuffix("remove"))]:
-                    form.texts[inner] = ""
+        gone = tuple(name.removesuffix("remove") for name in post if name.endswith(".remove"))
+        form.texts.update({name: "" for name in form.texts if gone and name.startswith(gone)})
         if post.get("add"):
             form.extra_rows[post["add"]] = 1
         return form
@@ -172,7 +169,7 @@ class SettingsForm:
     def _indices(self, field: Field, texts: Texts) -> list[int]:
         start = f"{field.key}."
         found = {name[len(start) :].partition(".")[0] for name in texts if name.startswith(start)}
-        return sorted(int(index) for index in found if index.isdigit())[:MOST_ROWS]
+        return sorted(int(index) for index in found if index.isdigit())
 
     def _filled(self, field: Field) -> list[int]:
         """The places of rows that say something, in order: their numbers in the document count only these."""
@@ -297,7 +294,7 @@ class SettingsForm:
             return Bound(field, [(0, self._inputs(field, field.key))], problems, is_set)
         indices = self._indices(field, self.texts)
         last = indices[-1] if indices else -1
-        empty = [index for index in indices if index not in self._filled(field)]
+        empty = set(indices) - set(self._filled(field))
         more = max(1 - len(empty), self.extra_rows.get(field.key, 0))
         indices += [last + 1 + number for number in range(more)]
         return Bound(field, [(one, self._inputs(field, f"{field.key}.{one}")) for one in indices], problems, is_set)

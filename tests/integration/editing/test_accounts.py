@@ -36,6 +36,8 @@ def test_what_is_missing_for_a_new_account_is_said_at_its_input(desk, person, al
     page = answer.content.decode()
     assert answer.status_code == 422
     assert "This is needed." in page
+    strange = person(alice).form("/subscribers/new/", account="a b/" * 30, name="Odd")
+    assert (strange.status_code, "An id has 1 to 64" in strange.content.decode()) == (422, True)
     taken = person(alice).form("/subscribers/new/", account=desk.hers.backend_id, name="Again")
     assert (taken.status_code, "copies already" in taken.content.decode()) == (422, True)
 
@@ -55,6 +57,20 @@ def test_an_account_that_appeared_meanwhile_is_not_overwritten(desk, person, ali
     assert manager.save(change).status_code == 409
     with desk.client() as client:
         assert client.subscriber(desk.id("new"))["name"] == "Theirs"
+
+
+def test_a_list_of_many_rows_is_edited(desk, person, alice):
+    many = [{"from": f"S{number}", "to": f"T{number}"} for number in range(700)]
+    document = desk.at_backend(desk.hers)
+    document["subscriptions"][0]["symbolMapping"] = many
+    with desk.client() as client:
+        client.put_subscriber(desk.hers.backend_id, document)
+    desk.mirror()
+    manager = person(alice)
+    path = f"/subscribers/{desk.hers.pk}/subscriptions/{desk.alpine.backend_id}/edit/"
+    manager.save(manager.proposed(path, **{"symbolMapping.3.to": "THREE"}))
+    saved = desk.at_backend(desk.hers)["subscriptions"][0]["symbolMapping"]
+    assert saved == [*many[:3], {"from": "S3", "to": "THREE"}, *many[4:]]
 
 
 def test_an_accounts_own_settings_leave_its_subscriptions_alone(desk, person, alice):

@@ -205,6 +205,12 @@ def test_a_row_is_taken_away_added_and_changed_with_what_it_holds_besides():
     assert second == {"type": "week", "applyTo": "equity-difference", "maxRelativeRisk": 0.125, "closePositions": True}
 
 
+def test_a_long_list_loses_nothing_when_one_row_changes():
+    rows = [{"from": f"SYMBOL{number}", "to": f"OTHER{number}"} for number in range(1_500)]
+    after = edited(Level.STRATEGY, FULL_STRATEGY | {"symbolMapping": rows}, **{"symbolMapping.7.to": "SEVEN"})
+    assert after["symbolMapping"] == [*rows[:7], {"from": "SYMBOL7", "to": "SEVEN"}, *rows[8:]]
+
+
 def test_a_secret_is_never_shown_stays_when_left_empty_and_goes_with_its_setting():
     form = SettingsForm.of(Level.STRATEGY, FULL_STRATEGY)
     assert "12:secret" not in repr(form) + form.remembered
