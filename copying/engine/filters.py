@@ -44,7 +44,11 @@ def outside_magic(document: Document, signal: Signal, facts: Facts) -> Refusal:
 
 def matches_magic(magic: int, elements: Iterable[str]) -> bool:
     """Whether a magic number is one of the elements: numbers ("1000") or closed ranges ("1010-1019")."""
-    return any(low <= magic <= high for low, high in map(magic_range, elements))
+    for element in elements:
+        low, high = magic_range(element)
+        if low <= magic <= high:
+            return True
+    return False
 
 
 @lru_cache(maxsize=4096)
