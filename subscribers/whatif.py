@@ -12,7 +12,7 @@ from typing import Any
 
 from copying.client import Client, NotFound, Rejected
 from copying.contract import wire
-from strategies.chains import leaf_ids, strategies_of
+from strategies.chains import leaf_ids, portfolios_with, strategies_of
 from strategies.editing.merging import writable
 from strategies.models import Action, Change, Strategy, Target
 from subscribers.changes import reach_of
@@ -53,8 +53,8 @@ def simulate(change: Change, *, client: Client, now: datetime) -> WhatIf:
     body: dict[str, Any] = {"changes": changes_of(change), "limit": MOST_SIGNALS, "differencesOnly": True}
     if change.kind == Target.SUBSCRIBER:
         body["subscriberId"] = change.backend_id
-    elif change.kind == Target.STRATEGY:
-        body["strategyId"] = change.backend_id
+    elif change.kind == Target.STRATEGY or not portfolios_with(change.backend_id, strategies_of(change.connection_id)):
+        body["strategyId"] = change.backend_id  # a portfolio inside another one is no end of a route: all are decided
     for days in DAYS:
         period = {"startTime": wire.format_time(now - timedelta(days=days)), "endTime": wire.format_time(now)}
         try:

@@ -7,7 +7,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from strategies.mirror import keep_strategies
 from strategies.models import Change, Strategy
+from tests import builders
+from tests.faults.sim_backend import SimBackend
 from users.models import AuditEntry
 
 pytestmark = pytest.mark.django_db
@@ -156,17 +159,32 @@ def test_a_change_is_looked_at_over_the_signals_of_the_last_days(desk, person, a
     assert "Alpine" in part
 
 
-def test_a_backend_that_cannot_look_back_is_said_so_in_one_sentence(desk, person, alice, monkeypatch):
-    from copying.client import Client, NotFound
-
-    def absent(self, body):
-        raise NotFound("There is no such call.")
-
-    monkeypatch.setattr(Client, "simulate", absent)
+def test_a_portfolios_change_is_looked_at_over_its_own_subscribers_only(desk, person, alice):
     manager = person(alice)
-    change = manager.proposed(f"/strategies/{desk.alpine.pk}/edit/", maxTradeVolume="0.3")
+    desk.signal(desk.boreal)
+    change = manager.proposed(f"/strategies/{desk.portfolio.pk}/edit/", allowedSides="sell")
     told = manager.http.get(f"/changes/{change.pk}/what-if/").content.decode()
-    assert "This backend cannot look back: it says only afterwards what a change does." in told
+    assert "<strong>1 copy</strong> of 1 signal of the last 30 days" in told
+    assert "Boreal" in told
+
+
+def test_a_foreign_backend_keeps_its_own_fields_and_is_said_not_to_look_back(workspace, person, alice):
+    strange = {"type": "day", "applyTo": "balance-difference", "maxRelativeRisk": 0.1, "closePositions": True, "x": [1]}
+    document = {"_id": "s1", "name": "Trend", "description": "d", "accountId": "p", "riskLimits": [strange]}
+    document |= {"reduceCorrelations": "by-moon", "future": {"deep": {"er": 1}}, "symbolFilter": {"theirs": True}}
+    with SimBackend() as backend:
+        backend.strategies.append(dict(document))
+        connection = builders.connection(workspace, base_url=backend.url)
+        keep_strategies(connection, [document], now=timezone.now())
+        strategy = Strategy.objects.get()
+        manager = person(alice)
+        given = {"maxTradeVolume": "0.3", "riskLimits.0.maxRelativeRisk": "20"}
+        change = manager.proposed(f"/strategies/{strategy.pk}/edit/", **given)
+        told = manager.http.get(f"/changes/{change.pk}/what-if/").content.decode()
+        assert "This backend cannot look back: it says only afterwards what a change does." in told
+        assert manager.save(change).status_code == 302
+        saved = document | {"maxTradeVolume": 0.3, "riskLimits": [strange | {"maxRelativeRisk": 0.2}]}
+        assert backend.strategies == [saved]
 
 
 def test_a_longer_period_than_the_backend_takes_is_shortened_and_a_refusal_is_told(desk, person, alice, monkeypatch):
