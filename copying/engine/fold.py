@@ -262,5 +262,3 @@ FOLDS: dict[str, Callable[[Terms, Level, Any], None]] = {
     "reservedMarginFraction": fold_reserved_margin,
     "minTradeAmount": fold_min_amount,
 }
-
-USES_BALANCE = (Mode.BALANCE, Mode.FIXED_RISK)
