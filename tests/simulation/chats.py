@@ -13,6 +13,7 @@ import httpx
 import msgspec
 
 TRIES = 3
+MOST_WAITING = 100
 
 
 class Chats:
@@ -59,7 +60,10 @@ class Chats:
         self.tries.clear()
 
     def check(self, published: dict[str, list[str]], *, is_quiet: bool) -> None:
-        """What was heard is a part of what was to be said, in its order; all of it was tried when nothing waits."""
+        """What was heard is a part of what was to be said, in its order.
+
+        When nothing waits all of it was tried, but for what came while MOST_WAITING messages waited.
+        """
         for strategy_id, heard in self.heard.items():
             texts = published[strategy_id]
             for text in heard[self.checked[strategy_id] :]:
@@ -67,6 +71,6 @@ class Chats:
                 self.reached[strategy_id] = texts.index(text, self.reached[strategy_id]) + 1
             self.checked[strategy_id] = len(heard)
         if is_quiet:
-            wanted = {key: len(texts) - self.begun.get(key, 0) for key, texts in published.items()}
-            settled = {key: self.settled[key] for key in published}
-            assert settled == wanted, "messages were neither sent nor given up"
+            for strategy_id, texts in published.items():
+                wanted, settled = len(texts) - self.begun.get(strategy_id, 0), self.settled[strategy_id]
+                assert min(wanted, MOST_WAITING) <= settled <= wanted, "messages were neither sent nor given up"
