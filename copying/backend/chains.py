@@ -91,6 +91,7 @@ def pass_on(book: Book, effects: Effects, signal: Signal) -> None:
     filled_at, price = float(book.positions.time[row]), float(book.positions.price[row])
     is_late = opening_deadline(document, filled_at, 0.0, False) < book.time
     fill_signal(book, effects, signal, price, int(book.positions.id[row]), opens=not is_late)
+    pass_on(book, effects, signal)  # what the position has that the order had not
 
 
 def filled_by(book: Book, signal: Signal) -> int:

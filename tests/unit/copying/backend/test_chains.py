@@ -225,3 +225,13 @@ def test_a_replay_and_a_restored_snapshot_give_the_same_chains(chain: Desk) -> N
     assert replayed(chain) == snapshot.pack(restored) == snapshot.pack(chain.book)
     accounts = chain.book.accounts
     assert np.allclose(accounts.balance, accounts.deposits + accounts.traded)
+
+
+def test_an_order_that_fills_with_other_stops_hands_on_both(desk: Desk) -> None:
+    desk.strategy("S", "prov")
+    desk.subscriber("a", "S")
+    desk.strategy("T", "a")
+    desk.subscriber("b", "T", skipPendingOrders=True)
+    desk.signal(type="ORDER_TYPE_BUY_LIMIT", openPrice=1.09, stopLoss=1.04)
+    desk.signal(type="POSITION_TYPE_BUY", openPrice=1.1, stopLoss=1.05)
+    assert stops(desk, "a") == stops(desk, "b") == [1.05]
