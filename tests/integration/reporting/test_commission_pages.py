@@ -107,9 +107,9 @@ def test_without_an_account_the_page_says_so(workspace, dora, sign_in, text_of):
 
 def test_the_number_of_queries_of_me(business, sign_in, dora, django_assert_num_queries):
     client = sign_in(dora)
-    with django_assert_num_queries(16):
+    with django_assert_num_queries(17):
         client.get("/me/")
-    with django_assert_num_queries(13):
+    with django_assert_num_queries(14):
         client.get("/me/", headers={"HX-Request": "true"})
 
 
