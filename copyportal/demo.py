@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from copyportal.demo_books import keep_books
 from reporting.commission.services import accrue_workspace
 from reporting.models import SyncKind, SyncState
 from reporting.sync import run, states
@@ -115,4 +116,7 @@ def invite_people(progress: Progress, *, now: datetime) -> Connection:
     give_access(workspace)
     accrued = accrue_workspace(workspace.pk, now)
     progress(f"commissions: {accrued.lines_written:,} lines")
+    owner = workspace.memberships.get(role=Role.OWNER).user
+    statements, payments = keep_books(workspace, now=now, by=owner)
+    progress(f"books: {statements:,} statements, {payments:,} payments")
     return workspace.connections.get()

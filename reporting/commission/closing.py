@@ -161,12 +161,17 @@ def _last_day_of(period: BillingPeriod, workspace: Workspace) -> date:
 
 
 def close_periods(
-    workspace: Workspace, periods: Iterable[BillingPeriod], *, by: User | None = None, now: datetime
+    workspace: Workspace,
+    periods: Iterable[BillingPeriod],
+    *,
+    by: User | None = None,
+    now: datetime,
+    closed_at: datetime | None = None,
 ) -> Closed:
     """Close these periods and every earlier open one of their strategies; each strategy is one transaction.
 
     Twice, in parallel or after a crash: each period is closed once, and who comes second is told so. A period that has
-    not ended stays open.
+    not ended stays open. closed_at: when that counts as done, where the books of earlier months are made up; else now.
     """
     closed = Closed()
     ends: dict[tuple[int, str], datetime] = {}
@@ -175,7 +180,9 @@ def close_periods(
             key = (period.connection_id, period.strategy_id)
             ends[key] = max(period.period_end, ends.get(key, period.period_end))
     for (connection_id, strategy_id), until in sorted(ends.items()):
-        done = close_strategy(workspace, connection_id, strategy_id, until=until, by=by, now=now)
+        done = close_strategy(
+            workspace, connection_id, strategy_id, until=until, by=by, now=now, closed_at=closed_at or now
+        )
         closed.periods += done.periods
         closed.before += done.before
     return closed
@@ -183,7 +190,14 @@ def close_periods(
 
 @transaction.atomic
 def close_strategy(
-    workspace: Workspace, connection_id: int, strategy_id: str, *, until: datetime, by: User | None, now: datetime
+    workspace: Workspace,
+    connection_id: int,
+    strategy_id: str,
+    *,
+    until: datetime,
+    by: User | None,
+    now: datetime,
+    closed_at: datetime,
 ) -> Closed:
     """Close one strategy's open periods that ended by `until`. Waits while its ledger is being written."""
     AccrualState.objects.get_or_create(connection_id=connection_id, strategy_id=strategy_id)
@@ -196,7 +210,7 @@ def close_strategy(
     periods = list(own.filter(closed_at=None, period_end__lte=until).select_for_update().order_by("period_end", "pk"))
     for period in periods:
         _convert(period, workspace)
-        _freeze(period, workspace, by=by, now=now, problems=problems)
+        _freeze(period, workspace, by=by, closed_at=closed_at, problems=problems)
     state = AccrualState.objects.filter(connection_id=connection_id, strategy_id=strategy_id)
     state.exclude(closed_until__gte=until).update(closed_until=until)
     if by is not None and periods:
@@ -244,7 +258,7 @@ def _convert(period: BillingPeriod, workspace: Workspace) -> None:
 
 
 def _freeze(
-    period: BillingPeriod, workspace: Workspace, *, by: User | None, now: datetime, problems: list[Problem]
+    period: BillingPeriod, workspace: Workspace, *, by: User | None, closed_at: datetime, problems: list[Problem]
 ) -> None:
     """Write the sums of the period down, and close it: from the commit on its lines cannot be changed."""
     owed = lines_of_period(period).filter(member_id="")
@@ -256,7 +270,7 @@ def _freeze(
     is_converted = all(row["known"] == row["lines"] for row in totals)
     period.reporting_amount = sum((row["converted"] for row in totals), Decimal(0)) if is_converted else None
     period.problems = [each.text for each in problems]
-    period.state, period.closed_at, period.closed_by = PeriodState.CLOSED, now, by
+    period.state, period.closed_at, period.closed_by = PeriodState.CLOSED, closed_at, by
     if not period.lines:  # only what a portfolio's owner owes: there is nothing to issue
         period.state = PeriodState.PAID
     period.save()

@@ -260,7 +260,7 @@ def backends_incoming(request: HttpRequest, rows: list[dict], now: datetime) -> 
                 workspace=request.workspace, connection_id=connection_id, strategy_id=strategy_id,
                 time__gte=start, time__lt=end,
             )  # fmt: skip
-            by_currency = deals.order_by().values_list(currency=F("subscriber__currency"))
+            by_currency = deals.order_by().annotate(unit=F("subscriber__currency")).values_list("unit")
             sums = list(by_currency.annotate(total=Sum("incoming_provider_commission")))
             cache.set(key, sums, KEPT_S)
         found |= {(connection_id, strategy_id, currency): total or Decimal(0) for currency, total in sums}

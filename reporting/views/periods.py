@@ -20,6 +20,7 @@ from reporting.commission.services import calendar_of
 from reporting.models import BillingPeriod, CommissionLine, PeriodState, StatementItem
 from reporting.views.commissions import chosen_span
 from reporting.views.history import render_list
+from reporting.views.payments import in_reporting_currency
 from strategies.models import Strategy
 from strategies.terms import SCHEMES
 from subscribers.models import Subscriber
@@ -51,9 +52,9 @@ PERIODS = Listing(
         Column("state", "State"),
         Column("subscribers", "Subscribers", is_number=True),
         Column("lines", "Lines", is_number=True),
-        Column("amounts", "Amount", is_number=True, in_csv=False),
+        Column("amounts", in_csv=False),
         Column("amounts_text", in_table=False, source=RawSQL(AMOUNTS, [], CharField()), csv_name="amounts"),
-        Column("reporting_amount", "In the reporting currency", is_number=True),
+        Column("reporting_amount", "Amount", is_number=True),
         Column("reporting_currency"),
         Column("closed_at", "Closed"),
     ),
@@ -74,7 +75,10 @@ def state_of(row, now: datetime) -> str:
 
 
 def with_sums(request: HttpRequest, rows: Sequence) -> list[tuple]:
-    """(period, its state, days, [(currency, amount)], subscribers, lines): of open periods by one query."""
+    """(period, its state, days, [(currency, amount)], in the reporting currency, subscribers, lines).
+
+    Those of open periods come by one query, at today's rates; None where a currency has none.
+    """
     now, calendar = timezone.now(), calendar_of(request.workspace)
     open_rows = [row for row in rows if row.state == PeriodState.OPEN]
     sums: dict[tuple, list] = {}
@@ -93,11 +97,12 @@ def with_sums(request: HttpRequest, rows: Sequence) -> list[tuple]:
         if row.state == PeriodState.OPEN:
             found = sums.get((row.connection_id, row.strategy_id, row.period_start, row.period_end), [])
             amounts = [(each["currency"], each["total"]) for each in found]
+            converted = in_reporting_currency(found, request.workspace.reporting_currency, now)
             counted = sum(each["accounts"] for each in found), sum(each["lines"] for each in found)
         else:
             amounts = [(currency, Decimal(amount)) for currency, amount in sorted((row.amounts or {}).items())]
-            counted = row.subscribers, row.lines
-        shown.append((row, state_of(row, now), days, amounts, *counted))
+            converted, counted = row.reporting_amount, (row.subscribers, row.lines)
+        shown.append((row, state_of(row, now), days, amounts, converted, *counted))
     return shown
 
 
@@ -111,6 +116,7 @@ def periods(request: HttpRequest) -> HttpResponse:
         return table.csv()
     waiting = own.to_close(timezone.now()).aggregate(number=Count("id"), newest=Max("period_end"))
     context = {"shown": with_sums(request, table.rows), "states": STATES, "waiting": waiting["number"]}
+    context["currency"] = request.workspace.reporting_currency
     context |= {"may_bill": can_bill(request.membership), "tab": "periods"}
     return render_list(request, "reporting/periods.html", "reporting/_periods.html", table, **context)
 
@@ -137,6 +143,7 @@ def review(request: HttpRequest) -> HttpResponse:
         for currency, amount in amounts:
             totals[currency] = totals.get(currency, Decimal(0)) + amount
     context = {"shown": shown, "span": span, "totals": sorted(totals.items()), "tab": "periods", "states": STATES}
+    context["currency"] = request.workspace.reporting_currency
     context |= {"problems": problems_of(request.workspace, rows, timezone.now()), "count": found.count()}
     return render(request, "reporting/close_periods.html", context)
 
@@ -220,6 +227,7 @@ def period(request: HttpRequest, pk: int) -> HttpResponse:
         "has_ended": found.period_end <= now, "earlier": earlier.count() if is_open else 0,
         "problems": [one.text for one in problems_of(request.workspace, [found], now)] if is_open else found.problems,
         "may_bill": can_bill(request.membership), "incoming": incoming_of(found),
+        "currency": request.workspace.reporting_currency,
     }  # fmt: skip
     return render_list(request, "reporting/period.html", "reporting/_period_accounts.html", table, **context)
 

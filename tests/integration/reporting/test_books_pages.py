@@ -15,7 +15,7 @@ from reporting.commission.closing import close_periods
 from reporting.commission.payments import record_payment
 from reporting.commission.services import accrue_workspace
 from reporting.commission.statements import issue_statements
-from reporting.models import AccrualState, BillingPeriod, CommissionLine, DailyResult, Payment, Statement
+from reporting.models import AccrualState, BillingPeriod, CommissionLine, DailyResult, Payment, Statement, Transaction
 from tests import builders
 from tests.integration.conftest import make_deal
 
@@ -248,3 +248,15 @@ def test_the_number_of_queries_does_not_grow_with_rows(books, sign_in, alice, dj
     for path in ("periods", "statements", "payments", "debt"):
         with django_assert_max_num_queries(9):
             text_of(client.get(f"/commissions/{path}/"))
+
+
+def test_incoming_commission_stands_beside_the_backends_figure(business, is_for_staff_only):
+    make_deal(business.hers, business.portfolio, "through:close", business.now - timedelta(seconds=1))
+    through = Transaction.objects.filter(backend_id="through:close")
+    through.update(extra={"sourceStrategy": {"id": "alpine"}}, incoming_provider_commission="10.01")
+    accrue_workspace(business.workspace.pk, business.now)
+    page = is_for_staff_only("/commissions/incoming/", stranger=200)
+    for text in ("Balanced", "Alpine Trend", "10.01", "agrees"):
+        assert text in page
+    (row,) = rows_of(is_for_staff_only("/commissions/incoming/?format=csv", stranger=200))
+    assert (row["portfolio_id"], row["member_id"], row["amount"]) == ("balanced", "alpine", "10.01")
