@@ -7,7 +7,7 @@ a second run in parallel changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -17,6 +17,8 @@ from django.db import transaction
 from reporting.commission import sources
 from reporting.commission.adjustments import adjust_settled_periods
 from reporting.commission.crystallisation import high_water_lines
+from reporting.commission.highwater import Mark
+from reporting.commission.incoming import incoming_lines, part_of
 from reporting.commission.ledger import store_adjustments, store_open_lines
 from reporting.commission.periods import Calendar
 from reporting.commission.policy import Scheme, Terms, digest_of
@@ -154,12 +156,13 @@ def _accrue(
             for subscriber_id, mark in sources.read_marks(account, subscriber_ids, since).items():
                 if subscriber_id in subscriptions:
                     subscriptions[subscriber_id].mark = mark
+    marks = _marks_of_members(account, subscriptions, since)
     lines = (
         (subscriber_id, line)
         for subscriber_id, subscription in subscriptions.items()
         for line in (
             *lines_of(account.terms_of(subscriber_id), subscription, run, since, settled_until),
-            *incoming_lines(account.members, subscription, run.calendar, since),
+            *incoming_lines(account, subscription, run, since, settled_until, marks.get(subscriber_id, {})),
         )
     )
     written, removed = store_open_lines(
@@ -197,22 +200,21 @@ def lines_of(
             yield line
 
 
-def incoming_lines(
-    members: dict[str, Terms], subscription: Subscription, calendar: Calendar, since: datetime | None
-) -> Iterator[Line]:
-    """What the owner of a portfolio owes its members' providers for one subscription's deals. Pure."""
-    for member, terms in members.items():
-        deals = [deal for deal in subscription.deals if deal.source == member]
-        for line in deal_lines(terms, deals, calendar=calendar, currency=subscription.currency):
-            line.member, line.period = member, calendar.clipped(line.period, since)
-            yield line
-
-
 def _read_one(account: Account, subscriber_id: str, member: str, since: datetime) -> Subscription:
     subscription = sources.read_subscriptions(account, [subscriber_id], since)[subscriber_id]
-    if member:
-        subscription.deals = [deal for deal in subscription.deals if deal.source == member]
-    return subscription
+    return part_of(subscription, member) if member else subscription
+
+
+def _marks_of_members(
+    account: Account, subscriber_ids: Collection[str], since: datetime | None
+) -> dict[str, dict[str, Mark]]:
+    """By subscriber, where the members' marks were left by the last settled period."""
+    marks: dict[str, dict[str, Mark]] = {}
+    for member, terms in account.members.items():
+        if since is not None and terms.scheme is Scheme.HIGH_WATER_MARK:
+            for subscriber_id, mark in sources.read_marks(account, subscriber_ids, since, member).items():
+                marks.setdefault(subscriber_id, {})[member] = mark
+    return marks
 
 
 def _adjust(account: Account, run: Run, settled_until: datetime | None, changed: dict[str, set[date]]) -> Accrued:

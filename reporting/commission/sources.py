@@ -15,7 +15,7 @@ from django.db import connection as database
 from reporting.commission.highwater import Mark
 from reporting.commission.periods import BillingPeriod
 from reporting.commission.policy import Basis, Floating, Policy, Scheme, Scope, Terms, read_terms
-from reporting.commission.schemes import PER_DEAL, Deal, Subscription, Valuation, opens_position
+from reporting.commission.schemes import Deal, Subscription, Valuation, opens_position
 from reporting.flows import cash_flows
 from reporting.models import CommissionPolicy, EquityPoint, SyncKind, SyncState
 from strategies.models import Strategy
@@ -30,8 +30,8 @@ class Account:
     """One strategy's side of the ledger: whose deals count for it and on which terms.
 
     sources: ids of the strategies whose deals are measured; more than one where a client's mark spans strategies.
-    overrides: policies of single subscriptions. members: of a portfolio, terms by which its owner owes the providers
-    of those members that charge per deal, billed with the portfolio's periods.
+    overrides: policies of single subscriptions. members: of a portfolio, terms by which its owner owes its members'
+    providers; booked in the portfolio's periods, a fixed fee is counted by the member's own.
     """
 
     connection_id: int
@@ -65,7 +65,10 @@ class Account:
     @property
     def grows_with_time(self) -> bool:
         """Whether an accrual changes although no deal was made."""
-        return self.terms is not None and (self.terms.scheme is Scheme.FLAT_FEE or self.needs_valuations)
+        if self.terms is None:
+            return False
+        charged = [self.terms, *self.members.values()]
+        return self.needs_valuations or any(terms.scheme is Scheme.FLAT_FEE for terms in charged)
 
 
 def read_accounts(connection_id: int) -> list[Account]:
@@ -84,8 +87,10 @@ def read_accounts(connection_id: int) -> list[Account]:
         members = read_members(strategy_id, documents)
         if members and terms is None:
             terms = charging_nothing(scheme)
-        if members:
-            members = {member: replace(each, billing_period=terms.billing_period) for member, each in members.items()}
+        members = {
+            member: each if each.scheme is Scheme.FLAT_FEE else replace(each, billing_period=terms.billing_period)
+            for member, each in members.items()
+        }
         overrides = {subscriber: policy for subscriber, policy in own.items() if subscriber}
         accounts.append(Account(connection_id, strategy_id, terms, [strategy_id], overrides, members))
     _net_over_client(accounts)
@@ -93,7 +98,7 @@ def read_accounts(connection_id: int) -> list[Account]:
 
 
 def read_members(portfolio_id: str, documents: dict[str, tuple[dict, list]]) -> dict[str, Terms]:
-    """Terms of the strategies in a portfolio, those of portfolios in it included, that charge per deal."""
+    """Terms of the strategies in a portfolio that charge something, those of portfolios in it included."""
     found, seen = {}, {portfolio_id}
     asked = [member.get("strategyId", "") for member in documents[portfolio_id][1]]
     while asked:
@@ -105,7 +110,7 @@ def read_members(portfolio_id: str, documents: dict[str, tuple[dict, list]]) -> 
         terms = read_terms({"commissionScheme": scheme})
         if below:
             asked += [each.get("strategyId", "") for each in below]
-        elif terms is not None and terms.scheme in PER_DEAL:
+        elif terms is not None:
             found[member] = terms
     return found
 
@@ -292,10 +297,12 @@ def _add_valuations(account: Account, found: dict[str, Subscription], since: dat
         valuations.append(Valuation(time, balance, equity))
 
 
-def read_marks(account: Account, subscriber_ids: Collection[str], settled_until: datetime) -> dict[str, Mark]:
+def read_marks(
+    account: Account, subscriber_ids: Collection[str], settled_until: datetime, member: str = ""
+) -> dict[str, Mark]:
     """The mark after the last settled crystallisation, as adjustments corrected it since.
 
-    A mark of another basis measures something else and does not count.
+    A mark of another basis measures something else and does not count. member: marks of a portfolio's member.
     """
     with database.cursor() as cursor:
         cursor.execute(
@@ -304,16 +311,17 @@ def read_marks(account: Account, subscriber_ids: Collection[str], settled_until:
                    coalesce(inputs#>'{corrects,inputs,after}', inputs->'after')::text
             FROM reporting_commissionline
             WHERE connection_id = %s AND strategy_id = %s AND subscriber_id = ANY(%s) AND scheme = 'high-water-mark'
+              AND member_id = %s
               AND coalesce(inputs#>>'{corrects,inputs,at}', inputs->>'at')::timestamptz <= %s
             ORDER BY subscriber_id, coalesce(inputs#>>'{corrects,inputs,at}', inputs->>'at')::timestamptz DESC,
                      period_start DESC
             """,
-            [account.connection_id, account.strategy_id, list(subscriber_ids), settled_until],
+            [account.connection_id, account.strategy_id, list(subscriber_ids), member, settled_until],
         )
         rows = cursor.fetchall()
     marks = {}
     for subscriber_id, basis, stored in rows:
-        terms = account.terms_of(subscriber_id)
+        terms = account.members.get(member) if member else account.terms_of(subscriber_id)
         if terms is not None and basis == terms.policy.basis:
             marks[subscriber_id] = Mark.parse(json.loads(stored))
     return marks

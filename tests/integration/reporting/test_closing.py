@@ -12,6 +12,7 @@ from django.db.models import Sum
 from reporting.commission.closing import close_periods, problems_of
 from reporting.commission.recompute import recompute
 from reporting.models import AccrualState, BillingPeriod, CommissionLine, DailyResult
+from strategies.models import Strategy
 from tests import builders
 from tests.firm import NOW, D, Firm, at
 
@@ -222,6 +223,47 @@ def test_a_portfolios_owner_owes_its_members_providers_by_their_schemes():
     assert [(line.member_id != "", line.amount) for line in late] == [(False, D(3)), (True, D(2))]
     DailyResult.objects.update(is_accrued=False)
     assert firm.accrue().lines_written == 0
+
+
+def test_a_members_fixed_fee_is_counted_by_its_own_periods():
+    firm, _ = portfolio()
+    member = Strategy.objects.get(kind="single")
+    scheme = {"type": "flat-fee", "commissionRate": 30, "billingPeriod": "month"}
+    member.document = {"commissionScheme": scheme}
+    member.save()
+    firm.strategy.document["commissionScheme"]["billingPeriod"] = "quarter"
+    firm.strategy.save()
+    builders.subscription(firm.subscriber, firm.strategy, first_seen_at=at(2, 15))
+    firm.accrue(at(5, 4))
+    assert firm.amounts() == [D("15.00"), D("30.00"), D("30.00"), D("3.87")]
+    assert [line.is_provisional for line in firm.lines] == [False, False, True, True]
+    assert {line.period_start for line in firm.lines} == {at(1, 1, 0), at(4, 1, 0)}
+    assert all(recompute(line) == line.amount for line in firm.lines)
+    firm.close(at(4, 1, 0), now=at(5, 4))
+    firm.accrue(at(5, 5))
+    assert firm.amounts() == [D("15.00"), D("30.00"), D("30.00"), D("4.84")]
+
+
+def test_a_member_with_a_high_water_mark_is_measured_by_its_own_part_of_the_deals():
+    firm, through_member = portfolio()
+    member = Strategy.objects.get(kind="single")
+    scheme = {"type": "high-water-mark", "commissionRate": 0.1, "billingPeriod": "month"}
+    member.document = {"commissionScheme": scheme}
+    member.save()
+    firm.deal(at(3, 4), "1000", **through_member)
+    firm.deal(at(3, 5), "500")
+    firm.deal(at(4, 4), "-300", **through_member)
+    firm.accrue(at(5, 1, 2))
+    own = firm.lines.exclude(member_id="")
+    assert [line.amount for line in own] == [D(100), D(0), D(0)]
+    firm.close(MAY, now=at(5, 2))
+    firm.deal(at(5, 4), "400", **through_member)
+    firm.accrue()
+    assert own.last().amount == D(10)
+    firm.deal(at(3, 6), "50", **through_member)
+    firm.accrue()
+    assert sum(line.amount for line in own.all()) == D(115)
+    assert all(recompute(line) == line.amount for line in firm.lines)
 
 
 def test_a_portfolio_without_a_commission_still_owes_its_members():
