@@ -14,9 +14,10 @@ from decimal import ROUND_HALF_UP, Decimal
 from django.utils import timezone
 from markupsafe import Markup
 
+from reporting.commission.money import MINOR_DIGITS
+
 THIN_SPACE = "\u202f"
 MINUS = "\u2212"
-WITHOUT_MINOR_UNIT = {"JPY", "KRW", "HUF", "CLP", "ISK"}
 UNKNOWN = Markup('<span class="unknown" title="{}">–</span>')
 PAIRED = {"USD", "EUR", "GBP", "JPY", "CHF", "AUD", "NZD", "CAD", "SEK", "NOK", "DKK", "SGD", "HKD", "PLN"}
 FLAT_FRACTION = Decimal("0.00005")
@@ -29,7 +30,7 @@ def unknown(reason: str = "Not known yet") -> Markup:
 
 def digits_of(currency: str | None) -> int:
     """Decimals of a currency's amounts."""
-    return 0 if currency in WITHOUT_MINOR_UNIT else 2
+    return MINOR_DIGITS.get(currency, 2)
 
 
 def plain(value, digits: int) -> str:

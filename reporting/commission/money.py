@@ -27,6 +27,11 @@ def minor_unit(currency: str) -> Decimal:
     return _QUANTA[MINOR_DIGITS.get(currency, 2)]
 
 
+def money_text(amount: Decimal, currency: str) -> str:
+    """An amount in a sentence: all digits of its currency, and the currency."""
+    return f"{EXACT.quantize(amount, minor_unit(currency)):f} {currency}"
+
+
 def round_money(amount: Decimal, currency: str) -> Decimal:
     """`amount` rounded half up (away from zero) to the minor unit: 0.125 USD -> 0.13, -0.125 USD -> -0.13."""
     return EXACT.quantize(amount, minor_unit(currency))

@@ -22,7 +22,7 @@ from reporting.commission.accounts import (
     refresh_periods,
 )
 from reporting.commission.closing import SAME_CURRENCY
-from reporting.commission.money import round_money
+from reporting.commission.money import money_text, round_money
 from reporting.commission.services import calendar_of
 from reporting.commission.statements import CannotBook
 from reporting.models import DocumentKind, EntryKind, Payment, Statement
@@ -95,7 +95,7 @@ def record_payment(
             recorded.credit -= part
     post(account, EntryKind.PAYMENT, -recorded.credit, posting, payment=payment)
     refresh_periods([due for due, _ in recorded.paid])
-    subject = f"{amount} {currency} from {account.subscriber_id}"
+    subject = f"{money_text(amount, currency)} from {account.subscriber_id}"
     record_audit(workspace, user=by, action="payment recorded", subject=subject, now=now)
     return recorded
 
@@ -136,10 +136,8 @@ def undo_payment(payment: Payment, *, reason: str, by: User | None = None, now: 
         if credit_of(account) > 0 and balance_of(statement) > 0:
             post_settlement(account, statement, posting)
     refresh_periods(touched)
-    record_audit(
-        workspace, user=by, action="payment taken back", now=now,
-        subject=f"{payment.amount} {payment.currency} from {payment.subscriber_id}", details={"reason": reason},
-    )  # fmt: skip
+    subject = f"{money_text(payment.amount, payment.currency)} from {payment.subscriber_id}"
+    record_audit(workspace, user=by, action="payment taken back", subject=subject, details={"reason": reason}, now=now)
     return payment
 
 

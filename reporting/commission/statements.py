@@ -25,7 +25,7 @@ from reporting.commission.accounts import (
     post_settlement,
     refresh_periods,
 )
-from reporting.commission.money import round_money
+from reporting.commission.money import money_text, round_money
 from reporting.commission.services import calendar_of
 from reporting.models import BillingPeriod, DocumentKind, EntryKind, Statement, StatementItem
 from reporting.rates import UnknownRate, rate_on
@@ -221,7 +221,8 @@ def issue_credit_note(
     if statement.kind != DocumentKind.STATEMENT or statement.is_void:
         raise CannotBook(f"{statement.label} cannot be corrected: it is void or a credit note itself.")
     if not 0 < amount <= creditable(statement):
-        raise CannotBook(f"At most {creditable(statement)} {statement.currency} of {statement.label} can be credited.")
+        most = money_text(creditable(statement), statement.currency)
+        raise CannotBook(f"At most {most} of {statement.label} can be credited.")
     day = calendar_of(workspace).day_of(now)
     books.credit_notes += 1
     books.save(update_fields=["credit_notes"])

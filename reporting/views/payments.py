@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from reporting.commission.accounts import Account
+from reporting.commission.money import money_text
 from reporting.commission.payments import Recorded, due_statements, record_payment, undo_payment
 from reporting.commission.services import calendar_of
 from reporting.commission.statements import CannotBook
@@ -104,7 +105,11 @@ def new_payment(request: HttpRequest) -> HttpResponse:
     due = [visible_statement(request, document.pk)] if document else due_statements(account)
     owed = sum((each.balance for each in due), Decimal(0))
     today = calendar_of(request.workspace).day_of(timezone.now())
-    first = {"amount": f"{owed.normalize():f}" if owed > 0 else "", "currency": account.currency, "received_on": today}
+    first = {
+        "amount": money_text(owed, account.currency).split()[0] if owed > 0 else "",
+        "currency": account.currency,
+        "received_on": today,
+    }
     form = PaymentForm(request.POST or None, initial=first, today=today)
     if request.method == "POST" and form.is_valid():
         try:
@@ -127,10 +132,10 @@ def say_recorded(request: HttpRequest, recorded: Recorded) -> None:
         messages.info(request, "This payment is recorded already: the form was sent twice.")
         return
     currency = recorded.payment.settled_currency
-    parts = [f"{part.normalize():f} {currency} on {document.label}" for document, part in recorded.paid]
+    parts = [f"{money_text(part, currency)} on {document.label}" for document, part in recorded.paid]
     text = f"Payment recorded: {', '.join(parts)}." if parts else "Payment recorded."
     if recorded.credit:
-        text += f" {recorded.credit.normalize():f} {currency} is more than was owed and is kept as credit."
+        text += f" {money_text(recorded.credit, currency)} is more than was owed and is kept as credit."
     messages.success(request, text)
 
 

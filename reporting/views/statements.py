@@ -12,6 +12,8 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from reporting.commission.accounts import Account, credit_of
+from reporting.commission.billing import days_text
+from reporting.commission.money import money_text
 from reporting.commission.payments import use_credit
 from reporting.commission.pdf import statement_pdf
 from reporting.commission.services import calendar_of
@@ -176,10 +178,12 @@ def render_statement(request: HttpRequest, document: Statement, table, status: i
     account = Account.of(document)
     bills = can_bill(request.membership)
     is_statement = document.kind == DocumentKind.STATEMENT
+    calendar = calendar_of(request.workspace)
+    items = document.items.select_related("period").order_by("period__period_start", "strategy_name", "pk")
     context = {
         "document": document, "states": STATES, "labels": STATE_LABELS, "table": table, "schemes": SCHEMES,
         "span": None, "explained": explained(request, table.rows), "totals": [], "subscriber": document.subscriber,
-        "items": list(document.items.select_related("period").order_by("period__period_start", "strategy_name", "pk")),
+        "items": [(one, days_text(calendar, one.period.period_start, one.period.period_end)) for one in items],
         "entries": list(document.entries.select_related("payment").order_by("day", "pk")),
         "notes": list(document.credit_notes.order_by("pk")), "may_bill": bills, "is_statement": is_statement,
         "credit": credit_of(account) if bills and document.balance > 0 else 0,
@@ -215,7 +219,7 @@ def credit_note(request: HttpRequest, pk: int) -> HttpResponse:
         except CannotBook as error:
             form.add_error("amount", error.text)
         else:
-            messages.success(request, f"{note.label} takes {-note.amount.normalize():f} {note.currency} off.")
+            messages.success(request, f"{note.label} takes {money_text(-note.amount, note.currency)} off.")
             return redirect("reporting:statement", pk)
     table = LINES.bind(request, lines_of(document))
     return render_statement(request, document, table, status=422, note_form=form)
@@ -245,7 +249,7 @@ def pay_from_credit(request: HttpRequest, pk: int) -> HttpResponse:
     document = visible_statement(request, pk)
     used = use_credit(document, by=request.user, now=timezone.now())
     if used:
-        messages.success(request, f"{used.normalize():f} {document.currency} of credit paid {document.label}.")
+        messages.success(request, f"{money_text(used, document.currency)} of credit paid {document.label}.")
     else:
         messages.info(request, "There is no credit to use, or nothing left to pay.")
     return redirect("reporting:statement", pk)

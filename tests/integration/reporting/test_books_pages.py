@@ -221,7 +221,7 @@ def test_corrections_of_a_statement(books, sign_in, alice, text_of):
     client, address = sign_in(alice), f"/statements/{books.statement.pk}/"
     too_much = client.post(f"{address}credit-note/", {"amount": "99", "reason": "agreed"})
     assert (too_much.status_code, "can be credited" in text_of(too_much)) == (422, True)
-    assert "C-000001 takes 1.5 USD off." in text_of(
+    assert "C-000001 takes 1.50 USD off." in text_of(
         client.post(f"{address}credit-note/", {"amount": "1.50", "reason": "agreed"}, follow=True)
     )
     note = Statement.objects.get(kind="credit-note")
