@@ -29,15 +29,19 @@ def value(book: Book) -> None:
         return
     positions, accounts, subscriptions = book.positions, book.accounts, book.subscriptions
     if positions.size:
-        facts = book.symbol_facts()[positions.symbol]
-        closing = closing_prices(book, positions.symbol, positions.side)
+        symbols = positions.symbol.astype(np.intp)
+        facts = book.symbol_facts()  # of few symbols: what is the same for all of one is worked out before it is spread
+        closing = closing_prices(book, symbols, positions.side)
         worth = book.account_dollars()[positions.account]
-        size = positions.volume * facts[:, 0]
-        profit = size * positions.side * (closing - positions.price) * book.dollars[facts[:, 2].astype(np.intp)] / worth
-        positions.profit[:] = np.where(np.isnan(profit), positions.profit, profit)
-        held = size * book.dollars[facts[:, 1].astype(np.intp)] / worth
-        positions.value[:] = np.where(np.isnan(held), positions.value, held)
-        positions.margin[:] = positions.value / accounts.leverage[positions.account]
+        size = positions.volume * facts[:, 0].take(symbols)
+        profit = size * positions.side * (closing - positions.price)
+        profit *= book.dollars[facts[:, 2].astype(np.intp)].take(symbols)
+        profit /= worth
+        _keep_known(positions.profit, profit)
+        size *= book.dollars[facts[:, 1].astype(np.intp)].take(symbols)
+        size /= worth
+        _keep_known(positions.value, size)
+        np.divide(positions.value, accounts.leverage[positions.account], out=positions.margin)
     floating = positions.profit + positions.swap
     accounts.equity[:] = accounts.balance + np.bincount(positions.account, floating, accounts.size)
     accounts.margin[:] = np.bincount(positions.account, positions.margin, accounts.size)
@@ -50,10 +54,19 @@ def value(book: Book) -> None:
     book.valued = True
 
 
+def _keep_known(column: np.ndarray, fresh: np.ndarray) -> None:
+    """Fresh numbers into a column; where there is none (no price), the last one stays."""
+    unknown = np.isnan(fresh)
+    if unknown.any():
+        fresh[unknown] = column[unknown]
+    column[:] = fresh
+
+
 def closing_prices(book: Book, symbols: np.ndarray, sides: np.ndarray) -> np.ndarray:
     """(n,) what positions would be closed at: bid for bought, ask for sold; nan without a price."""
-    quotes = book.symbol_quotes()[symbols]
-    return np.where(sides > 0, quotes[:, 0], quotes[:, 1])
+    quotes = book.symbol_quotes()
+    symbols = symbols.astype(np.intp, copy=False)
+    return np.where(sides > 0, quotes[:, 0].take(symbols), quotes[:, 1].take(symbols))
 
 
 def opening_prices(book: Book, symbols: np.ndarray, sides: np.ndarray) -> np.ndarray:
@@ -63,11 +76,16 @@ def opening_prices(book: Book, symbols: np.ndarray, sides: np.ndarray) -> np.nda
 
 def lot_values(book: Book, symbols: np.ndarray, accounts: np.ndarray) -> np.ndarray:
     """(n,) worth of one lot in each account's currency."""
-    facts = book.symbol_facts()[symbols]
-    return facts[:, 0] * book.dollars[facts[:, 1].astype(np.intp)] / book.account_dollars()[accounts]
+    return _per_lot(book, symbols, accounts, 1)
 
 
 def profit_rates(book: Book, symbols: np.ndarray, accounts: np.ndarray) -> np.ndarray:
     """(n,) account currency for one unit of price and one lot."""
-    facts = book.symbol_facts()[symbols]
-    return facts[:, 0] * book.dollars[facts[:, 2].astype(np.intp)] / book.account_dollars()[accounts]
+    return _per_lot(book, symbols, accounts, 2)
+
+
+def _per_lot(book: Book, symbols: np.ndarray, accounts: np.ndarray, column: int) -> np.ndarray:
+    """(n,) contract sizes times the worth of a currency (column of the symbols' facts), in each account's currency."""
+    facts = book.symbol_facts()
+    per_symbol = facts[:, 0] * book.dollars[facts[:, column].astype(np.intp)]
+    return per_symbol[symbols] / book.account_dollars()[accounts]

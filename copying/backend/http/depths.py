@@ -1,4 +1,5 @@
-"""How many records lie in each hour, per query: so that a jump to a deep offset lands in the right hour at once.
+"""How many records lie in each hour, per query: so that a jump to a deep offset lands in the right hour at once. Of an
+hour with so many that passing over them would take long (one signal may make ten thousand), those in each second.
 
 Counted once per query (`warm` does it ahead for whole tenants) and then kept up by counting only records that are new.
 Records are never removed and get their ids in the order in which they become visible, as one projector writes them.
@@ -15,6 +16,8 @@ import numpy as np
 from copying.backend.http.pages import Database, Selection
 
 MAX_QUERIES = 64
+MAX_CROWDED = 256  # hours per query of which the seconds are kept
+CROWDED = 5_000  # records in an hour that are sooner counted by the second than passed over
 SINCE = "time >= %(start)s"  # a lower bound does not move offsets, which count from the newest
 
 
@@ -27,6 +30,7 @@ class Hours:
         self._counts: dict[int, int] = {}
         self.hours = np.empty(0, np.int64)  # descending, hours since the epoch
         self.counts = np.empty(0, np.int64)
+        self.crowded: OrderedDict[int, tuple[int, np.ndarray, np.ndarray]] = OrderedDict()  # records; seconds, counts
 
     def add(self, rows: list[tuple[int, int, int]]) -> None:
         """Rows of hour, number of new records, greatest id."""
@@ -58,16 +62,39 @@ class Depths:
         rank = 0
         if end is not None:
             hour = int(end.timestamp() // 3600)
-            rank = await self._in_hour(scope, hour, end)
+            rank = await self._in_hour(scope, hour, end) if hour in newest else 0
             counts, newest = counts[newest < hour], newest[newest < hour]
         if offset < rank:
             return 0, end
         ends = rank + np.cumsum(counts)
         place = int(np.searchsorted(ends, offset, side="right"))  # so many hours are passed over
-        if place == 0:
-            return rank, end if not rank else _start(hour)
-        before = _start(int(newest[place - 1]))
-        return int(ends[place - 1]), before
+        known, before = (int(ends[place - 1]), _start(int(newest[place - 1]))) if place else (rank, end)
+        if not place and rank:
+            before = _start(hour)
+        if place < len(counts) and counts[place] > CROWDED:
+            seconds, inside = await self._seconds(scope, hours, int(newest[place]), int(counts[place]))
+            passed = known + np.cumsum(inside)
+            place = int(np.searchsorted(passed, offset, side="right"))
+            if place:
+                return int(passed[place - 1]), datetime.fromtimestamp(int(seconds[place - 1]), UTC)
+        return known, before
+
+    async def _seconds(self, scope: Selection, hours: Hours, hour: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Seconds with records in an hour that has `count` of them, newest first, and how many each has."""
+        known = hours.crowded.get(hour)
+        if known is None or known[0] != count:
+            part = scope.narrowed("time >= %(hour)s AND time < %(end)s", hour=_start(hour), end=_start(hour + 1))
+            rows = await self._database.rows(
+                "SELECT floor(extract(epoch FROM time))::bigint, count(*)"
+                f" FROM {part.table} WHERE {part.where} GROUP BY 1 ORDER BY 1 DESC",
+                part.parameters,
+            )
+            pairs = np.array(rows, np.int64).reshape(-1, 2)
+            known = hours.crowded[hour] = int(pairs[:, 1].sum()), pairs[:, 0], pairs[:, 1]
+        hours.crowded.move_to_end(hour)
+        if len(hours.crowded) > MAX_CROWDED:
+            hours.crowded.popitem(last=False)
+        return known[1], known[2]
 
     async def warm(self) -> None:
         """Count the transactions of every tenant ahead."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from copying.backend.http import pages
+from copying.backend.http import depths, pages
 from copying.backend.http.options import database_url
 from tests.integration.copying.conftest import assert_error
 
@@ -78,9 +78,11 @@ async def test_offsets_in_any_order_give_the_same_pages(user):
         assert ids(await user.get(PROVIDED, **ALWAYS, limit=10, offset=offset)) == expected
 
 
+@pytest.mark.parametrize("crowded", [0, 5, 5000])
 @pytest.mark.parametrize("till", ["2030-01-01T00:00:00Z", "2025-03-01T02:00:00Z", "2025-03-01T01:30:00.500Z"])
-async def test_jumps_into_the_unknown_land_on_the_right_record_also_after_new_ones(user, monkeypatch, till):
+async def test_jumps_into_the_unknown_land_on_the_right_record_also_after_new_ones(user, monkeypatch, till, crowded):
     monkeypatch.setattr(pages, "JUMP", 3)
+    monkeypatch.setattr(depths, "CROWDED", crowded)
     write_transactions(user, user, 60, step=timedelta(minutes=7))
     period = {"from": "2025-03-01T00:20:00Z", "till": till}
     for added in (0, 5):
@@ -90,6 +92,28 @@ async def test_jumps_into_the_unknown_land_on_the_right_record_also_after_new_on
             assert [each["id"] for each in await user.get(PROVIDED, **period, limit=5, offset=offset)] == whole[
                 offset : offset + 5
             ]
+
+
+async def test_a_jump_into_a_crowded_hour_passes_over_few_records(user, monkeypatch):
+    monkeypatch.setattr(pages, "JUMP", 100)
+    monkeypatch.setattr(depths, "CROWDED", 100)
+    write_transactions(user, user, 6000, step=timedelta(milliseconds=100))  # ten minutes of one hour
+    whole = [each["id"] for each in await user.get(PROVIDED, **ALWAYS, limit=1000)]
+    assert len(whole) == 1000
+    asked, rows_of = [], pages.Database.rows
+
+    async def noting(self, sql, parameters):
+        asked.append(parameters)
+        return await rows_of(self, sql, parameters)
+
+    monkeypatch.setattr(pages.Database, "rows", noting)
+    for offset in (5321, 4007, 1500):
+        asked.clear()
+        page = await user.get(PROVIDED, **ALWAYS, limit=5, offset=offset)
+        assert ids(page) == [5999 - offset - place for place in range(5)]
+        (skipped,) = [parameters["skip"] for parameters in asked if "skip" in parameters]
+        assert skipped < 10
+    assert len(asked) == 3, "what is new, the page, and where it ended: the seconds are known by now"
 
 
 async def test_records_that_arrive_while_paging_do_not_double_others(user):
