@@ -38,6 +38,7 @@ from copying.backend.http.options import database_url
 
 PATH = "/users/current/strategies/S/external-signals"
 BODY = b'{"symbol":"EURUSD","type":"POSITION_TYPE_BUY","time":"2026-03-02T12:00:00.000Z","volume":0.2}'
+SHARES = (0.5, 0.9, 0.99, 0.999)
 STAGES = (
     ("reading and checking the request", "sent", "begun"),
     ("journal commit", "begun", "committed"),
@@ -79,6 +80,7 @@ class Backend:
 
     def __init__(self, folder: str, routes: int) -> None:
         self.socket, self.stamps = f"{folder}/s{routes}", Path(folder) / f"stamps{routes}"
+        Path(self.socket).unlink(missing_ok=True)
         words = [sys.executable, "-m", "tests.benchmarks.signal_server", self.socket, str(routes), str(self.stamps)]
         self.process = subprocess.Popen(words)
         while not Path(self.socket).exists():
@@ -175,7 +177,7 @@ def measure(folder: str, routes: int, signals: int) -> float:
     loop = naive(routes)
     print(f"\n{routes} routes, {len(merged)} signals")
     for name, values in (("all copies executed, durable, answered", answered), ("first order out, durable", first)):
-        shares = "  ".join(f"p{share * 100:g} {percentile(values, share):8.2f}" for share in (0.5, 0.9, 0.99))
+        shares = "  ".join(f"p{share * 100:g} {percentile(values, share):8.2f}" for share in SHARES)
         print(f"  {name:40} {shares} ms")
     for name, begin, end in STAGES:
         print(f"    {name:38} p50 {statistics.median((each[end] - each[begin]) * 1e3 for each in merged):8.2f} ms")
@@ -189,7 +191,8 @@ def main() -> None:
     options = argparse.ArgumentParser()
     options.add_argument("--routes", type=int, nargs="+", default=[1000, 2000, 10_000, 20_000])
     options.add_argument("--signals", type=int, default=60)
-    options.add_argument("--rate", type=float, default=20.0, help="open loop: signals per second to 100 routes")
+    options.add_argument("--open", type=int, nargs="*", default=[100], help="open loop: to so many routes")
+    options.add_argument("--rate", type=float, default=20.0, help="open loop: signals per second")
     options.add_argument("--seconds", type=float, default=60.0, help="open loop: how long")
     chosen = options.parse_args()
     call_command("migrate", verbosity=0)
@@ -201,13 +204,14 @@ def main() -> None:
         for routes, median in medians.items():
             if routes * 2 in medians:
                 print(f"\nfrom {routes} to {routes * 2} routes: {medians[routes * 2] / median:.2f} times the time")
-        backend = Backend(folder, 100)
-        try:
-            latencies = asyncio.run(open_loop(backend.socket, chosen.rate, chosen.seconds))
-        finally:
-            backend.stop()
-    shares = "  ".join(f"p{share * 100:g} {percentile(latencies, share):.2f}" for share in (0.5, 0.9, 0.99, 0.999))
-    print(f"\nopen loop, 100 routes, {chosen.rate:g} signals/s, {len(latencies)} signals: {shares} ms")
+        for routes in chosen.open:
+            backend = Backend(folder, routes)
+            try:
+                latencies = asyncio.run(open_loop(backend.socket, chosen.rate, chosen.seconds))
+            finally:
+                backend.stop()
+            shares = "  ".join(f"p{share * 100:g} {percentile(latencies, share):.2f}" for share in SHARES)
+            print(f"\nopen loop, {routes} routes, {chosen.rate:g} signals/s, {len(latencies)} signals: {shares} ms")
 
 
 if __name__ == "__main__":

@@ -98,7 +98,9 @@ async def main(socket: str, routes: int, target: Path) -> None:
     stamps = Stamps()
     stamps.watch(core)
     app = create_app(core, Options("http://backend", database_url(), requests_per_minute=10**9))
-    config = uvicorn.Config(app, uds=socket, http="httptools", log_level="warning", access_log=False, lifespan="off")
+    config = uvicorn.Config(
+        app, uds=socket, http="httptools", log_level="warning", access_log=False, lifespan="off", timeout_keep_alive=75
+    )
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: setattr(server, "should_exit", True))
