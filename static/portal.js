@@ -338,6 +338,10 @@
   });
 
   $("[data-focus]")?.focus();
+  for (const tab of $$(".tabs a[aria-current]")) {
+    const tabs = tab.parentElement;
+    tabs.scrollLeft = tab.offsetLeft - tabs.offsetLeft - (tabs.clientWidth - tab.offsetWidth) / 2;
+  }
   showTimes();
   readyToasts();
   mountCharts();

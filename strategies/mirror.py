@@ -1,6 +1,7 @@
 """Brings strategy documents of a backend into the portal's rows, any number in one statement.
 
-Documents are kept as the backend sent them; the columns beside them are only for finding. No request is made here.
+Documents are kept as the backend sent them, without their secrets; the columns beside them are only for finding. No
+request is made here.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from strategies.models import Kind
 from users.models import Connection
 
 NAME_LENGTH = 200
+HIDDEN = "hidden"
 
 
 def revision_of(document: dict[str, Any]) -> str:
@@ -32,6 +34,15 @@ def text_of(document: dict[str, Any], name: str) -> str:
     """A field as text; empty when absent or no text."""
     found = document.get(name)
     return found if isinstance(found, str) else ""
+
+
+def without_secrets(document: dict[str, Any]) -> dict[str, Any]:
+    """The document with the token of its bot hidden: whether there is one is all that pages need of it."""
+    telegram = document.get("telegram")
+    publishing = telegram.get("publishing") if isinstance(telegram, dict) else None
+    if not isinstance(publishing, dict) or not publishing.get("token"):
+        return document
+    return document | {"telegram": telegram | {"publishing": publishing | {"token": HIDDEN}}}
 
 
 def keep_strategies(
@@ -69,7 +80,7 @@ def _row(document: dict[str, Any]) -> tuple:
         text_of(document, "description"),
         text_of(document, "accountId")[:64],
         text_of(scheme, "type")[:16] if isinstance(scheme, dict) else "",
-        msgspec.json.encode(document).decode(),
+        msgspec.json.encode(without_secrets(document)).decode(),
         revision_of(document),
         is_removed(document),
     )

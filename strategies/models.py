@@ -8,6 +8,7 @@ from __future__ import annotations
 from django.db import models
 
 from users.models import Connection, Membership, User, Workspace
+from users.secrets import EncryptedJSONField
 
 
 class Kind(models.TextChoices):
@@ -90,6 +91,7 @@ class Change(models.Model):
     """An edit of an object at the backend: proposed, looked at, then saved or forgotten. Saved ones are kept.
 
     `before` is the backend's document the edit starts from, `after` what is or was written; empty: there is none.
+    Encrypted, because undoing needs the secrets in them.
     """
 
     workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="changes")
@@ -100,8 +102,8 @@ class Change(models.Model):
     action = models.CharField(max_length=8, choices=Action.choices, default=Action.CHANGE)
     part = models.CharField(max_length=64, blank=True, help_text="Strategy id of the member or subscription.")
     instructions = models.JSONField(default=dict, help_text="Close instructions of a removal.")
-    before = models.JSONField(default=dict)
-    after = models.JSONField(default=dict)
+    before = EncryptedJSONField(default=dict)
+    after = EncryptedJSONField(default=dict)
     notes = models.JSONField(default=list, help_text="What others changed while the form was open.")
     problems = models.JSONField(default=list, help_text="What the backend refused at the last attempt.")
     form_address = models.CharField(max_length=300, blank=True, help_text="The page of the form, to go back to.")

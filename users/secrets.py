@@ -5,6 +5,7 @@ The first key of FIELD_KEYS encrypts, every key decrypts. Values are write-only 
 
 from __future__ import annotations
 
+import json
 from functools import lru_cache
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -44,3 +45,14 @@ class EncryptedTextField(models.TextField):
 
     def get_lookup(self, name):
         return super().get_lookup(name) if name == "isnull" else None
+
+
+class EncryptedJSONField(EncryptedTextField):
+    """A JSON document that is encrypted in the database and plain in Python. Cannot be searched."""
+
+    def get_prep_value(self, value):
+        return super().get_prep_value(None if value is None else json.dumps(value))
+
+    def from_db_value(self, value, expression, connection):
+        text = super().from_db_value(value, expression, connection)
+        return None if text is None else json.loads(text)

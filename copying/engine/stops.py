@@ -13,8 +13,13 @@ from copying.engine.prices import EPSILON
 
 @rule
 def from_entry(points, spec, price):
-    """The price a number of points on the losing side of the entry, in whole points."""
-    return np.floor((price.entry - price.side * points * spec.point) * spec.scale + 0.5) / spec.scale
+    """The price a number of points on the losing side of the entry, in whole points.
+
+    An entry between two points (a pending price the provider's broker writes with more digits) is rounded towards the
+    entry: a stop further away would lose more than the terms allow.
+    """
+    exact = (price.entry - price.side * points * spec.point) * spec.scale
+    return price.side * np.ceil(price.side * exact - 1e-7) / spec.scale
 
 
 @rule

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from strategies.mirror import keep_strategies
@@ -81,6 +82,24 @@ def test_a_secret_is_shown_nowhere_and_holds_through_the_review_and_back(desk, p
     assert desk.at_backend(desk.alpine)["telegram"]["publishing"]["token"] == "12345:very-secret"
     assert "very-secret" not in Change.objects.get(pk=again.pk).summary
     assert "very-secret" not in manager.http.get(path).content.decode()
+
+
+def test_the_portals_database_never_holds_a_secret_in_plain(desk, person, alice):
+    manager = person(alice)
+    path = f"/strategies/{desk.alpine.pk}/edit/"
+    token = {"telegram.publishing.chatId": "@alpine", "telegram.publishing.token": "12345:very-secret"}
+    first = manager.proposed(path, **token)
+    manager.save(first)
+    manager.save(manager.proposed(path, maxTradeVolume="0.3"))
+    with connection.cursor() as database:
+        for table in ("strategies_change", "strategies_strategy"):
+            database.execute(f"SELECT string_agg(t::text, ' ') FROM {table} t")
+            assert "very-secret" not in database.fetchone()[0], table
+    desk.alpine.refresh_from_db()
+    assert desk.alpine.document["telegram"]["publishing"] == {"chatId": "@alpine", "token": "hidden"}
+    assert desk.at_backend(desk.alpine)["telegram"]["publishing"]["token"] == "12345:very-secret"
+    first.refresh_from_db()
+    assert first.after["telegram"]["publishing"]["token"] == "12345:very-secret"
 
 
 def test_saving_twice_writes_once(desk, person, alice):

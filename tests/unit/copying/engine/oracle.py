@@ -420,16 +420,22 @@ def sized(settings, signal, facts, account, route_row, symbol, side, kind, stop)
     if stop is not None and settings["copyStopLoss"]:
         verdict.stop_loss = stop
         if distance is not None and distance > widest * (1 + SLACK):
-            verdict.stop_loss = round(price - side * widest, instrument.digits)
+            verdict.stop_loss = towards_entry(price - side * widest, side, instrument.digits)
     if risk and distance is None and settings["copyStopLoss"]:
         points = min(risk[1] * balance / (volume * move), widest) * 10**instrument.digits
         points = math.floor(points * (1 + 1e-12))
         if points < 1:
             return skip(Reason.MAX_TRADE_RISK, risk[0], risk[1])
-        placed = round(price - side * points / 10**instrument.digits, instrument.digits)
+        placed = towards_entry(price - side * points / 10**instrument.digits, side, instrument.digits)
         verdict.stop_loss = placed if placed > 0 else None
     verdict.rounded = volume
     return verdict
+
+
+def towards_entry(stop: float, side: int, digits: int) -> float:
+    """A stop on the broker's grid that is not further from the entry: up for a buy, down for a sell."""
+    up = math.ceil if side > 0 else math.floor
+    return round(up(stop * 10**digits - side * 1e-7) / 10**digits, digits)
 
 
 def whole_steps(count: int, step: float) -> float:

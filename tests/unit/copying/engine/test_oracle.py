@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 
 from copying.engine.decide import decide
 from copying.engine.model import Decisions, Level, OrderKind, Outcome, Side
@@ -104,6 +104,7 @@ def test_volumes_are_steps_of_the_broker_and_within_every_limit(seed: int) -> No
 
 @moderate
 @given(seeds)
+@example(3993396)  # a pending price between two points of the subscriber's broker
 def test_the_copied_risk_is_never_above_the_terms(seed: int) -> None:
     book = make_book(seed)
     table = book.table
