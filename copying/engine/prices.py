@@ -48,10 +48,12 @@ ASKED_FIELDS, QUOTE_FIELDS = len(ASKED.names), len(QUOTE.names)
 
 PRICE = record(
     entry="f8", lot_value="f8", move_value="f8", stop_loss="f8", take_profit="f8", stop_distance="f8", side="f8",
-    provider_lot_value="f8", provider_contract_size="f8", problem=WORD,
+    provider_lot_value="f8", provider_contract_size="f8", per_balance="f8", per_equity="f8", by_contract_size="f8",
+    lot_risk="f8", problem=WORD,
 )  # fmt: skip
 """What the signal's order costs and risks, per combo. lot_value: of one lot, base currency. stop_distance: to the stop
-loss, nan without. side: 1 buys, -1 sells.
+loss, nan without; lot_risk: what one lot loses there. side: 1 buys, -1 sells. per_balance, per_equity: the signal in lots
+per unit of the subscriber's money; by_contract_size: in lots of the subscriber's contract size.
 """
 
 NO_INSTRUMENT = (1.0, inf, 1.0, 1.0, 1.0, 0.5, 1.0, 1.0, 1.0, 1.0, 1.0, -1, -1)
@@ -166,7 +168,12 @@ def note_prices(signal, quotes, specs, prices):
         price.lot_value = price.entry * quote.move_value
         price.provider_lot_value = price.lot_value if isnan(theirs) else theirs
         size = signal.provider_contract_size
-        price.provider_contract_size = specs[combo >> 1].contract_size if isnan(size) else size
+        own_size = specs[combo >> 1].contract_size
+        price.provider_contract_size = own_size if isnan(size) else size
+        in_lots = signal.volume * price.provider_lot_value / price.lot_value
+        price.per_balance, price.per_equity = in_lots / signal.provider_balance, in_lots / signal.provider_equity
+        price.by_contract_size = signal.volume * price.provider_contract_size / own_size
+        price.lot_risk = price.stop_distance * price.move_value
 
 
 @compiled(array_of(float), array_of(SPEC), array_of(PRICE))

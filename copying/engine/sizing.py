@@ -44,15 +44,15 @@ def size_by_mode(signal, route, spec, price, balance, equity, computed):
     units: lots.  source: contract, 4.3
     """
     if route.mode == Mode.BALANCE:
-        return signal.volume * price.provider_lot_value / price.lot_value / signal.provider_balance * balance
+        return price.per_balance * balance
     if route.mode == Mode.EQUITY:
-        return signal.volume * price.provider_lot_value / price.lot_value / signal.provider_equity * equity
+        return price.per_equity * equity
     if route.mode == Mode.CONTRACT_SIZE:
-        return signal.volume * price.provider_contract_size / spec.contract_size
+        return price.by_contract_size
     if route.mode == Mode.FIXED_VOLUME:
         return route.amount
     if route.mode == Mode.FIXED_RISK:
-        return route.amount * balance / (price.stop_distance * price.move_value)
+        return route.amount * balance / price.lot_risk
     return computed if route.mode == Mode.EXPRESSION else signal.volume
 
 
