@@ -52,7 +52,7 @@ PRICE = record(
     lot_risk="f8", problem=WORD,
 )  # fmt: skip
 """What the signal's order costs and risks, per combo. lot_value: of one lot, base currency. stop_distance: to the stop
-loss, nan without; lot_risk: what one lot loses there. side: 1 buys, -1 sells. per_balance, per_equity: the signal in lots
+loss, nan without; lot_risk: what one lot loses there. side: 1 buys, -1 sells. per_balance, per_equity: lots of a signal
 per unit of the subscriber's money; by_contract_size: in lots of the subscriber's contract size.
 """
 

@@ -7,47 +7,44 @@ next offset starts there instead of counting from the top (docs/copying.md, "Whe
 from __future__ import annotations
 
 import asyncio
+import threading
 from bisect import bisect_right, insort
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
 import psycopg
-from psycopg.adapt import Loader
-from psycopg.pq import Format
-from psycopg_pool import AsyncConnectionPool
+from psycopg.types.string import ByteaBinaryLoader
+from psycopg_pool import ConnectionPool
 
 JUMP = 5_000  # records that are sooner passed over than located
 Locate = Callable[["Selection", datetime | None, int], Awaitable[tuple[int, datetime | None]]]
 Position = tuple[datetime, int]  # time and id of the last record before an offset
 
 
-class _TextAsBytes(Loader):
-    """Documents are sent on as they are: decoding a megabyte of them into str would only be undone."""
-
-    format = Format.BINARY
-
-    def load(self, data) -> bytes:
-        return bytes(data)
-
-
-async def _configure(connection: psycopg.AsyncConnection) -> None:
-    connection.adapters.register_loader("text", _TextAsBytes)
+def _configure(connection: psycopg.Connection) -> None:
+    # documents are sent on as they are: decoding a megabyte of them into str would only be undone
+    connection.adapters.register_loader("text", ByteaBinaryLoader)
 
 
 class Database:
-    """A read-only pool, opened at the first query."""
+    """A read-only pool, opened at the first query, and the threads that use it.
+
+    A page is a megabyte that arrives in a hundred pieces: a thread takes them up in C, the event loop would be woken
+    for each of them. Many small queries at once take half as long too.
+    """
 
     def __init__(self, database_url: str, *, max_size: int = 8) -> None:
-        self._opening = asyncio.Lock()
-        self._pool = AsyncConnectionPool(
+        self._opening = threading.Lock()
+        self._threads = ThreadPoolExecutor(max_size, thread_name_prefix="read")
+        self._pool = ConnectionPool(
             database_url,
             min_size=1,
             max_size=max_size,
-            timeout=60,  # ten thousand streams that come back together after a restart wait their turn
             open=False,
             configure=_configure,
             kwargs={
@@ -59,19 +56,20 @@ class Database:
         )
 
     async def rows(self, sql: str, parameters: dict[str, Any]) -> list[tuple]:
-        """All rows of a query; `text` columns arrive as bytes."""
-        if self._pool.closed:
-            async with self._opening:
-                if self._pool.closed:
-                    await self._pool.open()
-        async with self._pool.connection() as connection, connection.cursor(binary=True) as cursor:
-            await cursor.execute(sql, parameters)
-            return await cursor.fetchall()
+        """All rows of a query; `text` columns arrive as bytes. Queries beyond the pool's size wait their turn."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._rows, sql, parameters)
+
+    def _rows(self, sql: str, parameters: dict[str, Any]) -> list[tuple]:
+        with self._opening:
+            self._pool.open()
+        with self._pool.connection() as connection, connection.cursor(binary=True) as cursor:
+            return cursor.execute(sql, parameters).fetchall()
 
     async def close(self) -> None:
-        """Close the pool if it was opened."""
+        """Take no more queries, let those that run end, close what was opened."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
         if not self._pool.closed:
-            await self._pool.close()
+            await asyncio.to_thread(self._pool.close)
 
 
 class Positions:
