@@ -2,8 +2,9 @@
 
 Positive = owed by the subscriber, in the subscriber account's currency. flat-fee and high-water-mark are settled at
 the end of the billing period (week from Sunday, month, quarter; UTC) by a synthetic transaction; the others on the
-deal itself. Portfolios: the subscriber pays by the portfolio's scheme; what its owner owes to the leaf's provider
-stands in the `incoming` fields: of the same deal, or of a synthetic transaction when the leaf's billing period ends.
+deal itself. Portfolios: the subscriber pays by the portfolio's scheme; what its owner owes to the provider of the
+member that the copy came through, a strategy or a portfolio, by that member's scheme stands in the `incoming` fields:
+of the same deal, or of a synthetic transaction when the member's billing period ends.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import numpy as np
 
 from .book import Book
 from .effects import Deals, Effects
+from .nesting import tree_of
 from .pricing import round_money
-from .routing import plan_for
 
 SCHEMES = ("none", "flat-fee", "lots-traded", "lots-won", "amount-traded", "amount-won", "high-water-mark")
 PERIODS = ("month", "week", "quarter")
@@ -53,16 +54,25 @@ def charge(book: Book, deals: Deals) -> None:
     deals.platform_commission = round_money(deals.provider_commission * subscriptions.platform_rate[rows], currency)
     through = deals.leaf != subscriptions.strategy[rows]
     if through.any():
-        for leaf in np.unique(deals.leaf[through]).tolist():
-            strategy = book.strategies_by_id.get(book.strategy_names.texts[leaf])
+        members = members_of(book, deals)
+        for member in np.unique(members[through]).tolist():
+            strategy = book.strategies_by_id.get(book.strategy_names.texts[member])
             if strategy is None:
                 continue
             scheme, _, rate = scheme_of(strategy.document)
-            here = through & (deals.leaf == leaf)
-            owed = per_deal(np.full(len(here), scheme), np.full(len(here), rate), deals)
-            deals.incoming_provider = np.where(here, round_money(owed, currency), deals.incoming_provider)
+            here = through & (members == member)
+            owed = round_money(per_deal(np.full(len(here), scheme), np.full(len(here), rate), deals), currency)
             platform = float(strategy.document.get("platformCommissionRate") or 0)
-            deals.incoming_platform = round_money(deals.incoming_provider * platform, currency)
+            deals.incoming_provider = np.where(here, owed, deals.incoming_provider)
+            deals.incoming_platform = np.where(here, round_money(owed * platform, currency), deals.incoming_platform)
+
+
+def members_of(book: Book, deals: Deals) -> np.ndarray:
+    """(n,) numbers of the members of the subscribed portfolios that the deals came through; else of their leaves."""
+    if deals.part is None or not book.parts.size:
+        return deals.leaf
+    member = np.where(deals.part >= 0, book.parts.member[np.maximum(deals.part, 0)], -1)
+    return np.where(member >= 0, member, deals.leaf)
 
 
 def ended_periods(midnight: float) -> list[int]:
@@ -83,18 +93,23 @@ def settle_periods(book: Book, effects: Effects, periods: list[int]) -> None:
     subscriptions = book.subscriptions
     due = subscriptions.active & np.isin(subscriptions.period, periods) & (subscriptions.rate > 0)
     settle(book, effects, np.flatnonzero(due))
-    for strategy in book.strategies_by_id.values():
+    for strategy in list(book.strategies_by_id.values()):
         scheme, period, _ = scheme_of(strategy.document)
-        if strategy.is_portfolio or scheme not in (FLAT, HIGH_WATER_MARK) or period not in periods:
+        if scheme not in (FLAT, HIGH_WATER_MARK) or period not in periods:
             continue
-        leaf = book.strategy_names.find(strategy.id)
+        member = book.strategy_names.find(strategy.id)
         if scheme == FLAT:
-            plan = plan_for(book, strategy.id)
-            through = np.unique(plan.subscription[plan.part != -1])
-            book_incoming(book, effects, leaf, through[subscriptions.active[through]])
+            book_incoming(book, effects, member, subscriptions_through(book, strategy.id))
         else:
             parts = book.parts
-            settle_parts(book, effects, (parts.leaf == leaf) & subscriptions.active[parts.subscription])
+            settle_parts(book, effects, (parts.member == member) & subscriptions.active[parts.subscription])
+
+
+def subscriptions_through(book: Book, member_id: str) -> np.ndarray:
+    """Rows of the active subscriptions to portfolios that have this member."""
+    holders = [each for each, members in tree_of(book).items() if member_id in members]
+    numbers = [book.strategy_names.find(each) for each in holders]
+    return np.flatnonzero(book.subscriptions.active & np.isin(book.subscriptions.strategy, numbers))
 
 
 def settle(book: Book, effects: Effects, rows: np.ndarray) -> None:
@@ -118,30 +133,39 @@ def settle(book: Book, effects: Effects, rows: np.ndarray) -> None:
 
 
 def settle_parts(book: Book, effects: Effects, mask: np.ndarray) -> None:
-    """What portfolios' owners owe on new highs of parts whose leaf charges by a high-water mark. mask: over parts."""
+    """What portfolios' owners owe on new highs of members that charge by a high-water mark.
+
+    mask: over parts, with all parts of a member or none. A member that is a portfolio itself has several; its mark is
+    the sum of theirs.
+    """
     parts = book.parts
-    risen = np.flatnonzero(mask & (parts.realised - parts.mark > 0.005))
-    for leaf in np.unique(parts.leaf[risen]).tolist():
-        strategy = book.strategies_by_id.get(book.strategy_names.texts[leaf])
+    for member in np.unique(parts.member[mask]).tolist():
+        strategy = book.strategies_by_id.get(book.strategy_names.texts[member]) if member >= 0 else None
         if strategy is None or scheme_of(strategy.document)[0] != HIGH_WATER_MARK:
             continue
-        rows = risen[parts.leaf[risen] == leaf]
-        improvement = parts.realised[rows] - parts.mark[rows]
-        parts.mark[rows] += improvement
-        book_incoming(book, effects, leaf, parts.subscription[rows], improvement)
+        rows = np.flatnonzero(mask & (parts.member == member))
+        gained = np.bincount(parts.subscription[rows], parts.realised[rows] - parts.mark[rows])
+        risen = np.flatnonzero(gained > 0.005)
+        if len(risen):
+            over = rows[np.isin(parts.subscription[rows], risen)]
+            parts.mark[over] = parts.realised[over]
+            book_incoming(book, effects, member, risen, gained[risen])
 
 
 def book_incoming(
-    book: Book, effects: Effects, leaf: int, rows: np.ndarray, improvement: np.ndarray | None = None
+    book: Book, effects: Effects, member: int, rows: np.ndarray, improvement: np.ndarray | None = None
 ) -> None:
-    """Synthetic transactions of a leaf's flat fee, or of its share in an improvement, owed by the portfolio's owner."""
+    """Synthetic transactions of a member's flat fee, or of its share in an improvement, owed by the portfolio's owner.
+
+    member: number of its strategy; the transactions name it as their source.
+    """
     if not len(rows):
         return
-    document = book.strategies_by_id[book.strategy_names.texts[leaf]].document
+    document = book.strategies_by_id[book.strategy_names.texts[member]].document
     rate = scheme_of(document)[2]
     currency = book.accounts.currency[book.subscriptions.account[rows]]
     owed = np.full(len(rows), rate) if improvement is None else rate * improvement
-    deals = synthetic(book, rows, np.full(len(rows), leaf))
+    deals = synthetic(book, rows, np.full(len(rows), member))
     deals.incoming_provider = round_money(owed, currency)
     platform = float(document.get("platformCommissionRate") or 0)
     deals.incoming_platform = round_money(deals.incoming_provider * platform, currency)

@@ -83,6 +83,7 @@ class Deals:
     slippage: np.ndarray  # in price, negative = worse for the subscriber
     slippage_money: np.ndarray
     latency_ms: tuple[float, float, float] | None = None
+    part: np.ndarray | None = None  # rows of the book's parts, -1 for none; None: of no copy
 
 
 @dataclass(slots=True)

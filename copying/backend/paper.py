@@ -104,7 +104,7 @@ class PaperBroker:
                 provider_commission=zero, platform_commission=zero, incoming_provider=zero, incoming_platform=zero,
                 slippage=slip[pick],
                 slippage_money=(slip * volume * profit_rates(book, symbol, account))[pick],
-                latency_ms=effects.watch.fill() if effects.watch is not None else None,
+                latency_ms=effects.watch.fill() if effects.watch is not None else None, part=part[pick],
             )  # fmt: skip
             commission.charge(book, deals)
             effects.told.append(deals)
@@ -190,7 +190,7 @@ class PaperBroker:
             lot_value=lot_values(book, held["symbol"][pick], held["account"][pick]), profit=profit[pick],
             swap=swap[pick], commission=fee[pick], improvement=zero, provider_commission=zero,
             platform_commission=zero, incoming_provider=zero, incoming_platform=zero, slippage=none,
-            slippage_money=none,
+            slippage_money=none, part=held["part"][pick],
         )  # fmt: skip
         commission.charge(book, deals)
         return deals

@@ -1,7 +1,7 @@
 """Parts of a subscription to a portfolio: one for each way from a leaf to what is subscribed to, with its own result.
 
-Risk limits of members look at the parts below them (limits.py), and what a portfolio's owner owes to a leaf is settled
-on them (commission.py). A part is made by its first trade or wait; a subscription to a plain strategy has none.
+Risk limits of members look at the parts below them (limits.py), and what a portfolio's owner owes to its members is
+settled on them (commission.py). A part is made by its first trade or wait; a subscription to a plain strategy has none.
 """
 
 from __future__ import annotations
@@ -28,6 +28,11 @@ def is_below(text: str, scope: str) -> bool:
     return text == scope or text.endswith(SEPARATOR + scope)
 
 
+def member_number(book: Book, text: str) -> int:
+    """Number of the strategy or portfolio that a path (`path_text`) leads through right below what is subscribed to."""
+    return book.strategy_names.find(text.split(SEPARATOR)[-2].partition("#")[0])
+
+
 def known_parts(book: Book, keys: list, subscription: np.ndarray) -> np.ndarray:
     """(n_routes,) rows of parts: -1 for plain subscriptions, UNKNOWN where there is none yet."""
     found = np.full(len(keys), -1)
@@ -44,7 +49,8 @@ def parts_of(book: Book, plan: Plan, routes: np.ndarray) -> np.ndarray:
         subscription, path = int(plan.subscription[route]), book.paths.number(path_text(plan.table.keys[route].path))
         row = book.part_rows.get((subscription, path))
         if row is None:
-            row = book.parts.append(subscription=subscription, path=path, leaf=plan.leaf)
+            member = member_number(book, book.paths.texts[path])
+            row = book.parts.append(subscription=subscription, path=path, leaf=plan.leaf, member=member)
             book.part_rows[subscription, path] = row
             book.valued = False
         plan.part[route] = row

@@ -162,8 +162,8 @@ def drop(book: Book, effects: Effects, removal: Removal) -> None:
 def drop_strategy(book: Book, effects: Effects, strategy_id: str) -> None:
     """A strategy or portfolio, its signals, webhooks, memberships and subscriptions."""
     strategy = book.strategies_by_id[strategy_id]
-    leaf, parts = book.strategy_names.find(strategy_id), book.parts
-    commission.settle_parts(book, effects, (parts.leaf == leaf) & book.subscriptions.active[parts.subscription])
+    member, parts = book.strategy_names.find(strategy_id), book.parts
+    commission.settle_parts(book, effects, (parts.member == member) & book.subscriptions.active[parts.subscription])
     for signal in [each for each in book.signals.values() if each.strategy_id == strategy_id]:
         drop_signal(book, signal)
     for subscriber_id, subscribed in list(book.subscription_keys):

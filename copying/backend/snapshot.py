@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import msgspec
+import numpy as np
 
 from .book import Book
 from .columns import Columns
+from .parts import member_number
 from .pricing import value
 from .state import Account, Missed, News, Removal, Signal, Stopout, Strategy, Subscriber, Webhook
 
@@ -79,6 +81,8 @@ def unpack(packed: bytes) -> Book:
             getattr(book, name).unpack(state[name]["columns"], state[name]["size"])
     keys = zip(book.parts.subscription.tolist(), book.parts.path.tolist(), strict=True)
     book.part_rows = {key: row for row, key in enumerate(keys)}
+    for row in np.flatnonzero(book.parts.member < 0).tolist():  # of a snapshot from before members were kept
+        book.parts.member[row] = member_number(book, book.paths.texts[book.parts.path[row]])
     quotes = {symbol: tuple(pair) for symbol, pair in state["quotes"].items()}
     book.quotes = {}
     book.set_quotes(quotes)

@@ -76,9 +76,10 @@ PARTS = {
     "subscription": ("i4", 0),
     "path": ("i4", 0),  # number in book.paths
     "leaf": ("i4", 0),  # number in book.strategy_names
+    "member": ("i4", -1),  # the same of the member of the subscribed portfolio that the way leads through
     "realised": ("f8", 0.0),
     "floating": ("f8", 0.0),
-    "mark": ("f8", 0.0),  # high-water mark of `realised`, for what a portfolio's owner owes to the leaf
+    "mark": ("f8", 0.0),  # high-water mark of `realised`, for what the portfolio's owner owes to the member
     **{f"{what}_{period}": ("f8", 0.0) for what in ("balance", "equity") for period in range(5)},
 }
 
