@@ -22,6 +22,7 @@ from .state import (
     ORDERS,
     PARTS,
     POSITIONS,
+    RESULTS,
     SUBSCRIPTIONS,
     Account,
     Missed,
@@ -71,6 +72,8 @@ class Book(Reads):
         self.orders = Columns(ORDERS)
         self.limits = Columns(LIMITS)
         self.delayed = Columns(DELAYED)
+        self.results = Columns(RESULTS)  # of the newest deals, oldest first: limit_periods.py
+        self.results_since = 0.0  # later ones are all there
         self.signals: dict[int, Signal] = {}
         self.signal_rows: dict[tuple[str, str], int] = {}
         self.chained: dict[int, None] = {}  # rows of the signals that are copies themselves, oldest first
@@ -93,6 +96,7 @@ class Book(Reads):
         self.relays: Any = None  # (version, mask over accounts) of accounts that copy and provide: chains.py
         self.relayed = b""  # what was seen on them last
         self.scoped: Any = None  # (key, limit rows, part rows): limits.py
+        self.past: Any = None  # (key, sums of results): limit_periods.py
         self._view: Accounts | None = None
         self._symbol_quotes = np.full((0, 2), np.nan)
         self._symbol_facts = np.empty((0, 4))

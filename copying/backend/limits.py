@@ -15,23 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from copying.engine import periods
 from copying.engine.model import Level
 from copying.engine.risk_limits import effective_limits
 from copying.engine.routes import MAX_DEPTH
 
 from .effects import Effects, StopoutEvent
-from .parts import SEPARATOR, parts_below, path_text
+from .limit_periods import BASES, KINDS, begin, look_back, owner_of
+from .parts import SEPARATOR, path_text
 from .pricing import value
-from .state import ACCOUNT_CURRENCIES, FAR_FUTURE, Stopout, Strategy, Subscriber
+from .state import ACCOUNT_CURRENCIES, Stopout, Strategy, Subscriber
 
 if TYPE_CHECKING:
     from .book import Book
-    from .columns import Columns
 
-KINDS = periods.TYPES
-BASES = ("balance-difference", "balance-minus-equity", "equity-difference")
-CALENDAR = {1: 0, 3: 1, 5: 2, 7: 3, 9: 4}  # kind -> column of period starts
 LEVEL_WORDS = {
     Level.STRATEGY: "strategy",
     Level.MEMBER: "portfolio member",
@@ -134,62 +130,13 @@ def replace(book: Book, account: int, subscription: int, merged: dict[tuple, tup
             basis=BASES.index(key[2]), closes=key[3], given_start=given, start=given or book.time, **thresholds,
         )  # fmt: skip
         begin(book, row)
+        if 0 < given < book.time:
+            look_back(book, row)
 
 
 def threshold(risk: float | None) -> float:
     """A limit's number; inf when absent."""
     return np.inf if risk is None else float(risk)
-
-
-# ----------------------------------------------------------------------------------------------------------- periods
-
-
-def calendar_start(kind: int, now: float) -> datetime:
-    """Start of the calendar period of a `…-to-date` or `date` limit that `now` lies in."""
-    return periods.calendar_period(KINDS[kind], datetime.fromtimestamp(now, UTC))[0]
-
-
-def period_end(kind: int, start: float, now: float) -> float:
-    """When the period that `now` lies in ends, before `start` when it begins; far future for lifetime."""
-    return min(periods.period_at(KINDS[kind], start, now).end, FAR_FUTURE)
-
-
-def begin(book: Book, row: int) -> None:
-    """A limit starts to count, or its next period begins: remember where from."""
-    rows = book.limits
-    kind, basis = int(rows.kind[row]), int(rows.basis[row])
-    account = int(rows.account[row])
-    column = CALENDAR.get(kind)
-    owner, index = owner_of(book, row)
-    from_calendar = column is not None and rows.given_start[row] <= calendar_start(kind, book.time).timestamp()
-    if from_calendar:
-        rows.base[row] = getattr(owner, f"{'equity' if basis == 2 else 'balance'}_{column}")[index].sum()
-        rows.base_balance[row] = getattr(book.accounts, f"balance_{column}")[account]
-    else:
-        rows.base[row] = measured(book, row, balance=basis != 2)
-        rows.base_balance[row] = book.accounts.balance[account]
-    rows.period_end[row] = period_end(kind, float(rows.start[row]), book.time)
-
-
-def owner_of(book: Book, row: int) -> tuple[Columns, np.ndarray]:
-    """The table and its rows whose sum a limit looks at: an account, a subscription, or parts of one."""
-    rows = book.limits
-    subscription, scope = int(rows.subscription[row]), int(rows.scope[row])
-    if subscription < 0:
-        return book.accounts, rows.account[row : row + 1]
-    if scope < 0:
-        return book.subscriptions, rows.subscription[row : row + 1]
-    return book.parts, parts_below(book, subscription, scope)
-
-
-def measured(book: Book, row: int, *, balance: bool) -> float:
-    """Balance or equity now of what a limit looks at; of a subscription or a part: its result so far."""
-    value(book)
-    owner, index = owner_of(book, row)
-    if owner is book.accounts:
-        return float((owner.balance if balance else owner.equity)[index].sum())
-    realised = owner.realised[index]
-    return float((realised if balance else realised + owner.floating[index]).sum())
 
 
 def roll(book: Book, rows: np.ndarray) -> None:
@@ -199,19 +146,6 @@ def roll(book: Book, rows: np.ndarray) -> None:
     book.limits.stopped[rows] = False
     for row in rows.tolist():
         begin(book, row)
-
-
-def start_calendar_periods(book: Book, midnight: float) -> None:
-    """Remember balances and equities at the start of the calendar periods that begin at this midnight."""
-    value(book)
-    for kind, column in CALENDAR.items():
-        if calendar_start(kind, midnight).timestamp() != midnight:
-            continue
-        getattr(book.accounts, f"balance_{column}")[:] = book.accounts.balance
-        getattr(book.accounts, f"equity_{column}")[:] = book.accounts.equity
-        for table in (book.subscriptions, book.parts):
-            getattr(table, f"balance_{column}")[:] = table.realised
-            getattr(table, f"equity_{column}")[:] = table.realised + table.floating
 
 
 # ------------------------------------------------------------------------------------------------------------ firing

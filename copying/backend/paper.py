@@ -13,6 +13,7 @@ from . import commission, missed
 from .book import Book
 from .broker import Orders
 from .effects import Deals, Effects
+from .limit_periods import note_results
 from .market.instruments import SWAP_RATES, base_symbol
 from .pricing import closing_prices, lot_values, opening_prices, profit_rates, round_money, value
 from .state import Signal
@@ -221,6 +222,7 @@ class PaperBroker:
         if book.parts.size:
             split = part >= 0
             np.add.at(book.parts.realised, part[split], result[split])
+        note_results(book, account, subscription, part, result)
         book.valued = False
 
     def _numbers(self, book: Book, count: int) -> np.ndarray:

@@ -16,7 +16,7 @@ _PLAIN = (
     "sequence", "time", "slippage_spreads", "counters", "tenant_names", "stopout_numbers", "snapshot_numbers",
     "snapshots_at", "strategy_owners", "next_midnight", "provider_balances", "quotes",
 )  # fmt: skip
-_TABLES = ("accounts", "subscriptions", "parts", "positions", "orders", "limits", "delayed")
+_TABLES = ("accounts", "subscriptions", "parts", "positions", "orders", "limits", "delayed", "results")
 _OBJECTS = {
     "strategies_by_id": list[Strategy],
     "subscribers_by_id": list[Subscriber],
@@ -39,6 +39,7 @@ def pack(book: Book) -> bytes:
     for name in _TABLES:
         table: Columns = getattr(book, name)
         state[name] = {"size": table.size, "columns": table.pack()}
+    state["results_since"] = book.results_since
     state["subscription_keys"] = book.subscription_keys
     state["strategy_names"] = book.strategy_names.texts
     state["symbols"] = book.symbols.texts
@@ -71,6 +72,7 @@ def unpack(packed: bytes) -> Book:
     book.active_stopouts = objects["active_stopouts"]
     book.removals = objects["removals"]
     book.missed = objects.get("missed", [])
+    book.results_since = state.get("results_since", book.time)
     book.news = msgspec.convert(state.get("news", {}), dict[str, list[News]])
     book.ended_signals = dict(state.get("ended_signals", ()))
     book.subscription_keys = [tuple(key) for key in state["subscription_keys"]]

@@ -53,7 +53,7 @@ ACCOUNTS = {
     "position_value": ("f8", 0.0),
     "deposits": ("f8", 0.0),  # all balance operations
     "traded": ("f8", 0.0),  # all results of deals; balance = deposits + traded
-    # balance and equity at the start of the calendar periods of limits.CALENDAR
+    # balance and equity at the start of the calendar periods of limit_periods.CALENDAR
     **{f"{what}_{period}": ("f8", 0.0) for what in ("balance", "equity") for period in range(5)},
 }
 
@@ -88,8 +88,8 @@ LIMITS = {
     "subscription": ("i4", -1),  # -1: the whole account
     "scope": ("i4", -1),  # number in book.paths of the member it watches; -1: the whole subscription
     "level": ("u1", 0),
-    "kind": ("u1", 0),  # limits.KINDS
-    "basis": ("u1", 0),  # limits.BASES
+    "kind": ("u1", 0),  # limit_periods.KINDS
+    "basis": ("u1", 0),  # limit_periods.BASES
     "absolute": ("f8", math.inf),
     "relative": ("f8", math.inf),
     "closes": ("?", False),
@@ -99,6 +99,14 @@ LIMITS = {
     "base": ("f8", 0.0),  # result (subscription) or balance/equity (account) at the start of the period
     "base_balance": ("f8", 0.0),  # account balance at the start of the period, for relative values
     "stopped": ("?", False),  # an active stopout of this limit
+}
+
+RESULTS = {
+    "time": ("f8", 0.0),
+    "account": ("i4", 0),
+    "subscription": ("i4", -1),
+    "part": ("i4", -1),
+    "amount": ("f8", 0.0),  # what the deal did to the balance
 }
 
 DELAYED = {

@@ -11,7 +11,7 @@ import numpy as np
 
 from copying.engine.model import OrderKind
 
-from . import commission, limits, missed, news_closing
+from . import commission, limit_periods, limits, missed, news_closing
 from .accounts import take_snapshots
 from .book import Book
 from .effects import Effects, Line
@@ -76,7 +76,7 @@ def night(book: Book, effects: Effects, midnight: float) -> None:
     periods = commission.ended_periods(midnight)
     if periods:
         commission.settle_periods(book, effects, periods)
-    limits.start_calendar_periods(book, midnight)
+    limit_periods.start_calendar_periods(book, midnight)
     oldest = midnight - KEEP_CLOSED_SECONDS
     book.closed_signals = {key: moment for key, moment in book.closed_signals.items() if moment > oldest}
 

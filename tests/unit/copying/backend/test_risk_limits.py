@@ -10,7 +10,8 @@ from copying.backend import limits
 from copying.backend.commands import ResetStopouts
 from copying.backend.effects import StopoutEvent
 from copying.backend.errors import Refused
-from copying.backend.limits import BASES, KINDS, calendar_start, iso, period_end
+from copying.backend.limit_periods import BASES, KINDS, calendar_start, period_end
+from copying.backend.limits import iso
 from tests.unit.copying.backend.desk import DAY, MONDAY, Desk
 
 
