@@ -60,7 +60,7 @@ def foresee(book: Book, signal: Signal) -> None:
     Decisions are pure: `fan_out` takes these if it asks the same of the same state, else it decides anew.
     """
     plan = plan_for(book, signal.strategy_id)
-    if not len(plan.table):
+    if not len(plan.table) or is_too_old(book, signal):
         return
     asked, facts = engine_signal(signal), facts_for(book, plan, signal)
     decisions = decide(plan.table, asked, facts)
@@ -95,8 +95,10 @@ def fan_out(
     plan = plan_for(book, signal.strategy_id)
     ahead = foreseen(book, plan, signal) if only is None else None
     facts = facts_for(book, plan, signal) if ahead is None else None
+    is_late = only is None and is_too_old(book, signal)
     if only is None:
-        record(book, effects, signal, "open", note_facts(book, plan, signal, facts) if ahead is None else ahead.facts)
+        noted = note_facts(book, plan, signal, facts) if ahead is None else ahead.facts
+        record(book, effects, signal, "open", None if is_late else noted)
     if not len(plan.table):
         return
     asked = np.ones(len(plan.table), dtype=bool) if only is None else only.copy()
@@ -110,18 +112,20 @@ def fan_out(
     decisions = decided(plan, signal, facts, after_delay) if ahead is None else ahead.decisions
     if signal.accounts:
         bar(decisions, rows[np.isin(plan.account[rows], signal.accounts)])
+    if is_late:
+        too_late(plan, decisions, rows)
     if tries is not None:
         give_up(book, plan, decisions, rows, tries)
     opens = asked & decisions.opens
     waits = opens & (decisions.outcome == Outcome.DELAYED)
     if waits.any():
-        wait(book, plan, signal, decisions, np.flatnonzero(waits))
+        wait(book, plan, signal, decisions, np.flatnonzero(waits), 0.0 if only is not None else signal.age_s)
         opens &= ~waits
     if opens.any():
         execute(book, effects, plan, signal, decisions, np.flatnonzero(opens), ahead.orders if ahead else None)
         failed = np.flatnonzero(opens & (decisions.outcome == Outcome.FAILED))
         if len(failed):
-            retry_later(book, plan, signal, decisions, failed, tries)
+            retry_later(book, plan, signal, decisions, failed, tries, 0.0 if only is not None else signal.age_s)
     if tries is not None:
         before = np.array([tries.get(each, (0.0, 0))[1] for each in codes_of(plan, rows).tolist()])
         rows = rows[decisions.reason[rows] != before]
@@ -168,13 +172,15 @@ def retry_later(
     decisions: model.Decisions,
     rows: np.ndarray,
     tries: dict[int, tuple[float, int]] | None,
+    age: float,
 ) -> None:
     """Remember routes that the broker could not take: tried again inside the opening window.
 
-    After a lack of margin every RETRY_SECONDS, without a connection as soon as it is back.
+    After a lack of margin every RETRY_SECONDS, without a connection as soon as it is back. age: what is over of the
+    window of a first try, in seconds.
     """
     document = book.strategies_by_id[signal.strategy_id].document
-    first = opening_deadline(document, book.time, 0.0, signal.kind != MARKET)
+    first = opening_deadline(document, book.time - age, 0.0, signal.kind != MARKET)
     parts = parts_of(book, plan, rows)
     codes = codes_of(plan, rows)
     deadlines = np.array([(tries or {}).get(each, (first, 0))[0] for each in codes.tolist()])
@@ -201,7 +207,19 @@ def give_up(
 ) -> None:
     """Routes whose opening window has ended are too late, whatever the engine says."""
     over = [tries.get(each, (np.inf, 0))[0] <= book.time for each in codes_of(plan, rows).tolist()]
-    late = rows[np.array(over, dtype=bool)]
+    too_late(plan, decisions, rows[np.array(over, dtype=bool)])
+
+
+def is_too_old(book: Book, signal: Signal) -> bool:
+    """Whether an external signal was on its way for longer than its opening window."""
+    if not signal.age_s:
+        return False
+    document = book.strategies_by_id[signal.strategy_id].document
+    return opening_deadline(document, signal.time - signal.age_s, 0.0, signal.kind != MARKET) < book.time
+
+
+def too_late(plan: Plan, decisions: model.Decisions, late: np.ndarray) -> None:
+    """The opening window of these routes is over."""
     decisions.outcome[late] = Outcome.SKIPPED
     decisions.reason[late] = Reason.TOO_LATE
     decisions.level[late] = Level.STRATEGY
@@ -235,13 +253,16 @@ def holders(book: Book, plan: Plan, signal: Signal) -> np.ndarray:
     return by_subscription[plan.subscription] | by_part[plan.part]
 
 
-def wait(book: Book, plan: Plan, signal: Signal, decisions: model.Decisions, rows: np.ndarray) -> None:
-    """Remember delayed routes. Their opening window begins when the delay ends, whenever anybody looks."""
+def wait(book: Book, plan: Plan, signal: Signal, decisions: model.Decisions, rows: np.ndarray, age: float) -> None:
+    """Remember delayed routes. Their opening window begins when the delay ends, whenever anybody looks.
+
+    age: what is over of the window of a first try, in seconds.
+    """
     due = book.time + decisions.delay_s[rows]
     document = book.strategies_by_id[signal.strategy_id].document
     book.delayed.extend(
         len(rows), due=due, signal=signal.row, subscription=plan.subscription[rows], part=parts_of(book, plan, rows),
-        leaf=plan.leaf, deadline=opening_deadline(document, due, 0.0, signal.kind != MARKET),
+        leaf=plan.leaf, deadline=opening_deadline(document, due - age, 0.0, signal.kind != MARKET),
     )  # fmt: skip
 
 
@@ -293,7 +314,7 @@ def orders_for(book: Book, plan: Plan, signal: Signal, decisions: model.Decision
             provider_price=provider_prices(book, signal, decisions, some) if is_market else np.nan,
         )  # fmt: skip
         if not is_market:
-            orders.expires = min(opening_deadline(document, signal.time, 0.0, True), orders.expires)
+            orders.expires = min(opening_deadline(document, signal.time - signal.age_s, 0.0, True), orders.expires)
         made.append((some, orders))
     return made
 

@@ -30,6 +30,7 @@ from .state import COPIES_STOP_LOSS, COPIES_TAKE_PROFIT, Signal
 SIDES = {"BUY": 1, "SELL": -1}
 KINDS = {"LIMIT": int(OrderKind.LIMIT), "STOP": int(OrderKind.STOP)}
 MARKET = int(OrderKind.MARKET)
+CLOCK_TOLERANCE_SECONDS = 10.0
 
 
 def parse_type(text: str) -> tuple[int, int]:
@@ -101,8 +102,17 @@ def values_of(book: Book, document: dict[str, Any]) -> dict[str, Any]:
         "symbol": document["symbol"], "side": side, "kind": kind, "volume": float(document["volume"]),
         "price": price_of(book, document["symbol"], side, document), "stop_loss": document.get("stopLoss") or None,
         "take_profit": document.get("takeProfit") or None, "magic": int(document.get("magic") or 0),
-        "document": document,
+        "document": document, "age_s": age_of(document, book.time),
     }  # fmt: skip
+
+
+def age_of(document: dict[str, Any], now: float) -> float:
+    """Seconds that an external signal was on its way by its own `time`; clocks a little behind and ahead count as none.
+
+    It shortens the opening window: what was held up longer is not opened at prices that nobody meant.
+    """
+    seconds = now - (moment_of(document.get("time")) or now)
+    return seconds if seconds > CLOCK_TOLERANCE_SECONDS else 0.0
 
 
 def price_of(book: Book, symbol: str, side: int, document: dict[str, Any]) -> float:
@@ -238,7 +248,7 @@ def fill_signal(
 
     opens: whether others may still open it.
     """
-    signal.kind, signal.price, signal.time = MARKET, price or signal.price, book.time
+    signal.kind, signal.price, signal.time, signal.age_s = MARKET, price or signal.price, book.time, 0.0
     if ticket:
         signal.ticket = ticket
     record(book, effects, signal, "fill")

@@ -195,6 +195,7 @@ class Signal(msgspec.Struct):
     magic: int = 0
     ticket: int = 0
     update_time: float = 0.0
+    age_s: float = 0.0  # how long it had been on its way when it was published
     document: dict[str, Any] = {}  # of an external signal, as it was put
     accounts: list[int] = []
     source: int = -1

@@ -53,7 +53,7 @@ from copying.backend.service import listen, settle_memory
 
 PATH = "/users/current/subscribers/{}/transactions/stream"
 SIGNALS = "/users/current/strategies/S/external-signals"
-SIGNAL = b'{"symbol":"EURUSD","type":"POSITION_TYPE_BUY","time":"2026-03-02T12:00:00.000Z","volume":0.2}'
+SIGNAL = b'{"symbol":"EURUSD","type":"POSITION_TYPE_BUY","time":"2100-01-01T00:00:00.000Z","volume":0.2}'
 INSERT = (
     "INSERT INTO copying_transactionrecord (sequence, ordinal, time, document, provider_tenant, subscriber_tenant,"
     " strategy_id, subscriber_id) VALUES (%s, %s, %s, '{\"id\": \"1:open\"}', 'local', 'local', 's', %s)"

@@ -61,7 +61,7 @@ def filled(positions: int) -> Book:
     for number in range(positions):
         do(PutSubscriber(tenant="t", subscriber_id=f"a{number}", document=document))
     document = {
-        "symbol": "EURUSD", "type": "POSITION_TYPE_BUY", "time": "2026-03-02T12:00:00Z", "volume": 0.2, "stopLoss": 0.9,
+        "symbol": "EURUSD", "type": "POSITION_TYPE_BUY", "time": "2100-01-01T00:00:00Z", "volume": 0.2, "stopLoss": 0.9,
     }  # fmt: skip
     do(PutSignal(tenant="t", strategy_id="S", signal_id="sig00001", document=document))
     assert book.positions.size == positions

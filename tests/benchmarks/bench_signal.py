@@ -37,7 +37,7 @@ from copying.backend import tokens
 from copying.backend.http.options import database_url
 
 PATH = "/users/current/strategies/S/external-signals"
-BODY = b'{"symbol":"EURUSD","type":"POSITION_TYPE_BUY","time":"2026-03-02T12:00:00.000Z","volume":0.2}'
+BODY = b'{"symbol":"EURUSD","type":"POSITION_TYPE_BUY","time":"2100-01-01T00:00:00.000Z","volume":0.2}'
 SHARES = (0.5, 0.9, 0.99, 0.999)
 STAGES = (
     ("reading and checking the request", "sent", "begun"),

@@ -36,7 +36,7 @@ async def fill(transactions: int, positions: int) -> None:
     await core.start(ticking=False)
     core.look_at_market()
     await subscribers(core, positions)
-    document = {"symbol": "EURUSD", "type": "POSITION_TYPE_BUY", "time": "2026-03-02T12:00:00Z", "volume": 0.2}
+    document = {"symbol": "EURUSD", "type": "POSITION_TYPE_BUY", "time": "2100-01-01T00:00:00Z", "volume": 0.2}
     for number in range(max(1, transactions // positions // 2)):
         signal_id, moment = f"sig{number:05d}", datetime.now(UTC)
         await core.submit(PutSignal(tenant="t", strategy_id="S", signal_id=signal_id, document=document))

@@ -51,7 +51,7 @@ async def main(database_url: str, first: int, **ways_to_write: type) -> None:
     print("ready", flush=True)  # noqa: T201
     for number in range(first, first + 100_000):
         signal_id = f"{number:08d}"
-        document = {"symbol": "EURUSD", "type": "POSITION_TYPE_BUY", "time": "2026-03-02T12:00:00Z", "volume": 0.1}
+        document = {"symbol": "EURUSD", "type": "POSITION_TYPE_BUY", "time": "2100-01-01T00:00:00Z", "volume": 0.1}
         await core.submit(PutSignal(tenant="t", strategy_id="S", signal_id=signal_id, document=document))
         print(signal_id, "open", flush=True)  # noqa: T201
         if number % 2:

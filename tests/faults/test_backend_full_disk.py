@@ -26,7 +26,7 @@ INSERT INTO copying_transactionrecord
     SELECT now(), repeat('x', 1500), 't', 't', 'S', 'a', 0, number FROM generate_series(1, 10500) AS number;
 DELETE FROM copying_transactionrecord
 """  # what is deleted still takes its room
-BODY = {"symbol": "EURUSD", "type": "POSITION_TYPE_BUY", "time": "2026-03-02T12:00:00.000Z", "volume": 0.1}
+BODY = {"symbol": "EURUSD", "type": "POSITION_TYPE_BUY", "time": "2100-01-01T00:00:00.000Z", "volume": 0.1}
 
 
 @pytest.fixture

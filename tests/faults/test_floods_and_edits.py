@@ -22,7 +22,7 @@ from tests.faults.signal_writer import Drifting
 pytestmark = pytest.mark.django_db  # without it the tests' database would not be made, and another one emptied
 STRATEGIES, SIGNALS, LIMIT = 20, 25, 300
 MEGABYTES = 64  # that a flood may cost for good
-BODY = {"symbol": "EURUSD", "type": "POSITION_TYPE_BUY", "time": "2026-03-02T12:00:00.000Z", "volume": 0.1}
+BODY = {"symbol": "EURUSD", "type": "POSITION_TYPE_BUY", "time": "2100-01-01T00:00:00.000Z", "volume": 0.1}
 
 
 async def with_core(url: str, work: Callable[[Core], Awaitable]) -> None:

@@ -99,7 +99,7 @@ def set_up(backend: Backend) -> None:
 def play(backend: Backend, first: int) -> list[tuple[str, str]]:
     """Open signals and close every second one until the backend dies; what it had answered."""
     answered = []
-    body = {"symbol": "EURUSD", "type": "POSITION_TYPE_BUY", "time": "2026-03-02T12:00:00.000Z", "volume": 0.1}
+    body = {"symbol": "EURUSD", "type": "POSITION_TYPE_BUY", "time": "2100-01-01T00:00:00.000Z", "volume": 0.1}
     for number in range(first, first + 100_000):
         signal_id = f"{number:08d}"
         status = backend.send("PUT", f"{SIGNALS}/{signal_id}", body)
@@ -123,7 +123,7 @@ def test_what_was_answered_stays_true_and_retries_are_harmless(url: str) -> None
     backend.start()
     set_up(backend)
     answered: list[tuple[str, str]] = []
-    body = {"symbol": "EURUSD", "type": "POSITION_TYPE_BUY", "time": "2026-03-02T12:00:00.000Z", "volume": 0.1}
+    body = {"symbol": "EURUSD", "type": "POSITION_TYPE_BUY", "time": "2100-01-01T00:00:00.000Z", "volume": 0.1}
     for round_ in range(1, ROUNDS + 1):
         killer = threading.Timer(draw.uniform(0.05, 0.8), backend.process.send_signal, [signal.SIGKILL])
         killer.start()

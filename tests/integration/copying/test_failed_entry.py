@@ -50,7 +50,7 @@ def strategy(strategy_id: str) -> PutStrategy:
 
 
 def signal(signal_id: str) -> PutSignal:
-    document = {"symbol": "EURUSD", "type": "POSITION_TYPE_BUY", "time": "2026-01-05T00:00:00.000Z", "volume": 1.0}
+    document = {"symbol": "EURUSD", "type": "POSITION_TYPE_BUY", "time": "2100-01-01T00:00:00.000Z", "volume": 1.0}
     return PutSignal(tenant="firm", strategy_id="AAAA", signal_id=signal_id, document=document)
 
 

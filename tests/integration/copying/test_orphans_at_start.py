@@ -35,7 +35,7 @@ async def started() -> Core:
 async def trade(core: Core) -> None:
     strategy = {"name": "s", "description": "", "accountId": "P-1"}
     subscriber = {"name": "a", "subscriptions": [{"strategyId": "AAAA", "tradeSizeScaling": {"mode": "none"}}]}
-    signal = {"symbol": "EURUSD", "type": "POSITION_TYPE_BUY", "time": "2026-01-05T00:00:00.000Z", "volume": 0.1}
+    signal = {"symbol": "EURUSD", "type": "POSITION_TYPE_BUY", "time": "2100-01-01T00:00:00.000Z", "volume": 0.1}
     for command in (
         OpenAccount(tenant="firm", account_id="P-1", name="P"),
         PutStrategy(tenant="firm", strategy_id="AAAA", document=strategy),

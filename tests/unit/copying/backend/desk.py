@@ -24,6 +24,7 @@ from copying.backend.commands import (
 )
 from copying.backend.effects import Effects
 from copying.backend.errors import Refused
+from copying.backend.limits import iso
 from copying.backend.pricing import value
 
 MONDAY = datetime(2026, 3, 2, 12, tzinfo=UTC).timestamp()
@@ -107,9 +108,8 @@ class Desk:
         return self.do(PutSubscriber(tenant="t", subscriber_id=account_id, document=document))
 
     def signal(self, signal_id: str = "sig00001", strategy_id: str = "S", **fields: Any) -> Effects:
-        document = {
-            "symbol": "EURUSD", "type": "POSITION_TYPE_BUY", "time": "2026-03-02T12:00:00.000Z", "volume": 0.1, **fields
-        }  # fmt: skip
+        moment = iso(self.now + 1)
+        document = {"symbol": "EURUSD", "type": "POSITION_TYPE_BUY", "time": moment, "volume": 0.1, **fields}
         return self.do(PutSignal(tenant="t", strategy_id=strategy_id, signal_id=signal_id, document=document))
 
     def close_signal(self, signal_id: str = "sig00001", strategy_id: str = "S") -> Effects:

@@ -13,6 +13,7 @@ from copying.backend import snapshot
 from copying.backend.apply import apply
 from copying.backend.book import Book
 from copying.backend.commands import Deposit, PutSignal, Remove, RemoveSignal, Resynchronise, Trade
+from copying.backend.limits import iso
 from copying.backend.render import Renderer, Rows
 from tests.unit.copying.backend.desk import DAY, Desk
 
@@ -36,7 +37,7 @@ def play(steps: list[tuple[int, int, float, float]]) -> Desk:
         bid = round(1.1 * (1 + move / 50), 5)
         desk.tick(seconds, snapshots=kind == 9, EURUSD=(bid, round(bid + 0.0001, 5)))
         signal_id, strategy = f"sig0000{number}", "ST"[number % 2]
-        document = {"symbol": "EURUSD", "type": "POSITION_TYPE_BUY", "time": "2026-03-02T12:00:00Z"}
+        document = {"symbol": "EURUSD", "type": "POSITION_TYPE_BUY", "time": iso(desk.now - 30 * (number % 3))}
         document["volume"] = round(0.1 + abs(move), 2)
         when = datetime.fromtimestamp(desk.now, UTC)
         position = str(int(desk.book.positions.id[number])) if number < desk.book.positions.size else "0"
