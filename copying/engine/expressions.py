@@ -2,8 +2,9 @@
 
 Arithmetic (+ - * / % ^), comparison, `and or xor not`, `condition ? a : b`, parentheses, numbers, the documented
 variables (contract, 3.7) and a few functions. Anything else is refused when it is parsed, with the position.
-Comparisons and truth values are 1 and 0. It never calls Python's eval, never allocates more than one array per
-operation.
+Comparisons and truth values are 1 and 0. What versions of math.js read differently is refused when it is saved
+(`check`) and still evaluated where it stands in older documents. It never calls Python's eval, never allocates more
+than a few arrays per operation.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache, reduce
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,8 +79,10 @@ def truth(value: Any) -> Any:
 
 
 def nearly_equal(a: Any, b: Any) -> Any:
-    """Equality as math.js has it, within a relative 1e-12."""
-    return (a == b) | (np.abs(a - b) <= 1e-12 * np.maximum(np.abs(a), np.abs(b)))
+    """Equality as math.js has it, within a relative 1e-12 or 1e-15; infinity equals itself only."""
+    difference = np.abs(a - b)
+    is_near = difference <= np.maximum(1e-12 * np.maximum(np.abs(a), np.abs(b)), 1e-15)
+    return (a == b) | (is_near & (difference < np.inf))
 
 
 def as_number(value: Any) -> Any:
@@ -86,10 +90,31 @@ def as_number(value: Any) -> Any:
     return value * 1.0
 
 
-def round_half_away(value: Any, digits: Any = 0.0) -> Any:
-    """Round half away from zero, as math.js does; guarded against binary noise below 1e-12."""
-    scale = 10.0**digits
-    return np.sign(value) * np.floor(np.abs(value) * scale * (1 + 1e-15) + 0.5) / scale
+def round_half_away(value: Any, digits: Any = None) -> Any:
+    """Round half away from zero, as math.js does, to 0 to 15 digits (else nan); binary noise does not count."""
+    scale = 1.0 if digits is None else 10.0**digits
+    rounded = np.sign(value) * np.floor(np.abs(value) * scale * (1 + 1e-15) + 0.5) / scale
+    if digits is None:
+        return rounded
+    return np.where((digits >= 0) & (digits <= 15) & (digits == np.floor(digits)), rounded, np.nan)
+
+
+def snapped(rounding: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Rounding as math.js does it: what is equal to a whole number within its tolerance is that number.
+
+    floor(0.29 * 100) is 29, although the product is 28.999999999999996.
+    """
+
+    def round_(value: Any) -> Any:
+        whole = np.rint(value)
+        return np.where(nearly_equal(value, whole), whole, rounding(value))
+
+    return round_
+
+
+def modulo(value: Any, divisor: Any) -> Any:
+    """The remainder with the sign of the divisor; of a division by zero the value itself, as math.js has it."""
+    return np.where(divisor == 0, value, np.mod(value, divisor))
 
 
 def logarithm(value: Any, base: Any = None) -> Any:
@@ -111,7 +136,7 @@ INFIX: dict[str, tuple[int, Callable[[Any, Any], Any]]] = {
     "-": (6, np.subtract),
     "*": (7, np.multiply),
     "/": (7, np.divide),
-    "%": (7, np.mod),
+    "%": (7, modulo),
     "^": (9, np.power),
 }
 PREFIX: dict[str, Callable[[Any], Any]] = {
@@ -124,8 +149,8 @@ FUNCTIONS: dict[str, tuple[int, int, Callable[..., Any]]] = {  # least and most 
     "min": (1, 20, lambda *a: reduce(np.minimum, a)),
     "max": (1, 20, lambda *a: reduce(np.maximum, a)),
     "round": (1, 2, round_half_away),
-    "floor": (1, 1, np.floor),
-    "ceil": (1, 1, np.ceil),
+    "floor": (1, 1, snapped(np.floor)),
+    "ceil": (1, 1, snapped(np.ceil)),
     "abs": (1, 1, np.abs),
     "sqrt": (1, 1, np.sqrt),
     "pow": (2, 2, np.power),
@@ -139,8 +164,9 @@ CONSTANTS = {"true": 1.0, "false": 0.0}
 class Parser:
     """Operator precedence (Pratt) parser; the strengths are those of math.js."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, is_strict: bool = False) -> None:
         self.tokens = tokenize(text)
+        self.is_strict = is_strict
         self.next = 0
         self.nodes = 0
         self.depth = 0
@@ -174,7 +200,7 @@ class Parser:
         if self.depth > MAX_DEPTH:
             raise ExpressionError(f"nested deeper than {MAX_DEPTH}", self.tokens[self.next].position)
         left = self.operand()
-        compared = False
+        compared = scaled = False
         while True:
             token = self.tokens[self.next]
             if token.text == "?" and strength <= 1:
@@ -188,9 +214,20 @@ class Parser:
                 raise ExpressionError("comparisons cannot be chained", token.position)
             compared = own == 5
             self.take()
+            if self.is_strict and token.text == "%":
+                self.refuse_unclear_modulo(token, scaled)
+            scaled |= token.text in ("*", "/")
             left = infix(operation, left, self.expression(own if token.text == "^" else own + 1))
         self.depth -= 1
         return left
+
+    def refuse_unclear_modulo(self, token: Token, is_scaled: bool) -> None:
+        """`a * b % c` depends on the version of math.js, and `a % -b` is a percentage there."""
+        if is_scaled:
+            raise ExpressionError("put parentheses around what stands on either side of '%'", token.position)
+        right = self.tokens[self.next]
+        if right.text in PREFIX:
+            raise ExpressionError(f"put parentheses around what {right.text!r} belongs to", right.position)
 
     def conditional(self, condition: Node) -> Node:
         chosen = self.expression(1)
@@ -248,6 +285,24 @@ def infix(operation: Callable[[Any, Any], Any], left: Node, right: Node) -> Node
     return lambda values: operation(left(values), right(values))
 
 
+def check(text: str) -> None:
+    """Refuse what does not mean the same in every math.js. Raises ExpressionError."""
+    parser = Parser(text, is_strict=True)
+    refuse_line_ends(text, parser.tokens)
+    parser.parse()
+
+
+def refuse_line_ends(text: str, tokens: list[Token]) -> None:
+    """Outside parentheses a complete expression ends with its line in math.js, and the next line is another one."""
+    depth = 0
+    for left, right in pairwise(tokens):
+        depth += (left.text == "(") - (left.text == ")")
+        between = text[left.position + len(left.text) : right.position]
+        is_complete = depth == 0 and (left.kind in ("number", "name") or left.text == ")")
+        if "\n" in between and is_complete and right.kind != "end":
+            raise ExpressionError("the expression must not go on in another line here", right.position)
+
+
 @lru_cache(maxsize=1024)
 def parse(text: str) -> Node:
     """The expression as a function of the variables. Raises ExpressionError."""
@@ -259,6 +314,6 @@ def evaluate(text: str, values: Values) -> np.ndarray:
 
     values: the variables of `VARIABLES`, numbers or arrays of one shape.
     """
-    numbers = {name: np.float64(value) if np.isscalar(value) else value for name, value in values.items()}
+    numbers = {name: np.float64(value) if isinstance(value, float | int) else value for name, value in values.items()}
     with np.errstate(all="ignore"):
         return np.asarray(parse(text)(numbers), np.float64)

@@ -17,7 +17,7 @@ from copying.backend.http.options import service
 from copying.backend.http.parameters import Query, document, new_id, path_id
 from copying.backend.http.replies import done, page_of, reply
 from copying.contract import wire
-from copying.engine.expressions import ExpressionError, parse
+from copying.engine.expressions import ExpressionError, check
 
 ALPHABET = string.ascii_letters + string.digits
 Document = dict[str, Any]
@@ -121,7 +121,7 @@ def _computable(written: Document) -> Document:
         if text is None:
             continue
         try:
-            parse(text)
+            check(text)
         except ExpressionError as error:
             parameter = f"{path}tradeSizeScaling.expression"
             details.append({"parameter": parameter, "value": text[:200], "message": str(error)})

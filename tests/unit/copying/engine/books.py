@@ -31,6 +31,12 @@ EXPRESSIONS = {
     ),
     "1 / (multiplier - 1)": "1 / (multiplier - 1)",
     "accountCurrencyExchangeRate * tickValue / 10": "accountCurrencyExchangeRate * tickValue / 10",
+    "floor(balance * 0.0001 * 0.29 * 100) / 100": "floor(balance * 0.0001 * 0.29 * 100) / 100",
+    "ceil(multiplier * 3 * 10) / 100 % 0.25": "mod(ceil(multiplier * 3 * 10) / 100, 0.25)",
+    "(balance % (multiplier - 1)) / 1e5": "mod(balance, multiplier - 1) / 1e5",
+    "multiplier - 0.1 * 3 == 0 xor balance < 2000 ? 0.07 : 0.3": (
+        "(0.07 if is_equal(multiplier - 0.1 * 3, 0) != (balance < 2000) else 0.3)"
+    ),
 }
 oracle.PYTHON_SPELLING.update(EXPRESSIONS)
 PRIORITIES = ["election", "high", "medium", "low"]

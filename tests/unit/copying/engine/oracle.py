@@ -480,4 +480,20 @@ def expression(text: str, variables: dict) -> float:
 
 
 PYTHON_SPELLING: dict[str, str] = {}
-HELPERS = {"min": min, "max": max, "abs": abs, "floor": math.floor, "ceil": math.ceil, "sqrt": math.sqrt}
+
+
+def is_equal(a: float, b: float) -> bool:
+    """Equality of math.js."""
+    return a == b or math.isclose(a, b, rel_tol=1e-12, abs_tol=1e-15)
+
+
+def rounded(value: float, how) -> float:
+    """floor or ceil of math.js: a whole number within its tolerance is taken for one."""
+    return round(value) if is_equal(value, round(value)) else how(value)
+
+
+HELPERS = {
+    "min": min, "max": max, "abs": abs, "sqrt": math.sqrt, "is_equal": is_equal,
+    "floor": lambda value: rounded(value, math.floor), "ceil": lambda value: rounded(value, math.ceil),
+    "mod": lambda value, divisor: value % divisor if divisor else value,
+}  # fmt: skip
