@@ -21,6 +21,7 @@ from .configure import own_strategy
 from .effects import Effects
 from .errors import invalid, not_found
 from .fanout import BROKER, fan_out, foresee
+from .held_stops import within_terms
 from .limits import moment_of
 from .market.instruments import LEAST_LOTS, STEP_LOTS
 from .recording import record
@@ -204,7 +205,10 @@ def lower_volume(book: Book, effects: Effects, signal: Signal, volume: float) ->
 def change_signal(
     book: Book, effects: Effects, signal: Signal, stop_loss: float | None, take_profit: float | None, price: float
 ) -> None:
-    """New stop loss, take profit or order price: copied to those who copy them, exchanged where reversed."""
+    """New stop loss, take profit or order price: copied to those who copy them, exchanged where reversed.
+
+    Stops stay within what the copies may lose.
+    """
     changed_price = price != signal.price and signal.kind != MARKET
     if (stop_loss, take_profit) == (signal.stop_loss, signal.take_profit) and not changed_price:
         return
@@ -224,6 +228,8 @@ def change_signal(
         new_stop, new_take = np.where(straight, stop, take), np.where(straight, take, stop)
         moves_stop = copies_stop & np.where(straight, stop_changed, take_changed)
         moves_take = copies_take & np.where(straight, take_changed, stop_changed)
+        if moves_stop.any():
+            new_stop = within_terms(book, signal, table, rows, new_stop)
         wanted_stop = np.where(moves_stop, new_stop, table.stop_loss[rows])
         wanted_take = np.where(moves_take, new_take, table.take_profit[rows])
         if not missed.all_connected(book):

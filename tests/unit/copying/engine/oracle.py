@@ -432,6 +432,23 @@ def sized(settings, signal, facts, account, route_row, symbol, side, kind, stop)
     return verdict
 
 
+def moved_stop(side, entry, stop, lots, move, balance, pips, risk, digits) -> float | None:
+    """Where the stop of an open copy goes when the provider's is now at `stop`; None for none."""
+    limits = []
+    if pips is not None:
+        pip_points = 10 if digits in (3, 5) else 1
+        limits.append(max(1, math.floor(pips * pip_points + 1e-6)))
+    if risk is not None:
+        limits.append(math.floor(risk * balance / (lots * move) * 10**digits * (1 + 1e-12)))
+    if stop is None and risk is None:
+        return None
+    points = math.inf if stop is None else side * (entry - stop) * 10**digits
+    if not limits or points <= min(limits) * (1 + SLACK):
+        return stop
+    placed = towards_entry(entry - side * min(limits) / 10**digits, side, digits)
+    return placed if placed > 0 else None
+
+
 def towards_entry(stop: float, side: int, digits: int) -> float:
     """A stop on the broker's grid that is not further from the entry: up for a buy, down for a sell."""
     up = math.ceil if side > 0 else math.floor
