@@ -88,13 +88,21 @@ def put_subscriber(book: Book, command: PutSubscriber, effects: Effects) -> None
     removal.drop_subscriptions(book, effects, dropped)
     document = book.subscribers_by_id[command.subscriber_id].document
     for subscription in document["subscriptions"]:
-        if (subscription.get("closeOnly") or document.get("closeOnly")) == "immediately":
-            row = book.subscription(command.subscriber_id, subscription["strategyId"])
-            orders = np.flatnonzero(book.orders.subscription == row)
-            if len(orders):
-                BROKER.cancel(book, orders)
-            rows = np.flatnonzero(book.positions.subscription == row)
-            BROKER.close(book, effects, rows, "close-only: immediately")
+        mode = subscription.get("closeOnly") or document.get("closeOnly")
+        if mode:
+            close_only(book, effects, book.subscription(command.subscriber_id, subscription["strategyId"]), mode)
+
+
+def close_only(book: Book, effects: Effects, row: int, mode: str) -> None:
+    """Withdraw the orders of a subscription that would open what close-only refuses, and close what it says (4.4)."""
+    held = np.flatnonzero(book.positions.subscription == row)
+    refused = book.orders.subscription == row
+    if mode == "by-symbol":
+        refused &= ~np.isin(book.orders.symbol, book.positions.symbol[held])
+    if refused.any():
+        BROKER.cancel(book, np.flatnonzero(refused))
+    if mode == "immediately":
+        BROKER.close(book, effects, held, "close-only: immediately")
 
 
 def check_reset(book: Book, command: ResetStopouts) -> None:

@@ -210,12 +210,14 @@ def watch_limits(book: Book, effects: Effects) -> None:
         strategy_id = book.subscription_keys[stopout.subscription][1] if stopout.subscription >= 0 else ""
         tenant = subscriber.tenant if subscriber else meta.tenant
         effects.told.append(Line(book.time, tenant, 2, f"Trading stopped. {stopout.description}", strategy_id, meta.id))
-        if stopout.closes:
-            close_stopped(book, effects, stopout)
+        close_stopped(book, effects, stopout)
 
 
 def close_stopped(book: Book, effects: Effects, stopout: Stopout) -> None:
-    """Copied positions and orders under a stopout; trades by hand are never touched."""
+    """Copied orders under a stopout, and positions if it closes them; trades by hand are never touched.
+
+    An order that stayed would be a new trade when it fills.
+    """
     for table in (book.orders, book.positions):
         mine = (table.account == stopout.account) & (table.subscription >= 0)
         if stopout.subscription >= 0:
@@ -227,7 +229,7 @@ def close_stopped(book: Book, effects: Effects, stopout: Stopout) -> None:
             continue
         if table is book.orders:
             BROKER.cancel(book, rows)
-        else:
+        elif stopout.closes:
             BROKER.close(book, effects, rows, "risk limit")
 
 
