@@ -187,6 +187,8 @@ BACKEND_PORT = env.int("BACKEND_PORT", default=8001)
 BACKEND_PUBLIC_URL = env.str("BACKEND_PUBLIC_URL", default="")
 BACKEND_REQUESTS_PER_MINUTE = env.int("BACKEND_REQUESTS_PER_MINUTE", default=6000)
 BACKEND_HOLD_SECONDS = env.float("BACKEND_HOLD_SECONDS", default=55.0)
+# The broker's clock, hours ahead of UTC: the days of risk limits of type equity-difference begin at its midnight.
+BACKEND_BROKER_OFFSET_HOURS = env.float("BACKEND_BROKER_OFFSET_HOURS", default=0.0)
 # Where signals of strategies with Telegram settings are published: Telegram itself, or a stand-in on this machine.
 BACKEND_TELEGRAM_URL = env.str("BACKEND_TELEGRAM_URL", default="https://api.telegram.org")
 

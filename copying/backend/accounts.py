@@ -15,6 +15,7 @@ from .state import ACCOUNT_CURRENCIES, Account
 
 DEFAULT_DEPOSIT = 10_000.0
 DEFAULT_LEVERAGE = 100.0
+STARTS = ("balance", "equity", "broker_balance")  # what is kept of the starts of calendar periods
 
 
 def check_open_account(book: Book, command: OpenAccount) -> None:
@@ -54,7 +55,7 @@ def add_account(book: Book, command: OpenAccount) -> int:
         equity=command.deposit,
         deposits=command.deposit,
         leverage=command.leverage,
-        **{f"{what}_{period}": command.deposit for what in ("balance", "equity") for period in range(5)},
+        **{f"{what}_{period}": command.deposit for what in STARTS for period in range(5)},
     )
     book.account_meta.append(
         Account(command.account_id, command.tenant, command.name, command.demo, command.robot, book.time)
@@ -107,8 +108,8 @@ def deposit(book: Book, command: Deposit, effects: Effects) -> None:
     accounts.balance[row] += amount
     accounts.deposits[row] += amount
     for period in range(5):
-        getattr(accounts, f"balance_{period}")[row] += amount
-        getattr(accounts, f"equity_{period}")[row] += amount
+        for what in STARTS:
+            getattr(accounts, f"{what}_{period}")[row] += amount
     limits = book.limits
     whole = (limits.account == row) & (limits.subscription < 0)
     limits.base[whole] += amount

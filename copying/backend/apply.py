@@ -13,7 +13,21 @@ from typing import Any
 
 import numpy as np
 
-from . import accounts, chains, configure, connection, curve, limits, news, orphans, removal, signals, ticks, trading
+from . import (
+    accounts,
+    chains,
+    configure,
+    connection,
+    curve,
+    limit_periods,
+    limits,
+    news,
+    orphans,
+    removal,
+    signals,
+    ticks,
+    trading,
+)
 from .book import Book
 from .commands import (
     AddNews,
@@ -34,6 +48,7 @@ from .commands import (
     RemoveWebhook,
     ResetStopouts,
     Resynchronise,
+    SetBrokerClock,
     SetConnection,
     Tick,
     Trade,
@@ -50,8 +65,7 @@ def apply(book: Book, entry: Entry, sequence: int, watch: Watch | None = None) -
     book.sequence = sequence
     book.set_quotes(entry.quotes)
     effects = Effects(sequence, book.time, watch=watch)
-    if book.next_midnight == 0.0:
-        book.next_midnight = (book.time // ticks.DAY + 1) * ticks.DAY
+    ticks.set_midnights(book)
     check, act = HANDLERS[type(entry.command)]
     try:
         check(book, entry.command)
@@ -184,6 +198,7 @@ HANDLERS: dict[type, tuple[Callable, Callable]] = {
     AddNews: (news.check_add_news, news.add_news),
     SetConnection: (connection.check_connection, connection.set_connection),
     Note: (connection.check_note, connection.note),
+    SetBrokerClock: (limit_periods.check_broker_clock, limit_periods.set_broker_clock),
     FindOrphans: (orphans.nothing_to_check, orphans.find_orphans),
     Tick: (nothing_to_check, tick),
 }

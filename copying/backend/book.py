@@ -52,6 +52,8 @@ class Book(Reads):
         self.snapshot_numbers: dict[str, int] = {}
         self.snapshots_at = 0.0  # when account snapshots were last taken
         self.next_midnight = 0.0
+        self.next_broker_midnight = 0.0
+        self.broker_ahead = 0.0  # seconds by which the broker's clock is ahead of UTC
         self.removals: list[Removal] = []
         self.strategies_by_id: dict[str, Strategy] = {}
         self.strategy_owners: dict[str, str] = {}  # also of removed ones: their records may still have to be told

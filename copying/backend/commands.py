@@ -162,6 +162,12 @@ class Note(Command, tag="note", frozen=True, kw_only=True):
     message: str
 
 
+class SetBrokerClock(Command, tag="set-broker-clock", frozen=True, kw_only=True):
+    """The broker's clock, hours ahead of UTC: by it the periods of equity-difference limits begin (contract, 4.5)."""
+
+    offset_hours: float
+
+
 class FindOrphans(Command, tag="find-orphans", frozen=True, kw_only=True):
     """Close what lost its signal or its provider's position: asked at a start that finds some."""
 
@@ -198,6 +204,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         | AddNews
         | SetConnection
         | Note
+        | SetBrokerClock
         | FindOrphans
         | Tick
     )

@@ -22,7 +22,7 @@ from . import apply as application
 from . import orphans, ticks
 from .book import Book
 from .changes import Changes, Subscription
-from .commands import Command, Entry, FindOrphans, Note, Tick
+from .commands import Command, Entry, FindOrphans, Note, SetBrokerClock, Tick
 from .effects import Effects, Watch
 from .errors import Refused
 from .journal import AlreadyRunning, Journal
@@ -61,7 +61,8 @@ class Core:
     """The embedded backend without HTTP.
 
     clock: UTC seconds. fail: what to do when the journal or the projector cannot write. journal, projector: what keeps
-    entries and records; the simulation gives its own, which die on command.
+    entries and records; the simulation gives its own, which die on command. broker_offset_hours: of the broker's clock
+    from UTC.
     """
 
     book: Book
@@ -75,8 +76,10 @@ class Core:
         fail: Callable[[str], None] = die,
         journal: type[Journal] = Journal,
         projector: type[Projector] = Projector,
+        broker_offset_hours: float = 0.0,
     ) -> None:
         self.book = Book()
+        self._broker_offset_hours = broker_offset_hours
         self.feed = feed
         self.clock = clock
         self._database_url = database_url
@@ -110,6 +113,8 @@ class Core:
             asyncio.create_task(self._guard(self._projector.run(), "The projector cannot write")),
             asyncio.create_task(self._guard(self._write(), "The journal cannot be written")),
         ]
+        if self.book.broker_ahead != self._broker_offset_hours * 3600:
+            self._queue(SetBrokerClock(tenant="", offset_hours=self._broker_offset_hours))
         if ticking:
             self.look_at_market()
         if orphans.exist(self.book):

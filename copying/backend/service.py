@@ -87,7 +87,10 @@ async def serve(
         allowed_base(settings.BACKEND_TELEGRAM_URL)
     except ForbiddenHost as error:
         raise CannotStart(str(error)) from error
-    core = Core(database_url, feed)
+    offset = settings.BACKEND_BROKER_OFFSET_HOURS
+    if not -14 <= offset <= 14:
+        raise CannotStart(f"BACKEND_BROKER_OFFSET_HOURS is {offset:g}: it must be between -14 and 14.")
+    core = Core(database_url, feed, broker_offset_hours=offset)
     try:
         await core.start()
     except AlreadyRunning as error:

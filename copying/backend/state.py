@@ -53,8 +53,8 @@ ACCOUNTS = {
     "position_value": ("f8", 0.0),
     "deposits": ("f8", 0.0),  # all balance operations
     "traded": ("f8", 0.0),  # all results of deals; balance = deposits + traded
-    # balance and equity at the start of the calendar periods of limit_periods.CALENDAR
-    **{f"{what}_{period}": ("f8", 0.0) for what in ("balance", "equity") for period in range(5)},
+    # at the start of the calendar periods of limit_periods.CALENDAR: balance by UTC, equity and balance by the broker
+    **{f"{what}_{period}": ("f8", 0.0) for what in ("balance", "equity", "broker_balance") for period in range(5)},
 }
 
 SUBSCRIPTIONS = {

@@ -32,7 +32,7 @@ def due(book: Book, now: float) -> bool:
     """Whether a tick at `now` with the prices the book has would change anything."""
     value(book)
     return bool(
-        now >= book.next_midnight
+        now >= min(book.next_midnight, book.next_broker_midnight)
         or (book.limits.size and (book.limits.period_end.min() <= now))
         or len(triggered_orders(book))
         or len(stopped_positions(book)[0])
@@ -48,11 +48,14 @@ def due(book: Book, now: float) -> bool:
 
 def tick(book: Book, effects: Effects, *, snapshots: bool = False) -> None:
     """Carry everything out that is due at the book's time and prices."""
-    if book.next_midnight == 0.0:
-        book.next_midnight = (book.time // DAY + 1) * DAY
-    while book.next_midnight <= book.time:
-        night(book, effects, book.next_midnight)
-        book.next_midnight += DAY
+    set_midnights(book)
+    while (midnight := min(book.next_midnight, book.next_broker_midnight)) <= book.time:
+        if midnight == book.next_midnight:
+            night(book, effects, midnight)
+            book.next_midnight += DAY
+        if midnight == book.next_broker_midnight:
+            limit_periods.start_broker_periods(book, midnight)
+            book.next_broker_midnight += DAY
     over = np.flatnonzero(book.limits.period_end <= book.time)
     if len(over):
         limits.roll(book, over)
@@ -68,6 +71,14 @@ def tick(book: Book, effects: Effects, *, snapshots: bool = False) -> None:
     if snapshots:
         take_snapshots(book, effects, np.arange(book.accounts.size))
         book.snapshots_at = book.time
+
+
+def set_midnights(book: Book) -> None:
+    """A new book learns when its days end."""
+    if book.next_midnight == 0.0:
+        book.next_midnight = limit_periods.next_midnight(book.time)
+    if book.next_broker_midnight == 0.0:
+        book.next_broker_midnight = limit_periods.next_midnight(book.time, book.broker_ahead)
 
 
 def night(book: Book, effects: Effects, midnight: float) -> None:
