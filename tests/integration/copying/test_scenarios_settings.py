@@ -41,6 +41,23 @@ TABLE: list[tuple[dict[str, Any], str, dict[str, Any], dict[str, Any] | str]] = 
         {},
         {"volume": 0.07},
     ),
+    ({"tradeSizeScaling": {"mode": "contractSize"}}, "SMPB", {}, {"volume": 0.1}),
+    ({"tradeSizeScaling": {"mode": "balance"}}, "SMPB", {}, {"volume": 0.1}),
+    ({"tradeSizeScaling": {"mode": "equity"}}, "SMPB", {}, {"volume": 0.1}),
+    ({"tradeSizeScaling": {"mode": "fixedRisk", "riskFraction": 0.01}}, "SMPB", STOPS, {"volume": 0.2}),
+    ({"tradeSizeScaling": {"mode": "fixedRisk", "riskFraction": 0.01}}, "SMPB", {}, "no-stop-loss"),
+    (
+        {"tradeSizeScaling": {"mode": "none", "forceTinyTrades": True}},
+        "SMPB",
+        {"volume": 0.004},
+        {"volume": 0.01, "reason": "tiny-trade-forced"},
+    ),
+    (
+        {"tradeSizeScaling": {"mode": "none", "maxRiskCoefficient": 1}},
+        "SMPB",
+        {"volume": 0.016},
+        {"volume": 0.01, "reason": "max-risk-coefficient"},
+    ),
     ({"copyStopLoss": False}, "SMPBU", STOPS, {"stopLoss": None, "takeProfit": 1.12}),
     ({"copyTakeProfit": False}, "SMPBU", STOPS, {"stopLoss": 1.09508, "takeProfit": None}),
     ({"allowedSides": ["sell"]}, "SMPBU", {}, "side-not-allowed"),
@@ -53,6 +70,9 @@ TABLE: list[tuple[dict[str, Any], str, dict[str, Any], dict[str, Any] | str]] = 
     ({"magicFilter": {"included": ["1-5", "9"]}}, "S", {"magic": 7}, "magic-filter"),
     ({"magicFilter": {"excluded": ["1-5"]}}, "S", {"magic": 7}, {"volume": 0.1}),
     ({"drawdownFilter": {"action": "include", "maxDrawdown": 0.1}}, "S", {}, "drawdown-filter"),
+    ({"drawdownFilter": {"action": "include", "maxRelativeDrawdown": 0.1}}, "S", {}, "drawdown-filter"),
+    ({"drawdownFilter": {"action": "include", "maxAbsoluteDrawdown": 10}}, "S", {}, "drawdown-filter"),
+    ({"drawdownFilter": {"action": "exclude", "maxDrawdown": 0.1}}, "S", {}, {"volume": 0.1}),
     ({"equityCurveFilter": {"period": 3, "timeframe": "1h"}}, "S", {}, {"volume": 0.1}),
     ({"symbolsTraded": ["EURUSD"]}, "S", {}, {"volume": 0.1}),
     ({"timeSettings": {"expirePendingOrderSignals": True}}, "S", {}, {"volume": 0.1}),
@@ -118,6 +138,23 @@ async def test_a_risk_limit_stops_trading_on_every_level(user, backend, level):
     assert len(await held(user, subscriber_id)) == 1
     decided = await decision(user, "sig00002")
     assert (decided["reason"], decided["level"]) == ("stopped-out", LEVELS[level])
+
+
+@pytest.mark.parametrize("level", "BU")
+@pytest.mark.parametrize(
+    ("mode", "kept", "opened"),
+    [("by-position", True, False), ("by-symbol", True, True), ("immediately", False, False)],
+)
+async def test_close_only_in_three_ways(user, level, mode, kept, opened):
+    strategy_id, subscriber_id = await chain(user)
+    await user.signal(strategy_id, "sig00001")
+    trade = {"actionType": "ORDER_TYPE_BUY", "symbol": "EURUSD", "volume": 0.07}
+    assert await user.status("POST", f"/users/current/accounts/{subscriber_id}/trade", json=trade) == 200
+    await chain(user, **{level: {"closeOnly": mode}})
+    await user.signal(strategy_id, "sig00002", volume=0.2)
+    await user.signal(strategy_id, "sig00003", volume=0.3, symbol="GBPUSD")
+    wanted = [0.07, *[0.1] * kept, *[0.2] * opened]  # what was traded by hand stays
+    assert sorted(each["volume"] for each in await held(user, subscriber_id)) == wanted
 
 
 # ---------------------------------------------------------------------------------------------- documented examples

@@ -8,10 +8,12 @@ import pytest
 
 from copying.backend import limits
 from copying.backend.commands import ResetStopouts
-from copying.backend.effects import StopoutEvent
+from copying.backend.effects import Decided, StopoutEvent
 from copying.backend.errors import Refused
 from copying.backend.limit_periods import BASES, KINDS, calendar_start, period_end
 from copying.backend.limits import iso
+from copying.engine.model import Level
+from copying.engine.reasons import Reason
 from tests.unit.copying.backend.desk import DAY, MONDAY, Desk
 
 
@@ -48,6 +50,31 @@ def test_every_limit_fires_at_its_level_and_names_itself(desk: Desk, kind: str, 
     assert desk.held() == []
     desk.signal("sig00009")
     assert desk.held() == []
+
+
+@pytest.mark.parametrize("level", ["strategy", "member", "portfolio", "subscription", "subscriber"])
+@pytest.mark.parametrize("closes", [True, False])
+@pytest.mark.parametrize("basis", BASES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_limit_stops_on_every_level(desk: Desk, kind: str, basis: str, closes: bool, level: str) -> None:
+    at = {level: {"riskLimits": [limit(kind, basis, closePositions=closes)]}}
+    desk.strategy(**at.get("strategy", {}))
+    desk.portfolio("P", [{"strategyId": "S", **at.get("member", {})}], **at.get("portfolio", {}))
+    desk.subscriber("a", "P", settings=at.get("subscriber"), **at.get("subscription", {}))
+    desk.signal("sig00001")
+    desk.signal("sig00002", volume=0.01)
+    lose(desk, 60)
+    desk.close_signal("sig00001")
+    desk.tick(1)
+    [stopout] = desk.book.stopouts("t", "a")
+    assert (stopout["reason"], stopout["closePositions"], stopout["partial"]) == (f"{kind}-{basis}", closes, not closes)
+    assert stopout["stoppedTill"] > stopout["stoppedAt"]
+    assert ("strategy" in stopout) == (level != "subscriber")
+    assert len(desk.held()) == (0 if closes else 1)
+    desk.signal("sig00009")
+    refused = desk.told(Decided)[-1]
+    assert Reason(refused.decisions.reason[0]) is Reason.STOPPED_OUT
+    assert Level(refused.decisions.level[0]).name.lower() == level
 
 
 @pytest.mark.parametrize("level", ["strategy", "subscription"])

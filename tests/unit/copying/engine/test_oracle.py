@@ -138,6 +138,18 @@ def test_the_same_question_has_the_same_answer(seed: int) -> None:
     assert np.array_equal(first.steps, again.steps)
 
 
+def test_random_books_give_every_rule_something_to_do() -> None:
+    reached = set()
+    for seed in range(150):
+        book = make_book(seed)
+        decisions = decide(book.table, book.signal, book.facts)
+        reached |= set(zip(decisions.reason.tolist(), decisions.outcome.tolist(), strict=True))
+    by_the_executor = {reason for reason in Reason if reason >= Reason.TOO_LATE}
+    assert {reason for reason, _ in reached} == set(Reason) - by_the_executor
+    cutting = {Reason.MAX_TRADE_RISK, Reason.MAX_TRADE_VOLUME, Reason.CORRELATION, Reason.MAX_LEVERAGE}
+    assert {(reason, outcome) for reason in cutting for outcome in (Outcome.RESIZED, Outcome.SKIPPED)} <= reached
+
+
 def test_an_empty_table_gives_empty_decisions() -> None:
     rows = accounts({})
     table = compiled(chain(subscription={"strategyId": "nothing"}), rows)

@@ -43,6 +43,37 @@ def test_filters_on_every_level(level: str, settings: dict, of: dict, told: str)
     assert seen.level == ("none" if told == "copied" else level)
 
 
+@pytest.mark.parametrize(
+    ("sides", "told"), [(["sell"], "side-not-allowed"), (["buy"], "copied"), ([], "side-not-allowed")]
+)
+def test_sides_of_the_subscriber(sides: list[str], told: str) -> None:
+    seen = one(chain(subscriber={"allowedSides": sides}))
+    assert (seen.reason, seen.level) == (told, "none" if told == "copied" else "subscriber")
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_reversal_and_mapping_on_every_level(level: str) -> None:
+    settings = {"reverse": True, "symbolMapping": [{"from": "EURUSD", "to": "EURUSDm"}]}
+    seen = one(chain(**at(level, settings)))
+    assert (seen.side, seen.symbol, seen.reason) == (Side.SELL, "EURUSDm", "copied")
+
+
+@pytest.mark.parametrize("first", LEVELS)
+@pytest.mark.parametrize("last", LEVELS)
+@pytest.mark.parametrize(
+    ("settings", "kind", "told"),
+    [
+        ({"skipPendingOrders": True}, OrderKind.LIMIT, "pending-orders-skipped"),
+        ({"symbolFilter": {"excluded": ["EURUSD"]}}, OrderKind.MARKET, "symbol-filter"),
+        ({"allowedSides": ["sell"]}, OrderKind.MARKET, "side-not-allowed"),
+    ],
+)
+def test_of_two_levels_that_refuse_the_first_is_named(first: str, last: str, settings: dict, kind, told: str) -> None:
+    levels: dict = {"member": {}, "portfolio": {}} | {first: settings} | {last: settings}
+    seen = one(chain(**levels), signal(kind=kind))
+    assert (seen.reason, seen.level) == (told, min(first, last, key=LEVELS.index))
+
+
 def test_sides_are_an_intersection() -> None:
     levels = chain(strategy={"allowedSides": ["buy"]}, subscriber={"allowedSides": ["sell"]})
     assert one(levels).level == "subscriber"
@@ -221,6 +252,18 @@ def test_news(level: str, settings: dict, minutes_to_event: float, event: dict, 
     happens = NewsEvent(**({"time": NOW + 60 * minutes_to_event, "currency": "EUR", "priority": "high"} | event))
     seen = one(chain(**at(level, settings)), news=(happens,), now=NOW)
     assert (seen.reason, seen.level) == (told, "none" if told == "copied" else level)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "told", "level"),
+    [(100, "news", "strategy"), (20, "news", "strategy"), (-70, "news", "subscription"), (-130, "copied", "none")],
+)
+def test_news_filters_of_two_levels_both_apply(minutes: float, told: str, level: str) -> None:
+    before = calendar("high", openPositionPrecedingTimeGapInMinutes=120, openPositionFollowingTimeGapInMinutes=0)
+    after = calendar("high", openPositionPrecedingTimeGapInMinutes=0, openPositionFollowingTimeGapInMinutes=120)
+    event = NewsEvent(time=NOW + 60 * minutes, currency="EUR", priority="high")
+    seen = one(chain(strategy=before, subscription=after), news=(event,), now=NOW)
+    assert (seen.reason, seen.level) == (told, level)
 
 
 @pytest.mark.parametrize("level", [*LEVELS, "subscriber"])

@@ -173,6 +173,27 @@ def test_correlated_exposure_is_cut(level: str, of: dict, lots: float, volume: f
     assert (seen.volume, seen.reason) == (volume, told)
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "volume"), [("by-strategy", "by-account", 0.5), ("by-account", "by-strategy", 0.9)]
+)
+def test_the_last_scope_of_correlations_wins(first: str, last: str, volume: float) -> None:
+    levels = chain(strategy={"reduceCorrelations": first}, subscription={"reduceCorrelations": last})
+    exposures = {"strategy_exposure": {"EUR": np.array([0.1])}, "account_exposure": {"EUR": np.array([0.5])}}
+    assert one(levels, **exposures).volume == volume
+
+
+@pytest.mark.parametrize(
+    ("levels", "volume"),
+    [
+        ({"strategy": {"maxLeverage": 1}, "subscriber": {"maxLeverage": 5}}, 0.45),
+        ({"strategy": {"maxLeverage": 5}, "subscriber": {"maxLeverage": 1}}, 0.09),
+        ({"portfolio": {"maxLeverage": 5}, "member": {"maxLeverage": 1}}, 0.45),
+    ],
+)
+def test_the_last_max_leverage_wins(levels: dict, volume: float) -> None:
+    assert one(chain(**levels)).volume == volume
+
+
 def test_other_scopes_exposure_does_not_count() -> None:
     held = {"EUR": np.array([0.5]), "USD": np.array([-0.5])}
     assert one(chain(strategy={"reduceCorrelations": "by-strategy"}), account_exposure=held).volume == 1.0

@@ -49,6 +49,68 @@ def test_each_mode_gives_its_volume(settings: dict, account: dict, volume: float
 
 
 @pytest.mark.parametrize("level", ["strategy", "member", "portfolio", "subscription"])
+@pytest.mark.parametrize(
+    ("settings", "lots", "told"),
+    [
+        # 20,000 USD and 15,000 of equity against the provider's 10,000; multipliers 2 at the member, 0.5 below it
+        (mode("none"), 1.0, "copied"),
+        (mode("contractSize"), 1.0, "copied"),
+        (mode("balance"), 2.0, "copied"),
+        (mode("equity"), 1.5, "copied"),
+        (mode("expression", expression="providerVolume * multiplier * 0.3"), 0.3, "copied"),
+        (mode("expression", expression="balance / 100000"), 0.2, "copied"),
+        (mode("none", maxRiskCoefficient=1), 1.0, "copied"),
+        (mode("none", forceTinyTrades=True), 1.0, "copied"),
+    ],
+)
+def test_modes_do_the_same_on_every_level(level: str, settings: dict, lots: float, told: str) -> None:
+    levels: dict = {"strategy": {}, "member": {}, "portfolio": {}, "subscription": {}}
+    levels[level] = dict(settings)
+    levels["member"] |= {"multiplier": 2}
+    levels["subscription"] |= {"multiplier": 0.5}
+    seen = one(chain(**levels), signal(stop_loss=1.0952), {"balance": 20_000, "equity": 15_000})
+    assert (seen.volume, seen.reason) == (lots, told)
+
+
+@pytest.mark.parametrize(
+    ("level", "fixed_lots", "risked_lots"),
+    [
+        # only multipliers below the level count: below the strategy 2 x 0.5, below member and portfolio 0.5
+        ("strategy", 0.4, 0.4),
+        ("member", 0.2, 0.2),
+        ("portfolio", 0.2, 0.2),
+        ("subscription", 0.4, 0.4),
+    ],
+)
+def test_fixed_sizes_on_every_level(level: str, fixed_lots: float, risked_lots: float) -> None:
+    wanted = {"fixedVolume": fixed_lots, "fixedRisk": risked_lots}
+    for name, number in (("fixedVolume", {"tradeVolume": 0.4}), ("fixedRisk", {"riskFraction": 0.01})):
+        levels: dict = {"strategy": {}, "member": {}, "portfolio": {}, "subscription": {}}
+        levels[level] = mode(name, **number)
+        levels["member"] |= {"multiplier": 2}
+        levels["subscription"] |= {"multiplier": 0.5}
+        # 1 % of 20,800 is lost at 52 pips with 0.4 lots
+        seen = one(chain(**levels), signal(stop_loss=1.0952 - 0.0002), {"balance": 20_800})
+        assert (seen.volume, seen.reason) == (wanted[name], "copied")
+
+
+@pytest.mark.parametrize("level", ["strategy", "member", "portfolio", "subscription"])
+@pytest.mark.parametrize(
+    ("lots", "scaling", "volume", "told"),
+    [
+        (0.004, {"forceTinyTrades": True}, 0.01, "tiny-trade-forced"),
+        (0.0019, {"forceTinyTrades": True}, 0.0, "max-risk-coefficient"),
+        (0.016, {"maxRiskCoefficient": 1.1}, 0.01, "max-risk-coefficient"),
+        (0.006, {"maxRiskCoefficient": 1.5}, 0.0, "max-risk-coefficient"),
+    ],
+)
+def test_tiny_trades_on_every_level(level: str, lots: float, scaling: dict, volume: float, told: str) -> None:
+    levels = {"member": {}, "portfolio": {}} | {level: mode("none", **scaling)}
+    seen = one(chain(**levels), signal(volume_lots=lots))
+    assert (seen.volume, seen.reason, seen.level) == (volume, told, level)
+
+
+@pytest.mark.parametrize("level", ["strategy", "member", "portfolio", "subscription"])
 def test_the_last_mode_of_the_chain_wins(level: str) -> None:
     levels: dict = {"member": {}, "portfolio": {}, "strategy": mode("fixedVolume", tradeVolume=9)}
     levels[level] = mode("fixedVolume", tradeVolume=0.4)
