@@ -126,9 +126,7 @@ def publish(book: Book, effects: Effects, table: Any, row: int) -> None:
         return
     account = int(table.account[row])
     passed = [*source.strategies, source.strategy_id]
-    strategies = [
-        each for each in book.strategies_of_account(account) if not each.removal_mode and each.id not in passed
-    ]
+    strategies = [each for each in book.strategies_of_account(account) if each.takes_signals and each.id not in passed]
     values = {
         **values_of_trade(book, table, row, MARKET if table is book.positions else int(table.kind[row])),
         "accounts": [account, *source.accounts], "source": source.row, "subscription": int(table.subscription[row]),

@@ -14,6 +14,7 @@ from .book import Book
 from .market.instruments import CURRENCIES
 from .parts import is_below, known_parts, path_text
 from .pricing import value
+from .scopes import Scopes, correlation_scopes, removal_scopes
 from .state import Stopout
 
 _SETTINGS_LEVELS = (Level.STRATEGY, Level.MEMBER, Level.PORTFOLIO, Level.SUBSCRIPTION)
@@ -31,6 +32,8 @@ class Plan:
     version: int
     uses_open_symbols: bool
     uses_exposure: bool
+    correlated: Scopes
+    removed: Scopes
 
 
 def configuration(book: Book) -> Configuration:
@@ -64,6 +67,8 @@ def plan_for(book: Book, strategy_id: str) -> Plan:
         version=book.version,
         uses_open_symbols=bool(gates["close_only_by_symbol"].any() or gates["removed_by_symbol"].any()),
         uses_exposure=bool(table.columns["correlations"].any()),
+        correlated=correlation_scopes(configuration(book), table),
+        removed=removal_scopes(configuration(book), table),
     )
     book.plans[strategy_id] = plan
     return plan
@@ -133,29 +138,49 @@ def stop_member(book: Book, plan: Plan, stopout: Stopout, by_route: np.ndarray) 
 
 
 def open_symbols(book: Book, plan: Plan) -> dict[str, np.ndarray]:
-    """Symbol -> (n_routes,) True where the route's subscription has a position in it."""
+    """Symbol -> (n_routes,) True where what the route looks at has a position in it."""
     positions = book.positions
     copied = positions.subscription >= 0
+    inside = copies_inside(book, plan.removed)
     found = {}
     for symbol in np.unique(positions.symbol[copied]).tolist():
-        holds = np.zeros(book.subscriptions.size, dtype=bool)
-        holds[positions.subscription[copied & (positions.symbol == symbol)]] = True
-        found[book.symbols.texts[symbol]] = holds[plan.subscription]
+        has = (copied & (positions.symbol == symbol)).astype(float)
+        found[book.symbols.texts[symbol]] = by_scope(book, plan, plan.removed, inside, has) > 0
+    return found
+
+
+def copies_inside(book: Book, scopes: Scopes) -> list[np.ndarray]:
+    """For every scope (n_positions,) bool: the copy came through it."""
+    found, part = [], book.positions.part
+    for text in scopes.texts:
+        below = np.array([is_below(each, text) for each in book.paths.texts], dtype=bool)
+        found.append((part >= 0) & below[book.parts.path[np.maximum(part, 0)]] if book.parts.size else part >= 0)
+    return found
+
+
+def by_scope(book: Book, plan: Plan, scopes: Scopes, inside: list[np.ndarray], amounts: np.ndarray) -> np.ndarray:
+    """(n_routes,) sums of an amount per position (0: of no copy) over the copies that each route looks at."""
+    subscription = np.maximum(book.positions.subscription, 0)
+    found = np.bincount(subscription, amounts, book.subscriptions.size)[plan.subscription]
+    for number, mask in enumerate(inside):
+        rows = scopes.number == number
+        sums = np.bincount(subscription[mask], amounts[mask], book.subscriptions.size)
+        found[rows] = sums[plan.subscription[rows]]
     return found
 
 
 def exposures(book: Book, plan: Plan) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Signed lots per asset: by route (its subscription's copies) and by account (everything on it)."""
+    """Signed lots per asset: by route (the copies that it looks at) and by account (everything on it)."""
     positions = book.positions
     lots = positions.volume * positions.side
     facts = book.symbol_facts()[positions.symbol]
     by_route, by_account = {}, {}
     copied = positions.subscription >= 0
+    inside = copies_inside(book, plan.correlated)
     for number, asset in enumerate(CURRENCIES):
         signed = np.where(facts[:, 1] == number, lots, 0.0) - np.where(facts[:, 2] == number, lots, 0.0)
         if not signed.any():
             continue
         by_account[asset] = np.bincount(positions.account, signed, book.accounts.size)
-        sums = np.bincount(positions.subscription[copied], signed[copied], book.subscriptions.size)
-        by_route[asset] = sums[plan.subscription]
+        by_route[asset] = by_scope(book, plan, plan.correlated, inside, np.where(copied, signed, 0.0))
     return by_route, by_account

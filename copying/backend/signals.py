@@ -54,7 +54,7 @@ def check_put_signal(book: Book, command: PutSignal) -> None:
         raise invalid("volume", document["volume"], "must be above 0 and at most 1000000 lots")
     known = find(book, command.strategy_id, command.signal_id)
     if known is None:
-        if strategy.removal_mode:
+        if not strategy.takes_signals:
             raise invalid("strategyId", command.strategy_id, "is being removed")
         if kind != MARKET and not float(document.get("openPrice") or 0) > 0:
             raise invalid("openPrice", document.get("openPrice"), "is needed for pending orders")
@@ -314,7 +314,7 @@ def publish_order(book: Book, effects: Effects, row: int) -> None:
 def _publish(book: Book, effects: Effects, table: Any, row: int, kind: int) -> None:
     values = {**values_of_trade(book, table, row, kind), "accounts": [int(table.account[row])]}
     for strategy in book.strategies_of_account(int(table.account[row])):
-        if not strategy.removal_mode:
+        if strategy.takes_signals:
             fan_out(book, effects, add_signal(book, str(values["ticket"]), strategy.id, **values))
 
 

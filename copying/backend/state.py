@@ -136,6 +136,11 @@ class Strategy(msgspec.Struct):
     def name(self) -> str:
         return self.document.get("name", "")
 
+    @property
+    def takes_signals(self) -> bool:
+        """Not while it is being removed, unless symbols that are open are still copied (contract, 2.1)."""
+        return self.removal_mode in ("", "close-gracefully-by-symbol")
+
 
 class Subscriber(msgspec.Struct):
     """An account that copies."""

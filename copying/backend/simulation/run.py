@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from copying.backend.market.instruments import CURRENCIES, dollars, instrument
 from copying.backend.paper import COMMISSION_DOLLARS
 from copying.backend.parts import is_below, path_text
 from copying.backend.recording import Facts
+from copying.backend.scopes import Scopes, correlation_scopes, removal_scopes
 from copying.engine import model
 from copying.engine.decide import decide
 from copying.engine.model import NewsEvent, OrderKind, Outcome, Side
@@ -64,6 +65,14 @@ class Holding:
     tally: Tally
 
 
+@dataclass(slots=True)
+class Scoped:
+    """What is open of the copies that came through one member (scopes.py), by subscription."""
+
+    exposure: np.ndarray
+    symbols: dict[str, np.ndarray]
+
+
 class Run:
     """One configuration over the signals, in the order of their times."""
 
@@ -73,11 +82,13 @@ class Run:
         self.configuration = configuration
         self.scene, self.money, self.wanted = scene, money, wanted
         self.tables: dict[str, tuple[RouteTable, np.ndarray, np.ndarray]] = {}
+        self.scopes: dict[str, tuple[Scopes, Scopes]] = {}
         self.subscriptions: dict[tuple[str, str], int] = {}
         subscriptions = sum(len(each.get("subscriptions") or ()) for each in configuration.subscribers.values())
         self.exposure = np.zeros((subscriptions + 1, len(CURRENCIES)))
         self.account_exposure = np.zeros((len(money.rows), len(CURRENCIES)))
         self.held_symbols: dict[str, np.ndarray] = {}
+        self.scoped: dict[str, Scoped] = {}
         self.holdings: dict[int, list[Holding]] = {}
         people = len(money.rows)
         self.counts = np.zeros((people, len(OUTCOMES)), dtype=np.int64)
@@ -94,6 +105,12 @@ class Run:
             rows = [places.setdefault((key.subscriber_id, key.strategy_id), len(places)) for key in table.keys]
             asked = np.array([self.wanted(strategy_id, key) for key in table.keys], dtype=bool)
             known = self.tables[strategy_id] = (table, np.array(rows, dtype=np.intp), asked)
+            self.scopes[strategy_id] = scopes = (
+                correlation_scopes(self.configuration, table),
+                removal_scopes(self.configuration, table),
+            )
+            for text in (text for each in scopes for text in each.texts):
+                self.scoped.setdefault(text, Scoped(np.zeros_like(self.exposure), {}))
         return known
 
     def decide(self, event: Event) -> tuple[Tally, np.ndarray, np.ndarray]:
@@ -164,11 +181,22 @@ class Run:
         gates = table.gates
         if gates["close_only_by_symbol"].any() or gates["removed_by_symbol"].any():
             facts.open_symbols = {name: held[subscription] > 1e-9 for name, held in self.held_symbols.items()}
+            for rows, scoped in self._scoped(event.strategy_id, 1):
+                for name, is_open in facts.open_symbols.items():
+                    is_open[rows] = scoped.symbols[name][subscription[rows]] > 1e-9 if name in scoped.symbols else False
         if table.columns["correlations"].any():
             for place, asset in enumerate(CURRENCIES):
                 facts.strategy_exposure[asset] = self.exposure[subscription, place]
                 facts.account_exposure[asset] = self.account_exposure[:, place]
+                for rows, scoped in self._scoped(event.strategy_id, 0):
+                    facts.strategy_exposure[asset][rows] = scoped.exposure[subscription[rows], place]
         return facts
+
+    def _scoped(self, strategy_id: str, which: int) -> Iterator[tuple[np.ndarray, Scoped]]:
+        """Routes that look at a part of their subscription only, and what is open of it."""
+        scopes = self.scopes[strategy_id][which]
+        for number, text in enumerate(scopes.texts):
+            yield np.flatnonzero(scopes.number == number), self.scoped[text]
 
     def _stop(self, facts: model.Facts, recorded: Facts, table: RouteTable) -> None:
         """Stopouts of that time, where their subscription is a route still."""
@@ -195,10 +223,21 @@ class Run:
             held = self.held_symbols.setdefault(name, np.zeros(len(self.exposure)))
             np.add.at(held, holding.subscription[mine], lots[mine])
             signed = lots[mine] * holding.side[mine]
+            for text, scoped in self.scoped.items():
+                inside = mine & self._inside(holding.event.strategy_id, text)
+                held = scoped.symbols.setdefault(name, np.zeros(len(self.exposure)))
+                np.add.at(held, holding.subscription[inside], lots[inside])
+                for currency, sign in ((spec.base_currency, 1.0), (spec.profit_currency, -1.0)):
+                    amounts = sign * lots[inside] * holding.side[inside]
+                    np.add.at(scoped.exposure[:, CURRENCIES.index(currency)], holding.subscription[inside], amounts)
             for currency, sign in ((spec.base_currency, 1.0), (spec.profit_currency, -1.0)):
                 asset = CURRENCIES.index(currency)
                 np.add.at(self.exposure[:, asset], holding.subscription[mine], sign * signed)
                 np.add.at(self.account_exposure[:, asset], holding.subscriber[mine], sign * signed)
+
+    def _inside(self, strategy_id: str, scope: str) -> np.ndarray:
+        """(n_routes,) bool: the route leads through the member."""
+        return np.array([is_below(path_text(key.path), scope) for key in self.table(strategy_id)[0].keys], dtype=bool)
 
     def follow(self, event: Event) -> None:
         """What happened to a signal after it was opened."""

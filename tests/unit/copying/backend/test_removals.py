@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from copying.backend.commands import Remove
 from tests.unit.copying.backend.desk import Desk
 
@@ -43,3 +45,20 @@ def test_orders_placed_while_winding_down_by_symbol_end_with_it(desk: Desk) -> N
     desk.close_signal("sig00001")
     assert desk.book.removals == []
     assert desk.waiting() == []
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_a_strategy_that_is_removed_by_symbol_still_gives_signals_of_what_is_open(desk: Desk, by_hand: bool) -> None:
+    def publish(number: int, symbol: str) -> None:
+        if by_hand:
+            desk.trade("ORDER_TYPE_BUY", symbol=symbol, volume_lots=0.1)
+        else:
+            desk.signal(f"sig0000{number}", symbol=symbol)
+
+    desk.strategy()
+    desk.subscriber()
+    publish(1, "EURUSD")
+    desk.do(Remove(tenant="t", what="strategy", id="S", mode="close-gracefully-by-symbol"))
+    publish(2, "EURUSD")
+    publish(3, "GBPUSD")
+    assert desk.held() == [("EURUSD", 1, 0.1), ("EURUSD", 1, 0.1)]
