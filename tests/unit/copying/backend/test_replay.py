@@ -13,6 +13,7 @@ from copying.backend import snapshot
 from copying.backend.apply import apply
 from copying.backend.book import Book
 from copying.backend.commands import Deposit, PutSignal, Remove, RemoveSignal, Resynchronise, Trade
+from copying.backend.effects import Deals
 from copying.backend.limits import iso
 from copying.backend.render import Renderer, Rows
 from tests.unit.copying.backend.desk import DAY, Desk
@@ -128,3 +129,36 @@ def test_balances_are_explained_and_volumes_are_tradable(steps) -> None:
     pairs = list(zip(positions.subscription[copied], positions.signal[copied], positions.leaf[copied], strict=True))
     assert len(pairs) == len(set(pairs))  # nothing is copied twice
     assert set(positions.signal[copied].tolist()) <= set(book.signals)  # no orphans
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(STEPS)
+def test_results_of_subscriptions_and_their_parts_are_the_sums_of_their_deals(steps) -> None:
+    desk = play(steps)
+    subscriptions, parts = desk.book.subscriptions, desk.book.parts
+    by_subscription, by_part = np.zeros(subscriptions.size), np.zeros(parts.size)
+    for deals in desk.told(Deals):
+        for place, subscription in enumerate(deals.subscription.tolist()):
+            result = deals.profit[place] + deals.swap[place] + deals.commission[place]
+            by_subscription[subscription] += result
+            if deals.part is not None and deals.part[place] >= 0:
+                by_part[deals.part[place]] += result
+    assert subscriptions.realised == pytest.approx(by_subscription, abs=1e-6)
+    assert parts.realised == pytest.approx(by_part, abs=1e-6)
+    results = desk.book.results
+    assert np.bincount(results.account, results.amount, desk.book.accounts.size) == pytest.approx(
+        desk.book.accounts.traded, abs=1e-6
+    )
+
+
+def test_positions_that_close_together_all_count_for_their_subscription() -> None:
+    desk = Desk()
+    desk.strategy()
+    desk.portfolio("P", [{"strategyId": "S"}])
+    desk.subscriber("a", "P", settings={"riskLimits": [LIMIT]})
+    desk.signal("sig00001")
+    desk.signal("sig00002")
+    desk.tick(1, EURUSD=(1.09, 1.0901))
+    assert desk.held() == []
+    lost = desk.balance() - 10_000
+    assert desk.book.subscriptions.realised.tolist() == desk.book.parts.realised.tolist() == [pytest.approx(lost)]
