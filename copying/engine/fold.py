@@ -20,6 +20,7 @@ from copying.engine.model import Level
 from copying.engine.reasons import Reason, refusal
 
 Document = Mapping[str, Any]
+NOISE = 1e-9  # relative: products of multipliers that mean the same number
 
 
 class Mode(IntEnum):
@@ -174,13 +175,13 @@ def fold_copy_take_profit(terms: Terms, level: Level, value: bool) -> None:
 
 def fold_min_volume(terms: Terms, level: Level, value: float) -> None:
     """Maximum, after multipliers; the earliest level wins a tie."""
-    if value > terms.min_volume:
+    if value > terms.min_volume * (1 + NOISE):
         terms.min_volume, terms.min_volume_level = float(value), level
 
 
 def fold_max_volume(terms: Terms, level: Level, value: float) -> None:
     """Minimum, after multipliers; the earliest level wins a tie."""
-    if value < terms.max_volume:
+    if value < terms.max_volume * (1 - NOISE):
         terms.max_volume, terms.max_volume_level = float(value), level
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from copying.engine.compiled import rule
 from copying.engine.model import Level
+from copying.engine.prices import EPSILON
 from copying.engine.reasons import Reason, refusal
 
 UNLIMITED = (inf, 0, nan)
@@ -79,7 +80,9 @@ def limit_correlation(cap, wanted, route, price, held):
     same_sign = max(held[0] * price.side, -held[1] * price.side)
     if not same_sign > 0:
         return cap
-    left = max(min(wanted, cap[0]) - same_sign, 0.0)
+    left = min(wanted, cap[0]) - same_sign
+    if left <= same_sign * EPSILON:  # what arithmetic leaves of equal volumes is nothing
+        left = 0.0
     return lowered(cap, left, CORRELATION + int(route.correlations_level), same_sign)
 
 

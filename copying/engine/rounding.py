@@ -57,7 +57,7 @@ def round_volume(wanted, cap, route, spec):
     upper = min(most, by_coefficient)
     if rounded > upper * (1 + EPSILON):
         rounded = whole_steps(upper * spec.per_lot + EPSILON, spec)
-        if by_coefficient < most:
+        if by_coefficient < most * (1 + EPSILON):  # of equal ones the one that was asked for first
             reason, limit = MAX_RISK_COEFFICIENT | int(route.mode_level), route.max_risk_coefficient
             word, value = resized(reason), limit
         if rounded < spec.min_volume * (1 - EPSILON):

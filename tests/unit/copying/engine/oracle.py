@@ -94,14 +94,16 @@ def combine(chain) -> dict:
         if "maxTradeVolume" in document
     ]
     if limits:
-        found["maxTradeVolume"] = min(limits, key=lambda pair: pair[1])
+        least = min(lots for _, lots in limits) * (1 + SLACK)
+        found["maxTradeVolume"] = next(pair for pair in limits if pair[1] <= least)
     limits = [
         (level, document["minTradeVolume"] * product_below(chain, position))
         for position, (level, document) in enumerate(chain)
         if document.get("minTradeVolume")
     ]
     if limits:
-        found["minTradeVolume"] = max(limits, key=lambda pair: pair[1])
+        most = max(lots for _, lots in limits) * (1 - SLACK)
+        found["minTradeVolume"] = next(pair for pair in limits if pair[1] >= most)
     pips = [document["maxStopLoss"]["value"] for _, document in chain if "maxStopLoss" in document]
     found["maxStopLoss"] = min(pips) if pips else None
     found["reverse"] = sum(bool(document.get("reverse")) for _, document in chain) % 2 == 1
@@ -356,7 +358,8 @@ def sized(settings, signal, facts, account, route_row, symbol, side, kind, stop)
         present = same_sign_exposure(instrument, side, scope, facts, account, route_row)
         if present > 0:
             so_far = min([multiplied, *(cap[0] for cap in caps)])
-            caps.append((max(0.0, so_far - present), Reason.CORRELATION, level, present))
+            left = so_far - present
+            caps.append((left if left > present * SLACK else 0.0, Reason.CORRELATION, level, present))
     if "maxLeverage" in settings and signal.kind == OrderKind.MARKET:
         level, ratio, _ = settings["maxLeverage"]
         free = ratio * equity - accounts.position_value[account] * rate
@@ -392,7 +395,7 @@ def sized(settings, signal, facts, account, route_row, symbol, side, kind, stop)
     upper = min(cap, multiplied * coefficient)
     if volume > upper * (1 + SLACK):
         volume = whole_steps(math.floor(upper / step + SLACK), step)
-        by_coefficient = multiplied * coefficient < cap
+        by_coefficient = multiplied * coefficient < cap * (1 + SLACK)
         if volume < smallest * (1 - SLACK):
             if by_coefficient:
                 return skip(Reason.MAX_RISK_COEFFICIENT, scaling_level, coefficient)

@@ -194,6 +194,14 @@ def test_the_last_max_leverage_wins(levels: dict, volume: float) -> None:
     assert one(chain(**levels)).volume == volume
 
 
+def test_what_arithmetic_leaves_of_equal_volumes_is_nothing() -> None:
+    levels = chain(
+        strategy={"reduceCorrelations": "by-account", "maxLeverage": 0, "tradeSizeScaling": {"mode": "none"}}
+    )
+    seen = one(levels, signal(volume_lots=0.1 + 0.2), account_exposure={"EUR": np.array([0.3])})
+    assert (seen.reason, seen.steps[3]) == ("correlation", 0)
+
+
 def test_other_scopes_exposure_does_not_count() -> None:
     held = {"EUR": np.array([0.5]), "USD": np.array([-0.5])}
     assert one(chain(strategy={"reduceCorrelations": "by-strategy"}), account_exposure=held).volume == 1.0

@@ -153,6 +153,11 @@ def test_multipliers_scale_the_volume(member: float, subscription: float, settin
         ({"portfolio": {"maxTradeVolume": 0.2}, "subscription": {"multiplier": 2}},
          0.4, "max-trade-volume", "portfolio"),
         ({"subscriber": {"maxTradeVolume": 0.2}}, 0.2, "max-trade-volume", "subscriber"),
+        # 0.3 x 0.3 is 0.09: of two equal limits the first is named
+        ({"strategy": {"maxTradeVolume": 0.3}, "member": {"maxTradeVolume": 0.09, "multiplier": 0.3}},
+         0.09, "max-trade-volume", "strategy"),
+        ({"strategy": {"maxTradeVolume": 0.7}, "member": {"maxTradeVolume": 0.07, "multiplier": 0.1}},
+         0.07, "max-trade-volume", "strategy"),
         ({"subscriber": {"maxTradeVolume": 0.205}}, 0.2, "max-trade-volume", "subscriber"),
         ({"subscriber": {"maxTradeVolume": 0.004}}, 0.0, "max-trade-volume", "subscriber"),
         ({"subscriber": {"maxTradeVolume": 1}}, 1.0, "copied", "none"),
