@@ -69,11 +69,12 @@ class RemoveWebhook(Command, tag="remove-webhook", frozen=True, kw_only=True):
 
 
 class PutSignal(Command, tag="put-signal", frozen=True, kw_only=True):
-    """Create or change an external signal (S3, S5)."""
+    """Create or change an external signal (S3, S5). posted: through a webhook."""
 
     strategy_id: str
     signal_id: str
     document: dict[str, Any]
+    posted: bool = False
 
 
 class RemoveSignal(Command, tag="remove-signal", frozen=True, kw_only=True):

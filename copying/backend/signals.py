@@ -84,26 +84,27 @@ def put_signal(book: Book, command: PutSignal, effects: Effects) -> None:
         change_signal(book, effects, known, *levels, price if known.kind != MARKET else known.price)
         lower_volume(book, effects, known, float(document["volume"]))
         return
-    fan_out(book, effects, add_signal(book, command.signal_id, command.strategy_id, **values_of(book, document)))
+    fan_out(book, effects, add_signal(book, command.signal_id, command.strategy_id, **values_of(book, command)))
 
 
 def foresee_signal(book: Book, command: PutSignal) -> None:
     """Decide a new external signal while its entry is being written."""
     if find(book, command.strategy_id, command.signal_id) is None:
-        values = values_of(book, command.document)
+        values = values_of(book, command)
         opened = values["volume"]
         row = book.counters["signal"] + 1
         foresee(book, Signal(row, command.signal_id, command.strategy_id, time=book.time, open_volume=opened, **values))
 
 
-def values_of(book: Book, document: dict[str, Any]) -> dict[str, Any]:
+def values_of(book: Book, command: PutSignal) -> dict[str, Any]:
     """The columns of a new external signal."""
+    document = command.document
     side, kind = parse_type(document["type"])
     return {
         "symbol": document["symbol"], "side": side, "kind": kind, "volume": float(document["volume"]),
         "price": price_of(book, document["symbol"], side, document), "stop_loss": document.get("stopLoss") or None,
         "take_profit": document.get("takeProfit") or None, "magic": int(document.get("magic") or 0),
-        "document": document, "age_s": age_of(document, book.time),
+        "document": document, "age_s": 0.0 if command.posted else age_of(document, book.time),
     }  # fmt: skip
 
 

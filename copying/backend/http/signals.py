@@ -70,7 +70,7 @@ async def post_webhook(request: Request) -> Response:
     written = webhook_signal(wire.to_wire(await document(request, "webhook-signal")), webhook)
     signal_id = random_id(8)
     await service(request).core.submit(
-        PutSignal(tenant=tenant, strategy_id=strategy_id, signal_id=signal_id, document=written)
+        PutSignal(tenant=tenant, strategy_id=strategy_id, signal_id=signal_id, document=written, posted=True)
     )
     return reply({"signalId": signal_id}, 201)
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from copying.backend import snapshot
-from copying.backend.commands import Resynchronise, SetConnection
+from copying.backend.commands import PutSignal, Resynchronise, SetConnection
 from copying.backend.effects import Decided, SignalEvent
 from copying.backend.limits import iso
 from copying.engine.reasons import Reason
@@ -130,3 +130,12 @@ def test_signals_of_older_snapshots_were_not_under_way(desk: Desk) -> None:
     for each in state["signals"]:
         del each["age_s"]
     assert [each.age_s for each in snapshot.unpack(msgspec.msgpack.encode(state)).signals.values()] == [0.0]
+
+
+def test_a_webhook_post_begins_when_it_arrives(desk: Desk) -> None:
+    """Charting services send the time of the bar."""
+    desk.strategy()
+    desk.subscriber()
+    document = {"symbol": "EURUSD", "type": "POSITION_TYPE_BUY", "volume": 1, "time": iso(desk.now - 3_600)}
+    desk.do(PutSignal(tenant="t", strategy_id="S", signal_id="posted01", document=document, posted=True))
+    assert reasons(desk) == ["copied"]
