@@ -28,6 +28,7 @@ from .state import ACCOUNT_CURRENCIES, Stopout, Strategy, Subscriber
 if TYPE_CHECKING:
     from .book import Book
 
+EARLIEST, LATEST = datetime.min.replace(tzinfo=UTC).timestamp(), 253_402_300_799.0  # years 1 and 9999
 LEVEL_WORDS = {
     Level.STRATEGY: "strategy",
     Level.MEMBER: "portfolio member",
@@ -38,8 +39,11 @@ LEVEL_WORDS = {
 
 
 def iso(moment: float) -> str:
-    """ISO 8601 UTC with milliseconds, as the contract writes times."""
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+    """ISO 8601 UTC with milliseconds, as the contract writes times; what lies beyond the calendar is its first or last
+    moment.
+    """
+    within = min(max(moment, EARLIEST), LATEST)
+    return datetime.fromtimestamp(within, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def moment_of(text: str | None) -> float:

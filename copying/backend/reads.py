@@ -142,7 +142,7 @@ class Reads:
             "symbol": signal.symbol,
             "type": KIND_WORDS[signal.kind],
             "side": "buy" if signal.side > 0 else "sell",
-            "openPrice": signal.price,
+            "openPrice": signal.price or None,  # 0: no price was known
             "stopLoss": signal.stop_loss,
             "takeProfit": signal.take_profit,
             "signalVolume": signal.volume,

@@ -128,6 +128,23 @@ async def test_s1_tells_a_subscriber_what_to_hold(user, stranger):
     assert await stranger.status("GET", path) == 404
 
 
+@pytest.mark.parametrize("hours", [1e14, 1e8])
+async def test_s1_a_lifetime_beyond_the_calendar_ends_with_it(user, hours):
+    strategy_id = await user.provide(timeSettings={"lifetimeInHours": hours})
+    subscriber_id = await user.subscribe(strategy_id)
+    await user.signal(strategy_id)
+    [signal] = await user.get(f"/users/current/subscribers/{subscriber_id}/signals")
+    assert signal["closeAfter"] == "9999-12-31T23:59:59.000Z"
+
+
+async def test_s1_a_price_that_nobody_knows_is_absent(user):
+    strategy_id = await user.provide()
+    subscriber_id = await user.subscribe(strategy_id)
+    await user.signal(strategy_id, symbol="UNHEARDOF")
+    [signal] = await user.get(f"/users/current/subscribers/{subscriber_id}/signals")
+    assert "openPrice" not in signal
+
+
 @pytest.mark.parametrize(
     ("subscription", "subscriber", "told"),
     [

@@ -206,3 +206,17 @@ def test_calendar_periods(kind: str, start: tuple, end: tuple) -> None:
 )
 def test_periods_from_a_start_repeat_with_their_length(kind: str, end: tuple) -> None:
     assert period_end(KINDS.index(kind), at(2026, 1, 31, 13), MONDAY) == at(*end)
+
+
+@pytest.mark.parametrize(
+    ("moment", "told"),
+    [
+        (float("inf"), "9999-12-31T23:59:59.000Z"),
+        (3.6e17, "9999-12-31T23:59:59.000Z"),
+        (-62_135_596_800.0, "0001-01-01T00:00:00.000Z"),
+        (float("-inf"), "0001-01-01T00:00:00.000Z"),
+        (1_598_227_200.1234, "2020-08-24T00:00:00.123Z"),
+    ],
+)
+def test_every_moment_is_told_as_a_time_of_the_contract(moment, told):
+    assert iso(moment) == told
