@@ -18,8 +18,8 @@ Problem = tuple[str, Any, str]
 Rule = Callable[[Values], Iterable[Problem]]
 
 ID = re.compile(r"[A-Za-z0-9_.:+-]{1,64}")  # as in addresses, so that whatever can be made can be referred to
-_MAGIC = re.compile(r"(\d{1,19})(?:-(\d{1,19}))?")
-_TIMEFRAME = re.compile(r"[1-9]\d{0,5}[smhdw]")
+_MAGIC = re.compile(r"([0-9]{1,19})(?:-([0-9]{1,19}))?")
+_TIMEFRAME = re.compile(r"[1-9][0-9]{0,5}[smhdw]")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _LONGEST_NAME = 200
 _LONGEST_SYMBOL = 64

@@ -301,3 +301,16 @@ def test_no_document_breaks_the_walk(kind, data):
         msgspec.json.encode(error.details)
     else:
         assert validate(kind, msgspec.json.decode(wire.encode(document)), now=NOW) == document
+
+
+@pytest.mark.parametrize(
+    ("change", "parameter"),
+    [
+        ({"magicFilter": {"included": ["\u0661\u0662"]}}, "magicFilter.included.0"),
+        ({"equityCurveFilter": {"period": 2, "timeframe": "1\u0662h"}}, "equityCurveFilter.timeframe"),
+    ],
+)
+def test_only_plain_digits_are_numbers(change, parameter):
+    with pytest.raises(Invalid) as refused:
+        validate("strategy", {"name": "n", "description": "d", "accountId": "a", **change})
+    assert [detail["parameter"] for detail in refused.value.details] == [parameter]
