@@ -40,15 +40,19 @@ KINDS: dict[str, type[msgspec.Struct]] = {
 _BAD = object()  # in place of a value that was refused
 _LARGEST = 1e15
 _LONGEST_TEXT = 20_000
+_MOST_DETAILS = 100  # a body of a megabyte may have half a million faults, each longer in the answer than in the body
 
 
 class Invalid(Exception):
-    """A document breaks the contract. details: [{parameter, value, message}], in the order of the document's fields."""
+    """A document breaks the contract. details: [{parameter, value, message}] of the first hundred problems, in the
+    order of the document's fields.
+    """
 
     transient = False
 
     def __init__(self, details: list[dict[str, Any]]):
-        self.details = details
+        self.details = details[:_MOST_DETAILS]
+        self.count = len(details)
         super().__init__(self.text)
 
     @property
@@ -56,7 +60,7 @@ class Invalid(Exception):
         """One sentence for the user."""
         first = self.details[0]
         where = f"{first['parameter']}: " if first["parameter"] else ""
-        more = len(self.details) - 1
+        more = self.count - 1
         rest = f" ({more} more problem{'s' if more > 1 else ''})" if more else ""
         return f"{where}{first['message']}{rest}"
 

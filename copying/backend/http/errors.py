@@ -16,6 +16,7 @@ import psycopg_pool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import Match
 
 from copying.backend.errors import Refused
 from copying.contract import wire
@@ -90,7 +91,15 @@ async def on_invalid(request: Request, invalid: Invalid) -> Response:
 async def on_http(request: Request, error: HTTPException) -> Response:
     """Unknown address or method."""
     headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers = {"allow": ", ".join(_methods_of(request))}
     return error_response(error.status_code, MESSAGES.get(error.status_code, error.detail), headers=headers)
+
+
+def _methods_of(request: Request) -> list[str]:
+    """All that the address offers: every method is a route of its own, and the framework names only the first's."""
+    found = (route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE)
+    return sorted({method for route in found for method in route.methods})
 
 
 async def on_surprise(request: Request, error: Exception) -> Response:

@@ -98,6 +98,21 @@ async def test_an_unknown_method_is_405_as_json(user, method, path):
     assert_error(await user.http.request(method, path), 405)
 
 
+async def test_a_405_names_all_methods_of_the_address(user):
+    answer = await user.http.request("PATCH", f"{STRATEGIES}/{user.id('s')}")
+    assert_error(answer, 405)
+    assert answer.headers["allow"] == "DELETE, GET, HEAD, PUT"
+
+
+async def test_a_body_of_nothing_but_faults_is_answered_shortly(user):
+    body = {"name": "n", "description": "d", "accountId": "a", "riskLimits": [1] * 200_000}
+    answer = await user.http.put(f"{STRATEGIES}/{user.id('s')}", json=body)
+    details = assert_error(answer, 400)["details"]
+    assert [detail["parameter"] for detail in details] == [f"riskLimits.{index}" for index in range(100)]
+    assert "199999 more" in answer.json()["message"]
+    assert len(answer.content) < 20_000
+
+
 async def test_a_400_names_every_parameter_at_fault(user):
     limit = {"type": "monthly", "applyTo": "balance", "maxAbsoluteRisk": 1, "closePositions": False}
     answer = await user.http.put(
