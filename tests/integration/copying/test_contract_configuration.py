@@ -98,6 +98,22 @@ async def test_c7_c8_a_portfolio_and_its_members(user):
     assert (await user.get(path))["members"] == [member]
 
 
+async def test_c8_a_member_that_is_left_out_copies_nothing_new_and_ends_with_its_signals(user):
+    strategy_id = await user.provide()
+    path = f"{PORTFOLIOS}/{user.id('p')}"
+    document = {"name": "p", "description": "d", "members": [{"strategyId": strategy_id}]}
+    await user.put(path, document)
+    subscriber_id = await user.subscribe(user.id("p"))
+    positions = f"/users/current/accounts/{subscriber_id}/positions"
+    await user.signal(strategy_id, "first001")
+    await user.put(path, {**document, "members": []})
+    await user.signal(strategy_id, "second01")
+    assert len(await user.get(positions)) == 1
+    removal = f"/users/current/strategies/{strategy_id}/external-signals/first001/remove"
+    assert await user.status("POST", removal, json={"time": "2026-01-01T00:00:00.000Z"}) == 204
+    assert await user.get(positions) == []
+
+
 async def test_portfolios_that_would_contain_each_other_are_refused(user):
     strategy_id = await user.provide()
     first, second = f"{PORTFOLIOS}/{user.id('p1')}", f"{PORTFOLIOS}/{user.id('p2')}"

@@ -230,3 +230,18 @@ async def test_e3_is_followed_oldest_first_from_where_one_was(user, stranger):
 )
 async def test_e3_refuses_what_it_cannot_read(user, query):
     assert_error(await user.http.get("/users/current/decisions", params=query), 400, *query)
+
+
+@pytest.mark.parametrize("offset", [0, 7000])
+async def test_periods_reach_from_the_first_to_the_last_year(user, offset):
+    write_transactions(user, user, 3)
+    ever = {"from": "0001-01-01T00:00:00.000Z", "till": "9999-12-31T23:59:59.999Z"}
+    for path in (PROVIDED, SUBSCRIBED):
+        assert ids(await user.get(path, **ever, offset=offset)) == ([] if offset else [2, 1, 0])
+
+
+@pytest.mark.parametrize("moment", ["10000-01-01T00:00:00.000Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59-14:00"])
+async def test_moments_outside_the_calendar_are_named(user, moment):
+    for name in ("from", "till"):
+        answer = await user.http.get(PROVIDED, params={**ALWAYS, name: moment})
+        assert_error(answer, 400, name)

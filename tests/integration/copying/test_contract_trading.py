@@ -5,6 +5,10 @@ import pytest
 from tests.integration.copying.conftest import STRATEGIES, assert_error
 
 pytestmark = [pytest.mark.anyio, pytest.mark.django_db]
+LIMIT_TYPES = (
+    "day date week week-to-date month month-to-date quarter quarter-to-date year year-to-date lifetime"  # contract, 3.5
+)
+LIMIT_BASES = "balance-difference balance-minus-equity equity-difference"
 REASON = "lifetime-balance-minus-equity"
 
 
@@ -91,6 +95,18 @@ async def test_t3_t4_refuse_unknown_reasons_and_strangers(user, stranger):
         assert await stranger.status("POST", f"{path}/{REASON}/reset") == 404
     unknown = f"{base}/subscription-strategies/unknown/stopouts/{REASON}/reset"
     assert await user.status("POST", unknown) == 404
+
+
+async def test_t3_t4_know_all_33_reasons_and_an_inactive_one_has_no_effect(user):
+    strategy_id = await user.provide()
+    subscriber_id = await user.subscribe(strategy_id)
+    base = f"/users/current/subscribers/{subscriber_id}"
+    reasons = [f"{kind}-{basis}" for kind in LIMIT_TYPES.split() for basis in LIMIT_BASES.split()]
+    assert len(reasons) == 33
+    for path in (f"{base}/stopouts", f"{base}/subscription-strategies/{strategy_id}/stopouts"):
+        for reason in reasons:
+            assert await user.status("POST", f"{path}/{reason}/reset") == 204
+    assert await user.get(f"{base}/stopouts") == []
 
 
 async def test_t1_reopens_what_was_closed_by_hand(user, stranger):
