@@ -31,7 +31,8 @@ class Account:
 
     sources: ids of the strategies whose deals are measured; more than one where a client's mark spans strategies.
     overrides: policies of single subscriptions. members: of a portfolio, terms by which its owner owes its members'
-    providers; booked in the portfolio's periods, a fixed fee is counted by the member's own.
+    providers; booked in the portfolio's periods, a fixed fee is counted by the member's own. member_of: the member that a
+    leaf strategy's deals come through: the leaf itself, or a portfolio around it.
     """
 
     connection_id: int
@@ -40,6 +41,7 @@ class Account:
     sources: list[str]
     overrides: dict[str, Policy] = field(default_factory=dict)
     members: dict[str, Terms] = field(default_factory=dict)
+    member_of: dict[str, str] = field(default_factory=dict)
 
     def terms_of(self, subscriber_id: str) -> Terms | None:
         """The terms of one subscriber: the strategy's, with the subscription's own policy where it has one."""
@@ -84,7 +86,7 @@ def read_accounts(connection_id: int) -> list[Account]:
     for strategy_id, (scheme, _) in documents.items():
         own = policies.get(strategy_id, {})
         terms = read_terms({"commissionScheme": scheme}, own.get("", Policy()))
-        members = read_members(strategy_id, documents)
+        members, member_of = read_members(strategy_id, documents)
         if members and terms is None:
             terms = charging_nothing(scheme)
         members = {
@@ -92,27 +94,39 @@ def read_accounts(connection_id: int) -> list[Account]:
             for member, each in members.items()
         }
         overrides = {subscriber: policy for subscriber, policy in own.items() if subscriber}
-        accounts.append(Account(connection_id, strategy_id, terms, [strategy_id], overrides, members))
+        accounts.append(Account(connection_id, strategy_id, terms, [strategy_id], overrides, members, member_of))
     _net_over_client(accounts)
     return accounts
 
 
-def read_members(portfolio_id: str, documents: dict[str, tuple[dict, list]]) -> dict[str, Terms]:
-    """Terms of the strategies in a portfolio that charge something, those of portfolios in it included."""
-    found, seen = {}, {portfolio_id}
-    asked = [member.get("strategyId", "") for member in documents[portfolio_id][1]]
-    while asked:
-        member = asked.pop()
-        if member in seen or member not in documents:
-            continue
-        seen.add(member)
-        scheme, below = documents[member]
-        terms = read_terms({"commissionScheme": scheme})
-        if below:
-            asked += [each.get("strategyId", "") for each in below]
-        elif terms is not None:
+def read_members(
+    portfolio_id: str, documents: dict[str, tuple[dict, list]]
+) -> tuple[dict[str, Terms], dict[str, str]]:
+    """Terms of a portfolio's members that charge something, and the member through which each leaf strategy comes.
+
+    A portfolio in the portfolio is a member like any other: its owner is owed by its scheme, whatever it owes in turn
+    (docs/copying.md, "Commissions on transactions"). A leaf that comes through several members counts for the first.
+    """
+    found: dict[str, Terms] = {}
+    member_of: dict[str, str] = {}
+    for member in members_of(portfolio_id, documents):
+        terms = read_terms({"commissionScheme": documents[member][0]})
+        if terms is not None:
             found[member] = terms
-    return found
+        asked, seen = [member], {portfolio_id}
+        while asked:
+            below = asked.pop()
+            if below not in seen:
+                seen.add(below)
+                asked += members_of(below, documents)
+                member_of.setdefault(below, member)
+    return found, member_of
+
+
+def members_of(strategy_id: str, documents: dict[str, tuple[dict, list]]) -> list[str]:
+    """Ids of a portfolio's members that are known; none of a single strategy."""
+    asked = [member.get("strategyId", "") for member in documents[strategy_id][1]]
+    return [member for member in asked if member in documents and member != strategy_id]
 
 
 def charging_nothing(scheme: dict) -> Terms:
@@ -277,7 +291,8 @@ def _add_deals(account: Account, found: dict[str, Subscription], since: datetime
             [account.connection_id, account.connection_id, list(found), account.sources, COPIED_DEALS, since],
         )
         for subscriber_id, backend_id, time, profit, lots, amount, net, source in cursor:
-            deal = Deal(backend_id, time, opens_position(backend_id, profit), lots, amount, net, source)
+            member = account.member_of.get(source, "")
+            deal = Deal(backend_id, time, opens_position(backend_id, profit), lots, amount, net, member)
             found[subscriber_id].deals.append(deal)
 
 

@@ -273,3 +273,18 @@ def test_a_portfolio_without_a_commission_still_owes_its_members():
     assert [(line.member_id != "", line.amount) for line in firm.lines] == [(True, D(20))]
     (period,) = firm.close(MAY).periods
     assert (period.state, firm.issue(MAY)) == ("paid", [])
+
+
+def test_a_portfolio_inside_a_portfolio_is_owed_by_its_own_scheme():
+    firm, through_leaf = portfolio(own_rate=0.25)
+    inner = firm.strategy
+    document = {
+        "members": [{"strategyId": inner.backend_id}],
+        "commissionScheme": {"type": "amount-won", "commissionRate": 0.3, "billingPeriod": "month"},
+    }
+    firm.strategy = builders.strategy(firm.connection, kind="portfolio", document=document)
+    firm.deal(at(4, 4), "100", **through_leaf)
+    firm.accrue()
+    owed, incoming = firm.lines.order_by("member_id")
+    assert (owed.amount, incoming.member_id, incoming.amount) == (D(30), inner.backend_id, D(25))
+    assert recompute(incoming) == D(25)
