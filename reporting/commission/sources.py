@@ -31,8 +31,8 @@ class Account:
 
     sources: ids of the strategies whose deals are measured; more than one where a client's mark spans strategies.
     overrides: policies of single subscriptions. members: of a portfolio, terms by which its owner owes its members'
-    providers; booked in the portfolio's periods, a fixed fee is counted by the member's own. member_of: the member that a
-    leaf strategy's deals come through: the leaf itself, or a portfolio around it.
+    providers; booked in the portfolio's periods, a fixed fee is counted by the member's own. member_of: which
+    member a leaf strategy's deals come through, the leaf itself or a portfolio around it.
     """
 
     connection_id: int
