@@ -38,6 +38,7 @@ from copying.backend.http.options import database_url
 
 PATH = "/users/current/strategies/S/external-signals"
 BODY = b'{"symbol":"EURUSD","type":"POSITION_TYPE_BUY","time":"2100-01-01T00:00:00.000Z","volume":0.2}'
+REST_SECONDS = 0.05
 SHARES = (0.5, 0.9, 0.99, 0.999)
 STAGES = (
     ("reading and checking the request", "sent", "begun"),
@@ -100,22 +101,42 @@ def percentile(values: list[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
 
 
-async def one_by_one(socket: str, signals: int) -> dict[str, dict[str, float]]:
-    """Signals with a rest in between; when each was sent and answered."""
-    client, times = await Client().connect(socket), {}
-    for number in range(signals):
-        signal_id = f"one{number:05d}"
-        sent = monotonic()
-        await client.put(signal_id)
-        times[signal_id] = {"sent": sent, "answered": monotonic()}
-        await client.close(signal_id)
-        while (await settled(client)) is False:
-            await asyncio.sleep(0.05)
-    return times
+async def one_by_one(socket: str, signals: int) -> tuple[dict[str, dict[str, float]], list[float]]:
+    """Signals with a rest in between; when each was sent and answered. And the least that any of them could take: ms of
+    a request that does nothing and of one committed INSERT, each after the same rest.
+    """
+    client, times, least = await Client().connect(socket), {}, []
+    with psycopg.connect(database_url(), autocommit=True) as database:
+        database.execute("CREATE TABLE IF NOT EXISTS bare_entry (id bigserial PRIMARY KEY, payload text)")
+        for number in range(signals):
+            await asyncio.sleep(REST_SECONDS)
+            begun = monotonic()
+            await settled(client)
+            asked = monotonic() - begun
+            await asyncio.sleep(REST_SECONDS)
+            begun = monotonic()
+            database.execute("INSERT INTO bare_entry (payload) VALUES (%s)", [BODY.decode()], prepare=True)
+            least.append((asked + monotonic() - begun) * 1e3)
+            await asyncio.sleep(REST_SECONDS)
+            times |= await one_signal(client, number)
+        database.execute("DROP TABLE bare_entry")
+    return times, least
+
+
+async def one_signal(client: Client, number: int) -> dict[str, dict[str, float]]:
+    """Open and close one; return when all its records are written, so that the next meets a quiet backend."""
+    signal_id = f"one{number:05d}"
+    sent = monotonic()
+    await client.put(signal_id)
+    answered = monotonic()
+    await client.close(signal_id)
+    while (await settled(client)) is False:
+        await asyncio.sleep(0.05)
+    return {signal_id: {"sent": sent, "answered": answered}}
 
 
 async def settled(client: Client) -> bool:
-    """Whether the records are written too, so that the next signal meets a quiet backend."""
+    """Whether the records are written too."""
     client.writer.write(b"GET /healthz HTTP/1.1\r\nhost: b\r\n\r\n")
     answer = await client.reader.readuntil(b"\r\n\r\n")
     length = int(answer.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
@@ -168,7 +189,7 @@ def measure(folder: str, routes: int, signals: int) -> float:
     """Print one size; the median of `answered`."""
     backend = Backend(folder, routes)
     try:
-        times = asyncio.run(one_by_one(backend.socket, signals))
+        times, least = asyncio.run(one_by_one(backend.socket, signals))
     finally:
         stamps = backend.stop()
     merged = [{**stamps[key], **value} for key, value in times.items()][2:]  # the first two compile the routes
@@ -176,12 +197,17 @@ def measure(folder: str, routes: int, signals: int) -> float:
     first = [(each["ordered"] - each["sent"]) * 1e3 for each in merged]
     loop = naive(routes)
     print(f"\n{routes} routes, {len(merged)} signals")
-    for name, values in (("all copies executed, durable, answered", answered), ("first order out, durable", first)):
+    for name, values in (
+        ("all copies executed, durable, answered", answered),
+        ("first order out, durable", first),
+        ("least: a bare request and one INSERT", least),
+    ):
         shares = "  ".join(f"p{share * 100:g} {percentile(values, share):8.2f}" for share in SHARES)
         print(f"  {name:40} {shares} ms")
     for name, begin, end in STAGES:
         print(f"    {name:38} p50 {statistics.median((each[end] - each[begin]) * 1e3 for each in merged):8.2f} ms")
     median = statistics.median(answered)
+    print(f"  first order: {statistics.median(first) / statistics.median(least):.1f} times the least")
     print(f"  naive loop, one INSERT per copy          {loop:12.1f} ms   ratio {loop / median:.0f}")
     print(f"  of it one committed INSERT (the disk's floor) {loop / routes:7.2f} ms")
     return median
