@@ -178,8 +178,11 @@ class Book(Reads):
 
     def account_dollars(self) -> np.ndarray:
         """(n_accounts,) US dollars for one unit of each account's currency."""
-        worth = np.array([self.dollars[CURRENCIES.index(currency)] for currency in ACCOUNT_CURRENCIES])
-        return worth[self.accounts.currency]
+        return self.currency_dollars()[self.accounts.currency]
+
+    def currency_dollars(self) -> np.ndarray:
+        """US dollars for one unit of each currency that accounts may have, in the order of `ACCOUNT_CURRENCIES`."""
+        return np.array([self.dollars[CURRENCIES.index(currency)] for currency in ACCOUNT_CURRENCIES])
 
     # ------------------------------------------------------------------------------------------------ small helpers
 

@@ -20,12 +20,12 @@ from .paper import PaperBroker
 from .parts import UNKNOWN, parts_of
 from .recording import Noted, note_facts, record
 from .routing import Plan, facts_for, plan_for
-from .state import COPIES_STOP_LOSS, COPIES_TAKE_PROFIT, Signal
+from .state import Signal
 
 BROKER: Broker = PaperBroker()
 MARKET = int(OrderKind.MARKET)
 RETRY_SECONDS = 15.0
-Placed = list[tuple[np.ndarray, Orders]]  # with the routes that each order is of
+Placed = tuple[np.ndarray, Orders]  # with the routes that the orders are of
 
 
 def engine_signal(signal: Signal) -> model.Signal:
@@ -65,7 +65,7 @@ def foresee(book: Book, signal: Signal) -> None:
     asked, facts = engine_signal(signal), facts_for(book, plan, signal)
     decisions = decide(plan.table, asked, facts)
     noted = note_facts(book, plan, signal, facts)
-    rows = np.flatnonzero(decisions.opens & (decisions.outcome != Outcome.DELAYED))
+    rows = np.flatnonzero(decisions.outcome < Outcome.DELAYED)
     # only an entry itself may give out numbers
     is_known = all(book.symbols.find(symbol) >= 0 for symbol in decisions.symbols)
     is_known = is_known and not (plan.part[rows] == UNKNOWN).any()
@@ -278,45 +278,37 @@ def execute(
     """Place the orders of some routes (None: make them now); routes that the broker refuses become failed decisions."""
     if orders is None:
         orders = orders_for(book, plan, signal, decisions, without_offline(book, plan, decisions, rows))
-    for some, placed in orders:
-        if placed.is_pending:
-            BROKER.place(book, effects, placed)
-            continue
-        tickets = BROKER.open(book, effects, placed)
-        refused = some[tickets == 0]
-        if len(refused):
-            fail(decisions, refused, Reason.NOT_ENOUGH_MARGIN)
+    rows, placed = orders
+    if not len(rows):
+        return
+    if placed.is_pending:
+        BROKER.place(book, effects, placed)
+        return
+    refused = rows[BROKER.open(book, effects, placed) == 0]
+    if len(refused):
+        fail(decisions, refused, Reason.NOT_ENOUGH_MARGIN)
 
 
 def orders_for(book: Book, plan: Plan, signal: Signal, decisions: model.Decisions, rows: np.ndarray) -> Placed:
-    """The market and pending orders of some routes, each with its routes; nothing is placed."""
+    """The orders of some routes, at the market or pending as the signal is, with their routes; nothing is placed."""
     document = book.strategies_by_id[signal.strategy_id].document
     numbers = np.array([book.symbols.number(symbol) for symbol in decisions.symbols], dtype=np.intp)
-    are_market = decisions.kind[rows] == MARKET
-    columns = plan.table.columns
-    made: Placed = []
-    for is_market in (True, False):
-        some = rows[are_market == is_market]
-        if not len(some):
-            continue
-        part = plan.part[some]
-        if (part == UNKNOWN).any():
-            part = parts_of(book, plan, some)
-        pick = slice(None) if len(some) == len(plan.table) else some  # all of them: nothing is copied
-        flags = columns["copy_stop_loss"][pick] * COPIES_STOP_LOSS
-        flags += columns["copy_take_profit"][pick] * COPIES_TAKE_PROFIT
-        orders = Orders(
-            account=plan.account[pick], symbol=numbers[decisions.symbol[pick]], side=decisions.side[pick],
-            volume=decisions.volume_lots[pick], kind=decisions.kind[pick], price=signal.price,
-            stop_loss=decisions.stop_loss[pick], take_profit=decisions.take_profit[pick], magic=signal.magic,
-            subscription=plan.subscription[pick], part=part, signal=signal.row, leaf=plan.leaf, flags=flags,
-            expires=close_after(document, signal.time), signal_id=signal.id, is_pending=not is_market,
-            provider_price=provider_prices(book, signal, decisions, some) if is_market else np.nan,
-        )  # fmt: skip
-        if not is_market:
-            orders.expires = min(opening_deadline(document, signal.time - signal.age_s, 0.0, True), orders.expires)
-        made.append((some, orders))
-    return made
+    is_market = signal.kind == MARKET
+    pick = slice(None) if len(rows) == len(plan.table) else rows  # all of them: nothing is copied
+    part = plan.part[pick]
+    if (part == UNKNOWN).any():
+        part = parts_of(book, plan, rows)
+    orders = Orders(
+        account=plan.account[pick], symbol=numbers[decisions.symbol[pick]], side=decisions.side[pick],
+        volume=decisions.volume_lots[pick], kind=decisions.kind[pick], price=signal.price,
+        stop_loss=decisions.stop_loss[pick], take_profit=decisions.take_profit[pick], magic=signal.magic,
+        subscription=plan.subscription[pick], part=part, signal=signal.row, leaf=plan.leaf, flags=plan.flags[pick],
+        expires=close_after(document, signal.time), signal_id=signal.id, is_pending=not is_market,
+        provider_price=provider_prices(book, signal, decisions, rows) if is_market else np.nan,
+    )  # fmt: skip
+    if not is_market:
+        orders.expires = min(opening_deadline(document, signal.time - signal.age_s, 0.0, True), orders.expires)
+    return rows, orders
 
 
 def without_offline(book: Book, plan: Plan, decisions: model.Decisions, rows: np.ndarray) -> np.ndarray:

@@ -15,19 +15,22 @@ from .market.instruments import CURRENCIES
 from .parts import is_below, known_parts, path_text
 from .pricing import value
 from .scopes import Scopes, correlation_scopes, removal_scopes
-from .state import Stopout
+from .state import COPIES_STOP_LOSS, COPIES_TAKE_PROFIT, Stopout
 
 _SETTINGS_LEVELS = (Level.STRATEGY, Level.MEMBER, Level.PORTFOLIO, Level.SUBSCRIPTION)
 
 
 @dataclass(slots=True)
 class Plan:
-    """The engine's table and what the book knows by route: rows of subscription, account and part (all (n,))."""
+    """The engine's table and what the book knows by route: rows of subscription, account and part, flags of copies
+    (all (n,)).
+    """
 
     table: RouteTable
     subscription: np.ndarray
     account: np.ndarray
     part: np.ndarray
+    flags: np.ndarray
     leaf: int
     version: int
     uses_open_symbols: bool
@@ -58,15 +61,17 @@ def plan_for(book: Book, strategy_id: str) -> Plan:
     rows = book.subscription_rows
     gates = table.gates
     subscription = np.array([rows.get((key.subscriber_id, key.strategy_id), -1) for key in table.keys], dtype=np.intp)
+    columns = table.columns
     plan = Plan(
         table=table,
         subscription=subscription,
         account=table.account,
         part=known_parts(book, table.keys, subscription),
+        flags=columns["copy_stop_loss"] * COPIES_STOP_LOSS + columns["copy_take_profit"] * COPIES_TAKE_PROFIT,
         leaf=book.strategy_names.number(strategy_id),
         version=book.version,
         uses_open_symbols=bool(gates["close_only_by_symbol"].any() or gates["removed_by_symbol"].any()),
-        uses_exposure=bool(table.columns["correlations"].any()),
+        uses_exposure=bool(columns["correlations"].any()),
         correlated=correlation_scopes(configuration(book), table),
         removed=removal_scopes(configuration(book), table),
     )
@@ -89,7 +94,7 @@ def facts_for(book: Book, plan: Plan, signal: Signal) -> Facts:
         provider_equity_base=0.0,
     )
     if provider is not None:
-        rate = float(book.account_dollars()[provider])
+        rate = float(book.currency_dollars()[accounts.currency[provider]])
         facts.provider_balance = float(accounts.balance[provider])
         facts.provider_equity = float(accounts.equity[provider])
         facts.provider_balance_base = facts.provider_balance * rate

@@ -76,7 +76,7 @@ def test_orders_made_ahead_are_the_ones_placed(copying: Desk, monkeypatch: pytes
     monkeypatch.setattr(fanout, "orders_for", None)  # would be called if they were made again
     opened = fanout.BROKER.open
     monkeypatch.setattr(fanout.BROKER, "open", lambda *args: placed.append(args[2]) or opened(*args))
-    ((_, made),) = desk.book.foreseen.orders
+    _, made = desk.book.foreseen.orders
     carried_out(desk, second, desk.book.time)
     assert placed == [made]
     assert desk.held() == [("EURUSD", 1, 0.1)] * 2
