@@ -29,6 +29,7 @@ from .journal import AlreadyRunning, Journal
 from .market.feed import Feed
 from .projector import Projector
 from .routing import plan_for
+from .sealing import reseal_book
 
 __all__ = ["AlreadyRunning", "Core", "Refused"]
 
@@ -107,6 +108,7 @@ class Core:
         self._journal = await self._journal_type.open(self._database_url)
         while not await self._recover():
             pass
+        reseal_book(self.book)
         await self._projector.connect(self._database_url)
         self._pending_quotes = dict(self.book.quotes)  # a snapshot may hold prices that no entry carries
         self._tasks = [

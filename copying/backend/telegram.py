@@ -15,12 +15,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+from django.core.exceptions import ImproperlyConfigured
 
 from .commands import Note
 from .core import Core
 from .effects import Effects, SignalEvent
 from .errors import Refused
 from .render import KIND_WORDS, SIDE_WORDS
+from .sealing import unsealed
 
 log = logging.getLogger(__name__)
 HOST = "api.telegram.org"
@@ -56,7 +58,7 @@ class Undelivered(Exception):
 
 @dataclass(slots=True, frozen=True)
 class Message:
-    """Where a text goes."""
+    """Where a text goes. token: as the book has it, sealed."""
 
     tenant: str
     strategy_id: str
@@ -192,26 +194,30 @@ class Publisher:
 
     async def _send(self, message: Message) -> None:
         """One try. Raises Undelivered."""
-        if not _TOKEN.fullmatch(message.token):
+        try:
+            token = unsealed(message.token)
+        except ImproperlyConfigured:
+            raise Undelivered("the token is encrypted with a key that is gone, enter it again") from None
+        if not _TOKEN.fullmatch(token):
             raise Undelivered("the token is not one of a bot")
         try:
             answer = await self._client.post(
-                f"{self._base}/bot{message.token}/sendMessage", json={"chat_id": message.chat_id, "text": message.text}
+                f"{self._base}/bot{token}/sendMessage", json={"chat_id": message.chat_id, "text": message.text}
             )
         except httpx.HTTPError as error:
             raise Undelivered(f"Telegram cannot be reached ({type(error).__name__})", transient=True) from None
         if answer.is_success:
             return
         body = parsed(answer)
+        description = str(body.get("description") or "no reason given").replace(token, "…")
         pause = (body.get("parameters") or {}).get("retry_after") or 0
         raise Undelivered(
-            f"Telegram answered {answer.status_code}: {str(body.get('description') or 'no reason given')[:200]}",
+            f"Telegram answered {answer.status_code}: {description[:200]}",
             transient=answer.status_code == 429 or answer.status_code >= 500,
             pause_s=float(pause) if isinstance(pause, int | float) else 0.0,
         )
 
     async def _complain(self, message: Message, reason: str) -> None:
-        reason = reason.replace(message.token, "…")
         text = f"A signal could not be published to Telegram chat {message.chat_id[:64]}: {reason}."
         try:
             await self._core.submit(

@@ -41,6 +41,7 @@ _BAD = object()  # in place of a value that was refused
 _LARGEST = 1e15
 _LONGEST_TEXT = 20_000
 _MOST_DETAILS = 100  # a body of a megabyte may have half a million faults, each longer in the answer than in the body
+_SECRET = ("telegram", "telegram.publishing", "telegram.publishing.token")  # what stands there is not repeated
 
 
 class Invalid(Exception):
@@ -71,7 +72,7 @@ class _Remnant(list):
 
 class _Problems(list):
     def add(self, path: str, value: Any, message: str) -> Any:
-        self.append({"parameter": path, "value": _printable(value), "message": message})
+        self.append({"parameter": path, "value": None if path in _SECRET else _printable(value), "message": message})
         return _BAD
 
 

@@ -6,6 +6,7 @@ from random import Random
 from typing import Any
 
 from copying.backend.limits import BASES, KINDS
+from copying.backend.sealing import seal
 from copying.contract.validation import validate
 
 TENANTS = ("one", "two")
@@ -35,6 +36,7 @@ class Documents:
         document |= self.chosen({"timeSettings": self.chosen(settings, 0.5)}, 0.4)
         publishing = {"token": f"1:{strategy_id}", "chatId": "@chat", "template": "${orderId} ${operation}"}
         document |= self.chosen({"telegram": {"publishing": publishing}}, 0.5)
+        document = seal(document)  # as the API does
         document |= self.chosen({"drawdownFilter": {"maxDrawdown": 0.05, "action": "exclude"}}, 0.1)
         validate("strategy", document)
         return document

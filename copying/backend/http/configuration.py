@@ -16,6 +16,7 @@ from copying.backend.errors import Refused, invalid, not_found
 from copying.backend.http.options import service
 from copying.backend.http.parameters import Query, document, new_id, path_id
 from copying.backend.http.replies import done, page_of, reply
+from copying.backend.sealing import seal, unseal
 from copying.contract import wire
 from copying.engine.expressions import ExpressionError, check
 
@@ -61,7 +62,7 @@ def _list(request: Request, read: Callable[..., list[Document]]) -> Response:
     if version not in ("1", "2"):
         raise invalid("api-version", version, "must be 1 or 2")
     found = read(request.scope["tenant"], include_removed=query.boolean("includeRemoved"))
-    return page_of(found, query, is_classic=version == "2")
+    return page_of(found, query, is_classic=version == "2", shown=unseal)
 
 
 async def get_strategy(request: Request) -> Response:
@@ -83,14 +84,14 @@ def _get(request: Request, name: str, what: str, read: Callable[[str, str], Docu
     found = read(request.scope["tenant"], path_id(request, name, what))
     if found is None:
         raise not_found(what)
-    return reply(found)
+    return reply(unseal(found))
 
 
 async def put_strategy(request: Request) -> Response:
-    """C4."""
+    """C4. What is secret in it is kept encrypted."""
     strategy_id = new_id(request, "strategy_id")
     written = _computable(wire.to_wire(await document(request, "strategy")))
-    command = PutStrategy(tenant=request.scope["tenant"], strategy_id=strategy_id, document=written)
+    command = PutStrategy(tenant=request.scope["tenant"], strategy_id=strategy_id, document=seal(written))
     return await _carry_out(request, command)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import random
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -34,6 +35,7 @@ NAMES = {
     500: "InternalError",
     503: "ServiceUnavailableError",
 }
+SECRET_PATH = re.compile(r"(/webhooks/)[^/]+")  # who knows the id of a webhook may post to it
 MESSAGES = {
     404: "There is no such address.",
     405: "This address does not offer this method.",
@@ -106,7 +108,8 @@ async def on_surprise(request: Request, error: Exception) -> Response:
     """A fault of ours: logged with the id that the answer shows, and nothing else told."""
     response = error_response(500, "The server failed to answer; nothing is known to be wrong with the request.")
     error_id = msgspec.json.decode(response.body)["id"]
-    logger.error("error %s at %s %s", error_id, request.method, request.url.path, exc_info=error)
+    path = SECRET_PATH.sub(r"\1…", request.url.path)
+    logger.error("error %s at %s %s", error_id, request.method, path, exc_info=error)
     return response
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from django.apps import apps
 from django.core.management.base import BaseCommand
-from django.db import transaction
+from django.db import connection, transaction
 
+from copying.backend.sealing import reseal_tables
 from users.secrets import EncryptedTextField
 
 
@@ -17,6 +18,8 @@ class Command(BaseCommand):
             names = [field.attname for field in model._meta.concrete_fields if isinstance(field, EncryptedTextField)]
             if names:
                 self.stdout.write(f"{model._meta.label}: {reencrypt(model, names)} rows")
+        with transaction.atomic(), connection.cursor() as cursor:
+            self.stdout.write(f"journal and snapshots of the backend: {reseal_tables(cursor)} rows")
 
 
 @transaction.atomic
