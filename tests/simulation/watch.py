@@ -27,6 +27,7 @@ from copying.backend.commands import (
     Trade,
 )
 from copying.backend.effects import Deals, Effects, Line, SignalEvent
+from copying.backend.parts import SEPARATOR
 from copying.backend.state import Signal
 
 OPENING = (PutSignal, Trade, Resynchronise, SetConnection, Tick)
@@ -194,6 +195,20 @@ class Watch:
         members = (held.document.get("members") or ()) if held else ()
         return sum(self.ways(member["strategyId"], leaf) for member in members)
 
+    def still_leads(self, row: int) -> bool:
+        """Whether the documents still have the way that a position came on."""
+        book = self.book
+        part = int(book.positions.part[row])
+        if part < 0:
+            subscribed = book.subscription_keys[book.positions.subscription[row]][1]
+            return subscribed == book.strategy_names.texts[book.positions.leaf[row]]
+        way = book.paths.texts[book.parts.path[part]].split(SEPARATOR)
+        documents = [book.strategies_by_id[each].document if each in book.strategies_by_id else {} for each in way]
+        return all(
+            any(member["strategyId"] == below for member in document.get("members") or ())
+            for below, document in zip(way, documents[1:], strict=False)
+        )
+
     def judge_post(self, command: PutSignal) -> None:
         """A post to a webhook is one signal, with the magic number and the symbol of one version of a webhook."""
         if command.signal_id in self.arrived:
@@ -262,7 +277,7 @@ class Watch:
     def judge_news(self, before: Before, now: float) -> None:
         """After a look at time and prices nothing is held that the strategy's own filter wants closed.
 
-        What was copied on a way that is gone has no filters any more.
+        What was copied on a way that is gone has no filters any more, also while another way leads to its strategy.
         """
         book = self.book
         for row in np.flatnonzero(book.positions.subscription >= 0).tolist():
@@ -270,7 +285,7 @@ class Watch:
             document = before.strategies.get(leaf, {}).get("newsFilter")
             if document is None or book.account_meta[book.positions.account[row]].id in self.offline:
                 continue
-            if not self.ways(book.subscription_keys[book.positions.subscription[row]][1], leaf):
+            if not self.still_leads(row):
                 continue
             symbol = book.symbols.texts[book.positions.symbol[row]]
             for event, part, is_breaking in self.concerning(document, leaf, symbol):
