@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from functools import cache
 from random import Random
 from typing import Any
 
 from copying.backend.limits import BASES, KINDS
-from copying.backend.sealing import seal
+from copying.backend.sealing import seal, token_of
 from copying.contract.validation import validate
 
 TENANTS = ("one", "two")
 SCHEMES = ("flat-fee", "lots-traded", "lots-won", "amount-traded", "amount-won", "high-water-mark")
 CLOSE_ONLY = ("by-position", "by-symbol", "immediately")
 Document = dict[str, Any]
+
+
+@cache
+def sealed(token: str) -> str:
+    """A token as the API keeps it; once for all worlds, which are compared with each other."""
+    return token_of(seal({"telegram": {"publishing": {"token": token}}}))
 
 
 class Documents:
@@ -34,9 +41,8 @@ class Documents:
         settings = {"lifetimeInHours": self.random.choice((1, 30, 300)), "openingIntervalInMinutes": 3}
         settings["expirePendingOrderSignals"] = True
         document |= self.chosen({"timeSettings": self.chosen(settings, 0.5)}, 0.4)
-        publishing = {"token": f"1:{strategy_id}", "chatId": "@chat", "template": "${orderId} ${operation}"}
+        publishing = {"token": sealed(f"1:{strategy_id}"), "chatId": "@chat", "template": "${orderId} ${operation}"}
         document |= self.chosen({"telegram": {"publishing": publishing}}, 0.5)
-        document = seal(document)  # as the API does
         document |= self.chosen({"drawdownFilter": {"maxDrawdown": 0.05, "action": "exclude"}}, 0.1)
         validate("strategy", document)
         return document
