@@ -31,12 +31,23 @@ from .projector import Projector
 from .routing import plan_for
 from .sealing import reseal_book
 
-__all__ = ["AlreadyRunning", "Core", "Refused"]
+__all__ = ["AlreadyRunning", "CannotReplay", "Core", "Refused"]
 
 log = logging.getLogger(__name__)
 TICK_SECONDS = 0.25
 SNAPSHOT_SECONDS = 3600.0
 GROUP = 256  # most entries in one commit
+CLOCK_BEHIND_SECONDS = 60.0
+
+
+class CannotReplay(Exception):
+    """An entry that was carried out before cannot be carried out any more; `str()` is a sentence for the operator."""
+
+    def __init__(self, sequence: int) -> None:
+        super().__init__(
+            f"Journal entry {sequence} was carried out before and fails now: this version cannot read the data set. "
+            "Start the version that wrote it, or a repaired one; nothing was changed."
+        )
 
 
 def die(reason: str) -> None:
@@ -104,11 +115,15 @@ class Core:
     # -------------------------------------------------------------------------------------------------------- lifetime
 
     async def start(self, *, ticking: bool = True) -> None:
-        """Take the lock, recover the state, begin to write, project and tick. Raises `AlreadyRunning`."""
+        """Take the lock, recover the state, begin to write, project and tick. Raises AlreadyRunning, CannotReplay."""
         self._journal = await self._journal_type.open(self._database_url)
         while not await self._recover():
             pass
+        self._journal.watch(lambda: self._fail("The connection that holds the lock is gone"))
         reseal_book(self.book)
+        behind = self.book.time - self.clock()
+        if behind > CLOCK_BEHIND_SECONDS:
+            log.warning("The clock is %.0f seconds behind the journal: until it is there, time stands still", behind)
         await self._projector.connect(self._database_url)
         self._pending_quotes = dict(self.book.quotes)  # a snapshot may hold prices that no entry carries
         self._tasks = [
@@ -128,7 +143,8 @@ class Core:
         """Apply the journal behind the snapshot; effects that are in the tables already are dropped.
 
         False: an entry failed. It ended the process when it was new, so nobody was answered; it is set aside with a
-        line in its user's log, and the book, which it may have left half changed, is built once more without it.
+        line in its user's log, and the book, which it may have left half changed, is built once more without it. One
+        whose effects are in the tables was answered for: dropping it would part the state from the records.
         """
         book, projected = await self._journal.load()
         self.book = book or Book()
@@ -139,6 +155,9 @@ class Core:
                 try:
                     effects = application.apply(self.book, entry, sequence)
                 except Exception as error:
+                    if sequence <= projected:
+                        await self._journal.close()
+                        raise CannotReplay(sequence) from error
                     log.exception("Journal entry %s failed and is set aside", sequence)
                     await self._journal.set_aside(sequence, failed(entry, error))
                     return False

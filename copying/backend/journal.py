@@ -6,23 +6,26 @@ An entry is acknowledged when its transaction is committed; entries that wait to
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 import psycopg
-from psycopg.pq import ExecStatus
+from psycopg.pq import ConnStatus, ExecStatus
 from psycopg.pq.abc import PGconn
 
 from . import snapshot
 from .book import Book
 from .commands import Entry
 
+log = logging.getLogger(__name__)
 LOCK = 5_117_243_891_006_151  # advisory: one writer per data set
 INSERT = b"INSERT INTO copying_journalentry (sequence, time, payload) VALUES ($1, $2, $3)"
 STATEMENT, TYPES, BINARY = b"append_entry", (20, 1184, 17), (1, 1, 1)  # bigint, timestamptz, bytea
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # PostgreSQL counts from here
 MICROSECOND = timedelta(microseconds=1)
+BATCH_BYTES = 32 * 2**20  # of entries read at once: a start must not need the memory of thousands of large ones
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Entry)
 
@@ -54,8 +57,7 @@ class Exchange:
             raise self._error
 
     def end(self) -> None:
-        """Listen no longer; the connection is as it was before."""
-        self._loop.remove_reader(self._socket)
+        """Listen no longer; the connection is as it was before, but for its reader, which is the journal's."""
         self._loop.remove_writer(self._socket)
         if self._pgconn.pipeline_status:
             self._pgconn.exit_pipeline_mode()
@@ -91,6 +93,7 @@ class Journal:
     def __init__(self, connection: psycopg.AsyncConnection) -> None:
         self._connection = connection
         self._is_prepared = False
+        self._lost: Callable[[], None] | None = None
 
     @classmethod
     async def open(cls, database_url: str) -> Journal:
@@ -103,7 +106,40 @@ class Journal:
         return cls(connection)
 
     async def close(self) -> None:
+        self._lost = None
+        self._listen()
         await self._connection.close()
+
+    def watch(self, lost: Callable[[], None]) -> None:
+        """Call `lost` as soon as the connection is gone, also while nothing is written: with it goes the lock.
+
+        Once, after everything was read: from here on only `append` may use the connection.
+        """
+        self._lost = lost
+        self._listen()
+
+    def _listen(self) -> None:
+        """Be told what arrives between two exchanges."""
+        pgconn = self._connection.pgconn
+        if pgconn.status != ConnStatus.OK:
+            return  # its socket may be another's by now
+        if self._lost is None:
+            asyncio.get_running_loop().remove_reader(pgconn.socket)
+        else:
+            asyncio.get_running_loop().add_reader(pgconn.socket, self._hear)
+
+    def _hear(self) -> None:
+        """Nothing is asked: the server says goodbye, or tells what concerns nobody."""
+        pgconn, number = self._connection.pgconn, self._connection.pgconn.socket
+        try:
+            pgconn.consume_input()
+            pgconn.is_busy()  # takes up what came
+        except psycopg.Error as error:
+            log.error("The journal's connection is gone: %s", error)
+        if pgconn.status != ConnStatus.OK and self._lost is not None:
+            asyncio.get_running_loop().remove_reader(number)
+            lost, self._lost = self._lost, None
+            lost()
 
     async def append(self, first: int, entries: list[Entry]) -> None:
         """Write entries `first`, `first` + 1, … durably; they are on their way to the database before this waits.
@@ -141,6 +177,7 @@ class Journal:
             await exchange.run()
         finally:
             exchange.end()
+            self._listen()
 
     async def set_aside(self, sequence: int, replacement: Entry) -> None:
         """Put an entry that cannot be carried out out of the way; what it was is kept beside."""
@@ -150,21 +187,35 @@ class Journal:
         )
 
     async def load(self) -> tuple[Book | None, int]:
-        """The newest snapshot's book (None: no snapshot) and up to which entry effects are projected."""
-        cursor = await self._connection.execute(
-            "SELECT format, state FROM copying_snapshot WHERE format = %s ORDER BY sequence DESC LIMIT 1",
-            [snapshot.FORMAT],
-        )
-        row = await cursor.fetchone()
+        """The newest readable snapshot's book (None: there is none) and up to which entry effects are projected."""
         cursor = await self._connection.execute("SELECT projected_sequence FROM copying_progress WHERE id = 1")
         progress = await cursor.fetchone()
-        return (snapshot.unpack(row[1]) if row else None), (progress[0] if progress else 0)
+        return await self._newest_book(), (progress[0] if progress else 0)
+
+    async def _newest_book(self) -> Book | None:
+        """A snapshot only saves time, so one that cannot be read costs time: the one before, else the whole journal."""
+        cursor = await self._connection.execute(
+            "SELECT sequence FROM copying_snapshot WHERE format = %s ORDER BY sequence DESC", [snapshot.FORMAT]
+        )
+        for (sequence,) in await cursor.fetchall():
+            cursor = await self._connection.execute(
+                "SELECT state FROM copying_snapshot WHERE sequence = %s", [sequence]
+            )
+            (state,) = await cursor.fetchone()
+            try:
+                return snapshot.unpack(state)
+            except snapshot.UNREADABLE:
+                log.exception("Snapshot %s cannot be read; the journal behind an older one is replayed", sequence)
+        return None
 
     async def entries(self, after: int, limit: int = 2000) -> list[tuple[int, Entry]]:
-        """Entries behind `after`, ascending."""
+        """Entries behind `after`, ascending: at most `limit`, and not many more bytes than BATCH_BYTES."""
         cursor = await self._connection.execute(
-            "SELECT sequence, payload FROM copying_journalentry WHERE sequence > %s ORDER BY sequence LIMIT %s",
-            [after, limit],
+            "SELECT sequence, payload FROM (SELECT sequence, payload,"
+            " sum(octet_length(payload)) OVER (ORDER BY sequence) - octet_length(payload) AS bytes_before FROM"
+            " (SELECT sequence, payload FROM copying_journalentry WHERE sequence > %s ORDER BY sequence LIMIT %s)"
+            " AS found) AS sized WHERE bytes_before < %s ORDER BY sequence",
+            [after, limit, BATCH_BYTES],
         )
         return [(sequence, _decoder.decode(payload)) for sequence, payload in await cursor.fetchall()]
 

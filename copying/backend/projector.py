@@ -48,7 +48,8 @@ SNAPSHOT_SECONDS = 300.0
 KEPT_SNAPSHOTS = 2
 MOVE_PROGRESS = (
     "INSERT INTO copying_progress (id, projected_sequence) VALUES (1, %s) "
-    "ON CONFLICT (id) DO UPDATE SET projected_sequence = EXCLUDED.projected_sequence"
+    "ON CONFLICT (id) DO UPDATE SET projected_sequence = "
+    "greatest(copying_progress.projected_sequence, EXCLUDED.projected_sequence)"
 )
 
 
@@ -172,7 +173,7 @@ class Projector:
         async with self._connection.transaction():
             await self._connection.execute(
                 "INSERT INTO copying_snapshot (sequence, format, taken_at, state) VALUES (%s, %s, %s, %b) "
-                "ON CONFLICT (sequence) DO NOTHING",
+                "ON CONFLICT (sequence) DO UPDATE SET state = EXCLUDED.state, format = EXCLUDED.format",
                 [sequence, snapshot.FORMAT, datetime.now(UTC), state],
             )
             await self._connection.execute(

@@ -15,8 +15,7 @@ import psycopg
 import uvicorn
 from django.conf import settings
 
-from .core import Core
-from .journal import AlreadyRunning
+from .core import AlreadyRunning, CannotReplay, Core
 from .market.feed import Feed
 from .robots import Robots
 from .telegram import ForbiddenHost, Publisher, allowed_base
@@ -93,7 +92,7 @@ async def serve(
     core = Core(database_url, feed, broker_offset_hours=offset)
     try:
         await core.start()
-    except AlreadyRunning as error:
+    except (AlreadyRunning, CannotReplay) as error:
         raise CannotStart(str(error)) from error
     except psycopg.OperationalError as error:
         raise CannotStart(f"The database cannot be reached: {str(error).strip().splitlines()[0]}") from error

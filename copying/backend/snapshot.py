@@ -12,6 +12,7 @@ from .pricing import value
 from .state import Account, Missed, News, Removal, Signal, Stopout, Strategy, Subscriber, Webhook
 
 FORMAT = 1
+UNREADABLE = (msgspec.MsgspecError, ValueError, TypeError, KeyError, IndexError)  # what `unpack` raises for no snapshot
 _PLAIN = (
     "sequence", "time", "slippage_spreads", "counters", "tenant_names", "stopout_numbers", "snapshot_numbers",
     "snapshots_at", "strategy_owners", "next_midnight", "provider_balances", "quotes",

@@ -7,6 +7,7 @@ tables of a batch. What is not committed is gone; nothing is ever half there.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from random import Random
 
 from copying.backend import snapshot
@@ -47,6 +48,9 @@ class Disk:
                 return cls()
 
             async def close(self) -> None:
+                pass
+
+            def watch(self, lost: Callable[[], None]) -> None:
                 pass
 
             async def append(self, first: int, entries: list[Entry]) -> None:
