@@ -99,9 +99,7 @@ def read_accounts(connection_id: int) -> list[Account]:
     return accounts
 
 
-def read_members(
-    portfolio_id: str, documents: dict[str, tuple[dict, list]]
-) -> tuple[dict[str, Terms], dict[str, str]]:
+def read_members(portfolio_id: str, documents: dict[str, tuple[dict, list]]) -> tuple[dict[str, Terms], dict[str, str]]:
     """Terms of a portfolio's members that charge something, and the member through which each leaf strategy comes.
 
     A portfolio in the portfolio is a member like any other: its owner is owed by its scheme, whatever it owes in turn
