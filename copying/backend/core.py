@@ -225,14 +225,10 @@ class Core:
         group: list[tuple[Command, asyncio.Future | None, float]] = []
         while self._waiting and len(group) < GROUP:
             command, future, received = self._waiting.popleft()
-            if not group and future is not None:
-                self.book.time = max(self.book.time, self.clock())
-                try:
-                    application.check(self.book, command)
-                except Refused as refused:
-                    if not future.done():
-                        future.set_exception(refused)
-                    continue
+            if not group and future is not None and (error := self._checked(command)) is not None:
+                if not future.done():
+                    future.set_exception(error)
+                continue
             group.append((command, future, received))
         if not group:
             return
@@ -253,6 +249,18 @@ class Core:
         if self._look_later:
             self.look_at_market()
         self._settled.set()
+
+    def _checked(self, command: Command) -> Exception | None:
+        """What is wrong with a command. A fault of the program in a check, which changes nothing, must end nothing."""
+        self.book.time = max(self.book.time, self.clock())
+        try:
+            application.check(self.book, command)
+        except Refused as refused:
+            return refused
+        except Exception as error:
+            log.exception("A command could not be checked and was not carried out")
+            return error
+        return None
 
     def _look_ahead(self, first: tuple[Command, asyncio.Future | None, float]) -> None:
         """Decide the command that has been checked before its entry is durable; nobody is told until then."""

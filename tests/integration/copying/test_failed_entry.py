@@ -90,3 +90,25 @@ async def test_it_is_set_aside_at_the_next_start_and_the_rest_goes_on(monkeypatc
     assert any(severity == 3 and "put-signal" in document for severity, document in lines)
     kept = rows("SELECT count(*) FROM copying_journalentry WHERE original IS NOT NULL")
     assert kept == [(1,)]
+
+
+async def test_a_fault_while_checking_is_told_to_the_sender_and_ends_nothing(monkeypatch, rows):
+    _, act = application.HANDLERS[PutSignal]
+
+    def fails_for_one(book, command):
+        if command.signal_id == "poisoned":
+            raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setitem(application.HANDLERS, PutSignal, (fails_for_one, act))
+    died: list[str] = []
+    core = await started(died.append)
+    for command in (OpenAccount(tenant="firm", account_id="P-1", name="P"), strategy("AAAA")):
+        await core.submit(command)
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            await core.submit(signal("poisoned"))
+    await core.submit(signal("after001"))
+    assert {each.id for each in core.book.signals.values()} == {"after001"}
+    assert died == []
+    await core.stop()
+    assert rows("SELECT count(*) FROM copying_journalentry WHERE original IS NOT NULL") == [(0,)]
