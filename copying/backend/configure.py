@@ -72,10 +72,7 @@ def put_strategy(book: Book, command: PutStrategy | PutPortfolio, effects: Effec
     known = book.strategies_by_id.get(command.strategy_id)
     document = _without_owned(command.document)
     if is_portfolio:
-        modes = known.members_removed if known else {}
-        document["members"] = [
-            _member(member, modes.get(member["strategyId"], "")) for member in document.get("members") or ()
-        ]
+        document["members"] = members_of(known, document)
     else:
         ensure_account(book, command.tenant, document.get("accountId", ""), document.get("name", ""))
     rate = known.document.get("platformCommissionRate", 0) if known else 0
@@ -89,6 +86,12 @@ def put_strategy(book: Book, command: PutStrategy | PutPortfolio, effects: Effec
         known.document = document
     book.changed_configuration()
     refresh_subscriptions(book, command.strategy_id)
+
+
+def members_of(known: Strategy | None, document: dict[str, Any]) -> list[dict[str, Any]]:
+    """The members that a portfolio has once the document is taken over: those that wind down go on doing so."""
+    modes = known.members_removed if known else {}
+    return [_member(member, modes.get(member["strategyId"], "")) for member in document.get("members") or ()]
 
 
 def _member(member: dict[str, Any], mode: str) -> dict[str, Any]:
@@ -154,16 +157,9 @@ def put_subscriber(book: Book, command: PutSubscriber, effects: Effects) -> list
     """Create or replace a subscriber. Returns the rows of subscriptions that the document no longer names."""
     known = book.subscribers_by_id.get(command.subscriber_id)
     document = _without_owned(command.document)
-    wanted = document.get("subscriptions") or []
-    names = {subscription["strategyId"] for subscription in wanted}
+    dropped = _dropped(known, document)
     modes = known.subscriptions_removed if known else {}
-    dropped = [] if known is None else [
-        subscription for subscription in known.document.get("subscriptions") or ()
-        if subscription["strategyId"] not in names
-    ]  # fmt: skip
-    document["subscriptions"] = [_subscription(each, modes.get(each["strategyId"], "")) for each in wanted]
-    winding = [each for each in dropped if each["strategyId"] in modes]
-    document["subscriptions"] += winding
+    document["subscriptions"] = subscriptions_of(known, document)
     document = {"_id": command.subscriber_id, **document}
     account = ensure_account(book, command.tenant, command.subscriber_id, document.get("name", ""))
     if known is None:
@@ -179,6 +175,21 @@ def put_subscriber(book: Book, command: PutSubscriber, effects: Effects) -> list
     limits.refresh_account(book, account, book.subscribers_by_id[command.subscriber_id])
     gone = [each["strategyId"] for each in dropped if each["strategyId"] not in modes]
     return [book.subscription(command.subscriber_id, strategy_id) for strategy_id in gone]
+
+
+def subscriptions_of(known: Subscriber | None, document: dict[str, Any]) -> list[dict[str, Any]]:
+    """The subscriptions once the document is taken over: those that wind down go on doing so, named in it or not."""
+    modes = known.subscriptions_removed if known else {}
+    named = [_subscription(each, modes.get(each["strategyId"], "")) for each in document.get("subscriptions") or ()]
+    return named + [each for each in _dropped(known, document) if each["strategyId"] in modes]
+
+
+def _dropped(known: Subscriber | None, document: dict[str, Any]) -> list[dict[str, Any]]:
+    """Subscriptions that the document no longer names."""
+    if known is None:
+        return []
+    names = {each["strategyId"] for each in document.get("subscriptions") or ()}
+    return [each for each in known.document.get("subscriptions") or () if each["strategyId"] not in names]
 
 
 def _subscription(subscription: dict[str, Any], mode: str) -> dict[str, Any]:

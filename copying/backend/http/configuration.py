@@ -90,7 +90,7 @@ def _get(request: Request, name: str, what: str, read: Callable[[str, str], Docu
 async def put_strategy(request: Request) -> Response:
     """C4. What is secret in it is kept encrypted."""
     strategy_id = new_id(request, "strategy_id")
-    written = _computable(wire.to_wire(await document(request, "strategy")))
+    written = computable(wire.to_wire(await document(request, "strategy")))
     command = PutStrategy(tenant=request.scope["tenant"], strategy_id=strategy_id, document=seal(written))
     return await _carry_out(request, command)
 
@@ -98,7 +98,7 @@ async def put_strategy(request: Request) -> Response:
 async def put_portfolio(request: Request) -> Response:
     """C8."""
     strategy_id = new_id(request, "strategy_id")
-    written = _computable(wire.to_wire(await document(request, "portfolio")))
+    written = computable(wire.to_wire(await document(request, "portfolio")))
     command = PutPortfolio(tenant=request.scope["tenant"], strategy_id=strategy_id, document=written)
     return await _carry_out(request, command)
 
@@ -106,16 +106,19 @@ async def put_portfolio(request: Request) -> Response:
 async def put_subscriber(request: Request) -> Response:
     """C13."""
     subscriber_id = new_id(request, "subscriber_id")
-    written = _computable(wire.to_wire(await document(request, "subscriber")))
+    written = computable(wire.to_wire(await document(request, "subscriber")))
     command = PutSubscriber(tenant=request.scope["tenant"], subscriber_id=subscriber_id, document=written)
     return await _carry_out(request, command)
 
 
-def _computable(written: Document) -> Document:
-    """The document, if the engine can evaluate every trade size expression in it. Raises 400 with their positions."""
-    places = [("", written)]
+def computable(written: Document, prefix: str = "") -> Document:
+    """The document, if the engine can evaluate every trade size expression in it. Raises 400 with their positions.
+
+    prefix: of the parameters that are named, where the document is a part of what was sent.
+    """
+    places = [(prefix, written)]
     for name in ("members", "subscriptions"):
-        places += [(f"{name}.{number}.", each) for number, each in enumerate(written.get(name) or ())]
+        places += [(f"{prefix}{name}.{number}.", each) for number, each in enumerate(written.get(name) or ())]
     details = []
     for path, settings in places:
         text = (settings.get("tradeSizeScaling") or {}).get("expression")

@@ -12,7 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from copying.backend.book import Book
+from copying.backend.configure import members_of, subscriptions_of
 from copying.backend.errors import Refused, forbidden, invalid
+from copying.backend.http.configuration import computable
 from copying.backend.http.options import service
 from copying.backend.http.pages import Database
 from copying.backend.http.parameters import ID, body_bytes, parse_moment
@@ -43,10 +45,10 @@ async def simulate_changes(request: Request) -> Response:
         raise invalid("", None, "must be an object")
     start, end = _period(asked)
     limit, after = _page_of(asked)
+    wanted, differences_only = _wanted(asked), _differences_only(asked)
     await here.core.caught_up()
     scene = scene_of(here.core.book, tenant)
     changed = _changed(here.core.book, tenant, scene.configuration, asked.get("changes"))
-    wanted = _wanted(asked)
     leaves = sorted(leaves_of(scene.configuration) | leaves_of(changed))
     async with _one_at_a_time:
         events = await _events(here.database, leaves, start, end)
@@ -55,7 +57,7 @@ async def simulate_changes(request: Request) -> Response:
         except TooMuch as error:
             raise Refused(400, "ValidationError", str(error)) from error
     answers = result.answers
-    if asked.get("differencesOnly") is True:
+    if differences_only:
         answers = [answer for answer in answers if answer.differs]
     return reply(_answer(result, answers, start, end, limit, after))
 
@@ -104,15 +106,22 @@ def _page_of(asked: dict[str, Any]) -> tuple[int, int]:
 
 def _wanted(asked: dict[str, Any]) -> Any:
     """Which routes are asked for: one subscriber's, one strategy's (as subscribed to, or as the signal's source)."""
-    subscriber_id, strategy_id = (asked.get(name) or "" for name in ("subscriberId", "strategyId"))
-    for name, value in (("subscriberId", subscriber_id), ("strategyId", strategy_id)):
-        if not isinstance(value, str):
+    for name in ("subscriberId", "strategyId"):
+        if not isinstance(asked.get(name), str | None):
             raise invalid(name, None, "must be an id")
+    subscriber_id, strategy_id = (asked.get(name) or "" for name in ("subscriberId", "strategyId"))
 
     def wanted(leaf: str, key: RouteKey) -> bool:
         return subscriber_id in ("", key.subscriber_id) and strategy_id in ("", key.strategy_id, leaf)
 
     return wanted
+
+
+def _differences_only(asked: dict[str, Any]) -> bool:
+    value = asked.get("differencesOnly")
+    if not isinstance(value, bool | None):
+        raise invalid("differencesOnly", None, "must be true or false")
+    return value is True
 
 
 def _changed(book: Book, tenant: str, now: Configuration, changes: Any) -> Configuration:
@@ -135,13 +144,20 @@ def _changed(book: Book, tenant: str, now: Configuration, changes: Any) -> Confi
         for portfolio_id in changes.get("portfolios") or {}:
             if portfolio_id in tree:
                 check(tree, portfolio_id, f"changes.portfolios.{portfolio_id}.members")
-    known = {*made["strategies"], *made["portfolios"]}
-    for subscriber_id in changes.get("subscribers") or {}:
-        for number, each in enumerate((made["subscribers"].get(subscriber_id) or {}).get("subscriptions") or ()):
-            if each["strategyId"] not in known:
-                path = f"changes.subscribers.{subscriber_id}.subscriptions.{number}.strategyId"
-                raise invalid(path, each["strategyId"], "there is no such strategy")
+    for name, part in (("portfolios", "members"), ("subscribers", "subscriptions")):
+        for key in changes.get(name) or {}:
+            named = [each["strategyId"] for each in (made[name].get(key) or {}).get(part) or ()]
+            _check_named(made, named, f"changes.{name}.{key}.{part}")
     return Configuration(made["strategies"], made["portfolios"], made["subscribers"])
+
+
+def _check_named(made: dict[str, dict], named: list[str], path: str) -> None:
+    """Strategies that an object copies exist, and are subscribed to once (the same member twice is two ways)."""
+    for number, strategy_id in enumerate(named):
+        if strategy_id not in made["strategies"] and strategy_id not in made["portfolios"]:
+            raise invalid(f"{path}.{number}.strategyId", strategy_id, "there is no such strategy")
+        if path.endswith(".subscriptions") and strategy_id in named[:number]:
+            raise invalid(f"{path}.{number}.strategyId", strategy_id, "is subscribed to twice")
 
 
 def _lay_in(book: Book, tenant: str, made: dict[str, dict], name: str, kind: str, key: str, raw: Any) -> None:
@@ -157,10 +173,14 @@ def _lay_in(book: Book, tenant: str, made: dict[str, dict], name: str, kind: str
         made[name].pop(key, None)
         return
     try:
-        document = wire.to_wire(validate(kind, raw))
+        document = computable(wire.to_wire(validate(kind, raw)), f"{path}.")
     except Invalid as error:
         details = [{**each, "parameter": f"{path}.{each['parameter']}".rstrip(".")} for each in error.details]
         raise Invalid(details) from error
+    if name == "portfolios":
+        document["members"] = members_of(known, document)
+    if name == "subscribers":
+        document["subscriptions"] = subscriptions_of(known, document)
     owned = {field: known.document[field] for field in KEPT if known is not None and field in known.document}
     made[name][key] = {**owned, **document}
 

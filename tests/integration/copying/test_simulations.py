@@ -30,9 +30,22 @@ async def traded(user, backend):
     return strategy_id, subscriber_id
 
 
-def doubled(strategy_id):
-    terms = {"strategyId": strategy_id, "multiplier": 2, "tradeSizeScaling": {"mode": "none"}}
-    return {"name": "a", "subscriptions": [terms]}
+def doubled(*strategy_ids):
+    terms = {"multiplier": 2, "tradeSizeScaling": {"mode": "none"}}
+    return {"name": "a", "subscriptions": [{"strategyId": each, **terms} for each in strategy_ids]}
+
+
+def sized_by(strategy_id, expression):
+    scaling = {"mode": "expression", "expression": expression}
+    return {"name": "a", "subscriptions": [{"strategyId": strategy_id, "tradeSizeScaling": scaling}]}
+
+
+def portfolio(*strategy_ids):
+    return {
+        "name": "p",
+        "description": "d",
+        "members": [{"strategyId": each, "multiplier": 1} for each in strategy_ids],
+    }
 
 
 async def test_a_change_is_simulated_over_what_was_recorded(user, backend):
@@ -58,6 +71,32 @@ async def test_a_removed_subscription_trades_nothing(user, backend):
     told = (await user.http.post(PATH, json=body)).json()
     assert told["totals"]["changed"]["copied"] == 0
     assert len(told["signals"]["items"]) == 1
+
+
+async def test_documents_put_back_as_they_were_read_change_nothing_while_parts_wind_down(user):
+    """What is being removed goes on winding down, whatever the documents say, as it does on a PUT."""
+    leaf, other = await user.provide(), await user.provide("other")
+    held = user.id("p")
+    path = f"/users/current/configuration/portfolio-strategies/{held}"
+    await user.put(path, portfolio(leaf, other))
+    subscriber_id = await user.subscribe(leaf, held)
+    await user.signal(leaf, "before")
+    mode = {"mode": "close-gracefully-by-position"}
+    subscriber_path = f"/users/current/configuration/subscribers/{subscriber_id}"
+    for removed in (f"{subscriber_path}/subscriptions/{leaf}", f"{path}/members/{leaf}"):
+        answer = await user.http.request("DELETE", removed, json=mode)
+        assert answer.status_code == 204, answer.text
+    await user.signal(leaf, "after")
+    changes = {
+        "portfolios": {held: await user.get(path)},
+        "subscribers": {subscriber_id: await user.get(subscriber_path)},
+    }
+    told = (await user.http.post(PATH, json={**period(), "changes": changes})).json()
+    assert told["totals"]["differs"] == 0
+    assert told["totals"]["baseline"] == told["totals"]["changed"]
+    changes = {"subscribers": {subscriber_id: doubled(held)}}
+    told = (await user.http.post(PATH, json={**period(), "changes": changes})).json()
+    assert [each["changed"]["skipped"] for each in told["signals"]["items"]] == [2, 2]
 
 
 async def test_filters_and_pages(user, backend):
@@ -88,6 +127,18 @@ async def test_what_cannot_be_simulated_is_refused(user, stranger, backend):
             f"changes.subscribers.{subscriber_id}.subscriptions.0.strategyId",
         ),
         ({"changes": {"strategies": {strategy_id: {"name": "s"}}}}, f"changes.strategies.{strategy_id}.description"),
+        ({"subscriberId": []}, "subscriberId"),
+        ({"strategyId": 0}, "strategyId"),
+        ({"differencesOnly": "yes"}, "differencesOnly"),
+        (
+            {"changes": {"subscribers": {subscriber_id: sized_by(strategy_id, "1 +* 2")}}},
+            f"changes.subscribers.{subscriber_id}.subscriptions.0.tradeSizeScaling.expression",
+        ),
+        (
+            {"changes": {"subscribers": {subscriber_id: doubled(strategy_id, strategy_id)}}},
+            f"changes.subscribers.{subscriber_id}.subscriptions.1.strategyId",
+        ),
+        ({"changes": {"portfolios": {"newp": portfolio("none")}}}, "changes.portfolios.newp.members.0.strategyId"),
     ):
         answer = await user.http.post(PATH, json={**good, **changed})
         assert answer.status_code == 400, (changed, answer.text)
