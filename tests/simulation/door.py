@@ -41,8 +41,9 @@ class Records:
     async def rows(self, sql: str, parameters: dict[str, Any]) -> list[tuple]:
         await self.disk.pause()
         assert "copying_signalrecord" in sql
-        found = []
-        for moment, document, _, strategy_id, row, what, facts, *_ in reversed(self.disk.records["signals"]):
+        found, records = [], self.disk.records["signals"]
+        for number in reversed(range(len(records))):
+            moment, document, _, strategy_id, row, what, facts, *_ = records[number]
             time = datetime.fromisoformat(moment)
             if time < parameters["start"]:
                 break
@@ -50,9 +51,9 @@ class Records:
                 continue
             if "what = 'open'" in sql:
                 if what == "open" and time < parameters["end"]:
-                    found.append((document, facts))
+                    found.append((document, facts, number))
             elif what in ("fill", "part", "close") and row in parameters["rows"]:
-                found.append((document,))
+                found.append((document, number))
         return found[::-1]
 
 

@@ -186,27 +186,34 @@ def _lay_in(book: Book, tenant: str, made: dict[str, dict], name: str, kind: str
 
 
 async def _events(database: Database, leaves: list[str], start: datetime, end: datetime) -> list[Event]:
-    """Opens of the period, and what happened to them until now, oldest first."""
+    """Opens of the period, and what happened to them until now, in the order in which they happened.
+
+    Many share one time: a look at the market closes and opens, and accelerated time goes by hours.
+    """
     if not leaves:
         return []
     parameters = {"leaves": leaves, "start": start, "end": end, "most": MOST_SIGNALS + 1, "all": MOST_EVENTS + 1}
     opens = await database.rows(
-        "SELECT document, facts FROM copying_signalrecord WHERE strategy_id = ANY(%(leaves)s) AND what = 'open'"
+        "SELECT document, facts, id FROM copying_signalrecord WHERE strategy_id = ANY(%(leaves)s) AND what = 'open'"
         " AND time >= %(start)s AND time < %(end)s ORDER BY time, id LIMIT %(most)s",
         parameters,
     )
     if len(opens) > MOST_SIGNALS:
         raise invalid("startTime", iso(start.timestamp()), f"more than {MOST_SIGNALS} signals: choose a shorter period")
-    events = [_decode_event(document) for document, _ in opens]
-    for event, (_, facts) in zip(events, opens, strict=True):
+    found = []
+    for document, facts, number in opens:
+        event = _decode_event(document)
         event.facts = _decode_facts(bytes(facts)) if facts is not None else None
+        found.append((event.time, number, event))
     later = await database.rows(
-        "SELECT document FROM copying_signalrecord WHERE strategy_id = ANY(%(leaves)s)"
+        "SELECT document, id FROM copying_signalrecord WHERE strategy_id = ANY(%(leaves)s)"
         " AND what IN ('fill', 'part', 'close') AND time >= %(start)s AND signal_row = ANY(%(rows)s)"
         " ORDER BY time, id LIMIT %(all)s",
-        {**parameters, "rows": [event.row for event in events]},
+        {**parameters, "rows": [event.row for *_, event in found]},
     )
     if len(later) > MOST_EVENTS:
         raise invalid("startTime", iso(start.timestamp()), "too many events: choose a shorter period")
-    events += [_decode_event(document) for (document,) in later]
-    return sorted(events, key=lambda event: event.time)
+    for document, number in later:
+        event = _decode_event(document)
+        found.append((event.time, number, event))
+    return [event for *_, event in sorted(found, key=lambda each: each[:2])]
