@@ -17,6 +17,7 @@ from copying.backend.http.options import Options
 from copying.backend.limits import iso
 from tests.simulation.disk import Disk
 
+OUTCOMES = ("copied", "resized", "skipped", "failed")
 HOUR = 3600.0
 
 
@@ -74,12 +75,31 @@ class Door:
 
     async def simulate(self, token: str, now: float, changes: dict[str, Any]) -> None:
         """Ask what changes would have done in the last hours; no changes make no difference."""
-        asked = {"startTime": iso(now - 6 * HOUR), "endTime": iso(now + HOUR), "changes": changes}
+        asked = {"startTime": iso(now - 6 * HOUR), "endTime": iso(now + HOUR), "changes": changes, "limit": 1000}
         body = msgspec.json.encode(asked)
         answer = await self.http.post("/users/current/simulations", content=body, headers={"auth-token": token})
         assert answer.status_code in (200, 400), answer.text
+        if answer.status_code == 200:
+            check_sums(answer.json())
         if not changes:
             assert answer.status_code == 200, answer.text
             totals = answer.json()["totals"]
             assert totals["differs"] == 0
             assert totals["baseline"] == totals["changed"]
+
+
+def check_sums(told: dict[str, Any]) -> None:
+    """What is told in total, per subscriber and per signal is the same, and every outcome has a reason."""
+    signals = told["signals"]["items"]
+    assert told["signals"]["next"] is None
+    assert told["totals"]["signals"] == len(signals)
+    assert told["totals"]["differs"] == sum(each["differs"] for each in signals)
+    for run in ("baseline", "changed"):
+        totals = told["totals"][run]
+        for parts in ([each[run] for each in signals], [each[run] for each in told["subscribers"]]):
+            for name in OUTCOMES:
+                assert totals[name] == sum(part[name] for part in parts), name
+            for name in ("volume", "profit", "floatingProfit"):  # rounded to the hundredth, each for itself
+                assert abs(totals[name] - sum(part[name] for part in parts)) <= 0.005 * (len(parts) + 1) + 1e-6, name
+        for each in signals:
+            assert sum(each[run]["reasons"].values()) == sum(each[run][name] for name in OUTCOMES)

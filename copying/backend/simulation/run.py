@@ -54,6 +54,7 @@ class Holding:
 
     event: Event
     kinds: np.ndarray
+    reasons: np.ndarray
     lots: np.ndarray
     side: np.ndarray
     symbol: np.ndarray
@@ -125,11 +126,8 @@ class Run:
         lots = np.where(decisions.opens & asked, decisions.volume_lots, 0.0)
         kinds = PLACES[decisions.outcome]
         np.add.at(self.counts, (table.account[asked], kinds[asked]), 1)
-        reasons = np.bincount(decisions.reason[asked])
         tally = Tally(
-            np.bincount(kinds[asked], minlength=len(OUTCOMES)).tolist(),
-            Counter({CODES[code]: int(reasons[code]) for code in np.flatnonzero(reasons).tolist()}),
-            0.0,
+            np.bincount(kinds[asked], minlength=len(OUTCOMES)).tolist(), counted(decisions.reason[asked]), 0.0
         )
         entry = Past(event.quotes) if event.kind == OrderKind.MARKET else None
         self._take(event, decisions, lots, tally, entry)
@@ -153,8 +151,8 @@ class Run:
         """Keep what was decided as open copies."""
         table, subscription, _ = self.table(event.strategy_id)
         holding = Holding(
-            event, PLACES[decisions.outcome], lots, decisions.side, decisions.symbol, decisions.symbols, subscription,
-            table.account, event.volume, entry, tally,
+            event, PLACES[decisions.outcome], decisions.reason, lots, decisions.side, decisions.symbol,
+            decisions.symbols, subscription, table.account, event.volume, entry, tally,
         )  # fmt: skip
         self.holdings.setdefault(event.row, []).append(holding)
         np.add.at(self.volume, table.account, lots)
@@ -266,8 +264,10 @@ class Run:
         np.add.at(self.counts, (person, places), 1)
         np.add.at(self.counts, (person, waiting.kinds[late]), -1)
         moved = np.bincount(places, minlength=4) - np.bincount(waiting.kinds[late], minlength=4)
-        waiting.tally.counts = (np.array(waiting.tally.counts) + moved).tolist()
-        self._take(again, decisions, np.where(late, decisions.volume_lots, 0.0), waiting.tally, waiting.entry)
+        tally = waiting.tally
+        tally.counts = (np.array(tally.counts) + moved).tolist()
+        tally.reasons = tally.reasons + counted(decisions.reason[late]) - counted(waiting.reasons[late])
+        self._take(again, decisions, np.where(late, decisions.volume_lots, 0.0), tally, waiting.entry)
 
     def _close(self, holding: Holding, event: Event) -> None:
         left = event.volume if event.what == "part" else 0.0
@@ -313,6 +313,12 @@ class Run:
             "volume": round(float(volume), 2), "profit": round(float(profit), 2),
             "floatingProfit": round(float(floating), 2), "maxDrawdown": round(float(drawdown), 2),
         }  # fmt: skip
+
+
+def counted(reasons: np.ndarray) -> Counter:
+    """How often each reason was given, by code."""
+    counts = np.bincount(reasons)
+    return Counter({CODES[code]: int(counts[code]) for code in np.flatnonzero(counts).tolist()})
 
 
 def unit_profits(holding: Holding, exits: Past) -> np.ndarray:

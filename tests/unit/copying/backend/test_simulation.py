@@ -159,6 +159,10 @@ def test_pending_orders_earn_from_their_fill_only(desk: Desk) -> None:
         assert each["baseline"]["profit"] == pytest.approx(earned, abs=0.05)
         assert each["changed"]["profit"] == pytest.approx(earned, abs=0.05)
     assert [answer.tallies[0].counts for answer in result.answers] == [[2, 0, 0, 0], [1, 0, 1, 0]]
+    assert [answer.tallies[0].reasons for answer in result.answers] == [
+        {"copied": 2},  # skipped as an order, copied when it filled
+        {"copied": 1, "pending-orders-skipped": 1},
+    ]
 
 
 def test_what_is_open_counts_apart_at_the_prices_of_now(desk: Desk) -> None:
