@@ -27,7 +27,7 @@ BECAUSE: dict[Reason, str] = {
     Reason.REMOVED: "the subscription is being ended",
     Reason.CLOSE_ONLY: "no new trades are opened at the moment: copying is close-only",
     Reason.STOPPED_OUT: "a risk limit has stopped new trades",
-    Reason.NEWS: "important news was less than {limit} minutes away",
+    Reason.NEWS: "important news was less than {limit} minute{s} away",
     Reason.UNKNOWN_SYMBOL: "your broker does not offer {symbol}",
     Reason.NO_PRICE: "there was no price of {symbol}",
     Reason.NO_EXCHANGE_RATE: "there was no exchange rate for the currency of the account",
@@ -47,8 +47,8 @@ BECAUSE: dict[Reason, str] = {
     Reason.RESERVED_MARGIN: "it would have used margin that is kept in reserve",
     Reason.MIN_TRADE_VOLUME: "{rounded} lots would have been less than {limit} lots, the smallest trade of your terms",
     Reason.MIN_TRADE_AMOUNT: "it would have been worth less than {limit}, the smallest amount of your terms",
-    Reason.DELAYED: "your terms wait {limit} seconds before they copy",
-    Reason.TOO_LATE: "it could not be placed within {limit} minutes of the signal",
+    Reason.DELAYED: "your terms wait {limit} second{s} before they copy",
+    Reason.TOO_LATE: "it could not be placed within {limit} minute{s} of the signal",
     Reason.NOT_ENOUGH_MARGIN: "the free margin of the account was not enough for {rounded} lots",
     Reason.BROKER_REFUSED: "the broker refused the order",
     Reason.OFFLINE: "the account was not connected to its broker",
@@ -102,8 +102,10 @@ def _because(decision: Decision) -> str | None:
     reason = BY_CODE.get(decision.reason)
     if reason is None:
         return None
+    limit = _limit(decision.limit_value, REASONS[reason].unit)
     return BECAUSE[reason].format(
-        limit=_limit(decision.limit_value, REASONS[reason].unit),
+        limit=limit,
+        s="" if limit == "1" else "s",
         wanted=_lots(decision.multiplied_lots),
         rounded=_lots(decision.rounded_lots),
         final=_lots(decision.final_lots),

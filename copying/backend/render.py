@@ -71,6 +71,12 @@ def latency_text(parts: Iterable[float]) -> str:
     )
 
 
+def came_late(age_s: float, window_minutes: float) -> str:
+    """What a provider is told about a signal that nobody opens any more."""
+    window = f"{window_minutes:g} minute{'' if window_minutes == 1 else 's'}"
+    return f"It came too late: {age_s:.0f} seconds after its own time, and the opening window is {window}."
+
+
 class Names:
     """Encoded fragments of what many records say; made when needed, void after a change of configuration."""
 
@@ -238,7 +244,7 @@ class Renderer:
                     decided, each, moment, f'"id":"{effects.sequence}-{len(rows.decisions)}",{common}', source, rows
                 )
         if provider and not decided.late:
-            self.summary(decided, decisions.outcome[decided.rows].tolist(), moment, leaf_id, provider, rows)
+            self.summary(decided, moment, leaf_id, provider, rows)
 
     def decision(self, decided: Decided, each: tuple, moment: str, common: str, source: str, rows: Rows) -> None:
         """One decision and its log line."""
@@ -283,16 +289,17 @@ class Renderer:
             SIDE_WORDS[side], KIND_WORDS[kind], price,
         )  # fmt: skip
 
-    def summary(
-        self, decided: Decided, outcomes: list[int], moment: str, leaf_id: str, provider: str, rows: Rows
-    ) -> None:
-        """One line for the strategy's own log: how many copied it."""
-        signal = decided.signal
+    def summary(self, decided: Decided, moment: str, leaf_id: str, provider: str, rows: Rows) -> None:
+        """One line for the strategy's own log: how many copied it, and why nobody did when it came too late."""
+        signal, outcomes = decided.signal, decided.decisions.outcome[decided.rows].tolist()
+        is_late = bool((decided.decisions.reason[decided.rows] == Reason.TOO_LATE).all())
         counts = {word: outcomes.count(index) for index, word in enumerate(OUTCOME_WORDS)}
         told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
         message = f"Signal of {signal.volume:g} lots on {len(outcomes)} routes: {told or 'none'}."
+        if is_late:
+            message += f" {came_late(signal.age_s, float(decided.decisions.limit_value[decided.rows[0]]))}"
         self.log(
-            rows, moment, provider, 1, message, leaf_id, "", signal.id, signal.symbol, SIDE_WORDS[signal.side],
+            rows, moment, provider, 2 if is_late else 1, message, leaf_id, "", signal.id, signal.symbol, SIDE_WORDS[signal.side],
             KIND_WORDS[signal.kind], signal.price or None,
         )  # fmt: skip
 

@@ -75,7 +75,8 @@ class About:
     """What belongs to a reason.
 
     refused: the sentence when nothing is traded; changed: the sentence when something is. Placeholders: x, rounded, y
-    (lots after multipliers, after rounding, in the end), limit, level (with article), symbol, provider.
+    (lots after multipliers, after rounding, in the end), limit, s (of its unit's plural), level (with article), symbol,
+    provider.
     unit: of `limit_value`: lots, fraction, ratio, account currency, provider currency, minutes, seconds or none ("").
     failed: the refusal is a failure (somebody must repair something), not a setting doing its work.
     setting: the contract's name of the setting that the sentence tells in words; empty: no setting has decided.
@@ -118,7 +119,7 @@ REASONS: dict[Reason, About] = {
     Reason.CLOSE_ONLY: About("No new trades: {level} is close-only.", setting="closeOnly"),
     Reason.STOPPED_OUT: About("No new trades: a risk limit of {level} has stopped trading.", setting="riskLimits"),
     Reason.NEWS: About(
-        "Too close to news ({limit} minutes) for the news filter of {level}.", unit="minutes", setting="newsFilter"
+        "Too close to news ({limit} minute{s}) for the news filter of {level}.", unit="minutes", setting="newsFilter"
     ),
     Reason.UNKNOWN_SYMBOL: About("The subscriber's broker does not know {symbol}.", failed=True),
     Reason.NO_PRICE: About("There is no price of {symbol}.", failed=True),
@@ -185,8 +186,11 @@ REASONS: dict[Reason, About] = {
         "The trade is worth less than {limit}, the smallest amount of the subscriber.",
         unit="account currency", setting="minTradeAmount",
     ),
-    Reason.DELAYED: About("", "Waits {limit} seconds: the delay of {level}.", "seconds", setting="signalDelay"),
-    Reason.TOO_LATE: About("The signal could not be applied within {limit} minutes of its time.", unit="minutes"),
+    Reason.DELAYED: About("", "Waits {limit} second{s}: the delay of {level}.", "seconds", setting="signalDelay"),
+    Reason.TOO_LATE: About(
+        "Too late: more than {limit} minute{s} after the signal the opening window of {level} is over.",
+        unit="minutes", setting="timeSettings",
+    ),
     Reason.NOT_ENOUGH_MARGIN: About("The account's free margin does not carry {rounded} lots.", failed=True),
     Reason.BROKER_REFUSED: About("The broker refused the order.", failed=True),
     Reason.OFFLINE: About("The account is not connected to its broker.", failed=True),
@@ -264,11 +268,13 @@ def sentence(
     """One sentence with the numbers of a decision. steps: one row of `Decisions.steps`; the rest is of the same row."""
     about = REASONS[reason]
     template = (about.changed if outcome <= Outcome.DELAYED else about.refused) or about.changed or about.refused
+    limit = limit_text(limit_value, about.unit)
     return template.format(
         x=lots(steps[2]),
         rounded=lots(steps[4]),
         y=lots(steps[5]),
-        limit=limit_text(limit_value, about.unit),
+        limit=limit,
+        s="" if limit == "1" else "s",
         level=LEVEL_NAMES[level],
         symbol=symbol,
         provider=provider_symbol,

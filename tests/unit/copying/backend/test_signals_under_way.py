@@ -9,6 +9,7 @@ from copying.backend import snapshot
 from copying.backend.commands import PutSignal, Resynchronise, SetConnection
 from copying.backend.effects import Decided, SignalEvent
 from copying.backend.limits import iso
+from copying.backend.render import Renderer, Rows
 from copying.engine.reasons import Reason
 from tests.unit.copying.backend.desk import Desk
 
@@ -113,6 +114,30 @@ def test_copied_orders_expire_with_the_window_of_the_time_they_were_emitted(desk
     assert len(desk.waiting()) == 1
     desk.tick(15)
     assert desk.waiting() == []
+
+
+def test_a_late_signal_is_told_to_subscribers_and_provider_in_words(desk: Desk) -> None:
+    desk.strategy()
+    desk.subscriber("a")
+    desk.subscriber("b", allowedSides=["sell"])
+    send(desk, 90.4)
+    rows = Rows()
+    list(Renderer(desk.book).render(desk.effects[-1], rows))
+    documents = [msgspec.json.decode(row[1]) for row in rows.decisions]
+    sentence = "Too late: more than 1 minute after the signal the opening window of the strategy is over."
+    assert [(each["reason"], each["limitValue"], each["text"]) for each in documents] == [("too-late", 1, sentence)] * 2
+    lines = [msgspec.json.decode(row[1]) for row in rows.log]
+    told = [(each.get("subscriberId"), each["level"], each["message"]) for each in lines]
+    assert told == [
+        ("a", "INFO", sentence),
+        ("b", "INFO", sentence),
+        (
+            None,
+            "WARN",
+            "Signal of 0.1 lots on 2 routes: 2 skipped. "
+            "It came too late: 90 seconds after its own time, and the opening window is 1 minute.",
+        ),
+    ]
 
 
 def test_a_late_signal_is_left_out_of_simulations(desk: Desk) -> None:
