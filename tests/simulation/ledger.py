@@ -66,6 +66,8 @@ class Ledger:
         self.watch = Watch(self.book)
         self.published: dict[str, list[str]] = defaultdict(list)  # strategy -> what its chat must have heard
         self.of_webhooks: set[bytes] = set()  # commands that also the API makes by itself
+        self.decided: set[str] = set()  # ids of decisions
+        self.last_decision: dict[str, str] = defaultdict(str)  # tenant -> time
         self.unchecked: set[bytes] = set()  # commands of entries that nobody has asked about yet
 
     def read(self) -> None:
@@ -130,6 +132,19 @@ class Ledger:
             for reason in told.decisions.reason[told.rows].tolist():
                 assert Reason(reason)
 
+    def check_decisions(self, rows: Rows) -> None:
+        """Decisions have ids of their own, come in the order of their times, and are told in the subscriber's log."""
+        told = {(line[2], line[4], msgspec.json.decode(line[1])["message"]) for line in rows.log}
+        for moment, text, tenant, _, subscriber_id, *_ in rows.decisions:
+            document = msgspec.json.decode(text)
+            assert document["id"] not in self.decided, "two decisions with one id"
+            self.decided.add(document["id"])
+            assert moment >= self.last_decision[tenant], "who follows decisions would miss one"
+            self.last_decision[tenant] = moment
+            trades = document["outcome"] in ("copied", "resized", "delayed")
+            assert trades == ((document["volumes"]["final"] or 0) > 0), document
+            assert (tenant, subscriber_id, document["text"]) in told, "the log leaves a decision out"
+
     def render(self, effects: Effects) -> None:
         """Records of an entry, and what they say about positions and money."""
         rows = Rows()
@@ -137,6 +152,7 @@ class Ledger:
             pass
         for name in TABLES:
             self.records[name] += [(*row, effects.sequence, place) for place, row in enumerate(getattr(rows, name))]
+        self.check_decisions(rows)
         for row in rows.transactions:
             document, account_id = msgspec.json.decode(row[1]), row[5]
             self.earned[account_id] += document["profit"] + document["swap"] + document["commission"]
