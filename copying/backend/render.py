@@ -20,9 +20,9 @@ from copying.engine.reasons import CODES, Reason, sentence
 from .book import Book
 from .effects import SEVERITIES, AccountSnapshots, Deals, Decided, Effects, Line, SignalEvent, StopoutEvent
 from .limits import iso
+from .names import Names, text
 from .paper import draw
 
-encode = msgspec.json.encode
 SIDE_WORDS = {1: "buy", -1: "sell"}
 KIND_WORDS = ("market", "limit", "stop")
 OUTCOME_WORDS = tuple(outcome.name.lower() for outcome in Outcome)
@@ -42,11 +42,6 @@ class Rows:
     snapshots: list[tuple] = field(default_factory=list)
     signals: list[tuple] = field(default_factory=list)
     topics: set[tuple] = field(default_factory=set)
-
-
-def text(value: Any) -> str:
-    """A value as JSON."""
-    return encode(value).decode()
 
 
 def number(value: float) -> str:
@@ -75,55 +70,6 @@ def came_late(age_s: float, window_minutes: float) -> str:
     """What a provider is told about a signal that nobody opens any more."""
     window = f"{window_minutes:g} minute{'' if window_minutes == 1 else 's'}"
     return f"It came too late: {age_s:.0f} seconds after its own time, and the opening window is {window}."
-
-
-class Names:
-    """Encoded fragments of what many records say; made when needed, void after a change of configuration."""
-
-    def __init__(self, book: Book) -> None:
-        self.book = book
-        self.version = -1
-        self.subscriptions: dict[int, tuple[str, str, str, str, str]] = {}
-        self.leaves: dict[int, tuple[str, str, str, str]] = {}
-
-    def refresh(self) -> None:
-        if self.version != self.book.version:
-            self.version = self.book.version
-            self.subscriptions.clear()
-            self.leaves.clear()
-
-    def leaf(self, number: int) -> tuple[str, str, str, str]:
-        """(id, tenant, `{"id":…,"name":…}`, name) of a strategy."""
-        known = self.leaves.get(number)
-        if known is None:
-            strategy_id = self.book.strategy_names.texts[number]
-            strategy = self.book.strategies_by_id.get(strategy_id)
-            name = strategy.name if strategy else strategy_id
-            tenant = self.book.strategy_owners.get(strategy_id, "")
-            known = self.leaves[number] = (strategy_id, tenant, text({"id": strategy_id, "name": name}), name)
-        return known
-
-    def subscription(self, row: int) -> tuple[str, str, str, str, str]:
-        """(subscriber id, its tenant, strategy id, provider tenant, fragment of a transaction)."""
-        known = self.subscriptions.get(row)
-        if known is None:
-            book = self.book
-            subscriber_id, strategy_id = book.subscription_keys[row]
-            account = book.account_meta[int(book.subscriptions.account[row])]
-            subscriber = book.subscribers_by_id.get(subscriber_id)
-            tenant = subscriber.tenant if subscriber else account.tenant
-            _, provider, strategy, _ = self.leaf(int(book.subscriptions.strategy[row]))
-            provider = provider or tenant
-            users = [
-                f'{{"id":{text(user)},"name":{text(book.tenant_name(user))},"strategies":[{strategy}]}}'
-                for user in (tenant, provider)
-            ]
-            fragment = (
-                f'"subscriberId":{text(subscriber_id)},"subscriberUser":{users[0]},"providerUser":{users[1]},'
-                f'"demo":{"true" if account.demo else "false"},"strategy":{strategy}'
-            )
-            known = self.subscriptions[row] = (subscriber_id, tenant, strategy_id, provider, fragment)
-        return known
 
 
 class Renderer:
@@ -299,8 +245,8 @@ class Renderer:
         if is_late:
             message += f" {came_late(signal.age_s, float(decided.decisions.limit_value[decided.rows[0]]))}"
         self.log(
-            rows, moment, provider, 2 if is_late else 1, message, leaf_id, "", signal.id, signal.symbol, SIDE_WORDS[signal.side],
-            KIND_WORDS[signal.kind], signal.price or None,
+            rows, moment, provider, 2 if is_late else 1, message, leaf_id, "", signal.id, signal.symbol,
+            SIDE_WORDS[signal.side], KIND_WORDS[signal.kind], signal.price or None,
         )  # fmt: skip
 
     def signal_event(self, event: SignalEvent, effects: Effects, rows: Rows) -> Iterator[None]:
