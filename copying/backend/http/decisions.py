@@ -15,6 +15,7 @@ from copying.backend.errors import invalid
 from copying.backend.http.options import service
 from copying.backend.http.pages import Database, Position, Selection, joined
 from copying.backend.http.parameters import Query
+from copying.engine.reasons import BY_CODE
 
 OUTCOMES = ("", "copied", "resized", "delayed", "skipped", "failed")
 FILTERS = (
@@ -64,6 +65,9 @@ def _page(rows: list[tuple], following: str | None) -> Response:
 
 def _selection(request: Request, query: Query) -> Selection:
     selection = Selection("copying_decisionrecord", ("tenant = %(tenant)s",), {"tenant": request.scope["tenant"]})
+    for reason in query.texts("reason"):
+        if reason not in BY_CODE:
+            raise invalid("reason", reason[:200], "is not a reason")
     for column, name in FILTERS:
         selection = selection.by_ids(column, query.texts(name))
     if outcome := query.choice("outcome", OUTCOMES):

@@ -4,6 +4,7 @@ import itertools
 import json
 from datetime import UTC, datetime, timedelta
 
+import anyio
 import psycopg
 import pytest
 
@@ -225,8 +226,58 @@ async def test_e3_is_followed_oldest_first_from_where_one_was(user, stranger):
     assert (await stranger.get(path, after="0.0"))["items"] == []
 
 
+async def test_e3_loses_and_doubles_nothing_while_decisions_are_written(user):
+    """Whoever follows sees every decision once, though six share every time; who pages back, those of the beginning."""
+    path, strategy_id = "/users/current/decisions", await user.provide()
+    names = [await user.subscribe(strategy_id, name=name) for name in "abcdef"]
+    for number in range(5):
+        await user.signal(strategy_id, f"old{number}")
+    followed, cursor, back, turn = [], "0.0", [], ""
+
+    async def write():
+        for number in range(20):
+            await user.signal(strategy_id, f"new{number}")
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(write)
+        while len(followed) < 150 or turn is not None:
+            page = await user.get(path, after=cursor, limit=7)
+            followed, cursor = followed + page["items"], page["next"]
+            if turn is not None:
+                page = await user.get(path, limit=4, before=turn)
+                back, turn = back + page["items"], page["next"]
+    wanted = {
+        (signal, name) for signal in [*(f"old{n}" for n in range(5)), *(f"new{n}" for n in range(20))] for name in names
+    }
+    told = [(each["signalId"], each["subscriberId"]) for each in followed]
+    assert len(told) == len(wanted) == 150
+    assert set(told) == wanted
+    assert len({each["id"] for each in followed}) == 150
+    everything = await user.get(path, limit=1000)
+    assert everything["items"] == followed[::-1]
+    assert back == everything["items"][-len(back) :]
+    assert len(back) >= 30
+    period = {"startTime": followed[30]["time"], "endTime": followed[90]["time"]}
+    inside = [each for each in followed if period["startTime"] <= each["time"] < period["endTime"]]
+    assert (await user.get(path, **period, after="0.0"))["items"] == inside
+    assert (await user.get(path, **period))["items"] == inside[::-1]
+
+
 @pytest.mark.parametrize(
-    "query", [{"before": "x"}, {"after": "x"}, {"before": "1"}, {"outcome": "lucky"}, {"limit": 0}]
+    "query",
+    [
+        {"before": "x"},
+        {"after": "x"},
+        {"before": "1"},
+        {"before": "1." + 19 * "9"},
+        {"after": "-1.1"},
+        {"outcome": "lucky"},
+        {"reason": "lucky"},
+        {"startTime": "x"},
+        {"endTime": "x"},
+        {"limit": 0},
+        {"limit": 1001},
+    ],
 )
 async def test_e3_refuses_what_it_cannot_read(user, query):
     assert_error(await user.http.get("/users/current/decisions", params=query), 400, *query)
