@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import msgspec
 import pytest
 
 from copying.backend import simulation
-from copying.backend.commands import Deposit
-from copying.backend.effects import SignalEvent
+from copying.backend.commands import Deposit, PutSubscriber
+from copying.backend.effects import Decided, SignalEvent
 from copying.backend.recording import Facts
 from copying.backend.render import Renderer, Rows
 from copying.backend.simulation import Event, Result, leaves_of, scene_of, simulate
+from copying.engine.reasons import Reason
 from copying.engine.routes import Configuration
 from tests.unit.copying.backend.desk import Desk
 
@@ -183,6 +185,73 @@ def test_a_chain_is_decided_again_hop_by_hop_and_never_in_a_circle(desk: Desk) -
     desk.trade("ORDER_TYPE_BUY", "a")
     totals = run(desk).summary()["totals"]
     assert (totals["baseline"]["copied"], totals["baseline"]["skipped"], totals["differs"]) == (1, 1, 0)
+
+
+@pytest.fixture
+def nested(desk: Desk) -> Desk:
+    """Q holds P and T, P holds S: a follows Q and S, b is stopped by a loss; parts are closed and things stay open."""
+    desk.strategy("S", "prov")
+    desk.strategy("T", "prov2")
+    desk.portfolio("P", [{"strategyId": "S", "multiplier": 2}])
+    desk.portfolio("Q", [{"strategyId": "P", "multiplier": 1}, {"strategyId": "T", "multiplier": 0.5}])
+    a = subscriber("Q")
+    a["subscriptions"] += subscriber("S", multiplier=0.5)["subscriptions"]
+    desk.do(PutSubscriber(tenant="t", subscriber_id="a", document=a))
+    limit = {"type": "lifetime", "applyTo": "balance-difference", "maxAbsoluteRisk": 50, "closePositions": True}
+    desk.subscriber("b", "Q", riskLimits=[limit])
+    for number, strategy_id in enumerate("STSTS"):
+        name = f"sig0000{number}"
+        desk.signal(name, strategy_id, volume=0.4)
+        desk.tick(60, EURUSD=(1.1 - 0.004 * number, 1.1001 - 0.004 * number))
+        desk.signal(name, strategy_id, volume=0.2)
+        desk.tick(60, EURUSD=(1.098, 1.0981))
+        if number < 3:
+            desk.close_signal(name, strategy_id)
+        desk.tick(60, EURUSD=(1.1, 1.1001))
+    return desk
+
+
+def without(desk: Desk, strategy_id: str) -> dict[str, Any]:
+    """The subscriber a without one of its subscriptions."""
+    document = desk.book.subscriber("t", "a")
+    kept = [each for each in document["subscriptions"] if each["strategyId"] != strategy_id]
+    return {"subscribers": {"a": {**document, "subscriptions": kept}}}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        lambda desk: {},
+        lambda desk: without(desk, "Q"),
+        lambda desk: {"portfolios": {"P": {**desk.book.portfolio("t", "P"), "members": []}}},
+        lambda desk: {"subscribers": {"b": subscriber("Q", reduceCorrelations="by-strategy", multiplier=3)}},
+        lambda desk: {"strategies": {"S": {**desk.book.strategy("t", "S"), "allowedSides": ["sell"]}}},
+    ],
+)
+def test_totals_are_the_sum_of_subscribers_and_of_signals(nested: Desk, changes: Any) -> None:
+    changed = changes(nested)
+    result = run(nested, **changed)
+    told = result.summary()
+    assert len(result.answers) == 5
+    for place, name in enumerate(("baseline", "changed")):
+        tallies = [answer.tallies[place].served() for answer in result.answers]
+        for figure in ("copied", "resized", "skipped", "failed", "volume", "profit", "floatingProfit"):
+            total = told["totals"][name][figure]
+            assert total == pytest.approx(sum(each[name][figure] for each in told["subscribers"]), abs=0.03), figure
+            assert total == pytest.approx(sum(each[figure] for each in tallies), abs=0.03), figure
+    assert (told["totals"]["differs"] == 0) == (not changed)
+    assert (told["totals"]["baseline"] == told["totals"]["changed"]) == (not changed)
+
+
+def test_the_baseline_decides_what_was_decided_live(nested: Desk) -> None:
+    """Through portfolios in portfolios, after partial closes, and while a risk limit has stopped a subscriber."""
+    live = []
+    for decided in nested.told(Decided):
+        reasons = decided.decisions.reason[decided.rows].tolist()
+        live.append((decided.signal.id, Counter(Reason(each).code for each in reasons)))
+    result = run(nested)
+    assert [(answer.event.signal_id, answer.tallies[0].reasons) for answer in result.answers] == live
+    assert any("stopped-out" in reasons for _, reasons in live)
 
 
 def test_the_book_is_not_touched(traded: Desk) -> None:
