@@ -13,6 +13,11 @@ from copying.contract.validation import validate
 TENANTS = ("one", "two")
 SCHEMES = ("flat-fee", "lots-traded", "lots-won", "amount-traded", "amount-won", "high-water-mark")
 CLOSE_ONLY = ("by-position", "by-symbol", "immediately")
+FRAMES = ("1h", "4h", "1d")
+FORMULAS = (
+    "providerVolume * balance / providerBalance", "max(0.01, providerScaledVolume / 2)", "round(multiplier * 10) / 100",
+    "quoteOrOpenPrice > 100 ? 0.05 : providerTradeAmount / contractSize / 2", "balance - balance",
+)  # fmt: skip
 Document = dict[str, Any]
 
 
@@ -43,7 +48,13 @@ class Documents:
         document |= self.chosen({"timeSettings": self.chosen(settings, 0.5)}, 0.4)
         publishing = {"token": sealed(f"1:{strategy_id}"), "chatId": "@chat", "template": "${orderId} ${operation}"}
         document |= self.chosen({"telegram": {"publishing": publishing}}, 0.5)
-        document |= self.chosen({"drawdownFilter": {"maxDrawdown": 0.05, "action": "exclude"}}, 0.1)
+        document |= self.chosen(
+            {
+                "drawdownFilter": {"maxDrawdown": 0.05, "action": "exclude"}, "symbolsTraded": ["EURUSD", "USDJPY"],
+                "equityCurveFilter": {"period": self.random.choice((2, 5)), "timeframe": self.random.choice(FRAMES)},
+                "magicFilter": {"included": ["0-1"]},
+            }, 0.1,
+        )  # fmt: skip
         validate("strategy", document)
         return document
 
@@ -100,6 +111,7 @@ class Documents:
                 {"mode": "contractSize"},
                 {"mode": "fixedVolume", "tradeVolume": 0.1},
                 {"mode": "fixedRisk", "riskFraction": 0.01},
+                {"mode": "expression", "expression": self.random.choice(FORMULAS)},
             )
         )
 
@@ -116,7 +128,7 @@ class Documents:
             "reverse": True, "skipPendingOrders": True, "maxTradeVolume": 0.5, "minTradeVolume": 0.02,
             "allowedSides": ["buy"], "symbolFilter": {"excluded": ["GBPUSD"]}, "maxTradeRisk": 0.05,
             "signalDelay": {"minInSeconds": 5, "maxInSeconds": self.random.choice((5, 60))}, "copyStopLoss": False,
-            "copyTakeProfit": False, "reduceCorrelations": "by-account",
+            "copyTakeProfit": False, "reduceCorrelations": self.random.choice(("by-account", "by-strategy")),
             "symbolMapping": [{"from": "EURUSD", "to": "EURUSD.r"}], "riskLimits": [self.limit()],
             "maxStopLoss": {"value": 30, "units": "pips"}, "newsFilter": self.news_filter(),
         }  # fmt: skip

@@ -12,6 +12,7 @@ from typing import Any
 from copying.backend import news
 from copying.backend.book import Book
 from copying.backend.commands import (
+    AddNews,
     Command,
     Deposit,
     OpenAccount,
@@ -164,14 +165,17 @@ class People:
         return SetConnection(tenant=tenant, account_id=account_id, is_connected=self.random.random() < 0.2)
 
     def calendar(self, tenant: str, book: Book, now: float) -> Command:
-        """News around now, as an import of CSV gives them; sometimes none, sometimes a calendar that is refused."""
+        """News around now, as an import of CSV gives them, or more of them as a feed adds them; some are refused."""
         lines = ["time,currency,priority,breaking,title"]
         for number in range(self.random.randrange(8)):
             at = moment(now + self.random.uniform(-3600, 4 * 3600))
             priority = self.random.choice(("election", "high", "medium", "low", *["urgent"] * (number == 7)))
             breaking = self.random.choice(("yes", "no"))
             lines.append(f"{at},{self.random.choice(('EUR', 'USD', 'GBP'))},{priority},{breaking},number {number}")
-        return PutNews(tenant=tenant, events=news.read_csv("\n".join(lines)))
+        events = news.read_csv("\n".join(lines))
+        if self.random.random() < 0.5:
+            return AddNews(tenant=tenant, events=events)
+        return PutNews(tenant=tenant, events=events)
 
     def webhook(self, tenant: str, book: Book, now: float) -> Command:
         """Made, changed or removed."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from copying.backend.book import Book
 from copying.backend.commands import (
+    AddNews,
     Command,
     Entry,
     PutNews,
@@ -110,6 +111,8 @@ class Watch:
             change(command.account_id)
         elif isinstance(command, PutNews):
             self.calendars[command.tenant] = command.events
+        elif isinstance(command, AddNews):
+            self.calendars[command.tenant] = [*self.calendars.get(command.tenant, ()), *command.events]
         elif isinstance(command, PutWebhook):
             self.webhooks[command.strategy_id] += webhook_versions(self.webhooks[command.strategy_id], command.document)
         elif isinstance(command, Resynchronise):
@@ -149,6 +152,10 @@ class Watch:
         assert (mine[0].get("closeOnly") or subscriber.get("closeOnly")) not in GRACEFULLY, "opened though close-only"
         for document in (*levels, subscriber):
             assert document.get("closeOnRemovalMode") not in GRACEFULLY, "opened though it is being removed"
+        magic = self.magic_of(deals, row)
+        if before.strategies[leaf].get("magicFilter") and magic is not None:
+            self.counted["magic"] += 1
+            assert magic in (0, 1), "opened though the magic number is not offered"
         for document in levels:
             for event, part, is_breaking in self.concerning(document.get("newsFilter"), leaf, symbol):
                 following = part.get("openPositionFollowingTimeGapInMinutes", 60)
@@ -161,6 +168,11 @@ class Watch:
             self.counted["opened late"] += 1
             if signal is not None and signal.kind == 0:
                 assert deals.time <= max(asked, signal.time) + LONGEST_WINDOW, "opened after its window"
+
+    def magic_of(self, deals: Deals, row: int) -> int | None:
+        """The magic number of the signal of a copy; None when it has ended since."""
+        signal = self.book.signals.get(int(deals.signal[row]))
+        return None if signal is None else signal.magic
 
     def concerning(self, document: Document | None, leaf: str, symbol: str) -> list[tuple[float, Document, bool]]:
         """(time, part of the filter, breaking?) of the news that a filter looks at for a symbol."""
