@@ -21,6 +21,7 @@ MINUS = "\u2212"
 UNKNOWN = Markup('<span class="unknown" title="{}">–</span>')
 PAIRED = {"USD", "EUR", "GBP", "JPY", "CHF", "AUD", "NZD", "CAD", "SEK", "NOK", "DKK", "SGD", "HKD", "PLN"}
 FLAT_FRACTION = Decimal("0.00005")
+STORED_DECIMALS = 8
 
 
 def unknown(reason: str = "Not known yet") -> Markup:
@@ -80,9 +81,10 @@ def percent(fraction, reason: str = "Not known yet") -> str:
 
 
 def lots(value, step=None, reason: str = "Not a trade") -> str:
-    """A volume in lots with the decimals of the step; without one: at least two, at most what is stored."""
+    """A volume in lots with the decimals of the step; without one: at least two, at most what is stored (8)."""
     if value is None:
         return unknown(reason)
+    value = round(value, STORED_DECIMALS)  # sums of binary fractions end in noise
     digits = _decimals(step) if step else max(2, _decimals(value))
     return plain(value, digits)
 

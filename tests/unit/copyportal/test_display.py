@@ -46,6 +46,8 @@ def test_lots_have_the_decimals_of_the_step_or_of_what_is_stored():
     assert display.lots(Decimal("0.1"), step=Decimal("0.001")) == "0.100"
     assert display.lots(Decimal("0.10000000")) == "0.10"
     assert display.lots(Decimal("0.12340000")) == "0.1234"
+    assert display.lots(sum([0.1, 0.4, 0.2])) == display.lots(0.1 + 0.2 + 0.4) == "0.70"
+    assert display.lots(7.300000000000003) == "7.30"
 
 
 def test_prices_have_the_digits_of_the_symbol():
