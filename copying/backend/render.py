@@ -241,7 +241,8 @@ class Renderer:
         is_late = bool((decided.decisions.reason[decided.rows] == Reason.TOO_LATE).all())
         counts = {word: outcomes.count(index) for index, word in enumerate(OUTCOME_WORDS)}
         told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
-        message = f"Signal of {signal.volume:g} lots on {len(outcomes)} routes: {told or 'none'}."
+        routes = "route" if len(outcomes) == 1 else "routes"
+        message = f"Signal of {signal.volume:g} lots on {len(outcomes)} {routes}: {told or 'none'}."
         if is_late:
             message += f" {came_late(signal.age_s, float(decided.decisions.limit_value[decided.rows[0]]))}"
         self.log(

@@ -140,6 +140,16 @@ def test_a_late_signal_is_told_to_subscribers_and_provider_in_words(desk: Desk) 
     ]
 
 
+def test_one_route_is_one_route_in_the_strategys_log(desk: Desk) -> None:
+    desk.strategy()
+    desk.subscriber("a")
+    send(desk, 0)
+    rows = Rows()
+    list(Renderer(desk.book).render(desk.effects[-1], rows))
+    told = [msgspec.json.decode(row[1])["message"] for row in rows.log]
+    assert "Signal of 0.1 lots on 1 route: 1 copied." in told
+
+
 def test_a_late_signal_is_left_out_of_simulations(desk: Desk) -> None:
     desk.strategy()
     desk.subscriber()
