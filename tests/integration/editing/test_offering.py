@@ -161,3 +161,9 @@ def test_the_signals_page_without_a_backend_says_so(desk, person, alice):
     page = person(alice).http.get(f"/strategies/{desk.alpine.pk}/signals/")
     assert page.status_code == 200
     assert "Nothing was changed. Cannot reach" in page.content.decode()
+
+
+def test_an_open_signal_leads_to_what_became_of_it(desk, person, alice):
+    desk.signal(desk.alpine)
+    page = person(alice).http.get(f"/strategies/{desk.alpine.pk}/signals/").content.decode()
+    assert 'href="/decisions/?signal=sig00001"' in page
