@@ -55,6 +55,13 @@ class Strategy(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def state(self) -> str:
+        """offered; ending: no new trades, but the backend still manages what was copied; removed: it is gone."""
+        if not self.is_removed:
+            return "offered"
+        return "ending" if self.document.get("closeOnRemovalMode") else "removed"
+
 
 class Target(models.TextChoices):
     """What a change is about: an object of the backend."""

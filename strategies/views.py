@@ -10,6 +10,7 @@ from django.views.decorators.http import require_safe
 
 from copying.engine.model import Level
 from strategies.models import Kind, Strategy
+from strategies.removal import mode_words
 from strategies.terms import SCHEMES, UnreadableTerms, chain_settings, commission_text, own_settings
 from users.listing import Choice, Column, Listing, Option, Search
 from users.permissions import staff_only
@@ -106,6 +107,7 @@ def portfolio_members(portfolio: Strategy) -> list[dict]:
             "id": member.get("strategyId"),
             "strategy": names.get(member.get("strategyId")),
             "settings": chain_settings([(Level.MEMBER, member)], only_set=True),
+            "ending": mode_words(member["closeOnRemovalMode"]) if member.get("closeOnRemovalMode") else "",
         }
         for member in members
     ]

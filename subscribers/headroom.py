@@ -134,9 +134,8 @@ def standings_of(subscriber: Subscriber, *, now: datetime) -> list[Standing]:
 
 def why_none(subscriber: Subscriber) -> str:
     """Why an account shows no limit: none is set, or the backend does not tell what is left. One query."""
-    copied = subscriber.subscriptions.filter(is_removed=False).select_related("strategy")
     documents = [subscriber.document]
-    for one in copied:
+    for one in subscriber.current_subscriptions():
         above = one.strategy.document if one.strategy else {}
         documents += [one.document, above, *(above.get("members") or ())]
     if any(document.get("riskLimits") for document in documents if isinstance(document, dict)):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from django.db import models
 from django.db.models import F, Value
 from django.db.models.functions import Coalesce
@@ -62,6 +64,19 @@ class Subscriber(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @cached_property
+    def winding_down(self) -> set[str]:
+        """Ids of strategies whose subscriptions are ended but not over: listed until nothing is open."""
+        if self.is_removed and not self.document.get("closeOnRemovalMode"):
+            return set()  # the account itself is gone, and its document is the last one that there was
+        listed = [terms for terms in self.document.get("subscriptions") or () if isinstance(terms, dict)]
+        return {terms.get("strategyId") for terms in listed if terms.get("removed")}
+
+    def current_subscriptions(self) -> list[Subscription]:
+        """What it copies and what still winds down, with the strategies, by their names."""
+        every = self.subscriptions.select_related("strategy").order_by("strategy__name", "id")
+        return [one for one in every if one.state != "ended"]
+
 
 class SubscriberAccess(models.Model):
     """Lets a member with the subscriber role see one account."""
@@ -90,6 +105,16 @@ class Subscription(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["subscriber", "strategy_backend_id"], name="one_subscription_per_strategy")
         ]
+
+    @property
+    def state(self) -> str:
+        """What becomes of new signals and of what is open; in words: `subscription_state` of _macros.html."""
+        if self.is_removed and self.strategy_backend_id not in self.subscriber.winding_down:
+            return "ended"
+        if self.is_removed:
+            by_symbol = self.document.get("closeOnRemovalMode") == "close-gracefully-by-symbol"
+            return "winding-down-by-symbol" if by_symbol else "winding-down"
+        return "close-only" if self.close_only else "copying"
 
 
 class StopoutQuerySet(models.QuerySet):

@@ -95,9 +95,7 @@ def page_of(request: HttpRequest, subscriber: Subscriber, tab: str, **more) -> d
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
     """What the account is and copies; how it did comes from the reporting app."""
     subscriber = visible_subscriber(request, pk)
-    copied = (
-        subscriber.subscriptions.filter(is_removed=False).select_related("strategy").order_by("strategy__name", "id")
-    )
+    copied = subscriber.current_subscriptions()
     limits = limits_part(subscriber)
     context = page_of(request, subscriber, "overview", stopouts=active_stopouts(subscriber), **limits)
     return render(request, "subscribers/detail.html", {**context, "copied": copied[:MOST_SUBSCRIPTIONS]})

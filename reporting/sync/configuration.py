@@ -24,6 +24,7 @@ from users.models import Connection
 
 ROOT = "/users/current/configuration/"
 MOST_ASKED = 50
+ENDING = "closeOnRemovalMode"
 # one look into an index for each; history comes oldest first, so what is noted once stays right
 FIRST_OF_STRATEGIES = """
 UPDATE strategies_strategy s SET traded_since = found.day
@@ -88,7 +89,8 @@ def _sync_list(
         offset += PAGE_SIZE
         if len(page) < PAGE_SIZE:
             break
-    _mark_removed(name, mirrored.filter(is_removed=False).exclude(backend_id__in=seen), source=source)
+    offered_or_ending = models.Q(is_removed=False) | models.Q(is_removed=True, document__has_key=ENDING)
+    _mark_removed(name, mirrored.filter(offered_or_ending).exclude(backend_id__in=seen), source=source)
     return errors
 
 
@@ -107,4 +109,7 @@ def _mark_removed(name: str, missing: models.QuerySet, *, source: Source) -> Non
         try:
             source.document(f"{ROOT}{name}/{backend_id}")
         except NotFound:
-            missing.model.objects.filter(pk=pk).update(is_removed=True)
+            gone = missing.model.objects.get(pk=pk)
+            gone.is_removed = True
+            gone.document.pop(ENDING, None)  # it winds down no more
+            gone.save(update_fields=["is_removed", "document"])

@@ -70,7 +70,6 @@ def me(request: HttpRequest) -> HttpResponse:
         return render(request, "reporting/me.html", {"accounts": [], "account": None})
     now, span = timezone.now(), chosen_span(request)
     whole = None if request.partial else curve_of(account)  # what refreshes itself shows no curve
-    copied = account.subscriptions.filter(is_removed=False).select_related("strategy").order_by("strategy__name", "id")
     strategies = strategies_of(account.connection_id)
     stopouts = list(account.stopouts.select_related("strategy").order_by("-stopped_at", "-id")[:MOST_STOPOUTS])
     only = {"connection_id": account.connection_id, "subscriber_id": account.backend_id}
@@ -80,7 +79,7 @@ def me(request: HttpRequest) -> HttpResponse:
     context = {
         "accounts": accounts,
         "account": account,
-        "copied": [(one, plain_terms(one, account, strategies)) for one in copied],
+        "copied": [(one, plain_terms(one, account, strategies)) for one in account.current_subscriptions()],
         "stopouts": [
             (one, one.ended_at is None and one.stopped_till > now, cause_of(one.reason), is_endless(one.stopped_till))
             for one in stopouts

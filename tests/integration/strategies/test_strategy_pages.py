@@ -156,3 +156,26 @@ def test_tabs_show_only_what_belongs_to_the_strategy(business, sign_in, alice, t
     assert "EURUSD" not in text_of(client.get(f"/strategies/{business.portfolio.pk}/transactions/?format=csv"))
     assert "Copied EURUSD" in text_of(client.get(f"/strategies/{business.alpine.pk}/log/"))
     assert "Copied EURUSD" not in text_of(client.get(f"/strategies/{business.portfolio.pk}/log/"))
+
+
+def test_a_member_that_is_being_taken_out_is_told_instead_of_edited(business, sign_in, alice, text_of):
+    path = f"/strategies/{business.portfolio.pk}/settings/"
+    assert "Edit member" in text_of(sign_in(alice).get(path))
+    business.portfolio.document["members"][0]["closeOnRemovalMode"] = "close-gracefully-by-position"
+    business.portfolio.save()
+    page = text_of(sign_in(alice).get(path))
+    assert "Being taken out" in page
+    assert "nothing new is opened" in page
+    assert "Edit member" not in page
+
+
+@pytest.mark.parametrize(
+    ("removed", "mode", "words"),
+    [(False, "", "Offered"), (True, "close-immediately", "Being removed"), (True, "", "Removed")],
+)
+def test_what_is_gone_is_not_being_removed_any_more(removed, mode, words, business, sign_in, alice, text_of):
+    business.alpine.is_removed = removed
+    business.alpine.document |= {"closeOnRemovalMode": mode} if mode else {}
+    business.alpine.save()
+    assert f"</span>{words}</span>" in text_of(sign_in(alice).get(f"/strategies/{business.alpine.pk}/"))
+    assert (f"</span>{words}</span>" in text_of(sign_in(alice).get("/strategies/"))) is removed

@@ -3,6 +3,7 @@
 import pytest
 
 from subscribers.effective import effective_terms, strategies_of
+from subscribers.mirror import keep_subscribers
 from tests import builders
 
 
@@ -115,3 +116,47 @@ def test_fetching_the_log_says_what_went_wrong(business, sign_in, bob, dora, cha
     assert sign_in(dora).post(path).status_code == 404
     assert sign_in(charlie).post(path).status_code == 404
     assert sign_in(bob).get(path).status_code == 405
+
+
+@pytest.mark.parametrize(
+    ("mode", "words"),
+    [
+        ("close-gracefully-by-position", "Winding down<"),
+        ("close-gracefully-by-symbol", "Winding down by symbol<"),
+        ("", "Winding down<"),  # the vendor tells only that it is removed
+    ],
+)
+def test_a_subscription_that_winds_down_is_shown_until_the_backend_lets_it_go(
+    mode, words, business, sign_in, alice, dora, text_of
+):
+    terms = {"strategyId": "alpine", "removed": True, **({"closeOnRemovalMode": mode} if mode else {})}
+    document = {"_id": business.hers.backend_id, "name": "Dora's account", "subscriptions": [terms]}
+    keep_subscribers(business.connection, [document], now=business.now)
+    pages = {
+        f"/subscribers/{business.hers.pk}/": alice,
+        f"/subscribers/{business.hers.pk}/subscriptions/": alice,
+        "/me/": dora,
+    }
+    for path, person in pages.items():
+        page = text_of(sign_in(person).get(path))
+        assert words in page, path
+        assert "copies nothing" not in page
+    keep_subscribers(business.connection, [document | {"subscriptions": []}], now=business.now)
+    told = {path: text_of(sign_in(person).get(path)) for path, person in pages.items()}
+    assert not any("Winding down" in page for page in told.values())
+    assert ["copies nothing" in page for page in told.values()] == [True, False, True]
+    assert "Ended<" in told[f"/subscribers/{business.hers.pk}/subscriptions/"]
+
+
+def test_nothing_winds_down_on_an_account_that_is_gone(business):
+    business.hers.document = {"subscriptions": [{"strategyId": "alpine", "removed": True}, "odd"]}
+    business.hers.is_removed = True
+    assert business.hers.winding_down == set()
+
+
+@pytest.mark.parametrize(("mode", "words"), [("close-gracefully-by-symbol", "Being removed"), ("", "Removed")])
+def test_a_removed_account_says_whether_it_is_still_managed(mode, words, business, sign_in, alice, text_of):
+    business.hers.is_removed = True
+    business.hers.document = {"closeOnRemovalMode": mode} if mode else {}
+    business.hers.save()
+    assert f"</span>{words}</span>" in text_of(sign_in(alice).get(f"/subscribers/{business.hers.pk}/"))

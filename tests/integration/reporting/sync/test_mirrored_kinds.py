@@ -66,6 +66,17 @@ def test_configuration_is_kept_as_it_was_sent_and_follows_changes():
         assert not Strategy.objects.get(backend_id="p1").is_removed
 
 
+def test_what_winds_down_is_gone_when_the_backend_does_not_know_it_any_more():
+    with SimBackend() as backend:
+        backend.strategies.append(TREND | {"closeOnRemovalMode": "close-gracefully-by-position"})
+        connection = connect(backend)
+        settle(connection, [SyncKind.CONFIGURATION])
+        assert Strategy.objects.get().state == "ending"
+        backend.strategies.clear()
+        settle(connection, [SyncKind.CONFIGURATION])
+        assert Strategy.objects.get().state == "removed"
+
+
 def test_ten_thousand_subscribers_of_a_connection_take_few_requests():
     with SimBackend() as backend:
         backend.strategies += [{"_id": f"s{n}", "name": f"Strategy {n}"} for n in range(10)]
