@@ -34,6 +34,8 @@ SECURE_SSL_REDIRECT = env.bool("HTTPS_REDIRECT", default=HTTPS)
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
+# How many proxies stand before the web process, each adding to X-Forwarded-For whom it saw. 0: the header is ignored.
+TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
@@ -87,7 +89,7 @@ MIDDLEWARE = [
     "users.middleware.PartialMiddleware",
     "users.middleware.WorkspaceMiddleware",
     "allauth.account.middleware.AccountMiddleware",
-    "django_structlog.middlewares.RequestMiddleware",
+    "users.middleware.LogMiddleware",
 ]
 ROOT_URLCONF = "copyportal.urls"
 WSGI_APPLICATION = "copyportal.wsgi.application"

@@ -177,3 +177,12 @@ def test_a_reset_link_from_the_mail_sets_a_new_password(client, alice, mailoutbo
     alice.refresh_from_db()
     assert alice.check_password("brand-new-long-1")
     assert "does not work" in client.get(link, follow=True).content.decode()
+
+
+@pytest.mark.parametrize(("proxies", "address"), [(0, "127.0.0.1"), (1, "203.0.113.7")])
+def test_logs_name_the_address_that_trusted_proxies_saw(client, db, settings, monkeypatch, proxies, address):
+    settings.TRUSTED_PROXIES = proxies
+    bound = {}
+    monkeypatch.setattr("structlog.contextvars.bind_contextvars", lambda **values: bound.update(values))
+    client.get("/accounts/password/reset/", headers={"X-Forwarded-For": "198.51.100.9, 203.0.113.7"})
+    assert bound["ip"] == address
