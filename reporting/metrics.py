@@ -1,6 +1,8 @@
 """Results over time: equity curves, drawdown, monthly returns and totals. Arithmetic first, thin queries at the end.
 
 Curves are float64, for the eye; sums of money are Decimal. Times are UTC, intervals half-open. Nothing here is owed.
+A curve is always the whole one, since the beginning: growth, peaks and returns that start at the edge of a window would
+make one day's figure depend on the window. What is shown of it is cropped last (`chart_columns`).
 """
 
 from __future__ import annotations
@@ -98,15 +100,17 @@ def shown_points(values: np.ndarray, limit: int = POINTS_SHOWN) -> np.ndarray:
     return np.unique(np.concatenate([[0, count - 1], lowest, highest]))
 
 
-def chart_columns(curve: Curve, limit: int = POINTS_SHOWN) -> list[list[float]]:
+def chart_columns(curve: Curve, limit: int = POINTS_SHOWN, *, start: datetime | None = None) -> list[list[float]]:
     """Columns for charts: [[unix seconds], [equity], [drawdown fraction], [money in or out since the point before]].
 
-    Drawdown is measured before thinning; flows of points that are not shown count at the next one that is.
+    start: show only what is at or after it. Drawdown is measured from the peak since the beginning, before cropping and
+    thinning; flows of points that are not shown count at the next one that is.
     """
     drawdown = drawdown_fractions(growth_index(curve.equity, curve.flows))
-    shown = shown_points(curve.equity, limit)
+    first = 0 if start is None else int(np.searchsorted(curve.times, start.timestamp()))
+    shown = first + shown_points(curve.equity[first:], limit)
     if len(shown):
-        shown = np.union1d(shown, [int(drawdown.argmax())])
+        shown = np.union1d(shown, [first + int(drawdown[first:].argmax())])
     return [
         curve.times[shown].tolist(),
         np.round(curve.equity[shown], 2).tolist(),
@@ -164,18 +168,12 @@ def converted(curve: Curve, currency: str) -> Curve:
 # --- Queries ----------------------------------------------------------------------------------------------------------
 
 
-def equity_curves(
-    connection_id: int, account_ids: Sequence[str], *, start: datetime | None = None, end: datetime | None = None
-) -> dict[str, Curve]:
-    """Curves of accounts in [start, end), each in its account's currency, from account snapshots and cash flows.
+def equity_curves(connection_id: int, account_ids: Sequence[str]) -> dict[str, Curve]:
+    """Whole curves of accounts, each in its account's currency, from account snapshots and cash flows.
 
     Accounts that were never measured are left out.
     """
     points = EquityPoint.objects.filter(connection_id=connection_id, account_id__in=account_ids)
-    if start is not None:
-        points = points.filter(time__gte=start)
-    if end is not None:
-        points = points.filter(time__lt=end)
     rows: dict[str, list[tuple]] = {}
     ordered = points.order_by("account_id", "time").values_list("account_id", "time", "balance", "equity")
     for account_id, *point in ordered.iterator(chunk_size=10_000):
@@ -202,13 +200,11 @@ def _curve(rows: list[tuple], flows: list[tuple[datetime, Decimal]], currency: s
     return Curve(times, np.array([float(equity) for _, _, equity in rows]), moved, currency)
 
 
-def strategy_curve(
-    connection_id: int, strategy_id: str, currency: str, *, start: datetime | None = None, end: datetime | None = None
-) -> Curve:
+def strategy_curve(connection_id: int, strategy_id: str, currency: str) -> Curve:
     """Equity of all accounts that copy a strategy, in one currency. Raises UnknownRate."""
     followers = Subscription.objects.filter(subscriber__connection_id=connection_id, strategy_backend_id=strategy_id)
     account_ids = list(followers.values_list("subscriber__backend_id", flat=True))
-    curves = equity_curves(connection_id, account_ids, start=start, end=end)
+    curves = equity_curves(connection_id, account_ids)
     return sum_curves([converted(curve, currency) for curve in curves.values()], currency)
 
 

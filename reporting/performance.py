@@ -21,7 +21,6 @@ from strategies.models import Strategy
 from users.models import Membership, Workspace
 
 FIGURES_KEPT_S = 120
-YEAR = timedelta(days=366)
 COURSE = timedelta(days=90)
 COURSE_POINTS = 30
 SYMBOL_DEALS = 5_000
@@ -90,8 +89,8 @@ class Figures:
     course: tuple[float, ...] = ()
 
 
-def followers_curve(strategy: Strategy, currency: str, *, start: datetime) -> Curve:
-    """Equity by day of all accounts that copy a strategy, in one currency, from `start` on. Raises UnknownRate.
+def followers_curve(strategy: Strategy, currency: str) -> Curve:
+    """Equity by day of all accounts that copy a strategy, in one currency, since the beginning. Raises UnknownRate.
 
     The whole curve is kept for two minutes: one reading serves the list, the chart and the monthly returns.
     """
@@ -100,8 +99,7 @@ def followers_curve(strategy: Strategy, currency: str, *, start: datetime) -> Cu
     if whole is None:
         whole = _read_followers_curve(strategy, currency)
         cache.set(key, whole, FIGURES_KEPT_S)
-    first = int(np.searchsorted(whole.times, start.timestamp()))
-    return Curve(whole.times[first:], whole.equity[first:], whole.flows[first:], currency, whole.is_estimated)
+    return whole
 
 
 def _read_followers_curve(strategy: Strategy, currency: str) -> Curve:
@@ -125,7 +123,7 @@ def _read_followers_curve(strategy: Strategy, currency: str) -> Curve:
 
 
 def returns_of(curve: Curve, today: date) -> tuple[float | None, float | None, float | None]:
-    """(this month's return, this year's, the deepest drawdown), fractions of one; None where nothing was measured."""
+    """(this month's return, this year's, the deepest drawdown since the beginning), fractions; None: not measured."""
     if len(curve.times) < 2:
         return None, None, None
     index = growth_index(curve.equity, curve.flows)
@@ -158,7 +156,7 @@ def strategy_figures(workspace: Workspace, strategies: Sequence[Strategy], *, no
 
 def _measured(strategy: Strategy, currency: str, now: datetime) -> tuple:
     try:
-        curve = followers_curve(strategy, currency, start=now - YEAR)
+        curve = followers_curve(strategy, currency)
     except UnknownRate:
         return None, None, None, ()
     return *returns_of(curve, now.date()), course_of(curve, now)

@@ -211,7 +211,8 @@
     if (key) key.hidden = !flows.some(Boolean);
     const height = area.clientHeight, upper = hasDrawdown ? Math.round(height * .7) : height;
     const sync = uPlot.sync(figure.dataset.chart);
-    const axis = (more) => ({ stroke: css("--ink-faint"), font: "11.5px " + css("--tblr-font-sans-serif"), grid: { stroke: css("--line"), width: 1 }, ticks: { show: false }, ...more });
+    // whole pixels: uPlot scales a font with /(\d+)px/, so that 11.5px became 11.10px on a screen of twice the density
+    const axis = (more) => ({ stroke: css("--ink-faint"), font: "12px " + css("--tblr-font-sans-serif"), grid: { stroke: css("--line"), width: 1 }, ticks: { show: false }, ...more });
     const two = (value) => String(value).padStart(2, "0");
     const months = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(" ");
     const dates = (plot, ticks, _axis, _space, step) => ticks.map((tick) => {
@@ -255,12 +256,12 @@
       });
       ctx.restore();
     };
-    const make = (size, series, axes, data, draw = []) => new uPlot({
+    const make = (size, series, axes, data, draw = [], y = {}) => new uPlot({
       width: area.clientWidth, height: size, series: [{}, series], axes,
       padding: [8, 24, 0, 0],
       legend: { show: false },
       cursor: { sync: { key: sync.key, setSeries: false }, drag: { x: true, y: false }, points: { size: 7 } },
-      scales: { x: { time: true } },
+      scales: { x: { time: true }, y },
       tzDate: zone ? (seconds) => uPlot.tzDate(new Date(seconds * 1000), zone) : undefined,
       hooks: { draw, setCursor: [write], setScale: [(plot, key) => {
         if (key !== "x") return;
@@ -277,7 +278,9 @@
       const colour = css("--drawdown");
       plots.push(make(height - upper, { stroke: colour, width: 1.5, fill: colour + "22", points: { show: false } },
         [axis({ space: 80, size: 28, values: dates }), axis({ size: 62, space: 24, values: (_, ticks) => ticks.map((tick) => `${number(tick * 100, Math.abs(tick) && Math.abs(tick) < .01 ? 1 : 0)}%`) })],
-        [columns[0], columns[2]]));
+        [columns[0], columns[2]], [],
+        // an account that never fell has an axis to 1 %, not to ten thousand
+        { range: (_, _low, high) => [0, high > .01 ? uPlot.rangeNum(0, high, .1, true)[1] : .01] }));
     }
     write(plots[0]);
     mounted.set(figure, { columns, plots, width: area.clientWidth });

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
@@ -26,7 +26,6 @@ from users.listing import BadParameter, Table
 from users.listing.export import computed_csv
 from users.permissions import staff_only
 
-BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 LONGEST_IDS = 100
 ORDERS = {
     "name": lambda row: row[0].name.lower(),
@@ -122,7 +121,7 @@ def strategy_performance(request: HttpRequest, pk: int) -> HttpResponse:
     context = page_of(strategy, "overview", currency=currency, ranges=list(RANGES), range=chosen_range(request))
     context["figures"] = performance.strategy_figures(request.workspace, [strategy], now=now)[pk]
     try:
-        context["heat_map"] = performance.heat_map(performance.followers_curve(strategy, currency, start=BEGINNING))
+        context["heat_map"] = performance.heat_map(performance.followers_curve(strategy, currency))
         context["symbols"] = performance.symbols_of(strategy, currency, on=now.date())
         context["problem"] = ""
     except UnknownRate as error:
@@ -132,8 +131,11 @@ def strategy_performance(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def curve_answer(request: HttpRequest, curve: Curve, title: str, back: str, *, of_many: bool = False) -> HttpResponse:
-    """A curve as columns for the chart, or as a table for everybody. of_many: accounts that begin are flows too."""
-    columns = chart_columns(curve)
+    """The chosen range of a whole curve as columns for the chart, or as a table for everybody.
+
+    of_many: accounts that begin are flows too.
+    """
+    columns = chart_columns(curve, start=start_of(request))
     if request.GET.get("as") == "table":
         points = list(zip(*columns, strict=True))[::-1]
         context = {"points": points, "currency": curve.currency, "title": title, "back": back}
@@ -142,10 +144,10 @@ def curve_answer(request: HttpRequest, curve: Curve, title: str, back: str, *, o
     return JsonResponse(columns, safe=False)
 
 
-def start_of(request: HttpRequest) -> datetime:
-    """Where the chosen range begins. Raises BadParameter."""
+def start_of(request: HttpRequest) -> datetime | None:
+    """Where the chosen range begins; None: at the beginning. Raises BadParameter."""
     days = RANGES[chosen_range(request)]
-    return timezone.now() - timedelta(days=days) if days else BEGINNING
+    return timezone.now() - timedelta(days=days) if days else None
 
 
 @require_safe
@@ -154,7 +156,7 @@ def equity(request: HttpRequest, pk: int) -> HttpResponse:
     """The equity of the accounts that copy a strategy, by day."""
     strategy = visible_strategy(request, pk)
     try:
-        curve = performance.followers_curve(strategy, request.workspace.reporting_currency, start=start_of(request))
+        curve = performance.followers_curve(strategy, request.workspace.reporting_currency)
     except UnknownRate as error:
         return JsonResponse({"error": error.text}, status=409)
     title = f"Equity of the accounts that copy {strategy.name}"

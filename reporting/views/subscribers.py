@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date
 
 from django.contrib import messages
 from django.core.cache import cache
@@ -23,7 +23,7 @@ from reporting.sync.source import Source
 from reporting.views.commissions import chosen_span, owed_csv, totals_by_currency, wants_csv
 from reporting.views.history import LOG, TRANSACTIONS, render_list
 from reporting.views.overview import chosen_range
-from reporting.views.strategies import asked_ids, curve_answer, start_of, without
+from reporting.views.strategies import asked_ids, curve_answer, without
 from strategies.terms import SCHEMES
 from subscribers.models import Subscriber
 from users.permissions import member_only, staff_only
@@ -41,11 +41,19 @@ def visible_subscriber(request: HttpRequest, pk: int) -> Subscriber:
     return get_object_or_404(found, pk=pk)
 
 
-def curve_of(subscriber: Subscriber, start: datetime | None = None) -> Curve:
-    """The account's equity in its own currency; empty while it was never measured."""
-    found = equity_curves(subscriber.connection_id, [subscriber.backend_id], start=start)
-    empty = Curve(*(performance.np.zeros(0, kind) for kind in ("int64", "float64", "float64")), subscriber.currency)
-    return found.get(subscriber.backend_id, empty)
+def curve_of(subscriber: Subscriber) -> Curve:
+    """The account's whole equity in its own currency, at most a minute old; empty while it was never measured.
+
+    Kept, so that page, chart, table and every range button show one reading of it.
+    """
+    key = f"account-curve:{subscriber.pk}"
+    curve = cache.get(key)
+    if curve is None:
+        curves = equity_curves(subscriber.connection_id, [subscriber.backend_id])
+        empty = Curve(*(performance.np.zeros(0, kind) for kind in ("int64", "float64", "float64")), subscriber.currency)
+        curve = curves.get(subscriber.backend_id, empty)
+        cache.set(key, curve, RETURNS_KEPT_S)
+    return curve
 
 
 @require_safe
@@ -107,7 +115,7 @@ def equity(request: HttpRequest, pk: int) -> HttpResponse:
     subscriber = visible_subscriber(request, pk)
     staff = request.membership.is_staff_role
     back = f"/subscribers/{pk}/" if staff else f"/me/?account={pk}"
-    return curve_answer(request, curve_of(subscriber, start_of(request)), f"Equity of {subscriber.name}", back)
+    return curve_answer(request, curve_of(subscriber), f"Equity of {subscriber.name}", back)
 
 
 @require_safe

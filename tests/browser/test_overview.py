@@ -81,3 +81,24 @@ def test_a_lost_connection_is_said_and_found_again(manager):
     manager.clock.fast_forward(11_000)
     expect(manager.locator("[data-live-text]")).to_have_text("Live")
     expect(manager.get_by_text("No answer from the server")).to_be_hidden()
+
+
+FONTS = """() => {
+  const fonts = window.chartFonts = [], plain = CanvasRenderingContext2D.prototype.fillText;
+  CanvasRenderingContext2D.prototype.fillText = function (...all) {
+    fonts.push(this.font);
+    return plain.apply(this, all);
+  };
+}"""
+
+
+def test_chart_labels_are_as_large_on_dense_screens(open_context):
+    for scale in (1, 2, 3):
+        context = open_context("manager", device_scale_factor=scale)
+        context.add_init_script(f"({FONTS})()")
+        page = context.new_page()
+        page.goto("/")
+        settle(page)
+        page.wait_for_function("window.chartFonts.length > 2")
+        sizes = {float(re.search(r"([\d.]+)px", font)[1]) / scale for font in page.evaluate("window.chartFonts")}
+        assert sizes == {12}
