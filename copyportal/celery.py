@@ -17,8 +17,8 @@ app.autodiscover_tasks()
 app.conf.beat_schedule = {
     # the shortest pace of any sync, and how long a sync waits at most after its worker was killed beyond its lease
     "sweep": {"task": "reporting.tasks.sweep", "schedule": 5.0, "options": {"expires": 5}},
-    # fees follow the deals within the time that a person needs to open the page
-    "accrue-commissions": {"task": "reporting.tasks.accrue_commissions", "schedule": 15.0, "options": {"expires": 15}},
+    # a workspace is due every 15 s (reporting/commission/runs.py); a long history has a turn at each of these
+    "accrue-commissions": {"task": "reporting.tasks.accrue_commissions", "schedule": 5.0, "options": {"expires": 5}},
     # sessions that ended are worth nothing; once a day is often enough
     "clear-sessions": {"task": "users.tasks.clear_sessions", "schedule": 86_400.0, "options": {"expires": 3600}},
 }

@@ -37,9 +37,28 @@ class AccrualState(models.Model):
     settled_until = models.DateTimeField(null=True, help_text="Lines of periods that ended by then are final.")
     closed_until = models.DateTimeField(null=True, help_text="Periods that ended by then were closed by a person.")
     accrued_at = models.DateTimeField(null=True, help_text="Fixed fees and account values are taken up hourly.")
+    # a pass over all subscribers, in slices: it begins again when what it settles changes meanwhile
+    pass_key = models.CharField(max_length=64, blank=True, default="", db_default="")
+    pass_after = models.CharField(max_length=64, blank=True, default="", db_default="", help_text="The last one done.")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["connection", "strategy_id"], name="one_accrual_per_strategy")]
+
+
+class AccrualRun(models.Model):
+    """One workspace's place in the queue of accruals: the row is the queue (reporting/commission/runs.py).
+
+    position: the ledger account that had the last slice, so that the next turn begins behind it.
+    """
+
+    workspace = models.OneToOneField(Workspace, on_delete=models.CASCADE, primary_key=True, related_name="+")
+    due_at = models.DateTimeField()
+    lease_until = models.DateTimeField(null=True)
+    lease_token = models.UUIDField(null=True)
+    position = models.CharField(max_length=100, blank=True, default="", db_default="")
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True, help_text="When nothing was left to do the last time.")
+    error = models.TextField(blank=True, default="", db_default="")
 
 
 class CommissionLineQuerySet(PerSubscriberQuerySet):

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from celery import shared_task
-from django.utils import timezone
 
-from reporting.commission import services as commission
+from reporting.commission import runs
 from reporting.sync import run, states
-from users.models import Workspace
 
 MOST_RUNNERS = 4  # a sweep wakes at most so many
 RUNNER_EXPIRES_S = 5
@@ -30,7 +28,16 @@ def run_due_syncs() -> int:
 
 
 @shared_task
-def accrue_commissions() -> None:
-    """Bring every workspace's ledger up to date."""
-    for workspace_id in Workspace.objects.values_list("id", flat=True):
-        commission.accrue_workspace(workspace_id, timezone.now())
+def accrue_commissions() -> int:
+    """Wake as many runners as workspaces wait for their accrual and may have one."""
+    runs.ensure_runs()
+    startable = runs.count_startable()
+    for _ in range(startable):
+        run_due_accruals.apply_async(expires=RUNNER_EXPIRES_S)
+    return startable
+
+
+@shared_task
+def run_due_accruals() -> int:
+    """Accrue the workspaces that are due, each in turns, until none is left or the time is up."""
+    return runs.run_due()

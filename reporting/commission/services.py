@@ -1,12 +1,14 @@
 """Keeps the commission ledger of a workspace up to date: called after each history sync, as often as one likes.
 
 Only subscriptions with days that the ledger has not seen are computed; when a period ends, terms change or a fee grows
-by days, all of that strategy. Each strategy is one database transaction under the lock of its AccrualState: a crash or
-a second run in parallel changes nothing.
+by days, all of that strategy. Some subscribers at a time are one database transaction under the lock of the strategy's
+AccrualState: a crash or a second run in parallel changes nothing, and the next run goes on behind the last slice. Who
+runs when: runs.py.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -49,6 +51,14 @@ class Accrued:
 
 
 @dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much one slice computes at most, in one database transaction: one subscriber in any case."""
+
+    subscribers: int = 200
+    deals: int = 20_000
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """What all strategies of one connection share in one accrual. closes_until: settle so far, whatever is missing."""
 
@@ -71,16 +81,25 @@ def calendar_of(workspace: Workspace) -> Calendar:
     return Calendar(workspace.timezone, workspace.week_starts_monday)
 
 
-def accrue_workspace(workspace_id: int, now: datetime) -> Accrued:
+def accrue_workspace(workspace_id: int, now: datetime, bounds: Bounds | None = None) -> Accrued:
     """Bring the ledger of every connection of a workspace up to `now`; may be repeated, lost, run in parallel."""
-    workspace = Workspace.objects.get(pk=workspace_id)
     accrued = Accrued()
+    for account, run in due_accounts(workspace_id, now):
+        more = True
+        while more:
+            done, more = accrue_slice(account, run, bounds or Bounds())
+            accrued += done
+    return accrued
+
+
+def due_accounts(workspace_id: int, now: datetime) -> Iterator[tuple[Account, Run]]:
+    """Every ledger account of a workspace with something to do."""
+    workspace = Workspace.objects.get(pk=workspace_id)
     for connection_id in Connection.objects.filter(workspace_id=workspace_id).values_list("pk", flat=True):
         complete_until = sources.read_complete_until(connection_id, now)
         run = Run(workspace_id, calendar_of(workspace), now, complete_until)
         for account in _due_accounts(connection_id, run):
-            accrued += accrue_strategy(account, run)
-    return accrued
+            yield account, run
 
 
 def _due_accounts(connection_id: int, run: Run) -> Iterator[Account]:
@@ -112,14 +131,36 @@ def _digest(account: Account, run: Run) -> str:
 
 @transaction.atomic
 def accrue_strategy(account: Account, run: Run) -> Accrued:
-    """Bring one strategy's lines up to date. Blocks while another accrual of the same strategy is running."""
-    AccrualState.objects.get_or_create(connection_id=account.connection_id, strategy_id=account.strategy_id)
-    state = AccrualState.objects.select_for_update().get(
-        connection_id=account.connection_id, strategy_id=account.strategy_id
-    )
+    """Bring all of one strategy's lines up to date. Blocks while another accrual of the same strategy is running."""
+    return _take_up(account, run, _lock(account), None)[0]
+
+
+@transaction.atomic
+def accrue_slice(account: Account, run: Run, bounds: Bounds, *, waits: bool = True) -> tuple[Accrued, bool]:
+    """Bring the next few subscribers of one strategy up to date: (what changed, whether more wait).
+
+    waits: whether to wait for another accrual of the strategy, or to leave it to that one.
+    """
+    state = _lock(account, waits=waits)
+    return (Accrued(), False) if state is None else _take_up(account, run, state, bounds)
+
+
+def _lock(account: Account, *, waits: bool = True) -> AccrualState | None:
+    """The strategy's state under a row lock; None where somebody else has it and nobody wants to wait."""
+    named = {"connection_id": account.connection_id, "strategy_id": account.strategy_id}
+    AccrualState.objects.get_or_create(**named)
+    return AccrualState.objects.select_for_update(skip_locked=not waits).filter(**named).first()
+
+
+def _take_up(account: Account, run: Run, state: AccrualState, bounds: Bounds | None) -> tuple[Accrued, bool]:
+    """Compute the subscribers that are due, without bounds all of them: (what changed, whether more wait)."""
     everybody = _all_are_due(account, state, run)
-    changed = sources.take_changed_days(account)
-    due = sources.all_subscribers(account) if everybody else set(changed)
+    settles = run.settles(account.terms, state.settled_until) if account.terms else state.settled_until
+    due, more = _next_subscribers(account, run, state, bounds, everybody=everybody, settles=settles)
+    changed = sources.take_changed_days(account, due)
+    if not everybody:
+        due = set(changed)
+        more = more and bool(due)  # the days that wait are being written by a sync at this moment
     known = set(
         CommissionLine.objects.filter(
             connection_id=account.connection_id, strategy_id=account.strategy_id, subscriber_id__in=due
@@ -132,14 +173,49 @@ def accrue_strategy(account: Account, run: Run) -> Accrued:
     new, closed_until = due - known, state.closed_until
     accrued = _adjust(account, run, state.settled_until, {each: changed[each] for each in known & changed.keys()})
     accrued += _adjust(account, run, closed_until, {each: changed[each] for each in new & changed.keys()})
-    settles = run.settles(account.terms, state.settled_until) if account.terms else state.settled_until
     accrued += _accrue(account, run, due & known, since=state.settled_until, settled_until=settles)
     accrued += _accrue(account, run, new, since=closed_until, settled_until=settles)
-    state.settled_until = settles
-    state.terms = _digest(account, run)
-    state.accrued_at = run.now if everybody else state.accrued_at
+    if everybody and more:
+        state.pass_after = max(due)
+    else:
+        state.pass_key = state.pass_after = ""
+        state.settled_until = settles
+        state.terms = _digest(account, run)
+        state.accrued_at = run.now if everybody else state.accrued_at
+        accrued += Accrued(strategies=1)
     state.save()
-    return accrued + Accrued(strategies=1)
+    return accrued, more
+
+
+def _next_subscribers(
+    account: Account,
+    run: Run,
+    state: AccrualState,
+    bounds: Bounds | None,
+    *,
+    everybody: bool,
+    settles: datetime | None,
+) -> tuple[set[str], bool]:
+    """Who is computed now, and whether others wait. A pass over everybody goes on where its last slice ended."""
+    waiting = sources.all_subscribers(account) if everybody else sources.changed_subscribers(account)
+    if bounds is None:
+        return waiting, False
+    if everybody:
+        # what one pass makes final must be the same for all: with other terms or another end it begins again
+        key = hashlib.sha256(f"{_digest(account, run)} {state.settled_until} {settles}".encode()).hexdigest()
+        if state.pass_key != key:
+            state.pass_key, state.pass_after = key, ""
+        waiting = {each for each in waiting if each > state.pass_after}
+    following = sorted(waiting)[: bounds.subscribers]
+    deals = sources.count_deals(account, following, state.closed_until) if len(following) > 1 else {}
+    due: set[str] = set()
+    number = 0
+    for each in following:
+        number += deals.get(each, 0)
+        if due and number > bounds.deals:
+            break
+        due.add(each)
+    return due, len(due) < len(waiting)
 
 
 def _accrue(

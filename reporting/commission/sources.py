@@ -11,13 +11,14 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from django.db import connection as database
+from django.db.models import Sum
 
 from reporting.commission.highwater import Mark
 from reporting.commission.periods import BillingPeriod
 from reporting.commission.policy import Basis, Floating, Policy, Scheme, Scope, Terms, read_terms
 from reporting.commission.schemes import Deal, Subscription, Valuation, opens_position
 from reporting.flows import cash_flows
-from reporting.models import CommissionPolicy, EquityPoint, SyncKind, SyncState
+from reporting.models import CommissionPolicy, DailyResult, EquityPoint, SyncKind, SyncState
 from strategies.models import Strategy
 from subscribers.models import Subscriber
 from subscribers.models import Subscription as MirroredSubscription
@@ -170,8 +171,33 @@ def changed_strategies(connection_id: int) -> set[str]:
         return {strategy_id for (strategy_id,) in cursor}
 
 
-def take_changed_days(account: Account) -> dict[str, set[date]]:
-    """Days with new or changed deals by subscriber, marked as seen in the caller's transaction.
+def changed_subscribers(account: Account) -> set[str]:
+    """Subscribers with days that the ledger has not seen and can take up."""
+    with database.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT DISTINCT day.subscriber_id FROM reporting_dailyresult day
+            JOIN subscribers_subscriber subscriber
+              ON subscriber.connection_id = day.connection_id AND subscriber.backend_id = day.subscriber_id
+            WHERE day.connection_id = %s AND day.strategy_id = ANY(%s) AND NOT day.is_accrued
+              AND subscriber.currency <> ''
+            """,
+            [account.connection_id, account.sources],
+        )
+        return {subscriber_id for (subscriber_id,) in cursor}
+
+
+def count_deals(account: Account, subscriber_ids: Collection[str], since: datetime | None) -> dict[str, int]:
+    """How many deals each of these subscribers has from the day of `since` on (None: ever)."""
+    days = DailyResult.objects.filter(
+        connection_id=account.connection_id, strategy_id__in=account.sources, subscriber_id__in=subscriber_ids
+    )
+    days = days if since is None else days.filter(day__gte=since.date())
+    return dict(days.order_by().values_list("subscriber_id").annotate(number=Sum("deals")))
+
+
+def take_changed_days(account: Account, subscriber_ids: Collection[str]) -> dict[str, set[date]]:
+    """Days with new or changed deals of these subscribers, marked as seen in the caller's transaction.
 
     Days that a sync is writing at this moment, and accounts whose currency is not known yet, are left for the next run.
     """
@@ -184,13 +210,13 @@ def take_changed_days(account: Account) -> dict[str, set[date]]:
                 JOIN subscribers_subscriber subscriber
                   ON subscriber.connection_id = day.connection_id AND subscriber.backend_id = day.subscriber_id
                 WHERE day.connection_id = %s AND day.strategy_id = ANY(%s) AND NOT day.is_accrued
-                  AND subscriber.currency <> ''
+                  AND day.subscriber_id = ANY(%s) AND subscriber.currency <> ''
                 FOR UPDATE OF day SKIP LOCKED
             )
             UPDATE reporting_dailyresult day SET is_accrued = true FROM due WHERE day.id = due.id
             RETURNING day.subscriber_id, day.day
             """,
-            [account.connection_id, account.sources],
+            [account.connection_id, account.sources, list(subscriber_ids)],
         )
         for subscriber_id, day in cursor:
             days[subscriber_id].add(day)
