@@ -142,19 +142,13 @@ class Book(Reads):
         return self._symbol_quotes
 
     def symbol_facts(self) -> np.ndarray:
-        """(n_symbols, 4): contract size, base currency, profit currency (numbers in CURRENCIES), digits."""
+        """(n_symbols, 4): contract size, base currency, profit currency (numbers in CURRENCIES), digits.
+
+        Of a symbol that the broker does not know: nan, -1, -1 and the usual digits, so that whatever is worked out of
+        it is unknown as well. Such names stand in books that earlier versions wrote.
+        """
         if len(self._symbol_facts) != len(self.symbols):
-            rows = []
-            for symbol in self.symbols.texts:
-                spec = instrument(symbol)
-                rows.append(
-                    (
-                        spec.contract_size,
-                        CURRENCIES.index(spec.base_currency),
-                        CURRENCIES.index(spec.profit_currency),
-                        spec.digits,
-                    )
-                )
+            rows = [facts_of(instrument(symbol)) for symbol in self.symbols.texts]
             self._symbol_facts = np.array(rows, dtype=float).reshape(-1, 4)
         return self._symbol_facts
 
@@ -211,3 +205,11 @@ class Book(Reads):
             for strategy in self.strategies_by_id.values()
             if not strategy.is_portfolio and strategy.document.get("accountId") == account_id
         ]
+
+
+def facts_of(spec: Instrument | None) -> tuple[float, float, float, float]:
+    """A row of `Book.symbol_facts`."""
+    if spec is None:
+        return np.nan, -1, -1, 5
+    currencies = CURRENCIES.index(spec.base_currency), CURRENCIES.index(spec.profit_currency)
+    return spec.contract_size, *currencies, spec.digits

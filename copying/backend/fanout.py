@@ -67,7 +67,8 @@ def foresee(book: Book, signal: Signal) -> None:
     noted = note_facts(book, plan, signal, facts)
     rows = np.flatnonzero(decisions.outcome < Outcome.DELAYED)
     # only an entry itself may give out numbers
-    is_known = all(book.symbols.find(symbol) >= 0 for symbol in decisions.symbols)
+    placed = np.unique(decisions.symbol[rows]).tolist()
+    is_known = all(book.symbols.find(decisions.symbols[number]) >= 0 for number in placed)
     is_known = is_known and not (plan.part[rows] == UNKNOWN).any()
     orders = None
     if is_known and book.accounts.connected[plan.account[rows]].all():
@@ -292,7 +293,7 @@ def execute(
 def orders_for(book: Book, plan: Plan, signal: Signal, decisions: model.Decisions, rows: np.ndarray) -> Placed:
     """The orders of some routes, at the market or pending as the signal is, with their routes; nothing is placed."""
     document = book.strategies_by_id[signal.strategy_id].document
-    numbers = np.array([book.symbols.number(symbol) for symbol in decisions.symbols], dtype=np.intp)
+    numbers = symbol_numbers(book, decisions, rows)
     is_market = signal.kind == MARKET
     pick = slice(None) if len(rows) == len(plan.table) else rows  # all of them: nothing is copied
     part = plan.part[pick]
@@ -309,6 +310,17 @@ def orders_for(book: Book, plan: Plan, signal: Signal, decisions: model.Decision
     if not is_market:
         orders.expires = min(opening_deadline(document, signal.time - signal.age_s, 0.0, True), orders.expires)
     return rows, orders
+
+
+def symbol_numbers(book: Book, decisions: model.Decisions, rows: np.ndarray) -> np.ndarray:
+    """Numbers in the book of `decisions.symbols`; -1 for names that none of `rows` places an order in.
+
+    A name that only refused routes wanted never enters the book: the broker may not know it.
+    """
+    numbers = np.full(len(decisions.symbols), -1, dtype=np.intp)
+    for place in np.unique(decisions.symbol[rows]).tolist():
+        numbers[place] = book.symbols.number(decisions.symbols[place])
+    return numbers
 
 
 def without_offline(book: Book, plan: Plan, decisions: model.Decisions, rows: np.ndarray) -> np.ndarray:

@@ -156,7 +156,9 @@ class PaperBroker:
         price = np.where(np.isnan(price), held["price"], price)
         currency = book.accounts.currency[held["account"]]
         rates = profit_rates(book, held["symbol"], held["account"])
-        profit = round_money((price - held["price"]) * held["side"] * volume * rates, currency)
+        profit = (price - held["price"]) * held["side"] * volume * rates
+        profit = np.where(np.isnan(profit), held["profit"] * share, profit)  # no rate: the last that was known
+        profit = round_money(profit, currency)
         swap = round_money(held["swap"] * share, currency)
         fee = self._charge(book, held["account"], volume)
         self._settle(book, held["account"], held["subscription"], held["part"], profit + swap + fee)
@@ -183,12 +185,14 @@ class PaperBroker:
         signals = held["signal"][pick]
         known = {row: book.signals[row].id for row in np.unique(signals).tolist() if row in book.signals}
         known = book.ended_signals | known if book.ended_signals else known
+        lots = lot_values(book, held["symbol"][pick], held["account"][pick])
+        lots = np.where(np.isnan(lots), held["value"][pick] / held["volume"][pick], lots)  # the last that was known
         deals = Deals(
             kind="close", cause=cause, time=book.time, number=self._numbers(book, len(pick)),
             account=held["account"][pick], subscription=held["subscription"][pick], leaf=held["leaf"][pick],
             signal=signals, signal_ids=known, position=held["id"][pick], symbol=held["symbol"][pick],
             side=-held["side"][pick], volume=volume[pick], price=price[pick],
-            lot_value=lot_values(book, held["symbol"][pick], held["account"][pick]), profit=profit[pick],
+            lot_value=lots, profit=profit[pick],
             swap=swap[pick], commission=fee[pick], improvement=zero, provider_commission=zero,
             platform_commission=zero, incoming_provider=zero, incoming_platform=zero, slippage=none,
             slippage_money=none, part=held["part"][pick],
@@ -240,7 +244,9 @@ def swap_rollover(book: Book, weekday: int) -> None:
     if not positions.size or not nights:
         return
     value(book)
-    rates = np.array([SWAP_RATES[base_symbol(symbol)] for symbol in book.symbols.texts]).reshape(-1, 2)
+    unknown = (0.0, 0.0)  # a name that the broker does not know earns and costs nothing
+    rates = np.array([SWAP_RATES.get(base_symbol(symbol) or "", unknown) for symbol in book.symbols.texts])
+    rates = rates.reshape(-1, 2)
     rate = np.where(positions.side > 0, rates[positions.symbol, 0], rates[positions.symbol, 1])
     amount = positions.value * rate * nights / 365
     positions.swap[:] = positions.swap + round_money(amount, book.accounts.currency[positions.account])

@@ -1,0 +1,144 @@
+"""Routes of one signal that differ: what is wrong with one never reaches the others, now or at any price to come."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+from copying.backend import ticks
+from copying.backend.book import Book
+from copying.backend.commands import Resynchronise, SetConnection
+from copying.backend.effects import Decided
+from copying.backend.headroom import risk_limits
+from copying.backend.snapshot import pack, unpack
+from copying.engine.reasons import Reason
+from tests.unit.copying.backend.desk import DAY, Desk
+
+UNKNOWN = ("XAUUSD", "EURUSD.proECN7", "€", "EURUSD2")
+KINDS: dict[str, dict[str, Any]] = {
+    "market": {},
+    "limit": {"type": "ORDER_TYPE_BUY_LIMIT", "openPrice": 1.05},
+    "stop": {"type": "ORDER_TYPE_BUY_STOP", "openPrice": 1.15},
+}
+
+
+def mapped(name: str, of: str = "EURUSD") -> dict[str, Any]:
+    return {"symbolMapping": [{"from": of, "to": name}]}
+
+
+def outcomes(desk: Desk) -> dict[str, str]:
+    """Subscriber -> the reason of its newest decision."""
+    found = {}
+    for told in desk.told(Decided):
+        for row in told.rows.tolist():
+            subscriber_id, _ = desk.book.subscription_keys[told.subscription[row]]
+            found[subscriber_id] = Reason(int(told.decisions.reason[row])).code
+    return found
+
+
+def live_on(desk: Desk) -> None:
+    """Everything that looks at the whole book: prices, a night, limits, reads, a snapshot and another order."""
+    desk.tick(1, EURUSD=(1.101, 1.1011))
+    desk.tick(DAY, snapshots=True)
+    desk.tick(3 * DAY)
+    desk.do(Resynchronise(tenant="t", subscriber_id="a"))
+    for account in ("a", "b", "prov"):
+        desk.book.account_positions("t", account)
+        desk.book.account_orders("t", account)
+    desk.book.trading_signals("t", "b")
+    risk_limits(desk.book, "t")
+    again: Book = unpack(pack(desk.book))
+    assert ticks.due(again, desk.now) == ticks.due(desk.book, desk.now)
+    desk.trade("ORDER_TYPE_BUY", "a", symbol="GBPUSD")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", UNKNOWN)
+@pytest.mark.parametrize("first", ["a", "b"])
+def test_a_symbol_unknown_on_one_route_fails_that_route_alone(desk: Desk, kind: str, name: str, first: str) -> None:
+    desk.strategy()
+    for account in ("a", "b") if first == "a" else ("b", "a"):
+        desk.subscriber(account, **(mapped(name) if account == "b" else {}))
+    desk.signal("sig00001", **KINDS[kind])
+    assert outcomes(desk) == {"a": "copied", "b": "unknown-symbol"}
+    assert len(desk.held("a")) + len(desk.waiting("a")) == 1
+    assert desk.held("b") == desk.waiting("b") == []
+    live_on(desk)
+    desk.signal("sig00002")
+    assert outcomes(desk) == {"a": "copied", "b": "unknown-symbol"}
+    desk.close_signal("sig00002")
+    assert name not in desk.book.symbols.texts, "a name that nothing was placed in is not kept"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_unknown_symbol_that_one_route_can_translate_is_copied_there(desk: Desk, kind: str) -> None:
+    desk.strategy()
+    desk.subscriber("a", **mapped("EURUSD", of="XAUUSD"))
+    desk.subscriber("b")
+    desk.signal(symbol="XAUUSD", **KINDS[kind])
+    assert outcomes(desk) == {"a": "copied", "b": "unknown-symbol"}
+    live_on(desk)
+
+
+def test_a_providers_own_trade_is_carried_out_whatever_names_its_followers_have(desk: Desk) -> None:
+    desk.strategy()
+    desk.subscriber("a")
+    desk.subscriber("b", **mapped("XAUUSD"))
+    assert desk.trade("ORDER_TYPE_BUY")["stringCode"] == "TRADE_RETCODE_DONE"
+    assert desk.trade("ORDER_TYPE_BUY_LIMIT", price=1.05)["stringCode"] == "TRADE_RETCODE_DONE"
+    assert len(desk.held("a")) == len(desk.waiting("a")) == 1
+    live_on(desk)
+
+
+TROUBLES: dict[str, dict[str, Any]] = {
+    "unknown-symbol": mapped("XAUUSD"),
+    "no-price": mapped("GBPJPY"),
+    "symbol-filter": {"symbolFilter": {"excluded": ["EURUSD"]}},
+    "expression-failed": {"tradeSizeScaling": {"mode": "expression", "expression": "1 / (balance - balance)"}},
+    "delayed": {"signalDelay": {"minInSeconds": 60, "maxInSeconds": 90}},
+    "offline": {},
+    "close-only": {"closeOnly": "by-position"},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("troubles", list(itertools.combinations(TROUBLES, 3)), ids="+".join)
+def test_every_mixture_of_troubles_leaves_the_good_routes_alone(kind: str, troubles: tuple[str, ...]) -> None:
+    desk = Desk()
+    desk.book.quotes.pop("GBPJPY")
+    desk.pending.pop("GBPJPY")
+    desk.strategy()
+    desk.subscriber("a")
+    for trouble in troubles:
+        desk.subscriber(trouble, **TROUBLES[trouble])
+        if trouble == "offline":
+            desk.do(SetConnection(tenant="t", account_id="offline", is_connected=False))
+    desk.subscriber("b")
+    desk.signal(**KINDS[kind])
+    expected = {trouble: trouble for trouble in troubles} | {"a": "copied", "b": "copied"}
+    if kind != "market":
+        expected.pop("no-price", None)  # a pending order needs none
+    told = outcomes(desk)
+    assert {key: told[key] for key in expected} == expected
+    live_on(desk)
+    desk.close_signal()
+    assert desk.held("b") == desk.waiting("b") == []
+
+
+def test_a_book_that_holds_an_unknown_name_lives(desk: Desk) -> None:
+    """As books of earlier versions do: in the list of symbols, and even under a position."""
+    desk.strategy()
+    desk.subscriber("a")
+    desk.signal()
+    number = desk.book.symbols.number("XAUUSD")
+    live_on(desk)
+    desk.signal("sig00002")
+    balance = desk.balance("a")
+    desk.book.positions.symbol[desk.book.positions.account == desk.book.account_rows["a"]] = number
+    desk.book.valued = False
+    live_on(desk)
+    desk.close_signal("sig00002")
+    desk.close_signal()
+    assert desk.balance("a") == pytest.approx(balance, abs=50), "a result, not nothing and no number"
