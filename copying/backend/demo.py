@@ -20,25 +20,31 @@ from .robots import HOUR
 
 DAYS = 365
 SUBSCRIBERS = 46
+# (type, billing period, rate): what managers ask for. A fixed fee or one per lot is the same figure in every account's
+# currency (the contract has one for all), so accounts in yen subscribe to shares of profit only
 SCHEMES = {
     "Trd1": ("high-water-mark", "month", 0.2),
-    "Rev1": ("lots-traded", "month", 4.0),
+    "Rev1": ("lots-traded", "month", 8.0),
     "Brk1": ("amount-won", "month", 0.15),
-    "Swg1": ("flat-fee", "month", 25.0),
-    "Ext1": ("lots-won", "week", 6.0),
-    "Mix1": ("amount-traded", "quarter", 0.00002),
-    "Min1": ("amount-won", "month", 0.1),
+    "Swg1": ("flat-fee", "month", 20.0),
+    "Ext1": ("lots-won", "month", 15.0),
+    "Mix1": ("high-water-mark", "quarter", 0.25),
+    "Min1": ("amount-traded", "week", 0.00001),
 }
+FOR_EVERY_CURRENCY = ("Trd1", "Brk1", "Mix1")
 STRATEGIES = (
-    ("Trd1", "Trend majors", "Follows the crossing of two averages on four-hour bars.", "P-1001", "trend"),
-    ("Rev1", "Reversion crosses", "Trades back towards the average on two-hour bars.", "P-1002", "reversion"),
-    ("Brk1", "Breakout yen", "Follows breaks of the last four days' range.", "P-1003", "breakout"),
-    ("Swg1", "Swing reversion", "Reversion on four-hour bars.", "P-1004", "swing"),
+    ("Trd1", "Trend majors", "Buys the dips of rising pairs and sells the rallies of falling ones.", "P-1001", "trend"),
+    ("Rev1", "Reversion crosses", "Trades back towards the average on four-hour bars.", "P-1002", "reversion"),
+    ("Brk1", "Range yen", "Trades against breaks of the last four days' range.", "P-1003", "breakout"),
+    ("Swg1", "Swing reversion", "Reversion on twelve-hour bars, few trades.", "P-1004", "swing"),
     ("Ext1", "External signals", "Signals of a program outside, sent over the API.", "P-1005", "external:Ext1"),
 )
 # begins where the twelve months end, so that something happens every few minutes while a newcomer looks
 LIVE = ("Min1", "Minute reversion", "Reversion on one-minute bars, live only.", "P-1006", "minute")
-MIX = (("Trd1", 0.5), ("Rev1", 0.4), ("Swg1", 0.3))
+# many small trades: a fixed size keeps what they cost in spread small beside every account
+LIVE_TERMS = {"strategyId": LIVE[0], "tradeSizeScaling": {"mode": "fixedVolume", "tradeVolume": 0.01}}
+LIVE_LEAST = 25_000  # US dollars
+MIX = (("Trd1", 0.5), ("Rev1", 0.4), ("Brk1", 0.4))
 CURRENCIES = {"USD": 1.0, "EUR": 0.9, "GBP": 0.8, "JPY": 150.0}
 
 
@@ -101,7 +107,7 @@ def subscriber(tenant: str, number: int, start: float, days: int, draw: random.R
     size = CURRENCIES[currency]
     deposit = round(draw.choice((5_000, 10_000, 15_000, 25_000, 50_000, 80_000)) * size, -2)
     joined = start + HOUR * (draw.randrange(0, 24 * max(days // 3, 1)) if number % 3 == 2 else draw.randrange(1, 48))
-    document = settings(number, size, draw)
+    document = settings(number, currency, draw)
     planned: list[tuple[float, Command]] = [
         (joined, OpenAccount(
             tenant=tenant, account_id=account, name=f"Account {account}", currency=currency, deposit=deposit,
@@ -109,8 +115,8 @@ def subscriber(tenant: str, number: int, start: float, days: int, draw: random.R
         )),
         (joined, PutSubscriber(tenant=tenant, subscriber_id=account, document=document)),
     ]  # fmt: skip
-    if number % 6 == 1:
-        live = {**document, "subscriptions": [*document["subscriptions"], {"strategyId": LIVE[0]}]}
+    if number % 6 == 1 and currency != "JPY" and deposit >= LIVE_LEAST * size:
+        live = {**document, "subscriptions": [*document["subscriptions"], dict(LIVE_TERMS)]}
         command = PutSubscriber(tenant=tenant, subscriber_id=account, document=live)
         planned.append((start + days * 24 * HOUR, command))
     for _ in range(draw.randrange(0, 3)):
@@ -120,14 +126,16 @@ def subscriber(tenant: str, number: int, start: float, days: int, draw: random.R
     return planned
 
 
-def settings(number: int, size: float, draw: random.Random) -> dict[str, Any]:
+def settings(number: int, currency: str, draw: random.Random) -> dict[str, Any]:
     """A subscriber's document: one to three subscriptions, some with overrides and limits."""
-    singles = [strategy_id for strategy_id, *_ in STRATEGIES]
+    size = CURRENCIES[currency]
+    offered = FOR_EVERY_CURRENCY if currency == "JPY" else tuple(strategy_id for strategy_id, *_ in STRATEGIES)
+    count = len(offered)
     if number % 6 == 0:
         chosen = ["Mix1"]
     else:
-        chosen = [singles[number % 5], *([singles[(number + 2) % 5]] if number % 4 == 1 else [])]
-        chosen += ["Mix1"] if number % 11 == 0 else []
+        chosen = [offered[number % count], *([offered[(number + 2) % count]] if number % 4 == 1 else [])]
+        chosen += ["Mix1"] if number % 11 == 0 and "Mix1" not in chosen else []
     subscriptions = [
         {"strategyId": strategy_id, **override(number + place, draw)} for place, strategy_id in enumerate(chosen)
     ]

@@ -21,7 +21,9 @@ from .journal import LOCK, AlreadyRunning, decode_entry, encode_entries
 from .market.ecb import LEGS, EcbMarket, quotes_of
 from .projector import COLUMNS, MOVE_PROGRESS
 from .render import Renderer, Rows
-from .robots import BARS, HOUR, Rule, decide, rule_of
+from .robots import BARS, HOUR, RULES, Rule, decide, rule_of
+
+LONGEST_BAR = max(rule.bar_seconds for rule in RULES.values())
 
 
 class HourlyMarket:
@@ -30,7 +32,7 @@ class HourlyMarket:
     simulated = True
 
     def __init__(self, market: EcbMarket, start: float, end: float) -> None:
-        self._first = start - (BARS + 1) * 4 * HOUR
+        self._first = start - (BARS + 1) * LONGEST_BAR
         count = int((end - self._first) / HOUR) + 1
         self._legs = np.array([market.legs_at(self._first + place * HOUR) for place in range(count)])
         zeros = np.zeros(count)

@@ -43,39 +43,54 @@ class Rule:
     strategy_id: str = ""  # sends external signals to this strategy instead of trading
 
 
-def trend(mids: np.ndarray, held: int) -> int | None:
-    """With the crossing of a fast and a slow average."""
-    fast, slow = mids[-8:].mean(), mids[-34:].mean()
-    side = 1 if fast > slow else -1
-    return side if side != held else None
+def stretch(mids: np.ndarray, bars: int) -> float:
+    """How far the last price stands from its average over `bars`, in standard deviations of those bars."""
+    window = mids[-bars:]
+    return float((mids[-1] - window.mean()) / (window.std() or 1.0))
+
+
+def pullback(mids: np.ndarray, held: int) -> int | None:
+    """With the trend, entered against a stretch: buys the dips of a rising pair, sells the rallies of a falling one."""
+    trend = 1 if mids[-20:].mean() > mids[-40:].mean() else -1
+    distance = stretch(mids, 20)
+    if held:
+        return 0 if distance * held > 0.2 else None
+    return trend if distance * trend < -1.5 else None
 
 
 def reversion(mids: np.ndarray, held: int) -> int | None:
-    """Against a stretch of more than 1.8 standard deviations, until the average is met again."""
-    window = mids[-24:]
-    stretch = (mids[-1] - window.mean()) / (window.std() or 1.0)
+    """Against a stretch of more than 1.5 standard deviations, until the average is met again."""
+    distance = stretch(mids, 20)
     if held:
-        return 0 if stretch * held > -0.2 else None
-    return (-1 if stretch > 0 else 1) if abs(stretch) > 1.8 else None
+        return 0 if distance * held > 0.2 else None
+    return (-1 if distance > 0 else 1) if abs(distance) > 1.5 else None
 
 
-def breakout(mids: np.ndarray, held: int) -> int | None:
-    """Out of the range of the last 24 bars; out again at the middle of the last 12."""
+def fading(mids: np.ndarray, held: int) -> int | None:
+    """Against breaks of the range of the last 24 bars; out at the middle of the last 12."""
     window = mids[-25:-1]
     if held:
         middle = (mids[-13:-1].max() + mids[-13:-1].min()) / 2
-        return 0 if (mids[-1] - middle) * held < 0 else None
-    return 1 if mids[-1] > window.max() else -1 if mids[-1] < window.min() else None
+        return 0 if (mids[-1] - middle) * held > 0 else None
+    return -1 if mids[-1] > window.max() else 1 if mids[-1] < window.min() else None
+
+
+def rare_reversion(mids: np.ndarray, held: int) -> int | None:
+    """Against rare stretches of the last 24 bars only: within minutes a spread is a large part of a movement."""
+    distance = stretch(mids, 24)
+    if held:
+        return 0 if distance * held > -0.2 else None
+    return (-1 if distance > 0 else 1) if abs(distance) > 2.5 else None
 
 
 RULES = {
     rule.name: rule
     for rule in (
-        Rule("trend", ("EURUSD", "USDJPY", "GBPUSD"), 4 * HOUR, 0.4, 6.0, trend),
-        Rule("reversion", ("EURGBP", "EURUSD", "AUDUSD", "USDCHF"), 2 * HOUR, 0.6, 8.0, reversion),
-        Rule("breakout", ("GBPJPY", "EURJPY", "USDCAD"), 4 * HOUR, 0.25, 5.0, breakout),
-        Rule("swing", ("EURCHF", "NZDUSD", "AUDJPY", "USDCAD"), 4 * HOUR, 0.8, 7.0, reversion),
-        Rule("minute", ("EURUSD", "GBPUSD", "USDJPY", "EURGBP", "AUDUSD"), 60.0, 0.3, 8.0, reversion),
+        Rule("trend", ("EURUSD", "USDJPY", "GBPUSD", "USDCHF"), 4 * HOUR, 0.3, 12.0, pullback),
+        Rule("reversion", ("EURGBP", "EURUSD", "AUDUSD", "USDCHF"), 4 * HOUR, 0.3, 12.0, reversion),
+        Rule("breakout", ("GBPJPY", "EURJPY", "USDCAD"), 4 * HOUR, 0.25, 12.0, fading),
+        Rule("swing", ("EURCHF", "NZDUSD", "AUDJPY", "USDCAD"), 12 * HOUR, 0.5, 12.0, reversion),
+        Rule("minute", ("EURUSD", "GBPUSD", "USDJPY", "EURGBP", "AUDUSD"), 60.0, 0.02, 12.0, rare_reversion),
     )
 }
 
@@ -154,9 +169,7 @@ def rule_of(robot: str) -> Rule | None:
     name, _, strategy_id = robot.partition(":")
     if name == "external" and strategy_id:
         swing = RULES["swing"]
-        return Rule(
-            "external", ("EURUSD", "GBPUSD", "USDCHF"), swing.bar_seconds, 0.4, swing.stop_bars, swing.wish, strategy_id
-        )
+        return Rule("external", ("EURUSD", "GBPUSD", "USDCHF"), 6 * HOUR, 0.3, swing.stop_bars, swing.wish, strategy_id)
     return RULES.get(name)
 
 

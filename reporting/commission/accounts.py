@@ -26,7 +26,7 @@ FROM (
             SELECT FROM reporting_commissionline line
             WHERE line.workspace_id = p.workspace_id AND line.connection_id = p.connection_id
               AND line.strategy_id = p.strategy_id AND line.period_start = p.period_start
-              AND line.period_end = p.period_end AND line.member_id = ''
+              AND line.period_end = p.period_end AND line.member_id = '' AND line.amount <> 0
               AND NOT EXISTS (
                   SELECT FROM reporting_statementitem item WHERE item.period_id = p.id AND NOT item.is_void
                   AND item.subscriber_id = line.subscriber_id AND item.currency = line.currency)
@@ -142,8 +142,8 @@ def post_missing_credit(account: Account, posting: Posting) -> list[Statement]:
     return touched
 
 
-def refresh_periods(statements: Iterable[Statement]) -> None:
-    """Write anew how far the billing periods of these statements are: closed, issued or paid."""
+def refresh_periods(statements: Iterable[Statement], *, also: Iterable[int] = ()) -> None:
+    """Write anew how far the billing periods of these statements (and others by id) are: closed, issued or paid."""
     ids = BillingPeriod.objects.filter(items__statement__in=[each.pk for each in statements])
     with database.cursor() as cursor:
-        cursor.execute(_REFRESH, [list(ids.values_list("pk", flat=True).distinct())])
+        cursor.execute(_REFRESH, [sorted({*ids.values_list("pk", flat=True), *also})])

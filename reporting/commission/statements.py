@@ -145,16 +145,21 @@ def issue_statements(
 ) -> list[Statement]:
     """Issue a statement to each account with closed periods on none yet; twice or in parallel issues nothing twice.
 
-    only: ids of subscribers. Credit that an account has pays its statement at once.
+    only: ids of subscribers. Credit that an account has pays its statement at once. Nobody is sent a statement of
+    nothing: lines of zero need none, lines that come to zero together go on the account's next statement.
     """
     books = lock_books(workspace)
-    issued = []
+    issued, nothing_owed = [], []
     for draft in drafts_of(workspace, until):
-        if only is None or draft.account.subscriber_id in only:
-            books.statements += 1
-            issued.append(_issue(workspace, draft, books.statements, due_on=due_on, by=by, now=now))
+        if only is not None and draft.account.subscriber_id not in only:
+            continue
+        if not draft.amount:
+            nothing_owed += draft.items
+            continue
+        books.statements += 1
+        issued.append(_issue(workspace, draft, books.statements, due_on=due_on, by=by, now=now))
     books.save(update_fields=["statements"])
-    refresh_periods(issued)
+    refresh_periods(issued, also=[item.period_id for item in nothing_owed])
     if issued and by is not None:
         subject = f"{issued[0].label} to {issued[-1].label}" if len(issued) > 1 else issued[0].label
         record_audit(workspace, user=by, action="statements issued", subject=subject, now=now)

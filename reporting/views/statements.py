@@ -113,14 +113,22 @@ def review(request: HttpRequest) -> HttpResponse:
 
 def render_review(request: HttpRequest, form: IssueForm, status: int = 200) -> HttpResponse:
     until = issue_until(request)
-    drafts = drafts_of(request.workspace, until)
+    proposed = drafts_of(request.workspace, until)
+    drafts = [draft for draft in proposed if draft.amount]
     totals: dict[str, list] = {}
     for draft in drafts:
         total = totals.setdefault(draft.account.currency, [0, 0])
         total[0] += 1
         total[1] += draft.amount
     waiting = BillingPeriod.objects.visible_to(request.membership).to_close(timezone.now())
-    context = {"drafts": drafts, "form": form, "totals": sorted(totals.items()), "tab": "statements", "until": until}
+    context = {
+        "drafts": drafts,
+        "nothing_owed": len(proposed) - len(drafts),
+        "form": form,
+        "totals": sorted(totals.items()),
+        "tab": "statements",
+        "until": until,
+    }
     context |= {"open_periods": waiting.filter(period_end__lte=until).count(), "schemes": SCHEMES}
     return render(request, "reporting/issue_statements.html", context, status=status)
 
@@ -138,7 +146,7 @@ def issue(request: HttpRequest) -> HttpResponse:
     if issued:
         messages.success(request, f"{number} {'statement is' if number == 1 else 'statements are'} issued.")
     else:
-        messages.info(request, "Nothing to issue: everything closed is on a statement already.")
+        messages.info(request, "Nothing to issue: everything closed and owed is on a statement already.")
     return redirect("reporting:statements")
 
 

@@ -75,6 +75,27 @@ def test_each_account_gets_its_own_and_numbers_have_no_gap(firm):
     assert {each.currency: each.amount for each in issued} == {"USD": D("6.01"), "EUR": D(20), "JPY": D(20)}
 
 
+def test_nobody_gets_a_statement_of_nothing():
+    firm = Firm("high-water-mark", "0.2")
+    loser = builders.subscriber(firm.connection)
+    firm.deal(at(3, 4), "10")
+    firm.deal(at(3, 4), "-10", subscriber=loser)
+    firm.accrue()
+    firm.close(APRIL)
+    (statement,) = firm.issue(APRIL)
+    assert statement.subscriber_id == firm.subscriber.backend_id
+    assert (firm.issue(APRIL), state_of(APRIL)) == ([], "issued")
+
+
+def test_a_period_in_which_nobody_owes_anything_has_nothing_left_to_issue():
+    firm = Firm("high-water-mark", "0.2")
+    firm.deal(at(3, 4), "-10")
+    firm.accrue()
+    firm.close(APRIL)
+    assert state_of(APRIL) == "closed"
+    assert (firm.issue(APRIL), state_of(APRIL)) == ([], "paid")
+
+
 def test_each_workspace_has_its_own_numbers(firm):
     other = Firm()
     other.deal(at(4, 4), "10")

@@ -1,0 +1,72 @@
+"""The demo is a firm that a manager would show: its results come from the rules alone, on whichever day it is made.
+
+Two days of making it, so that rules are not fitted to one; what the engine earned is read from its own records.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+
+from copying.backend import demo
+from copying.backend.book import Book
+from copying.backend.history import HourlyMarket, Recorder, run
+from copying.backend.market.ecb import EcbMarket
+from copying.backend.robots import HOUR
+
+DAYS = [datetime(2026, 11, 28, 21, tzinfo=UTC), datetime(2027, 2, 14, 3, tzinfo=UTC)]
+
+
+def made_on(now: datetime) -> Recorder:
+    recorder = Recorder(Book())
+    end = now.timestamp() // HOUR * HOUR
+    start = end - demo.DAYS * 24 * HOUR
+    market = HourlyMarket(EcbMarket(), start, end)
+    run(recorder, market, start, end, demo.schedule("firm", start, demo.DAYS), lambda line: None)
+    return recorder
+
+
+def results(recorder: Recorder) -> dict[str, dict[str, float]]:
+    """Net result by strategy and account, in the account's currency."""
+    sums: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    for _, document, *_ in recorder.tables["transactions"]:
+        deal = msgspec.json.decode(document)
+        if "subscriberId" in deal:
+            net = deal["profit"] + deal["swap"] + deal["commission"]
+            sums[deal["strategy"]["id"]][deal["subscriberId"]] += net
+    return sums
+
+
+@pytest.mark.parametrize("now", DAYS, ids=lambda now: f"{now:%Y-%m-%d}")
+def test_most_strategies_earn_and_none_loses_much(now):
+    recorder = made_on(now)
+    book = recorder.book
+    balances = dict(zip((meta.id for meta in book.account_meta), book.accounts.balance.tolist(), strict=True))
+    returns = {}
+    for strategy_id, accounts in results(recorder).items():
+        earned = {account: net / (balances[account] - net) for account, net in accounts.items()}
+        returns[strategy_id] = sum(earned.values()) / len(earned)
+    assert sum(share > 0 for share in returns.values()) >= 5, returns
+    assert min(returns.values()) > -0.15, returns
+
+
+def test_fixed_fees_and_fees_per_lot_reach_no_account_in_yen():
+    documents = {
+        command.subscriber_id: command.document
+        for _, command in demo.schedule("firm", 0.0, demo.DAYS)
+        if isinstance(command, demo.PutSubscriber)
+    }
+    currencies = {
+        command.account_id: command.currency
+        for _, command in demo.schedule("firm", 0.0, demo.DAYS)
+        if isinstance(command, demo.OpenAccount)
+    }
+    in_yen = [document for account, document in documents.items() if currencies[account] == "JPY"]
+    schemes = {
+        demo.SCHEMES[subscription["strategyId"]][0] for document in in_yen for subscription in document["subscriptions"]
+    }
+    assert len(in_yen) > 5
+    assert schemes == {"high-water-mark", "amount-won"}
