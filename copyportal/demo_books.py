@@ -15,7 +15,7 @@ from reporting.commission.accounts import Account
 from reporting.commission.closing import close_periods
 from reporting.commission.payments import record_payment
 from reporting.commission.services import calendar_of
-from reporting.commission.statements import issue_statements
+from reporting.commission.statements import drafts_of, issue_statements
 from reporting.models import BillingPeriod, Payment, Statement
 from users.models import User, Workspace
 
@@ -31,9 +31,10 @@ def keep_books(workspace: Workspace, *, now: datetime, by: User | None = None) -
     for first in _months(today):
         closed_at = min(calendar.midnight(first) + timedelta(days=1, hours=9), now)
         _close(workspace, calendar.midnight(first), by=by, now=now, closed_at=closed_at)
-        day = calendar.day_of(closed_at)
+        day, until = calendar.day_of(closed_at), calendar.midnight(first)
+        due_on = day + timedelta(days=DAYS_TO_PAY)
         issue_statements(
-            workspace, until=calendar.midnight(first), due_on=day + timedelta(days=DAYS_TO_PAY), by=by, now=closed_at
+            workspace, until=until, due_on=due_on, by=by, now=closed_at, only=_worth_a_statement(workspace, until)
         )
     ended = BillingPeriod.objects.filter(workspace=workspace).to_close(now).order_by("-period_end").first()
     if ended is not None:
@@ -41,6 +42,15 @@ def keep_books(workspace: Workspace, *, now: datetime, by: User | None = None) -
     _pay(workspace, today.replace(day=1), by=by, now=now)
     own = {"workspace": workspace}
     return Statement.objects.filter(**own).count(), Payment.objects.filter(**own).count()
+
+
+def _worth_a_statement(workspace: Workspace, until: datetime) -> set[str]:
+    """Ids of the accounts that owe enough; what others owe waits for their next statement."""
+    return {
+        draft.account.subscriber_id
+        for draft in drafts_of(workspace, until)
+        if draft.amount >= (500 if draft.account.currency == "JPY" else 5)
+    }
 
 
 def _months(today: date) -> list[date]:
@@ -63,11 +73,11 @@ def _pay(workspace: Workspace, this_month: date, *, by: User | None, now: dateti
     for statement in statements.filter(balance__gt=0, paid=0):
         is_newest = statement.last_day >= newest
         received_on = calendar_of(workspace).day_of(statement.issued_at) + timedelta(days=7 if is_newest else 5)
-        if received_on > calendar_of(workspace).day_of(now) or (is_newest and statement.number % 3 == 0):
+        if received_on > calendar_of(workspace).day_of(now) or (is_newest and statement.number % 8 == 0):
             continue
         if not is_newest and statement.number % 37 == 5:
             continue
-        share = Decimal("0.5") if is_newest and statement.number % 3 == 1 else Decimal(1)
+        share = Decimal("0.5") if is_newest and statement.number % 8 == 3 else Decimal(1)
         amount = (statement.amount * share).quantize(Decimal(1) if statement.currency == "JPY" else Decimal("0.01"))
         record_payment(
             workspace, Account.of(statement), amount=amount, currency=statement.currency, received_on=received_on,

@@ -105,7 +105,7 @@ def subscriber(tenant: str, number: int, start: float, days: int, draw: random.R
     account = f"A-{2001 + number}"
     currency = tuple(CURRENCIES)[number % 4] if number % 7 else "USD"
     size = CURRENCIES[currency]
-    deposit = round(draw.choice((5_000, 10_000, 15_000, 25_000, 50_000, 80_000)) * size, -2)
+    deposit = round(draw.choice((10_000, 15_000, 20_000, 30_000, 50_000, 80_000)) * size, -2)
     joined = start + HOUR * (draw.randrange(0, 24 * max(days // 3, 1)) if number % 3 == 2 else draw.randrange(1, 48))
     document = settings(number, currency, draw)
     planned: list[tuple[float, Command]] = [
