@@ -8,7 +8,7 @@ urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("", include("users.urls")),
-    path("accounts/", include("allauth.account.urls")),
+    path("accounts/", include("users.account_urls")),
     path("", include("reporting.urls")),
     path("strategies/", include("strategies.urls")),
     path("", include("subscribers.urls")),

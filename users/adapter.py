@@ -1,10 +1,113 @@
-"""How people sign in: only with an account that a workspace owner made; there is no open registration."""
+"""How people sign in: by the one address of their account, slowed down when they guess. Nobody registers themself."""
 
+from __future__ import annotations
+
+import secrets
+
+import structlog
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.auth_backends import AuthenticationBackend
+from allauth.core import context
+from django.core import signing
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+
+from users import tasks, throttle
+from users.models import User
+from users.sources import client_address, is_shared, network_of
+
+DEVICE_COOKIE = "device"
+DEVICE_KEPT_S = 365 * 24 * 3600
+KNOWN_DEVICE = "device "
+
+log = structlog.get_logger(__name__)
+
+
+class EmailBackend(AuthenticationBackend):
+    """Signs a person in by `User.email` alone: any other address that is stored for them, confirmed or not, is none."""
+
+    def authenticate(self, request: HttpRequest | None, email: str = "", password: str = "", **others) -> User | None:
+        if not password:
+            return None
+        user = User.objects.filter(email=email.strip().lower()).first()
+        if user is None:
+            User().set_password(password)  # an unknown address takes as long as a known one
+            return None
+        return self._check_password(user, password)
 
 
 class AccountAdapter(DefaultAccountAdapter):
-    """Closes allauth's public registration."""
+    """Closes allauth's registration; counts failures in `users.throttle`; sends its notices by a task."""
 
-    def is_open_for_signup(self, request) -> bool:
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
+
+    def get_client_ip(self, request: HttpRequest) -> str:
+        return client_address(request)
+
+    def authenticate(self, request: HttpRequest, **credentials) -> User | None:
+        """The person, or None. Raises ValidationError when it has to wait: then the password is not even looked at."""
+        now = timezone.now()
+        email, source = credentials["email"], source_of(request, credentials["email"])
+        network = None if source.startswith(KNOWN_DEVICE) else own_network(request)
+        wait_s = throttle.begin_attempt(email, source, network=network, now=now)
+        if wait_s:
+            log.warning("sign-in slowed down", wait_s=wait_s)
+            raise ValidationError(too_many(wait_s), code="too_many_login_attempts")
+        user = super().authenticate(request, **credentials)
+        if user is None:
+            log.warning("sign-in failed")
+        else:
+            throttle.forgive_attempt(email, source, network=network, now=now)
+        return user
+
+    def pre_authenticate(self, request: HttpRequest, **credentials) -> None:
+        """Nothing: allauth's own limit is one that anybody can hold on somebody else."""
+
+    def reauthenticate(self, user: User, password: str) -> bool:
+        """Whether it is the person's password; guesses are counted like those at the sign-in."""
+        checked = self.authenticate(context.request, email=user.email, password=password)
+        return checked is not None and checked.pk == user.pk
+
+    def post_login(self, request: HttpRequest, user: User, **options) -> HttpResponse:
+        response = super().post_login(request, user=user, **options)
+        remember_device(request, response, user.email)
+        return response
+
+    def send_notification_mail(self, template_prefix: str, user: User, context=None, email=None) -> None:
+        """Tell a person that their password was changed; the rest of allauth's notices have no page here."""
+        if template_prefix in ("account/email/password_changed", "account/email/password_reset"):
+            tasks.tell_of_new_password.delay_on_commit(user.pk)
+
+
+def too_many(wait_s: int) -> str:
+    """The sentence for somebody who has to wait."""
+    wait = f"{wait_s} seconds" if wait_s < 120 else f"{-(-wait_s // 60)} minutes"
+    return f"Too many wrong passwords came from here. Try again in {wait if wait_s > 1 else 'a second'}."
+
+
+def own_network(request: HttpRequest) -> str | None:
+    """The network of the client; None where only the proxy's is known, which is everybody's."""
+    return None if is_shared(request) else network_of(client_address(request))
+
+
+def source_of(request: HttpRequest, email: str) -> str:
+    """Whom failures at an account count for: a browser that has signed in to it before has a count of its own.
+
+    So guesses from the same office, or through a proxy nobody configured, do not slow down the person themself.
+    """
+    try:
+        device = signing.loads(request.COOKIES.get(DEVICE_COOKIE, ""), salt=DEVICE_COOKIE, max_age=DEVICE_KEPT_S)
+    except signing.BadSignature:
+        device = None
+    if isinstance(device, list) and len(device) == 2 and device[0] == email.strip().lower():
+        return f"{KNOWN_DEVICE}{device[1]}"
+    return network_of(client_address(request))
+
+
+def remember_device(request: HttpRequest, response: HttpResponse, email: str) -> None:
+    """Know this browser again at the next sign-in; the cookie opens nothing."""
+    value = signing.dumps([email, secrets.token_urlsafe(12)], salt=DEVICE_COOKIE)
+    options = {"httponly": True, "samesite": "Lax", "secure": request.is_secure()}
+    response.set_cookie(DEVICE_COOKIE, value, max_age=DEVICE_KEPT_S, **options)

@@ -7,6 +7,8 @@ checked here.
 
 from __future__ import annotations
 
+import re
+
 import structlog
 from django.http import HttpRequest, HttpResponse
 from django.utils.cache import patch_vary_headers
@@ -16,6 +18,8 @@ from users.models import Membership
 from users.sources import client_address
 
 WORKSPACE_KEY = "workspace"
+_KEY_IN_PATH = re.compile(r"(/invitation/|/confirm-email/|/reset/key/[0-9A-Za-z]+-)(?!set-password)[^/?]+")
+_HIDDEN = r"\1…"
 
 
 def memberships_of(request) -> list[Membership]:
@@ -68,3 +72,8 @@ class LogMiddleware(RequestMiddleware):
     @classmethod
     def bind_ip(cls, request: HttpRequest) -> None:
         structlog.contextvars.bind_contextvars(ip=client_address(request))
+
+    @staticmethod
+    def format_request(request: HttpRequest) -> str:
+        """Method and address, without the keys that links in mails carry."""
+        return f"{request.method} {_KEY_IN_PATH.sub(_HIDDEN, request.get_full_path())}"

@@ -50,6 +50,17 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.name or self.email
 
 
+class EmailChange(models.Model):
+    """An address that a person wants to sign in with, until its owner has confirmed it by the link in a mail."""
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="email_change")
+    email = models.EmailField()
+    requested_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.user} to {self.email}"
+
+
 class Workspace(models.Model):
     """One firm: everything of the portal belongs to exactly one workspace."""
 

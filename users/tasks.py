@@ -1,10 +1,59 @@
-"""What Celery runs for people: housekeeping."""
+"""What Celery runs for people: mails about their accounts, and housekeeping."""
 
+from allauth.account.forms import default_token_generator
+from allauth.account.utils import user_pk_to_url_str
 from celery import shared_task
 from django.core.management import call_command
+from django.urls import reverse
+from django.utils import timezone
+
+from users import mails, throttle
+from users.models import EmailChange, User
+
+MAIL = {"autoretry_for": (OSError,), "retry_backoff": 5, "max_retries": 5}
+RESETS_PER_HOUR = 5  # the links of the mails before still work
 
 
 @shared_task
 def clear_sessions() -> None:
     """Delete sessions that have ended."""
     call_command("clearsessions")
+
+
+@shared_task(**MAIL)
+def send_reset_link(email: str, origin: str) -> None:
+    """Mail a link to whoever has the address; nobody has it: no mail to a stranger."""
+    user = User.objects.filter(email=email, is_active=True).first()
+    if user is None or not throttle.may_act("reset", email, limit=RESETS_PER_HOUR, window_s=3600, now=timezone.now()):
+        return
+    uid, key = user_pk_to_url_str(user), default_token_generator.make_token(user)
+    mails.send_reset_link(email, link_to(origin, "account_reset_password_from_key", uidb36=uid, key=key))
+
+
+@shared_task(**MAIL)
+def tell_of_new_password(user_id: int) -> None:
+    """Tell a person that their password is another one."""
+    mails.send_new_password_notice(User.objects.get(pk=user_id).email)
+
+
+@shared_task(**MAIL)
+def send_email_confirmation(change_id: int, origin: str) -> None:
+    """Mail the link to the new address; to one that somebody else has, nothing."""
+    from users.addresses import confirmation_key
+
+    change = EmailChange.objects.filter(pk=change_id).first()
+    if change and not User.objects.filter(email=change.email).exists():
+        mails.send_email_confirmation(
+            change.email, link_to(origin, "account_confirm_email", key=confirmation_key(change))
+        )
+
+
+@shared_task(**MAIL)
+def tell_old_address(email: str, new_email: str, is_done: bool) -> None:
+    """Tell the address so far that another one is wanted, or is in use."""
+    mails.send_email_change_notice(email, new_email, is_done=is_done)
+
+
+def link_to(origin: str, name: str, **arguments: str) -> str:
+    """The full address of a page, for a mail."""
+    return origin.rstrip("/") + reverse(name, kwargs=arguments)

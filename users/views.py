@@ -73,7 +73,7 @@ def setup(request: HttpRequest) -> HttpResponse:
         context = {"form": form, "backend_url": settings.BACKEND_URL}
         return render(request, "users/setup.html", context, status=status)
     membership = make_first_owner(form.cleaned_data)
-    login(request, membership.user, backend="allauth.account.auth_backends.AuthenticationBackend")
+    login(request, membership.user, backend="users.adapter.EmailBackend")
     messages.success(request, f"Welcome. {membership.workspace} is ready.")
     return redirect("/")
 

@@ -24,7 +24,7 @@ def session_cookie() -> str:
     alice = User.objects.get(email="alice@example.com")
     session = SessionStore()
     session[SESSION_KEY] = str(alice.pk)
-    session[BACKEND_SESSION_KEY] = "allauth.account.auth_backends.AuthenticationBackend"
+    session[BACKEND_SESSION_KEY] = "users.adapter.EmailBackend"
     session[HASH_SESSION_KEY] = alice.get_session_auth_hash()
     session.save()
     return f"sessionid={session.session_key}"

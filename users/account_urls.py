@@ -1,0 +1,32 @@
+"""Addresses under /accounts/, one by one: allauth's whole list would serve pages that nobody meant or styled.
+
+The names are allauth's, which it uses itself.
+"""
+
+from allauth.account import views as allauth_views
+from django.urls import path, re_path
+
+from users import account_views, views
+
+urlpatterns = [
+    path("login/", views.sign_in, name="account_login"),
+    path("logout/", allauth_views.logout, name="account_logout"),
+    path("inactive/", allauth_views.account_inactive, name="account_inactive"),
+    path("signup/", account_views.registration_closed, name="account_signup"),
+    path("email/", account_views.email, name="account_email"),
+    path("email/withdraw/", account_views.withdraw_email_change, name="account_withdraw_email_change"),
+    path("confirm-email/<str:key>/", account_views.confirm_email, name="account_confirm_email"),
+    path("password/change/", account_views.change_password, name="account_change_password"),
+    path("password/reset/", account_views.reset_password, name="account_reset_password"),
+    path("password/reset/done/", allauth_views.password_reset_done, name="account_reset_password_done"),
+    re_path(
+        r"^password/reset/key/(?P<uidb36>[0-9A-Za-z]{1,13})-(?P<key>[-0-9A-Za-z]{1,80})/\Z",
+        account_views.reset_password_from_key,
+        name="account_reset_password_from_key",
+    ),
+    path(
+        "password/reset/key/done/",
+        allauth_views.password_reset_from_key_done,
+        name="account_reset_password_from_key_done",
+    ),
+]

@@ -1,0 +1,56 @@
+"""What the portal writes to people about their accounts: plain text, the sentence that matters first.
+
+Sent by tasks, except invitations, whose link nobody but the mail may keep.
+"""
+
+from __future__ import annotations
+
+from django.core.mail import send_mail
+
+NOT_YOU = "Was it not you? Choose a new password at once, on the sign-in page under “Forgot the password?”."
+
+
+def send(address: str, subject: str, *paragraphs: str) -> None:
+    """One mail from DEFAULT_FROM_EMAIL. Raises OSError (smtplib's errors are) when the mail server does not take it."""
+    send_mail(subject, "\n\n".join(paragraphs) + "\n", None, [address])
+
+
+def send_reset_link(address: str, link: str) -> None:
+    """How to choose a new password."""
+    send(
+        address,
+        "Choose a new password",
+        "With this link you choose a new password. It works once, for an hour:",
+        link,
+        "Did you not ask for it? Then do nothing: your password stays as it is.",
+    )
+
+
+def send_new_password_notice(address: str) -> None:
+    """That the password is another one."""
+    send(address, "Your password was changed", "The password of your account was changed.", NOT_YOU)
+
+
+def send_email_confirmation(address: str, link: str) -> None:
+    """How to confirm a new address."""
+    send(
+        address,
+        "Confirm your new e-mail address",
+        "Open this link and confirm, then you sign in with this address. It works for a day:",
+        link,
+        "Did you not ask for it? Then do nothing.",
+    )
+
+
+def send_email_change_notice(address: str, new_address: str, *, is_done: bool) -> None:
+    """To the address so far: that another one is wanted, or is in use."""
+    if is_done:
+        subject = "Your e-mail address was changed"
+        text = f"You now sign in with {new_address}. This address no longer works."
+        after = "Was it not you? Tell the owner of your workspace at once."
+    else:
+        subject = "Your e-mail address is to be changed"
+        text = f"Somebody who knows your password asked to sign in with {new_address} from now on."
+        text += " That works once the address is confirmed; until then nothing changes."
+        after = NOT_YOU
+    send(address, subject, text, after)
