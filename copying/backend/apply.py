@@ -62,6 +62,7 @@ from .routing import plan_for
 def apply(book: Book, entry: Entry, sequence: int, watch: Watch | None = None) -> Effects:
     """Carry out journal entry `sequence`. watch: to measure with, nothing else; None on replay."""
     book.time = max(book.time, entry.time)
+    book.received = entry.received
     book.sequence = sequence
     book.set_quotes(entry.quotes)
     effects = Effects(sequence, book.time, watch=watch)

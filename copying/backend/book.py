@@ -89,6 +89,7 @@ class Book(Reads):
 
     def _reset_derived(self) -> None:
         """Everything that follows from the rest: caches that no snapshot holds."""
+        self.received: float | None = None  # the wall clock at the entry's receipt; None: `time`
         self.quotes: dict[str, tuple[float, float]] = {}
         self.version = 0  # of the configuration
         self.configuration: Any = None  # (version, engine.routes.Configuration)

@@ -182,10 +182,14 @@ class Tick(Command, tag="tick", frozen=True, kw_only=True):
     snapshots: bool = False
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One journal entry: `quotes` are those that changed since the entry before (symbol -> bid, ask)."""
+class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One journal entry: `quotes` are those that changed since the entry before (symbol -> bid, ask).
+
+    received: the wall clock at its receipt where that is not `time`, because the journal was ahead of the clock.
+    """
 
     time: float
+    received: float | None = None
     quotes: dict[str, tuple[float, float]]
     command: (
         PutStrategy

@@ -16,15 +16,16 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-import psycopg
+from msgspec import structs
 
 from . import apply as application
-from . import orphans, ticks
+from . import orphans, receipt, ticks
 from .book import Book
 from .changes import Changes, Subscription
-from .commands import Command, Entry, FindOrphans, Note, SetBrokerClock, Tick
+from .clock import Clock
+from .commands import Command, Entry, FindOrphans, Note, PutSignal, SetBrokerClock, Tick
 from .effects import Effects, Watch
-from .errors import Refused
+from .errors import CannotReplay, Refused
 from .journal import AlreadyRunning, Journal
 from .market.feed import Feed
 from .projector import Projector
@@ -37,17 +38,6 @@ log = logging.getLogger(__name__)
 TICK_SECONDS = 0.25
 SNAPSHOT_SECONDS = 3600.0
 GROUP = 256  # most entries in one commit
-CLOCK_BEHIND_SECONDS = 60.0
-
-
-class CannotReplay(Exception):
-    """An entry that was carried out before cannot be carried out any more; `str()` is a sentence for the operator."""
-
-    def __init__(self, sequence: int) -> None:
-        super().__init__(
-            f"Journal entry {sequence} was carried out before and fails now: this version cannot read the data set. "
-            "Start the version that wrote it, or a repaired one; nothing was changed."
-        )
 
 
 def die(reason: str) -> None:
@@ -72,9 +62,9 @@ def failed(entry: Entry, error: Exception) -> Entry:
 class Core:
     """The embedded backend without HTTP.
 
-    clock: UTC seconds. fail: what to do when the journal or the projector cannot write. journal, projector: what keeps
-    entries and records; the simulation gives its own, which die on command. broker_offset_hours: of the broker's clock
-    from UTC.
+    clock: UTC seconds, believed whatever they say where it is no Clock. fail: what to do when the journal or the
+    projector cannot write. journal, projector: what keeps entries and records; the simulation gives its own, which die
+    on command. broker_offset_hours: of the broker's clock from UTC.
     """
 
     book: Book
@@ -84,7 +74,7 @@ class Core:
         database_url: str,
         feed: Feed,
         *,
-        clock: Callable[[], float] = time.time,
+        clock: Clock | Callable[[], float] = time.time,
         fail: Callable[[str], None] = die,
         journal: type[Journal] = Journal,
         projector: type[Projector] = Projector,
@@ -112,6 +102,15 @@ class Core:
         self._committing = False
         self._look_later = False
 
+    @property
+    def clock(self) -> Clock:
+        """The time that is believed: `clock()`. A plain function may be put in its place."""
+        return self._clock
+
+    @clock.setter
+    def clock(self, clock: Clock | Callable[[], float]) -> None:
+        self._clock = clock if isinstance(clock, Clock) else Clock(clock, None)
+
     # -------------------------------------------------------------------------------------------------------- lifetime
 
     async def start(self, *, ticking: bool = True) -> None:
@@ -121,9 +120,8 @@ class Core:
             pass
         self._journal.watch(lambda: self._fail("The connection that holds the lock is gone"))
         reseal_book(self.book)
-        behind = self.book.time - self.clock()
-        if behind > CLOCK_BEHIND_SECONDS:
-            log.warning("The clock is %.0f seconds behind the journal: until it is there, time stands still", behind)
+        await self.clock.begin()
+        self.clock.report(self.book.time)
         await self._projector.connect(self._database_url)
         self._pending_quotes = dict(self.book.quotes)  # a snapshot may hold prices that no entry carries
         self._tasks = [
@@ -138,6 +136,8 @@ class Core:
             self._queue(FindOrphans(tenant=""))
         if ticking:
             self._tasks.append(asyncio.create_task(self._guard(self._tick(), "The ticker failed")))
+            watched = self.clock.watch(lambda: self.book.time)
+            self._tasks.append(asyncio.create_task(self._guard(watched, "The clock cannot be watched")))
 
     async def _recover(self) -> bool:
         """Apply the journal behind the snapshot; effects that are in the tables already are dropped.
@@ -200,6 +200,8 @@ class Core:
 
         Returns None, except: Trade -> {"numericCode", "stringCode", "message", "orderId"?, "positionId"?}.
         """
+        if isinstance(command, PutSignal):
+            receipt.check_clock(self.book, command, self.clock)
         future = asyncio.get_running_loop().create_future()
         self._waiting.append((command, future, time.perf_counter()))
         self._wake.set()
@@ -233,12 +235,13 @@ class Core:
         if not group:
             return
         self._settled.clear()
-        moment = max(self.clock(), self.book.time)
-        entries = [Entry(time=moment, quotes={}, command=command) for command, _, _ in group]
-        entries[0] = Entry(time=moment, quotes=self._pending_quotes, command=group[0][0])
+        moment = self.clock.after(self.book.time)
+        received = wall if (wall := self.clock()) < moment else None
+        entries = [Entry(time=moment, received=received, quotes={}, command=command) for command, _, _ in group]
+        entries[0] = structs.replace(entries[0], quotes=self._pending_quotes)
         self._pending_quotes = {}
         self._committing = True
-        self.book.time = moment
+        self.book.time, self.book.received = moment, received
         ahead = asyncio.get_running_loop().call_soon(self._look_ahead, group[0])  # runs while the disk writes
         await self._journal.append(self.book.sequence + 1, entries)
         committed = time.perf_counter()
@@ -252,7 +255,7 @@ class Core:
 
     def _checked(self, command: Command) -> Exception | None:
         """What is wrong with a command. A fault of the program in a check, which changes nothing, must end nothing."""
-        self.book.time = max(self.book.time, self.clock())
+        self.book.time = self.clock.after(self.book.time)
         try:
             application.check(self.book, command)
         except Refused as refused:
@@ -289,7 +292,7 @@ class Core:
         self._look_later = self._committing
         if self._committing:
             return
-        now = self.book.time = max(self.clock(), self.book.time)
+        now = self.book.time = self.clock.after(self.book.time)
         known = self.book.quotes
         changed = {symbol: quote for symbol, quote in self.feed.quotes(now).items() if known.get(symbol) != quote}
         if changed:
@@ -342,8 +345,3 @@ class Core:
     def changes(self, topic: tuple) -> Subscription:
         """What to wait on; topics: ("transactions" | "log" | "stopouts" | "snapshots", tenant)."""
         return self._changes.subscribe(topic)
-
-    async def ping(self) -> None:
-        """Whether the database answers, on a connection of its own. Raises psycopg.Error."""
-        async with await psycopg.AsyncConnection.connect(self._database_url) as connection:
-            await connection.execute("SELECT 1")

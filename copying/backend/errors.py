@@ -19,6 +19,16 @@ class Refused(Exception):
         self.details = details or []
 
 
+class CannotReplay(Exception):
+    """An entry that was carried out before cannot be carried out any more; `str()` is a sentence for the operator."""
+
+    def __init__(self, sequence: int) -> None:
+        super().__init__(
+            f"Journal entry {sequence} was carried out before and fails now: this version cannot read the data set. "
+            "Start the version that wrote it, or a repaired one; nothing was changed."
+        )
+
+
 def not_found(what: str) -> Refused:
     """404: absent, or of another tenant, which must not be told apart."""
     return Refused(404, "NotFoundError", f"{what} not found")
@@ -37,3 +47,8 @@ def invalid(parameter: str, value: Any, message: str) -> Refused:
 def forbidden(message: str) -> Refused:
     """403: somebody else's id."""
     return Refused(403, "ForbiddenError", message)
+
+
+def unavailable(message: str) -> Refused:
+    """503: not now; whoever repeats it in a second may be answered."""
+    return Refused(503, "ServiceUnavailableError", message)

@@ -15,6 +15,7 @@ import psycopg
 import uvicorn
 from django.conf import settings
 
+from .clock import Clock, database_clock
 from .core import AlreadyRunning, CannotReplay, Core
 from .market.feed import Feed
 from .robots import Robots
@@ -89,7 +90,7 @@ async def serve(
     offset = settings.BACKEND_BROKER_OFFSET_HOURS
     if not -14 <= offset <= 14:
         raise CannotStart(f"BACKEND_BROKER_OFFSET_HOURS is {offset:g}: it must be between -14 and 14.")
-    core = Core(database_url, feed, broker_offset_hours=offset)
+    core = Core(database_url, feed, clock=Clock(witness=database_clock(database_url)), broker_offset_hours=offset)
     try:
         await core.start()
     except (AlreadyRunning, CannotReplay) as error:

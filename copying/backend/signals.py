@@ -24,6 +24,7 @@ from .fanout import BROKER, fan_out, foresee
 from .held_stops import within_terms
 from .limits import moment_of
 from .market.instruments import LEAST_LOTS, STEP_LOTS
+from .receipt import age_of
 from .recording import record
 from .routing import plan_for
 from .state import COPIES_STOP_LOSS, COPIES_TAKE_PROFIT, Signal
@@ -31,7 +32,6 @@ from .state import COPIES_STOP_LOSS, COPIES_TAKE_PROFIT, Signal
 SIDES = {"BUY": 1, "SELL": -1}
 KINDS = {"LIMIT": int(OrderKind.LIMIT), "STOP": int(OrderKind.STOP)}
 MARKET = int(OrderKind.MARKET)
-CLOCK_TOLERANCE_SECONDS = 10.0
 
 
 def parse_type(text: str) -> tuple[int, int]:
@@ -104,17 +104,8 @@ def values_of(book: Book, command: PutSignal) -> dict[str, Any]:
         "symbol": document["symbol"], "side": side, "kind": kind, "volume": float(document["volume"]),
         "price": price_of(book, document["symbol"], side, document), "stop_loss": document.get("stopLoss") or None,
         "take_profit": document.get("takeProfit") or None, "magic": int(document.get("magic") or 0),
-        "document": document, "age_s": 0.0 if command.posted else age_of(document, book.time),
+        "document": document, "age_s": 0.0 if command.posted else age_of(book, document),
     }  # fmt: skip
-
-
-def age_of(document: dict[str, Any], now: float) -> float:
-    """Seconds that an external signal was on its way by its own `time`; clocks a little behind and ahead count as none.
-
-    It shortens the opening window: what was held up longer is not opened at prices that nobody meant.
-    """
-    seconds = now - (moment_of(document.get("time")) or now)
-    return seconds if seconds > CLOCK_TOLERANCE_SECONDS else 0.0
 
 
 def price_of(book: Book, symbol: str, side: int, document: dict[str, Any]) -> float:

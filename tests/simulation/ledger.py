@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
+from datetime import datetime
 
 import msgspec
 import numpy as np
@@ -95,6 +96,7 @@ class Ledger:
             self.watch.after(before, entry, effects)
             if isinstance(entry.command, PutSignal) and not had_signal:
                 self.check_decided(effects)
+                self.check_window(entry, effects)
             self.render(effects)
 
     def follow_money(self, command, known: set[str]) -> None:
@@ -122,6 +124,16 @@ class Ledger:
             strategy = self.book.strategies_by_id.get(event.strategy_id) if isinstance(event, SignalEvent) else None
             if strategy is not None and "telegram" in strategy.document:
                 self.published[event.strategy_id].append(f"{event.signal_id} {WORDS[event.what]}")
+
+    def check_window(self, entry: Entry, effects: Effects) -> None:
+        """What is of now by the wall clock at its receipt is never too late, wherever the journal's time is."""
+        received = entry.time if entry.received is None else entry.received
+        if received - datetime.fromisoformat(entry.command.document["time"]).timestamp() > 10:
+            return
+        for told in effects.told:
+            if isinstance(told, Decided) and told.signal.source < 0 and not told.late:
+                self.watch.counted["ahead"] += entry.received is not None
+                assert Reason.TOO_LATE not in told.decisions.reason[told.rows], "a fresh signal is too late"
 
     def check_decided(self, effects: Effects) -> None:
         """A new signal has one decision with a reason on every route."""

@@ -10,7 +10,8 @@ from unittest import mock
 import numpy as np
 
 from copying.backend import tokens
-from copying.backend.commands import Command
+from copying.backend.clock import Clock
+from copying.backend.commands import Command, PutSignal
 from copying.backend.core import Core
 from copying.backend.errors import Refused
 from copying.backend.http import signals
@@ -51,7 +52,10 @@ class Simulation:
         self.people = people.People(Random(seed + 2))
         self.ledger = Ledger(self.disk)
         self.market = Market()
-        self.now = MONDAY
+        self.now = MONDAY  # as people and the database see it
+        self.error = 0.0  # by which the backend's own clock is wrong
+        self.elapsed = 0.0  # on its monotonic one
+        self.refusals = 0  # of signals, for the clock's sake
         self.middles = dict(PRICES)
         self.step = 0
         self.crashes = 0
@@ -82,6 +86,8 @@ class Simulation:
     async def one_step(self) -> None:
         """Time, prices, some commands at once; then answers, or a crash at any of the pauses."""
         self.pass_time()
+        self.step_clock()
+        await self.core.clock.ask()
         if self.random.random() < 0.7:
             self.move_prices()
         if self.random.random() < 0.6:
@@ -97,6 +103,7 @@ class Simulation:
             return
         for _ in range(self.random.randrange(25)):
             await asyncio.sleep(0)
+            self.step_clock()
             if self.random.random() < 0.1:
                 self.move_prices()
                 self.core.look_at_market()
@@ -145,15 +152,27 @@ class Simulation:
             self.posted.append(signal_id)
 
     def pass_time(self) -> None:
+        """Seldom long; the monotonic clock knows nothing of a machine that was suspended, or of a set-back clock."""
         kind = self.random.random()
         if kind < 0.004:
-            self.now += self.random.uniform(1, 40) * 86_400
+            passed = self.random.uniform(1, 40) * 86_400
         elif kind < 0.02:
-            self.now += self.random.uniform(0, 86_400)
+            passed = self.random.uniform(0, 86_400)
         elif kind < 0.03:
-            self.now -= self.random.uniform(0, 3600)
+            passed = -self.random.uniform(0, 3600)
         else:
-            self.now += self.random.expovariate(1 / 20)
+            passed = self.random.expovariate(1 / 20)
+        self.now += passed
+        is_seen = passed > 0 and (passed < 3600 or self.random.random() < 0.5)
+        self.elapsed += passed if is_seen else 1.0
+
+    def step_clock(self) -> None:
+        """The backend's clock goes wrong, both ways, or right again; nobody else's does."""
+        if self.random.random() < 0.02:
+            self.error = 0.0 if self.error else self.random.choice((-1, 1)) * self.random.expovariate(1 / 600)
+
+    async def database_clock(self) -> float:
+        return self.now
 
     def move_prices(self) -> None:
         for symbol, middle in self.middles.items():
@@ -170,8 +189,8 @@ class Simulation:
 
     async def start(self) -> None:
         self.core = Core(
-            "", self.market, clock=lambda: self.now, fail=self.failed.append,
-            journal=self.disk.journal(), projector=self.disk.projector(),
+            "", self.market, fail=self.failed.append, journal=self.disk.journal(), projector=self.disk.projector(),
+            clock=Clock(lambda: self.now + self.error, lambda: self.elapsed, self.database_clock),
         )  # fmt: skip
         await self.core.start(ticking=False)
         self.core.look_at_market()
@@ -214,7 +233,9 @@ class Simulation:
             self.done[key] += 1
             self.unchecked.add(key)
         except Refused as refused:
-            if refused.status not in (400, 403, 404):
+            if refused.status == 503 and isinstance(command, PutSignal) and core.clock.step:
+                self.refusals += 1
+            elif refused.status not in (400, 403, 404):
                 self.failed.append(f"{refused.status} {refused}")
         except asyncio.CancelledError:
             self.unanswered.append(command)

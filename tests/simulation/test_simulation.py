@@ -23,6 +23,8 @@ def test_nothing_is_lost_or_doubled_whatever_dies_when(simulated_seed: int, simu
     assert simulation.ledger.records["transactions"]
     assert simulation.ledger.records["stopouts"]
     assert simulation.ledger.watch.arrived, "no webhook was posted to"
+    assert simulation.refusals, "no signal met a clock that had stepped"
+    assert simulation.ledger.watch.counted["ahead"], "the journal was never ahead of the clock"
     assert simulation.chats.heard, "nothing was published"
     for rule in ("opened", "opened late", "own closed", "news"):
         assert simulation.ledger.watch.counted[rule], f"nothing was {rule}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import string
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 from starlette.requests import Request
@@ -13,7 +12,7 @@ from starlette.responses import Response
 
 from copying.backend.commands import PutPortfolio, PutStrategy, PutSubscriber, PutWebhook, Remove, RemoveWebhook
 from copying.backend.errors import Refused, invalid, not_found
-from copying.backend.http.options import service
+from copying.backend.http.options import present, service
 from copying.backend.http.parameters import Query, document, new_id, path_id
 from copying.backend.http.replies import done, page_of, reply
 from copying.backend.sealing import seal, unseal
@@ -173,7 +172,7 @@ async def remove_subscription(request: Request) -> Response:
 async def _remove(request: Request, what: str, owner_id: str, part: str = "") -> Response:
     is_bounded = what != "subscription"
     instructions = await document(
-        request, "close-instructions", optional=True, now=datetime.now(UTC) if is_bounded else None
+        request, "close-instructions", optional=True, now=present(request) if is_bounded else None
     )
     command = Remove(
         tenant=request.scope["tenant"],

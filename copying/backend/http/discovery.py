@@ -48,6 +48,14 @@ async def account(request: Request) -> Response:
 
 
 async def health(request: Request) -> Response:
-    """E7: alive, and how far the tables are behind the journal."""
+    """E7: alive, how far the tables are behind the journal, and what is wrong with the clock.
+
+    degraded: everything is taken, some of it late. unavailable (503): new signals are refused.
+    """
     core = service(request).core
-    return reply({"status": "ok", "sequence": core.sequence, "projected": core.projected})
+    body = {"status": "ok", "sequence": core.sequence, "projected": core.projected}
+    if not (trouble := core.clock.trouble(core.book.time)):
+        return reply(body)
+    is_confirmed = core.clock.is_confirmed()
+    body |= {"status": "degraded" if is_confirmed else "unavailable", "message": trouble}
+    return reply(body, 200 if is_confirmed else 503)

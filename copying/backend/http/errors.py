@@ -82,7 +82,10 @@ def too_many_requests(wait_s: float, requests_per_minute: int) -> Response:
 
 async def on_refused(request: Request, refused: Refused) -> Response:
     """The core or a parameter said no."""
-    return error_response(refused.status, refused.message, error=refused.error, details=refused.details)
+    headers = {"retry-after": "1"} if refused.status == 503 else None
+    return error_response(
+        refused.status, refused.message, error=refused.error, details=refused.details, headers=headers
+    )
 
 
 async def on_invalid(request: Request, invalid: Invalid) -> Response:

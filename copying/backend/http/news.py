@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from starlette.requests import Request
@@ -11,7 +10,7 @@ from starlette.responses import Response
 from copying.backend import news
 from copying.backend.commands import AddNews, PutNews
 from copying.backend.errors import invalid
-from copying.backend.http.options import service
+from copying.backend.http.options import present, service
 from copying.backend.http.parameters import body_bytes
 from copying.backend.http.replies import done, reply
 from copying.contract import wire
@@ -32,7 +31,7 @@ async def put_calendar(request: Request) -> Response:
 async def add_to_calendar(request: Request) -> Response:
     """E9: adds what a feed has just heard; an event without a time is of now."""
     events = await _read(request)
-    now = wire.format_time(datetime.now(UTC))
+    now = wire.format_time(present(request))
     stamped = [{**event, "time": event["time"] or now} for event in events]
     await service(request).core.submit(AddNews(tenant=request.scope["tenant"], events=stamped))
     return done()

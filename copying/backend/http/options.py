@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -60,6 +61,12 @@ class Service:
 def service(request: Request) -> Service:
     """The service that a request was made to."""
     return request.app.state.service
+
+
+def present(request: Request) -> datetime:
+    """The time that the core goes by: its journal's, where that is ahead of the clock."""
+    core = service(request).core
+    return datetime.fromtimestamp(max(core.clock(), core.book.time), UTC)
 
 
 def database_url() -> str:
