@@ -8,15 +8,26 @@ from decimal import Decimal
 
 from django import forms
 
+from reporting.commission.money import MINOR_DIGITS
+from users.numbers import NumberField, Unclear, read_number
+
 MOST = Decimal("1000000000000")
 
 
-def amount_field(**more) -> forms.DecimalField:
-    """A sum of money that is more than nothing."""
-    return forms.DecimalField(
-        min_value=Decimal("0.0001"), max_value=MOST, decimal_places=4, max_digits=20,
-        widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"}), **more,
-    )  # fmt: skip
+def amount_field(**more) -> NumberField:
+    """A sum of money that is more than nothing; `check_digits` compares it with its currency."""
+    return NumberField(is_positive=True, most=MOST, **more)
+
+
+def check_digits(form: forms.Form, currency: str) -> None:
+    """Refuse an amount with more decimals than its currency has: money is asked about, never rounded."""
+    if "amount" in form.errors or form.cleaned_data.get("amount") is None:
+        return
+    text = str(form.data.get(form.add_prefix("amount"), ""))
+    try:
+        read_number(text, decimals=MINOR_DIGITS.get(currency, 2), unit=currency)
+    except Unclear as error:
+        form.add_error("amount", str(error))
 
 
 def day_input() -> forms.DateInput:
@@ -48,6 +59,12 @@ class PaymentForm(forms.Form):
             raise forms.ValidationError("A currency has three letters, like USD.")
         return currency
 
+    def clean(self) -> dict:
+        cleaned = super().clean()
+        if cleaned.get("currency"):
+            check_digits(self, cleaned["currency"])
+        return cleaned
+
     def clean_received_on(self) -> date:
         day = self.cleaned_data["received_on"]
         if not date(1999, 1, 4) <= day <= self.today:
@@ -66,6 +83,15 @@ class CreditNoteForm(ReasonForm):
 
     amount = amount_field(label="Amount to credit")
     field_order = ("amount", "reason")
+
+    def __init__(self, *args, currency: str, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.currency = currency
+
+    def clean(self) -> dict:
+        cleaned = super().clean()
+        check_digits(self, self.currency)
+        return cleaned
 
 
 class IssueForm(forms.Form):

@@ -110,7 +110,7 @@ def change(request: HttpRequest, pk: int, signal_id: str) -> HttpResponse:
     """Another stop loss and take profit."""
     strategy = single(request, pk)
     try:
-        prices = {name: signals.NumberField(required=False).clean(request.POST.get(name, ""))
+        prices = {name: signals.price_field(required=False).clean(request.POST.get(name, ""))
                   for name in ("stopLoss", "takeProfit")}  # fmt: skip
     except signals.forms.ValidationError as error:
         messages.error(request, f"Nothing was changed. {error.messages[0]}")
@@ -125,12 +125,9 @@ def close(request: HttpRequest, pk: int, signal_id: str) -> HttpResponse:
     """Close a part, or everything where no volume is given."""
     strategy = single(request, pk)
     try:
-        volume = signals.NumberField(required=False).clean(request.POST.get("volume", ""))
+        volume = signals.lots_field(required=False).clean(request.POST.get("volume", ""))
     except signals.forms.ValidationError as error:
         messages.error(request, f"Nothing was closed. {error.messages[0]}")
-        return to_signals(strategy)
-    if volume is not None and volume <= 0:
-        messages.error(request, "Nothing was closed. The volume must be greater than 0.")
         return to_signals(strategy)
     return act(request, strategy, signal_id, "closed" if volume is None else "closed in part",
                lambda signal, given: signals.close_signal(strategy, signal, volume, **given))  # fmt: skip

@@ -17,9 +17,9 @@ from copying.contract import wire
 from copying.contract.documents import ExternalSignal, WebhookAddress
 from copying.contract.validation import Invalid, validate
 from strategies.editing.forms import in_words
-from strategies.editing.widgets import Number
 from strategies.models import Strategy
 from users.models import User
+from users.numbers import NumberField, WholeNumberField
 from users.services import record_audit
 
 TYPES = (
@@ -34,18 +34,14 @@ ID_LETTERS = string.ascii_lowercase + string.digits
 STEP = 1e-8
 
 
-class NumberField(forms.CharField):
-    """A decimal number, typed with a point or a comma; empty: None."""
+def lots_field(**options: Any) -> NumberField:
+    """A volume: more than nothing, with as many decimals as the ledger keeps."""
+    return NumberField(decimals=8, is_positive=True, is_float=True, **options)
 
-    def __init__(self, **options: Any):
-        super().__init__(max_length=40, widget=forms.TextInput(attrs={"inputmode": "decimal"}), **options)
 
-    def clean(self, value: Any) -> float | None:
-        text = super().clean(value).strip()
-        try:
-            return float(Number().read(text)) if text else None
-        except ValueError as error:
-            raise forms.ValidationError(str(error)) from error
+def price_field(**options: Any) -> NumberField:
+    """A price or a stop, where 0 is none."""
+    return NumberField(decimals=10, is_float=True, **options)
 
 
 class SignalForm(forms.Form):
@@ -53,11 +49,11 @@ class SignalForm(forms.Form):
 
     symbol = forms.CharField(label="Symbol", max_length=64, help_text="As the provider's broker calls it.")
     type = forms.ChoiceField(label="What", choices=TYPES)
-    volume = NumberField(label="Volume, lots")
-    openPrice = NumberField(label="Price", required=False, help_text="Of a pending order.")
-    stopLoss = NumberField(label="Stop loss", required=False)
-    takeProfit = NumberField(label="Take profit", required=False)
-    magic = forms.IntegerField(label="Expert id", required=False, help_text="Seen by the filter of expert ids.")
+    volume = lots_field(label="Volume, lots")
+    openPrice = price_field(label="Price", required=False, help_text="Of a pending order.")
+    stopLoss = price_field(label="Stop loss", required=False)
+    takeProfit = price_field(label="Take profit", required=False)
+    magic = WholeNumberField(label="Expert id", required=False, help_text="Seen by the filter of expert ids.")
 
     def document(self, now: datetime) -> dict[str, Any]:
         """The signal as it is sent."""
@@ -88,9 +84,7 @@ class Lines(forms.Textarea):
 class WebhookForm(forms.Form):
     """A new webhook."""
 
-    magic = forms.IntegerField(
-        label="Expert id", required=False, help_text="Given to every signal that comes this way."
-    )
+    magic = WholeNumberField(label="Expert id", required=False, help_text="Given to every signal that comes this way.")
     mapping = forms.CharField(
         label="Symbols under another name",
         required=False,

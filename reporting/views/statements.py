@@ -196,7 +196,7 @@ def render_statement(request: HttpRequest, document: Statement, table, status: i
         "notes": list(document.credit_notes.order_by("pk")), "may_bill": bills, "is_statement": is_statement,
         "credit": credit_of(account) if bills and document.balance > 0 else 0,
         "creditable": creditable(document) if bills and is_statement and not document.is_void else 0,
-        "note_form": CreditNoteForm(), "void_form": ReasonForm(prefix="void"), **forms,
+        "note_form": CreditNoteForm(currency=document.currency), "void_form": ReasonForm(prefix="void"), **forms,
     }  # fmt: skip
     if request.partial and status == 200:
         return render(request, "reporting/_commission_lines.html", context)
@@ -220,7 +220,8 @@ def statement_as_pdf(request: HttpRequest, pk: int) -> HttpResponse:
 @may_bill
 def credit_note(request: HttpRequest, pk: int) -> HttpResponse:
     """Correct a statement by a credit note."""
-    document, form = visible_statement(request, pk), CreditNoteForm(request.POST)
+    document = visible_statement(request, pk)
+    form = CreditNoteForm(request.POST, currency=document.currency)
     if form.is_valid():
         try:
             note = issue_credit_note(document, **form.cleaned_data, by=request.user, now=timezone.now())

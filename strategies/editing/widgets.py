@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from copying.contract import wire
+from users.numbers import read_number
 
 THIN_SPACE = "\u202f"
-_LONGEST_NUMBER = 400
 
 
 def plain_number(value: float | Decimal) -> str:
@@ -87,20 +87,8 @@ class Number(Widget):
         return plain_number(exact * self.factor)
 
     def read(self, text: str) -> float | int:
-        text = text.replace(" ", "").replace(THIN_SPACE, "").replace("\u00a0", "").removesuffix("%")
-        try:
-            if len(text) > _LONGEST_NUMBER:
-                raise InvalidOperation
-            found = Decimal(text.replace(",", ".", 1) if text.count(",") == 1 and "." not in text else text)
-        except InvalidOperation:
-            raise ValueError("This must be a number, like 0.5.") from None
-        if not found.is_finite() or abs(found) >= Decimal("1e15"):
-            raise ValueError("This number is too large.")
-        if self.is_integer:
-            if found != found.to_integral_value():
-                raise ValueError("This must be a whole number.")
-            return int(found)
-        return float(found / self.factor)
+        number = read_number(text.strip().removesuffix("%"), decimals=0 if self.is_integer else None)
+        return int(number) if self.is_integer else float(number / self.factor)
 
     def words(self, value: Any) -> str:
         text = self.show(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -12,9 +11,9 @@ from zoneinfo import ZoneInfo
 from django.db.models import Q
 
 from users.listing.parameters import BadParameter
+from users.numbers import Unclear, read_number
 
 LONGEST_TEXT = 100
-PLAIN_NUMBER = re.compile(r"-?\d{1,15}(\.\d{1,8})?")
 
 
 @dataclass(frozen=True)
@@ -197,9 +196,10 @@ class Between(Filter):
         value = parameters.get(key, "").strip()
         if not value:
             return None
-        if not PLAIN_NUMBER.fullmatch(value):
-            raise BadParameter(f"“{key}” must be a number like 10000 or 0.5, not “{value[:LONGEST_TEXT]}”.")
-        return Decimal(value)
+        try:
+            return read_number(value, decimals=8)
+        except Unclear as error:
+            raise BadParameter(f"“{self.label}”, {value[:LONGEST_TEXT]}: {error}") from error
 
     def narrow(self, queryset, parameters, zone, workspace=None):
         lowest, highest = self.bounds(parameters)

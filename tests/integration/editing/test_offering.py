@@ -124,6 +124,10 @@ def test_a_signal_is_sent_changed_closed_in_part_and_closed(desk, person, alice)
     ("given", "text"),
     [
         ({"volume": "much"}, "This must be a number"),
+        ({"volume": "1,000"}, "can be 1000 or 1.000"),
+        ({"volume": "1e3"}, "exponent"),
+        ({"stopLoss": "NaN"}, "must be a number"),
+        ({"magic": "1_000"}, "underscores"),
         ({"volume": "-1"}, "Must be greater than 0."),
         ({"type": "ORDER_TYPE_BUY_LIMIT"}, "Is required by a pending order."),
         ({"symbol": ""}, "This field is required."),

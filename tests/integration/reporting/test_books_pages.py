@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import uuid
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -260,3 +261,26 @@ def test_incoming_commission_stands_beside_the_backends_figure(business, is_for_
         assert text in page
     (row,) = rows_of(is_for_staff_only("/commissions/incoming/?format=csv", stranger=200))
     assert (row["portfolio_id"], row["member_id"], row["amount"]) == ("balanced", "alpine", "10.01")
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "words"),
+    [
+        ("1.234", "EUR", "can be 1234 or 1.234"), ("1,234", "EUR", "can be 1234 or 1.234"),
+        ("0.5", "JPY", "no decimals"),
+        ("1e3", "EUR", "exponent"), ("1_000", "EUR", "underscores"), ("NaN", "EUR", "must be a number"),
+        ("１２３", "EUR", "digits 0 to 9"), ("0", "EUR", "greater than 0"), ("0.001", "EUR", "two decimals"),
+    ],
+)  # fmt: skip
+def test_money_with_two_readings_is_asked_about_and_nothing_is_booked(books, sign_in, alice, amount, currency, words):
+    client, before = sign_in(alice), Payment.objects.count()
+    given = {"currency": currency, "received_on": books.now.date(), "reference": "", "token": str(uuid.uuid4())}
+    paid = client.post(f"/commissions/payments/new/?statement={books.statement.pk}", {**given, "amount": amount})
+    assert paid.status_code == 422
+    assert words in paid.content.decode()
+    assert Payment.objects.count() == before
+    if currency == "EUR":  # two decimals, as the statement's currency has
+        noted = client.post(f"/statements/{books.statement.pk}/credit-note/", {"amount": amount, "reason": "x"})
+        assert noted.status_code == 422
+        assert words in noted.content.decode()
+    assert not Statement.objects.filter(kind="credit-note").exists()
