@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from django.contrib import messages
@@ -17,7 +16,6 @@ from django.views.decorators.http import require_POST, require_safe
 from strategies.changes import NotDone, backend_of
 from strategies.editing.differences import differences
 from strategies.models import Action, Change, Strategy, Target
-from strategies.removal import MODES, mode_words
 from strategies.terms import commission_text
 from subscribers.changes import (
     Conflict,
@@ -29,6 +27,7 @@ from subscribers.changes import (
     rebase,
     save_change,
 )
+from subscribers.immediate import Effects, document_effects, effects_of, unknown_effects
 from subscribers.listings import CHANGES
 from subscribers.models import Subscriber
 from subscribers.views import page_of, visible_subscriber
@@ -41,13 +40,6 @@ MOST_WAITING = 10
 
 
 # --- One change -----------------------------------------------------------------------------------------------------
-@dataclass(frozen=True)
-class Harm:
-    """Why a change asks for the name to be typed: positions or money move."""
-
-    text: str
-
-
 def visible_change(request: HttpRequest, pk: int) -> Change:
     """The change, or 404."""
     found = Change.objects.visible_to(request.membership).select_related("connection", "workspace", "proposed_by",
@@ -61,22 +53,13 @@ def draft(request: HttpRequest, pk: int) -> Change:
     return get_object_or_404(found, pk=pk)
 
 
-def harm_of(change: Change) -> Harm | None:
-    """What a change does beyond new signals: closing, releasing, taking away; None for the others."""
-    if change.action in (Action.REMOVE, Action.TAKE_OUT):
-        return Harm(mode_words(change.instructions.get("mode") or MODES[-1][0]))
-    before, after = change.before, change.after
-    parts = "members" if change.kind == Target.PORTFOLIO else "subscriptions"
-    kept = {one.get("strategyId") for one in after.get(parts) or []}
-    if any(one.get("strategyId") not in kept for one in before.get(parts) or []):
-        return Harm("What is taken out of the list is no longer copied; its copied positions are closed at once.")
-    old = {one.get("strategyId"): one.get("closeOnly") for one in before.get(parts) or []} | {
-        "": before.get("closeOnly")
-    }
-    new = {one.get("strategyId"): one.get("closeOnly") for one in after.get(parts) or []} | {"": after.get("closeOnly")}
-    if any(mode == "immediately" and old.get(key) != mode for key, mode in new.items()):
-        return Harm("Copied positions are closed at once.")
-    return None
+def effects_now(change: Change) -> Effects:
+    """What saving would do at once, as the backend measures it at this moment; why not, where it cannot be asked."""
+    try:
+        with backend_of(change.connection) as client:
+            return effects_of(change, client=client)
+    except NotDone as error:
+        return unknown_effects(change, error.text)
 
 
 def home_of(change: Change) -> str:
@@ -99,12 +82,14 @@ def form_of(change: Change) -> str:
 def review(request: HttpRequest, change: Change, *, status: int = 200, **more) -> HttpResponse:
     """The page of a change: proposed or saved."""
     found = differences_of(change) if change.action != Action.REMOVE else []
+    is_open = change.saved_at is None and more.get("conflict") is None
+    effects = more.pop("effects", None) or (effects_now(change) if is_open else document_effects(change))
     context = {
         "change": change,
         "differences": found[:MOST_LISTED],
         "left_out": max(0, len(found) - MOST_LISTED),
         "reach": reach_of(change) if change.saved_at is None else None,
-        "harm": harm_of(change),
+        "effects": effects,
         "home": home_of(change),
         "form_href": form_of(change),
         "may_manage": can_manage(request.membership),
@@ -134,9 +119,11 @@ def save(request: HttpRequest, pk: int) -> HttpResponse:
     if found.saved_at is not None:
         messages.info(request, "This was saved already.")
         return redirect(home_of(found))
-    if harm_of(found) and request.POST.get("typed", "").strip() != found.name.strip():
-        problem = f"Nothing was changed. Type the name, {found.name}, to say that you mean it."
-        return review(request, found, status=422, problem=problem)
+    if request.POST.get("typed", "").strip() != found.name.strip():
+        effects = effects_now(found)  # again: prices have moved since the review
+        if effects.is_dangerous:
+            problem = f"Nothing was changed. Type the name, {found.name}, to say that you mean it."
+            return review(request, found, status=422, problem=problem, effects=effects)
     try:
         with backend_of(found.connection) as client:
             done = save_change(found, client=client, by=request.user, now=timezone.now())

@@ -43,13 +43,13 @@ def risk_limits(book: Book, tenant: str, *, after: str = "", limit: int = 1000) 
                 "accountId": account_id,
                 "currency": ACCOUNT_CURRENCIES[book.accounts.currency[account]],
                 "time": iso(book.time),
-                "limits": [_told(book, row, float(drawdown[row])) for row in mine.tolist()],
+                "limits": [served_limit(book, row, float(drawdown[row])) for row in mine.tolist()],
             }
         )
     return told
 
 
-def _told(book: Book, row: int, drawdown: float) -> dict[str, Any]:
+def served_limit(book: Book, row: int, drawdown: float) -> dict[str, Any]:
     """One limit. drawdown, maxAbsoluteRisk, startBalance: account currency; maxRelativeRisk: of startBalance."""
     rows = book.limits
     subscription = int(rows.subscription[row])

@@ -21,12 +21,13 @@ from copying.engine.routes import MAX_DEPTH
 
 from .effects import Effects, StopoutEvent
 from .limit_periods import BASES, KINDS, begin, look_back, owner_of
-from .parts import SEPARATOR, path_text
+from .parts import SEPARATOR, parts_below, path_text
 from .pricing import value
 from .state import ACCOUNT_CURRENCIES, Stopout, Strategy, Subscriber
 
 if TYPE_CHECKING:
     from .book import Book
+    from .columns import Columns
 
 EARLIEST, LATEST = datetime.min.replace(tzinfo=UTC).timestamp(), 253_402_300_799.0  # years 1 and 9999
 LEVEL_WORDS = {
@@ -194,6 +195,16 @@ def passed(book: Book) -> np.ndarray:
     drawdown = drawdowns(book)
     over = (drawdown >= rows.absolute) | (drawdown >= rows.relative * rows.base_balance) & (rows.base_balance > 0)
     return np.flatnonzero(over & (drawdown > 0) & ~rows.stopped & (rows.start <= book.time))
+
+
+def under(book: Book, table: Columns, account: int, subscription: int, scope: int) -> np.ndarray:
+    """(n,) which copied positions or orders of `table` a limit or stopout governs; trades by hand are never touched."""
+    mine = (table.account == account) & (table.subscription >= 0)
+    if subscription >= 0:
+        mine &= table.subscription == subscription
+    if scope >= 0:
+        mine &= np.isin(table.part, parts_below(book, subscription, scope))
+    return mine
 
 
 def key_of(book: Book, row: int) -> tuple:

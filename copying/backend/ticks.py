@@ -17,7 +17,6 @@ from .book import Book
 from .effects import Effects, Line
 from .fanout import BROKER, fan_out, route_codes
 from .paper import STOP_OUT_LEVEL, swap_rollover
-from .parts import parts_below
 from .pricing import closing_prices, opening_prices, value
 from .removal import finish_removals
 from .routing import plan_for
@@ -230,12 +229,7 @@ def close_stopped(book: Book, effects: Effects, stopout: Stopout) -> None:
     An order that stayed would be a new trade when it fills.
     """
     for table in (book.orders, book.positions):
-        mine = (table.account == stopout.account) & (table.subscription >= 0)
-        if stopout.subscription >= 0:
-            mine &= table.subscription == stopout.subscription
-        if stopout.scope >= 0:
-            mine &= np.isin(table.part, parts_below(book, stopout.subscription, stopout.scope))
-        rows = np.flatnonzero(mine)
+        rows = np.flatnonzero(limits.under(book, table, stopout.account, stopout.subscription, stopout.scope))
         if not len(rows):
             continue
         if table is book.orders:

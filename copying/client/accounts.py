@@ -109,6 +109,11 @@ class AccountCalls(Exchange):
         """What a change would have done to the signals of a period. Changes nothing; long, so it is not repeated."""
         return self._call("POST", "/users/current/simulations", type=RawDocument, body=body, extended=True)
 
+    def immediate_effects(self, changes: RawDocument) -> RawDocument:
+        """What saving documents (as `simulate` takes them) would do at once: limits that fire, positions that close."""
+        body = {"changes": changes}
+        return self._call("POST", "/users/current/immediate-effects", type=RawDocument, body=body)
+
     def account(self, account_id: str) -> AccountInformation:
         """One account."""
         path = path_of(_ACCOUNT + "/account-information", account_id=account_id)

@@ -21,6 +21,7 @@ from copying.backend.http import (
     discovery,
     history,
     news,
+    proposed,
     signals,
     simulations,
     streams,
@@ -100,6 +101,7 @@ TABLE = (
     ("GET", ACCOUNT + "/orders", accounts.account_orders),  # E5
     ("GET", "/users/current/decisions", decisions.list_decisions),  # E3
     ("POST", "/users/current/simulations", simulations.simulate_changes),  # E8
+    ("POST", "/users/current/immediate-effects", proposed.list_immediate_effects),  # E11
     ("GET", CALENDAR, news.get_calendar),  # E9
     ("PUT", CALENDAR, news.put_calendar),  # E9
     ("POST", CALENDAR, news.add_to_calendar),  # E9

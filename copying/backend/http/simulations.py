@@ -48,7 +48,7 @@ async def simulate_changes(request: Request) -> Response:
     wanted, differences_only = _wanted(asked), _differences_only(asked)
     await here.core.caught_up()
     scene = scene_of(here.core.book, tenant)
-    changed = _changed(here.core.book, tenant, scene.configuration, asked.get("changes"))
+    changed = changed_configuration(here.core.book, tenant, scene.configuration, asked.get("changes"))
     leaves = sorted(leaves_of(scene.configuration) | leaves_of(changed))
     async with _one_at_a_time:
         events = await _events(here.database, leaves, start, end)
@@ -124,7 +124,7 @@ def _differences_only(asked: dict[str, Any]) -> bool:
     return value is True
 
 
-def _changed(book: Book, tenant: str, now: Configuration, changes: Any) -> Configuration:
+def changed_configuration(book: Book, tenant: str, now: Configuration, changes: Any) -> Configuration:
     """The configuration with the changes laid in; null takes an object away."""
     if not isinstance(changes, dict):
         raise invalid("changes", None, "must be an object of strategies, portfolios and subscribers")

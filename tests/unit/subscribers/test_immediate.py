@@ -1,0 +1,90 @@
+"""Which settings act at once when they are saved: every setting of every level is either one of them or is not."""
+
+from __future__ import annotations
+
+import pytest
+
+from copying.engine.model import Level
+from strategies.editing.fields import fields_of
+from strategies.models import Action, Change
+from subscribers.immediate import MEASURED, document_effects, needs_measuring
+
+ONE, TWO = [{"strategyId": "s"}], [{"strategyId": "s"}, {"strategyId": "s"}]
+LIMIT = {"type": "date", "applyTo": "balance-difference", "maxAbsoluteRisk": 5}
+# the backend uses these for the next signal only, or they say something and copy nothing
+NEXT_SIGNAL = {
+    "allowedSides", "commissionScheme", "copyStopLoss", "copyTakeProfit", "description", "drawdownFilter",
+    "equityCurveFilter", "magicFilter", "maxLeverage", "maxStopLoss", "maxTradeRisk", "maxTradeVolume",
+    "minTradeVolume", "minTradeAmount", "multiplier", "name", "phoneNumbers", "reduceCorrelations", "reverse",
+    "reservedMarginFraction", "signalDelay", "skipPendingOrders", "symbolFilter", "symbolMapping", "symbolsTraded",
+    "telegram", "timeSettings", "tradeSizeScaling",
+}  # fmt: skip
+
+
+def change(kind, before, after, action=Action.CHANGE, **more):
+    return Change(kind=kind, before=before, after=after, action=action, **more)
+
+
+def test_every_setting_is_classified():
+    at_once = {*MEASURED, "accountId", "members", "subscriptions"}
+    keys = {
+        field.key.split(".")[0]
+        for level in (Level.STRATEGY, Level.MEMBER, Level.PORTFOLIO, Level.SUBSCRIPTION, Level.SUBSCRIBER)
+        for field in fields_of(level)
+    }
+    assert keys - at_once - NEXT_SIGNAL == set()
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "after", "asks"),
+    [
+        ("strategy", {"accountId": "a"}, {"accountId": "b"}, True),
+        ("strategy", {"accountId": "a"}, {"accountId": "a", "maxTradeVolume": 1}, False),
+        ("subscriber", {}, {"closeOnly": "immediately"}, True),
+        ("subscriber", {"closeOnly": "immediately"}, {"closeOnly": "immediately"}, False),
+        ("subscriber", {"closeOnly": "by-symbol"}, {"closeOnly": "immediately"}, True),
+        ("subscriber", {}, {"closeOnly": "by-position"}, False),
+        ("subscriber", {"subscriptions": [{"strategyId": "s"}]},
+         {"subscriptions": [{"strategyId": "s", "closeOnly": "immediately"}]}, True),
+        ("subscriber", {"subscriptions": [{"strategyId": "s"}]}, {"subscriptions": []}, True),
+        ("subscriber", {"subscriptions": []}, {"subscriptions": [{"strategyId": "s"}]}, False),
+        ("portfolio", {"members": TWO}, {"members": ONE}, True),
+        ("portfolio", {"members": TWO},
+         {"members": [{"strategyId": "s", "multiplier": 2}, {"strategyId": "s"}]}, False),
+    ],
+)  # fmt: skip
+def test_what_the_documents_alone_say(kind, before, after, asks):
+    assert bool(document_effects(change(kind, before, after)).reasons) is asks
+
+
+def test_a_removal_says_what_becomes_of_positions_and_nothing_else():
+    effects = document_effects(
+        change(
+            "subscriber", {"subscriptions": [{"strategyId": "s"}]}, {}, Action.REMOVE, instructions={"mode": "preserve"}
+        )
+    )
+    assert len(effects.reasons) == 1
+    assert effects.is_dangerous
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "after", "asked"),
+    [
+        ("strategy", {}, {"riskLimits": [LIMIT]}, True),
+        ("strategy", {"riskLimits": [LIMIT]}, {"riskLimits": [LIMIT]}, False),
+        ("strategy", {"riskLimits": [LIMIT]}, {"riskLimits": [LIMIT | {"startTime": "2020-01-01"}]}, True),
+        ("strategy", {"riskLimits": []}, {}, False),
+        ("strategy", {}, {"newsFilter": {"breakingNewsFilter": {"priorities": ["high"]}}}, True),
+        ("portfolio", {"members": ONE}, {"members": [ONE[0] | {"riskLimits": [LIMIT]}]}, True),
+        ("subscriber", {"subscriptions": [{"strategyId": "s"}]},
+         {"subscriptions": [{"strategyId": "s", "riskLimits": [LIMIT]}]}, True),
+        ("subscriber", {}, {"riskLimits": [LIMIT]}, True),
+        ("subscriber", {}, {"multiplier": 2}, False),
+    ],
+)  # fmt: skip
+def test_when_the_backend_is_asked(kind, before, after, asked):
+    assert needs_measuring(change(kind, before, after)) is asked
+
+
+def test_a_new_strategy_reaches_nobody_yet():
+    assert not needs_measuring(change("strategy", {}, {"riskLimits": [LIMIT]}, Action.CREATE))
