@@ -7,6 +7,7 @@ here beyond rounding for the eye.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Decimal
@@ -15,6 +16,8 @@ from django.utils import timezone
 from markupsafe import Markup
 
 from reporting.commission.money import MINOR_DIGITS
+from reporting.deals import IN, OUT, entry_of
+from subscribers.causes import in_words
 
 THIN_SPACE = "\u202f"
 MINUS = "\u2212"
@@ -125,6 +128,7 @@ def count_text(count) -> str:
     return plain(count.rows, 0) if count.is_exact else f"about {plain(count.rows, 0)}"
 
 
+OTHER_SIDE = {"Buy": "sell", "Sell": "buy"}
 DEAL_TYPES = {
     "DEAL_TYPE_BUY": "Buy",
     "DEAL_TYPE_SELL": "Sell",
@@ -134,9 +138,33 @@ DEAL_TYPES = {
 }
 
 
-def deal_type(value: str) -> str:
-    """A deal's type in words; one we do not know in its own."""
-    return DEAL_TYPES.get(value) or value.removeprefix("DEAL_TYPE_").replace("_", " ").capitalize()
+def deal_type(value: str, deal_id: str = "") -> str:
+    """A deal's type in words; one we do not know in its own.
+
+    With its id what it did to the position: a deal of type buy that closes reads "Close sell".
+    """
+    words = DEAL_TYPES.get(value) or value.removeprefix("DEAL_TYPE_").replace("_", " ").capitalize()
+    if words not in OTHER_SIDE:
+        return words
+    return {IN: f"Open {words.lower()}", OUT: f"Close {OTHER_SIDE[words]}"}.get(entry_of(deal_id), words)
+
+
+NEGATIVE = re.compile(r"(?<![\w.:/\-\u2212])-(?=\d)")
+VOLUME = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)(?= lots?\b)")
+PRICE = re.compile(r"(?<= at )(\d+(?:\.\d+)?)(?![\w%])")
+AMOUNT = re.compile(r"(?<![\w.])(\d{4,}(?:\.\d+)?|\d+\.\d\d)(?= [A-Z]{3}\b)")
+
+
+def prose(text: str, symbol: str = "") -> str:
+    """A sentence of the backend as pages write numbers: codes in words, lots and prices with their digits, real minus.
+
+    symbol: what a price in it is of. Files keep the backend's own text.
+    """
+    text = VOLUME.sub(lambda found: lots(Decimal(found[1])), in_words(text))
+    if symbol:
+        text = PRICE.sub(lambda found: str(quote(Decimal(found[1]), symbol)), text)
+    text = AMOUNT.sub(lambda found: plain(found[1], digits_of(text[found.end() + 1 : found.end() + 4])), text)
+    return NEGATIVE.sub(MINUS, text)
 
 
 def words(value: str) -> str:
@@ -242,6 +270,7 @@ FILTERS = {
     "count_text": count_text,
     "deal_type": deal_type,
     "words": words,
+    "in_words": prose,
     "from_seconds": from_seconds,
     "moment": moment,
     "day": day,

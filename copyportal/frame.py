@@ -6,7 +6,6 @@ The context processor gives one lazy object; a part of a page that shows none of
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import cache, cached_property
 
 from django.contrib.postgres.aggregates import ArrayAgg, BoolOr
@@ -16,11 +15,11 @@ from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
 from reporting.models import SyncKind
-from subscribers.models import Stopout
+from reporting.states import STALE_AFTER
+from subscribers.models import Stopout, Subscriber
 from users.models import Connection, Membership
-from users.permissions import can_manage
+from users.permissions import can_manage, can_own
 
-STALE_AFTER = timedelta(minutes=3)
 # a call that the backend does not offer is asked for once an hour and is not late in between
 OFFERED = Q(sync_states__cursor__is_offered__isnull=True)
 
@@ -83,6 +82,26 @@ class Freshness:
     hint: str = "State of the mirror of the backend"
 
 
+@dataclass(frozen=True)
+class Step:
+    """The next thing that this person can do about an empty list; without an address: who does it."""
+
+    text: str
+    href: str = ""
+    action: str = ""
+
+
+EXISTING = "What exists at the copying backend already appears after the next sync."
+FIRST_STEPS = {
+    "strategy": (
+        "A strategy offers the trades of an account, or signals, for copying.", "strategies:new", "New strategy",
+    ),
+    "subscriber": (
+        "A subscriber is a client's account that copies strategies.", "subscribers:new", "New subscriber",
+    ),
+}  # fmt: skip
+
+
 class Frame:
     """The frame of one request."""
 
@@ -110,6 +129,23 @@ class Frame:
         return can_manage(self.membership)
 
     @property
+    def may_own(self) -> bool:
+        """Whether the person connects backends and invites people."""
+        return can_own(self.membership)
+
+    def first_step(self, kind: str) -> Step:
+        """Of an empty list of a kind of FIRST_STEPS: connect, then make one; for others, who does it."""
+        if not self.state["connections"]:
+            if self.may_own:
+                text = "It begins with a copying backend: connect one with its address and token."
+                return Step(text, reverse("users:connection-new"), "Connect a backend")
+            return Step("It begins with a copying backend. The owner of the workspace connects one.")
+        about, address, action = FIRST_STEPS[kind]
+        if self.may_manage:
+            return Step(f"{about} {EXISTING}", reverse(address), action)
+        return Step(f"{about} The owner or a manager of the workspace makes the first one. {EXISTING}")
+
+    @property
     def places(self) -> tuple[Place, ...]:
         if self.membership is None:
             return ()
@@ -131,9 +167,13 @@ class Frame:
         """One row about the workspace's connections, their syncs and open stopouts."""
         workspace_id = self.membership.workspace_id
         stopped = Stopout.objects.filter(workspace_id=workspace_id).active(timezone.now())
-        return Connection.objects.filter(workspace_id=workspace_id, is_enabled=True).aggregate(
+        own = Connection.objects.filter(workspace_id=workspace_id, is_enabled=True)
+        if not self.membership.is_staff_role:  # a client's page is about the connections of their accounts alone
+            accounts = Subscriber.objects.visible_to(self.membership)
+            own = own.filter(pk__in=accounts.values("connection_id"))
+        return own.aggregate(
             connections=Count("id", distinct=True),
-            simulated=Count("id", filter=Q(market_is_simulated=True)),
+            simulated=Count("id", distinct=True, filter=Q(market_is_simulated=True)),
             failing=Count("sync_states", filter=Q(sync_states__failing_since__isnull=False)),
             waiting=Count("sync_states", filter=Q(sync_states__last_success_at=None)),
             oldest=Min("sync_states__last_success_at", filter=OFFERED),
@@ -151,7 +191,10 @@ class Frame:
             return ""
         if self.membership.workspace.is_demo:
             return "Demo · simulated market"
-        return "Simulated market" if self.membership.is_staff_role and self.state["simulated"] else ""
+        simulated, connections = self.state["simulated"], self.state["connections"]
+        if not simulated:
+            return ""
+        return "Simulated market" if simulated == connections else "Some accounts are simulated"
 
     @property
     def freshness(self) -> Freshness:

@@ -11,7 +11,9 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from copyportal import display
-from subscribers.causes import in_words, told_of
+from reporting.states import connection_state, statement_state, sync_state
+from strategies.states import STRATEGY_STATES, strategy_state
+from subscribers.states import ACCOUNT_STATES
 
 SPRITE = "vendor/tabler-icons/3.49.0/sprite.svg"
 # a page asks 50 to 150 times for addresses that never change while a process lives: remembered, they cost a tenth
@@ -44,5 +46,7 @@ def environment(**options) -> Environment:
     env = Environment(**{**options, "undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True})
     env.globals.update(static=file_of, url=address, icon=icon, htmx_script=htmx_script)
     env.globals.update(display.GLOBALS)
-    env.filters.update(display.FILTERS, as_json=as_json, in_words=in_words, told_of=told_of)
+    env.globals.update(statement_state=statement_state, sync_state=sync_state, connection_state=connection_state)
+    env.globals.update(strategy_state=strategy_state, strategy_states=STRATEGY_STATES, account_states=ACCOUNT_STATES)
+    env.filters.update(display.FILTERS, as_json=as_json)
     return env

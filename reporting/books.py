@@ -10,8 +10,8 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from django.db import models
-from django.db.models import Case, Exists, OuterRef, Q, Subquery, Sum, Value, When
-from django.db.models.functions import Coalesce
+from django.db.models import Case, Exists, F, Func, OuterRef, Q, Subquery, Sum, Value, When
+from django.db.models.functions import Cast, Coalesce, Now
 
 from reporting.scoping import PerSubscriberQuerySet
 from strategies.models import Strategy
@@ -20,6 +20,7 @@ from users.models import Connection, Membership, User, Workspace
 
 ZERO = Decimal(0)
 MONEY = models.DecimalField(max_digits=24, decimal_places=4)
+INTEGER = models.IntegerField()
 
 
 class PeriodState(models.TextChoices):
@@ -104,6 +105,7 @@ class DocumentKind(models.TextChoices):
 class StatementState(models.TextChoices):
     """What is left to do about a statement; follows from its entries."""
 
+    OVERDUE = "overdue", "Overdue"
     DUE = "due", "To be paid"
     PARTLY_PAID = "partly-paid", "Partly paid"
     PAID = "paid", "Settled"
@@ -114,20 +116,28 @@ class StatementQuerySet(PerSubscriberQuerySet):
     """Reads of documents; `visible_to` comes first."""
 
     def with_balance(self) -> StatementQuerySet:
-        """With `balance`, the sum of a document's entries, `paid`, what payments took off it, and its `state`."""
+        """With `balance`, the sum of a document's entries, `paid`, what payments took off it, and its `state`.
+
+        days_overdue: whole days since the day it was due on, in the workspace's zone; in words: reporting/states.py.
+        """
         own = Entry.objects.filter(statement_id=OuterRef("pk")).order_by().values("statement_id")
         paid = own.filter(kind__in=PAYING)
+        today = Cast(Func(F("workspace__timezone"), Now(), function="timezone"), models.DateField())
+        days = Func(today, F("due_on"), template="(%(expressions)s)", arg_joiner=" - ", output_field=INTEGER)
         return self.annotate(
             balance=Coalesce(Subquery(own.annotate(s=Sum("amount")).values("s")), ZERO, output_field=MONEY),
             paid=Coalesce(Subquery(paid.annotate(s=-Sum("amount")).values("s")), ZERO, output_field=MONEY),
+            days_overdue=days,
         ).annotate(
+            is_partly_paid=Case(When(~Q(paid=0), then=True), default=False),
             state=Case(
                 When(is_void=True, then=Value(StatementState.VOID.value)),
                 When(balance=0, then=Value(StatementState.PAID.value)),
+                When(days_overdue__gt=0, balance__gt=0, then=Value(StatementState.OVERDUE.value)),
                 When(paid=0, then=Value(StatementState.DUE.value)),
                 default=Value(StatementState.PARTLY_PAID.value),
                 output_field=models.CharField(),
-            )
+            ),
         )
 
 

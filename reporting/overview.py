@@ -13,16 +13,11 @@ from decimal import Decimal
 from django.core.cache import cache
 from django.db import connection as database
 
-from reporting.models import LogRecord, SyncState, Transaction
+from reporting.models import Transaction
 from reporting.rates import UnknownRate, rate_on
-from subscribers.causes import cause_of
-from subscribers.headroom import CLOSE, reason_words
-from subscribers.models import Stopout, Subscriber
 from users.models import Membership, Workspace
 
-SILENT_AFTER = timedelta(hours=2)
 LATENCY_ROWS = 5_000
-MOST_CLOSE = 5
 CURVE_CACHE_S = 60
 RANGES = {"1W": 7, "1M": 31, "3M": 92, "1Y": 366, "All": 0}
 
@@ -175,55 +170,9 @@ def _read_curve(workspace: Workspace, currency: str, step_s: int) -> list[tuple]
         return cursor.fetchall()
 
 
-@dataclass(frozen=True)
-class Attention:
-    """What a manager should look at, each bounded."""
-
-    stopouts: list[Stopout]
-    stopout_count: int
-    close: list[Subscriber]
-    failing: list[SyncState]
-    silent: int
-    errors: list[LogRecord]
-
-    def __bool__(self) -> bool:
-        return bool(self.stopouts or self.close or self.failing or self.silent or self.errors)
-
-
-def attention(membership: Membership, *, now: datetime) -> Attention:
-    """Active stopouts, who is close to a limit, failing syncs, accounts not measured lately, the last day's errors."""
-    workspace = membership.workspace
-    active = Stopout.objects.visible_to(membership).active(now)
-    stopouts = list(active.select_related("subscriber", "strategy").order_by("-stopped_at", "-id")[:5])
-    for stopout in stopouts:
-        stopout.cause = cause_of(stopout.reason)
-    accounts = Subscriber.objects.visible_to(membership).filter(is_removed=False)
-    close = accounts.filter(headroom__gt=0, headroom__lte=CLOSE).order_by("headroom", "id").defer("document", "limits")
-    recent = accounts.filter(measured_at__gte=now - SILENT_AFTER)
-    errors = LogRecord.objects.filter(workspace=workspace, level="ERROR", time__gte=now - timedelta(days=1))
-    return Attention(
-        stopouts=stopouts,
-        stopout_count=len(stopouts) if len(stopouts) < 5 else active.count(),
-        close=[_with_words(account) for account in close[:MOST_CLOSE]],
-        failing=list(
-            SyncState.objects.filter(connection__workspace=workspace, failing_since__isnull=False)
-            .select_related("connection")
-            .defer("connection__token")
-            .order_by("failing_since")[:5]
-        ),
-        silent=accounts.count() - recent.count(),
-        errors=list(errors.order_by("-time", "-id")[:3]),
-    )
-
-
-def _with_words(account: Subscriber) -> Subscriber:
-    account.limit_words = reason_words(account.limit_reason)
-    account.left = account.limit_amount - account.limit_measured
-    return account
-
-
 def feed(membership: Membership) -> list:
     """The newest deals with names."""
     newest = Transaction.objects.visible_to(membership).order_by("-time", "-id")
-    names = ("time", "type", "symbol", "volume_lots", "profit", "subscriber__name", "subscriber__pk", "subscriber_id")
+    names = ("time", "type", "symbol", "volume_lots", "profit", "subscriber__name", "subscriber__pk", "subscriber_id",
+             "backend_id")  # fmt: skip
     return list(newest.values_list(*names, "subscriber__currency", "id", named=True)[:12])

@@ -137,10 +137,13 @@
   const live = $("[data-live]"), offline = $("[data-offline]");
   const setLive = (isUp) => {
     if (live && $$("[hx-trigger*='every']").length) {
+      // the page hears from the portal; live it is only while the portal hears from the backend
+      const mirror = $("#freshness")?.classList, isFresh = mirror ? mirror.contains("is-fresh") : live.dataset.mirror === "fresh";
       live.hidden = false;
-      live.classList.toggle("is-live", isUp);
+      live.classList.toggle("is-live", isUp && isFresh);
+      live.classList.toggle("is-behind", isUp && !isFresh);
       live.classList.toggle("is-broken", !isUp);
-      $("[data-live-text]", live).textContent = isUp ? "Live" : "Connection lost";
+      $("[data-live-text]", live).textContent = !isUp ? "Connection lost" : isFresh ? "Live" : "Not live";
     }
     if (offline) offline.hidden = isUp;
   };

@@ -14,12 +14,12 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from strategies import signals
-from strategies.chains import portfolios_with, strategies_of
 from strategies.changes import NotDone, backend_of
 from strategies.models import Kind, Strategy
 from strategies.terms import commission_text
 from strategies.views import visible_strategy
 from users.permissions import can_manage, may_manage, staff_only
+from users.states import State
 
 MOST_SHOWN = 200
 MOST_WEBHOOKS = 50
@@ -37,7 +37,7 @@ def signals_page(request: HttpRequest, strategy: Strategy, *, status: int = 200,
         "webhooks": [],
         "types": dict(signals.TYPES),
         "problem": "",
-        "copying": copying_accounts(strategy),
+        "copying": signals.copying_accounts(strategy),
         "form": more.pop("form", None) or signals.SignalForm(),
         "webhook_form": more.pop("webhook_form", None) or signals.WebhookForm(),
     }
@@ -52,18 +52,6 @@ def signals_page(request: HttpRequest, strategy: Strategy, *, status: int = 200,
             context["problem"] = error.text
     page = "strategies/_open_signals.html" if request.partial and status == 200 else "strategies/signals.html"
     return render(request, page, {**context, **more}, status=status)
-
-
-def copying_accounts(strategy: Strategy) -> int:
-    """How many accounts a signal of the strategy reaches, through portfolios too."""
-    reaching = [strategy.backend_id, *portfolios_with(strategy.backend_id, strategies_of(strategy.connection_id))]
-    found = Strategy.objects.filter(
-        connection_id=strategy.connection_id,
-        backend_id__in=reaching,
-        subscriptions__is_removed=False,
-        subscriptions__subscriber__is_removed=False,
-    )
-    return found.values("subscriptions__subscriber").distinct().count()
 
 
 @require_safe
@@ -95,13 +83,26 @@ def send(request: HttpRequest, pk: int) -> HttpResponse:
         return signals_page(request, strategy, status=422, form=form)
     try:
         with backend_of(strategy.connection) as client:
-            signals.send_signal(strategy, form.document(now), client=client, by=request.user, now=now)
+            signal_id = signals.send_signal(strategy, form.document(now), client=client, by=request.user, now=now)
+            outcome = signals.outcome_so_far(signal_id, client=client)
     except NotDone as error:
         form.place(error.details)
         return signals_page(request, strategy, status=503, form=form, problem=error.text)
     what = dict(signals.TYPES)[form.cleaned_data["type"]]
-    messages.success(request, f"{what} {form.cleaned_data['symbol']} is sent.")
+    say_sent(request, f"{what} {form.cleaned_data['symbol']}", outcome.state(signals.copying_accounts(strategy)))
     return to_signals(strategy)
+
+
+def say_sent(request: HttpRequest, what: str, state: State) -> None:
+    """The toast: sent is not copied, so it is green only when every account has its copy."""
+    if state.code == "waiting":
+        messages.info(
+            request, f"{what} is sent and waits for its accounts. What becomes of it stands beside the signal."
+        )
+        return
+    levels = {"good": messages.SUCCESS, "info": messages.INFO, "warn": messages.WARNING}
+    words = state.words[:1].lower() + state.words[1:]
+    messages.add_message(request, levels.get(state.tone, messages.ERROR), f"{what} is sent: {words}.")
 
 
 @require_POST

@@ -12,12 +12,14 @@ from typing import Any
 
 from django import forms
 
-from copying.client import Client
+from copying.client import Client, ClientError
 from copying.contract import wire
 from copying.contract.documents import ExternalSignal, WebhookAddress
 from copying.contract.validation import Invalid, validate
+from strategies.chains import portfolios_with, strategies_of
 from strategies.editing.forms import in_words
 from strategies.models import Strategy
+from strategies.outcomes import SignalOutcome, outcome_of
 from users.models import User
 from users.numbers import NumberField, WholeNumberField
 from users.services import record_audit
@@ -32,6 +34,7 @@ TYPES = (
 )
 ID_LETTERS = string.ascii_lowercase + string.digits
 STEP = 1e-8
+MOST_DECISIONS = 1000
 
 
 def lots_field(**options: Any) -> NumberField:
@@ -124,6 +127,27 @@ def send_signal(strategy: Strategy, document: dict, *, client: Client, by: User 
     client.put_external_signal(strategy.backend_id, signal_id, document)
     note(strategy, by, "signal sent", now, signal=signal_id, **document)
     return signal_id
+
+
+def copying_accounts(strategy: Strategy) -> int:
+    """How many accounts a signal of the strategy reaches, through portfolios too."""
+    reaching = [strategy.backend_id, *portfolios_with(strategy.backend_id, strategies_of(strategy.connection_id))]
+    found = Strategy.objects.filter(
+        connection_id=strategy.connection_id,
+        backend_id__in=reaching,
+        subscriptions__is_removed=False,
+        subscriptions__subscriber__is_removed=False,
+    )
+    return found.values("subscriptions__subscriber").distinct().count()
+
+
+def outcome_so_far(signal_id: str, *, client: Client) -> SignalOutcome:
+    """What the backend has decided of a signal by now; nothing where it tells no decisions, or not yet."""
+    try:
+        page = client.decisions_page(signal_id=signal_id, limit=MOST_DECISIONS)
+    except ClientError:
+        return outcome_of(())  # the signal is sent whatever becomes of this question
+    return outcome_of((decision.outcome, decision.reason) for decision in page.items)
 
 
 def find_signal(strategy: Strategy, signal_id: str, *, client: Client) -> ExternalSignal | None:

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 from copying.engine.model import Level
 from strategies.models import Kind, Strategy
 from strategies.removal import mode_words
+from strategies.states import member_state
 from strategies.terms import SCHEMES, UnreadableTerms, chain_settings, commission_text, own_settings
 from users.listing import Choice, Column, Listing, Option, Search
 from users.permissions import staff_only
@@ -107,6 +108,7 @@ def portfolio_members(portfolio: Strategy) -> list[dict]:
             "id": member.get("strategyId"),
             "strategy": names.get(member.get("strategyId")),
             "settings": chain_settings([(Level.MEMBER, member)], only_set=True),
+            "state": member_state(member, names.get(member.get("strategyId"))),
             "ending": mode_words(member["closeOnRemovalMode"]) if member.get("closeOnRemovalMode") else "",
         }
         for member in members

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 
 from strategies.terms import BASES, PERIODS
 
@@ -28,6 +30,38 @@ def in_words(text: str) -> str:
 def told_of(description: str, reason: str) -> str:
     """What the backend told of a stopout, without its reason, which `cause_of` says: its level stays."""
     return in_words(re.sub(rf" \({re.escape(reason)}, ([^()]+)\)", r", set by the \1", description))
+
+
+# what the embedded backend tells of a limit that fired; others are shown as they tell it
+TOLD = re.compile(
+    r"Drawdown (?P<measured>[\d.]+) (?P<currency>[A-Z]{3}) reached the limit "
+    r"(?:(?P<absolute>[\d.]+))?(?: or )?(?:(?P<percent>[\d.e+-]+) % of (?P<base>[\d.]+))?"
+    r" \([\w-]+, (?P<level>[^()]*?)(?: in portfolio member (?P<member>.+))?\)\.?"
+)
+
+
+@dataclass(frozen=True)
+class Told:
+    """A limit that fired: what was measured and what is allowed, in `currency`. relative: a fraction of `base`."""
+
+    measured: Decimal
+    currency: str
+    absolute: Decimal | None
+    relative: Decimal | None
+    base: Decimal | None
+    level: str
+    member: str
+
+
+def figures_of(description: str) -> Told | None:
+    """The figures of a stopout; None: the backend told them in words that are not known here."""
+    found = TOLD.fullmatch(description.strip())
+    if found is None:
+        return None
+    number = {name: Decimal(text) if (text := found[name]) else None for name in ("absolute", "percent", "base")}
+    relative = None if number["percent"] is None else number["percent"] / 100
+    return Told(Decimal(found["measured"]), found["currency"], number["absolute"], relative, number["base"],
+                found["level"], found["member"] or "")  # fmt: skip
 
 
 def is_endless(stopped_till: datetime) -> bool:

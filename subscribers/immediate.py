@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from math import inf
 from typing import Any
 
 import msgspec
@@ -153,8 +154,34 @@ def needs_measuring(change: Change) -> bool:
 
 
 def settings_of(document: dict[str, Any]) -> list:
-    """What MEASURED settings a level has; an empty one is none."""
-    return [document.get("strategyId"), *(document.get(name) or None for name in MEASURED)]
+    """What MEASURED settings a level has; an empty one is none, and a news filter that closes nothing is none."""
+    found = [document.get(name) or None for name in MEASURED]
+    if "closePositionTimeGapInMinutes" not in str(found[1]):
+        found[1] = None
+    return [document.get("strategyId"), *found]
+
+
+def may_act(change: Change) -> bool:
+    """Whether what needs measuring may act at once: limits that were only loosened fire no sooner than before."""
+    old, new = ([*parts_of(change, document), document] for document in (change.before, change.after))
+    if [each.get("strategyId") for each in old] != [each.get("strategyId") for each in new]:
+        return True
+    for before, after in zip(old, new, strict=True):
+        if settings_of(before)[2:] != settings_of(after)[2:]:
+            return True
+        if not is_loosened(before.get("riskLimits") or [], after.get("riskLimits") or []):
+            return True
+    return False
+
+
+def is_loosened(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> bool:
+    """Whether each limit is still there, counts from the same moment, and allows as much or more."""
+    names = ("type", "applyTo", "closePositions", "startTime")
+    old, new = ({tuple(limit.get(name) for name in names): limit for limit in limits} for limits in (before, after))
+    bounds = ("maxAbsoluteRisk", "maxRelativeRisk")
+    return old.keys() == new.keys() and all(
+        (new[key].get(name) or inf) >= (old[key].get(name) or inf) for key in old for name in bounds
+    )
 
 
 # --- What the backend measures ----------------------------------------------------------------------------------------
@@ -166,13 +193,13 @@ def effects_of(change: Change, *, client: Client) -> Effects:
     try:
         return measured(stated, change, client.immediate_effects(changes_of(change)))
     except NotFound:
-        return replace(stated, problem=NOT_OFFERED)
+        return replace(stated, problem=NOT_OFFERED) if may_act(change) else stated
 
 
 def unknown_effects(change: Change, why: str) -> Effects:
     """As `effects_of` when the backend could not be asked."""
     stated = document_effects(change)
-    if not needs_measuring(change):
+    if not needs_measuring(change) or not may_act(change):
         return stated
     return replace(stated, problem=f"Whether a limit is exceeded already is not known. {why}")
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from django.core.cache import cache
-from django.db.models import Case, CharField, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet, Value, When
+from django.db.models import ExpressionWrapper, F, Q, QuerySet, Value
 from django.db.models.fields import DateTimeField, DecimalField
 from django.db.models.functions import Coalesce, Now
+from django.db.models.lookups import Exact
 
 from copying.contract.settings import STOPOUT_REASONS
 from strategies.models import Strategy
 from subscribers.causes import cause_of
-from subscribers.models import Stopout, Subscriber
+from subscribers.models import Subscriber
+from subscribers.states import ACCOUNT_STATES, account_state
 from users.listing import Between, Choice, Column, Listing, Option, Period, Search
 
 MOST_IDS = 200
@@ -18,22 +20,12 @@ CURRENCIES_KEPT_S = 60
 IS_ACTIVE = Q(ended_at=None, stopped_till__gt=Now())
 # when a stopout is over; sorted by it, those that are active come first, endless ones at the very top
 ENDS_AT = Coalesce("ended_at", "stopped_till", output_field=DateTimeField())
-HAS_STOPOUT = Exists(Stopout.objects.filter(IS_ACTIVE, subscriber=OuterRef("pk")))
-STATE = Case(
-    When(is_removed=True, then=Value("removed")),
-    When(HAS_STOPOUT, then=Value("stopped")),
-    When(~Q(close_only=""), then=Value("close-only")),
-    default=Value("copying"),
-    output_field=CharField(),
-)
+STATE = account_state()
 FLOATING = ExpressionWrapper(
     F("equity") - F("balance"), output_field=DecimalField(max_digits=24, decimal_places=8, null=True)
 )
-STATES = (
-    Option("copying", "Copying", Q(is_removed=False, close_only="") & ~Q(HAS_STOPOUT)),
-    Option("stopped", "Stopped", Q(HAS_STOPOUT, is_removed=False)),
-    Option("close-only", "Close-only", ~Q(close_only="") & Q(is_removed=False)),
-    Option("removed", "Removed", Q(is_removed=True)),
+STATES = tuple(
+    Option(state.code, state.words, Q(Exact(STATE, Value(state.code)))) for state in reversed(ACCOUNT_STATES.values())
 )
 
 
@@ -85,6 +77,7 @@ COLUMNS = (
     Column("connection_id", in_csv=False),
     Column("subscription_count", in_csv=True, csv_name="subscriptions"),
     Column("measured_at"),
+    Column("is_simulated"),
 )
 FILTERS = (
     Search("q", "Search", placeholder="Search by name or id", fields=("name", "backend_id")),

@@ -194,7 +194,7 @@ def keep_balances(backend: Connection, accounts: list[AccountInformation], *, no
     Amounts are in each account's own currency. `now` stands for the moment where the backend tells none.
     """
     rows = [
-        (a.account_id, a.currency[:3], a.balance, a.equity, a.margin, a.leverage, a.time or now)
+        (a.account_id, a.currency[:3], a.balance, a.equity, a.margin, a.leverage, a.time or now, a.simulated)
         for a in {account.account_id: account for account in accounts}.values()
     ]
     if not rows:
@@ -202,9 +202,10 @@ def keep_balances(backend: Connection, accounts: list[AccountInformation], *, no
     with connection.cursor() as database:
         database.execute(
             "UPDATE subscribers_subscriber u SET currency = k.currency, balance = k.balance, equity = k.equity,"
-            " margin = k.margin, leverage = k.leverage, measured_at = k.measured_at"
+            " margin = k.margin, leverage = k.leverage, measured_at = k.measured_at, is_simulated = k.is_simulated"
             " FROM unnest(%s::text[], %s::text[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[],"
-            " %s::timestamptz[]) AS k (account_id, currency, balance, equity, margin, leverage, measured_at)"
+            " %s::timestamptz[], %s::boolean[])"
+            " AS k (account_id, currency, balance, equity, margin, leverage, measured_at, is_simulated)"
             " WHERE u.connection_id = %s AND u.backend_id = k.account_id"
             " AND (u.measured_at IS NULL OR u.measured_at <= k.measured_at)",
             [*[list(column) for column in zip(*rows, strict=True)], backend.pk],

@@ -9,7 +9,9 @@ from django.db.models import F, Value
 from django.db.models.functions import Coalesce
 
 from strategies.models import Strategy
+from subscribers.states import ACCOUNT_STATES, SUBSCRIPTION_STATES, Facts, facts_of, subscription_code
 from users.models import Connection, Membership, Workspace
+from users.states import State
 
 
 class SubscriberQuerySet(models.QuerySet):
@@ -41,6 +43,8 @@ class Subscriber(models.Model):
     margin = models.DecimalField(max_digits=24, decimal_places=8, null=True)
     leverage = models.DecimalField(max_digits=10, decimal_places=2, null=True)
     measured_at = models.DateTimeField(null=True)
+    asked_at = models.DateTimeField(null=True, help_text="When the backend was last asked for this account alone.")
+    is_simulated = models.BooleanField(null=True, help_text="As the backend says of the account; null: it does not.")
     subscription_count = models.PositiveIntegerField(default=0)
     # every risk limit as the backend measured it last, and of the one nearest to firing: its reason, the loss so far,
     # the loss that is allowed (account currency) and the share that is left; null: no limit, or the backend tells none
@@ -63,6 +67,16 @@ class Subscriber(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @cached_property
+    def facts(self) -> Facts:
+        """What its state and those of its subscriptions follow from."""
+        return facts_of(self)
+
+    @property
+    def pill(self) -> State:
+        """Whether it copies, as every page shows it."""
+        return ACCOUNT_STATES[self.facts.code]
 
     @cached_property
     def winding_down(self) -> set[str]:
@@ -108,13 +122,13 @@ class Subscription(models.Model):
 
     @property
     def state(self) -> str:
-        """What becomes of new signals and of what is open; in words: `subscription_state` of _macros.html."""
-        if self.is_removed and self.strategy_backend_id not in self.subscriber.winding_down:
-            return "ended"
-        if self.is_removed:
-            by_symbol = self.document.get("closeOnRemovalMode") == "close-gracefully-by-symbol"
-            return "winding-down-by-symbol" if by_symbol else "winding-down"
-        return "close-only" if self.close_only else "copying"
+        """What becomes of new signals and of what is open: a code of `subscribers.states`."""
+        return subscription_code(self, self.subscriber.facts)
+
+    @property
+    def pill(self) -> State:
+        """The state as every page shows it."""
+        return SUBSCRIPTION_STATES[self.state]
 
 
 class StopoutQuerySet(models.QuerySet):

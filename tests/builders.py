@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from datetime import UTC, datetime
 
+from django.utils import timezone
+
 from strategies.models import Strategy
 from subscribers.models import Subscriber, SubscriberAccess, Subscription
 from users.models import Connection, Membership, User, Workspace
@@ -46,7 +48,7 @@ def subscriber(connection: Connection, *, access: User | None = None, **fields) 
     """A mirrored subscriber; `access` names the person who may see it as its subscriber."""
     number = next(_numbers)
     given = {"backend_id": f"account-{number:05}", "name": f"Subscriber {number}", "revision": "1", "currency": "USD"}
-    times = {"first_seen_at": LONG_AGO, "synced_at": LONG_AGO}
+    times = {"first_seen_at": LONG_AGO, "synced_at": LONG_AGO, "measured_at": timezone.now()}
     made = Subscriber.objects.create(
         workspace=connection.workspace, connection=connection, **{**given, **times, **fields}
     )

@@ -122,7 +122,9 @@ class Connection(models.Model):
     token = EncryptedTextField()
     token_hint = models.CharField(max_length=4, blank=True, help_text="Last characters of the token, for recognition.")
     is_enabled = models.BooleanField(default=True)
-    market_is_simulated = models.BooleanField(default=False)
+    market_is_simulated = models.BooleanField(
+        null=True, help_text="As the backend says of its accounts: any is simulated, none is; null: it does not say."
+    )
     requests_per_minute = models.PositiveIntegerField(default=600, validators=[MinValueValidator(1)])
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -69,7 +69,7 @@ def create_workspace_with_connection(
     is_demo: bool = False,
     base_url: str | None = None,
     token: str | None = None,
-    market_is_simulated: bool = False,
+    market_is_simulated: bool | None = None,
 ) -> Workspace:
     """Make a firm that uses the backend of BACKEND_URL and BACKEND_TOKEN, or no backend yet where these are unset."""
     workspace = Workspace.objects.create(
@@ -83,7 +83,7 @@ def create_workspace_with_connection(
             name="Copying backend",
             base_url=base_url,
             token=token,
-            market_is_simulated=market_is_simulated or is_demo,
+            market_is_simulated=True if is_demo else market_is_simulated,
         )
     return workspace
 
@@ -96,7 +96,7 @@ def add_connection(
     token: str,
     base_url: str = "",
     domain: str = "",
-    market_is_simulated: bool = False,
+    market_is_simulated: bool | None = None,
     by: User | None = None,
 ) -> Connection:
     """Connect the workspace to a backend; the next sweep starts to mirror it."""

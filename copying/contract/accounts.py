@@ -41,7 +41,7 @@ class AccountInformation(Record, kw_only=True):
     leverage: Decimal | None = None
     positions: int = 0
     demo: bool = False
-    simulated: bool = False
+    simulated: bool | None = None
     time: datetime | None = None
 
 

@@ -40,6 +40,7 @@ def sync_accounts(lease: Lease, *, source: Source, backend: Connection, now: dat
 
 def _sync_all(lease: Lease, *, source: Source, backend: Connection, now: datetime) -> Outcome:
     after: str | None = None
+    told: set[bool | None] = set()
     while True:
         params = {"limit": PAGE_SIZE} | ({"after": after} if after else {})
         page = source.page(ALL, AccountInformation, params)
@@ -48,17 +49,28 @@ def _sync_all(lease: Lease, *, source: Source, backend: Connection, now: datetim
             return Outcome(error=UNREADABLE)
         with transaction.atomic():
             lease.save(rows=keep_balances(backend, page, now=now))
+        told |= {account.simulated for account in page}
         if len(page) < PAGE_SIZE or page[-1].account_id == after:
             break
         after = page[-1].account_id
+    note_simulated(backend, told)
     quarantine.resolve(lease.connection_id, lease.kind, now=now)
     return Outcome(complete_until=now)
+
+
+def note_simulated(backend: Connection, told: set[bool | None]) -> None:
+    """Keep what the backend says of its accounts: one that is simulated marks it; silence about any is not "real"."""
+    if not told:
+        return  # no account yet: what was said at the set-up stays
+    is_simulated = True if True in told else None if None in told else False
+    other = Connection.objects.filter(pk=backend.pk).exclude(market_is_simulated=is_simulated)
+    other.update(market_is_simulated=is_simulated)
 
 
 def _sync_some(lease: Lease, *, source: Source, backend: Connection, now: datetime) -> Outcome:
     """A few accounts a run; the equity history is kept along the way, an hour apart."""
     waiting = Subscriber.objects.filter(connection=backend, is_removed=False).order_by(
-        F("measured_at").asc(nulls_first=True)
+        F("asked_at").asc(nulls_first=True)
     )
     found: list[AccountInformation] = []
     unknown: list[str] = []
@@ -70,7 +82,8 @@ def _sync_some(lease: Lease, *, source: Source, backend: Connection, now: dateti
             unknown.append(backend_id)
     with transaction.atomic():
         rows = keep_balances(backend, found, now=now)
-        Subscriber.objects.filter(connection=backend, backend_id__in=unknown).update(measured_at=now)
+        asked = [*unknown, *(account.account_id for account in found)]  # who is not known is not measured, and waits
+        Subscriber.objects.filter(connection=backend, backend_id__in=asked).update(asked_at=now)
         hour = now.replace(minute=0, second=0, microsecond=0)
         _keep_points(backend, [(a.account_id, hour, a.balance, a.equity, None) for a in found], replace=False)
         lease.save(rows=rows)
@@ -85,6 +98,7 @@ def _from_terminal(backend_id: str, raw: dict) -> AccountInformation:
         equity=Decimal(str(raw["equity"])),
         margin=Decimal(str(raw.get("margin", 0))),
         leverage=Decimal(str(raw["leverage"])) if raw.get("leverage") is not None else None,
+        simulated=raw["simulated"] if isinstance(raw.get("simulated"), bool) else None,
     )
 
 

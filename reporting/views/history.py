@@ -8,6 +8,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from reporting import deals
 from reporting.models import LogRecord, Transaction
 from reporting.totals import MOST_DEALS, Totals, daily_results, deal_totals, totals
 from strategies.models import Strategy
@@ -41,6 +42,7 @@ TRANSACTION_TYPES = (
     Option("DEAL_TYPE_CREDIT", "Credit"),
     Option("DEAL_TYPE_COMMISSION", "Commission"),
 )
+ENTRIES = (Option(deals.IN, "Opens", deals.IS_IN), Option(deals.OUT, "Closes", deals.IS_OUT))
 OUTCOMES = (
     Option("gain", "Gain", Q(profit__gt=0)),
     Option("loss", "Loss", Q(profit__lt=0)),
@@ -54,8 +56,11 @@ TRANSACTIONS = Listing(
         *SUBSCRIBER,
         *STRATEGY,
         Column("type", "Type"),
+        Column("entry", source=deals.entry()),
+        Column("side", source=deals.side()),
+        Column("position", source=deals.position()),
         Column("symbol", "Symbol"),
-        Column("volume_lots", "Lots", is_number=True),
+        Column("lots", "Lots", source=deals.lots(), is_number=True, csv_name="volume_lots"),
         Column("price", "Price", is_number=True),
         Column("profit", "Profit", is_number=True, hint="In the currency of the subscriber's account"),
         Column("swap", "Swap", is_number=True, hint="In the currency of the subscriber's account"),
@@ -69,7 +74,7 @@ TRANSACTIONS = Listing(
         Column("latency_ms", "Latency", is_number=True, hint="From the provider's fill to the copy's"),
         Column("position_id", in_table=False),
         Column("subscriber_position_id", in_table=False),
-        Column("backend_id", in_table=False, csv_name="id"),
+        Column("backend_id", csv_name="id"),
     ),
     filters=(
         Period("period", "Period", field="time"),
@@ -77,6 +82,7 @@ TRANSACTIONS = Listing(
         Named("subscriber", "Subscriber", field="subscriber_id", placeholder="Subscriber name or id", ids=ids_of),
         Text("symbol", "Symbol", placeholder="Symbol"),
         Choice("type", "Type", placeholder="All types", options=TRANSACTION_TYPES),
+        Choice("entry", "Opens or closes", placeholder="Opens and closes", options=ENTRIES),
         Choice("outcome", "Outcome", placeholder="Any outcome", options=OUTCOMES),
         Text("deal", "Deal id", field="backend_id"),
     ),

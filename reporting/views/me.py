@@ -14,7 +14,6 @@ from reporting.models import Statement, Transaction
 from reporting.overview import RANGES
 from reporting.views.commissions import chosen_span, totals_by_currency
 from reporting.views.overview import chosen_range
-from reporting.views.statements import STATE_LABELS, STATES
 from reporting.views.subscribers import curve_of, figures_of
 from strategies.terms import SCHEMES, UnreadableTerms, chain_settings
 from subscribers.causes import cause_of, is_endless
@@ -87,8 +86,6 @@ def me(request: HttpRequest) -> HttpResponse:
         "subscriber": account,
         **limits_part(account),
         "statements": list(statements[:LATEST_STATEMENTS]),
-        "labels": STATE_LABELS,
-        "states": STATES,
         "latest": list(latest.select_related("strategy")),
         "rows": rows,
         "by_currency": totals_by_currency(rows),

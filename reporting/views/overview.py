@@ -8,7 +8,10 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from reporting import overview as reads
+from reporting.attention import attention
 from reporting.decisions import copies_of_day
+from strategies.models import Strategy
+from subscribers.models import Subscriber
 from users.listing import BadParameter
 from users.permissions import member_only, staff_only
 
@@ -46,7 +49,9 @@ def overview(request: HttpRequest) -> HttpResponse:
         "accounts": sum(standing.accounts for standing in standings),
         "deals_today": sum(standing.deals_today for standing in standings),
         "latency": reads.latency(request.workspace, now=now),
-        "attention": reads.attention(request.membership, now=now),
+        "attention": attention(request.membership, now=now),
+        "accounts_known": bool(standings) or Subscriber.objects.visible_to(request.membership).exists(),
+        "strategies_known": bool(standings) or Strategy.objects.visible_to(request.membership).exists(),
         "copies": copies_of_day(request.workspace, now.date()),
         "feed": reads.feed(request.membership),
         "ranges": list(reads.RANGES),

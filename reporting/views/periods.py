@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from decimal import Decimal
 
 from django.contrib import messages
-from django.db.models import CharField, Count, DecimalField, Exists, Max, OuterRef, Q, Subquery, Sum
+from django.db.models import CharField, Count, DecimalField, Exists, Max, OuterRef, Q, Subquery, Sum, Value
 from django.db.models.expressions import RawSQL
+from django.db.models.lookups import Exact
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -18,6 +18,7 @@ from reporting.commission.billing import days_text
 from reporting.commission.closing import close_periods, lines_of_period, problems_of
 from reporting.commission.services import calendar_of
 from reporting.models import BillingPeriod, CommissionLine, PeriodState, StatementItem
+from reporting.states import PERIOD_STATES, period_code, period_state
 from reporting.views.commissions import chosen_span
 from reporting.views.history import render_list
 from reporting.views.payments import in_reporting_currency
@@ -38,7 +39,6 @@ AMOUNTS = """(
           AND line.period_start = reporting_billingperiod.period_start
           AND line.period_end = reporting_billingperiod.period_end
         GROUP BY line.currency) sums)"""
-STATES = {"running": "info", "ended": "warn", "closed": "quiet", "issued": "info", "paid": "good"}
 PERIODS = Listing(
     name="billing-periods",
     sort="-period_end",
@@ -49,7 +49,8 @@ PERIODS = Listing(
         Column("strategy_pk", source="strategy__id", in_csv=False),
         Column("period_start"),
         Column("period_end", "Period", is_sortable=True),
-        Column("state", "State"),
+        Column("code", "State", source=period_code(), csv_name="state"),
+        Column("state", in_csv=False),
         Column("subscribers", "Subscribers", is_number=True),
         Column("lines", "Lines", is_number=True),
         Column("amounts", in_csv=False),
@@ -62,16 +63,13 @@ PERIODS = Listing(
         Search("q", "Search", placeholder="Strategy by name or id", fields=("strategy__name", "strategy_id")),
         Choice(
             "state", "State", placeholder="Any state",
-            options=tuple(Option(value, label) for value, label in PeriodState.choices),
+            options=tuple(
+                Option(s.code, s.words, Q(Exact(period_code(), Value(s.code)))) for s in PERIOD_STATES.values()
+            ),
         ),
         Period("period_end", "Ended"),
     ),
 )  # fmt: skip
-
-
-def state_of(row, now: datetime) -> str:
-    """The state in a word: an open period is running or has ended."""
-    return row.state if row.state != PeriodState.OPEN else "ended" if row.period_end <= now else "running"
 
 
 def with_sums(request: HttpRequest, rows: Sequence) -> list[tuple]:
@@ -102,7 +100,7 @@ def with_sums(request: HttpRequest, rows: Sequence) -> list[tuple]:
         else:
             amounts = [(currency, Decimal(amount)) for currency, amount in sorted((row.amounts or {}).items())]
             converted, counted = row.reporting_amount, (row.subscribers, row.lines)
-        shown.append((row, state_of(row, now), days, amounts, converted, *counted))
+        shown.append((row, period_state(row, now), days, amounts, converted, *counted))
     return shown
 
 
@@ -115,7 +113,7 @@ def periods(request: HttpRequest) -> HttpResponse:
     if table.wants_csv:
         return table.csv()
     waiting = own.to_close(timezone.now()).aggregate(number=Count("id"), newest=Max("period_end"))
-    context = {"shown": with_sums(request, table.rows), "states": STATES, "waiting": waiting["number"]}
+    context = {"shown": with_sums(request, table.rows), "waiting": waiting["number"]}
     context["currency"] = request.workspace.reporting_currency
     context |= {"may_bill": can_bill(request.membership), "tab": "periods"}
     return render_list(request, "reporting/periods.html", "reporting/_periods.html", table, **context)
@@ -142,7 +140,7 @@ def review(request: HttpRequest) -> HttpResponse:
     for _, _, _, amounts, *_ in shown:
         for currency, amount in amounts:
             totals[currency] = totals.get(currency, Decimal(0)) + amount
-    context = {"shown": shown, "span": span, "totals": sorted(totals.items()), "tab": "periods", "states": STATES}
+    context = {"shown": shown, "span": span, "totals": sorted(totals.items()), "tab": "periods"}
     context["currency"] = request.workspace.reporting_currency
     context |= {"problems": problems_of(request.workspace, rows, timezone.now()), "count": found.count()}
     return render(request, "reporting/close_periods.html", context)
@@ -223,7 +221,7 @@ def period(request: HttpRequest, pk: int) -> HttpResponse:
     of_strategy = BillingPeriod.objects.filter(connection_id=found.connection_id, strategy_id=found.strategy_id)
     earlier = of_strategy.filter(closed_at=None, period_end__lt=found.period_end)
     context = {
-        "period": found, "shown": shown, "states": STATES, "schemes": SCHEMES, "tab": "periods", "is_open": is_open,
+        "period": found, "shown": shown, "schemes": SCHEMES, "tab": "periods", "is_open": is_open,
         "has_ended": found.period_end <= now, "earlier": earlier.count() if is_open else 0,
         "problems": [one.text for one in problems_of(request.workspace, [found], now)] if is_open else found.problems,
         "may_bill": can_bill(request.membership), "incoming": incoming_of(found),

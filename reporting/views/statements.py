@@ -27,7 +27,8 @@ from reporting.commission.statements import (
     void_statement,
 )
 from reporting.forms import CreditNoteForm, IssueForm, ReasonForm
-from reporting.models import BillingPeriod, CommissionLine, DocumentKind, Statement, StatementItem, StatementState
+from reporting.models import BillingPeriod, CommissionLine, DocumentKind, Statement, StatementItem
+from reporting.states import STATEMENT_STATES
 from reporting.views.commissions import LINES, chosen_span, explained
 from reporting.views.history import render_list
 from strategies.terms import SCHEMES
@@ -35,8 +36,6 @@ from users.listing import Choice, Column, Listing, Option, Period, Search
 from users.permissions import can_bill, may_bill, member_only, staff_only, subscriber_only
 
 DAYS_TO_PAY = 14
-STATE_LABELS = dict(StatementState.choices)
-STATES = {"due": "warn", "partly-paid": "warn", "paid": "good", "void": "quiet"}
 COLUMNS = (
     Column("number", "Number", is_number=False),
     Column("kind"),
@@ -48,14 +47,19 @@ COLUMNS = (
     Column("balance", "To pay", is_number=True),
     Column("currency", "Currency"),
     Column("state", "State"),
+    Column("is_partly_paid", in_csv=False),
     Column("due_on", "Due"),
+    Column("days_overdue", in_csv=False),
     Column("issued_at", "Issued", is_sortable=True),
     Column("reporting_amount"),
     Column("reporting_currency"),
 )
 STATE = Choice(
     "state", "State", placeholder="Any state",
-    options=tuple(Option(v, label, Q(state=v, kind=DocumentKind.STATEMENT)) for v, label in StatementState.choices),
+    options=tuple(
+        Option(state.code, state.words, Q(state=state.code, kind=DocumentKind.STATEMENT))
+        for state in STATEMENT_STATES.values()
+    ),
 )  # fmt: skip
 KIND = Choice(
     "kind", "Kind", placeholder="Any document", options=tuple(Option(*choice) for choice in DocumentKind.choices)
@@ -81,7 +85,7 @@ def statements(request: HttpRequest) -> HttpResponse:
     table = STATEMENTS.bind(request, Statement.objects.visible_to(request.membership).with_balance())
     if table.wants_csv:
         return table.csv()
-    context = {"states": STATES, "may_bill": can_bill(request.membership), "tab": "statements", "labels": STATE_LABELS}
+    context = {"may_bill": can_bill(request.membership), "tab": "statements"}
     context["waiting"] = periods_to_issue(request.workspace)
     return render_list(request, "reporting/statements.html", "reporting/_statements.html", table, **context)
 
@@ -93,7 +97,7 @@ def own_statements(request: HttpRequest) -> HttpResponse:
     table = OWN_STATEMENTS.bind(request, Statement.objects.visible_to(request.membership).with_balance())
     if table.wants_csv:
         return table.csv()
-    context = {"states": STATES, "labels": STATE_LABELS, "may_bill": False, "waiting": None}
+    context = {"may_bill": False, "waiting": None}
     return render_list(request, "reporting/own_statements.html", "reporting/_statements.html", table, **context)
 
 
@@ -189,7 +193,7 @@ def render_statement(request: HttpRequest, document: Statement, table, status: i
     calendar = calendar_of(request.workspace)
     items = document.items.select_related("period").order_by("period__period_start", "strategy_name", "pk")
     context = {
-        "document": document, "states": STATES, "labels": STATE_LABELS, "table": table, "schemes": SCHEMES,
+        "document": document, "table": table, "schemes": SCHEMES,
         "span": None, "explained": explained(request, table.rows), "totals": [], "subscriber": document.subscriber,
         "items": [(one, days_text(calendar, one.period.period_start, one.period.period_end)) for one in items],
         "entries": list(document.entries.select_related("payment").order_by("day", "pk")),

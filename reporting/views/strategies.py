@@ -48,7 +48,8 @@ STRATEGY_LOG = without(LOG, "strategy")
 
 def visible_strategy(request: HttpRequest, pk: int) -> Strategy:
     """The strategy, or 404."""
-    return get_object_or_404(Strategy.objects.visible_to(request.membership), pk=pk)
+    found = Strategy.objects.visible_to(request.membership).select_related("connection").defer("connection__token")
+    return get_object_or_404(found, pk=pk)
 
 
 def page_of(strategy: Strategy, tab: str, **more) -> dict:

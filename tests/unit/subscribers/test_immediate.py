@@ -7,7 +7,7 @@ import pytest
 from copying.engine.model import Level
 from strategies.editing.fields import fields_of
 from strategies.models import Action, Change
-from subscribers.immediate import MEASURED, document_effects, needs_measuring
+from subscribers.immediate import MEASURED, document_effects, may_act, needs_measuring
 
 ONE, TWO = [{"strategyId": "s"}], [{"strategyId": "s"}, {"strategyId": "s"}]
 LIMIT = {"type": "date", "applyTo": "balance-difference", "maxAbsoluteRisk": 5}
@@ -74,7 +74,8 @@ def test_a_removal_says_what_becomes_of_positions_and_nothing_else():
         ("strategy", {"riskLimits": [LIMIT]}, {"riskLimits": [LIMIT]}, False),
         ("strategy", {"riskLimits": [LIMIT]}, {"riskLimits": [LIMIT | {"startTime": "2020-01-01"}]}, True),
         ("strategy", {"riskLimits": []}, {}, False),
-        ("strategy", {}, {"newsFilter": {"breakingNewsFilter": {"priorities": ["high"]}}}, True),
+        ("strategy", {}, {"newsFilter": {"breakingNewsFilter": {"priorities": ["high"]}}}, False),
+        ("strategy", {}, {"newsFilter": {"breakingNewsFilter": {"closePositionTimeGapInMinutes": 5}}}, True),
         ("portfolio", {"members": ONE}, {"members": [ONE[0] | {"riskLimits": [LIMIT]}]}, True),
         ("subscriber", {"subscriptions": [{"strategyId": "s"}]},
          {"subscriptions": [{"strategyId": "s", "riskLimits": [LIMIT]}]}, True),
@@ -84,6 +85,26 @@ def test_a_removal_says_what_becomes_of_positions_and_nothing_else():
 )  # fmt: skip
 def test_when_the_backend_is_asked(kind, before, after, asked):
     assert needs_measuring(change(kind, before, after)) is asked
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "acts"),
+    [
+        ([LIMIT], [LIMIT | {"maxAbsoluteRisk": 6}], False),
+        ([LIMIT], [LIMIT | {"maxAbsoluteRisk": 5}], False),
+        ([LIMIT], [LIMIT | {"maxAbsoluteRisk": 4}], True),
+        ([LIMIT], [LIMIT | {"maxRelativeRisk": 0.5}], True),
+        ([LIMIT], [LIMIT | {"startTime": "2020-01-01"}], True),
+        ([LIMIT], [LIMIT | {"closePositions": True}], True),
+        ([LIMIT], [], True),  # another level's limit may hold then
+        ([], [LIMIT], True),
+    ],
+)
+def test_only_what_may_act_is_feared_where_nobody_can_measure(before, after, acts):
+    assert may_act(change("strategy", {"riskLimits": before}, {"riskLimits": after})) is acts
+    found = change("portfolio", {"members": [ONE[0] | {"riskLimits": before}]},
+                   {"members": [ONE[0] | {"riskLimits": after}]})  # fmt: skip
+    assert may_act(found) is acts
 
 
 def test_a_new_strategy_reaches_nobody_yet():

@@ -1,0 +1,231 @@
+"""What a manager should look at: one list of lines, each bounded, each with a way to what it is about.
+
+A check is a function of `CHECKS` that yields lines; another one is another line of attention. "Everything is in order"
+is said only when every check ran on a mirror that is known to be fresh: what is not known is a line of its own.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.core.cache import cache
+from django.db.models import Count, Max, Q, Sum
+from django.urls import reverse
+
+from reporting.books import BillingPeriod, DocumentKind, Statement, StatementState
+from reporting.decisions import reason_label
+from reporting.models import Decision, LogRecord, QuarantinedPage, SyncKind, SyncState
+from reporting.states import STALE_AFTER
+from subscribers.causes import cause_of
+from subscribers.headroom import CLOSE, reason_words
+from subscribers.models import Stopout, Subscriber
+from subscribers.states import SILENT_AFTER
+from users.models import Connection, Membership
+from users.permissions import can_bill
+
+MOST_STOPOUTS = MOST_CLOSE = MOST_FAILING = 5
+MOST_ERRORS = MOST_REASONS = 3
+MOST_COUNTED = 1_000
+DAY = timedelta(days=1)
+BOOKS_KEPT_S = 30
+
+
+@dataclass(frozen=True)
+class Line:
+    """title: what it is about, a link where there is an address; rest: what of it; note: one more sentence.
+
+    tone: bad, warn or muted. since: of when it is. amounts: (amount, currency) that belong to the note. account: for a
+    limit that is close, which the page writes with its figures.
+    """
+
+    tone: str
+    icon: str
+    title: str
+    rest: str = ""
+    href: str = ""
+    note: str = ""
+    since: datetime | None = None
+    amounts: tuple[tuple[Decimal, str], ...] = ()
+    account: Subscriber | None = None
+
+
+@dataclass(frozen=True)
+class Attention:
+    """The lines, worst first within their order, and how many accounts are stopped."""
+
+    lines: list[Line]
+    stopout_count: int
+
+    def __bool__(self) -> bool:
+        return bool(self.lines)
+
+
+def attention(membership: Membership, *, now: datetime) -> Attention:
+    """Everything that the checks find."""
+    lines = [line for check in CHECKS for line in check(membership, now)]
+    return Attention(lines, Stopout.objects.visible_to(membership).active(now).count())
+
+
+def address(name: str, *arguments: Any, **query: Any) -> str:
+    """A page with filters."""
+    path = reverse(name, args=arguments)
+    return f"{path}?{'&'.join(f'{key}={value}' for key, value in query.items())}" if query else path
+
+
+def counted(number: int, noun: str, nouns: str = "") -> str:
+    """ "1 account", "1,000+ accounts"."""
+    shown = f"{MOST_COUNTED:,}+" if number > MOST_COUNTED else f"{number:,}"
+    return f"{shown} {noun if number == 1 else nouns or noun + 's'}"
+
+
+# --- Checks -----------------------------------------------------------------------------------------------------------
+def connections(membership: Membership, now: datetime) -> Iterator[Line]:
+    """No backend, or one that is switched off."""
+    own = list(Connection.objects.filter(workspace_id=membership.workspace_id).defer("token").order_by("name"))
+    if not any(connection.is_enabled for connection in own):
+        yield Line("warn", "plug-connected", "No backend", "is connected", reverse("users:connections"))
+    for connection in own:
+        if not connection.is_enabled:
+            note = "Nothing of it is known at the moment"
+            yield Line("warn", "cloud-off", connection.name, "is switched off", reverse("users:connections"), note)
+
+
+def stopouts(membership: Membership, now: datetime) -> Iterator[Line]:
+    """Accounts that take no new trades."""
+    active = Stopout.objects.visible_to(membership).active(now)
+    newest = active.select_related("subscriber", "strategy").order_by("-stopped_at", "-id")[: MOST_STOPOUTS + 1]
+    rows = list(newest)
+    for stopout in rows[:MOST_STOPOUTS]:
+        cause = cause_of(stopout.reason) + (f" on {stopout.strategy.name}" if stopout.strategy else "")
+        href = reverse("subscribers:detail", args=[stopout.subscriber_id])
+        yield Line("bad", "shield-x", stopout.subscriber.name, "is stopped", href, cause, stopout.stopped_at)
+    if len(rows) > MOST_STOPOUTS:
+        left = active.count() - MOST_STOPOUTS
+        yield Line("bad", "dots", counted(left, "more stopout"), href=address("subscribers:stopouts", state="active"))
+
+
+def failed_copies(membership: Membership, now: datetime) -> Iterator[Line]:
+    """Copies of the last 24 hours that failed, by reason."""
+    failed = Decision.objects.visible_to(membership).filter(outcome="failed", time__gte=now - DAY, time__lte=now)
+    newest = failed.order_by("-time", "-id").values_list("reason", "time")[: MOST_COUNTED + 1]
+    rows = list(newest)
+    if not rows:
+        return
+    reasons = Counter(reason for reason, _ in rows).most_common()
+    from_day = (now - DAY).date()
+    href = address("reporting:decisions", outcome="failed", **{"from": from_day})
+    if len(reasons) == 1:
+        href = address("reporting:decisions", outcome="failed", reason=reasons[0][0], **{"from": from_day})
+    told = [f"{number:,} {reason_label(reason).lower()}" for reason, number in reasons[:MOST_REASONS]]
+    note = ", ".join(told) + (f" and {len(reasons) - MOST_REASONS} more reasons" if len(reasons) > MOST_REASONS else "")
+    yield Line("bad", "alert-triangle", counted(len(rows), "copy", "copies"), "failed within 24 hours", href,
+               note, rows[0][1])  # fmt: skip
+
+
+def close_to_limits(membership: Membership, now: datetime) -> Iterator[Line]:
+    """Accounts with little left of a risk limit."""
+    accounts = Subscriber.objects.visible_to(membership).filter(is_removed=False, headroom__gt=0, headroom__lte=CLOSE)
+    rows = list(accounts.order_by("headroom", "id").defer("document", "limits")[:MOST_CLOSE])
+    for account in rows:
+        account.limit_words = reason_words(account.limit_reason)
+        account.left = account.limit_amount - account.limit_measured
+        href = f"{reverse('subscribers:detail', args=[account.pk])}#limits"
+        yield Line("warn", "shield-check", account.name, "is close to a limit", href, account=account)
+    if rows:
+        yield Line("warn", "dots", "All accounts by headroom", href=address("subscribers:list", sort="headroom"))
+
+
+def syncs(membership: Membership, now: datetime) -> Iterator[Line]:
+    """Kinds that fail, that are late, and that never succeeded: what the mirror says may be wrong."""
+    states = SyncState.objects.filter(connection__workspace_id=membership.workspace_id, connection__is_enabled=True)
+    href = reverse("reporting:sync")
+    failing = states.filter(failing_since__isnull=False).select_related("connection").defer("connection__token")
+    for state in failing.order_by("failing_since")[:MOST_FAILING]:
+        note = f"{state.connection.name}. {state.error}"
+        yield Line("bad", "refresh", SyncKind(state.kind).label, "does not sync", href, note, state.failing_since)
+    offered = states.filter(failing_since=None, cursor__is_offered__isnull=True)
+    late = Q(last_success_at__lt=now - STALE_AFTER)
+    sums = offered.aggregate(late=Count("id", filter=late), oldest=Max("last_success_at", filter=late),
+                             never=Count("id", filter=Q(last_success_at=None)), all=Count("id"))  # fmt: skip
+    if sums["late"]:
+        kinds = counted(sums["late"], "kind of data", "kinds of data")
+        yield Line("warn", "clock", kinds, "not up to date", href, "What the pages say may be old", sums["oldest"])
+    if sums["never"] or (not sums["all"] and not failing):
+        note = "What the backend has is not known before the first sync is complete"
+        yield Line("muted", "clock", "Not synced yet", href=href, note=note)
+    pages = QuarantinedPage.objects.filter(connection__workspace_id=membership.workspace_id, resolved_at=None)
+    if unread := pages.count():
+        yield Line("warn", "refresh", counted(unread, "answer"), "of the backend could not be read", href)
+
+
+def silent_accounts(membership: Membership, now: datetime) -> Iterator[Line]:
+    """Accounts without a sign of life."""
+    accounts = Subscriber.objects.visible_to(membership).filter(is_removed=False)
+    silent = accounts.count() - accounts.filter(measured_at__gte=now - SILENT_AFTER).count()
+    if silent:
+        note = "Their equity and limits are not known at the moment"
+        href = address("subscribers:list", state="unconfirmed")
+        yield Line("warn", "cloud-off", counted(silent, "account"), "not measured for 2 hours", href, note)
+
+
+def log_errors(membership: Membership, now: datetime) -> Iterator[Line]:
+    """The last day's errors."""
+    errors = LogRecord.objects.filter(workspace_id=membership.workspace_id, level="ERROR", time__gte=now - DAY)
+    href = address("reporting:log", level="ERROR")
+    for record in errors.order_by("-time", "-id")[:MOST_ERRORS]:
+        yield Line("warn", "alert-triangle", "Error", "", href, record.message, record.time)
+
+
+def books(membership: Membership, now: datetime) -> Iterator[Line]:
+    """Statements that are overdue, periods that wait to be closed, closed ones that wait for statements."""
+    key = f"attention-books:{membership.workspace_id}"
+    sums = cache.get(key)
+    if sums is None:
+        sums = read_books(membership, now)
+        cache.set(key, sums, BOOKS_KEPT_S)
+    overdue, to_close, to_issue = sums
+    if overdue:
+        number = sum(row["number"] for row in overdue)
+        amounts = tuple((row["owed"], row["currency"]) for row in overdue)
+        href = address("reporting:statements", state=StatementState.OVERDUE.value)
+        yield Line("bad", "receipt-2", counted(number, "statement"), "overdue", href, "Still owed:", amounts=amounts)
+    may_bill = can_bill(membership)
+    if to_close:
+        href = reverse("reporting:close-review") if may_bill else address("reporting:periods", state="ended")
+        waits = "waits to be closed" if to_close == 1 else "wait to be closed"
+        yield Line("warn", "receipt-2", counted(to_close, "billing period"), waits, href)
+    if to_issue:
+        href = reverse("reporting:issue-review") if may_bill else address("reporting:periods", state="closed")
+        waits = "waits for its statements" if to_issue == 1 else "wait for their statements"
+        yield Line("warn", "receipt-2", counted(to_issue, "closed period"), waits, href)
+
+
+def read_books(membership: Membership, now: datetime) -> tuple[list[dict], int, int]:
+    """(overdue statements by currency, periods to close, periods to issue)."""
+    statements = Statement.objects.visible_to(membership).filter(
+        kind=DocumentKind.STATEMENT, is_void=False, due_on__lt=now + DAY
+    )
+    overdue = statements.with_balance().filter(state=StatementState.OVERDUE).order_by().values("currency")
+    periods = BillingPeriod.objects.visible_to(membership)
+    return (
+        list(overdue.annotate(number=Count("id"), owed=Sum("balance")).order_by("-number", "currency")),
+        periods.to_close(now).count(),
+        periods.filter(state="closed").count(),
+    )
+
+
+CHECKS: tuple[Callable[[Membership, datetime], Iterator[Line]], ...] = (
+    connections,
+    stopouts,
+    failed_copies,
+    close_to_limits,
+    syncs,
+    silent_accounts,
+    log_errors,
+    books,
+)

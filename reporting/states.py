@@ -1,0 +1,105 @@
+"""States of documents, periods, syncs and connections, each derived in one place from all that bears on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Case, CharField, F, Value, When
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from reporting.books import PeriodState, StatementState
+from users.models import Connection
+from users.states import State, by_code
+
+STALE_AFTER = timedelta(minutes=3)
+STATEMENT_STATES = by_code(
+    State(StatementState.OVERDUE, "Overdue", "bad"),
+    State(StatementState.DUE, "To be paid", "warn"),
+    State(StatementState.PARTLY_PAID, "Partly paid", "warn"),
+    State(StatementState.PAID, "Settled", "good"),
+    State(StatementState.VOID, "Void"),
+)
+CREDIT_NOTE = State("credit-note", "Credit note", "info")
+PERIOD_STATES = by_code(
+    State("running", "Running", "info"),
+    State("ended", "Ended", "warn", "It waits to be closed"),
+    State(PeriodState.CLOSED, "Closed", "warn", "Its statements wait to be issued"),
+    State(PeriodState.ISSUED, "Issued", "info", "Its statements are not settled yet"),
+    State(PeriodState.PAID, "Paid", "good"),
+)
+SYNC_STATES = by_code(
+    State("off", "Switched off"),
+    State("failing", "Failing", "bad"),
+    State("not-offered", "Not offered", "quiet", "This backend has no such call; it is asked again once an hour"),
+    State("waiting", "Waiting", "quiet", "It has not succeeded yet"),
+    State("late", "Late", "warn", "The last success is longer ago than three minutes"),
+    State("running", "Running", "info"),
+    State("in-order", "In order", "good"),
+)
+CONNECTION_STATES = by_code(
+    State("off", "Switched off"),
+    State("failing", "Sync failing", "bad"),
+    State("waiting", "Waiting for its first sync"),
+    State("late", "Late", "warn", "Something was last synced longer ago than three minutes"),
+    State("in-order", "In order", "good"),
+)
+
+
+def statement_state(row: Any) -> State:
+    """Of a statement or credit note read `with_balance`: "Overdue, 12 days" from the day after it was due."""
+    if row.kind == CREDIT_NOTE.code:
+        return CREDIT_NOTE
+    state = STATEMENT_STATES[row.state]
+    if row.state != StatementState.OVERDUE:
+        return state
+    days = row.days_overdue
+    words = f"Overdue, {days} {'day' if days == 1 else 'days'}"
+    why = "Partly paid" if row.is_partly_paid else "Nothing has been paid on it"
+    return State(state.code, words, state.tone, f"Due on {row.due_on}. {why}")
+
+
+def period_code() -> Case:
+    """The code of a billing period's state as an expression: an open one is running or has ended."""
+    ended = When(state=PeriodState.OPEN, period_end__lte=Now(), then=Value("ended"))
+    running = When(state=PeriodState.OPEN, then=Value("running"))
+    return Case(ended, running, default=F("state"), output_field=CharField())
+
+
+def period_state(period: Any, now: datetime) -> State:
+    """Of a period as stored, or as listed with `period_code`."""
+    if period.state != PeriodState.OPEN:
+        return PERIOD_STATES[period.state]
+    return PERIOD_STATES["ended" if period.period_end <= now else "running"]
+
+
+def sync_state(state: Any, *, is_enabled: bool = True, now: datetime | None = None) -> State:
+    """Of one kind of sync."""
+    now = now or timezone.now()
+    if not is_enabled:
+        code = "off"
+    elif state.failing_since:
+        code = "failing"
+    elif state.cursor.get("is_offered") is False:
+        code = "not-offered"
+    elif state.last_success_at is None:
+        code = "waiting"
+    elif state.last_success_at < now - STALE_AFTER:
+        code = "late"
+    else:
+        code = "running" if state.lease_until else "in-order"
+    return SYNC_STATES[code]
+
+
+def connection_state(connection: Connection, states: Iterable[Any], now: datetime | None = None) -> State:
+    """Of a connection with its syncs: the worst of them that counts."""
+    codes = {sync_state(state, is_enabled=connection.is_enabled, now=now).code for state in states}
+    if not connection.is_enabled:
+        return CONNECTION_STATES["off"]
+    for code in ("failing", "late"):
+        if code in codes:
+            return CONNECTION_STATES[code]
+    succeeded = codes & {"in-order", "running"}
+    return CONNECTION_STATES["in-order" if succeeded and "waiting" not in codes else "waiting"]
