@@ -150,7 +150,7 @@ def deal_type(value: str, deal_id: str = "") -> str:
 
 
 NEGATIVE = re.compile(r"(?<![\w.:/\-\u2212])-(?=\d)")
-VOLUME = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)(?= lots?\b)")
+VOLUME = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)(?=(?: (?:instead of|to|→) \d+(?:\.\d+)?)? lots?\b)")
 PRICE = re.compile(r"(?<= at )(\d+(?:\.\d+)?)(?![\w%])")
 AMOUNT = re.compile(r"(?<![\w.])(\d{4,}(?:\.\d+)?|\d+\.\d\d)(?= [A-Z]{3}\b)")
 

@@ -63,8 +63,9 @@ PERIODS = Listing(
         Search("q", "Search", placeholder="Strategy by name or id", fields=("strategy__name", "strategy_id")),
         Choice(
             "state", "State", placeholder="Any state",
-            options=tuple(
-                Option(s.code, s.words, Q(Exact(period_code(), Value(s.code)))) for s in PERIOD_STATES.values()
+            options=(
+                Option(PeriodState.OPEN, "Open: running or ended", Q(state=PeriodState.OPEN)),
+                *(Option(s.code, s.words, Q(Exact(period_code(), Value(s.code)))) for s in PERIOD_STATES.values()),
             ),
         ),
         Period("period_end", "Ended"),

@@ -107,7 +107,7 @@ def test_without_an_account_the_page_says_so(workspace, dora, sign_in, text_of):
 
 def test_the_number_of_queries_of_me(business, sign_in, dora, django_assert_num_queries):
     client = sign_in(dora)
-    with django_assert_num_queries(17):
+    with django_assert_num_queries(20):  # three tell the state of the account and of the mirror
         client.get("/me/")
     with django_assert_num_queries(14):
         client.get("/me/", headers={"HX-Request": "true"})

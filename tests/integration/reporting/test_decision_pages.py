@@ -18,7 +18,7 @@ RESIZED = {
     "reason": "max-trade-volume",
     "level": "subscription",
     "limit_value": Decimal("0.2"),
-    "text": "Volume cut from 0.5 to 0.2 lots: maxTradeVolume of the subscription.",
+    "text": "Volume cut from 0.50 to 0.20 lots: maxTradeVolume of the subscription.",
 }
 SKIPPED = {
     "outcome": "skipped",
@@ -141,7 +141,9 @@ def test_a_client_sees_their_own_decisions_and_nobody_else_any(path, firm, sign_
 
 def test_a_client_reads_plain_sentences_and_may_filter_by_account(firm, sign_in, dora):
     page = text_of(sign_in(dora).get("/me/decisions/"))
-    assert "EURUSD was bought with 0.2 instead of 0.5 lots because the largest trade of your terms is 0.2 lots." in page
+    assert (
+        "EURUSD was bought with 0.20 instead of 0.50 lots because the largest trade of your terms is 0.20 lots." in page
+    )
     assert "No decision fits" in text_of(sign_in(dora).get("/me/decisions/?account=somebody"))
     other = firm.subscribers.get(name="Other account").backend_id
     assert "No decision fits" in text_of(sign_in(dora).get(f"/me/decisions/?account={other}"))
@@ -159,7 +161,7 @@ def test_staff_read_words_and_percent_and_find_the_settings_name_in_the_title(fi
     decide(subscriber, Strategy.objects.get(name="Alpine Trend"), signal="odd", **odd, **told)
     for person in (alice, bob):
         page = text_of(sign_in(person).get("/decisions/?signal=odd"))
-        assert "Volume cut from 12.35 to 0.2 lots: the strategy risks at most 2 % per trade." in page
+        assert "Volume cut from 12.35 to 0.20 lots: the strategy risks at most 2 % per trade." in page
         assert 'title="Setting maxTradeRisk"' in page
         assert "maxTradeRisk 0.02" not in page
     for person in (dora, charlie):
@@ -193,7 +195,7 @@ def test_filters_narrow_the_list_and_the_file(query, found, hidden, firm, sign_i
 def test_the_trace_shows_chain_rule_deal_and_the_other_routes(pages, sign_in, alice):
     part = text_of(sign_in(alice).get(pages["trace"], headers={"HX-Request": "true"}))
     assert "<html" not in part
-    assert "Volume cut from 0.5 to 0.2 lots" in part
+    assert "Volume cut from 0.50 to 0.20 lots" in part
     assert "the largest trade of the subscription." in part
     assert "Max trade volume of the subscription: 0.2 lots" in part
     assert 'setting <span class="code">maxTradeVolume</span>' in part

@@ -21,7 +21,8 @@ def firm(workspace, alice, bob, dora):
     connection = builders.connection(workspace, name="Backend one")
     strategy = builders.strategy(connection, name="Alpine Trend")
     hers = builders.subscriber(connection, access=dora, name="Dora's account", equity=90, balance=100, measured_at=now)
-    other = builders.subscriber(connection, name="Other account", equity=70, balance=50, currency="EUR")
+    money = {"equity": 70, "balance": 50, "currency": "EUR", "measured_at": None}
+    other = builders.subscriber(connection, name="Other account", **money)
     for number, account in enumerate((hers, other)):
         deal(account, strategy, profit=Decimal(number * 10 - 5), time=now - timedelta(minutes=number))
         DailyResult.objects.create(

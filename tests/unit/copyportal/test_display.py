@@ -126,7 +126,8 @@ def test_an_unknown_deal_type_is_shown_in_its_own_words():
     [
         ("Copied with 0.2 lots.", "", "Copied with 0.20 lots."),
         ("Copied with 1 lots.", "", "Copied with 1.00 lots."),
-        ("0.15 instead of 0.4 lots", "", "0.15 instead of 0.40 lots"),
+        ("0.1 instead of 0.4 lots", "", "0.10 instead of 0.40 lots"),
+        ("cut from 12.35 to 0.2 lots", "", "cut from 12.35 to 0.20 lots"),
         ("Closed 0.2 lots at 1.1509, net result -80.08: by hand.", "EURUSD",
          "Closed 0.20 lots at 1.15090, net result −80.08: by hand."),
         ("Closed 1 lots at 150.1, net result 3.00: x.", "USDJPY", "Closed 1.00 lots at 150.100, net result 3.00: x."),
