@@ -7,7 +7,7 @@ def forget_what_nobody_said(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("users", "0001_initial")]
+    dependencies = [("users", "0003_forget_unconfirmed_addresses")]
 
     operations = [
         migrations.AlterField(
