@@ -54,6 +54,7 @@ BECAUSE: dict[Reason, str] = {
     Reason.OFFLINE: "the account was not connected to its broker",
     Reason.CIRCULAR: "the trade came from this account in the first place",
     Reason.ORPHAN: "the provider's trade had ended and only this copy was left",
+    Reason.PROGRAM_FAULT: "a fault of the copying service kept it from your account",
 }
 DONE = {"buy": "bought", "sell": "sold"}
 

@@ -56,6 +56,8 @@ from .commands import (
 from .effects import Effects, Line, Watch
 from .errors import Refused, forbidden, invalid, not_found
 from .fanout import BROKER, fan_out
+from .faults import tell_faults
+from .left_out import without
 from .routing import plan_for
 
 
@@ -67,19 +69,25 @@ def apply(book: Book, entry: Entry, sequence: int, watch: Watch | None = None) -
     book.set_quotes(entry.quotes)
     effects = Effects(sequence, book.time, watch=watch)
     ticks.set_midnights(book)
-    check, act = HANDLERS[type(entry.command)]
     try:
-        check(book, entry.command)
+        HANDLERS[type(entry.command)][0](book, entry.command)
     except Refused as refused:
         effects.refused = refused
         return effects
+    tell_faults(book, effects, entry)
+    with without(book, [*entry.faulty, *entry.left_out]):
+        carry_out(book, entry.command, effects)
+    return effects
+
+
+def carry_out(book: Book, command: Command, effects: Effects) -> None:
+    """The act of a command that was checked, and what follows from it."""
     newest = book.counters["ticket"]
-    effects.answer = act(book, entry.command, effects)
+    effects.answer = HANDLERS[type(command)][1](book, command, effects)
     chains.follow(book, effects, newest)
-    if book.removals and not isinstance(entry.command, Tick):
+    if book.removals and not isinstance(command, Tick):
         removal.finish_removals(book, effects)
     curve.note_balances(book)
-    return effects
 
 
 def check(book: Book, command: Command) -> None:

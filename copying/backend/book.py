@@ -100,6 +100,8 @@ class Book(Reads):
         self.relayed = b""  # what was seen on them last
         self.scoped: Any = None  # (key, limit rows, part rows): limits.py
         self.past: Any = None  # (key, sums of results): limit_periods.py
+        self.left_out: np.ndarray | None = None  # mask over accounts that an entry is carried out without: faults.py
+        self.reduced: dict[str, Any] = {}  # leaf strategy id -> routing.Plan without those
         self._view: Accounts | None = None
         self._symbol_quotes = np.full((0, 2), np.nan)
         self._symbol_facts = np.empty((0, 4))

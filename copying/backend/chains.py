@@ -17,6 +17,7 @@ from copying.engine.timing import opening_deadline
 
 from .effects import Effects, Line
 from .fanout import fan_out
+from .left_out import taking_part
 from .signals import add_signal, change_signal, close_signal, fill_signal, level, lower_volume, values_of_trade
 from .state import Signal
 
@@ -32,11 +33,12 @@ def follow(book: Book, effects: Effects, newest: int) -> None:
     relays = relaying(book)
     if relays is None:
         return
+    relays = relays & taking_part(book, np.arange(len(relays)))
     while (seen := watched(book, relays)) != book.relayed:
         book.relayed = seen
         before, newest = newest, book.counters["ticket"]
         for signal in [book.signals[row] for row in book.chained]:
-            if signal.row in book.signals:
+            if signal.row in book.signals and relays[signal.accounts[0]]:
                 pass_on(book, effects, signal)
         publish_new(book, effects, relays, before, newest)
 

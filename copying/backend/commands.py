@@ -186,6 +186,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One journal entry: `quotes` are those that changed since the entry before (symbol -> bid, ask).
 
     received: the wall clock at its receipt where that is not `time`, because the journal was ahead of the clock.
+    faulty: accounts that it was found to fail for; left_out: those that such an entry failed for shortly before. It is
+    carried out without both (faults.py).
     """
 
     time: float
@@ -213,3 +215,5 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         | FindOrphans
         | Tick
     )
+    faulty: list[str] = []
+    left_out: list[str] = []

@@ -9,6 +9,7 @@ book knows neither.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
@@ -19,14 +20,15 @@ from typing import Any
 from msgspec import structs
 
 from . import apply as application
-from . import orphans, receipt, ticks
+from . import faults, orphans, receipt, ticks
 from .book import Book
 from .changes import Changes, Subscription
 from .clock import Clock
-from .commands import Command, Entry, FindOrphans, Note, PutSignal, SetBrokerClock, Tick
+from .commands import Command, Entry, FindOrphans, PutSignal, PutSubscriber, SetBrokerClock, Tick
 from .effects import Effects, Watch
 from .errors import CannotReplay, Refused
 from .journal import AlreadyRunning, Journal
+from .left_out import without
 from .market.feed import Feed
 from .projector import Projector
 from .routing import plan_for
@@ -38,25 +40,13 @@ log = logging.getLogger(__name__)
 TICK_SECONDS = 0.25
 SNAPSHOT_SECONDS = 3600.0
 GROUP = 256  # most entries in one commit
+LEFT_OUT_SECONDS = 60.0  # how long an account that a kind of entry failed for is not tried again
 
 
 def die(reason: str) -> None:
     """Crash only: what is not durable must not be answered, and a restart repairs everything."""
     log.critical("%s; the backend ends and recovers at its next start", reason)
     os._exit(3)
-
-
-def failed(entry: Entry, error: Exception) -> Entry:
-    """What stands in the journal for an entry that could not be carried out: an error in its user's log."""
-    command = entry.command
-    what = type(command).__struct_config__.tag
-    note = Note(
-        tenant=command.tenant,
-        strategy_id=getattr(command, "strategy_id", ""),
-        severity=3,
-        message=f"A command ({what}) could not be carried out and was set aside: {type(error).__name__}: {error}",
-    )
-    return Entry(time=entry.time, quotes=entry.quotes, command=note)
 
 
 class Core:
@@ -101,6 +91,9 @@ class Core:
         self._stopping = False
         self._committing = False
         self._look_later = False
+        self._aside: dict[type[Command], dict[str, float]] = {}  # by kind: account -> until when it is left out
+        self._idle_until = 0.0  # after a tick that failed for everybody
+        self._cannot_compile: dict[str, int] = {}  # strategy -> version of the configuration
 
     @property
     def clock(self) -> Clock:
@@ -142,9 +135,9 @@ class Core:
     async def _recover(self) -> bool:
         """Apply the journal behind the snapshot; effects that are in the tables already are dropped.
 
-        False: an entry failed. It ended the process when it was new, so nobody was answered; it is set aside with a
-        line in its user's log, and the book, which it may have left half changed, is built once more without it. One
-        whose effects are in the tables was answered for: dropping it would part the state from the records.
+        False: an entry failed, and nobody was answered yet. What can be carried out of it stays (faults.py), and the
+        book, which it may have left half changed, is built once more. One whose effects are in the tables was answered
+        for: dropping anything of it would part the state from the records.
         """
         book, projected = await self._journal.load()
         self.book = book or Book()
@@ -158,8 +151,7 @@ class Core:
                     if sequence <= projected:
                         await self._journal.close()
                         raise CannotReplay(sequence) from error
-                    log.exception("Journal entry %s failed and is set aside", sequence)
-                    await self._journal.set_aside(sequence, failed(entry, error))
+                    self._mend(sequence, entry, error)
                     return False
                 if sequence > projected:
                     self._projector.put(effects)
@@ -237,7 +229,10 @@ class Core:
         self._settled.clear()
         moment = self.clock.after(self.book.time)
         received = wall if (wall := self.clock()) < moment else None
-        entries = [Entry(time=moment, received=received, quotes={}, command=command) for command, _, _ in group]
+        entries = [
+            Entry(time=moment, received=received, quotes={}, command=each, left_out=self._left_out(each, moment))
+            for each, _, _ in group
+        ]
         entries[0] = structs.replace(entries[0], quotes=self._pending_quotes)
         self._pending_quotes = {}
         self._committing = True
@@ -266,13 +261,21 @@ class Core:
         return None
 
     def _look_ahead(self, first: tuple[Command, asyncio.Future | None, float]) -> None:
-        """Decide the command that has been checked before its entry is durable; nobody is told until then."""
-        if first[1] is not None:
-            application.look_ahead(self.book, first[0])
+        """Decide the command that has been checked before its entry is durable; nobody is told until then.
+
+        What fails here will fail again when the entry is carried out, and is told there.
+        """
+        if first[1] is not None and not self._left_out(first[0], self.book.time):
+            with contextlib.suppress(Exception):
+                application.look_ahead(self.book, first[0])
 
     def _apply(self, entry: Entry, future: asyncio.Future | None, received: float, committed: float) -> None:
         watch = Watch(time.perf_counter, received, committed)
-        effects = application.apply(self.book, entry, self.book.sequence + 1, watch)
+        sequence = self.book.sequence + 1
+        try:
+            effects = application.apply(self.book, entry, sequence, watch)
+        except Exception as error:
+            effects = self._carry_out_mended(sequence, entry, error)
         if future is not None and not future.done():
             if effects.refused is not None:
                 future.set_exception(effects.refused)
@@ -280,7 +283,52 @@ class Core:
                 future.set_result(effects.answer)
         self._projector.put(effects)  # after the answer: whoever waits is woken before anything is rendered
         for listener in self.listeners:
-            listener(effects)
+            try:
+                listener(effects)
+            except Exception:
+                log.exception("What journal entry %s did could not be passed on", effects.sequence)
+
+    # ---------------------------------------------------------------------------------------------------------- faults
+
+    def _carry_out_mended(self, sequence: int, entry: Entry, error: Exception) -> Effects:
+        """Carry an entry out for all that it does not fail for. Nobody sees the book before it is whole again."""
+        mended = self._mend(sequence, entry, error)
+        effects = application.apply(self.book, mended, sequence)
+        if mended.command is not entry.command:
+            effects.refused = error
+            if isinstance(entry.command, Tick):
+                self._idle_until = self.clock() + LEFT_OUT_SECONDS
+        return effects
+
+    def _mend(self, sequence: int, entry: Entry, error: Exception) -> Entry:
+        """Write into the journal what can be carried out of an entry that failed; the book is as it was before it."""
+        log.critical("Journal entry %s failed", sequence, exc_info=error)
+        book, entries = self._journal.state_before(sequence)
+        for number, earlier in entries:
+            application.apply(book, earlier, number)
+        book.tenant_names = self.book.tenant_names
+        mended = faults.isolate(book, entry, sequence, application.apply) or faults.set_aside(entry, error)
+        self._journal.replace(sequence, mended)
+        if mended.faulty:
+            log.error("Journal entry %s is carried out without the accounts %s", sequence, ", ".join(mended.faulty))
+            until = dict.fromkeys(mended.faulty, entry.time + LEFT_OUT_SECONDS)
+            self._aside.setdefault(type(entry.command), {}).update(until)
+        else:
+            log.error("Journal entry %s is set aside", sequence)
+        book.version = self.book.version + 1  # what is kept by version elsewhere is void
+        vars(self.book).clear()
+        vars(self.book).update(vars(book))
+        return mended
+
+    def _left_out(self, command: Command, now: float) -> list[str]:
+        """Accounts that commands of a kind failed for shortly before, and whose settings are what they were then."""
+        if not self._aside:
+            return []
+        if isinstance(command, PutSubscriber):
+            for held in self._aside.values():
+                held.pop(command.subscriber_id, None)
+        held = self._aside.get(type(command), {})
+        return sorted(account_id for account_id, until in held.items() if now < until)
 
     # ---------------------------------------------------------------------------------------------------------- market
 
@@ -300,8 +348,19 @@ class Core:
             self.book.set_quotes(changed)
         snapshots = bool(self.book.account_meta) and now - self.book.snapshots_at >= SNAPSHOT_SECONDS
         queued = bool(self._waiting) and isinstance(self._waiting[-1][0], Tick)
-        if not queued and (snapshots or ticks.due(self.book, now)):
+        if not queued and now >= self._idle_until and (snapshots or self._due(now)):
             self._queue(Tick(tenant="", snapshots=snapshots))
+
+    def _due(self, now: float) -> bool:
+        """Whether a tick has anything to do. When that cannot be said, the tick finds out what is at fault."""
+        tick = Tick(tenant="")
+        try:
+            with without(self.book, self._left_out(tick, now)):
+                return ticks.due(self.book, now)
+        except Exception:
+            log.exception("Whether anything is due cannot be said")
+            self._idle_until = now + LEFT_OUT_SECONDS
+            return True
 
     def _queue(self, command: Command) -> None:
         """A command of the core's own, which nobody waits for."""
@@ -311,9 +370,12 @@ class Core:
     async def _tick(self) -> None:
         seen = -1
         while not self._stopping:
-            self.look_at_market()
-            if seen == self.book.version and not self._waiting and not self._committing:
-                self._compile_one()
+            try:
+                self.look_at_market()
+                if seen == self.book.version and not self._waiting and not self._committing:
+                    self._compile_one()
+            except Exception:
+                log.exception("Prices could not be looked at")
             seen = self.book.version
             await asyncio.sleep(TICK_SECONDS)
 
@@ -321,8 +383,11 @@ class Core:
         """The configuration has come to rest: compile a strategy's routes before its next signal needs them."""
         for strategy_id, strategy in self.book.strategies_by_id.items():
             plan = self.book.plans.get(strategy_id)
-            if not strategy.is_portfolio and (plan is None or plan.version != self.book.version):
+            is_old = plan is None or plan.version != self.book.version
+            if not strategy.is_portfolio and is_old and self._cannot_compile.get(strategy_id) != self.book.version:
+                self._cannot_compile[strategy_id] = self.book.version  # until it has been done
                 plan_for(self.book, strategy_id)
+                del self._cannot_compile[strategy_id]
                 return
 
     # ----------------------------------------------------------------------------------------------------------- state

@@ -16,6 +16,7 @@ from copying.engine.timing import DEFAULT_OPENING_MINUTES, close_after, opening_
 from .book import Book
 from .broker import Broker, Orders
 from .effects import Decided, Effects
+from .faults import tell_routes
 from .paper import PaperBroker
 from .parts import UNKNOWN, parts_of
 from .recording import Noted, note_facts, record
@@ -100,6 +101,7 @@ def fan_out(
     if only is None:
         noted = note_facts(book, plan, signal, facts) if ahead is None else ahead.facts
         record(book, effects, signal, "open", None if is_late else noted)
+        tell_routes(book, effects, signal)
     if not len(plan.table):
         return
     asked = np.ones(len(plan.table), dtype=bool) if only is None else only.copy()

@@ -90,8 +90,9 @@ class Exchange:
 class Journal:
     """Append and read entries, keep and find snapshots."""
 
-    def __init__(self, connection: psycopg.AsyncConnection) -> None:
+    def __init__(self, connection: psycopg.AsyncConnection, database_url: str = "") -> None:
         self._connection = connection
+        self._database_url = database_url
         self._is_prepared = False
         self._lost: Callable[[], None] | None = None
 
@@ -103,7 +104,7 @@ class Journal:
         if not row[0]:
             await connection.close()
             raise AlreadyRunning
-        return cls(connection)
+        return cls(connection, database_url)
 
     async def close(self) -> None:
         self._lost = None
@@ -179,12 +180,33 @@ class Journal:
             exchange.end()
             self._listen()
 
-    async def set_aside(self, sequence: int, replacement: Entry) -> None:
-        """Put an entry that cannot be carried out out of the way; what it was is kept beside."""
-        await self._connection.execute(
-            "UPDATE copying_journalentry SET payload = %b, original = coalesce(original, payload) WHERE sequence = %s",
-            [_encoder.encode(replacement), sequence],
-        )
+    def replace(self, sequence: int, replacement: Entry) -> None:
+        """Put another entry in the place of one that cannot be carried out; what it was is kept beside.
+
+        Waits for the database: nobody may see the book before it is whole again. On a connection of its own, as
+        `watch` asks.
+        """
+        with psycopg.connect(self._database_url, autocommit=True) as connection:
+            connection.execute(
+                "UPDATE copying_journalentry SET payload = %b, original = coalesce(original, payload)"
+                " WHERE sequence = %s",
+                [_encoder.encode(replacement), sequence],
+            )
+
+    def state_before(self, sequence: int) -> tuple[Book, list[tuple[int, Entry]]]:
+        """The newest snapshot's book before an entry, and the entries from there up to it. Waits for the database."""
+        with psycopg.connect(self._database_url, autocommit=True) as connection:
+            cursor = connection.execute(
+                "SELECT state FROM copying_snapshot WHERE format = %s AND sequence < %s ORDER BY sequence DESC",
+                [snapshot.FORMAT, sequence],
+            )
+            book = next(filter(None, (_readable(state) for (state,) in cursor)), Book())
+            cursor = connection.execute(
+                "SELECT sequence, payload FROM copying_journalentry WHERE sequence > %s AND sequence < %s"
+                " ORDER BY sequence",
+                [book.sequence, sequence],
+            )
+            return book, [(number, _decoder.decode(payload)) for number, payload in cursor]
 
     async def load(self) -> tuple[Book | None, int]:
         """The newest readable snapshot's book (None: there is none) and up to which entry effects are projected."""
@@ -223,6 +245,13 @@ class Journal:
         """Names of users by id."""
         cursor = await self._connection.execute("SELECT id, name FROM copying_tenant")
         return dict(await cursor.fetchall())
+
+
+def _readable(state: bytes) -> Book | None:
+    try:
+        return snapshot.unpack(state)
+    except snapshot.UNREADABLE:
+        return None
 
 
 def encode_entries(first: int, entries: list[Entry]) -> list[tuple[int, datetime, bytes]]:

@@ -20,6 +20,7 @@ from copying.engine.risk_limits import effective_limits
 from copying.engine.routes import MAX_DEPTH
 
 from .effects import Effects, StopoutEvent
+from .left_out import taking_part
 from .limit_periods import BASES, KINDS, begin, look_back, owner_of
 from .parts import SEPARATOR, parts_below, path_text
 from .pricing import value
@@ -194,7 +195,8 @@ def passed(book: Book) -> np.ndarray:
         return np.empty(0, dtype=np.intp)
     drawdown = drawdowns(book)
     over = (drawdown >= rows.absolute) | (drawdown >= rows.relative * rows.base_balance) & (rows.base_balance > 0)
-    return np.flatnonzero(over & (drawdown > 0) & ~rows.stopped & (rows.start <= book.time))
+    fires = over & (drawdown > 0) & ~rows.stopped & (rows.start <= book.time)
+    return np.flatnonzero(fires & taking_part(book, rows.account))
 
 
 def under(book: Book, table: Columns, account: int, subscription: int, scope: int) -> np.ndarray:

@@ -13,6 +13,7 @@ from . import commission, missed
 from .book import Book
 from .broker import Orders
 from .effects import Deals, Effects
+from .left_out import taking_part
 from .limit_periods import note_results
 from .market.instruments import SWAP_RATES, base_symbol
 from .pricing import closing_prices, lot_values, opening_prices, profit_rates, round_money, value
@@ -125,6 +126,8 @@ class PaperBroker:
 
     def cancel(self, book: Book, rows: np.ndarray, *, by_broker: bool = False) -> None:
         """Withdraw pending orders."""
+        rows = np.asarray(rows, dtype=np.intp)
+        rows = rows[taking_part(book, book.orders.account[rows])]
         if not by_broker and not missed.all_connected(book):
             rows = missed.hold_cancels(book, rows)
         mask = np.ones(book.orders.size, dtype=bool)
@@ -145,6 +148,9 @@ class PaperBroker:
         """Close at bid (bought) or ask (sold); profit, the part of swap and commission go to the balance."""
         if effects.watch is not None:
             effects.watch.hand_over()
+        if book.left_out is not None and len(rows):
+            mine = taking_part(book, book.positions.account[rows])
+            rows, volumes = rows[mine], None if volumes is None else volumes[mine]
         if len(rows) and not by_broker and not missed.all_connected(book):
             rows, volumes = missed.hold_closes(book, rows, cause, volumes)
         if not len(rows):

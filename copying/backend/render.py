@@ -5,6 +5,7 @@ Texts are put together by hand from fragments that are encoded once per entity: 
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from .limits import iso
 from .names import Names, text
 from .paper import draw
 
+log = logging.getLogger(__name__)
 SIDE_WORDS = {1: "buy", -1: "sell"}
 KIND_WORDS = ("market", "limit", "stop")
 OUTCOME_WORDS = tuple(outcome.name.lower() for outcome in Outcome)
@@ -45,8 +47,11 @@ class Rows:
 
 
 def number(value: float) -> str:
-    """A number as JSON, without noise of float64 beyond ten digits."""
-    return "0" if value == 0 else repr(int(value)) if value == int(value) else repr(round(value, 10))
+    """A number as JSON, without noise of float64 beyond ten digits; null for one that is not known."""
+    try:
+        return "0" if value == 0 else repr(int(value)) if value == int(value) else repr(round(value, 10))
+    except (ValueError, OverflowError):
+        return "null"
 
 
 def rowwise(columns: list[np.ndarray], picked: np.ndarray | None = None) -> Iterator[tuple]:
@@ -91,7 +96,10 @@ class Renderer:
             AccountSnapshots: self.snapshots,
         }
         for told in effects.told:
-            yield from makers[type(told)](told, effects, rows)
+            try:
+                yield from makers[type(told)](told, effects, rows)
+            except Exception:
+                log.exception("A %s of journal entry %s could not be told", type(told).__name__, effects.sequence)
 
     # ---------------------------------------------------------------------------------------------------- transactions
 

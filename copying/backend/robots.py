@@ -192,8 +192,11 @@ class Robots:
             last = now
 
     async def _act(self, rule: Rule, tenant: str, account_id: str, moment: float) -> None:
-        for command in decide(rule, self._core.book, self._core.feed, tenant, account_id, moment):
-            try:
-                await self._core.submit(command)
-            except Refused as refused:
-                log.warning("Robot %s of account %s was refused: %s", rule.name, account_id, refused.message)
+        try:
+            for command in decide(rule, self._core.book, self._core.feed, tenant, account_id, moment):
+                try:
+                    await self._core.submit(command)
+                except Refused as refused:
+                    log.warning("Robot %s of account %s was refused: %s", rule.name, account_id, refused.message)
+        except Exception:
+            log.exception("Robot %s of account %s failed; the others go on", rule.name, account_id)

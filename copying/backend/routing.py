@@ -11,6 +11,7 @@ from copying.engine.routes import Configuration, RouteTable, compile_routes
 
 from . import curve, news
 from .book import Book
+from .left_out import left_out_ids
 from .market.instruments import CURRENCIES
 from .parts import is_below, known_parts, path_text
 from .pricing import value
@@ -54,10 +55,11 @@ def configuration(book: Book) -> Configuration:
 
 def plan_for(book: Book, strategy_id: str) -> Plan:
     """Routes of a leaf strategy as the configuration stands now."""
-    plan: Plan | None = book.plans.get(strategy_id)
+    plans = book.plans if book.left_out is None else book.reduced
+    plan: Plan | None = plans.get(strategy_id)
     if plan is not None and plan.version == book.version:
         return plan
-    table = compile_routes(strategy_id, configuration(book), book.account_rows, plan.table if plan else None)
+    table = compile_routes(strategy_id, reduced_configuration(book), book.account_rows, plan.table if plan else None)
     rows = book.subscription_rows
     gates = table.gates
     subscription = np.array([rows.get((key.subscriber_id, key.strategy_id), -1) for key in table.keys], dtype=np.intp)
@@ -75,8 +77,18 @@ def plan_for(book: Book, strategy_id: str) -> Plan:
         correlated=correlation_scopes(configuration(book), table),
         removed=removal_scopes(configuration(book), table),
     )
-    book.plans[strategy_id] = plan
+    plans[strategy_id] = plan
     return plan
+
+
+def reduced_configuration(book: Book) -> Configuration:
+    """The configuration without the subscribers that the entry is carried out without (faults.py)."""
+    whole = configuration(book)
+    if book.left_out is None:
+        return whole
+    apart = set(left_out_ids(book))
+    kept = {key: document for key, document in whole.subscribers.items() if key not in apart}
+    return Configuration(strategies=whole.strategies, portfolios=whole.portfolios, subscribers=kept)
 
 
 def facts_for(book: Book, plan: Plan, signal: Signal) -> Facts:

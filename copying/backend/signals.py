@@ -22,6 +22,7 @@ from .effects import Effects
 from .errors import invalid, not_found
 from .fanout import BROKER, fan_out, foresee
 from .held_stops import within_terms
+from .left_out import taking_part
 from .limits import moment_of
 from .market.instruments import LEAST_LOTS, STEP_LOTS
 from .receipt import age_of
@@ -212,6 +213,7 @@ def change_signal(
     stop, take = (math.nan if level is None else float(level) for level in (stop_loss, take_profit))
     for table in (book.positions, book.orders):
         rows = np.flatnonzero((table.signal == signal.row) & (table.subscription >= 0))
+        rows = rows[taking_part(book, table.account[rows])]
         if not len(rows):
             continue
         straight = table.side[rows] == signal.side
@@ -236,7 +238,7 @@ def change_signal(
 def reachable_orders(book: Book, signal: Signal) -> np.ndarray:
     """Rows of the pending copies of a signal whose account has its connection."""
     rows = np.flatnonzero((book.orders.signal == signal.row) & (book.orders.subscription >= 0))
-    return rows[~missed.away(book, book.orders, rows)]
+    return rows[~missed.away(book, book.orders, rows) & taking_part(book, book.orders.account[rows])]
 
 
 def fill_signal(

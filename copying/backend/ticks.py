@@ -14,8 +14,10 @@ from copying.engine.model import OrderKind
 from . import commission, limit_periods, limits, missed, news_closing
 from .accounts import take_snapshots
 from .book import Book
+from .columns import Columns
 from .effects import Effects, Line
 from .fanout import BROKER, fan_out, route_codes
+from .left_out import taking_part
 from .paper import STOP_OUT_LEVEL, swap_rollover
 from .pricing import closing_prices, opening_prices, value
 from .removal import finish_removals
@@ -32,14 +34,14 @@ def due(book: Book, now: float) -> bool:
     value(book)
     return bool(
         now >= min(book.next_midnight, book.next_broker_midnight)
-        or (book.limits.size and (book.limits.period_end.min() <= now))
+        or ((book.limits.period_end <= now) & taking_part(book, book.limits.account)).any()
         or len(triggered_orders(book))
         or len(stopped_positions(book)[0])
         or len(called_accounts(book))
         or len(limits.passed(book))
-        or (book.delayed.size and book.delayed.due.min() <= now)
-        or (book.positions.size and book.positions.expires.min() <= now)
-        or (book.orders.size and book.orders.expires.min() <= now)
+        or ready_delays(book, now).any()
+        or expired(book, book.positions, now).any()
+        or expired(book, book.orders, now).any()
         or len(news_closing.closing_positions(book, now))
         or any(removal.remove_after <= now for removal in book.removals)
     )
@@ -55,7 +57,7 @@ def tick(book: Book, effects: Effects, *, snapshots: bool = False) -> None:
         if midnight == book.next_broker_midnight:
             limit_periods.start_broker_periods(book, midnight)
             book.next_broker_midnight += DAY
-    over = np.flatnonzero(book.limits.period_end <= book.time)
+    over = np.flatnonzero((book.limits.period_end <= book.time) & taking_part(book, book.limits.account))
     if len(over):
         limits.roll(book, over)
     fill_pending(book, effects)
@@ -102,7 +104,8 @@ def triggered_orders(book: Book) -> np.ndarray:
     price = opening_prices(book, orders.symbol, orders.side)
     better = (price - orders.price) * orders.side <= 0
     worse = (price - orders.price) * orders.side >= 0
-    return np.flatnonzero(np.where(orders.kind == OrderKind.LIMIT, better, worse) & ~np.isnan(price))
+    reached = np.where(orders.kind == OrderKind.LIMIT, better, worse) & ~np.isnan(price)
+    return np.flatnonzero(reached & taking_part(book, orders.account))
 
 
 def fill_pending(book: Book, effects: Effects) -> None:
@@ -150,7 +153,7 @@ def stopped_positions(book: Book) -> tuple[np.ndarray, np.ndarray]:
     with np.errstate(invalid="ignore"):
         stopped = (price - positions.stop_loss) * positions.side <= 0
         taken = ((price - positions.take_profit) * positions.side >= 0) & ~stopped
-    both = np.flatnonzero(stopped | taken)
+    both = np.flatnonzero((stopped | taken) & taking_part(book, positions.account))
     return both, stopped[both]
 
 
@@ -191,7 +194,8 @@ def called_accounts(book: Book) -> np.ndarray:
     """Rows of accounts whose margin level is below the stop out level."""
     value(book)
     accounts = book.accounts
-    return np.flatnonzero((accounts.margin > 0) & (accounts.equity < STOP_OUT_LEVEL * accounts.margin))
+    called = np.flatnonzero((accounts.margin > 0) & (accounts.equity < STOP_OUT_LEVEL * accounts.margin))
+    return called[taking_part(book, called)]
 
 
 def stop_out(book: Book, effects: Effects) -> None:
@@ -238,10 +242,23 @@ def close_stopped(book: Book, effects: Effects, stopout: Stopout) -> None:
             BROKER.close(book, effects, rows, "risk limit")
 
 
+def ready_delays(book: Book, now: float) -> np.ndarray:
+    """(n_delayed,) True where a wait is over."""
+    delayed = book.delayed
+    if not delayed.size:
+        return np.empty(0, dtype=bool)
+    return (delayed.due <= now) & taking_part(book, book.subscriptions.account[delayed.subscription])
+
+
+def expired(book: Book, table: Columns, now: float) -> np.ndarray:
+    """(n,) True for positions or orders whose time is over."""
+    return (table.expires <= now) & taking_part(book, table.account)
+
+
 def apply_delayed(book: Book, effects: Effects) -> None:
     """Signals whose delay is over are decided again for the routes that waited, and failed ones tried again."""
     delayed = book.delayed
-    ready = delayed.due <= book.time
+    ready = ready_delays(book, book.time)
     if not ready.any():
         return
     taken = delayed.take(np.flatnonzero(ready))
@@ -265,7 +282,7 @@ def apply_delayed(book: Book, effects: Effects) -> None:
 
 def expire(book: Book, effects: Effects) -> None:
     """Lifetime of copied positions and opening window of copied pending orders."""
-    old = np.flatnonzero(book.orders.expires <= book.time)
+    old = np.flatnonzero(expired(book, book.orders, book.time))
     if len(old):
         BROKER.cancel(book, old, by_broker=True)
-    BROKER.close(book, effects, np.flatnonzero(book.positions.expires <= book.time), "its lifetime ended")
+    BROKER.close(book, effects, np.flatnonzero(expired(book, book.positions, book.time)), "its lifetime ended")

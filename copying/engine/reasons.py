@@ -58,6 +58,7 @@ class Reason(IntEnum):
     OFFLINE = 36
     CIRCULAR = 37
     ORPHAN = 38
+    PROGRAM_FAULT = 39
 
     @property
     def code(self) -> str:
@@ -196,6 +197,10 @@ REASONS: dict[Reason, About] = {
     Reason.OFFLINE: About("The account is not connected to its broker.", failed=True),
     Reason.CIRCULAR: About("The account is one that this signal came through: copying it would go in a circle."),
     Reason.ORPHAN: About("The provider's position is gone: the copy that was left is closed."),
+    Reason.PROGRAM_FAULT: About(
+        "A fault of the program kept the signal from this account; the others were not affected. See the log.",
+        failed=True,
+    ),
 }
 # fmt: on
 

@@ -29,6 +29,7 @@ class Disk:
         self.snapshots: list[tuple[int, bytes]] = []
         self.records: dict[str, list[tuple]] = {name: [] for name in TABLES}
         self.projected = 0
+        self.replaced: dict[int, bytes] = {}  # entries that failed, as they were
 
     async def pause(self) -> None:
         """Let others run, and a crash happen, for a while."""
@@ -67,6 +68,17 @@ class Disk:
                 await disk.pause()
                 some = disk.entries[after : after + limit]
                 return [(after + place, decode_entry(payload)) for place, payload in enumerate(some, 1)]
+
+            def replace(self, sequence: int, replacement: Entry) -> None:
+                ((_, _, payload),) = encode_entries(sequence, [replacement])
+                disk.replaced[sequence] = disk.entries[sequence - 1]
+                disk.entries[sequence - 1] = payload
+
+            def state_before(self, sequence: int) -> tuple[Book, list[tuple[int, Entry]]]:
+                known = [snapshot.unpack(state) for number, state in disk.snapshots if number < sequence]
+                book = known[-1] if known else Book()
+                some = disk.entries[book.sequence : sequence - 1]
+                return book, [(number, decode_entry(each)) for number, each in enumerate(some, book.sequence + 1)]
 
             async def tenants(self) -> dict[str, str]:
                 return {}

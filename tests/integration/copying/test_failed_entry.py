@@ -1,4 +1,4 @@
-"""A command whose effects cannot be computed ends the process once, not for ever."""
+"""A command whose effects cannot be computed is set aside; nothing else of anybody is held up."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from copying.backend import apply as application
-from copying.backend.commands import OpenAccount, PutSignal, PutStrategy
+from copying.backend.commands import Entry, OpenAccount, PutSignal, PutStrategy
 from copying.backend.core import Core
 from copying.backend.http.options import database_url
 
@@ -54,42 +54,66 @@ def signal(signal_id: str) -> PutSignal:
     return PutSignal(tenant="firm", strategy_id="AAAA", signal_id=signal_id, document=document)
 
 
-async def test_it_is_set_aside_at_the_next_start_and_the_rest_goes_on(monkeypatch, rows):
-    check, act = application.HANDLERS[PutSignal]
-
-    def fails_for_one(book, command, effects):
+def fails_for_one(act):
+    def half_done(book, command, effects):
         act(book, command, effects)  # half done before it fails
         if command.signal_id == "poisoned":
             raise ZeroDivisionError("division by zero")
 
-    monkeypatch.setitem(application.HANDLERS, PutSignal, (check, fails_for_one))
-    died: list[str] = []
-    core = await started(died.append)
+    return half_done
+
+
+def open_signals(core: Core) -> set[str]:
+    return {each.id for each in core.book.signals.values()}
+
+
+@pytest.mark.parametrize("is_repaired", [False, True])
+async def test_it_is_set_aside_and_told_and_the_rest_goes_on(monkeypatch, rows, is_repaired):
+    check, act = application.HANDLERS[PutSignal]
+    monkeypatch.setitem(application.HANDLERS, PutSignal, (check, fails_for_one(act)))
+    core = await started(pytest.fail)
     for command in (OpenAccount(tenant="firm", account_id="P-1", name="P"), strategy("AAAA"), signal("before01")):
         await core.submit(command)
-    waiting = asyncio.ensure_future(core.submit(signal("poisoned")))
-    async with asyncio.timeout(5):
-        while not died:
-            await asyncio.sleep(0.01)
-    assert not waiting.done(), "nobody may be told that it was carried out"
-    waiting.cancel()
-    await abandon(core)
-
-    core = await started(died.append)
+    answers = await asyncio.gather(
+        *(core.submit(signal(each)) for each in ("with0001", "poisoned", "with0002")), return_exceptions=True
+    )
+    assert [type(each) for each in answers] == [type(None), ZeroDivisionError, type(None)]
     await core.submit(signal("after001"))
     await core.caught_up()
-    assert {each.id for each in core.book.signals.values()} == {"before01", "after001"}
+    expected = {"before01", "with0001", "with0002", "after001"}
+    assert open_signals(core) == expected
     last = core.book.sequence
     await core.stop()
 
-    core = await started(died.append)
+    if is_repaired:
+        monkeypatch.setitem(application.HANDLERS, PutSignal, (check, act))
+    rows("DELETE FROM copying_snapshot RETURNING 1")
+    core = await started(pytest.fail)
     assert core.book.sequence == last
-    assert {each.id for each in core.book.signals.values()} == {"before01", "after001"}
+    assert open_signals(core) == expected, "what was set aside stays so"
     await core.stop()
     lines = rows("SELECT severity, document FROM copying_userlogrecord WHERE strategy_id = 'AAAA'")
     assert any(severity == 3 and "put-signal" in document for severity, document in lines)
     kept = rows("SELECT count(*) FROM copying_journalentry WHERE original IS NOT NULL")
     assert kept == [(1,)]
+
+
+async def test_one_that_a_start_finds_is_set_aside_as_well(monkeypatch, rows):
+    """Its process ended before it was carried out."""
+    check, act = application.HANDLERS[PutSignal]
+    core = await started(pytest.fail)
+    for command in (OpenAccount(tenant="firm", account_id="P-1", name="P"), strategy("AAAA"), signal("before01")):
+        await core.submit(command)
+    await core.caught_up()
+    entry = Entry(time=core.book.time, quotes={}, command=signal("poisoned"))
+    await core._journal.append(core.book.sequence + 1, [entry])
+    await abandon(core)
+    monkeypatch.setitem(application.HANDLERS, PutSignal, (check, fails_for_one(act)))
+    core = await started(pytest.fail)
+    await core.submit(signal("after001"))
+    assert open_signals(core) == {"before01", "after001"}
+    await core.stop()
+    assert rows("SELECT count(*) FROM copying_journalentry WHERE original IS NOT NULL") == [(1,)]
 
 
 async def test_a_fault_while_checking_is_told_to_the_sender_and_ends_nothing(monkeypatch, rows):
