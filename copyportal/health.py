@@ -1,24 +1,39 @@
-"""/healthz says that this process answers; /readyz says how each part of the installation is. No secrets, no counts."""
+"""/healthz says that this process answers; /readyz says how each part of the installation is. No secrets, no counts.
+
+Both are answered before every other middleware: no session, no user, no Host to be allowed (probes come by IP address)
+and nothing that could fail with what they report on. Always JSON, in less than five seconds whatever hangs.
+"""
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 import psycopg
 import redis
+import structlog
 from django.conf import settings
 from django.db import connection
-from django.db.models import Max
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from copyportal import heartbeats
-from reporting.models import SyncState
 
-LATE_SECONDS = {"worker": 30, "beat": 30, "backend": 300}
+LATE_SECONDS = {"worker": 30, "beat": 30, "backend": 60}
+AHEAD_SECONDS = 5  # of a sign of life: more is another clock, not the way through Redis
+SILENT = {"ok": False, "why": "does not answer"}
+# a fresh connection, never one of the pool, which would wait ten seconds for a dead server
+DATABASE_LIMITS = {"connect_timeout": 2, "options": "-c statement_timeout=1000"}
+REDIS_LIMITS = {"socket_timeout": 1, "socket_connect_timeout": 0.5, "retry": Retry(NoBackoff(), 0)}
+LATEST_SUCCESSES = """
+    SELECT max(state.last_success_at) FROM reporting_syncstate state
+    JOIN users_connection connection ON connection.id = state.connection_id
+    WHERE connection.is_enabled GROUP BY connection.id
+"""
+log = structlog.get_logger(__name__)
 
 
 @require_safe
@@ -32,46 +47,69 @@ def healthz(request: HttpRequest) -> JsonResponse:
 @never_cache
 def readyz(request: HttpRequest) -> JsonResponse:
     """Ready: 503 while pages cannot be served (database, Redis), otherwise 200 with `ok` or `degraded`."""
-    parts = {"database": _asked(_database), "redis": _asked(_redis)}
-    can_serve = all(part["ok"] for part in parts.values())
-    for name in ("worker", "beat"):
-        parts[name] = _asked(lambda name=name: heartbeats.age_seconds(name), late=LATE_SECONDS[name])
-    parts["backend"] = _backend() if parts["database"]["ok"] else {"ok": False, "why": "unknown without database"}
+    parts = {**_database_and_backend(), **_redis_and_processes()}
+    can_serve = parts["database"]["ok"] and parts["redis"]["ok"]
     status = "ok" if all(part["ok"] for part in parts.values()) else "degraded" if can_serve else "unavailable"
     return JsonResponse({"status": status, "parts": parts}, status=200 if can_serve else 503)
 
 
-def _asked(question: Callable[[], float | None], *, late: float | None = None) -> dict:
-    """The answer of a part; with `late` the answer is an age in seconds that must not be higher."""
+class HealthMiddleware:
+    """Answers the two addresses before anything else looks at the request. Must be the first one."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]):
+        self.get_response = get_response
+        self.views = {"/healthz": healthz, "/readyz": readyz}
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        view = self.views.get(request.path)
+        if view is None:
+            return self.get_response(request)
+        try:
+            return view(request)
+        except Exception:  # whatever it is, who watches wants JSON
+            log.exception("the state could not be told")
+            return JsonResponse({"status": "unavailable"}, status=503)
+
+
+def _database_and_backend() -> dict:
     try:
-        age = question()
-    except (psycopg.Error, redis.RedisError):
-        return {"ok": False, "why": "does not answer"}
-    if late is None:
-        return {"ok": True}
+        successes = _latest_successes()
+    except (psycopg.Error, OSError):
+        return {"database": SILENT, "backend": {"ok": False, "why": "unknown without database"}}
+    return {"database": {"ok": True}, "backend": _backend(successes)}
+
+
+def _latest_successes() -> list[datetime | None]:
+    """The latest success of each enabled connection's synchronisations. Raises psycopg.Error."""
+    with psycopg.connect(**{**connection.get_connection_params(), **DATABASE_LIMITS}) as fresh:
+        return [row[0] for row in fresh.execute(LATEST_SUCCESSES)]
+
+
+def _backend(successes: list[datetime | None]) -> dict:
+    if not successes:
+        return {"ok": True, "why": "no connection is set up"}
+    if None in successes:
+        return {"ok": False, "why": "has never answered"}
+    return _aged((datetime.now(UTC) - min(successes)).total_seconds(), "backend")
+
+
+def _redis_and_processes() -> dict:
+    try:
+        ages = _ages(("worker", "beat"))
+    except redis.RedisError:
+        return dict.fromkeys(("redis", "worker", "beat"), SILENT)
+    return {"redis": {"ok": True}, **{name: _aged(age, name) for name, age in ages.items()}}
+
+
+def _ages(names: tuple[str, ...]) -> dict[str, float | None]:
+    """How long ago each process gave a sign of life, in seconds. Raises redis.RedisError."""
+    with redis.Redis.from_url(settings.REDIS_URL, **REDIS_LIMITS) as client:
+        return {name: heartbeats.age_seconds(name, client) for name in names}
+
+
+def _aged(age: float | None, name: str) -> dict:
     if age is None:
         return {"ok": False, "why": "has given no sign of life"}
-    return {"ok": age <= late, "age_seconds": round(age, 1)}
-
-
-def _database() -> None:
-    parameters = {**connection.get_connection_params(), "connect_timeout": 2}
-    with psycopg.connect(**parameters) as fresh:  # the pool would wait ten seconds for a dead server
-        fresh.execute("SELECT 1")
-
-
-def _redis() -> None:
-    with contextlib.closing(redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2)) as client:
-        client.ping()
-
-
-def _backend() -> dict:
-    """The oldest success among the synchronisations of enabled connections."""
-    enabled = SyncState.objects.filter(connection__is_enabled=True)
-    if not enabled.exists():
-        return {"ok": True, "why": "no connection is set up"}
-    latest = enabled.values("connection").annotate(latest=Max("last_success_at")).values_list("latest", flat=True)
-    if None in (successes := list(latest)):
-        return {"ok": False, "why": "has never answered"}
-    age = (datetime.now(UTC) - min(successes)).total_seconds()
-    return {"ok": age <= LATE_SECONDS["backend"], "age_seconds": round(age, 1)}
+    if age < -AHEAD_SECONDS:
+        return {"ok": False, "why": "its clock is ahead of this machine's", "age_seconds": round(age, 1)}
+    return {"ok": age <= LATE_SECONDS[name], "age_seconds": round(max(0.0, age), 1)}

@@ -30,7 +30,10 @@ def beat_for(name: str) -> None:
     client.expire(_key(), KEPT_SECONDS)
 
 
-def age_seconds(name: str) -> float | None:
-    """How long ago the named process gave its last sign; None when it never did. Raises redis.RedisError."""
-    written = _client(settings.REDIS_URL).hget(_key(), name)
-    return None if written is None else max(0.0, time.time() - float(written))
+def age_seconds(name: str, client: redis.Redis | None = None) -> float | None:
+    """How long ago the named process gave its last sign, negative when its clock is ahead; None when it never did.
+
+    Raises redis.RedisError.
+    """
+    written = (client or _client(settings.REDIS_URL)).hget(_key(), name)
+    return None if written is None else time.time() - float(written)

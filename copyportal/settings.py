@@ -76,6 +76,7 @@ INSTALLED_APPS = [
     "copyportal",
 ]
 MIDDLEWARE = [
+    "copyportal.health.HealthMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -88,6 +89,8 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "users.middleware.PartialMiddleware",
     "users.middleware.WorkspaceMiddleware",
+    "users.middleware.PrivateMiddleware",
+    "users.middleware.DownloadMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "users.middleware.LogMiddleware",
 ]
@@ -129,6 +132,8 @@ DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
     "max_size": env.int("DATABASE_POOL", default=8),
     "timeout": 10,
 }
+# a pooled connection is asked for a sign of life before it is used: after a restart of PostgreSQL all of them are dead
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DATABASES["default"]["ATOMIC_REQUESTS"] = False
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env.str("REDIS_URL", default="redis://localhost:6379/0")
@@ -189,6 +194,16 @@ LOGIN_URL = "account_login"
 
 # a form of settings has an input per symbol of its lists; a document has at most a megabyte
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 30_000
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440  # the web process takes no longer body of any kind, files included
+
+# --- The web process (copyportal/asgi.py) ----------------------------------------------------------------------------
+# Pages are computed in the first, files in the second; /healthz and /readyz wait for neither.
+WEB_THREADS = env.int("WEB_THREADS", default=4)
+WEB_DOWNLOAD_THREADS = env.int("WEB_DOWNLOAD_THREADS", default=2)
+# How long a request's body may take in all; how long a client may send or take nothing; how long it may read a file.
+WEB_BODY_SECONDS = env.float("WEB_BODY_SECONDS", default=60.0)
+WEB_IDLE_SECONDS = env.float("WEB_IDLE_SECONDS", default=15.0)
+WEB_DOWNLOAD_SECONDS = env.float("WEB_DOWNLOAD_SECONDS", default=900.0)
 
 # --- The copying backend --------------------------------------------------------------------------------------------
 # What the first workspace connects to; `make up` points both at the embedded backend.

@@ -11,9 +11,11 @@ import re
 
 import structlog
 from django.http import HttpRequest, HttpResponse
-from django.utils.cache import patch_vary_headers
+from django.shortcuts import render
+from django.utils.cache import add_never_cache_headers, patch_vary_headers
 from django_structlog.middlewares import RequestMiddleware
 
+from users import downloads
 from users.models import Membership
 from users.sources import client_address
 
@@ -77,3 +79,51 @@ class LogMiddleware(RequestMiddleware):
     def format_request(request: HttpRequest) -> str:
         """Method and address, without the keys that links in mails carry."""
         return f"{request.method} {_KEY_IN_PATH.sub(_HIDDEN, request.get_full_path())}"
+
+class DownloadMiddleware:
+    """Two downloads at a time per person and workspace: a third is answered with 429 and a sentence.
+
+    A file is worked out and read over seconds to minutes; without the limit one person slows everybody's pages.
+    """
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request) -> HttpResponse:
+        response = self.get_response(request)
+        is_download = response.get("Content-Disposition", "").startswith("attachment")
+        if not is_download or response.status_code != 200 or not request.user.is_authenticated:
+            return response
+        slot = downloads.take_slot(request.user.pk, request.workspace.pk if request.workspace else 0)
+        if slot is None:
+            for close in response._resource_closers:  # not response.close(): that would end the request for Django
+                close()
+            return _too_many_downloads(request)
+        if delivery := request.environ.get("copyportal.delivery"):
+            # the web process sends the file after this request's thread has gone on: it says when the client has it
+            delivery.renew.append(slot.renew)
+            delivery.release.append(slot.release)
+        else:
+            response._resource_closers.append(slot.release)
+        return response
+
+
+def _too_many_downloads(request) -> HttpResponse:
+    text = "Two files of yours are being downloaded already. Wait until one of them is complete, then try again."
+    context = {"error_title": "Two downloads at a time", "error_text": text, "quote": ""}
+    response = render(request, "error.html", context, status=429)
+    response["Retry-After"] = "10"
+    return response
+
+
+class PrivateMiddleware:
+    """Answers to somebody who is signed in are not kept by browsers or proxies, unless a view says otherwise."""
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request) -> HttpResponse:
+        response = self.get_response(request)
+        if request.user.is_authenticated and not response.has_header("Cache-Control"):
+            add_never_cache_headers(response)
+        return response

@@ -14,6 +14,13 @@ from pathlib import Path
 from copyportal.services.installation import ROOT, Installation
 from copyportal.services.process import Child
 
+# no websockets or HTTP/2; headers within 64 kB and 15 seconds, which is also how long an idle connection stays; many
+# connections, as one that only waits costs little; a killed child is replaced at once
+GRANIAN = (
+    *("--no-ws", "--http", "1", "--http1-buffer-size", "65536", "--http1-header-read-timeout", "15000"),
+    *("--backlog", "4096", "--backpressure", "4096", "--respawn-failed-workers", "--respawn-interval", "0.5"),
+)
+
 
 class Portal:
     """Commands and children of one installation, given the environment they share."""
@@ -53,8 +60,8 @@ class Portal:
     def web(self) -> Child:
         """The pages."""
         place = self.installation
-        words = ["--interface", "wsgi", "--host", place.bind, "--port", str(place.port), "--blocking-threads", "4"]
-        words += ["--workers-kill-timeout", "5", "--no-ws", "copyportal.wsgi:application"]
+        words = ["--interface", "asgi", "--host", place.bind, "--port", str(place.port), *GRANIAN]
+        words += ["--workers-kill-timeout", "5", "copyportal.asgi:application"]
         command = [sys.executable, "-m", "granian", *words]
         host = "127.0.0.1" if place.bind in ("0.0.0.0", "::") else place.bind
         return self._child("web", command, lambda _: answers(host, place.port), death_signal="TERM")

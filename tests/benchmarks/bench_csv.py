@@ -73,7 +73,7 @@ def main() -> None:
 
     bound = min(copy_to()[0] for _ in range(given.repeats))
     print(f"{'PostgreSQL COPY TO, raw':34} {bound:7.2f} s  {rows / bound:12,.0f} rows/s")
-    with Web("copyportal.wsgi:application") as web:
+    with Web("copyportal.asgi:application") as web:
         download(web, "/transactions/?format=csv&symbol=NONE", cookie)
         before = web.memory_mb()
         found = [download(web, "/transactions/?format=csv", cookie) for _ in range(given.repeats)]

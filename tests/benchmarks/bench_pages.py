@@ -88,7 +88,7 @@ def main() -> None:
     first, deep = "/transactions/", deep_address("/transactions/")
     print(f"query of one page: first {query_ms(first):.2f} ms, {DEEP_PAGE:,}th {query_ms(deep):.2f} ms")
     pages = [(name, f"/{name}/", deep_address(f"/{name}/")) for name in given.lists]
-    with Web("copyportal.wsgi:application") as web:
+    with Web("copyportal.asgi:application") as web:
         for name, near, far in pages:
             for label, path in (("first page", near), ("deep page", far)):
                 p50, p99 = measure(web, path, cookie, given.requests)

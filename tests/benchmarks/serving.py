@@ -11,6 +11,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from copyportal.services.portal import GRANIAN
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -40,7 +42,8 @@ class Web:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--workers", "1", "--port", str(self.port)]
+        interface = ["--interface", "asgi", *GRANIAN] if ".asgi:" in self.application else ["--interface", "wsgi"]
+        command = [sys.executable, "-m", "granian", *interface, "--workers", "1", "--port", str(self.port)]
         static = {"DEBUG": "0", "STATIC_ROOT": str(Path(tempfile.gettempdir()) / "copyportal-benchmark-static")}
         environment = {**os.environ, **static, "LOG_LEVEL": "ERROR", "PYTHONPATH": str(ROOT)}
         collect = [sys.executable, "manage.py", "collectstatic", "--noinput", "--verbosity", "0"]

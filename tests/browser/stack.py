@@ -25,7 +25,7 @@ from copying.backend import tokens
 from copying.client import Client
 from copying.contract import wire
 from copying.contract.accounts import AccountUpdate
-from copyportal.services.portal import answers
+from copyportal.services.portal import GRANIAN, answers
 from copyportal.services.process import die_with_parent
 from copyportal.services.servers import free_port
 
@@ -110,8 +110,8 @@ class Stack:
         self.start("backend", self.backend_port, "manage.py", "runbackend", "--port", str(self.backend_port))
 
     def start_web(self) -> None:
-        words = ["--interface", "wsgi", "--port", str(self.port), "--blocking-threads", "4", "--no-ws"]
-        self.start("web", self.port, "-m", "granian", *words, "copyportal.wsgi:application")
+        words = ["--interface", "asgi", "--port", str(self.port), *GRANIAN]
+        self.start("web", self.port, "-m", "granian", *words, "copyportal.asgi:application")
 
     def stop(self) -> None:
         for process in reversed(self.processes):

@@ -136,7 +136,6 @@ def _lines(headings: Sequence[str], rows: Iterable[Sequence]) -> Iterator[str]:
 
 def _download(response: Answer, filename: str) -> Answer:
     response["Content-Disposition"] = f'attachment; filename="{filename}"'
-    response["X-Accel-Buffering"] = "no"
     response["Cache-Control"] = "no-store"
     return response
 

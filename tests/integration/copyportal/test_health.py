@@ -10,7 +10,7 @@ from copyportal import health, heartbeats
 from reporting.models import SyncKind, SyncState
 from tests import builders
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(transaction=True)  # it looks with a connection of its own
 
 
 @pytest.fixture
@@ -38,6 +38,32 @@ def test_liveness_asks_nobody(client, django_assert_num_queries):
         answer = client.get("/healthz")
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
     assert "no-store" in answer["Cache-Control"]
+
+
+@pytest.mark.usefixtures("_alive")
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_no_host_session_or_user_is_asked_for(client, alice, path, monkeypatch, django_assert_num_queries):
+    client.force_login(alice)
+    monkeypatch.setattr("django.contrib.sessions.backends.base.SessionBase._get_session", None)
+    with django_assert_num_queries(0):
+        answer = client.get(path, headers={"Host": "10.1.2.3:8000"})
+    assert answer.status_code == 200
+    assert answer["Content-Type"] == "application/json"
+
+
+def test_what_nobody_expects_is_json_too(client, monkeypatch):
+    monkeypatch.setattr(health, "_latest_successes", lambda: 1 / 0)
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()) == (503, {"status": "unavailable"})
+
+
+@pytest.mark.usefixtures("_alive")
+def test_a_sign_from_the_future_is_not_well(client, monkeypatch):
+    earlier = time.time() - 60
+    monkeypatch.setattr(heartbeats.time, "time", lambda: earlier)
+    worker = client.get("/readyz").json()["parts"]["worker"]
+    assert not worker["ok"]
+    assert "clock" in worker["why"]
 
 
 @pytest.mark.usefixtures("_alive")
@@ -83,7 +109,7 @@ def test_without_database_it_is_unavailable(client, monkeypatch):
     def refuse():
         raise psycopg.OperationalError("connection refused for user app")
 
-    monkeypatch.setattr(health, "_database", refuse)
+    monkeypatch.setattr(health, "_latest_successes", refuse)
     answer = client.get("/readyz")
     assert answer.status_code == 503
     assert answer.json()["status"] == "unavailable"
