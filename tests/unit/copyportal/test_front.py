@@ -15,9 +15,17 @@ from copyportal.spool import Broken
 
 LIMITS = Limits(body_bytes=1_000, body_s=0.5, idle_s=0.2, piece_s=0.2, delivery_s=2, renewal_s=0.05)
 SCOPE = {
-    "type": "http", "method": "POST", "path": "/x", "raw_path": b"/x%C3%A4", "query_string": b"a=1",
-    "http_version": "1.1", "headers": [(b"host", b"localhost")], "client": ("10.0.0.1", 5), "server": ("127.0.0.1", 80), "scheme": "http",
-}  # fmt: skip
+    "type": "http",
+    "http_version": "1.1",
+    "scheme": "http",
+    "method": "POST",
+    "path": "/x",
+    "raw_path": b"/x%C3%A4",
+    "query_string": b"a=1",
+    "headers": [(b"host", b"localhost")],
+    "client": ("10.0.0.1", 5),
+    "server": ("127.0.0.1", 80),
+}
 
 
 def scope(*headers: tuple[bytes, bytes], **changes) -> dict:
