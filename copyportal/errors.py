@@ -5,6 +5,8 @@ from __future__ import annotations
 import uuid
 
 import structlog
+from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
@@ -13,7 +15,14 @@ from users.listing import BadParameter
 log = structlog.get_logger(__name__)
 
 
+# what the middleware that did not get its turn would have set; an error may come before it
+UNKNOWN = {"user": AnonymousUser(), "membership": None, "memberships": [], "workspace": None, "partial": False}
+
+
 def _page(request: HttpRequest, status: int, title: str, text: str, quote: str = "") -> HttpResponse:
+    for name, value in UNKNOWN.items():
+        if not hasattr(request, name):
+            setattr(request, name, value)
     context = {"error_title": title, "error_text": text, "quote": quote}
     template = "_error.html" if getattr(request, "partial", False) else "error.html"
     return render(request, template, context, status=status)
@@ -21,9 +30,11 @@ def _page(request: HttpRequest, status: int, title: str, text: str, quote: str =
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """400: the address holds a parameter that makes no sense."""
-    text = (
-        exception.text if isinstance(exception, BadParameter) else "The address or the form holds something unreadable."
-    )
+    text = "The address or the form holds something unreadable."
+    if isinstance(exception, DisallowedHost):
+        text = "The portal is not reached by this name. Type the address that your firm gave you."
+    elif isinstance(exception, BadParameter):
+        text = exception.text
     return _page(request, 400, "This address does not work", text)
 
 

@@ -117,7 +117,7 @@ class Frame:
     @property
     def zone(self) -> str:
         """The zone the person chose for times; empty: the browser's own."""
-        return getattr(self.request.user, "timezone", "")
+        return getattr(getattr(self.request, "user", None), "timezone", "")
 
     @property
     def membership(self) -> Membership | None:

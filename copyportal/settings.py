@@ -90,6 +90,7 @@ MIDDLEWARE = [
     "users.middleware.PartialMiddleware",
     "users.middleware.WorkspaceMiddleware",
     "users.middleware.PrivateMiddleware",
+    "users.middleware.ReadableMiddleware",
     "users.middleware.DownloadMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "users.middleware.LogMiddleware",
@@ -282,8 +283,13 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     # what happens every few seconds is not news: requests, calls of the backend, tasks sent and received
+    # and what every scanner sends is no error of ours: the refusal is logged as a request with code 400
     "loggers": {
-        name: {"level": "WARNING"} for name in ("django_structlog", "httpx", "celery.beat", "celery.worker.strategy")
+        **{
+            name: {"level": "WARNING"}
+            for name in ("django_structlog", "httpx", "celery.beat", "celery.worker.strategy")
+        },
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
     },
 }
 structlog.configure(

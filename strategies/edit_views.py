@@ -31,6 +31,7 @@ from strategies.removal import RemovalForm
 from strategies.terms import Chain, UnreadableTerms, chain_settings, commission_text
 from strategies.views import visible_strategy
 from users.models import Connection
+from users.parsing import row_id
 from users.permissions import may_manage
 
 
@@ -110,9 +111,9 @@ def new_portfolio(request: HttpRequest) -> HttpResponse:
 
 def chosen_connection(request: HttpRequest) -> Connection | None:
     """The backend that a form names, of this workspace; else the first."""
-    wanted = request.POST.get("connection", "")
+    wanted = row_id(request.POST.get("connection", ""))
     found = Connection.objects.filter(workspace=request.workspace, is_enabled=True).order_by("id")
-    return found.filter(pk=int(wanted)).first() if wanted.isdigit() and len(wanted) < 18 else found.first()
+    return found.filter(pk=wanted).first() if wanted else found.first()
 
 
 def create(request: HttpRequest, kind: str, level: Level, title: str, *more: Field) -> HttpResponse:
@@ -122,7 +123,7 @@ def create(request: HttpRequest, kind: str, level: Level, title: str, *more: Fie
     extra.value = str(draft.connection_id) if draft else extra.value
 
     def make(form: SettingsForm, values: dict[str, str]) -> Change | None:
-        connection = get_object_or_404(Connection, pk=int(values["connection"]), workspace=request.workspace)
+        connection = get_object_or_404(Connection, pk=row_id(values["connection"]), workspace=request.workspace)
         if draft is not None and draft.connection_id == connection.pk:
             new_id = draft.backend_id
         else:

@@ -18,6 +18,7 @@ from strategies.editing.forms import Problem, SettingsForm
 from strategies.models import Action, Change, Strategy
 from strategies.terms import Setting
 from users.models import Connection
+from users.parsing import row_id
 
 Holds = dict[str, tuple[str, str]]
 MOST_OPTIONS = 1_000
@@ -79,13 +80,9 @@ def holds_in(chains: Iterable[list[Setting]]) -> Holds:
 
 def draft_of(request: HttpRequest, spot: Spot) -> Change | None:
     """The proposal that a form is opened from (`?change=`), if it is of the same object and not saved."""
-    wanted = request.GET.get("change", "")
     drafts = Change.objects.visible_to(request.membership).filter(saved_at=None, connection_id=spot.connection.pk)
-    return (
-        drafts.filter(pk=int(wanted), kind=spot.kind, backend_id=spot.backend_id, part=spot.part).first()
-        if wanted.isdigit() and len(wanted) < 18
-        else None
-    )
+    wanted = row_id(request.GET.get("change", ""))
+    return drafts.filter(pk=wanted, kind=spot.kind, backend_id=spot.backend_id, part=spot.part).first()
 
 
 def answer_form(
@@ -181,17 +178,13 @@ def answer_new(
 
 def part_draft(request: HttpRequest, spot: Spot) -> Change | None:
     """The new member or subscription that one comes back from (`?change=`)."""
-    wanted = request.GET.get("change", "")
-    if not wanted.isdigit() or len(wanted) > 17:
-        return None
+    wanted = row_id(request.GET.get("change", ""))
     drafts = Change.objects.visible_to(request.membership).filter(saved_at=None, connection_id=spot.connection.pk)
-    return drafts.filter(pk=int(wanted), kind=spot.kind, backend_id=spot.backend_id).exclude(part="").first()
+    return drafts.filter(pk=wanted, kind=spot.kind, backend_id=spot.backend_id).exclude(part="").first()
 
 
 def draft_to_create(request: HttpRequest, kind: str) -> Change | None:
     """The creation that one comes back from (`?change=`)."""
-    wanted = request.GET.get("change", "")
-    if not wanted.isdigit() or len(wanted) > 17:
-        return None
+    wanted = row_id(request.GET.get("change", ""))
     drafts = Change.objects.visible_to(request.membership).filter(saved_at=None, action=Action.CREATE, kind=kind)
-    return drafts.filter(pk=int(wanted)).first()
+    return drafts.filter(pk=wanted).first()

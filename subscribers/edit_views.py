@@ -33,6 +33,7 @@ from strategies.terms import Chain
 from subscribers.models import Subscriber
 from subscribers.views import MOST_SUBSCRIPTIONS, page_of, visible_subscriber
 from users.models import Connection
+from users.parsing import row_id
 from users.permissions import may_manage
 
 ACCOUNT_ID = re.compile(r"[A-Za-z0-9_.:+-]{1,64}")
@@ -143,7 +144,7 @@ def new(request: HttpRequest) -> HttpResponse:
             extra.value = value
 
     def make(form: SettingsForm, values: dict[str, str]) -> Change | None:
-        chosen = get_object_or_404(Connection, pk=int(values["connection"]), workspace=request.workspace)
+        chosen = get_object_or_404(Connection, pk=row_id(values["connection"]), workspace=request.workspace)
         if not ACCOUNT_ID.fullmatch(values["account"]):
             form.problems.append(
                 Problem("account", "Trading account", "An id has 1 to 64 letters, digits and - _ . : +.")

@@ -16,7 +16,9 @@ from django.utils.cache import add_never_cache_headers, patch_vary_headers
 from django_structlog.middlewares import RequestMiddleware
 
 from users import downloads
+from users.listing.parameters import BadParameter
 from users.models import Membership
+from users.parsing import is_readable
 from users.sources import client_address
 
 WORKSPACE_KEY = "workspace"
@@ -79,6 +81,27 @@ class LogMiddleware(RequestMiddleware):
     def format_request(request: HttpRequest) -> str:
         """Method and address, without the keys that links in mails carry."""
         return f"{request.method} {_KEY_IN_PATH.sub(_HIDDEN, request.get_full_path())}"
+
+
+class ReadableMiddleware:
+    """400 with a sentence for addresses and forms with NUL or halves of characters, before a view looks at them."""
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_view(self, request, view, args, kwargs) -> None:
+        texts = [request.path]
+        for parameters in (request.GET, request.POST):
+            for key in parameters:
+                texts += [key, *parameters.getlist(key)]
+        if not is_readable(texts):
+            raise BadParameter(
+                "The address or the form holds a character that cannot be stored. Remove it, then send it."
+            )
+
 
 class DownloadMiddleware:
     """Two downloads at a time per person and workspace: a third is answered with 429 and a sentence.

@@ -29,6 +29,7 @@ from strategies.models import Strategy
 from subscribers.models import Subscriber
 from users.listing import Choice, Column, Listing, Option, Period, Search
 from users.listing.export import plain_csv
+from users.parsing import row_id
 from users.permissions import can_bill, may_bill, staff_only
 
 MONEY = DecimalField(max_digits=24, decimal_places=4)
@@ -88,12 +89,11 @@ def payments(request: HttpRequest) -> HttpResponse:
 
 def payer(request: HttpRequest) -> tuple[Account, Subscriber | None, Statement | None]:
     """The account that pays, by `statement` or `subscriber` in the URL. Raises Http404."""
-    if request.GET.get("statement", "").isdecimal():
-        document = visible_statement(request, int(request.GET["statement"]))
+    if number := row_id(request.GET.get("statement", "")):
+        document = visible_statement(request, number)
         return Account.of(document), document.subscriber, document
     visible = Subscriber.objects.visible_to(request.membership).exclude(currency="")
-    wanted = request.GET.get("subscriber", "")
-    found = get_object_or_404(visible, pk=int(wanted) if wanted.isdecimal() else 0)
+    found = get_object_or_404(visible, pk=row_id(request.GET.get("subscriber", "")))
     return Account(found.workspace_id, found.connection_id, found.backend_id, found.currency), found, None
 
 

@@ -24,6 +24,7 @@ from strategies.terms import commission_text
 from strategies.views import STRATEGIES
 from users.listing import BadParameter, Table
 from users.listing.export import computed_csv
+from users.parsing import row_ids
 from users.permissions import staff_only
 
 LONGEST_IDS = 100
@@ -62,10 +63,9 @@ def asked_ids(request: HttpRequest) -> list[int] | None:
     given = request.GET.get("ids", "")
     if not given:
         return None
-    ids = given.split(",")
-    if len(ids) > LONGEST_IDS or not all(one.isascii() and one.isdigit() and len(one) < 18 for one in ids):
+    if (ids := row_ids(given, most=LONGEST_IDS)) is None:
         raise BadParameter("“ids” is a list of numbers with commas between them.")
-    return [int(one) for one in ids]
+    return ids
 
 
 FIGURES_CSV = ("subscribers", "equity_copied", "currency", "return_month", "return_year", "max_drawdown")

@@ -19,6 +19,9 @@ from copying.contract.validation import Invalid, validate
 from copying.engine.model import Level
 from strategies.editing.fields import FIELDS, GROUPS, MODES, Field, Part, fields_of, value_at
 from strategies.editing.widgets import Secret, Several, Widget
+from users.parsing import whole_number
+
+MOST_ROWS = 9_999  # of one list in a form
 
 _WIRE_WORD = re.compile(r"\b[a-z]+(?:[A-Z][a-z]+)+\b")
 _LABELS = {part.name or field.key: part.label for field in FIELDS for part in field.parts} | MODES
@@ -140,7 +143,7 @@ class SettingsForm:
             rest = name[len(field.key) :].lstrip(".")
             if field.is_rows:
                 index, _, rest = rest.partition(".")
-                if not index.isdigit() or len(index) > 4:
+                if whole_number(index, largest=MOST_ROWS) is None:
                     continue
             for part in field.parts:
                 if part.name == rest:
@@ -169,7 +172,8 @@ class SettingsForm:
     def _indices(self, field: Field, texts: Texts) -> list[int]:
         start = f"{field.key}."
         found = {name[len(start) :].partition(".")[0] for name in texts if name.startswith(start)}
-        return sorted(int(index) for index in found if index.isdigit())
+        numbers = [whole_number(index, largest=MOST_ROWS) for index in found]
+        return sorted(number for number in numbers if number is not None)
 
     def _filled(self, field: Field) -> list[int]:
         """The places of rows that say something, in order: their numbers in the document count only these."""
@@ -267,7 +271,7 @@ class SettingsForm:
             if field.is_rows:
                 index, _, rest = rest.partition(".")
                 filled = self._filled(field)
-                number = int(index) if index.isdigit() else 0
+                number = whole_number(index) or 0
                 path = f"{path}.{filled[number] if number < len(filled) else 0}"
             part = next((one for one in field.parts if one.name == rest.split(".")[0]), field.parts[0])
             return f"{path}.{part.name}" if part.name else path

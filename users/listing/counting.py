@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from django.core.exceptions import EmptyResultSet
 from django.db import connection
 
 EXACT_UP_TO_ROWS = 5_000
@@ -38,8 +39,11 @@ def two_figures(rows: int) -> int:
 
 
 def estimate(queryset) -> tuple[int, float]:
-    """How many rows the planner expects, and at what cost."""
-    sql, parameters = queryset.query.get_compiler(using=queryset.db).as_sql()
+    """How many rows the planner expects, and at what cost; none where the conditions exclude each other."""
+    try:
+        sql, parameters = queryset.query.get_compiler(using=queryset.db).as_sql()
+    except EmptyResultSet:
+        return 0, 0.0
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN (FORMAT JSON) {sql}", parameters)
         plan = cursor.fetchone()[0]

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from django.db.models import Q
 
+from users import parsing
 from users.listing.parameters import BadParameter
 from users.numbers import Unclear, read_number
 
@@ -144,9 +145,8 @@ class Period(Filter):
 
     def day(self, parameters, key: str) -> date | None:
         value = parameters.get(key, "").strip()
-        try:
-            found = date.fromisoformat(value) if value else None
-        except ValueError:
+        found = parsing.day(value)
+        if value and found is None:
             raise BadParameter(f"“{key}” must be a day like 2026-01-31, not “{value[:LONGEST_TEXT]}”.")
         if found and not date(1970, 1, 1) <= found < date(9999, 1, 1):
             raise BadParameter(f"“{key}” must lie between 1970 and 9998.")
