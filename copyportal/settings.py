@@ -91,6 +91,7 @@ MIDDLEWARE = [
     "users.middleware.WorkspaceMiddleware",
     "users.middleware.PrivateMiddleware",
     "users.middleware.ReadableMiddleware",
+    "users.middleware.PatienceMiddleware",
     "users.middleware.DownloadMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "users.middleware.LogMiddleware",
@@ -211,6 +212,8 @@ WEB_DOWNLOAD_SECONDS = env.float("WEB_DOWNLOAD_SECONDS", default=900.0)
 BACKEND_URL = env.str("BACKEND_URL", default="")
 BACKEND_TOKEN = env.str("BACKEND_TOKEN", default="")
 BACKEND_PORT = env.int("BACKEND_PORT", default=8001)
+# How long one page waits for answers of backends in all, before it goes on with what it has
+PAGE_BACKEND_SECONDS = env.float("PAGE_BACKEND_SECONDS", default=5.0)
 # How others reach the embedded backend, for webhook addresses and discovery. Unset: its port on this machine.
 BACKEND_PUBLIC_URL = env.str("BACKEND_PUBLIC_URL", default="")
 BACKEND_REQUESTS_PER_MINUTE = env.int("BACKEND_REQUESTS_PER_MINUTE", default=6000)

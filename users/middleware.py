@@ -10,11 +10,13 @@ from __future__ import annotations
 import re
 
 import structlog
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.cache import add_never_cache_headers, patch_vary_headers
 from django_structlog.middlewares import RequestMiddleware
 
+from copying.client.patience import patience
 from users import downloads
 from users.listing.parameters import BadParameter
 from users.models import Membership
@@ -81,6 +83,17 @@ class LogMiddleware(RequestMiddleware):
     def format_request(request: HttpRequest) -> str:
         """Method and address, without the keys that links in mails carry."""
         return f"{request.method} {_KEY_IN_PATH.sub(_HIDDEN, request.get_full_path())}"
+
+
+class PatienceMiddleware:
+    """A page waits for backends so many seconds in all, then shows what the mirror has."""
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request) -> HttpResponse:
+        with patience(settings.PAGE_BACKEND_SECONDS):
+            return self.get_response(request)
 
 
 class ReadableMiddleware:

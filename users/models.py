@@ -133,7 +133,8 @@ class Connection(models.Model):
 
     def client(self, **options) -> Client:
         """A client of this backend, to be closed by the caller; `options` are those of `copying.client.Client`."""
-        return Client(self.token, base_url=self.base_url or None, domain=self.domain or None, **options)
+        named = {"name": self.name, **options}
+        return Client(self.token, base_url=self.base_url or None, domain=self.domain or None, **named)
 
 
 class AuditEntry(models.Model):

@@ -17,12 +17,15 @@ from .errors import BackendFailed, ClientError, Forbidden, NotFound, RateLimited
 _NOT_A_NUMBER = re.compile(rb"[:\[,\s]-?(?:NaN|Infinity)\b")
 
 
-def refusal(response: httpx.Response, *, now: datetime, delay_s: float, token: str) -> ClientError:
-    """The error that a status stands for (contract, 1.6). delay_s: to wait after a 429 that names no time."""
+def refusal(response: httpx.Response, *, now: datetime, delay_s: float, token: str, name: str = "") -> ClientError:
+    """The error that a status stands for (contract, 1.6). delay_s: to wait after a 429 that names no time.
+
+    name: of the backend, told instead of its address.
+    """
     address, status, said = str(response.request.url), response.status_code, _error_body(response)
     message = str(said.get("message") or response.reason_phrase or "no reason given").strip().rstrip(".")
     message = message.replace(token, "…")[:500]
-    where = f"({response.request.method} {shown(address)})"
+    where = f"(“{name}”)" if name else f"({response.request.method} {shown(address)})"
     if status == 400:
         details = [one for one in said.get("details") or [] if isinstance(one, dict)]
         return Rejected(f"The backend refused the request: {message} {where}.", details)

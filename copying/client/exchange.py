@@ -23,7 +23,9 @@ import httpx
 from ..contract import wire
 from .addresses import Params, checked_address, path_of, query_of, shown
 from .answers import decode_answer, read, refusal, retry_after
-from .errors import BackendFailed, ClientError, NotFound, RateLimited, Unauthorised, Unreachable
+from .errors import BackendFailed, ClientError, NotFound, RateLimited, Unauthorised, Unreachable, Unreadable
+from .patience import LEAST_S, current
+from .reading import ENCODINGS, LARGEST_ANSWER, TooMuch, read_whole
 from .regions import DEFAULT_DOMAIN, Regions
 
 PAGE_LIMIT = 1000
@@ -68,8 +70,9 @@ class Exchange:
 
     base_url: a fixed address, nothing is discovered; else the regions of `domain`. timeout_s: ordinary calls;
     extended_timeout_s: lists, histories, logs and streams. retries: of calls that may be repeated, after pauses of
-    min_delay_s doubling to max_delay_s. wait_budget_s: the longest that one call may pause in all. Raises Unauthorised
-    for a token, and Unreachable for an address, that cannot be one.
+    min_delay_s doubling to max_delay_s. wait_budget_s: the longest that one call may pause in all. name: what messages
+    call the backend instead of its address, which is for nobody else. largest_answer: bytes, unpacked.
+    Raises Unauthorised for a token, and Unreachable for an address, that cannot be one.
     """
 
     def __init__(
@@ -78,6 +81,8 @@ class Exchange:
         *,
         base_url: str | None = None,
         domain: str | None = None,
+        name: str = "",
+        largest_answer: int = LARGEST_ANSWER,
         transport: httpx.BaseTransport | None = None,
         timeout_s: float = 10,
         extended_timeout_s: float = 70,
@@ -98,6 +103,7 @@ class Exchange:
         self._retries, self._min_delay_s, self._max_delay_s = retries, min_delay_s, max_delay_s
         self._wait_budget_s = wait_budget_s
         self._clock, self._sleep, self._jitter = clock, sleep, jitter
+        self._name, self._largest_answer = name, largest_answer
         fixed = checked_address(base_url) if base_url else None
         self._regions = Regions(domain or DEFAULT_DOMAIN, fixed, self._fetch, clock)
         self._http = httpx.Client(transport=transport, verify=_tls(), follow_redirects=False)
@@ -192,33 +198,67 @@ class Exchange:
     def _fetch(self, host: str, path: str, type: Any) -> Any:
         return self._send(Request(method="GET", target=path, type=type, timeout_s=self._timeout_s), host)
 
+    def _shown(self, address: str) -> str:
+        """How a message names the backend: by its name where it has one."""
+        return f"“{self._name}”" if self._name else shown(address)
+
     def _send(self, request: Request, host: str) -> Any:
+        """One attempt at one host, within the budget of the page that it is for."""
+        budget, began_at = current(), time.monotonic()
+        if budget is None:
+            return self._exchange(request, host, request.timeout_s)
+        if budget.left_s < LEAST_S:
+            where = self._shown(host + request.target)
+            raise Unreachable(f"The backend {where} takes too long to answer.", was_sent=False)
+        try:
+            # a simulation or a stream has a limit of its own; what is left is for the ordinary calls
+            is_ordinary = request.timeout_s <= self._timeout_s
+            return self._exchange(
+                request, host, min(request.timeout_s, budget.left_s) if is_ordinary else request.timeout_s
+            )
+        except Unreachable as error:
+            budget.left_s = 0 if isinstance(error, TimedOut) and not request.is_held else budget.left_s
+            raise
+        finally:
+            budget.left_s -= time.monotonic() - began_at
+
+    def _exchange(self, request: Request, host: str, timeout_s: float) -> Any:
         address = host + request.target
         sent = {"auth-token": self._token, "accept": "application/json", **request.headers}
         if not sent["auth-token"]:
             del sent["auth-token"]
         if request.content is not None:
             sent["content-type"] = "application/json"
-        limits = httpx.Timeout(request.timeout_s, connect=min(self._connect_timeout_s, request.timeout_s))
-        try:
-            response = self._http.request(
-                request.method, address, content=request.content, headers=sent, timeout=limits
-            )
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            raise Unreachable(_no_answer(address, error, limits), was_sent=False) from error
-        except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
-            raise Unreachable(_no_answer(address, error, limits), was_sent=False, transient=False) from error
-        except httpx.ReadTimeout as error:
-            raise TimedOut(_no_answer(address, error, limits)) from error
-        except httpx.RequestError as error:
-            raise Unreachable(_no_answer(address, error, limits)) from error
-        status = response.status_code
+        response = self._answer(request, address, {**sent, "accept-encoding": ENCODINGS}, timeout_s)
+        status, where = response.status_code, self._shown(address)
         if status == 202 and request.is_repeatable and "retry-after" in response.headers:
             at = retry_after(response, now=self._clock(), delay_s=self._min_delay_s)
-            raise RateLimited(f"The backend is not ready yet at {shown(address)}.", at)
+            raise RateLimited(f"The backend is not ready yet at {where}.", at)
         if 200 <= status < 300:
-            return read(response.content, request.type, address)
-        raise refusal(response, now=self._clock(), delay_s=self._min_delay_s, token=self._token)
+            return read(response.content, request.type, where)
+        raise refusal(response, now=self._clock(), delay_s=self._min_delay_s, token=self._token, name=self._name)
+
+    def _answer(self, request: Request, address: str, headers: dict[str, str], timeout_s: float) -> httpx.Response:
+        """The whole answer, read within its limits of size and time."""
+        limits = httpx.Timeout(timeout_s, connect=min(self._connect_timeout_s, timeout_s))
+        until, where = time.monotonic() + 2 * timeout_s, self._shown(address)
+        sending = self._http.stream(request.method, address, content=request.content, headers=headers, timeout=limits)
+        try:
+            with sending as response:
+                content = read_whole(response, largest=self._largest_answer, until=until)
+            kept = [(name, value) for name, value in response.headers.items() if name != "content-encoding"]
+            return httpx.Response(response.status_code, headers=kept, content=content, request=response.request)
+        except TooMuch as error:
+            text = f"The backend {where} answers {error}: the answer was not read to its end."
+            raise Unreadable(text, reason="out of range", start="") from error
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            raise Unreachable(_no_answer(where, error, limits), was_sent=False) from error
+        except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+            raise Unreachable(_no_answer(where, error, limits), was_sent=False, transient=False) from error
+        except httpx.ReadTimeout as error:
+            raise TimedOut(_no_answer(where, error, limits)) from error
+        except httpx.RequestError as error:
+            raise Unreachable(_no_answer(where, error, limits)) from error
 
     # ------------------------------------------------------------------------------------------ several hosts, pages
 
@@ -262,11 +302,15 @@ class Exchange:
             return []
 
 
-def _no_answer(address: str, error: Exception, limits: httpx.Timeout) -> str:
+def _no_answer(where: str, error: Exception, limits: httpx.Timeout) -> str:
     if isinstance(error, httpx.ConnectTimeout):
         reason = f"no connection within {limits.connect:g} s"
     elif isinstance(error, httpx.TimeoutException):
         reason = f"no answer within {limits.read:g} s"
     else:
         reason = str(error) or type(error).__name__
-    return f"Cannot reach the backend at {shown(address)}: {reason}."
+    return (
+        f"Cannot reach the backend {where}: {reason}."
+        if where.startswith("“")
+        else f"Cannot reach the backend at {where}: {reason}."
+    )

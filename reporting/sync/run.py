@@ -78,26 +78,43 @@ def run_one(lease: Lease, *, open_client: Callable[[Connection], Client], now: d
         took_s = time.monotonic() - started
         pause_s = 0.0 if outcome.more else outcome.next_in_s or _pause_s(lease.kind, took_s)
         states.finish(lease, next_in_s=pause_s, complete_until=outcome.complete_until, error=outcome.error)
+        _say_well(lease, outcome.error)
         if lease.rows >= MANY_ROWS:
             _refresh_statistics(lease.kind)
     except LeaseLost:
         log.info("sync taken over", connection=lease.connection_id, kind=lease.kind)
     except RateLimited as error:
-        states.fail(lease, error=error.text)
+        _fail(lease, error.text)
         states.hold_back(lease.connection_id, until=error.retry_at)
     except (ClientError, KeepsRepeating) as error:
-        states.fail(lease, error=error.text)
+        _fail(lease, error.text)
     except ImproperlyConfigured as error:
-        states.fail(lease, error=str(error))
+        _fail(lease, str(error))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        states.fail(lease, error=f"An answer could not be read: {error}.")
+        _fail(lease, f"An answer could not be read: {error}.")
     except (OperationalError, InterfaceError):
         raise
     except InternalError as error:  # among them: the database has become read-only
-        states.fail(lease, error=f"The database did not take the rows: {str(error).splitlines()[0]}.")
+        _fail(lease, f"The database did not take the rows: {str(error).splitlines()[0]}.")
     except Exception:
         log.exception("sync failed", connection=lease.connection_id, kind=lease.kind)
-        states.fail(lease, error="The sync met an error of its own; the log of the worker names it.")
+        _fail(lease, "The sync met an error of its own; the log of the worker names it.")
+
+
+def _fail(lease: Lease, error: str) -> None:
+    """Record a failure; the first one in a row is told to whoever watches the log."""
+    states.fail(lease, error=error)
+    if not lease.failures:
+        log.warning("sync begins to fail", connection=lease.connection_id, kind=lease.kind, error=error)
+
+
+def _say_well(lease: Lease, error: str) -> None:
+    """After failures: tell the log, and let the connection's other kinds try at once, as the backend answers again."""
+    if lease.failures and not error:
+        woken = states.wake_failing(lease.connection_id)
+        log.warning(
+            "sync is well again", connection=lease.connection_id, kind=lease.kind, tries=lease.failures, woken=woken
+        )
 
 
 def _run(lease: Lease, *, source: Source, backend: Connection, now: datetime) -> Outcome:

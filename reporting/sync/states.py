@@ -179,6 +179,17 @@ def finish(lease: Lease, *, next_in_s: float, complete_until: datetime | None = 
         )
 
 
+def wake_failing(connection_id: int) -> int:
+    """The backend answers again: what waits after failures, or long after a slow run, is due now; returns how many."""
+    with connection.cursor() as database:
+        database.execute(
+            "UPDATE reporting_syncstate SET due_at = clock_timestamp() WHERE connection_id = %s AND lease_token IS NULL"
+            " AND due_at > clock_timestamp() + CASE WHEN failures > 0 THEN interval '0' ELSE interval '1 minute' END",
+            [connection_id],
+        )
+        return database.rowcount
+
+
 def fail(lease: Lease, *, error: str) -> None:
     """Record a failure; the next try follows after a growing pause with jitter."""
     with connection.cursor() as database:
