@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from django.core.cache import cache
-from django.db.models import ExpressionWrapper, F, Q, QuerySet, Value
-from django.db.models.fields import DateTimeField, DecimalField
+from django.db.models import ExpressionWrapper, F, Func, Q, QuerySet, Value
+from django.db.models.fields import CharField, DateTimeField, DecimalField
 from django.db.models.functions import Coalesce, Now
 from django.db.models.lookups import Exact
 
@@ -54,6 +54,11 @@ def ids_of(workspace, typed: str) -> list[str] | QuerySet:
     found = accounts.filter(name__icontains=typed).values_list("backend_id", flat=True)
     few = list(found[: MOST_IDS + 1])
     return few if len(few) <= MOST_IDS else found  # a short list serves the index, a long one stays a subquery
+
+
+def told(pattern: str) -> Func:
+    """A figure in what the embedded backend tells of a stopout (`causes.figures_of`), for files; null: other words."""
+    return Func(F("description"), Value(pattern), function="substring", output_field=CharField(null=True))
 
 
 COLUMNS = (
@@ -116,6 +121,8 @@ STOPOUTS = Listing(
         Column("strategy_backend_id", csv_name="strategy_id"),
         Column("reason", "Cause"),
         Column("description", csv_name="cause"),
+        Column("measured", source=told(r"Drawdown ([0-9.]+) [A-Z]{3} "), in_table=False),
+        Column("currency", source=told(r"Drawdown [0-9.]+ ([A-Z]{3}) "), in_table=False),
         Column("close_positions", csv_name="closed_positions"),
         Column("ends_at", "Ends", source=ENDS_AT, is_sortable=True, in_csv=False),
         Column("stopped_till"),

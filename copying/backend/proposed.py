@@ -20,7 +20,7 @@ from .limits import iso
 from .nesting import above, tree_of
 from .news_closing import closing_positions
 from .pricing import value
-from .state import ACCOUNT_CURRENCIES, LIMITS
+from .state import ACCOUNT_CURRENCIES, LIMITS, Subscriber
 
 if TYPE_CHECKING:
     from .book import Book
@@ -44,8 +44,9 @@ def immediate_effects(book: Book, tenant: str, documents: Documents) -> dict[str
     closing = {"news": new_closings(book, shadow, tenant)}
     closing |= {"close-only": np.zeros(0, np.intp), "left-out": np.zeros(0, np.intp)}
     for key, document in documents.get("subscribers", {}).items():
-        if document is not None and key in book.subscribers_by_id:
-            lay_in_subscriber(book, shadow, key, document, closing)
+        if document is not None:
+            known = book.subscribers_by_id.get(key) or Subscriber(key, tenant, {}, book.time)
+            lay_in_subscriber(book, shadow, known, document, closing)
     changed, firing = changed_rows(book, shadow, tenant)
     closed = {row: closed_by(shadow, row) for row in firing if shadow.limits.closes[row]}
     closing["risk-limit"] = union(closed.values())
@@ -88,10 +89,13 @@ def refresh_reached(shadow: Book, tenant: str, strategy_id: str) -> None:
 
 
 def lay_in_subscriber(
-    book: Book, shadow: Book, key: str, document: dict[str, Any], closing: dict[str, np.ndarray]
+    book: Book, shadow: Book, known: Subscriber, document: dict[str, Any], closing: dict[str, np.ndarray]
 ) -> None:
-    """A subscriber's document; adds to `closing` what taking a subscription out and close-only would close."""
-    known = book.subscribers_by_id[key]
+    """A subscriber's document; adds to `closing` what taking a subscription out and close-only would close.
+
+    known: as it is, or a new one, whose account may have traded before.
+    """
+    key = known.id
     subscriber = shadow.subscribers_by_id[key] = msgspec.structs.replace(known, document=document)
     named = {each["strategyId"]: each for each in document.get("subscriptions") or ()}
     for strategy_id, terms in named.items():

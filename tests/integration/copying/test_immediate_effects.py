@@ -101,6 +101,21 @@ async def test_close_only_at_once_and_subscriptions_left_out_are_counted(user, b
     assert (await ask(user, subscribers={subscriber_id: document | {"closeOnly": "by-position"}}))["closes"] == {}
 
 
+async def test_a_new_subscriber_on_an_account_that_traded_before_is_measured(user, backend):
+    account_id = user.id("old")
+    await user.put(f"/users/current/accounts/{account_id}", {"name": "old", "deposit": 1000})
+    body = {"actionType": "ORDER_TYPE_BUY", "symbol": "EURUSD", "volume": 0.1}
+    answer = await user.http.post(f"/users/current/accounts/{account_id}/trade", json=body)
+    assert answer.status_code == 200, answer.text
+    backend.market.prices = {**backend.market.prices, "EURUSD": (1.0995, 1.09958)}
+    backend.core.look_at_market()
+    for amount, fires in ((1, 1), (100, 0)):
+        document = {"name": "old", "subscriptions": [], "riskLimits": [limit(amount)]}
+        told = await ask(user, subscribers={account_id: document})
+        assert (told["count"], told["fires"], told["positions"]["positions"]) == (1, fires, 0), "trades by hand stay"
+    assert account_id not in backend.core.book.subscribers_by_id
+
+
 async def test_a_limit_of_a_member_looks_at_that_member(user, backend):
     losing_leaf, other = await user.provide(), await user.provide("other")
     held = user.id("p")

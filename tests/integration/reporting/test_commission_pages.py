@@ -109,7 +109,7 @@ def test_the_number_of_queries_of_me(business, sign_in, dora, django_assert_num_
     client = sign_in(dora)
     with django_assert_num_queries(20):  # three tell the state of the account and of the mirror
         client.get("/me/")
-    with django_assert_num_queries(14):
+    with django_assert_num_queries(16):
         client.get("/me/", headers={"HX-Request": "true"})
 
 
