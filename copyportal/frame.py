@@ -197,6 +197,11 @@ class Frame:
         return "Simulated market" if simulated == connections else "Some accounts are simulated"
 
     @property
+    def marks_accounts(self) -> bool:
+        """Whether rows of lists are marked one by one: the badge says it where all accounts are simulated."""
+        return not self.membership.workspace.is_demo and self.state["simulated"] != self.state["connections"]
+
+    @property
     def freshness(self) -> Freshness:
         state = self.state
         if not state["connections"]:

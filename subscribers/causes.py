@@ -22,6 +22,22 @@ def cause_of(reason: str) -> str:
     return f"{reason.replace('-', ' ').capitalize()} reached its limit"
 
 
+SHORT_BASES = {
+    "balance-difference": "Closed loss",
+    "balance-minus-equity": "Open loss",
+    "equity-difference": "Loss of equity",
+}
+
+
+def short_cause(reason: str) -> str:
+    """The reason in a few words, for a column: date-balance-minus-equity -> "Open loss, calendar day"."""
+    for basis, what in SHORT_BASES.items():
+        period = reason.removesuffix(f"-{basis}")
+        if period != reason and period in PERIODS:
+            return f"{what}, {PERIODS[period].removeprefix('within a ')}"
+    return reason.replace("-", " ").capitalize()
+
+
 def in_words(text: str) -> str:
     """A sentence with the codes of limits in words: day-balance-difference -> closed loss within a day."""
     return CODE.sub(lambda found: f"{BASES[found[2]]} {PERIODS[found[1]]}", text)
@@ -35,7 +51,7 @@ def told_of(description: str, reason: str) -> str:
 # what the embedded backend tells of a limit that fired; others are shown as they tell it
 TOLD = re.compile(
     r"Drawdown (?P<measured>[\d.]+) (?P<currency>[A-Z]{3}) reached the limit "
-    r"(?:(?P<absolute>[\d.]+))?(?: or )?(?:(?P<percent>[\d.e+-]+) % of (?P<base>[\d.]+))?"
+    r"(?:(?P<absolute>[\d.]+)(?= or | \())?(?: or )?(?:(?P<percent>[\d.e+-]+) % of (?P<base>[\d.]+))?"
     r" \([\w-]+, (?P<level>[^()]*?)(?: in portfolio member (?P<member>.+))?\)\.?"
 )
 

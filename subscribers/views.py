@@ -16,7 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 from copying.client import ClientError
 from strategies.models import Strategy
 from strategies.terms import commission_text
-from subscribers.causes import cause_of, figures_of, is_endless, told_of
+from subscribers.causes import cause_of, figures_of, is_endless, short_cause, told_of
 from subscribers.effective import effective_terms, strategies_of
 from subscribers.headroom import reason_words, standings_of, why_none
 from subscribers.listings import STOPOUTS, STRATEGY_SUBSCRIBERS, SUBSCRIBERS
@@ -135,6 +135,7 @@ def _answer_stopouts(request: HttpRequest, table, page: str, **context) -> HttpR
         "shown": shown,
         "seen": seen,
         "causes": {row.reason: cause_of(row.reason) for row in rows},
+        "short": {row.reason: short_cause(row.reason) for row in rows},
         "figures": {row.id: figures_of(row.description) for row in rows},
         "told": {row.id: told_of(row.description, row.reason) for row in rows},
     }

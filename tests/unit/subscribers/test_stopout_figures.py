@@ -14,6 +14,10 @@ from subscribers.causes import figures_of
     [
         ("Drawdown 73451.50 JPY reached the limit 5 % of 1461975.00 (date-balance-difference, subscriber).",
          "73451.50", "JPY", None, "0.05", "subscriber", ""),
+        ("Drawdown 267.18 USD reached the limit 13 % of 2000.00 (week-balance-minus-equity, subscriber).",
+         "267.18", "USD", None, "0.13", "subscriber", ""),
+        ("Drawdown 192.71 EUR reached the limit 0.7 % of 2000.00 (date-balance-minus-equity, subscriber).",
+         "192.71", "EUR", None, "0.007", "subscriber", ""),
         ("Drawdown 100.00 USD reached the limit 100.00 (day-equity-difference, strategy).",
          "100.00", "USD", "100.00", None, "strategy", ""),
         ("Drawdown 9.10 EUR reached the limit 9.00 or 2.5 % of 1000.00 (month-balance-minus-equity, subscription).",
