@@ -68,6 +68,7 @@ def test_the_mark_follows_what_the_backend_says(said, of_accounts, of_connection
 def test_a_backend_asked_account_by_account_does_not_measure_what_it_does_not_know():
     with SimBackend() as backend:
         backend.subscribers += [{"_id": f"account-{n}", "name": "D", "subscriptions": []} for n in range(2)]
+        backend.accounts = None  # not offered: asked one by one
         connection = connect(backend)
         settle(connection, BOTH[:1])
         settle(connection, BOTH[1:])
