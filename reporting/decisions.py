@@ -22,10 +22,11 @@ DEAL_WITHIN = timedelta(hours=1)  # a copy is placed at once or after signalDela
 LIMITS = (Reason.MAX_TRADE_RISK, Reason.MAX_TRADE_VOLUME, Reason.CORRELATION, Reason.MAX_LEVERAGE,
           Reason.BROKER_MAX_VOLUME, Reason.STOP_LOSS_NEEDED)  # fmt: skip
 SCALING = (Reason.NO_EXCHANGE_RATE, Reason.NO_MONEY, Reason.PROVIDER_WITHOUT_MONEY, Reason.NO_STOP_LOSS,
-           Reason.EXPRESSION_FAILED)  # fmt: skip
+           Reason.EXPRESSION_FAILED, Reason.NO_PROVIDER_PRICE)  # fmt: skip
 ROUNDING = (Reason.MAX_RISK_COEFFICIENT, Reason.TINY_TRADE, Reason.TINY_TRADE_FORCED)
 RESULT = (Reason.RESERVED_MARGIN, Reason.MIN_TRADE_VOLUME, Reason.MIN_TRADE_AMOUNT, Reason.DELAYED, Reason.TOO_LATE,
-          Reason.NOT_ENOUGH_MARGIN, Reason.BROKER_REFUSED, Reason.OFFLINE, Reason.ORPHAN)  # fmt: skip
+          Reason.NOT_ENOUGH_MARGIN, Reason.BROKER_REFUSED, Reason.OFFLINE, Reason.ORPHAN, Reason.INVALID_PRICE,
+          Reason.INVALID_STOPS, Reason.PRICES_OF_ANOTHER_SYMBOL)  # fmt: skip
 UNITS = {"fraction": "", "ratio": "", "magic": "", "account currency": "in account currency"}
 
 

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from copying.engine.model import Level, Outcome
-from copying.engine.reasons import BY_CODE, CODES, REASONS, Reason, limit_text, number, sentence
+from copying.engine.reasons import BY_CODE, CODES, NOTES, REASONS, Note, Reason, limit_text, number, sentence
 from reporting.models import Decision
 
 # placeholders: limit (the number of the rule, fractions in percent), wanted and rounded (lots), symbol, trades
@@ -55,6 +55,10 @@ BECAUSE: dict[Reason, str] = {
     Reason.CIRCULAR: "the trade came from this account in the first place",
     Reason.ORPHAN: "the provider's trade had ended and only this copy was left",
     Reason.PROGRAM_FAULT: "a fault of the copying service kept it from your account",
+    Reason.INVALID_PRICE: "its price was on the wrong side of the market ({limit})",
+    Reason.INVALID_STOPS: "its stop loss or take profit was on the wrong side of the price ({limit})",
+    Reason.PRICES_OF_ANOTHER_SYMBOL: "its prices are those of another symbol",
+    Reason.NO_PROVIDER_PRICE: "the right volume could not be worked out from the provider's symbol",
 }
 DONE = {"buy": "bought", "sell": "sold"}
 
@@ -70,7 +74,8 @@ def staff_sentence(decision: Decision | Any) -> str:
     steps = [math.nan if lots is None else float(lots) for lots in given]
     limit = math.nan if decision.limit_value is None else float(decision.limit_value)
     symbol = decision.subscriber_symbol or decision.symbol
-    return sentence(reason, outcome, level, steps, limit, symbol, decision.symbol)
+    notes = sum(note for note, words in NOTES.items() if words in decision.text)
+    return sentence(reason, outcome, level, steps, limit, symbol, decision.symbol, notes)
 
 
 def setting_of(code: str) -> str:
@@ -87,7 +92,8 @@ def plain_sentence(decision: Decision) -> str:
     done = DONE.get(decision.side, "traded")
     symbol = decision.subscriber_symbol or decision.symbol
     if decision.outcome == "copied":
-        return f"{symbol} was {done} with {_lots(decision.final_lots)} lots."
+        lost = ", without its take profit" if NOTES[Note.NO_TAKE_PROFIT] in decision.text else ""
+        return f"{symbol} was {done} with {_lots(decision.final_lots)} lots{lost}."
     told = f" because {because}." if because else "."
     if decision.outcome == "resized":
         instead = f"{_lots(decision.final_lots)} instead of {_lots(decision.multiplied_lots)} lots"

@@ -30,6 +30,7 @@ from . import (
 )
 from .book import Book
 from .commands import (
+    NEWEST_RULES,
     AddNews,
     Command,
     Deposit,
@@ -62,7 +63,16 @@ from .routing import plan_for
 
 
 def apply(book: Book, entry: Entry, sequence: int, watch: Watch | None = None) -> Effects:
-    """Carry out journal entry `sequence`. watch: to measure with, nothing else; None on replay."""
+    """Carry out journal entry `sequence` by its own rules. watch: to measure with, nothing else; None on replay."""
+    book.rules = entry.rules
+    try:
+        return carry_out(book, entry, sequence, watch)
+    finally:
+        book.rules = NEWEST_RULES
+
+
+def carry_out(book: Book, entry: Entry, sequence: int, watch: Watch | None) -> Effects:
+    """The effects of an entry, by the rules that the book has been told."""
     book.time = max(book.time, entry.time)
     book.received = entry.received
     book.sequence = sequence

@@ -12,6 +12,7 @@ import numpy as np
 from copying.engine.model import Accounts, Instrument
 
 from .columns import Columns, Names
+from .commands import NEWEST_RULES
 from .market.instruments import CURRENCIES, base_symbol, dollars, instrument
 from .reads import Reads
 from .state import (
@@ -95,6 +96,7 @@ class Book(Reads):
         self.configuration: Any = None  # (version, engine.routes.Configuration)
         self.plans: dict[str, Any] = {}  # leaf strategy id -> routing.Plan
         self.foreseen: Any = None  # fanout.Foreseen
+        self.rules = NEWEST_RULES  # of the entry that is carried out, else those of the next one
         self.providers: Any = None  # (version, account rows): curve.py
         self.relays: Any = None  # (version, mask over accounts) of accounts that copy and provide: chains.py
         self.relayed = b""  # what was seen on them last

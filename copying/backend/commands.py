@@ -182,16 +182,27 @@ class Tick(Command, tag="tick", frozen=True, kw_only=True):
     snapshots: bool = False
 
 
+NEWEST_RULES = 1
+"""The newest set of rules, by which every new entry is carried out. A rule that would change what an entry does that
+is in somebody's journal already gets the next number, and asks `book.rules` for it.
+
+1: prices on the wrong side of the market and of another symbol are refused (levels.py, copying.engine.levels),
+   and a copy under maxStopLoss keeps a stop when the provider takes its own off (held_stops.py).
+"""
+
+
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One journal entry: `quotes` are those that changed since the entry before (symbol -> bid, ask).
 
     received: the wall clock at its receipt where that is not `time`, because the journal was ahead of the clock.
     faulty: accounts that it was found to fail for; left_out: those that such an entry failed for shortly before. It is
     carried out without both (faults.py).
+    rules: those of `NEWEST_RULES` that it was carried out by first, and is for ever; 0 in entries from before.
     """
 
     time: float
     received: float | None = None
+    rules: int = 0
     quotes: dict[str, tuple[float, float]]
     command: (
         PutStrategy

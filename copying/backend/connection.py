@@ -16,10 +16,12 @@ from copying.engine.timing import opening_deadline
 from . import orphans
 from .accounts import own_account
 from .book import Book
+from .columns import Columns
 from .commands import Note, SetConnection
 from .configure import own_strategy
 from .effects import Effects, Line
 from .fanout import BROKER
+from .levels import refused_levels, refused_prices, tell_kept
 from .signals import close_signal, fill_orders, fill_signal
 from .state import Missed
 from .ticks import apply_delayed
@@ -79,8 +81,24 @@ def make_up(book: Book, effects: Effects, missed: Missed) -> None:
         BROKER.cancel(book, orders)
     elif missed.what == "levels":
         for table, found in ((book.positions, rows), (book.orders, orders)):
-            table.stop_loss[found] = math.nan if missed.stop_loss is None else missed.stop_loss
-            table.take_profit[found] = math.nan if missed.take_profit is None else missed.take_profit
+            make_up_levels(book, effects, missed, table, found)
+
+
+def make_up_levels(book: Book, effects: Effects, missed: Missed, table: Columns, rows: np.ndarray) -> None:
+    """New stops that were missed; what the broker refuses by now stays as it is."""
+    signal = book.signals.get(int(table.signal[rows[0]])) if len(rows) else None
+    stop, take = (
+        np.full(len(rows), math.nan if level is None else level) for level in (missed.stop_loss, missed.take_profit)
+    )
+    if signal is not None:
+        present = table.stop_loss[rows], table.take_profit[rows]
+        wrong = refused_levels(book, signal, table, rows, stop, take)
+        for what, level, is_wrong, old in zip(("stop loss", "take profit"), (stop, take), wrong, present, strict=True):
+            is_wrong &= level != old
+            if is_wrong.any():
+                tell_kept(book, effects, signal, table, rows[is_wrong], what, level[is_wrong])
+                level[is_wrong] = old[is_wrong]
+    table.stop_loss[rows], table.take_profit[rows] = stop, take
 
 
 def provider_filled(book: Book, effects: Effects, missed: Missed) -> None:
@@ -107,7 +125,8 @@ def settle_orders(book: Book, effects: Effects, account: int) -> None:
             fill_orders(book, effects, np.array([row]), signal.id)
             continue
         share = signal.volume / signal.open_volume
-        book.orders.price[row] = signal.price
+        if not refused_prices(book, signal, np.array([row]), signal.price)[0]:
+            book.orders.price[row] = signal.price
         kept = math.floor(float(book.orders.open_volume[row]) * share / 0.01 + 0.5 + 1e-9) * 0.01
         book.orders.volume[row] = max(round(kept, 8), 0.01)
 

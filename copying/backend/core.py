@@ -24,7 +24,7 @@ from . import faults, orphans, receipt, ticks
 from .book import Book
 from .changes import Changes, Subscription
 from .clock import Clock
-from .commands import Command, Entry, FindOrphans, PutSignal, PutSubscriber, SetBrokerClock, Tick
+from .commands import NEWEST_RULES, Command, Entry, FindOrphans, PutSignal, PutSubscriber, SetBrokerClock, Tick
 from .effects import Effects, Watch
 from .errors import CannotReplay, Refused
 from .journal import AlreadyRunning, Journal
@@ -230,7 +230,14 @@ class Core:
         moment = self.clock.after(self.book.time)
         received = wall if (wall := self.clock()) < moment else None
         entries = [
-            Entry(time=moment, received=received, quotes={}, command=each, left_out=self._left_out(each, moment))
+            Entry(
+                time=moment,
+                received=received,
+                rules=NEWEST_RULES,
+                quotes={},
+                command=each,
+                left_out=self._left_out(each, moment),
+            )
             for each, _, _ in group
         ]
         entries[0] = structs.replace(entries[0], quotes=self._pending_quotes)

@@ -12,6 +12,8 @@ from .pricing import profit_rates
 from .routing import Plan, plan_for
 from .state import Signal
 
+KEEPS_STOP = 1  # entries of these rules and later keep a stop under maxStopLoss (commands.NEWEST_RULES)
+
 
 def within_terms(book: Book, signal: Signal, table: Columns, rows: np.ndarray, stop: np.ndarray) -> np.ndarray:
     """(n,) new stops of some copies of a signal, each within the terms of its own route.
@@ -31,6 +33,7 @@ def within_terms(book: Book, signal: Signal, table: Columns, rows: np.ndarray, s
     return held_stops(
         table.side[rows], table.price[rows], stop, table.volume[rows], profit_rates(book, symbol, account),
         book.accounts.balance[account], pips, risk, book.symbol_facts()[symbol, 3],
+        keeps_stop=book.rules >= KEEPS_STOP,
     )  # fmt: skip
 
 

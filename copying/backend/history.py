@@ -16,7 +16,7 @@ import psycopg
 from . import apply as application
 from . import snapshot, ticks
 from .book import Book
-from .commands import Command, Entry, Tick
+from .commands import NEWEST_RULES, Command, Entry, Tick
 from .journal import LOCK, AlreadyRunning, decode_entry, encode_entries
 from .market.ecb import LEGS, EcbMarket, quotes_of
 from .projector import COLUMNS, MOVE_PROGRESS
@@ -66,7 +66,7 @@ class Recorder:
 
     def do(self, command: Command, moment: float) -> None:
         """One entry. A refusal is kept out: it would change nothing."""
-        entry = Entry(time=moment, quotes=self._quotes, command=command)
+        entry = Entry(time=moment, rules=NEWEST_RULES, quotes=self._quotes, command=command)
         effects = application.apply(self.book, entry, self.book.sequence + 1)
         if effects.refused is not None and not isinstance(command, Tick):
             self.book.sequence -= 1

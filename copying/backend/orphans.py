@@ -120,5 +120,5 @@ def decisions_on(book: Book, held: dict[str, np.ndarray]) -> Decisions:
         level=np.full(count, Level.STRATEGY, np.uint8), steps=np.zeros((count, 6)),
         limit_value=np.full(count, math.nan), symbols=[book.symbols.texts[number] for number in symbols.tolist()],
         symbol=numbers, side=held["side"], kind=held["kind"], stop_loss=held["stop_loss"],
-        take_profit=held["take_profit"], delay_s=np.zeros(count),
+        take_profit=held["take_profit"], delay_s=np.zeros(count), notes=np.zeros(count, np.uint8),
     )  # fmt: skip

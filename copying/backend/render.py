@@ -27,6 +27,7 @@ from .paper import draw
 log = logging.getLogger(__name__)
 SIDE_WORDS = {1: "buy", -1: "sell"}
 KIND_WORDS = ("market", "limit", "stop")
+WRONG_PRICES = (Reason.INVALID_PRICE, Reason.INVALID_STOPS, Reason.PRICES_OF_ANOTHER_SYMBOL)
 OUTCOME_WORDS = tuple(outcome.name.lower() for outcome in Outcome)
 LEVEL_WORDS = tuple(level.name.lower() for level in Level)
 CHUNK = 25  # records between two yields: an order that comes in waits for no more
@@ -186,7 +187,7 @@ class Renderer:
         leaf_id, provider, *_ = self.names.leaf(decided.leaf)
         columns = [
             decided.subscription, decisions.outcome, decisions.reason, decisions.level, decisions.limit_value,
-            decisions.symbol, decisions.side, decisions.kind, decisions.steps,
+            decisions.symbol, decisions.side, decisions.kind, decisions.steps, decisions.notes,
         ]  # fmt: skip
         common = f'"time":"{moment}","signalId":{text(signal.id)},'
         source = f'"sourceStrategyId":{text(leaf_id)},"symbol":{text(signal.symbol)},'
@@ -202,12 +203,12 @@ class Renderer:
 
     def decision(self, decided: Decided, each: tuple, moment: str, common: str, source: str, rows: Rows) -> None:
         """One decision and its log line."""
-        subscription, outcome, reason, level, limit, symbol, side, kind, steps = each
+        subscription, outcome, reason, level, limit, symbol, side, kind, steps, notes = each
         subscriber_id, tenant, strategy_id, _, _ = self.names.subscription(subscription)
         signal = decided.signal
         name = decided.decisions.symbols[symbol] if symbol >= 0 else ""
         words = sentence(
-            Reason(reason), Outcome(outcome), Level(level), steps, limit, name or signal.symbol, signal.symbol
+            Reason(reason), Outcome(outcome), Level(level), steps, limit, name or signal.symbol, signal.symbol, notes
         )
         code = CODES[reason]
         volumes = ",".join(
@@ -236,7 +237,7 @@ class Renderer:
                 code,
             )
         )
-        severity = (1, 1, 1, 1, 2)[outcome]
+        severity = 2 if notes and outcome < Outcome.DELAYED else (1, 1, 1, 1, 2)[outcome]
         price = None if kind == 0 else signal.price
         self.log(
             rows, moment, tenant, severity, words, strategy_id, subscriber_id, signal.id, name or signal.symbol,
@@ -246,15 +247,19 @@ class Renderer:
     def summary(self, decided: Decided, moment: str, leaf_id: str, provider: str, rows: Rows) -> None:
         """One line for the strategy's own log: how many copied it, and why nobody did when it came too late."""
         signal, outcomes = decided.signal, decided.decisions.outcome[decided.rows].tolist()
-        is_late = bool((decided.decisions.reason[decided.rows] == Reason.TOO_LATE).all())
+        reasons = decided.decisions.reason[decided.rows]
+        is_late = bool((reasons == Reason.TOO_LATE).all())
         counts = {word: outcomes.count(index) for index, word in enumerate(OUTCOME_WORDS)}
         told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
         routes = "route" if len(outcomes) == 1 else "routes"
         message = f"Signal of {signal.volume:g} lots on {len(outcomes)} {routes}: {told or 'none'}."
         if is_late:
             message += f" {came_late(signal.age_s, float(decided.decisions.limit_value[decided.rows[0]]))}"
+        wrong = [f"{int((reasons == each).sum())} {CODES[each]}" for each in WRONG_PRICES if (reasons == each).any()]
+        if wrong:
+            message += f" Its prices could not be used: {', '.join(wrong)}."
         self.log(
-            rows, moment, provider, 2 if is_late else 1, message, leaf_id, "", signal.id, signal.symbol,
+            rows, moment, provider, 2 if is_late or wrong else 1, message, leaf_id, "", signal.id, signal.symbol,
             SIDE_WORDS[signal.side], KIND_WORDS[signal.kind], signal.price or None,
         )  # fmt: skip
 

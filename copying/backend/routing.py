@@ -104,6 +104,7 @@ def facts_for(book: Book, plan: Plan, signal: Signal) -> Facts:
         provider_account=provider,
         provider_balance_base=0.0,
         provider_equity_base=0.0,
+        checks_levels=book.rules >= 1,
     )
     if provider is not None:
         rate = float(book.currency_dollars()[accounts.currency[provider]])

@@ -23,6 +23,7 @@ from .errors import invalid, not_found
 from .fanout import BROKER, fan_out, foresee
 from .held_stops import within_terms
 from .left_out import taking_part
+from .levels import check_signal, without_refused, without_refused_prices
 from .limits import moment_of
 from .market.instruments import LEAST_LOTS, STEP_LOTS
 from .receipt import age_of
@@ -59,6 +60,7 @@ def check_put_signal(book: Book, command: PutSignal) -> None:
             raise invalid("strategyId", command.strategy_id, "is being removed")
         if kind != MARKET and not float(document.get("openPrice") or 0) > 0:
             raise invalid("openPrice", document.get("openPrice"), "is needed for pending orders")
+        check_signal(book, document, side, kind, None)
         return
     if known.ticket:
         raise invalid("signalId", command.signal_id, "is the id of a position of the provider's account")
@@ -68,6 +70,7 @@ def check_put_signal(book: Book, command: PutSignal) -> None:
         raise invalid("type", document["type"], "cannot be changed, except from a pending order to its position")
     if float(document["volume"]) > known.volume + 1e-9:
         raise invalid("volume", document["volume"], "can only be lowered")
+    check_signal(book, document, side, kind, known)
 
 
 def put_signal(book: Book, command: PutSignal, effects: Effects) -> None:
@@ -200,7 +203,7 @@ def change_signal(
 ) -> None:
     """New stop loss, take profit or order price: copied to those who copy them, exchanged where reversed.
 
-    Stops stay within what the copies may lose.
+    Stops stay within what the copies may lose. What the broker of a copy would refuse, that copy keeps as it was.
     """
     changed_price = price != signal.price and signal.kind != MARKET
     if (stop_loss, take_profit) == (signal.stop_loss, signal.take_profit) and not changed_price:
@@ -222,6 +225,8 @@ def change_signal(
         new_stop, new_take = np.where(straight, stop, take), np.where(straight, take, stop)
         moves_stop = copies_stop & np.where(straight, stop_changed, take_changed)
         moves_take = copies_take & np.where(straight, take_changed, stop_changed)
+        wanted = (moves_stop, new_stop), (moves_take, new_take)
+        moves_stop, moves_take = without_refused(book, effects, signal, table, rows, wanted)
         if moves_stop.any():
             new_stop = within_terms(book, signal, table, rows, new_stop)
         wanted_stop = np.where(moves_stop, new_stop, table.stop_loss[rows])
@@ -232,7 +237,7 @@ def change_signal(
         table.stop_loss[rows] = wanted_stop
         table.take_profit[rows] = wanted_take
     if changed_price:
-        book.orders.price[reachable_orders(book, signal)] = price
+        book.orders.price[without_refused_prices(book, effects, signal, reachable_orders(book, signal), price)] = price
 
 
 def reachable_orders(book: Book, signal: Signal) -> np.ndarray:

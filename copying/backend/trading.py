@@ -20,6 +20,7 @@ from .commands import Trade
 from .effects import Effects
 from .errors import Refused, invalid
 from .fanout import BROKER
+from .levels import CHECKED, NO_PRICE, Levels, wrong_price
 from .market.instruments import instrument
 from .signals import (
     KINDS,
@@ -44,6 +45,8 @@ NO_CONNECTION = {
     "stringCode": "TRADE_RETCODE_CONNECTION",
     "message": "No connection with the trade server",
 }
+INVALID_PRICE = {"numericCode": 10015, "stringCode": "TRADE_RETCODE_INVALID_PRICE"}
+INVALID_STOPS = {"numericCode": 10016, "stringCode": "TRADE_RETCODE_INVALID_STOPS"}
 NO_MONEY = {"numericCode": 10019, "stringCode": "TRADE_RETCODE_NO_MONEY", "message": "Not enough free margin"}
 
 
@@ -103,6 +106,8 @@ def check_new(book: Book, command: Trade) -> None:
         return
     if not command.price:
         raise invalid("openPrice", command.price, "is needed for pending orders")
+    if book.rules >= CHECKED:
+        return  # a price on the wrong side is the broker's answer: open_trade
     market = quote[1] if words[2] == "BUY" else quote[0]
     below = (words[2] == "BUY") == (words[3] == "LIMIT")
     if (command.price >= market) if below else (command.price <= market):
@@ -170,6 +175,10 @@ def open_trade(book: Book, command: Trade, effects: Effects, account: int) -> di
     """A market or pending order."""
     words = command.action_type.split("_")
     kind = KINDS[words[3]] if len(words) > 3 else int(OrderKind.MARKET)
+    price = command.price if command.price and kind != OrderKind.MARKET else NO_PRICE
+    levels = Levels(command.stop_loss or NO_PRICE, command.take_profit or NO_PRICE, price)
+    if refused := refused_by_broker(book, SIDES[words[2]], kind, levels, price, command.symbol):
+        return refused
     orders = Orders(
         account=np.array([account]), symbol=np.array([book.symbols.number(command.symbol)]),
         side=np.array([SIDES[words[2]]]), volume=np.array([float(command.volume_lots)]), kind=kind,
@@ -187,9 +196,37 @@ def open_trade(book: Book, command: Trade, effects: Effects, account: int) -> di
     return {**DONE, "orderId": str(ticket), "positionId": str(ticket)}
 
 
+def refused_by_broker(
+    book: Book, side: int, kind: int, levels: Levels, price: float, symbol: str
+) -> dict[str, Any] | None:
+    """The answer of a broker that refuses the prices of an order; None: they are in order.
+
+    price: of a pending order, by which its levels are measured.
+    """
+    if book.rules < CHECKED:
+        return None
+    wrong = wrong_price(side, kind, levels, price, book.quote(symbol))
+    if wrong is None:
+        return None
+    code = INVALID_PRICE if wrong.parameter == "openPrice" else INVALID_STOPS
+    return {**code, "message": f"{wrong.parameter} {wrong.message}"}
+
+
+def changed(price: float | None, present: float) -> float:
+    """A level that is to be judged: given, and not the one that stands already; else nan."""
+    return price if price and price != present else NO_PRICE
+
+
 def modify_position(book: Book, command: Trade, effects: Effects, row: int) -> dict[str, Any]:
-    """New stop loss and take profit; absent or 0 removes."""
+    """New stop loss and take profit; absent or 0 removes, as at the vendor."""
     positions = book.positions
+    levels = Levels(
+        changed(command.stop_loss, positions.stop_loss[row]), changed(command.take_profit, positions.take_profit[row])
+    )
+    symbol = book.symbols.texts[positions.symbol[row]]
+    refused = refused_by_broker(book, int(positions.side[row]), int(OrderKind.MARKET), levels, NO_PRICE, symbol)
+    if refused:
+        return refused
     positions.stop_loss[row] = command.stop_loss or math.nan
     positions.take_profit[row] = command.take_profit or math.nan
     for signal in signals_of_ticket(book, int(positions.id[row])):
@@ -203,6 +240,17 @@ def modify_order(book: Book, command: Trade, effects: Effects, account: int) -> 
     """New price, stop loss and take profit of a pending order."""
     orders = book.orders
     row = row_of(orders, account, command.order_id)
+    present = float(orders.price[row])
+    price = command.price or present
+    is_moved = price != present
+    stop, take = (0.0, 0.0) if is_moved else (orders.stop_loss[row], orders.take_profit[row])
+    levels = Levels(
+        changed(command.stop_loss, stop), changed(command.take_profit, take), price if is_moved else NO_PRICE
+    )
+    symbol = book.symbols.texts[orders.symbol[row]]
+    refused = refused_by_broker(book, int(orders.side[row]), int(orders.kind[row]), levels, price, symbol)
+    if refused:
+        return refused
     if command.price:
         orders.price[row] = command.price
     orders.stop_loss[row] = command.stop_loss or math.nan

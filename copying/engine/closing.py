@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from copying.engine.prices import EPSILON
+from copying.engine.levels import EPSILON
 
 
 def volumes_after_partial_close(

@@ -24,6 +24,7 @@ from copying.engine.filters import (
     stopped_out,
     without_money,
 )
+from copying.engine.levels import Relation, refuse_levels, refuse_own_stop
 from copying.engine.limits import (
     BY_STRATEGY,
     UNLIMITED,
@@ -36,6 +37,7 @@ from copying.engine.limits import (
 )
 from copying.engine.model import Decisions, Facts, Level, Outcome, Signal
 from copying.engine.prices import (
+    DIRECTIONS,
     MARKET,
     PRICE,
     SPEC,
@@ -46,10 +48,16 @@ from copying.engine.prices import (
     read_moment,
     specs_of,
 )
-from copying.engine.reasons import REFUSED, Reason, pack
+from copying.engine.reasons import REFUSED, Note, Reason, pack
 from copying.engine.rounding import keep_reserved_margin, need_min_amount, need_min_volume, round_volume
 from copying.engine.routes import ROUTE, RouteTable
-from copying.engine.sizing import expression_values, need_scalable, size_by_mode
+from copying.engine.sizing import (
+    expression_values,
+    lacks_provider_lot,
+    need_provider_lot,
+    need_scalable,
+    size_by_mode,
+)
 from copying.engine.stops import needs_placed_stop, place_stop, stop_loss_of, take_profit_of
 from copying.engine.timing import delay_of, seed_of
 from copying.engine.views import PLACE, view_of
@@ -73,9 +81,9 @@ def decide(table: RouteTable, signal: Signal, facts: Facts, *, is_after_delay: b
     """
     n, accounts = len(table), facts.accounts
     view = view_of(table, signal.symbol, signal.side, signal.kind)
-    specs = specs_of(view, facts.market)
+    specs = specs_of(view, facts.market, signal.symbol)
     moment = np.array(numbers_of(table, specs, signal, facts, is_after_delay))
-    verdicts, numbers = np.empty((n, 3), np.uint8), np.empty((n, 10))
+    verdicts, numbers = np.empty((n, 4), np.uint8), np.empty((n, 10))
     decide_routes(
         moment,
         specs.records,
@@ -98,7 +106,7 @@ def decide(table: RouteTable, signal: Signal, facts: Facts, *, is_after_delay: b
         verdicts,
         numbers,
     )
-    outcome, reason, level = verdicts.T
+    outcome, reason, level, notes = verdicts.T
     limit_value, stop_loss, take_profit, delay_s = numbers.T[6:]
     return Decisions(
         outcome=outcome,
@@ -113,6 +121,7 @@ def decide(table: RouteTable, signal: Signal, facts: Facts, *, is_after_delay: b
         stop_loss=stop_loss,
         take_profit=take_profit,
         delay_s=delay_s,
+        notes=notes,
     )
 
 
@@ -135,6 +144,8 @@ def numbers_of(table: RouteTable, specs: Specs, signal: Signal, facts: Facts, is
         *seed_of(signal.id),
         signal.kind is MARKET,
         not is_after_delay,
+        DIRECTIONS[signal.kind],
+        facts.checks_levels,
     ]
     for currency in facts.accounts.currencies:
         rate = facts.market.rate(currency, facts.base_currency)
@@ -157,7 +168,11 @@ def gathered(columns: dict[str, np.ndarray], names: list[str], rows: np.ndarray)
 def size_route(signal, route, spec, price, account, held, computed):
     """(word, its number, (scaled, multiplied, limited, rounded), stop loss) of a route that may open."""
     rate, balance, equity, buying_power, open_value = account
-    word, value = need_scalable(signal, route, price, computed)
+    word, value = refuse_levels(signal, route, spec, price)
+    if not word:
+        word, value = need_scalable(signal, route, price, computed)
+    if not word:
+        word, value = need_provider_lot(signal, route, spec, price)
     if word:
         return word, value, NO_VOLUMES, nan
     scaled = size_by_mode(signal, route, spec, price, balance, equity, computed)
@@ -184,9 +199,24 @@ def size_route(signal, route, spec, price, account, held, computed):
     stop_loss = stop_loss_of(route, spec, price)
     if not late and needs_placed_stop(route, price):
         late, limit, stop_loss = place_stop(lots, route, spec, price, balance)
+    if not late:
+        late, limit = refuse_own_stop(stop_loss, signal, price)
     if late:
         return late, limit, volumes, nan
     return word, value, volumes, stop_loss
+
+
+@rule
+def notes_of(signal, route, spec, price):
+    """Bits of `Note` of a copy: what besides its volume is not as the provider has it."""
+    notes = 0
+    if not signal.checks_levels:
+        return notes
+    if price.loses_target and route.copy_take_profit:
+        notes |= Note.NO_TAKE_PROFIT
+    if spec.relation == Relation.UNKNOWN and lacks_provider_lot(signal, route, price):
+        notes |= Note.ASSUMED_LOT
+    return notes
 
 
 @compiled(
@@ -251,6 +281,7 @@ def decide_routes(
             formula = computed[row] if len(computed) else 0.0
             word, value, volumes, stop_loss = size_route(signal, route, spec, price, account, held, formula)
         final = volumes[3] if word < REFUSED else 0.0
+        verdicts[row, 3] = notes_of(signal, route, spec, price) if word < REFUSED else 0
         if word < REFUSED and signal.imposes_delay and route.delay_max_s > 0:
             value = delay_s = delay_of(signal, route)
             word = DELAYED + int(route.delay_level)

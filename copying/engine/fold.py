@@ -20,6 +20,7 @@ from copying.engine.model import Level
 from copying.engine.reasons import Reason, refusal
 
 Document = Mapping[str, Any]
+LEVEL_VARIABLES = ("providerStopLoss", "providerTakeProfit")
 NOISE = 1e-9  # relative: products of multipliers that mean the same number
 
 
@@ -62,6 +63,7 @@ class Terms:
     amount: float = 1.0
     scaling_multiplier: float = 1.0
     expression: str = ""
+    reads_levels: bool = False  # the expression names the provider's stop loss or take profit
     force_tiny: bool = False
     max_risk_coefficient: float = 5.0
     reversed: bool = False
@@ -135,6 +137,7 @@ def fold_scaling(terms: Terms, level: Level, value: Document) -> None:
     coefficient = value.get("maxRiskCoefficient")
     terms.max_risk_coefficient = 5.0 if coefficient is None else float(coefficient)
     terms.expression = value.get("expression") or "" if mode is Mode.EXPRESSION else ""
+    terms.reads_levels = any(name in terms.expression for name in LEVEL_VARIABLES)
     terms.amount, terms.scaling_multiplier = 1.0, terms.multiplier
     if mode is Mode.FIXED_VOLUME:
         terms.amount, terms.scaling_multiplier = float(value.get("tradeVolume") or 0), 1.0

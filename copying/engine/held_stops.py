@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from copying.engine.prices import EPSILON
+from copying.engine.levels import EPSILON
 
 
 def held_stops(
@@ -20,13 +20,17 @@ def held_stops(
     max_stop_pips: np.ndarray,
     max_trade_risk: np.ndarray,
     digits: np.ndarray,
+    *,
+    keeps_stop: bool = True,
 ) -> np.ndarray:
     """The provider's new stop, brought within maxStopLoss and maxTradeRisk of the copy's own entry.
 
     A stop is not further away than maxStopLoss, nor than where the copy loses maxTradeRisk x balance; where the
-    provider has none, one is placed there if maxTradeRisk is set. Rounded to whole points towards the entry.
+    provider has none (any more), one is placed there. Rounded to whole points towards the entry.
     side: 1 or -1. stop: nan for none. move_value: of one lot per 1.0 of price, balance: both in one currency.
-    max_stop_pips: inf, max_trade_risk: nan for no limit.  shape: (n,) each.  source: contract, 4.4; section 8, 23, 24
+    max_stop_pips: inf, max_trade_risk: nan for no limit. keeps_stop: False leaves copies under maxStopLoss alone
+    without a stop, as entries of the journal from before did.
+    shape: (n,) each.  source: contract, 4.4; section 8, 23, 24
     """
     scale = 10.0**digits
     pips = np.where((digits == 3) | (digits == 5), 10.0, 1.0)
@@ -36,7 +40,8 @@ def held_stops(
     has_risk = ~np.isnan(max_trade_risk)
     widest = np.minimum(by_distance, np.where(has_risk, np.maximum(by_risk, 0.0), np.inf))
     distance = (entry - stop) * side * scale
-    is_wide = np.where(np.isnan(stop), has_risk, distance > widest * (1 + EPSILON)) & np.isfinite(widest)
+    places = has_risk | (np.isfinite(max_stop_pips) & keeps_stop)
+    is_wide = np.where(np.isnan(stop), places, distance > widest * (1 + EPSILON)) & np.isfinite(widest)
     exact = (entry - side * np.where(is_wide, widest, 0.0) / scale) * scale
     placed = side * np.ceil(side * exact - 1e-7) / scale
     return np.where(is_wide, np.where(placed > 0, placed, np.nan), stop)

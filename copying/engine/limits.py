@@ -12,8 +12,8 @@ from math import inf, isnan, nan
 import numpy as np
 
 from copying.engine.compiled import rule
+from copying.engine.levels import EPSILON
 from copying.engine.model import Level
-from copying.engine.prices import EPSILON
 from copying.engine.reasons import Reason, refusal
 
 UNLIMITED = (inf, 0, nan)

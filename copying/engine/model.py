@@ -150,6 +150,7 @@ class Facts:
     news: tuple[NewsEvent, ...] = ()
     provider_equity: float = 0.0  # provider account currency, for the strategy's own filters
     provider_balance: float = 0.0
+    checks_levels: bool = True  # False: journalled before prices on the wrong side were refused
     provider_balance_average: float | None = None  # moving average for equityCurveFilter; None: too little history
 
 
@@ -174,6 +175,7 @@ class Decisions:
     stop_loss: np.ndarray  # (n,) nan: none
     take_profit: np.ndarray
     delay_s: np.ndarray
+    notes: np.ndarray  # (n,) uint8, bits of reasons.Note
 
     @property
     def volume_lots(self) -> np.ndarray:

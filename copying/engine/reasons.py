@@ -59,6 +59,11 @@ class Reason(IntEnum):
     CIRCULAR = 37
     ORPHAN = 38
     PROGRAM_FAULT = 39
+    # decided by the engine again
+    INVALID_PRICE = 40
+    INVALID_STOPS = 41
+    PRICES_OF_ANOTHER_SYMBOL = 42
+    NO_PROVIDER_PRICE = 43
 
     @property
     def code(self) -> str:
@@ -78,7 +83,8 @@ class About:
     refused: the sentence when nothing is traded; changed: the sentence when something is. Placeholders: x, rounded, y
     (lots after multipliers, after rounding, in the end), limit, s (of its unit's plural), level (with article), symbol,
     provider.
-    unit: of `limit_value`: lots, fraction, ratio, account currency, provider currency, minutes, seconds or none ("").
+    unit: of `limit_value`: lots, fraction, ratio, account currency, provider currency, price, minutes, seconds or none
+    ("").
     failed: the refusal is a failure (somebody must repair something), not a setting doing its work.
     setting: the contract's name of the setting that the sentence tells in words; empty: no setting has decided.
     """
@@ -201,8 +207,40 @@ REASONS: dict[Reason, About] = {
         "A fault of the program kept the signal from this account; the others were not affected. See the log.",
         failed=True,
     ),
+    Reason.INVALID_PRICE: About(
+        "Invalid price: the order's price is on the wrong side of the market ({limit}), so the broker refuses it.",
+        unit="price", failed=True,
+    ),
+    Reason.INVALID_STOPS: About(
+        "Invalid stops: the stop loss or take profit is on the wrong side of the price ({limit}) or is no price near "
+        "it, so the broker refuses the order.",
+        unit="price", failed=True,
+    ),
+    Reason.PRICES_OF_ANOTHER_SYMBOL: About(
+        "The signal's prices are prices of {provider} and say nothing about {symbol}, to which it is mapped: a pending "
+        "order, or a trade that needs the stop loss, cannot be copied.",
+        failed=True, setting="symbolMapping",
+    ),
+    Reason.NO_PROVIDER_PRICE: About(
+        "The volume cannot be scaled from {provider} to {symbol}: nobody knows what a lot of {provider} is worth.",
+        failed=True, setting="symbolMapping",
+    ),
 }
 # fmt: on
+
+
+class Note(IntEnum):
+    """What was changed about a copy besides its volume; a bit each."""
+
+    NO_TAKE_PROFIT = 1
+    ASSUMED_LOT = 2
+
+
+# whole sentences without placeholders, so that they are found again in a text that was stored
+NOTES = {
+    Note.NO_TAKE_PROFIT: "The take profit was left out: it is a price of another symbol.",
+    Note.ASSUMED_LOT: "A lot of the provider was taken for one of the subscriber: nobody knows the provider's symbol.",
+}
 
 LEVEL_NAMES = {
     Level.NONE: "",
@@ -258,6 +296,8 @@ def limit_text(value: float, unit: str) -> str:
     """
     if unit == "fraction":
         return f"{number(round(value * 100, 2))} %"
+    if unit == "price":
+        return number(value)
     return lots(value) if unit == "lots" else number(round(value, 2))
 
 
@@ -269,12 +309,16 @@ def sentence(
     limit_value: float = math.nan,
     symbol: str = "",
     provider_symbol: str = "",
+    notes: int = 0,
 ) -> str:
-    """One sentence with the numbers of a decision. steps: one row of `Decisions.steps`; the rest is of the same row."""
+    """One sentence with the numbers of a decision, and one for each of its notes.
+
+    steps: one row of `Decisions.steps`; the rest is of the same row.
+    """
     about = REASONS[reason]
     template = (about.changed if outcome <= Outcome.DELAYED else about.refused) or about.changed or about.refused
     limit = limit_text(limit_value, about.unit)
-    return template.format(
+    told = template.format(
         x=lots(steps[2]),
         rounded=lots(steps[4]),
         y=lots(steps[5]),
@@ -284,3 +328,5 @@ def sentence(
         symbol=symbol,
         provider=provider_symbol,
     )
+    extra = [words for note, words in NOTES.items() if notes & note] if outcome <= Outcome.DELAYED else []
+    return " ".join([told, *extra])

@@ -9,8 +9,8 @@ from math import nan
 import numpy as np
 
 from copying.engine.compiled import rule
+from copying.engine.levels import EPSILON
 from copying.engine.model import Level, Outcome
-from copying.engine.prices import EPSILON
 from copying.engine.reasons import REASON_AND_LEVEL, Reason, pack, refusal
 
 COPIED = pack(Outcome.COPIED, Reason.COPIED, Level.NONE)

@@ -28,6 +28,7 @@ ROUTE = record(
     correlations="u1", mode_level="u1", max_volume_level="u1", min_volume_level="u1",
     max_trade_risk="f8", max_leverage="f8", min_amount="f8", delay_min_s="f8", delay_max_s="f8", key_hash="u8",
     max_trade_risk_level="u1", max_leverage_level="u1", correlations_level="u1", delay_level="u1", news_chain="i4",
+    reads_levels="?",
 )  # fmt: skip
 """What a decision reads of a route, by the names and in the units of `Terms`. news_chain: into `news_chains`."""
 

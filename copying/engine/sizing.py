@@ -9,6 +9,7 @@ import numpy as np
 from copying.engine.compiled import rule
 from copying.engine.expressions import evaluate
 from copying.engine.fold import Mode
+from copying.engine.levels import Relation
 from copying.engine.model import Facts, Level
 from copying.engine.prices import ASKED, ASKED_FIELDS, PRICE, Specs, prices_of
 from copying.engine.reasons import Reason, refusal
@@ -17,6 +18,7 @@ from copying.engine.views import View
 
 PROVIDER_WITHOUT_MONEY = refusal(Reason.PROVIDER_WITHOUT_MONEY, Level.STRATEGY)
 NO_STOP_LOSS = refusal(Reason.NO_STOP_LOSS, Level.NONE)
+NO_PROVIDER_PRICE = refusal(Reason.NO_PROVIDER_PRICE, Level.BROKER)
 EXPRESSION_FAILED = refusal(Reason.EXPRESSION_FAILED, Level.NONE)
 
 
@@ -34,6 +36,22 @@ def need_scalable(signal, route, price, computed):
         return NO_STOP_LOSS + int(route.mode_level), nan
     if route.mode == Mode.EXPRESSION and not (isfinite(computed) and computed >= 0):
         return EXPRESSION_FAILED + int(route.mode_level), nan
+    return 0, nan
+
+
+@rule
+def lacks_provider_lot(signal, route, price):
+    """Whether the mode compares lots of two symbols and nobody knows what the provider's is worth or contains."""
+    if route.mode == Mode.CONTRACT_SIZE:
+        return isnan(signal.provider_contract_size)
+    return (route.mode == Mode.BALANCE or route.mode == Mode.EQUITY) and not price.is_lot_known
+
+
+@rule
+def need_provider_lot(signal, route, spec, price):
+    """Refuse to take a lot of another instrument for one of the subscriber's own.  source: contract, 4.3"""
+    if signal.checks_levels and spec.relation == Relation.ANOTHER and lacks_provider_lot(signal, route, price):
+        return NO_PROVIDER_PRICE, nan
     return 0, nan
 
 

@@ -7,8 +7,8 @@ from math import isnan, nan
 import numpy as np
 
 from copying.engine.compiled import rule
+from copying.engine.levels import EPSILON
 from copying.engine.limits import MAX_TRADE_RISK, widest_stop
-from copying.engine.prices import EPSILON
 
 
 @rule

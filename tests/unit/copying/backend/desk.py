@@ -57,7 +57,7 @@ class Desk:
     def try_(self, command: Command) -> Effects:
         """Carry a command out, whatever comes of it."""
         self.now += 1
-        entry = Entry(time=self.now, quotes=self.pending, command=command)
+        entry = Entry(time=self.now, rules=self.book.rules, quotes=self.pending, command=command)
         self.pending = {}
         self.book.time = self.now
         self.look_ahead(command)

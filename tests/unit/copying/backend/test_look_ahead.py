@@ -8,7 +8,7 @@ import pytest
 
 from copying.backend import fanout
 from copying.backend.apply import apply
-from copying.backend.commands import Entry, PutNews, PutSignal
+from copying.backend.commands import NEWEST_RULES, Entry, PutNews, PutSignal
 from copying.backend.effects import Decided
 from copying.backend.pricing import value
 from tests.unit.copying.backend.desk import Desk
@@ -30,7 +30,7 @@ def put(document: dict | None = None) -> PutSignal:
 
 def carried_out(desk: Desk, command: PutSignal, time: float) -> Decided:
     """What is told when the command arrives at `time` without looking ahead again."""
-    effects = apply(desk.book, Entry(time=time, quotes={}, command=command), desk.book.sequence + 1)
+    effects = apply(desk.book, Entry(time=time, rules=NEWEST_RULES, quotes={}, command=command), desk.book.sequence + 1)
     return next(told for told in effects.told if isinstance(told, Decided))
 
 
@@ -57,7 +57,11 @@ def test_it_is_decided_anew_at_another_time(copying: Desk) -> None:
 def test_it_is_decided_anew_after_another_entry(copying: Desk) -> None:
     copying.look_ahead(put())
     decided_ahead, time = copying.book.foreseen.decisions, copying.book.time
-    apply(copying.book, Entry(time=time, quotes={}, command=PutNews(tenant="t", events=[])), copying.book.sequence + 1)
+    apply(
+        copying.book,
+        Entry(time=time, rules=NEWEST_RULES, quotes={}, command=PutNews(tenant="t", events=[])),
+        copying.book.sequence + 1,
+    )
     assert carried_out(copying, put(), time).decisions is not decided_ahead
 
 

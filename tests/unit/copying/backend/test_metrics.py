@@ -31,7 +31,7 @@ class MeasuredDesk(Desk):
 
     def try_(self, command: Command) -> Effects:
         self.now += 1
-        entry = Entry(time=self.now, quotes=self.pending, command=command)
+        entry = Entry(time=self.now, rules=self.book.rules, quotes=self.pending, command=command)
         self.pending = {}
         begun = self.clock()
         effects = apply(self.book, entry, self.book.sequence + 1, Watch(self.clock, begun - 0.005, begun))

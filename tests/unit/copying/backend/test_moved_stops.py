@@ -26,7 +26,7 @@ def stops(desk: Desk, account_id: str = "a") -> list[float]:
         # 0.1 lots bought at 1.1001, 1 USD a pip, 10 000 USD less 0.30 of commission
         (PIPS_30, 1.0991, 1.05, 1.0971),
         (PIPS_30, None, 1.05, 1.0971),
-        (PIPS_30, 1.0991, None, math.nan),
+        (PIPS_30, 1.0991, None, 1.0971),
         (PIPS_30, 1.0991, 1.0995, 1.0995),
         ({"maxTradeRisk": 0.005}, 1.0991, 1.05, 1.09511),
         ({"maxTradeRisk": 0.005}, 1.0991, None, 1.09511),

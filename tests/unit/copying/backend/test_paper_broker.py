@@ -42,7 +42,9 @@ def test_a_stop_loss_closes_at_the_quote_that_passed_it(desk: Desk) -> None:
 def test_both_stops_reached_at_once_count_as_the_stop_loss(desk: Desk) -> None:
     desk.strategy()
     desk.subscriber()
-    desk.trade("ORDER_TYPE_BUY", stop_loss=1.1005, take_profit=1.0998)
+    desk.trade("ORDER_TYPE_BUY", stop_loss=1.09, take_profit=1.11)
+    for column, level in (("stop_loss", 1.1005), ("take_profit", 1.0998)):  # no new order can have such levels
+        getattr(desk.book.positions, column)[:] = level
     desk.tick(1)
     closes = [deals.cause for deals in desk.told(Deals)]
     assert closes[-1] == "stop loss"

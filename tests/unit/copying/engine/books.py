@@ -18,7 +18,7 @@ from tests.unit.copying.engine import oracle
 from tests.unit.copying.engine.worlds import accounts, facts, signal
 
 COMMON = ["EURUSD"] * 8 + ["USDJPY"] * 4 + ["XAUUSD"] * 3 + ["US500", "EURUSDm"]
-RARE = ["SILENT", "ODD", "NOWHERE", "EURUSDi"]
+RARE = ["SILENT", "ODD", "NOWHERE", "EURUSDi", "GBPUSD", "GBPUSD"]
 EXPRESSIONS = {
     "providerVolume * multiplier": "providerVolume * multiplier",
     "balance > 9000 ? 0.1 : 0.02": "(0.1 if balance > 9000 else 0.02)",
@@ -151,6 +151,8 @@ def multiplier(r: Random) -> dict[str, float]:
 def configuration(r: Random, subscribers: int) -> Configuration:
     """A strategy, two portfolios in each other, and subscribers of any of them; every twentieth without an account."""
     strategy = document(r, TERMS, 0.06)
+    if r.random() < 0.5:
+        strategy["symbolMapping"] = [{"from": "GBPUSD", "to": "EURUSD"}]  # of a symbol that nobody here knows
     if r.random() < 0.2:
         strategy["magicFilter"] = {"included": ["7", "0-5"], "excluded": [r.choice(["3", "7-9"])]}
     if r.random() < 0.1:
@@ -195,22 +197,30 @@ def some_accounts(r: Random, count: int) -> Accounts:
 
 
 def some_signal(r: Random) -> Signal:
-    """Any kind, stops on either side of the price."""
+    """Any kind; prices mostly on the side where a broker takes them, else anywhere."""
     name = symbol(r)
     price = {"USDJPY": 150.1, "XAUUSD": 2_001.0, "US500": 5_001.0}.get(name, 1.101)
+    side = r.choice(list(Side))
+    kind = r.choice([OrderKind.MARKET, OrderKind.MARKET, OrderKind.LIMIT, OrderKind.STOP])
+    if kind is not OrderKind.MARKET and r.random() < 0.8:
+        price = round(price * (0.99 if (side is Side.BUY) == (kind is OrderKind.LIMIT) else 1.01), 4)
 
-    def near() -> float | None:
-        return None if r.random() < 0.3 else round(price * r.choice([0.98, 0.999, 1.0, 1.001, 1.03]), 3)
+    def near(away: int) -> float | None:
+        if r.random() < 0.3:
+            return None
+        if r.random() < 0.9:
+            return round(price * (1 + away * r.choice([0.001, 0.02, 0.03])), 3)
+        return round(price * r.choice([0.001, 0.98, 0.999, 1.0, 1.001, 1.03, 50]), 3)
 
     return signal(
         id=f"signal{r.randint(0, 99)}",
         symbol=name,
-        side=r.choice(list(Side)),
-        kind=r.choice([OrderKind.MARKET, OrderKind.MARKET, OrderKind.LIMIT, OrderKind.STOP]),
+        side=side,
+        kind=kind,
         volume_lots=r.choice([0.01, 0.03, 0.29, 1.0, 7.5]),
         price=price,
-        stop_loss=near(),
-        take_profit=near(),
+        stop_loss=near(-side),
+        take_profit=near(side),
         magic=r.choice([0, 0, 0, 3, 7, 12]),
     )
 

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass, field
 
 from copying.engine.model import Level, OrderKind, Outcome, Side
-from copying.engine.reasons import Reason
+from copying.engine.reasons import Note, Reason
 
 SLACK = 1e-9
 
@@ -33,6 +33,7 @@ class Verdict:
     stop_loss: float | None = None
     take_profit: float | None = None
     delay: tuple[float, float] | None = None
+    notes: int = 0
 
 
 @dataclass
@@ -133,7 +134,8 @@ def decide_all(found: list[Route], signal, facts, rows) -> list[Verdict]:
 def refused(reason: Reason, level: Level, value: float = math.nan, **more) -> Verdict:
     failures = {
         Reason.NO_ACCOUNT, Reason.UNKNOWN_SYMBOL, Reason.NO_PRICE, Reason.NO_EXCHANGE_RATE,
-        Reason.PROVIDER_WITHOUT_MONEY, Reason.EXPRESSION_FAILED,
+        Reason.PROVIDER_WITHOUT_MONEY, Reason.EXPRESSION_FAILED, Reason.INVALID_PRICE, Reason.INVALID_STOPS,
+        Reason.PRICES_OF_ANOTHER_SYMBOL, Reason.NO_PROVIDER_PRICE,
     }  # fmt: skip
     outcome = Outcome.FAILED if reason in failures else Outcome.SKIPPED
     return Verdict(reason, outcome, level, limit_value=value, **more)
@@ -179,10 +181,13 @@ def decide_one(settings: dict, route_row: int, signal, facts, account: int | Non
         return refused(Reason.STOPPED_OUT, Level(int(facts.stopped_level[route_row])))
     if news := news_refusal(chain, symbol, facts):
         return news
-    verdict = sized(settings, signal, facts, account, route_row, symbol, side, kind, stop)
+    verdict = sized(settings, signal, facts, account, route_row, symbol, side, kind, stop, target)
     verdict.symbol, verdict.side, verdict.kind = symbol, side, kind
     if verdict.outcome <= Outcome.RESIZED:
-        verdict.take_profit = target if settings["copyTakeProfit"] else None
+        lost = relation(signal.symbol, symbol, facts.market) == "another"
+        verdict.take_profit = target if settings["copyTakeProfit"] and not lost else None
+        if lost and target is not None and settings["copyTakeProfit"]:
+            verdict.notes |= Note.NO_TAKE_PROFIT
         if "signalDelay" in settings:
             level, delay, _ = settings["signalDelay"]
             if max(delay["minInSeconds"], delay["maxInSeconds"]) > 0:
@@ -265,10 +270,69 @@ def news_refusal(chain, symbol, facts) -> Verdict | None:
     return None
 
 
+# ------------------------------------------------------------------------------------------------------------- prices
+
+
+def relation(name: str, symbol: str, market) -> str:
+    """What the subscriber's symbol is to the provider's: the same, another, or only explained by a mapping."""
+    provider, own = market.instrument(name), market.instrument(symbol)
+    if name == symbol:
+        return "same"
+    if provider is not None:
+        pairs = [(each.base_currency, each.profit_currency) for each in (provider, own)]
+        if any(base == profit for base, profit in pairs):
+            return "same" if name in symbol or symbol in name else "another"
+        return "same" if pairs[0] == pairs[1] else "another"
+    if own.base_currency + own.profit_currency in name:
+        return "same"
+    return "another" if any(pair in name for pair in ("EURUSD", "USDJPY", "XAUUSD", "GBPUSD")) else "unknown"
+
+
+def refused_prices(settings, signal, market, symbol, side, kind, stop, target, scaling) -> Verdict | None:
+    """What MetaTrader calls an invalid price and invalid stops; and prices that are those of another symbol."""
+    expression_reads = scaling["mode"] == "expression" and (
+        "providerStopLoss" in scaling["expression"] or "providerTakeProfit" in scaling["expression"]
+    )
+    needs_stop = settings["copyStopLoss"] or scaling["mode"] == "fixedRisk" or expression_reads
+    needs_stop = needs_stop or bool(settings.get("maxTradeRisk"))
+    if relation(signal.symbol, symbol, market) == "another":
+        has_level = not (signal.stop_loss is None and signal.take_profit is None)
+        if kind != OrderKind.MARKET or (stop is not None and needs_stop) or (expression_reads and has_level):
+            return refused(Reason.PRICES_OF_ANOTHER_SYMBOL, Level.BROKER)
+        return None
+    quote = market.quote(symbol)
+    bid, ask = quote or (math.nan, math.nan)
+    opening, closing = (ask, bid) if side == Side.BUY else (bid, ask)
+    if kind != OrderKind.MARKET:
+        wants_below = (side == Side.BUY) == (kind == OrderKind.LIMIT)
+        if quote and (absurd(signal.price, opening) or not beyond(signal.price, opening, -1 if wants_below else 1)):
+            return refused(Reason.INVALID_PRICE, Level.BROKER, opening)
+        closing = signal.price
+    for price, away, counts in (
+        (stop, -side, needs_stop),
+        (target, side, settings["copyTakeProfit"] or expression_reads),
+    ):
+        if counts and price is not None and (absurd(price, closing) or not beyond(price, closing, away)):
+            return refused(Reason.INVALID_STOPS, Level.BROKER, closing)
+    return None
+
+
+def beyond(price: float, reference: float, away: int) -> bool:
+    """Above (1) or below (-1) the reference, and not at it."""
+    if math.isclose(price, reference, rel_tol=SLACK, abs_tol=0):
+        return False
+    return price > reference if away > 0 else price < reference
+
+
+def absurd(price: float, reference: float) -> bool:
+    """No price of this symbol: more than three times or less than a third of it."""
+    return price > 3 * reference or price < reference / 3
+
+
 # ------------------------------------------------------------------------------------------------------------- volume
 
 
-def sized(settings, signal, facts, account, route_row, symbol, side, kind, stop) -> Verdict:
+def sized(settings, signal, facts, account, route_row, symbol, side, kind, stop, target) -> Verdict:
     """From the provider's volume to the final one."""
     market, base = facts.market, facts.base_currency
     instrument = market.instrument(symbol)
@@ -297,6 +361,9 @@ def sized(settings, signal, facts, account, route_row, symbol, side, kind, stop)
 
     scaling_level, scaling, _ = settings.get("tradeSizeScaling", (Level.NONE, {"mode": "balance"}, 0))
     mode = scaling["mode"]
+    if wrong := refused_prices(settings, signal, market, symbol, side, kind, stop, target, scaling):
+        return wrong
+    related = relation(signal.symbol, symbol, market)
     v = signal.volume_lots
     multiplier = settings["multiplier"]
     provider_lot = value_of_provider_lot(signal, market, base, side, lot)
@@ -304,10 +371,14 @@ def sized(settings, signal, facts, account, route_row, symbol, side, kind, stop)
         provider_money = facts.provider_balance_base if mode == "balance" else facts.provider_equity_base
         if provider_money <= 0:
             return refused(Reason.PROVIDER_WITHOUT_MONEY, Level.STRATEGY, provider_money)
+        if related == "another" and not knows_provider_lot(signal, market, base, side):
+            return refused(Reason.NO_PROVIDER_PRICE, Level.BROKER)
         scaled = v * provider_lot / provider_money * (balance if mode == "balance" else equity) / lot
     elif mode == "none":
         scaled = v
     elif mode == "contractSize":
+        if related == "another" and market.instrument(signal.symbol) is None:
+            return refused(Reason.NO_PROVIDER_PRICE, Level.BROKER)
         provider = market.instrument(signal.symbol) or instrument
         scaled = v * provider.contract_size / instrument.contract_size
     elif mode == "fixedVolume":
@@ -419,6 +490,9 @@ def sized(settings, signal, facts, account, route_row, symbol, side, kind, stop)
     if amount > 0 and volume * lot / rate < amount * (1 - SLACK):
         return skip(Reason.MIN_TRADE_AMOUNT, Level.SUBSCRIBER, amount)
 
+    if related == "unknown" and mode in ("balance", "equity", "contractSize"):
+        verdict.notes |= Note.ASSUMED_LOT
+
     # stops
     if stop is not None and settings["copyStopLoss"]:
         verdict.stop_loss = stop
@@ -431,6 +505,13 @@ def sized(settings, signal, facts, account, route_row, symbol, side, kind, stop)
             return skip(Reason.MAX_TRADE_RISK, risk[0], risk[1])
         placed = towards_entry(price - side * points / 10**instrument.digits, side, instrument.digits)
         verdict.stop_loss = placed if placed > 0 else None
+    reference = signal.price
+    if kind == OrderKind.MARKET:
+        reference = market.quote(symbol)[0 if side == Side.BUY else 1]
+    if verdict.stop_loss is not None and not beyond(verdict.stop_loss, reference, -side):
+        skip(Reason.INVALID_STOPS, Level.BROKER, reference)
+        verdict.outcome = Outcome.FAILED
+        return verdict
     verdict.rounded = volume
     return verdict
 
@@ -443,7 +524,7 @@ def moved_stop(side, entry, stop, lots, move, balance, pips, risk, digits) -> fl
         limits.append(max(1, math.floor(pips * pip_points + 1e-6)))
     if risk is not None:
         limits.append(math.floor(risk * balance / (lots * move) * 10**digits * (1 + 1e-12)))
-    if stop is None and risk is None:
+    if stop is None and not limits:
         return None
     points = math.inf if stop is None else side * (entry - stop) * 10**digits
     if not limits or points <= min(limits) * (1 + SLACK):
@@ -477,6 +558,11 @@ def value_of_provider_lot(signal, market, base, side, own_lot: float) -> float:
     if quote is not None:
         price = quote[1] if side == Side.BUY else quote[0]
     return price * provider.tick_value / provider.tick_size * rate if price > 0 else own_lot
+
+
+def knows_provider_lot(signal, market, base, side) -> bool:
+    """Whether anybody knows what one of the provider's lots is worth."""
+    return not math.isnan(value_of_provider_lot(signal, market, base, side, math.nan))
 
 
 def same_sign_exposure(instrument, side, scope, facts, account, route_row) -> float:

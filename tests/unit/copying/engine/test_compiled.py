@@ -16,7 +16,7 @@ from copying.engine.decide import decide
 from tests.unit.copying.engine.books import make_book
 
 ROOT = Path(__file__).resolve().parents[4]
-COLUMNS = ("outcome", "reason", "level", "steps", "limit_value", "stop_loss", "take_profit", "delay_s")
+COLUMNS = ("outcome", "reason", "level", "steps", "limit_value", "stop_loss", "take_profit", "delay_s", "notes")
 RULES = """
 from small.compiled import rule
 

@@ -28,7 +28,7 @@ def held(side=1, entry=1.1, stop=NONE, lots=1.0, move=100_000.0, balance=10_000.
         ({"pips": 30}, 1.098, 1.098),
         ({"pips": 30}, 1.097, 1.097),
         ({"pips": 30}, 1.05, 1.097),
-        ({"pips": 30}, NONE, NONE),  # maxStopLoss never adds a stop
+        ({"pips": 30}, NONE, 1.097),  # taken off: the copy keeps one
         ({"pips": 30}, 1.11, 1.11),  # in profit
         ({"pips": 30, "side": -1}, 1.15, 1.103),
         ({"pips": 30, "side": -1}, 1.05, 1.05),

@@ -49,6 +49,7 @@ def compare(decisions: Decisions, row: int, verdict: oracle.Verdict) -> None:
         assert OrderKind(int(decisions.kind[row])) is verdict.kind
         assert close(decisions.stop_loss[row], verdict.stop_loss)
         assert close(decisions.take_profit[row], verdict.take_profit)
+    assert decisions.notes[row] == (verdict.notes if traded else 0)
 
 
 @moderate
@@ -140,11 +141,11 @@ def test_the_same_question_has_the_same_answer(seed: int) -> None:
 
 def test_random_books_give_every_rule_something_to_do() -> None:
     reached = set()
-    for seed in range(150):
+    for seed in range(300):
         book = make_book(seed)
         decisions = decide(book.table, book.signal, book.facts)
         reached |= set(zip(decisions.reason.tolist(), decisions.outcome.tolist(), strict=True))
-    by_the_executor = {reason for reason in Reason if reason >= Reason.TOO_LATE}
+    by_the_executor = {reason for reason in Reason if Reason.TOO_LATE <= reason <= Reason.ORPHAN}
     assert {reason for reason, _ in reached} == set(Reason) - by_the_executor
     cutting = {Reason.MAX_TRADE_RISK, Reason.MAX_TRADE_VOLUME, Reason.CORRELATION, Reason.MAX_LEVERAGE}
     assert {(reason, outcome) for reason in cutting for outcome in (Outcome.RESIZED, Outcome.SKIPPED)} <= reached

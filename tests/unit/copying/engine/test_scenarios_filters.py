@@ -30,7 +30,7 @@ def at(level: str, settings: dict) -> dict:
         ({"symbolFilter": {"included": [], "excluded": []}}, {}, "copied"),
         ({"skipPendingOrders": True}, {}, "copied"),
         ({"skipPendingOrders": True}, {"kind": OrderKind.LIMIT}, "pending-orders-skipped"),
-        ({"skipPendingOrders": False}, {"kind": OrderKind.STOP}, "copied"),
+        ({"skipPendingOrders": False}, {"kind": OrderKind.STOP, "price": 1.11}, "copied"),
         ({"allowedSides": ["buy"]}, {}, "copied"),
         ({"allowedSides": ["sell"]}, {}, "side-not-allowed"),
         ({"allowedSides": ["sell"]}, {"side": Side.SELL}, "copied"),
@@ -104,7 +104,8 @@ def test_reversals_cancel_in_pairs(levels: dict, side: Side, told: str) -> None:
     [(OrderKind.MARKET, OrderKind.MARKET), (OrderKind.LIMIT, OrderKind.STOP), (OrderKind.STOP, OrderKind.LIMIT)],
 )
 def test_reversed_orders_keep_their_trigger_price(kind: OrderKind, reversed_kind: OrderKind) -> None:
-    seen = one(chain(subscription={"reverse": True}), signal(kind=kind, stop_loss=1.05, take_profit=1.2))
+    price = {OrderKind.LIMIT: 1.09, OrderKind.STOP: 1.11}.get(kind, 1.1002)
+    seen = one(chain(subscription={"reverse": True}), signal(kind=kind, price=price, stop_loss=1.05, take_profit=1.2))
     assert (seen.kind, seen.side, seen.stop_loss, seen.take_profit) == (reversed_kind, Side.SELL, 1.2, 1.05)
 
 

@@ -78,7 +78,7 @@ def test_the_last_max_trade_risk_wins() -> None:
         (20, {"side": Side.SELL, "stop_loss": 1.2}, 1.102),
         (20.55, {"stop_loss": 1.0952}, 1.09815),
         (20, {"symbol": "USDJPY", "stop_loss": 140.0}, 149.82),
-        (20, {"symbol": "XAUUSD", "stop_loss": 1_900.0}, 2_000.3),
+        (80, {"symbol": "XAUUSD", "stop_loss": 1_900.0}, 1_999.7),
     ],
 )
 def test_max_stop_loss_tightens_and_never_adds(level: str, pips: float, of: dict, stop_loss: float) -> None:
@@ -117,7 +117,7 @@ def test_stops_are_stripped_on_every_level(level: str) -> None:
         (5, {"position_value": 50_000}, {}, 0.0, "max-leverage"),
         (5, {"position_value": 90_000}, {}, 0.0, "max-leverage"),
         (5, {"equity": 20_000}, {}, 0.9, "max-leverage"),
-        (5, {"position_value": 90_000}, {"kind": OrderKind.LIMIT}, 1.0, "copied"),
+        (5, {"position_value": 90_000}, {"kind": OrderKind.LIMIT, "price": 1.09}, 1.0, "copied"),
     ],
 )
 def test_max_leverage(level: str, ratio: float, account: dict, of: dict, volume: float, told: str) -> None:
