@@ -66,12 +66,12 @@ def apply(book: Book, entry: Entry, sequence: int, watch: Watch | None = None) -
     """Carry out journal entry `sequence` by its own rules. watch: to measure with, nothing else; None on replay."""
     book.rules = entry.rules
     try:
-        return carry_out(book, entry, sequence, watch)
+        return apply_by_rules(book, entry, sequence, watch)
     finally:
         book.rules = NEWEST_RULES
 
 
-def carry_out(book: Book, entry: Entry, sequence: int, watch: Watch | None) -> Effects:
+def apply_by_rules(book: Book, entry: Entry, sequence: int, watch: Watch | None) -> Effects:
     """The effects of an entry, by the rules that the book has been told."""
     book.time = max(book.time, entry.time)
     book.received = entry.received

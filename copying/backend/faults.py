@@ -125,7 +125,7 @@ def failed(signal: Signal, count: int) -> Decisions:
         level=np.full(count, Level.SUBSCRIBER, np.uint8), steps=steps, limit_value=np.full(count, math.nan),
         symbols=[signal.symbol], symbol=np.zeros(count, np.intp), side=np.full(count, signal.side, np.int8),
         kind=np.full(count, signal.kind, np.uint8), stop_loss=np.full(count, math.nan),
-        take_profit=np.full(count, math.nan), delay_s=np.zeros(count),
+        take_profit=np.full(count, math.nan), delay_s=np.zeros(count), notes=np.zeros(count, np.uint8),
     )  # fmt: skip
 
 
