@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 
 import structlog
 from django.contrib.auth.models import AnonymousUser
@@ -46,6 +47,22 @@ def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """404: it does not exist, or is nobody's business here."""
     return _page(request, 404, "Nothing here", "The page does not exist, or you are not signed in to its workspace.")
+
+
+class MethodMiddleware:
+    """405 as a page: an address that takes forms only was typed, or opened from the history."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]):
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if response.status_code != 405 or response.content:
+            return response
+        text = "This address only takes forms. Nothing was changed. Go back to the page you were on."
+        page = _page(request, 405, "Nothing to see at this address", text)
+        page["Allow"] = response["Allow"]
+        return page
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

@@ -19,6 +19,7 @@ from reporting.states import STALE_AFTER
 from subscribers.models import Stopout, Subscriber
 from users.models import Connection, Membership
 from users.permissions import can_manage, can_own
+from users.unsent import Unsent, take
 
 # a call that the backend does not offer is asked for once an hour and is not late in between
 OFFERED = Q(sync_states__cursor__is_offered__isnull=True)
@@ -155,6 +156,11 @@ class Frame:
     @property
     def phone_places(self) -> list[Place]:
         return [place for place in self.places if place.on_phone]
+
+    @property
+    def unsent(self) -> Unsent | None:
+        """What somebody typed on this page before they were signed out."""
+        return take(self.request)
 
     @cached_property
     def memberships(self) -> list[Membership]:

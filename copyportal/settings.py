@@ -40,6 +40,7 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIN
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 SESSION_COOKIE_HTTPONLY = True
+CSRF_FAILURE_VIEW = "users.unsent.csrf_failure"
 SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -91,6 +92,7 @@ MIDDLEWARE = [
     "users.middleware.WorkspaceMiddleware",
     "users.middleware.PrivateMiddleware",
     "users.middleware.ReadableMiddleware",
+    "copyportal.errors.MethodMiddleware",
     "users.middleware.PatienceMiddleware",
     "users.middleware.DownloadMiddleware",
     "allauth.account.middleware.AccountMiddleware",

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 
-from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import resolve_url
 
 from users.models import STAFF_ROLES, Membership, Role
+from users.unsent import ask_to_sign_in
 
 MANAGING_ROLES = (Role.OWNER, Role.MANAGER)
 BILLING_ROLES = (Role.OWNER, Role.MANAGER, Role.ACCOUNTANT)
@@ -35,19 +34,13 @@ def can_own(membership: Membership | None) -> bool:
     return bool(membership) and membership.role == Role.OWNER
 
 
-def _ask_to_sign_in(request: HttpRequest) -> HttpResponse:
-    if getattr(request, "partial", False):
-        return HttpResponse(status=401, headers={"HX-Redirect": resolve_url("account_login")})
-    return redirect_to_login(request.get_full_path())
-
-
 def _guard(view: Callable, *, sees: tuple, may: tuple) -> Callable:
     """404 for roles that are not in `sees`; 403 for those of `sees` that are not in `may`."""
 
     @wraps(view)
     def guarded(request: HttpRequest, *args, **kwargs) -> HttpResponse:
         if not request.user.is_authenticated:
-            return _ask_to_sign_in(request)
+            return ask_to_sign_in(request, is_part=getattr(request, "partial", False))
         membership = request.membership
         if membership is None or membership.role not in sees:
             raise Http404
