@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from cryptography.fernet import Fernet
 from django.conf import settings
-from django.core.checks import Error, Tags, register
+from django.core.checks import Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 
 SHORTEST_SECRET_KEY = 50
@@ -17,14 +17,26 @@ WHERE = "docs/operations.md, “Settings”"
 
 @register(Tags.security)
 def safe_settings(app_configs, **kwargs) -> list[Error]:
-    """Every reason not to start with the present settings."""
-    return [*_keys(), *([] if settings.DEBUG else _public())]
+    """Every reason not to start with the present settings; DEBUG excuses none of them."""
+    return [*_keys(), *_public()]
+
+
+@register(Tags.security, deploy=True)
+def mail_is_set_up(app_configs, **kwargs) -> list[Warning]:
+    """`check --deploy`: without mail nobody resets a password; printed mails put links into logs."""
+    if settings.MAIL_IS_SET_UP:
+        return []
+    text = "EMAIL_URL names no mail server: passwords cannot be reset by mail, and printed mails end in logs."
+    return [Warning(text, hint=f"See {WHERE}.", id="copyportal.W001")]
 
 
 def _keys() -> list[Error]:
     found = []
-    if not settings.DEBUG and (len(_secret_key()) < SHORTEST_SECRET_KEY or len(set(_secret_key())) < 10):
-        found.append(_error("E001", f"SECRET_KEY is missing, or shorter than {SHORTEST_SECRET_KEY} random characters."))
+    if not _secret_key():
+        text = "SECRET_KEY is missing: nothing runs here yet. Start it first (make up), or set it as for production."
+        found.append(_error("E001", text))
+    elif len(_secret_key()) < SHORTEST_SECRET_KEY or len(set(_secret_key())) < 10:
+        found.append(_error("E001", f"SECRET_KEY is shorter than {SHORTEST_SECRET_KEY} random characters."))
     if not settings.FIELD_KEYS:
         found.append(_error("E002", "FIELD_KEYS is empty: tokens could not be encrypted."))
     for position, key in enumerate(settings.FIELD_KEYS, start=1):

@@ -51,7 +51,9 @@ class Installation:
         """Create the data folder, readable by its owner only. Raises CannotStart where that is not allowed."""
         try:
             self.var.mkdir(mode=0o700, parents=True, exist_ok=True)
-            (self.var / "logs").mkdir(exist_ok=True)
+            if (self.var / "lock").exists() or not any(self.var.iterdir()):  # ours, never a folder like /tmp
+                self.var.chmod(0o700)
+            (self.var / "logs").mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise CannotStart(
                 f"{self.var} cannot be written: {error.strerror}. Choose another folder: VAR=..."

@@ -23,6 +23,7 @@ def run(*words: str, **changes: str) -> subprocess.CompletedProcess:
         "CSRF_TRUSTED_ORIGINS": "https://portal.example.com",
         "HTTPS": "1",
         "BEHIND_PROXY": "1",
+        "EMAIL_URL": "smtp+tls://portal:word@mail.example.com:587",
         "LOG_FORMAT": "json",
     }
     command = [sys.executable, *words]

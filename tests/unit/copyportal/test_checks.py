@@ -3,7 +3,7 @@
 import pytest
 from cryptography.fernet import Fernet
 
-from copyportal.checks import safe_settings
+from copyportal.checks import mail_is_set_up, safe_settings
 
 SAFE = {
     "DEBUG": False,
@@ -38,6 +38,24 @@ def test_unsafe_settings_are_refused(settings, change, number):
     for name, value in {**SAFE, **change}.items():
         setattr(settings, name, value)
     assert [error.id for error in safe_settings(None)] == [f"copyportal.{number}"]
+
+
+def test_debug_excuses_nothing(settings):
+    for name, value in {**SAFE, "DEBUG": True, "SECRET_KEY": "x", "ALLOWED_HOSTS": ["*"], "HTTPS": False}.items():
+        setattr(settings, name, value)
+    assert {error.id for error in safe_settings(None)} == {f"copyportal.E00{number}" for number in (1, 4, 5)}
+
+
+def test_a_command_before_the_first_start_says_so(settings):
+    for name, value in {**SAFE, "SECRET_KEY": ""}.items():
+        setattr(settings, name, value)
+    assert "Start it first (make up)" in safe_settings(None)[0].msg
+
+
+@pytest.mark.parametrize("is_set_up", [True, False])
+def test_a_missing_mail_server_is_a_warning_of_the_deployment_check(settings, is_set_up):
+    settings.MAIL_IS_SET_UP = is_set_up
+    assert [warning.id for warning in mail_is_set_up(None)] == ([] if is_set_up else ["copyportal.W001"])
 
 
 def test_this_machine_alone_needs_no_https(settings):

@@ -66,3 +66,22 @@ def test_reset_refuses_while_the_portal_runs(tmp_path):
     place = Installation(var=tmp_path)
     with place.locked(), pytest.raises(CannotStart, match="already runs"):
         reset(place, answer="yes")
+
+
+def test_a_folder_of_ours_is_closed_to_others(tmp_path):
+    var = tmp_path / "var"
+    var.mkdir(mode=0o755)
+    place = Installation(var=var)
+    place.make_folders()
+    assert stat.S_IMODE(var.stat().st_mode) == 0o700
+    (var / "lock").touch()
+    var.chmod(0o755)
+    place.make_folders()
+    assert stat.S_IMODE(var.stat().st_mode) == 0o700
+
+
+def test_a_folder_of_others_keeps_its_mode(tmp_path):
+    (tmp_path / "something").touch()
+    tmp_path.chmod(0o755)
+    Installation(var=tmp_path).make_folders()
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
