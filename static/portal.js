@@ -44,6 +44,8 @@
     for (const menu of $$("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
     const close = event.target.closest("[data-close]");
     if (close) close.closest("[data-toast]").remove();
+    const toggle = event.target.closest("[data-filters]");
+    if (toggle) toggle.setAttribute("aria-expanded", String(toggle.form.classList.toggle("is-open")));
     const copy = event.target.closest("[data-copy]");
     if (copy) navigator.clipboard.writeText(copy.dataset.copy).then(() => announce("Copied"));
   });

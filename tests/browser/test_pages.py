@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.urls import URLResolver, get_resolver, resolve
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.browser.conftest import settle
@@ -30,11 +33,74 @@ OF_MANAGER = (
     "/subscribers/{subscriber}/subscriptions/Trd1/edit/", "/subscribers/{subscriber}/subscriptions/Trd1/remove/",
     "/subscribers/{subscriber}/resynchronise/", "/subscribers/{subscriber}/remove/",
     "/subscribers/{subscriber}/changes/",
+    # the books
+    "/commissions/close/", "/commissions/issue/", "/commissions/periods/", "/commissions/periods/{period}/",
+    "/commissions/statements/", "/statements/{statement}/", "/commissions/payments/", "/commissions/payments/new/",
+    "/commissions/debt/", "/commissions/incoming/", "/accounts/email/",
 )  # fmt: skip
-OF_SUBSCRIBER = ("/me/", "/me/decisions/", "/transactions/")
+OF_SUBSCRIBER = ("/me/", "/me/decisions/", "/me/statements/", "/transactions/")
 OF_NOBODY = ("/accounts/login/", "/accounts/password/reset/")
 PAGES = [(role, path) for role, paths in (("manager", OF_MANAGER), ("subscriber", OF_SUBSCRIBER), (None, OF_NOBODY))
          for path in paths]  # fmt: skip
+# addresses that are no page of their own: parts of pages, files, health, and what only takes a POST or leads elsewhere
+NOT_PAGES = frozenset(
+    (
+        "healthz",
+        "readyz",
+        "account_login",  # the address of users:sign-in
+        "account_confirm_email",
+        "account_inactive",
+        "account_logout",
+        "account_signup",
+        "account_reset_password_from_key",
+        "account_reset_password_done",
+        "account_reset_password_from_key_done",
+        "account_withdraw_email_change",
+        "reporting:close-period",
+        "reporting:close-periods",
+        "reporting:credit-note",
+        "reporting:freshness",
+        "reporting:issue-statements",
+        "reporting:overview-equity",
+        "reporting:signal-outcomes",
+        "reporting:statement-pdf",
+        "reporting:strategy-equity",
+        "reporting:strategy-performance",
+        "reporting:strategy-quality",
+        "reporting:subscriber-equity",
+        "reporting:subscriber-log-fetch",
+        "reporting:subscriber-performance",
+        "reporting:subscriber-quality",
+        "reporting:transaction-totals",
+        "reporting:undo-payment",
+        "reporting:use-credit",
+        "reporting:void-statement",
+        "strategies:close-signal",
+        "strategies:create-webhook",
+        "strategies:remove-webhook",
+        "strategies:send-signal",
+        "subscribers:change-positions",
+        "subscribers:close-only",
+        "subscribers:discard-change",
+        "subscribers:go-on-with-change",
+        "subscribers:limits",
+        "subscribers:reset-stopout",
+        "subscribers:save-change",
+        "subscribers:undo-change",
+        "subscribers:what-if",
+        "users:connection-test",
+        "users:connection-token",
+        "users:switch",
+        "users:theme",
+    )
+)
+# pages that need something made first: the tests named look at them
+ELSEWHERE = {
+    "reporting:payment": "test_books",
+    "strategies:change-signal": "test_walk_live",
+    "subscribers:change": "test_editing",
+    "users:setup": "test_people",
+}
 # what Chromium moved after it was painted, except in answer to a person
 SHIFTS = """window.shift = 0;
 new PerformanceObserver((list) => {
@@ -59,6 +125,11 @@ UNNAMED = """() => {
     if (!element.closest("[aria-hidden], [role=img]")) found.push("neither named nor hidden: " + short(element));
   for (const element of document.querySelectorAll("[style]:not(.chart *), script:not([src])"))
     found.push("inline: " + short(element));
+  const kind = (element) => element.getAttribute("role") || element.localName;
+  const landmarks = [...document.querySelectorAll("nav, aside, search, [role=search], [role=region]")]
+    .filter(seen).map((element) => `${kind(element)} "${element.getAttribute("aria-label") || ""}"`);
+  for (const name of new Set(landmarks.filter((name, place) => landmarks.indexOf(name) !== place)))
+    found.push("two landmarks: " + name);
   const ids = [...document.querySelectorAll("[id]")].map((element) => element.id);
   for (const id of ids) if (ids.indexOf(id) !== ids.lastIndexOf(id)) found.push("twice: #" + id);
   for (const [name, selector] of [["heading", "h1"], ["main part", "main"]]) {
@@ -81,6 +152,8 @@ def ids(stack) -> dict[str, int]:
             "SELECT subscriber_id FROM subscribers_subscription WHERE strategy_backend_id = 'Trd1' ORDER BY id"
         ),
         "stopped": stack.one("SELECT id FROM subscribers_subscriber WHERE backend_id = 'T-3003'"),
+        "period": stack.one("SELECT max(id) FROM reporting_billingperiod"),
+        "statement": stack.one("SELECT max(id) FROM reporting_statement"),
         "connection": stack.one("SELECT id FROM users_connection"),
         "decision": stack.one("SELECT max(id) FROM reporting_decision"),
     }
@@ -103,6 +176,21 @@ def contexts(browser: Browser, stack, states) -> Iterator[dict]:
         context.close()
 
 
+def names_of(resolver: URLResolver, namespace: str = "") -> Iterator[str]:
+    """The full name of every address."""
+    for entry in resolver.url_patterns:
+        if isinstance(entry, URLResolver):
+            yield from names_of(entry, entry.namespace or namespace)
+        else:
+            yield f"{namespace}:{entry.name}" if namespace else entry.name
+
+
+def test_every_page_of_the_portal_is_looked_at():
+    paths = [re.sub(r"\{\w+\}", "1", path.split("?")[0]) for _, path in PAGES if path != "/nowhere/"]
+    looked_at = {resolve(path).view_name for path in paths} | set(ELSEWHERE)
+    assert set(names_of(get_resolver())) - NOT_PAGES == looked_at
+
+
 def complaints_of(page: Page) -> list[str]:
     """A list that fills with what the page complains about."""
     found: list[str] = []
@@ -110,6 +198,17 @@ def complaints_of(page: Page) -> list[str]:
     page.on("pageerror", lambda error: found.append(str(error)))
     page.on("requestfailed", lambda request: found.append(f"{request.url} {request.failure}"))
     return found
+
+
+def barriers(page: Page) -> list[str]:
+    """What axe-core finds on a page, its best practices included: rule, element and what is wrong with it."""
+    # colours fade in for a moment after the scheme has changed
+    page.wait_for_function("() => document.getAnimations().every((animation) => animation.playState !== 'running')")
+    return [
+        f"{violation['id']}: {', '.join(node['target'][0] for node in violation['nodes'][:5])}: "
+        f"{violation['nodes'][0]['failureSummary']}"
+        for violation in Axe().run(page).response["violations"]
+    ]
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -125,8 +224,10 @@ def test_a_page_fits_keeps_still_and_names_everything(role, path, size, contexts
     assert page.evaluate(WIDER) <= 0
     assert page.evaluate("window.shift") < 0.05
     assert page.evaluate(UNNAMED) == []
+    assert barriers(page) == []
     other = "dark" if SIZES[size][1] == "light" else "light"
     page.emulate_media(color_scheme=other)
     page.wait_for_function("scheme => document.documentElement.dataset.bsTheme === scheme", arg=other)
     assert page.evaluate(WIDER) <= 0
+    assert barriers(page) == []
     page.close()
