@@ -10,6 +10,7 @@ from functools import cache, cached_property
 
 from django.contrib.postgres.aggregates import ArrayAgg, BoolOr
 from django.db.models import Count, Exists, F, Max, Min, OuterRef, Q
+from django.db.models.fields.json import KeyTextTransform
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
@@ -187,6 +188,7 @@ class Frame:
             by_age=_kinds(OFFERED & Q(sync_states__last_success_at__isnull=False)),
             late_kinds=_kinds(OFFERED & Q(sync_states__last_success_at__lt=timezone.now() - STALE_AFTER)),
             newest=Max("sync_states__last_success_at"),
+            clock=Max(KeyTextTransform("clock", "sync_states__cursor")),
             stopped=BoolOr(Exists(stopped.filter(connection=OuterRef("pk")))),
         )
 
@@ -206,6 +208,12 @@ class Frame:
     def marks_accounts(self) -> bool:
         """Whether rows of lists are marked one by one: the badge says it where all accounts are simulated."""
         return not self.membership.workspace.is_demo and self.state["simulated"] != self.state["connections"]
+
+    @property
+    def clock_trouble(self) -> str:
+        """What a backend says is wrong with its clock: then it refuses signals or is late."""
+        is_staff = self.membership is not None and self.membership.is_staff_role
+        return (self.state["clock"] or "") if is_staff else ""
 
     @property
     def freshness(self) -> Freshness:

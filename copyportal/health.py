@@ -24,12 +24,14 @@ from copyportal import heartbeats
 
 LATE_SECONDS = {"worker": 30, "beat": 30, "backend": 60}
 AHEAD_SECONDS = 5  # of a sign of life: more is another clock, not the way through Redis
+CLOCK_WRONG = {"ok": False, "why": "its clock is wrong: the pages of the portal say more"}
 SILENT = {"ok": False, "why": "does not answer"}
 # a fresh connection, never one of the pool, which would wait ten seconds for a dead server
 DATABASE_LIMITS = {"connect_timeout": 2, "options": "-c statement_timeout=1000"}
 REDIS_LIMITS = {"socket_timeout": 1, "socket_connect_timeout": 0.5, "retry": Retry(NoBackoff(), 0)}
 LATEST_SUCCESSES = """
-    SELECT max(state.last_success_at) FROM reporting_syncstate state
+    SELECT max(state.last_success_at), bool_or(coalesce(state.cursor ->> 'clock', '') <> '')
+    FROM reporting_syncstate state
     JOIN users_connection connection ON connection.id = state.connection_id
     WHERE connection.is_enabled GROUP BY connection.id
 """
@@ -73,16 +75,20 @@ class HealthMiddleware:
 
 def _database_and_backend() -> dict:
     try:
-        successes = _latest_successes()
+        successes, is_clock_wrong = _latest_successes()
     except (psycopg.Error, OSError):
         return {"database": SILENT, "backend": {"ok": False, "why": "unknown without database"}}
-    return {"database": {"ok": True}, "backend": _backend(successes)}
+    return {"database": {"ok": True}, "backend": CLOCK_WRONG if is_clock_wrong else _backend(successes)}
 
 
-def _latest_successes() -> list[datetime | None]:
-    """The latest success of each enabled connection's synchronisations. Raises psycopg.Error."""
+def _latest_successes() -> tuple[list[datetime | None], bool]:
+    """The latest success of each enabled connection's synchronisations, and whether one said that its clock is wrong.
+
+    Raises psycopg.Error.
+    """
     with psycopg.connect(**{**connection.get_connection_params(), **DATABASE_LIMITS}) as fresh:
-        return [row[0] for row in fresh.execute(LATEST_SUCCESSES)]
+        rows = fresh.execute(LATEST_SUCCESSES).fetchall()
+    return [row[0] for row in rows], any(row[1] for row in rows)
 
 
 def _backend(successes: list[datetime | None]) -> dict:

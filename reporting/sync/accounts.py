@@ -10,10 +10,11 @@ from datetime import datetime
 from decimal import Decimal
 from urllib.parse import quote
 
+import msgspec
 from django.db import connection, transaction
 from django.db.models import F
 
-from copying.client import NotFound
+from copying.client import BackendFailed, ClientError, NotFound
 from copying.contract.accounts import AccountInformation, AccountSnapshot
 from reporting.sync import quarantine
 from reporting.sync.source import PAGE_SIZE, Source, Unreadable
@@ -23,8 +24,13 @@ from subscribers.models import Subscriber
 from users.models import Connection
 
 ALL = "/users/current/account-information"
+HEALTH = "/healthz"
 STREAM = "/users/current/account-snapshots/stream"
 MOST_ASKED = 20
+CLOCK_UNCONFIRMED = (
+    "The clock of the copying backend has jumped and is not confirmed by its database: new external signals are "
+    "refused until both agree. Set the clocks of both machines by a time server."
+)
 UNREADABLE = "The balances could not be read; the answer is kept in quarantine and tried again."
 
 
@@ -32,10 +38,22 @@ def sync_accounts(lease: Lease, *, source: Source, backend: Connection, now: dat
     """Mirror balances and equity. Raises the client's errors."""
     if not lease.cursor.get("one_by_one"):
         try:
-            return _sync_all(lease, source=source, backend=backend, now=now)
+            outcome = _sync_all(lease, source=source, backend=backend, now=now)
+            lease.cursor["clock"] = clock_trouble(source)
+            return outcome
         except NotFound:
             lease.cursor["one_by_one"] = True
     return _sync_some(lease, source=source, backend=backend, now=now)
+
+
+def clock_trouble(source: Source) -> str:
+    """What a backend of our kind says is wrong with its clock, "" for nothing; 503 when it refuses signals."""
+    try:
+        return str(source.document(HEALTH).get("message") or "")[:500]
+    except BackendFailed as error:
+        return CLOCK_UNCONFIRMED if error.status == 503 and "clock" in error.text else ""
+    except (ClientError, msgspec.DecodeError):
+        return ""
 
 
 def _sync_all(lease: Lease, *, source: Source, backend: Connection, now: datetime) -> Outcome:

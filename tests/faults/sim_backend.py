@@ -104,6 +104,7 @@ class SimBackend:
         self.limits: list[dict] | None = []
         self.snapshots: list[dict] | None = []
         self.decisions: list[dict] | None = None
+        self.health: tuple[int, dict] | None = None
         self.after_request: Callable[[int, str], None] | None = None
         self.requests: Counter = Counter()
         self.resets: list[str] = []
@@ -151,6 +152,8 @@ class SimBackend:
             found = self._find(method, path, params, fault, body)
         if self.after_request:
             self.after_request(self.number, path)
+        if path == "/healthz" and self.health:
+            return self.health[0], json.dumps(self.health[1]).encode()
         if found is None:
             return 404, _error("NotFoundError", "No such object")
         if found == "":

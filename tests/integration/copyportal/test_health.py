@@ -85,6 +85,15 @@ def test_a_silent_backend_degrades(client, succeeded_at, ago, why):
 
 
 @pytest.mark.usefixtures("_alive")
+@pytest.mark.parametrize(("clock", "ok"), [({}, True), ({"clock": ""}, True), ({"clock": "It is wrong."}, False)])
+def test_a_backend_whose_clock_is_wrong_degrades(client, succeeded_at, clock, ok):
+    succeeded_at(10)
+    SyncState.objects.update(cursor=clock)
+    part = client.get("/readyz").json()["parts"]["backend"]
+    assert (part["ok"], "why" in part) == (ok, not ok)
+
+
+@pytest.mark.usefixtures("_alive")
 def test_a_late_worker_degrades_but_pages_are_served(client, monkeypatch):
     later = time.time() + 60
     monkeypatch.setattr(heartbeats.time, "time", lambda: later)

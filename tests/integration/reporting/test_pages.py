@@ -299,6 +299,21 @@ def test_the_sync_page_tells_how_far_behind_each_kind_is(sign_in, firm, alice):
     assert ">7\u202fmin</time>" in text_of(sign_in(alice).get("/sync/"))
 
 
+def test_every_page_of_the_staff_says_that_a_backends_clock_is_wrong(sign_in, firm, alice, bob, charlie, dora):
+    state, _ = SyncState.objects.get_or_create(
+        connection=firm, kind=SyncKind.ACCOUNTS, defaults={"due_at": timezone.now()}
+    )
+    state.cursor = {"clock": "The backend's clock is 300 seconds behind."}
+    state.save()
+    for person in (alice, bob):
+        assert "300 seconds behind" in text_of(sign_in(person).get("/sync/"))
+        assert "300 seconds behind" in text_of(sign_in(person).get("/"))
+    for person in (charlie, dora):
+        assert "300 seconds behind" not in text_of(sign_in(person).get("/", follow=True))
+    SyncState.objects.filter(pk=state.pk).update(cursor={"clock": ""})
+    assert "300 seconds behind" not in text_of(sign_in(alice).get("/"))
+
+
 def freshness_of(client) -> str:
     return " ".join(re.sub(r"<[^>]+>", " ", text_of(client.get("/sync/freshness/"))).split())
 

@@ -178,6 +178,29 @@ def test_balances_of_a_backend_without_a_list_are_asked_a_few_a_run():
         assert EquityPoint.objects.count() >= 30, "its equity history is kept here"
 
 
+@pytest.mark.parametrize(
+    ("health", "trouble"),
+    [
+        (None, ""),
+        ((200, {"status": "ok"}), ""),
+        ((200, {"status": "degraded", "message": "The clock is behind."}), "The clock is behind."),
+        ((503, {"status": "unavailable", "message": "The clock has stepped."}), "new external signals are refused"),
+        ((503, {"message": "Over capacity."}), ""),
+        ((200, ["what is this"]), ""),
+    ],
+)
+def test_a_backend_with_a_wrong_clock_is_told_from_one_without(health, trouble):
+    with SimBackend() as backend:
+        backend.health = health
+        connection = connect(backend)
+        (state,) = sync(connection, [SyncKind.ACCOUNTS])
+        assert state.error == ""
+        assert state.cursor["clock"] == "" if not trouble else trouble in state.cursor["clock"]
+        backend.health = None
+        (state,) = sync(connection, [SyncKind.ACCOUNTS])
+        assert state.cursor["clock"] == "", "it is over"
+
+
 def _limits(number: int, drawdown: float) -> dict:
     limit = {"type": "date", "applyTo": "equity-difference", "maxAbsoluteRisk": 100, "drawdown": drawdown}
     return {"accountId": f"account-{number}", "currency": "EUR", "time": "2026-01-02T00:00:00.000Z", "limits": [limit]}
