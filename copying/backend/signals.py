@@ -64,7 +64,7 @@ def check_put_signal(book: Book, command: PutSignal) -> None:
         return
     if known.ticket:
         raise invalid("signalId", command.signal_id, "is the id of a position of the provider's account")
-    if document["symbol"] != known.symbol:
+    if document["symbol"] not in (known.symbol, known.symbol.strip()):
         raise invalid("symbol", document["symbol"], "cannot be changed")
     if side != known.side or kind not in (known.kind, MARKET):
         raise invalid("type", document["type"], "cannot be changed, except from a pending order to its position")

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from ..contract import wire
 from .errors import Rejected, Unreachable
 
-_SECRET_PATH = re.compile(r"(/webhooks/)[^/?]+$")
+_SECRET_PATH = re.compile(r"(/webhooks/)[^/?]+\Z")
 
 Params = Mapping[str, Any]
 

@@ -8,6 +8,7 @@ everything built on it.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -23,6 +24,7 @@ _TIMEFRAME = re.compile(r"[1-9][0-9]{0,5}[smhdw]")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _LONGEST_NAME = 200
 _LONGEST_SYMBOL = 64
+_SEPARATORS = ",;|"  # several symbols in one text would never match anything
 
 
 # ---------------------------------------------------------------------------------------------------- small pieces
@@ -73,6 +75,15 @@ def _symbols(name: str, symbols: list[str] | None) -> Iterator[Problem]:
 def _symbol(parameter: str, symbol: str) -> Iterator[Problem]:
     if not symbol.strip() or len(symbol) > _LONGEST_SYMBOL:
         yield parameter, symbol, f"must be a symbol of 1 to {_LONGEST_SYMBOL} characters"
+    elif any(separator in symbol for separator in _SEPARATORS):
+        yield parameter, symbol, "must be one symbol: several stand in a list, each as a text of its own"
+    elif any(_is_unseen(character) for character in symbol):
+        yield parameter, symbol, "must be a symbol without control characters, line breaks and invisible characters"
+
+
+def _is_unseen(character: str) -> bool:
+    """Whether two symbols could differ by a character without looking different."""
+    return character != " " and unicodedata.category(character)[0] in "CZ"
 
 
 def _repeated(parameter: str, elements: list[Any] | None, attribute: str) -> Iterator[Problem]:
@@ -245,6 +256,8 @@ def signal(values: Values) -> Iterator[Problem]:
 
 def trade(values: Values) -> Iterator[Problem]:
     """Each action needs its own fields."""
+    if values.get("symbol"):
+        yield from _symbol("symbol", values["symbol"])
     action = values.get("action_type", "")
     needed: tuple[str, ...] = {
         "POSITION_MODIFY": ("position_id",),
@@ -313,7 +326,21 @@ def _numbers_as_texts(elements: Any) -> Any:
     return [str(one) if isinstance(one, int) and not isinstance(one, bool) else one for one in elements]
 
 
-# Other spellings that clients use, brought into the documented one before the walk.
+def _without_ends(text: Any) -> Any:
+    """White space and line breaks around a symbol come from spreadsheets and alerts, and mean nothing."""
+    return text.strip() if isinstance(text, str) else text
+
+
+def _each_without_ends(elements: Any) -> Any:
+    return [_without_ends(element) for element in elements] if isinstance(elements, list) else elements
+
+
+# Other spellings that clients use, brought into the documented one before the walk. For everything built on the struct.
 ALIASES: dict[type, dict[str, Callable[[Any], Any]]] = {
     settings.MagicFilter: {"included": _numbers_as_texts, "excluded": _numbers_as_texts},
+    settings.SymbolFilter: {"included": _each_without_ends, "excluded": _each_without_ends},
+    settings.SymbolMapping: {"from": _without_ends, "to": _without_ends},
+    documents.StrategyUpdate: {"symbolsTraded": _each_without_ends},
+    documents.WebhookSignal: {"symbol": _without_ends},
+    accounts.TradeRequest: {"symbol": _without_ends},
 }

@@ -9,6 +9,7 @@ Invalid is the only exception, and it is never transient: sending the same docum
 
 from __future__ import annotations
 
+import codecs
 import math
 from collections.abc import Callable
 from datetime import datetime
@@ -80,6 +81,9 @@ def load_json(body: bytes, *, limit: int = MAX_BODY_BYTES) -> Any:
     """The body of a request as plain values. Raises Invalid for what is no JSON, too long, too deep or not finite."""
     if len(body) > limit:
         raise _invalid(f"The body has {len(body):,} bytes; at most {limit:,} are accepted.")
+    if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise _invalid("The body is written in UTF-16: it must be in UTF-8.")
+    body = body.removeprefix(codecs.BOM_UTF8)  # Windows' editors and alert tools begin with it
     try:
         value = msgspec.json.decode(body)
     except RecursionError:
@@ -139,7 +143,8 @@ def _walker(struct: type[msgspec.Struct]) -> Walk:
         (field.name, field.encode_name, field.required, _walk_of(field.type))
         for field in inspect.type_info(struct).fields
     ]
-    rules, aliases = _rules_of(struct), ALIASES.get(struct, {})
+    rules = _rules_of(struct)
+    aliases = {name: alias for base in reversed(struct.__mro__) for name, alias in ALIASES.get(base, {}).items()}
 
     def walk(raw: Any, path: str, found: _Problems) -> Any:
         if not isinstance(raw, dict):
@@ -249,9 +254,9 @@ def _walk_time(raw: Any, path: str, found: _Problems) -> Any:
     if isinstance(raw, datetime):
         return raw
     try:
-        return wire.parse_time(raw)
-    except ValueError:
-        return found.add(path, raw, "must be a time such as 2020-08-24T00:00:00.000Z")
+        return wire.parse_sane_time(raw)
+    except ValueError as error:
+        return found.add(path, raw, str(error))
 
 
 def _printable(value: Any) -> Any:

@@ -9,6 +9,7 @@ Raises msgspec.DecodeError (not JSON) and its kind msgspec.ValidationError (JSON
 from __future__ import annotations
 
 import decimal
+import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -25,6 +26,8 @@ T = TypeVar("T")
 LARGEST = Decimal("1e14")  # exclusive; figures of a history are kept in columns of that size
 SMALLEST = Decimal("1e-30")
 MAX_DEPTH = 64
+SANE_YEARS = range(1970, 2201)  # of times that people and their programs send
+_SECONDS = re.compile(r"[+-]?[0-9]{9,}(\.[0-9]*)?")  # since 1970, or milliseconds
 
 _is_given = partial(is_not, None)
 _NUL = b"\\u0000"
@@ -112,11 +115,27 @@ def parse_time(text: str) -> datetime:
     """Any ISO 8601 spelling, quoted or not, as an aware UTC time; without a zone it is UTC. Raises ValueError."""
     if not isinstance(text, str):
         raise ValueError("a time is a text")
+    if _SECONDS.fullmatch(text.strip().strip('"').strip()):
+        raise ValueError("a number of seconds is no time")  # some would pass for a year, a day and an hour
     moment = datetime.fromisoformat(text.strip().strip('"').strip())
     try:
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except OverflowError as error:
         raise ValueError("the time is out of range") from error
+
+
+def parse_sane_time(text: Any) -> datetime:
+    """As `parse_time`, between 1970 and 2200. Raises ValueError with what a time must be, to put behind its name."""
+    is_number = isinstance(text, int | float) and not isinstance(text, bool)
+    if is_number or (isinstance(text, str) and _SECONDS.fullmatch(text.strip().strip('"').strip())):
+        raise ValueError("must be a time such as 2020-08-24T00:00:00.000Z, not a number of seconds or milliseconds")
+    try:
+        moment = parse_time(text)
+    except ValueError:
+        raise ValueError("must be an ISO 8601 time such as 2020-08-24T00:00:00.000Z") from None
+    if moment.year not in SANE_YEARS:
+        raise ValueError(f"must be a time between {SANE_YEARS[0]} and {SANE_YEARS[-1]}")
+    return moment
 
 
 def depth_exceeds(value: Any, limit: int = MAX_DEPTH) -> bool:

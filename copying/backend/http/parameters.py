@@ -21,8 +21,8 @@ from copying.contract.validation import MAX_BODY_BYTES, load_json, validate
 
 MAX_PARAMETERS = 20_000
 SEVERITIES = {"DEBUG": 0, "INFO": 1, "WARN": 2, "ERROR": 3}
-_INDEX = re.compile(r"\[\d*\]$")
-_LOST_PLUS = re.compile(r" (\d\d:?\d\d)$")  # "+01:00" of a client that did not escape the plus
+_INDEX = re.compile(r"\[\d*\]\Z")
+_LOST_PLUS = re.compile(r" (\d\d:?\d\d)\Z")  # "+01:00" of a client that did not escape the plus
 
 
 class Query:
@@ -114,9 +114,9 @@ class Query:
 def parse_moment(name: str, text: str) -> datetime:
     """An ISO 8601 time as an aware datetime in UTC; a time without zone is UTC."""
     try:
-        return wire.parse_time(_LOST_PLUS.sub(r"+\1", text))
-    except ValueError:
-        raise _unreadable(name, text, "must be an ISO 8601 time such as 2020-08-24T00:00:00.000Z") from None
+        return wire.parse_sane_time(_LOST_PLUS.sub(r"+\1", text))
+    except ValueError as error:
+        raise _unreadable(name, text, str(error)) from None
 
 
 def _unreadable(name: str, value: str | None, message: str) -> Refused:

@@ -27,12 +27,13 @@ SWAP_RATES = {
     "EURJPY": (0.010, -0.024), "GBPJPY": (0.030, -0.045), "EURCHF": (0.009, -0.023), "AUDJPY": (0.028, -0.042),
 }  # fmt: skip
 # brokers append these to a pair's name: EURUSDm, EURUSD.r, EURUSD_ecn
-_NAME = re.compile(r"^([A-Z]{6})([a-z]{0,4}|[._#-][A-Za-z0-9]{1,6})$")
+# a line break at the end cannot come in any more, but older journals have such positions, and a replay must know them
+_NAME = re.compile(r"([A-Z]{6})([a-z]{0,4}|[._#-][A-Za-z0-9]{1,6})\n?")
 
 
 def base_symbol(symbol: str) -> str | None:
     """The pair behind a broker's name for it (EURUSDm -> EURUSD), or None for what is not offered."""
-    match = _NAME.match(symbol)
+    match = _NAME.fullmatch(symbol)
     return match.group(1) if match and match.group(1) in SPREAD_POINTS else None
 
 

@@ -131,10 +131,41 @@ def test_times_are_read_in_any_spelling(text):
     assert wire.parse_time(text) == datetime(2020, 8, 24, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "2020-13-01", "0001-01-01T00:00:00+23:00", 5, None])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "yesterday", "2020-13-01", "0001-01-01T00:00:00+23:00", 5, None),
+        *("171001011", "1710010112", "1710010112000", " 1710010112000 ", '"1710010112"', "1710010112.5", "-1710010112"),
+    ],
+)
 def test_what_is_no_time_is_a_value_error(text):
     with pytest.raises(ValueError, match=r"."):
         wire.parse_time(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("1710010112000", "not a number"),
+        (1710010112000, "not a number"),
+        (1710010112.5, "not a number"),
+        (True, "ISO 8601"),
+        ("20200824", ""),  # eight digits are a day
+        ("1969-12-31T23:59:59Z", "between 1970 and 2200"),
+        ("1970-01-01T00:00:00Z", ""),
+        ("1970-01-01T00:30:00+01:00", "between 1970 and 2200"),
+        ("2200-12-31T23:59:59Z", ""),
+        ("2201-01-01T00:00:00Z", "between 1970 and 2200"),
+        ("1710-01-01T12:00:00Z", "between 1970 and 2200"),
+        ("soon", "ISO 8601"),
+    ],
+)
+def test_a_time_that_nobody_means_is_refused_with_words(text, wrong):
+    if not wrong:
+        assert wire.parse_sane_time(text)
+        return
+    with pytest.raises(ValueError, match=wrong):
+        wire.parse_sane_time(text)
 
 
 def test_times_are_written_in_utc_with_milliseconds():
