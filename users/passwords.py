@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 
 OWN_WORDS = ("copyportal", "copytrading", "copyfactory", "metatrader")
 _DISGUISE = str.maketrans({"0": "o", "1": "l", "!": "i", "3": "e", "4": "a", "@": "a", "5": "s", "$": "s", "7": "t"})
-_AROUND = re.compile(r"^[\W\d_]+|[\W\d_]+$")
+_AROUND = re.compile(r"^[\W\d_]+|[\W\d_]+\Z")
 _REPEATED = re.compile(r"(.{1,12}?)\1+", re.DOTALL)
 
 

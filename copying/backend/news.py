@@ -6,18 +6,19 @@ news_closing.py.
 
 from __future__ import annotations
 
-import csv
-import io
+import re
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import astuple
 
+from copying.contract import wire
 from copying.engine.model import NewsEvent
 
-from .errors import invalid
+from .errors import Refused, invalid
 from .limits import iso, moment_of
 from .state import FAR_FUTURE, News
+from .tables import UnreadableTable, read_table
 
 if TYPE_CHECKING:
     from .book import Book
@@ -28,16 +29,72 @@ MOST_EVENTS = 5_000
 WEEK = 604_800.0  # events further away concern nobody: a gap beyond a week counts as a week
 PRIORITIES = ("election", "high", "medium", "low")
 COLUMNS = ("time", "currency", "priority", "breaking", "title")
+CURRENCY = re.compile(r"[A-Z]{3}")
+LONGEST_TITLE = 200
+CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")  # line breaks among them
+WORDS = {
+    "1": True,
+    "true": True,
+    "yes": True,
+    "y": True,
+    "": False,
+    "0": False,
+    "false": False,
+    "no": False,
+    "n": False,
+}
 
 
-def read_csv(text: str) -> list[dict[str, Any]]:
-    """Events of a CSV with the head time,currency,priority[,breaking][,title]. Raises Refused."""
-    reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")))
-    missing = {"time", "currency", "priority"} - set(reader.fieldnames or ())
-    if missing:
-        raise invalid("events", None, f"the first line must name time,currency,priority: {sorted(missing)} missing")
-    rows = [{name: (row.get(name) or "").strip() for name in COLUMNS} for row in reader]
-    return [{**row, "breaking": row["breaking"].lower() in ("1", "true", "yes")} for row in rows]
+def read_csv(content: str | bytes, charset: str = "") -> list[dict[str, Any]]:
+    """Events of a CSV with the head time,currency,priority[,breaking][,title]. Raises Refused, naming the line."""
+    return [event for _, event in numbered_events(content, charset)]
+
+
+def numbered_events(content: str | bytes, charset: str = "") -> list[tuple[int, dict[str, Any]]]:
+    """As `read_csv`, each event with the number of its line; of what the cells say only `breaking` is looked at."""
+    if isinstance(content, str):
+        content, charset = content.encode(), ""
+    try:
+        rows = read_table(content, COLUMNS[:3], COLUMNS[3:], charset=charset)
+    except UnreadableTable as error:
+        raise invalid("events", None, str(error)) from error
+    events = []
+    for place, (line, row) in enumerate(rows):
+        is_breaking = WORDS.get(row["breaking"].lower())
+        if is_breaking is None:
+            raise invalid(f"events.{place}.breaking", row["breaking"][:200], f"line {line}: must be yes, no or empty")
+        events.append((line, {**row, "breaking": is_breaking}))
+    return events
+
+
+def tidied(event: dict[str, Any], place: int, line: int = 0, *, is_timeless: bool = False) -> dict[str, Any]:
+    """An event as somebody sent it, in the form in which it is kept. Raises Refused with its place.
+
+    Known words in any case; what is no known word is refused, never left out. is_timeless: may be without a time.
+    """
+
+    def refused(name: str, message: str) -> Refused:
+        value = event.get(name)
+        shown = value[:200].replace("\0", "") if isinstance(value, str) else None
+        return invalid(f"events.{place}.{name}", shown, f"line {line}: {message}" if line else message)
+
+    currency, priority, title = event.get("currency"), event.get("priority"), event.get("title") or ""
+    if not isinstance(currency, str) or not CURRENCY.fullmatch(currency.strip().upper()):
+        raise refused("currency", "must be a currency such as USD")
+    if not isinstance(priority, str) or priority.strip().lower() not in PRIORITIES:
+        raise refused("priority", f"must be one of {', '.join(PRIORITIES)}")
+    if not isinstance(event.get("breaking") or False, bool):
+        raise refused("breaking", "must be true or false")
+    if not isinstance(title, str) or len(title) > LONGEST_TITLE or CONTROL.search(title):
+        raise refused("title", f"must be a text of one line and at most {LONGEST_TITLE} characters")
+    time = event.get("time") or ""
+    if time or not is_timeless:
+        try:
+            time = wire.format_time(wire.parse_sane_time(time))
+        except ValueError as error:
+            raise refused("time", str(error)) from None
+    kept = {"time": time, "currency": currency.strip().upper(), "priority": priority.strip().lower()}
+    return {**kept, "breaking": bool(event.get("breaking")), "title": title}
 
 
 def check_put_news(book: Book, command: PutNews | AddNews) -> None:
@@ -89,7 +146,7 @@ def events_of(command: PutNews | AddNews) -> list[News]:
     return [
         News(
             moment_of(str(event["time"])), event["currency"], event["priority"], bool(event.get("breaking")),
-            str(event.get("title") or "")[:200],
+            str(event.get("title") or "")[:LONGEST_TITLE],
         )
         for event in command.events
     ]  # fmt: skip

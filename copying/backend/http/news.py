@@ -11,10 +11,12 @@ from copying.backend import news
 from copying.backend.commands import AddNews, PutNews
 from copying.backend.errors import invalid
 from copying.backend.http.options import present, service
-from copying.backend.http.parameters import body_bytes
+from copying.backend.http.parameters import body_bytes, content_type
 from copying.backend.http.replies import done, reply
 from copying.contract import wire
 from copying.contract.validation import load_json
+
+CSV = ("text/csv", "application/csv", "text/comma-separated-values")
 
 
 async def get_calendar(request: Request) -> Response:
@@ -30,25 +32,22 @@ async def put_calendar(request: Request) -> Response:
 
 async def add_to_calendar(request: Request) -> Response:
     """E9: adds what a feed has just heard; an event without a time is of now."""
-    events = await _read(request)
+    events = await _read(request, is_timeless=True)
     now = wire.format_time(present(request))
     stamped = [{**event, "time": event["time"] or now} for event in events]
     await service(request).core.submit(AddNews(tenant=request.scope["tenant"], events=stamped))
     return done()
 
 
-async def _read(request: Request) -> list[dict[str, Any]]:
-    """The events of `{"events": [...]}`, a bare list, or text/csv with a head."""
+async def _read(request: Request, *, is_timeless: bool = False) -> list[dict[str, Any]]:
+    """The events of `{"events": [...]}`, a bare list, or text/csv with a head, in the form in which they are kept."""
     content = await body_bytes(request)
-    if request.headers.get("content-type", "").startswith("text/csv"):
-        try:
-            events = news.read_csv(content.decode())
-        except UnicodeDecodeError:
-            raise invalid("events", None, "must be UTF-8") from None
-        if any("\x00" in value for event in events for value in event.values() if isinstance(value, str)):
-            raise invalid("events", None, "must not contain NUL")
-        return events
-    return _events(load_json(content))
+    kind, charset = content_type(request)
+    if kind in CSV:
+        numbered = news.numbered_events(content, charset)
+    else:
+        numbered = [(0, event) for event in _events(load_json(content))]
+    return [news.tidied(event, place, line, is_timeless=is_timeless) for place, (line, event) in enumerate(numbered)]
 
 
 def _events(raw: Any) -> list[dict[str, Any]]:
@@ -58,7 +57,7 @@ def _events(raw: Any) -> list[dict[str, Any]]:
     for number, event in enumerate(found):
         if not isinstance(event, dict):
             raise invalid(f"events.{number}", None, "must be an object")
-    return [{name: event.get(name) for name in news.COLUMNS} for event in found]
+    return found
 
 
 async def delete_calendar(request: Request) -> Response:

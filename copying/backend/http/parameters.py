@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from email.message import Message
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -171,6 +172,14 @@ async def body_bytes(request: Request) -> bytes:
             raise too_large()
         chunks.append(chunk)
     return b"".join(chunks)
+
+
+def content_type(request: Request) -> tuple[str, str]:
+    """(type, charset) of the body in small letters, each "" when it is not told."""
+    header = Message()
+    header["content-type"] = request.headers.get("content-type", "")
+    kind = header["content-type"].partition(";")[0].strip().lower()
+    return kind, str(header.get_param("charset") or "").strip().lower()
 
 
 async def document(request: Request, kind: str, *, optional: bool = False, now: datetime | None = None) -> Any:

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import csv
 import gzip
+import logging
 import math
+import zlib
 from bisect import bisect_right
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+
+log = logging.getLogger(__name__)
 
 
 class NoQuotes(Exception):
@@ -61,20 +65,25 @@ class ReplayFeed:
         rows = []
         opener = gzip.open if path.suffix == ".gz" else open
         try:
-            with opener(path, "rt", encoding="utf-8", newline="") as handle:
-                for line in csv.reader(handle):
+            with opener(path, "rt", encoding="utf-8-sig", newline="") as handle:
+                for line in csv.reader(
+                    handle, quoting=csv.QUOTE_NONE
+                ):  # an open quote would swallow the rows behind it
                     row = _parse(line)
                     if row is not None:
                         rows.append(row)
-                    elif line and line[0].strip().lower() != "time":
+                    elif line and line[0].strip().strip('"').lower() != "time":
                         self.rejected += 1
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
+        except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
             raise NoQuotes(f"{path} cannot be read: {error}") from error
+        if rows and self.rejected:
+            log.warning("%s: %s rows cannot be used and are left out", path, self.rejected)
         return rows
 
 
 def _parse(line: list[str]) -> tuple[float, str, float, float] | None:
-    """One row, or None when it cannot be used."""
+    """One row, or None when it cannot be used; no cell of it needs quotes."""
+    line = [cell.strip().strip('"') for cell in line]
     if len(line) < 4:
         return None
     try:

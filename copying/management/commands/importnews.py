@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import httpx
@@ -10,7 +11,17 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from copying.backend import tokens
 
+JSON = re.compile(rb"(?:\xef\xbb\xbf)?\s*[{\[]")  # a calendar in JSON begins so, one in CSV with its head
 PATH = "/users/current/news-calendar"
+
+
+def reason_of(answer: httpx.Response) -> str:
+    """What a refusal says, for people."""
+    try:
+        text = str(answer.json()["message"])
+    except (ValueError, KeyError, TypeError):
+        text = f"{answer.status_code} {answer.text}"
+    return f"{text[:500].rstrip('.')}."
 
 
 class Command(BaseCommand):
@@ -24,10 +35,10 @@ class Command(BaseCommand):
         parser.add_argument("--url", default="", help="the backend's address; unset: its port on this machine")
 
     def handle(self, *args: object, file: Path, tenant: str, url: str, **options: object) -> None:
-        kind = "text/csv" if file.suffix.lower() == ".csv" else "application/json"
         base = (url or f"http://127.0.0.1:{settings.BACKEND_PORT}").rstrip("/")
         try:
             content, token = file.read_bytes(), tokens.issue(tenant)
+            kind = "application/json" if JSON.match(content) else "text/csv"
             answer = httpx.put(
                 f"{base}{PATH}", content=content, headers={"auth-token": token, "content-type": kind}, timeout=30
             )
@@ -38,5 +49,5 @@ class Command(BaseCommand):
         except httpx.HTTPError as error:
             raise CommandError(f"The backend at {base} cannot be reached: {error}") from error
         if not answer.is_success:
-            raise CommandError(f"The backend refused the calendar: {answer.text[:500]}")
+            raise CommandError(f"The backend refused the calendar: {reason_of(answer)} Nothing was changed.")
         self.stdout.write(f"The calendar of {tenant} was replaced.")

@@ -36,6 +36,40 @@ async def test_a_csv_replaces_the_calendar(user, address, tmp_path):
     assert (event["currency"], event["title"], event["breaking"]) == ("USD", "Payrolls", False)
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("old-mac.csv", b"time,currency,priority\r2030-01-04T13:30:00Z,USD,high\r"),
+        ("EXCEL.TXT", "time\tcurrency\tpriority\r\n2030-01-04T13:30:00Z\tUSD\thigh\r\n".encode("utf-16")),
+        ("no-suffix", b"Time;Currency;Priority\n2030-01-04T13:30:00Z;usd;HIGH\n"),
+        ("mark.json", b'\xef\xbb\xbf [{"time": "2030-01-04T13:30:00Z", "currency": "USD", "priority": "high"}]'),
+    ],
+)
+async def test_files_of_every_origin_are_read(user, address, tmp_path, name, content):
+    file = tmp_path / name
+    file.write_bytes(content)
+    await run(str(file), "--tenant", user.tenant, "--url", address)
+    [event] = (await user.get("/users/current/news-calendar"))["events"]
+    assert (event["currency"], event["priority"]) == ("USD", "high")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"time,currency,priority\r2030-01-04T13:30:00Z,USD,urgent\r", "line 2: must be one of"),
+        (b"time,currency,priority\n2030-01-04T13:30:00Z,USD," + b"x" * 140_000, "line 2"),
+        (b"", "the first line must name"),
+        (b"\x89PNG\r\n\x1a\n\0\0", "UTF-8"),
+        (b"time,currency,priority\n" * 60_000, "larger than"),
+    ],
+)
+async def test_a_file_that_cannot_be_read_is_told_with_its_line(user, address, tmp_path, content, words):
+    file = tmp_path / "calendar.csv"
+    file.write_bytes(content)
+    with pytest.raises(CommandError, match=rf"refused the calendar: .*{words}.*Nothing was changed"):
+        await run(str(file), "--tenant", user.tenant, "--url", address)
+
+
 async def test_a_file_that_is_wrong_is_told(user, address, tmp_path):
     file = tmp_path / "calendar.json"
     file.write_text('{"events": [{"time": "2030-01-04T13:30:00Z", "currency": "USD", "priority": "huge"}]}')

@@ -176,6 +176,72 @@ async def test_a_calendar_that_cannot_be_read_is_refused(user):
         assert_error(answer, 400)
 
 
+GOOD = "2030-01-04T13:30:00Z,USD,high,,Payrolls"
+
+
+@pytest.mark.parametrize("kind", ["text/csv", "Text/CSV", "TEXT/CSV; Charset=UTF-8", "application/csv"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"time,currency,priority,breaking,title\r{GOOD}\r",
+        f"\ufeffTime;Currency;Priority;Breaking;Title\r\n{GOOD}\r\n".replace(",", ";"),
+        f"sep=;\ntime;currency;priority;breaking;title\n{GOOD}".replace(",", ";"),
+        "time,currency,priority,breaking,title\n2030-01-04T13:30:00Z,usd,High,No,Payrolls\n",
+    ],
+)
+async def test_a_csv_in_any_dress_is_read(user, kind, text):
+    answer = await user.http.put(CALENDAR, content=text.encode(), headers={"content-type": kind})
+    assert answer.status_code == 204, answer.text
+    event = {"time": "2030-01-04T13:30:00.000Z", "currency": "USD", "priority": "high"}
+    assert (await user.get(CALENDAR))["events"] == [{**event, "breaking": False, "title": "Payrolls"}]
+
+
+@pytest.mark.parametrize(
+    ("row", "parameter", "words"),
+    [
+        ("2030-01-04T13:30:00Z,USD,urgent,,x", "events.1.priority", "line 3: must be one of election, high"),
+        ("2030-01-04T13:30:00Z,USD,,,x", "events.1.priority", "line 3"),
+        ("2030-01-04T13:30:00Z,DOLLAR,high,,x", "events.1.currency", "line 3: must be a currency"),
+        ("2030-01-04T13:30:00Z,U$D,high,,x", "events.1.currency", "line 3"),
+        ("2030-01-04T13:30:00Z,USD,high,perhaps,x", "events.1.breaking", "line 3: must be yes, no or empty"),
+        ("1893764400000,USD,high,,x", "events.1.time", "line 3: must be a time such as"),
+        ("1710-01-04T13:30:00Z,USD,high,,x", "events.1.time", "line 3: must be a time between"),
+        (",USD,high,,x", "events.1.time", "line 3"),
+        (f"2030-01-04T13:30:00Z,USD,high,,{'x' * 201}", "events.1.title", "line 3"),
+        (f"2030-01-04T13:30:00Z,USD,high,,{'x' * 140_000}", "events", "line 3"),
+        ("2030-01-04T13:30:00Z,USD,high,,Rates, and more", "events", "line 3: it has 6 cells"),
+        ('2030-01-04T13:30:00Z,USD,high,,"Rates', "events", "line 3"),
+    ],
+)
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
+async def test_a_csv_is_never_half_read(user, row, parameter, words, end):
+    await user.put(CALENDAR, [{"time": "2030-01-01T00:00:00Z", "currency": "EUR", "priority": "low"}])
+    before = await user.get(CALENDAR)
+    text = end.join(["time,currency,priority,breaking,title", GOOD, row, GOOD, ""])
+    answer = await user.http.put(CALENDAR, content=text.encode(), headers={"content-type": "text/csv"})
+    assert words in assert_error(answer, 400, parameter)["message"]
+    assert await user.get(CALENDAR) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "parameter"),
+    [
+        ({"breaking": "no"}, "events.0.breaking"),
+        ({"breaking": 1}, "events.0.breaking"),
+        ({"title": ["x"]}, "events.0.title"),
+        ({"title": "two\nlines"}, "events.0.title"),
+        ({"title": "nul\0"}, "events.0.title"),
+        ({"currency": "US\n"}, "events.0.currency"),
+        ({"time": 1893764400}, "events.0.time"),
+        ({"time": True}, "events.0.time"),
+        ({"time": None}, "events.0.time"),
+    ],
+)
+async def test_values_that_are_no_known_word_are_refused_in_json_too(user, change, parameter):
+    event = {"time": "2030-01-04T13:30:00Z", "currency": "USD", "priority": "high", **change}
+    assert_error(await user.http.put(CALENDAR, json=[event]), 400, parameter)
+
+
 async def test_news_refuse_a_signal_of_a_strategy_with_a_filter(user):
     filters = {"calendarNewsFilter": {"priorities": ["high"]}}
     strategy_id = await user.provide(newsFilter=filters)
