@@ -81,6 +81,7 @@ async def serve(
 ) -> None:
     """Recover, serve until SIGTERM or SIGINT, keep a snapshot, end. Raises CannotStart."""
     from .http import create_app
+    from .http.connections import Room, protocol_in, raised_descriptors
     from .http.options import Options
 
     try:
@@ -97,11 +98,14 @@ async def serve(
         raise CannotStart(str(error)) from error
     except psycopg.OperationalError as error:
         raise CannotStart(f"The database cannot be reached: {str(error).strip().splitlines()[0]}") from error
-    app = create_app(core, Options.from_settings(port=bound.getsockname()[1], is_tls=certificate is not None))
+    room = Room(raised_descriptors())
+    app = create_app(core, Options.from_settings(port=bound.getsockname()[1], is_tls=certificate is not None), room)
     tls = {"ssl_certfile": str(certificate[0]), "ssl_keyfile": str(certificate[1])} if certificate else {}
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=protocol_in(room),
+        ws="none",
+        server_header=False,
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=GRACE_SECONDS,

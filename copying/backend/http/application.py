@@ -28,6 +28,7 @@ from copying.backend.http import (
     trading,
 )
 from copying.backend.http.auth import Gate
+from copying.backend.http.connections import Room
 from copying.backend.http.depths import Depths
 from copying.backend.http.errors import HANDLERS
 from copying.backend.http.limits import TokenBuckets
@@ -110,7 +111,7 @@ TABLE = (
 )
 
 
-def create_app(core: Core, options: Options | None = None) -> Starlette:
+def create_app(core: Core, options: Options | None = None, room: Room | None = None) -> Starlette:
     """The API of a started core. `app.state.service.wakeups.close()` ends all waiting streams at once."""
     options = options or Options.from_settings()
     database = Database(options.database_url)
@@ -126,7 +127,7 @@ def create_app(core: Core, options: Options | None = None) -> Starlette:
 
     app = Starlette(
         routes=[Route(path, endpoint, methods=[method]) for method, path, endpoint in TABLE],
-        middleware=[Middleware(Gate, buckets=TokenBuckets(options.requests_per_minute))],
+        middleware=[Middleware(Gate, buckets=TokenBuckets(options.requests_per_minute), room=room)],
         exception_handlers=HANDLERS,
         lifespan=lifespan,
     )

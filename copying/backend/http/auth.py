@@ -9,29 +9,43 @@ import time
 from functools import lru_cache
 
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from copying.backend import tokens
+from copying.backend.http.connections import Room
 from copying.backend.http.errors import error_response, too_many_requests
 from copying.backend.http.limits import TokenBuckets
 from copying.contract.validation import MAX_BODY_BYTES
 
 OPEN = "/healthz"  # needs no token and counts against no limit
+SAFE = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 PUBLIC = "/webhooks/"  # the secret is the id in the address (contract, 1.5)
 
 _tenant_of = lru_cache(maxsize=10_000)(tokens.tenant_of)
 
 
 class Gate:
-    """Sets `scope["tenant"]` to the caller's tenant, "" where none is needed."""
+    """Sets `scope["tenant"]` to the caller's tenant, "" where none is needed; lets nobody keep or guess an answer.
 
-    def __init__(self, app: ASGIApp, buckets: TokenBuckets) -> None:
+    room: of the server's connections; None: there is no limit to keep.
+    """
+
+    def __init__(self, app: ASGIApp, buckets: TokenBuckets, room: Room | None = None) -> None:
         self.app = app
         self.buckets = buckets
+        self.room = room
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refusal = self._refusal(scope) if scope["type"] == "http" else None
-        await (refusal or self.app)(scope, receive, send)
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def send_safely(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *SAFE]
+            await send(message)
+
+        await (self._refusal(scope) or self.app)(scope, receive, send_safely)
 
     def _refusal(self, scope: Scope) -> Response | None:
         path, headers = scope["path"], scope["headers"]
@@ -50,6 +64,10 @@ class Gate:
         length = _header(headers, b"content-length")
         if length.isdecimal() and int(length[:20]) > MAX_BODY_BYTES:
             return error_response(413, f"The body is larger than {MAX_BODY_BYTES} bytes.")
+        if self.room is not None and self.room.is_crowded and path.endswith("/stream"):
+            self.room.report()
+            text = "Too many connections are open: new streams are not taken. Try again in a few seconds."
+            return error_response(503, text, headers={"retry-after": "5", "connection": "close"})
         return None
 
 
