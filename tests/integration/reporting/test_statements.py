@@ -44,7 +44,7 @@ def test_a_statement_is_the_sum_of_its_lines_and_is_issued_once(firm):
     assert (statement.label, statement.amount, statement.currency) == ("S-000001", D("6.01"), "USD")
     assert (statement.first_day, statement.last_day) == (at(3, 1).date(), at(4, 30).date())
     assert statement.items.aggregate(total=Sum("amount"))["total"] == firm.total
-    assert (read(statement).balance, read(statement).state, state_of(MAY)) == (D("6.01"), "due", "issued")
+    assert (read(statement).balance, read(statement).state, state_of(MAY)) == (D("6.01"), "overdue", "issued")
     assert firm.issue(MAY) == []
 
 
@@ -136,7 +136,7 @@ def test_a_statement_below_zero_becomes_credit_that_the_next_one_uses(firm):
 def test_part_payments_add_up_and_pay_the_period(firm):
     (statement,) = firm.issue(MAY)
     firm.pay("2", statement)
-    assert (read(statement).balance, read(statement).state, state_of(MAY)) == (D("4.01"), "partly-paid", "issued")
+    assert (read(statement).balance, read(statement).state, state_of(MAY)) == (D("4.01"), "overdue", "issued")
     recorded = firm.pay("4.01", statement)
     assert (recorded.credit, read(statement).state, state_of(MAY)) == (D(0), "paid", "paid")
 
