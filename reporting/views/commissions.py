@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from decimal import Decimal
 
 from django.db.models import Count, DecimalField, Exists, OuterRef, QuerySet, Subquery, Sum, Value
@@ -22,12 +23,12 @@ from strategies.models import Strategy
 from strategies.terms import SCHEMES
 from subscribers.models import Subscriber
 from users.listing import BadParameter, Column, Listing, Search
-from users.listing.export import plain_csv
+from users.listing.export import file_name, plain_csv
 from users.permissions import member_only, staff_only
 
 MONEY = DecimalField(max_digits=24, decimal_places=4)
-OWED_CSV = ("strategy", "strategy_id", "subscriber", "subscriber_id", "scheme", "period", "lines", "provisional_lines",
-            "amount", "currency", "backends_amount", "difference")  # fmt: skip
+OWED_CSV = ("strategy", "strategy_id", "subscriber", "subscriber_id", "scheme", "first_day", "last_day", "lines",
+            "provisional_lines", "amount", "currency", "backends_amount", "difference")  # fmt: skip
 LINES = Listing(
     name="commission-lines",
     sort="-occurred_at",
@@ -72,17 +73,23 @@ def in_one_currency(rows: Sequence[Owed], currency: str) -> Decimal | None:
         return None
 
 
-def owed_csv(rows: Sequence[Owed], name: str) -> HttpResponse:
+def owed_csv(request: HttpRequest, rows: Sequence[Owed], name: str, span: Span) -> HttpResponse:
     """Totals as a file."""
     cells = (
         (
             row.strategy.name if row.strategy else "", row.strategy_id,
             row.subscriber.name if row.subscriber else "", row.subscriber_id,
-            row.scheme, row.period, row.lines, row.provisional, row.amount, row.currency, row.backends, row.difference,
+            row.scheme, *row.period.split(" – "), row.lines, row.provisional, row.amount, row.currency, row.backends,
+            row.difference,
         )
         for row in rows
     )  # fmt: skip
-    return plain_csv(OWED_CSV, cells, f"{name}.csv")
+    return plain_csv(OWED_CSV, cells, file_name(name, [span.key], on=local_day(request)))
+
+
+def local_day(request: HttpRequest) -> date:
+    """Today in the billing zone."""
+    return Calendar(request.workspace.timezone).day_of(timezone.now())
 
 
 def wants_csv(request: HttpRequest) -> bool:
@@ -104,7 +111,7 @@ def commissions(request: HttpRequest) -> HttpResponse:
         return by_subscriber(request, span, context)
     rows = owed_by_strategy(request.membership, span, timezone.now())
     if wants_csv(request):
-        return owed_csv(rows, "commissions-by-strategy")
+        return owed_csv(request, rows, "commissions-by-strategy", span)
     context |= {"rows": rows, "total": in_one_currency(rows, context["currency"])}
     context["by_currency"] = totals_by_currency(rows)
     return render(request, "reporting/commissions.html", context)
@@ -178,7 +185,7 @@ def strategy_commission(request: HttpRequest, pk: int) -> HttpResponse:
     strategy, span, now = visible_strategy(request, pk), chosen_span(request), timezone.now()
     only = {"connection_id": strategy.connection_id, "strategy_id": strategy.backend_id}
     if wants_csv(request):
-        return owed_csv(owed_by_subscription(request.membership, span, now, **only), "commission")
+        return owed_csv(request, owed_by_subscription(request.membership, span, now, **only), "commission", span)
     table = subscribers_listing(request, span, strategy).bind(request, owing(request, span, strategy))
     shown = [row.backend_id for row in table.rows]
     rows = owed_by_subscription(request.membership, span, now, **only, subscriber_id__in=shown)

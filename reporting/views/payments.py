@@ -22,13 +22,13 @@ from reporting.commission.statements import CannotBook
 from reporting.forms import PaymentForm, ReasonForm
 from reporting.models import CommissionLine, DocumentKind, Entry, Payment, Statement, Transaction
 from reporting.rates import UnknownRate, rate_on
-from reporting.views.commissions import chosen_span, wants_csv
+from reporting.views.commissions import chosen_span, local_day, wants_csv
 from reporting.views.history import render_list
 from reporting.views.statements import visible_statement
 from strategies.models import Strategy
 from subscribers.models import Subscriber
 from users.listing import Choice, Column, Listing, Option, Period, Search
-from users.listing.export import plain_csv
+from users.listing.export import file_name, plain_csv
 from users.parsing import row_id
 from users.permissions import can_bill, may_bill, staff_only
 
@@ -281,7 +281,7 @@ def incoming(request: HttpRequest) -> HttpResponse:
     if wants_csv(request):
         cells = ((row["strategy"], row["strategy_id"], row["member"], row["member_id"], row["lines"], row["total"],
                   row["currency"]) for row in rows)  # fmt: skip
-        return plain_csv(INCOMING_CSV, cells, "incoming-commission.csv")
+        return plain_csv(INCOMING_CSV, cells, file_name("incoming-commission", [span.key], on=local_day(request)))
     theirs = backends_incoming(request, rows, now)
     compared: dict[tuple, dict] = {}
     for row in rows:

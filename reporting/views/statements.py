@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.contrib import messages
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Case, CharField, Exists, OuterRef, Q, Value, When
+from django.db.models.functions import Cast, Concat, LPad
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -36,8 +37,15 @@ from users.listing import Choice, Column, Listing, Option, Period, Search
 from users.permissions import can_bill, may_bill, member_only, staff_only, subscriber_only
 
 DAYS_TO_PAY = 14
+# as on paper: S-000012, C-000003
+LABEL = Concat(
+    Case(When(kind=DocumentKind.STATEMENT, then=Value("S-")), default=Value("C-")),
+    LPad(Cast("number", CharField()), 6, Value("0")),
+    output_field=CharField(),
+)
 COLUMNS = (
-    Column("number", "Number", is_number=False),
+    Column("number", "Number", is_number=False, in_csv=False),
+    Column("label", source=LABEL, in_table=False, csv_name="number"),
     Column("kind"),
     Column("subscriber_name", "Subscriber", csv_name="subscriber"),
     Column("subscriber_id"),

@@ -84,7 +84,7 @@ def results_csv(request: HttpRequest, table: Table) -> StreamingHttpResponse:
                 own = [getattr(strategy, column.key) for column in table.csv_columns]
                 yield own + figures_cells(figures[strategy.pk], request.workspace.reporting_currency)
 
-    return computed_csv(headings, rows(), "strategies.csv")
+    return computed_csv(headings, rows(), table.file_name)
 
 
 def figures_cells(figures: performance.Figures, currency: str) -> list:

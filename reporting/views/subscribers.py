@@ -171,7 +171,7 @@ def commission(request: HttpRequest, pk: int) -> HttpResponse:
     only = {"connection_id": subscriber.connection_id, "subscriber_id": subscriber.backend_id}
     rows = owed_by_subscription(request.membership, span, timezone.now(), **only)
     if wants_csv(request):
-        return owed_csv(rows, "commission")
+        return owed_csv(request, rows, "commission", span)
     context = {"subscriber": subscriber, "tab": "commission", "span": span, "rows": rows, "schemes": SCHEMES}
     context |= {"by_currency": totals_by_currency(rows), "of_strategy": False}
     return render(request, "reporting/subscriber_commission.html", context)

@@ -95,11 +95,11 @@ def make_stopout(account, at, *, stopped_till, strategy=None):
 
 @pytest.fixture
 def text_of():
-    """A function that reads an answer, streamed or not."""
+    """A function that reads an answer, streamed or not; without the mark that files begin with."""
 
     def read(response) -> str:
         body = b"".join(response.streaming_content) if response.streaming else response.content
-        return body.decode()
+        return body.decode("utf-8-sig")
 
     return read
 

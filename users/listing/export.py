@@ -1,13 +1,15 @@
 """CSV downloads: PostgreSQL writes the file and we pass it on, so memory does not grow with rows.
 
-Text cells that a spreadsheet would run as a formula get an apostrophe before them; numbers are plain decimals, times
-ISO 8601 in UTC. The database transaction is read-only, time-limited, and ended when the client leaves.
+A byte order mark comes first. Texts that a spreadsheet would run as a formula get an apostrophe before them; numbers
+are plain decimals, times ISO 8601 in UTC. The database transaction is read-only, time-limited, and ended when the
+client leaves.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -22,10 +24,20 @@ from django.http import HttpResponse, StreamingHttpResponse
 from users.listing.columns import output_field
 
 STATEMENT_TIMEOUT_S = 300
+LONGEST_FILTERS = 80
+_SEPARATORS = re.compile('[,;"\t\r\n]')  # also those of other locales: an unquoted one splits the cell
+_NO_LETTERS = re.compile(r"[^a-z0-9]+")
 PIECE_BYTES = 256 * 1024
 CSV_TYPE = "text/csv; charset=utf-8"
 Answer = TypeVar("Answer", HttpResponse, StreamingHttpResponse)
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+BOM = b"\xef\xbb\xbf"  # without it Excel reads UTF-8 as the machine's own code page
+# what a spreadsheet takes for the start of a formula, in both widths
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+# what some spreadsheets drop before they look: blanks of every kind, control characters, signs without width
+SKIPPED_STARTS = (
+    *map(chr, (*range(1, 9), 11, 12, *range(14, 33), 127, 0x85, 0xA0, 0xAD, 0x1680, *range(0x2000, 0x2010))),
+    *map(chr, (*range(0x2028, 0x2030), *range(0x205F, 0x2065), 0x3000, 0xFEFF)),
+)
 
 
 class _Wrapped(Expression):
@@ -46,9 +58,17 @@ class _Wrapped(Expression):
         return self.template.format(*[sql] * self.template.count("{}")), list(parameters) * self.template.count("{}")
 
 
-# what a spreadsheet takes for the start of a formula; compared as numbers, which costs a fraction of comparing text
+# compared as numbers, which costs a fraction of comparing text; the pattern is tried only where a cell starts strangely
 FORMULA_CODES = ", ".join(str(ord(start)) for start in FORMULA_STARTS)
-HARMLESS = f"CASE WHEN ascii({{}}) IN ({FORMULA_CODES}) THEN '''' || {{}} ELSE {{}} END"
+SKIPPED_CODES = ", ".join(str(ord(start)) for start in SKIPPED_STARTS)
+_SKIPPED_CLASS = "".join(f"\\u{ord(start):04X}" for start in SKIPPED_STARTS)
+_FORMULA_CLASS = "".join(f"\\u{ord(start):04X}" for start in FORMULA_STARTS)
+HARMLESS = (
+    f"CASE WHEN ascii({{}}) IN ({FORMULA_CODES}) THEN '''' || {{}}"
+    f" WHEN ascii({{}}) IN ({SKIPPED_CODES}) AND {{}} ~ '^[{_SKIPPED_CLASS}]+[{_FORMULA_CLASS}]' THEN '''' || {{}}"
+    " ELSE {} END"
+)
+_DANGEROUS = re.compile(f"[{re.escape(''.join(SKIPPED_STARTS))}]*[{re.escape(''.join(FORMULA_STARTS))}]")
 ISO_UTC = "to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
 PLAIN = "trim_scale({})"
 YES_NO = "CASE WHEN {} THEN 'true' WHEN NOT {} THEN 'false' END"
@@ -72,7 +92,14 @@ def copy_statement(queryset, columns) -> tuple[str, tuple]:
     names = {f"csv_{n}": as_text(c.expression, output_field(queryset, c.key)) for n, c in enumerate(columns)}
     rows = queryset.annotate(**names).values_list(*names)
     sql, parameters = rows.query.get_compiler(using=queryset.db).as_sql()
-    return f"COPY ({sql}) TO STDOUT WITH (FORMAT csv)", parameters
+    # quoted whatever they hold: a semicolon or a tab in a cell splits it where these are the separators
+    texts = [name for name, expression in names.items() if _is_text(expression)]
+    quoted = f", FORCE_QUOTE ({', '.join(texts)})" if texts else ""
+    return f"COPY ({sql}) TO STDOUT WITH (FORMAT csv{quoted})", parameters
+
+
+def _is_text(expression) -> bool:
+    return isinstance(expression, _Wrapped) and expression.template == HARMLESS
 
 
 def header_line(columns) -> bytes:
@@ -116,22 +143,30 @@ def _copied(statement: str, parameters: tuple) -> Iterator[bytes]:
 
 def plain_csv(headings: Sequence[str], rows: Iterable[Sequence], filename: str) -> HttpResponse:
     """A short file of rows that are in memory already, with the same promises as a streamed one."""
-    return _download(HttpResponse("".join(_lines(headings, rows)), content_type=CSV_TYPE), filename)
+    body = BOM + "".join(_lines(headings, rows)).encode()
+    return _download(HttpResponse(body, content_type=CSV_TYPE), filename)
 
 
 def computed_csv(headings: Sequence[str], rows: Iterable[Sequence], filename: str) -> StreamingHttpResponse:
     """A file of rows that are worked out one after the other, sent as they come."""
-    return _download(StreamingHttpResponse(_lines(headings, rows), content_type=CSV_TYPE), filename)
+    lines = (line.encode() for line in _lines(headings, rows))
+    return _download(StreamingHttpResponse(chain([BOM], lines), content_type=CSV_TYPE), filename)
 
 
 def _lines(headings: Sequence[str], rows: Iterable[Sequence]) -> Iterator[str]:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")  # both, so that either inside a cell is quoted
+    """Lines as `stream_csv` has them, but that only those texts are quoted that need it."""
     for row in chain([headings], rows):
-        writer.writerow([_harmless(cell) for cell in row])
-        yield text.getvalue()
-        text.seek(0)
-        text.truncate()
+        yield ",".join(_quoted(_harmless(cell)) if isinstance(cell, str) else _plain(cell) for cell in row) + "\r\n"
+
+
+def _quoted(text: str) -> str:
+    return '"{}"'.format(text.replace('"', '""')) if _SEPARATORS.search(text) else text
+
+
+def file_name(name: str, parts: Iterable[str] = (), *, on: date) -> str:
+    """What a download is called: the list, its filters and the day, in letters that every system takes."""
+    said = "-".join(filter(None, (_NO_LETTERS.sub("-", part.lower()).strip("-") for part in parts)))
+    return "-".join(filter(None, (name, said[:LONGEST_FILTERS].strip("-"), on.isoformat()))) + ".csv"
 
 
 def _download(response: Answer, filename: str) -> Answer:
@@ -140,22 +175,36 @@ def _download(response: Answer, filename: str) -> Answer:
     return response
 
 
-def _harmless(cell):
-    """A cell as `as_text` would write it."""
-    if isinstance(cell, str) and cell[:1] in FORMULA_STARTS:
-        return f"'{cell}"
+def _harmless(text: str) -> str:
+    """A text as `as_text` would write it."""
+    return f"'{text}" if _DANGEROUS.match(text) else text
+
+
+def _plain(cell) -> str:
+    """A cell that is no text, as `as_text` would write it."""
+    if cell is None:
+        return ""
     if isinstance(cell, Decimal):
         text = format(cell, "f")
         return text.rstrip("0").rstrip(".") if "." in text else text
     if isinstance(cell, bool):
         return "true" if cell else "false"
     if isinstance(cell, float):
-        return _harmless(Decimal(repr(cell)))
+        return _plain(Decimal(repr(cell)))
     if isinstance(cell, datetime):
         return cell.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return cell.isoformat() if isinstance(cell, date) else cell
+    return cell.isoformat() if isinstance(cell, date) else str(cell)
 
 
 def csv_response(queryset, columns, filename: str) -> StreamingHttpResponse:
     """The download."""
-    return _download(StreamingHttpResponse(stream_csv(queryset, columns), content_type=CSV_TYPE), filename)
+    return _download(StreamingHttpResponse(_with_bom(stream_csv(queryset, columns)), content_type=CSV_TYPE), filename)
+
+
+def _with_bom(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The file with the mark in its first piece; closing it closes what it reads from."""
+    try:
+        yield BOM + next(pieces)
+        yield from pieces
+    finally:
+        pieces.close()

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from users.listing.columns import Column, with_columns
 from users.listing.counting import Count, count_rows
-from users.listing.export import csv_response
+from users.listing.export import csv_response, file_name
 from users.listing.filters import Chip
 from users.listing.keyset import Order, in_order, read_rows
 from users.listing.parameters import BadParameter, address, first_page
@@ -208,4 +208,10 @@ class Table:
 
     def csv(self) -> StreamingHttpResponse:
         """Exactly the rows that the filters leave, in the order of the list, as a streamed file."""
-        return csv_response(self.whole, self.csv_columns, f"{self.listing.name}.csv")
+        return csv_response(self.whole, self.csv_columns, self.file_name)
+
+    @property
+    def file_name(self) -> str:
+        """What the file is called: the list, its filters and today."""
+        today = timezone.now().astimezone(self.zone).date()
+        return file_name(self.listing.name, (one.chip.text for one in self.applied), on=today)

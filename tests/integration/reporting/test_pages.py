@@ -175,7 +175,7 @@ def test_filters_of_transactions_reach_the_page_and_the_file(sign_in, firm, alic
 
 def test_the_file_names_the_currency_and_the_answer_is_an_attachment(sign_in, firm, alice):
     answer = sign_in(alice).get("/transactions/?format=csv")
-    assert answer.headers["Content-Disposition"] == 'attachment; filename="transactions.csv"'
+    assert re.fullmatch(r'attachment; filename="transactions-\d{4}-\d\d-\d\d.csv"', answer["Content-Disposition"])
     assert "currency" in text_of(answer).splitlines()[0].split(",")
 
 

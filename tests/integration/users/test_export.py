@@ -11,7 +11,7 @@ from django.db import connection as database
 from subscribers.models import Subscriber
 from tests import builders
 from users.listing import Column
-from users.listing.export import csv_response, plain_csv, stream_csv
+from users.listing.export import computed_csv, csv_response, file_name, plain_csv, stream_csv
 
 COLUMNS = (
     Column("name"),
@@ -34,7 +34,13 @@ def rows_of(queryset, columns=COLUMNS):
     return list(csv.reader(io.StringIO(text, newline="")))
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+FORMULAS = ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"]
+SKIPPED = [" ", "  ", "\u00a0", "\u3000", "\u200b", "\ufeff", "\x0b", "\x0c", "\x1c", "\u2003", "\u2060", "\u200b \x1c"]
+STARTS = [*FORMULAS, *(f"{blank}=" for blank in SKIPPED), " ＝", "\u3000-"]
+HARMLESS = ["Ann", " Ann", "\u3000李", "a=1", "5 - 3", "'=1", "–5", "ß=", "#1"]
+
+
+@pytest.mark.parametrize("start", STARTS)
 def test_a_cell_that_a_spreadsheet_would_run_gets_an_apostrophe(connection, start):
     builders.subscriber(connection, name=f"{start}HYPERLINK(1)")
     [_, row] = rows_of(Subscriber.objects.filter(connection=connection))
@@ -106,7 +112,57 @@ def test_settings_of_the_download_do_not_outlive_it(connection):
         assert cursor.fetchone() == ("off", "0")
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+@pytest.mark.parametrize("name", HARMLESS)
+def test_a_harmless_cell_stays_as_it_is(connection, name):
+    builders.subscriber(connection, name=name)
+    [_, row] = rows_of(Subscriber.objects.filter(connection=connection))
+    short = plain_csv(("name",), [(name,)], "x.csv").content.decode("utf-8-sig")
+    assert row[0] == name
+    assert list(csv.reader(io.StringIO(short, newline="")))[1] == [name]
+
+
+@pytest.mark.parametrize("name", ["a;=1+1", "a\t=1+1", "Smith; Jones"])
+def test_separators_of_other_locales_are_quoted(connection, name):
+    builders.subscriber(connection, name=name)
+    text = b"".join(stream_csv(Subscriber.objects.filter(connection=connection), COLUMNS)).decode()
+    assert f'"{name}"' in text
+    assert f'"{name}"' in plain_csv(("name",), [(name,)], "x.csv").content.decode()
+
+
+def test_every_file_begins_with_a_byte_order_mark(connection):
+    builders.subscriber(connection, name="Zoë")
+    rows = [("Zoë",)]
+    streamed = csv_response(Subscriber.objects.filter(connection=connection), COLUMNS, "x.csv").streaming_content
+    computed = computed_csv(("name",), rows, "x.csv").streaming_content
+    for body in (b"".join(streamed), b"".join(computed), plain_csv(("name",), rows, "x.csv").content):
+        assert body.startswith(b"\xef\xbb\xbfname")
+        assert body.count(b"\xef\xbb\xbf") == 1
+        assert "Zoë" in body.decode("utf-8-sig")
+
+
+def test_numbers_stay_plain_in_every_file(connection):
+    builders.subscriber(connection, equity=Decimal("-216.5"))
+    text = b"".join(stream_csv(Subscriber.objects.filter(connection=connection), COLUMNS)).decode()
+    assert ",-216.5," in text
+    short = plain_csv(("a", "b", "c", "d"), [(Decimal("-216.50"), -3, 0.5, None)], "x.csv").content.decode()
+    assert short.splitlines()[1] == "-216.5,-3,0.5,"
+
+
+@pytest.mark.parametrize(
+    ("parts", "name"),
+    [
+        ([], "deals-2026-03-01.csv"),
+        (["EURUSD", "2026-01-01 to 2026-01-31"], "deals-eurusd-2026-01-01-to-2026-01-31-2026-03-01.csv"),
+        (['"; x=\r\n', "Zoë"], "deals-x-zo-2026-03-01.csv"),
+        (["é"], "deals-2026-03-01.csv"),
+    ],
+)
+def test_a_file_is_named_after_its_filters_and_the_day(parts, name):
+    assert file_name("deals", parts, on=SEEN.date()) == name
+    assert len(file_name("deals", ["x" * 500], on=SEEN.date())) < 120
+
+
+@pytest.mark.parametrize("start", STARTS)
 def test_a_short_file_keeps_the_same_promises(start):
     text = plain_csv(("name", "code", "nothing", "amount"), [(f"{start}A1", "61,43", "", Decimal("-5.10"))], "x.csv")
     assert list(csv.reader(io.StringIO(text.content.decode(), newline="")))[1] == [f"'{start}A1", "61,43", "", "-5.1"]
