@@ -7,13 +7,14 @@ from urllib.parse import urlencode
 from django.templatetags.static import static
 from django.urls import reverse
 from django_htmx.jinja import htmx_script
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, pass_context
 from markupsafe import Markup
 
 from copyportal import display
 from reporting.states import connection_state, statement_state, sync_state
 from strategies.states import STRATEGY_STATES, strategy_state
 from subscribers.states import ACCOUNT_STATES
+from users import once
 
 SPRITE = "vendor/tabler-icons/3.49.0/sprite.svg"
 # a page asks 50 to 150 times for addresses that never change while a process lives: remembered, they cost a tenth
@@ -36,6 +37,14 @@ def address(name: str, *arguments, **query) -> str:
     return f"{path}?{urlencode(query)}" if query else path
 
 
+@pass_context
+def once_input(context) -> Markup:
+    """The token of a form that acts once (users/once.py)."""
+    request = context.get("request")
+    token = once.new_token() if request is None else once.token_of(request)
+    return Markup('<input type="hidden" name="{}" value="{}">').format(once.FIELD, token)
+
+
 def as_json(value) -> str:
     """JSON for a data attribute: the template escapes it."""
     return json.dumps(value, separators=(",", ":"), default=str)
@@ -44,7 +53,7 @@ def as_json(value) -> str:
 def environment(**options) -> Environment:
     """Build the environment that Django's Jinja2 backend uses."""
     env = Environment(**{**options, "undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True})
-    env.globals.update(static=file_of, url=address, icon=icon, htmx_script=htmx_script)
+    env.globals.update(static=file_of, url=address, icon=icon, htmx_script=htmx_script, once_input=once_input)
     env.globals.update(display.GLOBALS)
     env.globals.update(statement_state=statement_state, sync_state=sync_state, connection_state=connection_state)
     env.globals.update(strategy_state=strategy_state, strategy_states=STRATEGY_STATES, account_states=ACCOUNT_STATES)

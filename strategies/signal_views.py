@@ -18,6 +18,7 @@ from strategies.changes import NotDone, backend_of
 from strategies.models import Kind, Strategy
 from strategies.terms import commission_text
 from strategies.views import visible_strategy
+from users.once import FIELD, once
 from users.permissions import can_manage, may_manage, staff_only
 from users.states import State
 
@@ -75,15 +76,19 @@ def to_signals(strategy: Strategy) -> HttpResponse:
 
 @require_POST
 @may_manage
+@once
 def send(request: HttpRequest, pk: int) -> HttpResponse:
-    """Open a signal at everybody who copies the strategy."""
+    """Open a signal at everybody who copies the strategy, after a page that says what that is."""
     strategy, now = single(request, pk), timezone.now()
     form = signals.SignalForm(request.POST)
     if not form.is_valid() or not form.judge(form.document(now)):
         return signals_page(request, strategy, status=422, form=form)
+    if request.POST.get("confirmed") != "yes":
+        return signals_page(request, strategy, form=form) if "edit" in request.POST else ask(request, strategy, form)
     try:
         with backend_of(strategy.connection) as client:
-            signal_id = signals.send_signal(strategy, form.document(now), client=client, by=request.user, now=now)
+            given = {"by": request.user, "now": now, "token": request.POST.get(FIELD, "")}
+            signal_id = signals.send_signal(strategy, form.document(now), client=client, **given)
             outcome = signals.outcome_so_far(signal_id, client=client)
     except NotDone as error:
         form.place(error.details)
@@ -105,8 +110,24 @@ def say_sent(request: HttpRequest, what: str, state: State) -> None:
     messages.add_message(request, levels.get(state.tone, messages.ERROR), f"{what} is sent: {words}.")
 
 
+def ask(request: HttpRequest, strategy: Strategy, form: signals.SignalForm) -> HttpResponse:
+    """What would be sent, and to whom: nothing is sent before somebody says yes to it."""
+    context = {
+        "strategy": strategy,
+        "tab": "signals",
+        "commission": commission_text(strategy.document),
+        "form": form,
+        "signal": form.cleaned_data,
+        "what": dict(signals.TYPES)[form.cleaned_data["type"]],
+        "copying": signals.copying_accounts(strategy),
+        "equity": signals.copied_equity(strategy),
+    }
+    return render(request, "strategies/confirm_signal.html", context)
+
+
 @require_POST
 @may_manage
+@once
 def change(request: HttpRequest, pk: int, signal_id: str) -> HttpResponse:
     """Another stop loss and take profit."""
     strategy = single(request, pk)
@@ -122,6 +143,7 @@ def change(request: HttpRequest, pk: int, signal_id: str) -> HttpResponse:
 
 @require_POST
 @may_manage
+@once
 def close(request: HttpRequest, pk: int, signal_id: str) -> HttpResponse:
     """Close a part, or everything where no volume is given."""
     strategy = single(request, pk)

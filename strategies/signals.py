@@ -5,12 +5,15 @@ A signal opens and closes trades at every subscriber at once. Numbers are checke
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import string
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from django import forms
+from django.db.models import QuerySet
 
 from copying.client import Client, ClientError
 from copying.contract import wire
@@ -121,24 +124,52 @@ def note(strategy: Strategy, by: User | None, action: str, now: datetime, **deta
     record_audit(strategy.workspace, user=by, action=action, subject=strategy.name, details=details, now=now)
 
 
-def send_signal(strategy: Strategy, document: dict, *, client: Client, by: User | None, now: datetime) -> str:
-    """Open at every subscriber what the document says; returns the signal's id. Raises the client's errors."""
-    signal_id = "".join(secrets.choice(ID_LETTERS) for _ in range(8))
+def id_of_form(strategy: Strategy, token: str) -> str:
+    """The id of the signal that a form sends: the same form sent again is the same signal to the backend."""
+    if not token:
+        return "".join(secrets.choice(ID_LETTERS) for _ in range(8))
+    digest = hashlib.sha256(f"{strategy.pk} {token}".encode()).digest()
+    return "".join(ID_LETTERS[byte % len(ID_LETTERS)] for byte in digest[:8])
+
+
+def send_signal(
+    strategy: Strategy, document: dict, *, client: Client, by: User | None, now: datetime, token: str = ""
+) -> str:
+    """Open at every subscriber what the document says; returns the signal's id. Raises the client's errors.
+
+    token: of the form; the backend takes what is sent with it again for the same signal.
+    """
+    signal_id = id_of_form(strategy, token)
     client.put_external_signal(strategy.backend_id, signal_id, document)
     note(strategy, by, "signal sent", now, signal=signal_id, **document)
     return signal_id
 
 
-def copying_accounts(strategy: Strategy) -> int:
-    """How many accounts a signal of the strategy reaches, through portfolios too."""
+def reached_by(strategy: Strategy) -> QuerySet:
+    """Ways from the strategy to the accounts that a signal of it reaches, through portfolios too."""
     reaching = [strategy.backend_id, *portfolios_with(strategy.backend_id, strategies_of(strategy.connection_id))]
-    found = Strategy.objects.filter(
+    return Strategy.objects.filter(
         connection_id=strategy.connection_id,
         backend_id__in=reaching,
         subscriptions__is_removed=False,
         subscriptions__subscriber__is_removed=False,
     )
-    return found.values("subscriptions__subscriber").distinct().count()
+
+
+def copying_accounts(strategy: Strategy) -> int:
+    """How many accounts a signal of the strategy reaches."""
+    return reached_by(strategy).values("subscriptions__subscriber").distinct().count()
+
+
+def copied_equity(strategy: Strategy) -> list[tuple[str, Decimal]]:
+    """The equity of these accounts by currency; those that were not measured yet are left out."""
+    account = "subscriptions__subscriber"
+    sums: dict[str, Decimal] = {}
+    rows = reached_by(strategy).values_list(account, f"{account}__currency", f"{account}__equity").distinct()
+    for _, currency, equity in rows:
+        if currency and equity is not None:
+            sums[currency] = sums.get(currency, Decimal(0)) + equity
+    return sorted(sums.items())
 
 
 def outcome_so_far(signal_id: str, *, client: Client) -> SignalOutcome:

@@ -32,6 +32,7 @@ from subscribers.listings import CHANGES
 from subscribers.models import Subscriber
 from subscribers.views import page_of, visible_subscriber
 from subscribers.whatif import WhatIf, open_positions, simulate
+from users.once import once
 from users.permissions import can_manage, may_manage, staff_only
 
 KEPT_S = 300
@@ -113,6 +114,7 @@ def change(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @may_manage
+@once
 def save(request: HttpRequest, pk: int) -> HttpResponse:
     """Do it, or say why not: refused, changed meanwhile, name not typed."""
     found = draft(request, pk)

@@ -20,6 +20,7 @@ from strategies.changes import NotDone, backend_of
 from subscribers.models import Subscriber
 from subscribers.views import page_of, visible_subscriber
 from users.models import User
+from users.once import once
 from users.permissions import may_manage
 from users.services import record_audit
 
@@ -64,6 +65,7 @@ def resynchronise(subscriber: Subscriber, wanted: Wanted, *, client: Client, by:
 
 @require_http_methods(["GET", "POST"])
 @may_manage
+@once
 def resynchronise_page(request: HttpRequest, pk: int) -> HttpResponse:
     """Choose all, some strategies or some positions; say in numbers what opens; do it once the name is typed."""
     subscriber = visible_subscriber(request, pk)

@@ -22,6 +22,7 @@ from subscribers.headroom import reason_words, standings_of, why_none
 from subscribers.listings import STOPOUTS, STRATEGY_SUBSCRIBERS, SUBSCRIBERS
 from subscribers.models import Stopout, Subscriber
 from subscribers.services import reset_stopout
+from users.once import once
 from users.permissions import can_manage, may_manage, staff_only
 from users.views import local_address
 
@@ -169,6 +170,7 @@ def subscriber_stopouts(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @may_manage
+@once
 def reset(request: HttpRequest, pk: int) -> HttpResponse:
     """Let the account trade again: begin its limit anew and end the stopout, or say why that did not work."""
     found = Stopout.objects.visible_to(request.membership).select_related("subscriber", "connection", "strategy")

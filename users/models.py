@@ -150,3 +150,17 @@ class AuditEntry(models.Model):
 
     class Meta:
         indexes = [models.Index(fields=["workspace", "-occurred_at"], name="audit_by_time")]
+
+
+class FormPost(models.Model):
+    """A form that was sent and must act once (users/once.py). answer: null while the first post is being answered."""
+
+    key = models.CharField(max_length=64, primary_key=True, help_text="Digest of the person, the address, the token.")
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="+")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    posted_at = models.DateTimeField()
+    answer = models.JSONField(null=True, help_text="What was said: a list of level and text.")
+    address = models.CharField(max_length=500, blank=True, default="", help_text="Where the first post led to.")
+
+    class Meta:
+        indexes = [models.Index(fields=["workspace", "posted_at"], name="form_post_by_age")]

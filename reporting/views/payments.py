@@ -29,6 +29,7 @@ from strategies.models import Strategy
 from subscribers.models import Subscriber
 from users.listing import Choice, Column, Listing, Option, Period, Search
 from users.listing.export import file_name, plain_csv
+from users.once import once
 from users.parsing import row_id
 from users.permissions import can_bill, may_bill, staff_only
 
@@ -99,6 +100,7 @@ def payer(request: HttpRequest) -> tuple[Account, Subscriber | None, Statement |
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @may_bill
+@once
 def new_payment(request: HttpRequest) -> HttpResponse:
     """Record money that was received for a statement, or for an account's oldest statements."""
     account, subscriber, document = payer(request)
@@ -156,6 +158,7 @@ def render_payment(request: HttpRequest, pk: int, form: ReasonForm, status: int 
 
 @require_POST
 @may_bill
+@once
 def undo(request: HttpRequest, pk: int) -> HttpResponse:
     """Take a payment back by a counter-entry."""
     found = get_object_or_404(Payment.objects.visible_to(request.membership), pk=pk)

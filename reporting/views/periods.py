@@ -26,6 +26,7 @@ from strategies.models import Strategy
 from strategies.terms import SCHEMES
 from subscribers.models import Subscriber
 from users.listing import Choice, Column, Listing, Option, Period, Search
+from users.once import once
 from users.permissions import can_bill, may_bill, staff_only
 
 MONEY = DecimalField(max_digits=24, decimal_places=4)
@@ -149,6 +150,7 @@ def review(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @may_bill
+@once
 def close(request: HttpRequest) -> HttpResponse:
     """Close every ended period to the end of the month in the URL."""
     _, found = chosen_periods(request)
@@ -171,6 +173,7 @@ def say_closed(request: HttpRequest, closed) -> None:
 
 @require_POST
 @may_bill
+@once
 def close_one(request: HttpRequest, pk: int) -> HttpResponse:
     """Close one strategy's period, and its earlier ones with it."""
     period = get_object_or_404(BillingPeriod.objects.visible_to(request.membership), pk=pk)

@@ -34,6 +34,7 @@ from reporting.views.commissions import LINES, chosen_span, explained
 from reporting.views.history import render_list
 from strategies.terms import SCHEMES
 from users.listing import Choice, Column, Listing, Option, Period, Search
+from users.once import once
 from users.permissions import can_bill, may_bill, member_only, staff_only, subscriber_only
 
 DAYS_TO_PAY = 14
@@ -147,6 +148,7 @@ def render_review(request: HttpRequest, form: IssueForm, status: int = 200) -> H
 
 @require_POST
 @may_bill
+@once
 def issue(request: HttpRequest) -> HttpResponse:
     """Issue them all."""
     form = IssueForm(request.POST, today=calendar_of(request.workspace).day_of(timezone.now()))
@@ -230,6 +232,7 @@ def statement_as_pdf(request: HttpRequest, pk: int) -> HttpResponse:
 # --- Corrections ------------------------------------------------------------------------------------------------------
 @require_POST
 @may_bill
+@once
 def credit_note(request: HttpRequest, pk: int) -> HttpResponse:
     """Correct a statement by a credit note."""
     document = visible_statement(request, pk)
@@ -248,6 +251,7 @@ def credit_note(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @may_bill
+@once
 def void(request: HttpRequest, pk: int) -> HttpResponse:
     """Take a statement back as a whole."""
     document, form = visible_statement(request, pk), ReasonForm(request.POST, prefix="void")
@@ -265,6 +269,7 @@ def void(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @may_bill
+@once
 def pay_from_credit(request: HttpRequest, pk: int) -> HttpResponse:
     """Let the account's credit pay."""
     document = visible_statement(request, pk)

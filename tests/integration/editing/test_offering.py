@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from strategies.models import Change, Strategy
@@ -97,7 +99,7 @@ def test_a_strategy_is_removed_after_its_reach_and_positions_were_told(desk, per
 def test_a_signal_is_sent_changed_closed_in_part_and_closed(desk, person, alice):
     manager = person(alice)
     path = f"/strategies/{desk.alpine.pk}/signals/"
-    given = {"symbol": "EURUSD", "type": "POSITION_TYPE_BUY", "volume": "0,2", "stopLoss": "1.05"}
+    given = {"symbol": "EURUSD", "type": "POSITION_TYPE_BUY", "volume": "0,2", "stopLoss": "1.05", "confirmed": "yes"}
     assert manager.http.post(f"{path}send/", given).headers["Location"] == path
     with desk.client() as client:
         [signal] = client.external_signals(desk.alpine.backend_id)
@@ -135,12 +137,53 @@ def test_a_signal_is_sent_changed_closed_in_part_and_closed(desk, person, alice)
 )
 def test_a_signal_that_makes_no_sense_is_not_sent(given, text, desk, person, alice):
     manager = person(alice)
-    body = {"symbol": "EURUSD", "type": "POSITION_TYPE_BUY", "volume": "0.1", **given}
+    body = {"symbol": "EURUSD", "type": "POSITION_TYPE_BUY", "volume": "0.1", "confirmed": "yes", **given}
     answer = manager.http.post(f"/strategies/{desk.alpine.pk}/signals/send/", body)
     assert answer.status_code in (422, 503)
     assert text in answer.content.decode()
     with desk.client() as client:
         assert client.external_signals(desk.alpine.backend_id) == []
+
+
+def inputs_of(page: str, action: str) -> dict:
+    """The hidden inputs of the form with this action."""
+    form = page[page.index(f'action="{action}"') :]
+    form = form[: form.index("</form>")]
+    return dict(re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', form))
+
+
+def test_a_signal_is_sent_after_a_page_that_says_what_it_is_and_once(desk, person, alice):
+    manager = person(alice)
+    path = f"/strategies/{desk.alpine.pk}/signals/"
+    given = {"symbol": "EURUSD", "type": "POSITION_TYPE_BUY", "volume": "0.2", "stopLoss": "1.05"}
+    asked = manager.http.post(
+        f"{path}send/", given | inputs_of(manager.http.get(path).content.decode(), f"{path}send/")
+    )
+    text = " ".join(re.sub("<[^>]+>", "", asked.content.decode()).split())
+    assert asked.status_code == 200
+    assert "Buy 0.20 EURUSD, stop loss 1.05000, no take profit, to" in text
+    assert "to 2 accounts" in text
+    assert "that copy Alpine." in text
+    with desk.client() as client:
+        assert client.external_signals(desk.alpine.backend_id) == []
+    typed = inputs_of(asked.content.decode(), f"{path}send/")
+    assert (typed["volume"], typed["stopLoss"], typed["symbol"]) == ("0.2", "1.05", "EURUSD")
+    back = manager.http.post(f"{path}send/", typed | {"edit": "yes"})
+    assert 'value="1.05"' in back.content.decode()
+    for attempt in ("first", "again", "after the back button"):
+        answer = manager.http.post(f"{path}send/", typed | {"confirmed": "yes"}, follow=True)
+        said = answer.content.decode()
+        assert "Buy EURUSD is sent." in said
+        assert ("sent before, and it was done once" in said) == (attempt != "first")
+    with desk.client() as client:
+        [signal] = client.external_signals(desk.alpine.backend_id)
+        assert client.account_positions(desk.hers.backend_id)[0]["volume"] == 0.4
+    page = manager.http.get(path).content.decode()
+    closing = inputs_of(page, f"{path}{signal.id}/close/") | {"volume": "0.05"}
+    for _ in range(2):
+        manager.http.post(f"{path}{signal.id}/close/", closing)
+    with desk.client() as client:
+        assert client.external_signals(desk.alpine.backend_id)[0].volume == 0.15
 
 
 def test_a_webhook_is_made_used_and_removed_and_its_address_is_for_managers_only(desk, person, alice, bob):
