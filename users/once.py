@@ -25,7 +25,7 @@ FIELD = "once"
 KEPT = timedelta(days=14)  # longer than any form stays open: a session ends before
 WAIT_S = 8.0  # for the first of two posts at the same moment
 LOOK_EVERY_S = 0.1
-AGAIN = "This form was sent before, and it was done once. What it did then:"
+AGAIN = "This form was sent before and is not done again. What came of it then:"
 UNKNOWN = (
     "This form was sent before. Nothing was done now, and it is not known yet what became of it then:"
     " look at what there is before you send it anew."
