@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -20,6 +20,7 @@ from reporting.commission.schemes import PER_DEAL, Line, Subscription, deal_line
 from reporting.models import CommissionLine
 
 ZERO = Decimal(0)
+MOMENT = timedelta(microseconds=1)
 
 
 @dataclass(slots=True)
@@ -62,16 +63,18 @@ def adjust_settled_periods(
     now: datetime,
     read_subscription: Callable[[datetime], Subscription],
     member: str = "",
+    charged_since: datetime | None = None,
 ) -> Adjustments:
     """Adjustments of one subscriber after deals of `days` arrived late.
 
     rows: the subscriber's lines, or those that are owed to one `member` of a portfolio. terms: for settled periods
-    that have no line. read_subscription: gives the subscription with its deals from a moment on.
+    that have no line. charged_since: earlier deals are free. read_subscription: gives the subscription with its deals
+    from a moment on.
     """
     rows = list(rows)
     settled = [
         each
-        for each in _settled_periods(rows, days, terms, calendar, settled_until)
+        for each in _settled_periods(rows, days, terms, calendar, settled_until, charged_since)
         if each.terms.scheme is not Scheme.FLAT_FEE  # does not depend on deals
     ]
     target = calendar.clipped(calendar.containing(max(now, settled_until), terms.billing_period), settled_until)
@@ -97,7 +100,9 @@ def adjust_settled_periods(
     return Adjustments(lines, stale)
 
 
-def _settled_periods(rows, days, terms: Terms, calendar: Calendar, settled_until: datetime) -> list[SettledPeriod]:
+def _settled_periods(
+    rows, days, terms: Terms, calendar: Calendar, settled_until: datetime, charged_since: datetime | None
+) -> list[SettledPeriod]:
     """The settled periods that late days touch, and with a high-water mark every settled one after the first."""
     by_start: dict[datetime, SettledPeriod] = {}
     for row in rows:
@@ -111,13 +116,17 @@ def _settled_periods(rows, days, terms: Terms, calendar: Calendar, settled_until
         if row.key.startswith(ADJUSTMENT):
             _add_adjustment(by_start, row, settled=row.period_end <= settled_until)
     late = [(calendar_start(day), calendar_end(day)) for day in days]
-    for start, _ in late:
-        period = calendar.containing(start, terms.billing_period)
-        known = any(each.period.start <= start < each.period.end for each in by_start.values())
-        if not known and period.start < settled_until:
-            # the terms may have changed to a longer period that began before the last settled one ended
-            ended = replace(period, end=min(period.end, settled_until))
-            by_start[period.start] = SettledPeriod(ended, terms)
+    for start, end in late:
+        # a UTC day lies in two periods where the billing zone is another; a mark needs no period without a line
+        moments = (start, end - MOMENT) if terms.scheme in PER_DEAL else (start,)
+        for moment in moments:
+            known = any(each.period.start <= moment < each.period.end for each in by_start.values())
+            is_free = charged_since is not None and moment.date() < charged_since.date()
+            if not known and not is_free and moment < settled_until:
+                period = _between_neighbours(
+                    calendar.containing(moment, terms.billing_period), moment, by_start, settled_until, charged_since
+                )
+                by_start[period.start] = SettledPeriod(period, terms)
     touched = [
         each
         for each in by_start.values()
@@ -130,6 +139,17 @@ def _settled_periods(rows, days, terms: Terms, calendar: Calendar, settled_until
         each for each in by_start.values() if each.terms.scheme is Scheme.HIGH_WATER_MARK and each.period.start >= first
     ]
     return sorted({each.period.start: each for each in [*touched, *followers]}.values(), key=lambda e: e.period.start)
+
+
+def _between_neighbours(
+    period: Period, moment: datetime, by_start: dict, settled_until: datetime, charged_since: datetime | None
+) -> Period:
+    """What of a period nothing is booked for: lengths and zones may have changed, so others may lie across it."""
+    others = [each.period for each in by_start.values()]
+    starts = [period.start, *(other.end for other in others if other.end <= moment)]
+    ends = [period.end, settled_until, *(other.start for other in others if other.start > moment)]
+    start = max([*starts, charged_since] if charged_since is not None and charged_since < min(ends) else starts)
+    return replace(period, start=start, end=min(ends))
 
 
 def calendar_start(day: date) -> datetime:

@@ -17,6 +17,7 @@ from reporting.commission.highwater import Mark
 from reporting.commission.periods import BillingPeriod, Calendar
 from reporting.commission.policy import Scheme, Terms
 from reporting.commission.schemes import PER_DEAL, PERIOD_KEY, Line, Subscription, deal_lines, flat_fee_line
+from reporting.commission.since import later
 
 
 class Portfolio(Protocol):
@@ -45,11 +46,15 @@ def incoming_lines(
     since: datetime | None,
     settled_until: datetime | None,
     marks: dict[str, Mark],
+    charged: dict[str, datetime | None],
 ) -> Iterator[Line]:
-    """Every line that is owed to a member's provider from `since` (None: from the start) to now."""
+    """Every line that is owed to a member's provider from `since` (None: from the start) to now.
+
+    charged: by member, since when it charges; None or not there: from the beginning.
+    """
     for member, terms in account.members.items():
-        part = part_of(subscription, member, marks.get(member))
-        for line in _lines(account, terms, part, run, since, settled_until):
+        part = part_of(subscription, member, marks.get(member)).from_moment(charged.get(member))
+        for line in _lines(account, terms, part, run, later(since, charged.get(member)), settled_until):
             line.member = member
             yield line
 

@@ -51,7 +51,7 @@ class Calendar:
 
     def containing(self, moment: datetime, length: BillingPeriod) -> Period:
         """The period that a moment belongs to."""
-        return _period_of_day(self, self.day_of(moment), length)
+        return period_of_day(self, self.day_of(moment), length)
 
     def between(self, start: datetime, end: datetime, length: BillingPeriod) -> list[Period]:
         """Every period that overlaps [start, end), oldest first."""
@@ -70,7 +70,8 @@ class Calendar:
 
 
 @lru_cache(maxsize=4096)
-def _period_of_day(calendar: Calendar, day: date, length: BillingPeriod) -> Period:
+def period_of_day(calendar: Calendar, day: date, length: BillingPeriod) -> Period:
+    """The period of a local day."""
     first, following = _days_around(calendar, day, length)
     days = (following - first).days
     return Period(calendar.midnight(first), calendar.midnight(following), first, following, days)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal, localcontext
 from typing import Any, NamedTuple
@@ -75,6 +75,13 @@ class Subscription:
     flows: Sequence[tuple[datetime, Decimal]] = ()
     valuations: Sequence[Valuation] = ()
     mark: highwater.Mark | None = None
+
+    def from_moment(self, since: datetime | None) -> Subscription:
+        """The subscription as one that begins at `since`, if that is later; None: as it is."""
+        if since is None:
+            return self
+        deals = [deal for deal in self.deals if deal.occurred_at >= since]
+        return replace(self, started_at=max(self.started_at, since), deals=deals)
 
 
 def opens_position(backend_id: str, profit: Decimal) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import partial
 
@@ -25,6 +25,7 @@ from reporting.commission.ledger import store_adjustments, store_open_lines
 from reporting.commission.periods import Calendar
 from reporting.commission.policy import Scheme, Terms, digest_of
 from reporting.commission.schemes import PER_DEAL, Line, Subscription, deal_lines, flat_fee_line
+from reporting.commission.since import calendar_since, charged_since, later, observed
 from reporting.commission.sources import Account
 from reporting.models import AccrualState, CommissionLine
 from users.models import Connection, Workspace
@@ -118,9 +119,22 @@ def _all_are_due(account: Account, state: AccrualState, run: Run) -> bool:
         return True
     if account.terms is None:
         return False
+    run = _with_past(run, state)
     if run.settles(account.terms, state.settled_until) != state.settled_until:
         return True
     return account.grows_with_time and (state.accrued_at is None or run.now - state.accrued_at >= VALUES_TAKEN_UP_EVERY)
+
+
+def _with_past(run: Run, state: AccrualState) -> Run:
+    """The run with the calendar that the strategy had at each time."""
+    cuts = (state.closed_until, state.settled_until)
+    return replace(run, calendar=calendar_since(state.terms_since, run.calendar, cuts))
+
+
+def _charging(account: Account) -> dict[str, Terms]:
+    """The terms of everybody who is owed something by this ledger account: the strategy, and a portfolio's members."""
+    own = {"": account.terms} if account.terms is not None and account.terms.rate > 0 else {}
+    return own | account.members
 
 
 def _digest(account: Account, run: Run) -> str:
@@ -154,9 +168,13 @@ def _lock(account: Account, *, waits: bool = True) -> AccrualState | None:
 
 def _take_up(account: Account, run: Run, state: AccrualState, bounds: Bounds | None) -> tuple[Accrued, bool]:
     """Compute the subscribers that are due, without bounds all of them: (what changed, whether more wait)."""
-    everybody = _all_are_due(account, state, run)
+    everybody, digest = _all_are_due(account, state, run), _digest(account, run)
+    state.terms_since = observed(state.terms_since, _charging(account), account.terms, run.calendar, run.now)
+    charged = charged_since(state.terms_since)
+    run = _with_past(run, state)
     settles = run.settles(account.terms, state.settled_until) if account.terms else state.settled_until
-    due, more = _next_subscribers(account, run, state, bounds, everybody=everybody, settles=settles)
+    key = _pass_key(digest, state, settles) if everybody else ""
+    due, more = _next_subscribers(account, state, bounds, pass_key=key)
     changed = sources.take_changed_days(account, due)
     if not everybody:
         due = set(changed)
@@ -171,40 +189,38 @@ def _take_up(account: Account, run: Run, state: AccrualState, bounds: Bounds | N
     )
     # a subscription without a line is booked where its deals belong, as far as nobody has closed these periods
     new, closed_until = due - known, state.closed_until
-    accrued = _adjust(account, run, state.settled_until, {each: changed[each] for each in known & changed.keys()})
-    accrued += _adjust(account, run, closed_until, {each: changed[each] for each in new & changed.keys()})
-    accrued += _accrue(account, run, due & known, since=state.settled_until, settled_until=settles)
-    accrued += _accrue(account, run, new, since=closed_until, settled_until=settles)
+    late = {each: changed[each] for each in known & changed.keys()}
+    accrued = _adjust(account, run, state.settled_until, late, charged)
+    accrued += _adjust(account, run, closed_until, {each: changed[each] for each in new & changed.keys()}, charged)
+    accrued += _accrue(account, run, due & known, charged, since=state.settled_until, settled_until=settles)
+    accrued += _accrue(account, run, new, charged, since=closed_until, settled_until=settles)
     if everybody and more:
         state.pass_after = max(due)
     else:
         state.pass_key = state.pass_after = ""
         state.settled_until = settles
-        state.terms = _digest(account, run)
+        state.terms = digest
         state.accrued_at = run.now if everybody else state.accrued_at
         accrued += Accrued(strategies=1)
     state.save()
     return accrued, more
 
 
+def _pass_key(digest: str, state: AccrualState, settles: datetime | None) -> str:
+    """What one pass makes final must be the same for all: with other terms or another end it begins again."""
+    return hashlib.sha256(f"{digest} {state.settled_until} {settles}".encode()).hexdigest()
+
+
 def _next_subscribers(
-    account: Account,
-    run: Run,
-    state: AccrualState,
-    bounds: Bounds | None,
-    *,
-    everybody: bool,
-    settles: datetime | None,
+    account: Account, state: AccrualState, bounds: Bounds | None, *, pass_key: str
 ) -> tuple[set[str], bool]:
-    """Who is computed now, and whether others wait. A pass over everybody goes on where its last slice ended."""
-    waiting = sources.all_subscribers(account) if everybody else sources.changed_subscribers(account)
+    """Who is computed now, and whether others wait. pass_key: of a pass over everybody, which goes on where it was."""
+    waiting = sources.all_subscribers(account) if pass_key else sources.changed_subscribers(account)
     if bounds is None:
         return waiting, False
-    if everybody:
-        # what one pass makes final must be the same for all: with other terms or another end it begins again
-        key = hashlib.sha256(f"{_digest(account, run)} {state.settled_until} {settles}".encode()).hexdigest()
-        if state.pass_key != key:
-            state.pass_key, state.pass_after = key, ""
+    if pass_key:
+        if state.pass_key != pass_key:
+            state.pass_key, state.pass_after = pass_key, ""
         waiting = {each for each in waiting if each > state.pass_after}
     following = sorted(waiting)[: bounds.subscribers]
     deals = sources.count_deals(account, following, state.closed_until) if len(following) > 1 else {}
@@ -219,7 +235,13 @@ def _next_subscribers(
 
 
 def _accrue(
-    account: Account, run: Run, subscriber_ids: set[str], *, since: datetime | None, settled_until: datetime | None
+    account: Account,
+    run: Run,
+    subscriber_ids: set[str],
+    charged: dict[str, datetime | None],
+    *,
+    since: datetime | None,
+    settled_until: datetime | None,
 ) -> Accrued:
     """Write the lines of these subscribers' periods that were open until now; `since` ends the settled ones."""
     if not subscriber_ids:
@@ -237,8 +259,14 @@ def _accrue(
         (subscriber_id, line)
         for subscriber_id, subscription in subscriptions.items()
         for line in (
-            *lines_of(account.terms_of(subscriber_id), subscription, run, since, settled_until),
-            *incoming_lines(account, subscription, run, since, settled_until, marks.get(subscriber_id, {})),
+            *lines_of(
+                account.terms_of(subscriber_id),
+                subscription.from_moment(charged.get("")),
+                run,
+                later(since, charged.get("")),
+                settled_until,
+            ),
+            *incoming_lines(account, subscription, run, since, settled_until, marks.get(subscriber_id, {}), charged),
         )
     )
     written, removed = store_open_lines(
@@ -293,7 +321,13 @@ def _marks_of_members(
     return marks
 
 
-def _adjust(account: Account, run: Run, settled_until: datetime | None, changed: dict[str, set[date]]) -> Accrued:
+def _adjust(
+    account: Account,
+    run: Run,
+    settled_until: datetime | None,
+    changed: dict[str, set[date]],
+    charged: dict[str, datetime | None],
+) -> Accrued:
     """Book what arrived late for settled periods into the open one."""
     if settled_until is None or account.terms is None:
         return Accrued()
@@ -315,6 +349,7 @@ def _adjust(account: Account, run: Run, settled_until: datetime | None, changed:
                 now=run.now,
                 read_subscription=partial(_read_one, account, subscriber_id, member),
                 member=member,
+                charged_since=charged.get(member),
             )
             lines += [(subscriber_id, line) for line in adjustments.lines]
             stale_ids += adjustments.stale_ids
