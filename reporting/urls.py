@@ -16,6 +16,7 @@ from reporting.views import (
     strategies,
     subscribers,
     syncing,
+    terms,
 )
 
 app_name = "reporting"
@@ -61,6 +62,7 @@ urlpatterns = [
     path("commissions/payments/<int:pk>/", payments.payment, name="payment"),
     path("commissions/payments/<int:pk>/undo/", payments.undo, name="undo-payment"),
     path("commissions/debt/", payments.debt, name="debt"),
+    path("commissions/changes/<int:pk>/", terms.commission_change, name="commission-change"),
     path("commissions/incoming/", payments.incoming, name="incoming"),
     path("statements/<int:pk>/", statements.statement, name="statement"),
     path("statements/<int:pk>/pdf/", statements.statement_as_pdf, name="statement-pdf"),

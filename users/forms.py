@@ -23,7 +23,10 @@ class WorkspaceForm(forms.ModelForm):
     """How the workspace names itself, counts its days and adds up money."""
 
     timezone = forms.ChoiceField(
-        label="Time zone", choices=zone_choices, help_text="Billing periods start at its midnight."
+        label="Time zone",
+        choices=zone_choices,
+        help_text="Billing periods start at its midnight. Another zone holds from the running or the next period on:"
+        " periods that have ended stay as they were billed.",
     )
     accent = forms.ChoiceField(label="Accent colour", choices=ACCENTS)
 

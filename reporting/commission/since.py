@@ -150,3 +150,48 @@ def _moment(text: str | None) -> datetime | None:
 
 def _text(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat()
+
+
+def words_of_change(
+    stored: Stored, before: Terms | None, after: Terms | None, calendar: Calendar, now: datetime
+) -> list[str]:
+    """What saving other terms at `now` would do, as sentences: which period is charged how, and from when."""
+    if before == after:
+        return []
+    if after is None:
+        return [
+            "Nothing is charged from now on. What the running period holds so far is dropped.",
+            "Periods that have ended stay as they are.",
+        ]
+    spans = [CalendarSpan.parse(each) for each in stored.get("calendars", [])]
+    if before is None:
+        last = calendar.containing(now, after.billing_period).next_day - timedelta(days=1)
+        return [
+            f"It begins to charge when it is saved: the {after.billing_period} until {last} is the first one, charged"
+            f" from {calendar.day_of(now)} on.",
+            "Deals before that stay free, and so do all periods that have ended.",
+        ]
+    sentences = []
+    if after.billing_period is not before.billing_period:
+        known = spans or [CalendarSpan(None, calendar, before.billing_period)]
+        sentences.append(_length_words(with_calendar(known, calendar, after.billing_period, now), before, after, now))
+    if (after.scheme, after.rate) != (before.scheme, before.rate):
+        first = SpannedCalendar(calendar.zone, calendar.week_starts_monday, tuple(spans) or (
+            CalendarSpan(None, calendar, before.billing_period),
+        )).containing(now, before.billing_period).first_day  # fmt: skip
+        sentences.append(f"The new scheme and rate hold for the whole running period, from {first} on.")
+    return [*sentences, "Periods that have ended stay as they are."]
+
+
+def _length_words(spans: list[CalendarSpan], before: Terms, after: Terms, now: datetime) -> str:
+    newest = spans[-1]
+    if newest.since is None or newest.since <= now:
+        own = newest.calendar.containing(now, newest.length)
+        return f"The running {before.billing_period} becomes part of the {after.billing_period} until " + (
+            f"{own.next_day - timedelta(days=1)}."
+        )
+    begins = newest.calendar.day_of(newest.since)
+    return (
+        f"The running {before.billing_period} ends on {begins - timedelta(days=1)} as it would have;"
+        f" the first {after.billing_period} begins on {begins}."
+    )

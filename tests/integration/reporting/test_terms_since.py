@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from itertools import pairwise
+from itertools import count, pairwise
 
 import pytest
+from django.test import Client
 
 from reporting.commission import services
 from reporting.commission.recompute import recompute
 from reporting.models import AccrualState, BillingPeriod, DailyResult
+from strategies.models import Change
 from tests import builders
 from tests.firm import D, Firm, at
 
 pytestmark = pytest.mark.django_db
+NUMBERS = count(1)
 RATES = {
     "flat-fee": 31, "lots-traded": 7, "lots-won": 7, "amount-traded": 0.001, "amount-won": 0.2, "high-water-mark": 0.2,
 }  # fmt: skip
@@ -265,3 +268,32 @@ def test_slices_and_one_transaction_agree_over_a_change():
     DailyResult.objects.update(is_accrued=False)
     assert firm.accrue(at(6, 10)).lines_written == 0
     assert firm.contents() == sliced
+
+
+def test_the_review_of_a_change_says_from_when_it_is_charged(sign_in_to):
+    firm = free_firm()
+    client = sign_in_to(firm)
+    scheme = {"type": "lots-won", "commissionRate": 6, "billingPeriod": "month"}
+    change = Change.objects.create(
+        workspace=firm.workspace, connection=firm.connection, kind="strategy", backend_id=firm.strategy.backend_id,
+        name="Alpine", before={}, after={"commissionScheme": scheme}, proposed_at=MAY_20,
+    )  # fmt: skip
+    path = f"/commissions/changes/{change.pk}/"
+    page = client.get(f"/changes/{change.pk}/").content.decode()
+    assert f'href="{path}"' in page
+    assert "Deals before that stay free" in client.get(path).content.decode()
+    yen = builders.subscriber(firm.connection, currency="JPY")
+    builders.subscription(yen, firm.strategy, first_seen_at=MAY_20)
+    assert "6 JPY and 6 USD" in client.get(path).content.decode()
+    assert sign_in_to(Firm()).get(path).status_code == 404
+
+
+@pytest.fixture
+def sign_in_to():
+    def sign_in(firm):
+        client = Client()
+        number = next(NUMBERS)
+        client.force_login(builders.member(firm.workspace, f"owner{number}", "owner"))
+        return client
+
+    return sign_in
