@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.core.cache import cache
 from django.db.models import ExpressionWrapper, F, Func, Q, QuerySet, Value
+from django.db.models.expressions import RawSQL
 from django.db.models.fields import CharField, DateTimeField, DecimalField
 from django.db.models.functions import Coalesce, Now
 from django.db.models.lookups import Exact
@@ -16,6 +17,7 @@ from subscribers.states import ACCOUNT_STATES, account_state
 from users.listing import Between, Choice, Column, Listing, Option, Period, Search
 
 MOST_IDS = 200
+MONEY = DecimalField(max_digits=32, decimal_places=8)
 CURRENCIES_KEPT_S = 60
 IS_ACTIVE = Q(ended_at=None, stopped_till__gt=Now())
 # when a stopout is over; sorted by it, those that are active come first, endless ones at the very top
@@ -61,6 +63,14 @@ def told(pattern: str) -> Func:
     return Func(F("description"), Value(pattern), function="substring", output_field=CharField(null=True))
 
 
+# what the page shows beside the list, for the file; kept by the sync of the history (reporting.models.DailyResult)
+RESULT = """(
+    SELECT coalesce(sum(daily.profit + daily.swap + daily.commission), 0) FROM reporting_dailyresult daily
+    WHERE daily.connection_id = subscribers_subscriber.connection_id
+      AND daily.subscriber_id = subscribers_subscriber.backend_id
+      AND daily.day BETWEEN {} AND (now() AT TIME ZONE 'UTC')::date)"""
+TODAY = RawSQL(RESULT.format("(now() AT TIME ZONE 'UTC')::date"), [], MONEY)
+MONTH = RawSQL(RESULT.format("date_trunc('month', now() AT TIME ZONE 'UTC')::date"), [], MONEY)
 COLUMNS = (
     Column("name", "Subscriber", is_sortable=True),
     Column("backend_id", csv_name="id"),
@@ -80,6 +90,8 @@ COLUMNS = (
     Column("limit_measured"),
     Column("limit_amount"),
     Column("connection_id", in_csv=False),
+    Column("result_today", source=TODAY, in_table=False),
+    Column("result_month", source=MONTH, in_table=False),
     Column("subscription_count", in_csv=True, csv_name="subscriptions"),
     Column("measured_at"),
     Column("is_simulated"),

@@ -92,14 +92,7 @@ def copy_statement(queryset, columns) -> tuple[str, tuple]:
     names = {f"csv_{n}": as_text(c.expression, output_field(queryset, c.key)) for n, c in enumerate(columns)}
     rows = queryset.annotate(**names).values_list(*names)
     sql, parameters = rows.query.get_compiler(using=queryset.db).as_sql()
-    # quoted whatever they hold: a semicolon or a tab in a cell splits it where these are the separators
-    texts = [name for name, expression in names.items() if _is_text(expression)]
-    quoted = f", FORCE_QUOTE ({', '.join(texts)})" if texts else ""
-    return f"COPY ({sql}) TO STDOUT WITH (FORMAT csv{quoted})", parameters
-
-
-def _is_text(expression) -> bool:
-    return isinstance(expression, _Wrapped) and expression.template == HARMLESS
+    return f"COPY ({sql}) TO STDOUT WITH (FORMAT csv)", parameters
 
 
 def header_line(columns) -> bytes:
@@ -131,14 +124,21 @@ def _copied(statement: str, parameters: tuple) -> Iterator[bytes]:
         cursor.execute(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT_S}s'; SET LOCAL transaction_read_only = on")
         piece = bytearray()
         with cursor.cursor.copy(statement, parameters) as rows:
-            for row in rows:
-                piece += row
+            for row in map(bytes, rows):
+                # COPY quotes no semicolon and no tab, which split a cell where these are the separators
+                piece += _requoted(row) if b";" in row or b"\t" in row else row
                 if len(piece) >= PIECE_BYTES:
                     yield bytes(piece)
                     piece.clear()
         yield bytes(piece)
         # nothing was written; rolling back also takes the two settings back when a test's transaction surrounds this
         transaction.set_rollback(True)
+
+
+def _requoted(row: bytes) -> bytes:
+    """A row of COPY with quotes around every cell that some locale would split."""
+    cells = next(csv.reader(io.StringIO(row.decode(), newline="")))
+    return (",".join(map(_quoted, cells)) + "\n").encode()
 
 
 def plain_csv(headings: Sequence[str], rows: Iterable[Sequence], filename: str) -> HttpResponse:
@@ -154,7 +154,7 @@ def computed_csv(headings: Sequence[str], rows: Iterable[Sequence], filename: st
 
 
 def _lines(headings: Sequence[str], rows: Iterable[Sequence]) -> Iterator[str]:
-    """Lines as `stream_csv` has them, but that only those texts are quoted that need it."""
+    """Lines as `stream_csv` has them."""
     for row in chain([headings], rows):
         yield ",".join(_quoted(_harmless(cell)) if isinstance(cell, str) else _plain(cell) for cell in row) + "\r\n"
 
