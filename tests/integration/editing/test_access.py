@@ -54,7 +54,7 @@ ACTS = {
     "subscribers:save-change": "/changes/{draft}/save/",
     "subscribers:discard-change": "/changes/{draft}/discard/",
 }
-BODY = {"symbol": "EURUSD", "type": "POSITION_TYPE_BUY", "volume": "0.1", "mode": "by-position"}
+BODY = {"symbol": "EURUSD", "type": "POSITION_TYPE_BUY", "volume": "0.1", "confirmed": "yes", "mode": "by-position"}
 MODULES = ("edit_views", "change_views", "signal_views", "resync")
 WRITING = ("edit", "remove", "new", "new-portfolio", "add", "subscribe", "send", "create", "close-only")
 
