@@ -29,6 +29,7 @@ from users.models import Connection, Membership
 from users.permissions import can_bill
 
 MOST_STOPOUTS = MOST_CLOSE = MOST_FAILING = 5
+MOST_NOT_OFFERED = 5
 MOST_ERRORS = MOST_REASONS = 3
 MOST_COUNTED = 1_000
 DAY = timedelta(days=1)
@@ -127,6 +128,22 @@ def failed_copies(membership: Membership, now: datetime) -> Iterator[Line]:
                note, rows[0][1])  # fmt: skip
 
 
+def not_offered(membership: Membership, now: datetime) -> Iterator[Line]:
+    """Accounts with a subscription to a strategy that its owner does not offer: nothing new is copied there."""
+    accounts = Subscriber.objects.visible_to(membership).filter(is_removed=False)
+    withheld = accounts.filter(document__subscriptions__contains=[{"offered": False}]).order_by("name", "id")
+    # it reads every document, so not at every look at the page
+    key = f"attention-offers:{membership.workspace_id}:{membership.pk}"
+    rows = cache.get_or_set(key, lambda: list(withheld.values_list("pk", "name")[:MOST_COUNTED]), BOOKS_KEPT_S)
+    note = "Nothing new is copied. Ask the provider to offer it to you, or end the subscription"
+    for pk, name in rows[:MOST_NOT_OFFERED]:
+        href = reverse("subscribers:subscriptions", args=[pk])
+        yield Line("warn", "cloud-off", name, "copies a strategy that is not offered", href, note)
+    if len(rows) > MOST_NOT_OFFERED:
+        left = counted(len(rows) - MOST_NOT_OFFERED, "more account")
+        yield Line("warn", "dots", left, "with a strategy that is not offered")
+
+
 def close_to_limits(membership: Membership, now: datetime) -> Iterator[Line]:
     """Accounts with little left of a risk limit."""
     accounts = Subscriber.objects.visible_to(membership).filter(is_removed=False, headroom__gt=0, headroom__lte=CLOSE)
@@ -223,6 +240,7 @@ CHECKS: tuple[Callable[[Membership, datetime], Iterator[Line]], ...] = (
     connections,
     stopouts,
     failed_copies,
+    not_offered,
     close_to_limits,
     syncs,
     silent_accounts,

@@ -25,6 +25,7 @@ BECAUSE: dict[Reason, str] = {
     Reason.PENDING_ORDERS_SKIPPED: "pending orders are not copied for you",
     Reason.SIDE_NOT_ALLOWED: "{trades} trades are not copied for you",
     Reason.REMOVED: "the subscription is being ended",
+    Reason.NOT_OFFERED: "the provider does not offer the strategy to you",
     Reason.CLOSE_ONLY: "no new trades are opened at the moment: copying is close-only",
     Reason.STOPPED_OUT: "a risk limit has stopped new trades",
     Reason.NEWS: "important news was less than {limit} minute{s} away",
@@ -100,6 +101,8 @@ def plain_sentence(decision: Decision) -> str:
         return f"{symbol} was {done} with {instead}{told}"
     if decision.outcome == "delayed":
         return f"{symbol} is to be {done} a little later{told}"
+    if decision.reason == CODES[Reason.NOT_OFFERED]:
+        return "Nothing new is copied: the provider does not offer the strategy to you (any more)."
     if decision.reason == CODES[Reason.ORPHAN]:
         return f"{symbol} was closed{told}"
     return f"{symbol} {'could not be' if decision.outcome == 'failed' else 'was not'} {done}{told}"

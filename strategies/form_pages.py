@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import messages
+from django.core.cache import cache
+from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 
+from copying.client import ClientError
 from copying.engine.model import Level
 from strategies.changes import NotDone, Spot, backend_of, propose_form
 from strategies.editing.fields import Field
@@ -22,6 +25,7 @@ from users.parsing import row_id
 
 Holds = dict[str, tuple[str, str]]
 MOST_OPTIONS = 1_000
+OFFERS_KEPT_S = 60
 
 
 @dataclass
@@ -47,10 +51,28 @@ class Extra:
 
 
 def strategy_options(connection: Connection, *, without: Iterable[str] = ()) -> list[tuple[str, str]]:
-    """Strategies and portfolios that are offered, by name."""
+    """What may be copied: the workspace's own strategies and portfolios by name, then what others offer to it."""
     offered = Strategy.objects.filter(connection=connection, is_removed=False).exclude(backend_id__in=list(without))
     found = offered.order_by("name", "id").values_list("backend_id", "name", "kind")[:MOST_OPTIONS]
-    return [(backend_id, f"{name} (portfolio)" if kind == "portfolio" else name) for backend_id, name, kind in found]
+    own = [(backend_id, f"{name} (portfolio)" if kind == "portfolio" else name) for backend_id, name, kind in found]
+    return own + [option for option in offered_by_others(connection) if option[0] not in set(without)]
+
+
+def offered_by_others(connection: Connection) -> list[tuple[str, str]]:
+    """Strategies of others that may be copied, asked for at most once a minute; none where the backend knows no offers.
+
+    A backend that does not answer offers nothing for that minute: a form must open all the same.
+    """
+
+    def read() -> list[tuple[str, str]]:
+        try:
+            with connection.client(timeout_s=3, retries=0, wait_budget_s=0) as client:
+                offered = client.offered_strategies()
+        except (ClientError, ImproperlyConfigured):
+            return []
+        return [(one.strategy_id, f"{one.name} (offered by {one.provider.name or one.provider.id})") for one in offered]
+
+    return cache.get_or_set(f"offered-strategies:{connection.pk}", read, OFFERS_KEPT_S)
 
 
 def connection_extra(request: HttpRequest) -> Extra:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.core.cache import cache
+from django.db import models
 from django.db.models import ExpressionWrapper, F, Func, Q, QuerySet, Value
 from django.db.models.expressions import RawSQL
 from django.db.models.fields import CharField, DateTimeField, DecimalField
@@ -12,9 +13,10 @@ from django.db.models.lookups import Exact
 from copying.contract.settings import STOPOUT_REASONS
 from strategies.models import Strategy
 from subscribers.causes import cause_of
-from subscribers.models import Subscriber
+from subscribers.models import Subscriber, Subscription
 from subscribers.states import ACCOUNT_STATES, account_state
 from users.listing import Between, Choice, Column, Listing, Option, Period, Search
+from users.models import Membership
 
 MOST_IDS = 200
 MONEY = DecimalField(max_digits=32, decimal_places=8)
@@ -31,26 +33,37 @@ STATES = tuple(
 )
 
 
-def currencies(workspace) -> list[Option]:
-    """The currencies of the workspace's accounts, at most a minute old: to find them reads every account."""
+def currencies(membership: Membership) -> list[Option]:
+    """The currencies of the accounts one may see, for staff at most a minute old: to find them reads every account."""
 
     def read() -> list[str]:
-        found = Subscriber.objects.filter(workspace=workspace).exclude(currency="").order_by("currency")
+        found = Subscriber.objects.visible_to(membership).exclude(currency="").order_by("currency")
         return list(found.values_list("currency", flat=True).distinct())
 
-    found = cache.get_or_set(f"account-currencies:{workspace.pk}", read, CURRENCIES_KEPT_S)
+    if not membership.is_staff_role:
+        return [Option(one, one) for one in read()]
+    found = cache.get_or_set(f"account-currencies:{membership.workspace_id}", read, CURRENCIES_KEPT_S)
     return [Option(one, one) for one in found]
 
 
-def strategy_options(workspace) -> list[Option]:
-    """Every strategy of the workspace by name."""
-    found = Strategy.objects.filter(workspace=workspace).order_by("name").values_list("backend_id", "name")[:500]
+def strategy_options(membership: Membership) -> list[Option]:
+    """The strategies of the workspace by name; for a client only those that the client's own accounts copy."""
+    strategies = Strategy.objects.visible_to(membership)
+    if not membership.is_staff_role:
+        accounts = Subscriber.objects.visible_to(membership)
+        copied = Subscription.objects.filter(
+            subscriber__in=accounts,
+            subscriber__connection=models.OuterRef("connection"),
+            strategy_backend_id=models.OuterRef("backend_id"),
+        )
+        strategies = Strategy.objects.filter(models.Exists(copied), workspace_id=membership.workspace_id)
+    found = strategies.order_by("name").values_list("backend_id", "name")[:500]
     return [Option(backend_id, name) for backend_id, name in found]
 
 
-def ids_of(workspace, typed: str) -> list[str] | QuerySet:
-    """Backend ids of the accounts whose id is what was typed; without one, of those whose name contains it."""
-    accounts = Subscriber.objects.filter(workspace=workspace)
+def ids_of(membership: Membership, typed: str) -> list[str] | QuerySet:
+    """Backend ids of the accounts one may see whose id is what was typed; without one, of those with it in the name."""
+    accounts = Subscriber.objects.visible_to(membership)
     if accounts.filter(backend_id=typed).exists():
         return [typed]
     found = accounts.filter(name__icontains=typed).values_list("backend_id", flat=True)

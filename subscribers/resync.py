@@ -79,11 +79,13 @@ def resynchronise_page(request: HttpRequest, pk: int) -> HttpResponse:
     problem = problem_with(request, subscriber, scope, wanted) if request.method == "POST" else ""
     try:
         with backend_of(subscriber.connection) as client:
+            signals = client.trading_signals(subscriber.backend_id)[:MOST_SIGNALS]
+            if request.method == "POST" and not problem:
+                problem = not_on_the_page(subscriber, wanted, signals)
             if request.method == "POST" and not problem:
                 resynchronise(subscriber, wanted, client=client, by=request.user)
                 messages.success(request, f"{subscriber.name} is being resynchronised. What is missing opens now.")
                 return redirect(back)
-            signals = client.trading_signals(subscriber.backend_id)[:MOST_SIGNALS]
     except NotDone as error:
         return render(request, "subscribers/resync.html", context | {"problem": error.text} | NOTHING, status=503)
     missing = [one for one in signals if is_missing(one)]
@@ -91,6 +93,15 @@ def resynchronise_page(request: HttpRequest, pk: int) -> HttpResponse:
     context |= {"signals": signals, "missing": missing, "strategies": strategies, "problem": problem, "scope": scope}
     context["missing_of"] = {key: sum(one.strategy.id == key for one in missing) for key in strategies}
     return render(request, "subscribers/resync.html", context, status=422 if problem else 200)
+
+
+def not_on_the_page(subscriber: Subscriber, wanted: Wanted, signals: list[TradingSignal]) -> str:
+    """What is wrong with what was chosen: only the account's own strategies and its open signals are offered."""
+    strategies = {one.strategy.id for one in signals}
+    strategies |= {one.get("strategyId", "") for one in subscriber.document.get("subscriptions") or []}
+    if set(wanted.strategies) <= strategies and set(wanted.positions) <= {one.position_id for one in signals}:
+        return ""
+    return "Nothing was done. Choose of what the page lists now."
 
 
 NOTHING: dict = {"missing": [], "strategies": {}, "missing_of": {}, "scope": "all"}

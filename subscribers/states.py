@@ -24,6 +24,7 @@ BY_SYMBOL = (
     "Ended: only symbols that are open are still traded; what is open stays managed until the provider closes it"
 )
 NOT_MEASURED = "Its balance has not been measured for two hours, or the sync fails: whether it copies is not known"
+NOT_OFFERED = "The provider does not offer it to you: nothing new is opened; what is open follows until it closes"
 ACCOUNT_STATES = by_code(
     State("removed", "Removed"),
     State("ending", "Being removed", "warn", "What is open is wound down; nothing new is opened"),
@@ -40,6 +41,7 @@ SUBSCRIPTION_STATES = by_code(
     State("stopped", "Stopped", "bad", "A risk limit has fired: nothing new is opened until it is resumed or ends"),
     State("stopped-in-part", "Stopped in part", "bad", "A risk limit of one member of the portfolio has fired"),
     State("close-only", "Close-only", "warn", "Nothing new is opened"),
+    State("not-offered", "Not offered", "bad", NOT_OFFERED),
     State("strategy-ending", "Strategy is ending", "warn", "The strategy is being removed: nothing new comes from it"),
     State("unconfirmed", "Not confirmed", "warn", NOT_MEASURED),
     State("copying", "Copying", "good"),
@@ -105,6 +107,8 @@ def subscription_code(subscription: Subscription, facts: Facts) -> str:
         return "stopped" if "" in own else "stopped-in-part"
     if subscription.close_only or account.close_only:
         return "close-only"
+    if subscription.document.get("offered") is False:
+        return "not-offered"
     if subscription.strategy is not None and subscription.strategy.is_removed:
         return "strategy-ending"
     return "unconfirmed" if facts.is_unconfirmed else "copying"

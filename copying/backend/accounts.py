@@ -9,7 +9,7 @@ import numpy as np
 from .book import Book
 from .commands import Deposit, OpenAccount
 from .effects import AccountSnapshots, Effects, Line
-from .errors import Refused, forbidden, invalid, not_found
+from .errors import Refused, invalid, not_found
 from .pricing import MINOR_UNITS, value
 from .state import ACCOUNT_CURRENCIES, Account
 
@@ -30,7 +30,7 @@ def check_open_account(book: Book, command: OpenAccount) -> None:
     if row is None:
         return
     if book.account_meta[row].tenant != command.tenant:
-        raise forbidden("This account belongs to somebody else")
+        raise not_found("Account")
     if ACCOUNT_CURRENCIES[book.accounts.currency[row]] != command.currency:
         raise invalid("currency", command.currency, "the currency of an account cannot be changed")
 

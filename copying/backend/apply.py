@@ -24,6 +24,7 @@ from . import (
     news,
     orphans,
     removal,
+    rules,
     signals,
     ticks,
     trading,
@@ -47,15 +48,17 @@ from .commands import (
     Remove,
     RemoveSignal,
     RemoveWebhook,
+    ReserveStrategyId,
     ResetStopouts,
     Resynchronise,
     SetBrokerClock,
     SetConnection,
+    SetRules,
     Tick,
     Trade,
 )
 from .effects import Effects, Line, Watch
-from .errors import Refused, forbidden, invalid, not_found
+from .errors import Refused, invalid, not_found
 from .fanout import BROKER, fan_out
 from .faults import tell_faults
 from .left_out import without
@@ -77,7 +80,7 @@ def apply_by_rules(book: Book, entry: Entry, sequence: int, watch: Watch | None)
     book.received = entry.received
     book.sequence = sequence
     book.set_quotes(entry.quotes)
-    effects = Effects(sequence, book.time, watch=watch)
+    effects = Effects(sequence, book.time, watch=watch, secret=book.secret)
     ticks.set_midnights(book)
     try:
         HANDLERS[type(entry.command)][0](book, entry.command)
@@ -166,10 +169,7 @@ def reset_stopouts(book: Book, command: ResetStopouts, effects: Effects) -> None
 
 
 def check_resynchronise(book: Book, command: Resynchronise) -> None:
-    """The subscriber is the caller's: 403 for somebody else's (contract, 2.3 T1)."""
-    known = book.subscribers_by_id.get(command.subscriber_id)
-    if known is not None and known.tenant != command.tenant:
-        raise forbidden("Only the owner of an account may resynchronise it")
+    """The subscriber is the caller's. The vendor answers 403 for somebody else's; here it does not exist."""
     configure.own_subscriber(book, command.tenant, command.subscriber_id)
 
 
@@ -218,6 +218,8 @@ HANDLERS: dict[type, tuple[Callable, Callable]] = {
     SetConnection: (connection.check_connection, connection.set_connection),
     Note: (connection.check_note, connection.note),
     SetBrokerClock: (limit_periods.check_broker_clock, limit_periods.set_broker_clock),
+    SetRules: (rules.check_set_rules, rules.set_rules),
+    ReserveStrategyId: (rules.check_reserve, rules.reserve),
     FindOrphans: (orphans.nothing_to_check, orphans.find_orphans),
     Tick: (nothing_to_check, tick),
 }

@@ -14,6 +14,7 @@ from copying.engine.model import Accounts, Instrument
 from .columns import Columns, Names
 from .commands import NEWEST_RULES
 from .market.instruments import CURRENCIES, base_symbol, dollars, instrument
+from .numbers import scrambled
 from .reads import Reads
 from .state import (
     ACCOUNT_CURRENCIES,
@@ -85,6 +86,9 @@ class Book(Reads):
         self.provider_balances: dict[str, list[tuple[float, float]]] = {}  # account -> (time, balance), newest last
         self.news: dict[str, list[News]] = {}  # tenant -> its calendar by time
         self.missed: list[Missed] = []
+        self.privacy = 0  # what entries go by: rules.py
+        self.secret = b""  # of the ids that are shown; empty: they are the counts: numbers.py
+        self.reserved: dict[str, dict[str, float]] = {}  # tenant -> strategy ids handed out, and when
         self.ended_signals: dict[int, str] = {}  # ids of closed signals whose copies wait in `missed`
         self._reset_derived()
 
@@ -93,6 +97,7 @@ class Book(Reads):
         self.received: float | None = None  # the wall clock at the entry's receipt; None: `time`
         self.quotes: dict[str, tuple[float, float]] = {}
         self.version = 0  # of the configuration
+        self.upcoming_privacy = 0  # those of the next entry, where the core goes by newer ones: rules.py
         self.configuration: Any = None  # (version, engine.routes.Configuration)
         self.plans: dict[str, Any] = {}  # leaf strategy id -> routing.Plan
         self.foreseen: Any = None  # fanout.Foreseen
@@ -190,6 +195,12 @@ class Book(Reads):
         first = self.counters[counter] + 1
         self.counters[counter] += count
         return first
+
+    def next_ids(self, counter: str, count: int) -> np.ndarray:
+        """(count,) fresh ids as they are shown."""
+        first = self.next_number(counter, count)
+        counts = np.arange(first, first + count)
+        return scrambled(counts, self.secret) if self.secret else counts
 
     def changed_configuration(self) -> None:
         """Documents or accounts changed: compiled routes and rendered names are void."""

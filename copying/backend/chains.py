@@ -18,6 +18,7 @@ from copying.engine.timing import opening_deadline
 from .effects import Effects, Line
 from .fanout import fan_out
 from .left_out import taking_part
+from .numbers import counts_of
 from .signals import add_signal, change_signal, close_signal, fill_signal, level, lower_volume, values_of_trade
 from .state import Signal
 
@@ -113,7 +114,8 @@ def publish_new(book: Book, effects: Effects, relays: np.ndarray, before: int, n
     """Copies with tickets behind `before`, up to `newest`, are signals of every strategy of their account."""
     known = {book.signals[row].ticket for row in book.chained}
     for table in (book.positions, book.orders):
-        fresh = relays[table.account] & (table.subscription >= 0) & (table.id > before) & (table.id <= newest)
+        made = counts_of(table.id, book.secret)
+        fresh = relays[table.account] & (table.subscription >= 0) & (made > before) & (made <= newest)
         fresh &= book.accounts.connected[table.account]
         for ticket in table.id[fresh].tolist():
             row = np.flatnonzero(table.id == ticket)

@@ -169,6 +169,22 @@ class SetBrokerClock(Command, tag="set-broker-clock", frozen=True, kw_only=True)
     offset_hours: float
 
 
+class SetRules(Command, tag="set-rules", frozen=True, kw_only=True):
+    """From here on entries go by the rules of this version (rules.py): journalled at the first start that has them.
+
+    secret: of the ids from here on (numbers.py).
+    """
+
+    version: int
+    secret: bytes = b""
+
+
+class ReserveStrategyId(Command, tag="reserve-strategy-id", frozen=True, kw_only=True):
+    """C1: an id is handed out; only whoever it was handed to may make a strategy or portfolio of it."""
+
+    strategy_id: str
+
+
 class FindOrphans(Command, tag="find-orphans", frozen=True, kw_only=True):
     """Close what lost its signal or its provider's position: asked at a start that finds some."""
 
@@ -223,6 +239,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         | SetConnection
         | Note
         | SetBrokerClock
+        | SetRules
+        | ReserveStrategyId
         | FindOrphans
         | Tick
     )

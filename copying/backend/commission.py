@@ -174,11 +174,10 @@ def book_incoming(
 
 def synthetic(book: Book, rows: np.ndarray, leaf: np.ndarray) -> Deals:
     """Transactions without a trade, of some subscriptions; all amounts are 0."""
-    first = book.next_number("deal", len(rows))
     zero, none = np.zeros(len(rows)), np.full(len(rows), -1)
     return Deals(
         kind="commission", cause="commission of the period", time=book.time,
-        number=np.arange(first, first + len(rows)), account=book.subscriptions.account[rows], subscription=rows,
+        number=book.next_ids("deal", len(rows)), account=book.subscriptions.account[rows], subscription=rows,
         leaf=leaf, signal=none, signal_ids={}, position=none, symbol=none, side=none, volume=zero, price=zero,
         lot_value=zero, profit=zero, swap=zero, commission=zero, improvement=zero, provider_commission=zero,
         platform_commission=zero, incoming_provider=zero, incoming_platform=zero, slippage=zero, slippage_money=zero,

@@ -13,8 +13,9 @@ from .accounts import ensure_account
 from .book import Book
 from .commands import PutPortfolio, PutStrategy, PutSubscriber, PutWebhook, RemoveWebhook
 from .effects import Effects
-from .errors import forbidden, invalid, not_found
+from .errors import invalid, not_found
 from .nesting import above, check_circle, check_size, tree_of
+from .offers import consent_changed, may_follow, withheld
 from .state import Strategy, Subscriber, Webhook
 
 _OWNED = ("_id", "platformCommissionRate", "closeOnRemovalMode", "removed")
@@ -36,12 +37,15 @@ def own_strategy(book: Book, tenant: str, strategy_id: str, *, portfolio: bool |
 
 
 def check_put_strategy(book: Book, command: PutStrategy | PutPortfolio) -> None:
-    """The id is free or the caller's own, of the same kind and not being removed; accounts are the caller's."""
+    """The id is free or the caller's own, of the same kind and not being removed; accounts are the caller's.
+
+    Over HTTP a free one must have been handed out to the caller before (http/configuration.py).
+    """
     is_portfolio = isinstance(command, PutPortfolio)
     known = book.strategies_by_id.get(command.strategy_id)
     if known is not None:
         if known.tenant != command.tenant:
-            raise forbidden("This strategy belongs to somebody else")
+            raise not_found("Portfolio strategy" if is_portfolio else "Strategy")
         if known.is_portfolio != is_portfolio:
             kind = "a portfolio strategy" if known.is_portfolio else "a strategy"
             raise invalid("strategyId", command.strategy_id, f"is the id of {kind}")
@@ -52,22 +56,33 @@ def check_put_strategy(book: Book, command: PutStrategy | PutPortfolio) -> None:
         return
     account = book.account_rows.get(command.document.get("accountId", ""))
     if account is not None and book.account_meta[account].tenant != command.tenant:
-        raise forbidden("The account belongs to somebody else")
+        raise not_found("Account")
 
 
 def check_members(book: Book, command: PutPortfolio) -> None:
-    """Members exist, and portfolios stay within the bounds of nesting.py."""
+    """Members exist and may be copied, and portfolios stay within the bounds of nesting.py.
+
+    Members that the portfolio has already stay, whatever became of the consent: else nothing of it could be changed.
+    """
     members = [member["strategyId"] for member in command.document.get("members") or ()]
+    present = {command.strategy_id, *_parts(book.strategies_by_id.get(command.strategy_id), "members")}
     for number, member in enumerate(members):
-        if member not in book.strategies_by_id and member != command.strategy_id:
+        is_kept = member in present and (member in book.strategies_by_id or member == command.strategy_id)
+        if not is_kept and not may_follow(book, command.tenant, member):
             raise invalid(f"members.{number}.strategyId", member, "there is no such strategy")
     tree = {**tree_of(book), command.strategy_id: members}
     check_circle(tree, command.strategy_id)
     check_size(tree, command.strategy_id)
 
 
+def _parts(known: Strategy | Subscriber | None, name: str) -> list[str]:
+    """What a document copies already: ids of its `members` or `subscriptions`."""
+    return [each["strategyId"] for each in known.document.get(name) or ()] if known else []
+
+
 def put_strategy(book: Book, command: PutStrategy | PutPortfolio, effects: Effects) -> None:
     """Create or replace a strategy or portfolio."""
+    before = withheld(book)
     is_portfolio = isinstance(command, PutPortfolio)
     known = book.strategies_by_id.get(command.strategy_id)
     document = _without_owned(command.document)
@@ -86,6 +101,7 @@ def put_strategy(book: Book, command: PutStrategy | PutPortfolio, effects: Effec
         known.document = document
     book.changed_configuration()
     refresh_subscriptions(book, command.strategy_id)
+    consent_changed(book, effects, before)
 
 
 def members_of(known: Strategy | None, document: dict[str, Any]) -> list[dict[str, Any]]:
@@ -134,22 +150,25 @@ def own_subscriber(book: Book, tenant: str, subscriber_id: str) -> Subscriber:
 
 
 def check_put_subscriber(book: Book, command: PutSubscriber) -> None:
-    """The account is free or the caller's own; subscribed strategies exist, once each."""
+    """The account is free or the caller's own; subscribed strategies exist and may be copied, once each.
+
+    What is subscribed to already stays, whatever became of the consent: else nothing of the document could be changed.
+    """
     known = book.subscribers_by_id.get(command.subscriber_id)
     account = book.account_rows.get(command.subscriber_id)
     owner = known.tenant if known else book.account_meta[account].tenant if account is not None else command.tenant
     if owner != command.tenant:
-        raise forbidden("This account belongs to somebody else")
+        raise not_found("Subscriber")
     if known is not None and known.removal_mode:
         raise invalid("subscriberId", command.subscriber_id, "is being removed")
-    seen = set()
+    seen, present = set(), set(_parts(known, "subscriptions"))
     for number, subscription in enumerate(command.document.get("subscriptions") or ()):
         strategy_id = subscription["strategyId"]
         if strategy_id in seen:
             raise invalid(f"subscriptions.{number}.strategyId", strategy_id, "is subscribed to twice")
         seen.add(strategy_id)
-        strategy = book.strategies_by_id.get(strategy_id)
-        if strategy is None:
+        is_kept = strategy_id in present and strategy_id in book.strategies_by_id
+        if not is_kept and not may_follow(book, command.tenant, strategy_id):
             raise invalid(f"subscriptions.{number}.strategyId", strategy_id, "there is no such strategy")
 
 

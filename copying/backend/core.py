@@ -32,6 +32,7 @@ from .left_out import without
 from .market.feed import Feed
 from .projector import Projector
 from .routing import plan_for
+from .rules import NEWEST, newer_rules
 from .sealing import reseal_book
 
 __all__ = ["AlreadyRunning", "CannotReplay", "Core", "Refused"]
@@ -121,6 +122,7 @@ class Core:
             asyncio.create_task(self._guard(self._projector.run(), "The projector cannot write")),
             asyncio.create_task(self._guard(self._write(), "The journal cannot be written")),
         ]
+        self.book.upcoming_privacy = NEWEST
         if self.book.broker_ahead != self._broker_offset_hours * 3600:
             self._queue(SetBrokerClock(tenant="", offset_hours=self._broker_offset_hours))
         if ticking:
@@ -226,6 +228,7 @@ class Core:
             group.append((command, future, received))
         if not group:
             return
+        group[:0] = [(command, None, time.perf_counter()) for command in newer_rules(self.book)]
         self._settled.clear()
         moment = self.clock.after(self.book.time)
         received = wall if (wall := self.clock()) < moment else None
@@ -396,8 +399,6 @@ class Core:
                 plan_for(self.book, strategy_id)
                 del self._cannot_compile[strategy_id]
                 return
-
-    # ----------------------------------------------------------------------------------------------------------- state
 
     async def caught_up(self) -> None:
         """Everything acknowledged so far is in the tables, and everything else will bear a later time."""

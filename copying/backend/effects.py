@@ -100,6 +100,14 @@ class Decided:
 
 
 @dataclass(slots=True)
+class Withheld:
+    """A subscription (row) leads to a strategy that is not offered to its owner (any more)."""
+
+    time: float
+    subscription: int
+
+
+@dataclass(slots=True)
 class SignalEvent:
     """What happened to a signal: recorded for simulations, published to messengers. The values are of that moment.
 
@@ -169,7 +177,8 @@ class AccountSnapshots:
 class Effects:
     """All that one entry caused, in the order it happened.
 
-    answer: what the caller is told. refused: the entry turned out to change nothing. watch: None on replay.
+    answer: what the caller is told. refused: the entry turned out to change nothing. watch: None on replay. secret: of
+    the ids that its records get (numbers.py).
     """
 
     sequence: int
@@ -179,3 +188,4 @@ class Effects:
     refused: Exception | None = None
     watch: Watch | None = None
     modelled_latency: bool = False
+    secret: bytes = b""

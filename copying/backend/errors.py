@@ -44,11 +44,6 @@ def invalid(parameter: str, value: Any, message: str) -> Refused:
     )
 
 
-def forbidden(message: str) -> Refused:
-    """403: somebody else's id."""
-    return Refused(403, "ForbiddenError", message)
-
-
 def unavailable(message: str) -> Refused:
     """503: not now; whoever repeats it in a second may be answered."""
     return Refused(503, "ServiceUnavailableError", message)

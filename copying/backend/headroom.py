@@ -13,10 +13,13 @@ import numpy as np
 from copying.engine.model import Level
 
 from .limits import BASES, KINDS, drawdowns, iso, member_of
+from .offers import withheld
 from .state import ACCOUNT_CURRENCIES
 
 if TYPE_CHECKING:
     from .book import Book
+
+OWN_LEVELS = (Level.SUBSCRIPTION, Level.SUBSCRIBER)  # the others are terms of a provider, who may not offer them
 
 
 def risk_limits(book: Book, tenant: str, *, after: str = "", limit: int = 1000) -> list[dict[str, Any]]:
@@ -31,7 +34,7 @@ def risk_limits(book: Book, tenant: str, *, after: str = "", limit: int = 1000) 
     page = ids[bisect_right(ids, after) :][:limit] if after else ids[:limit]
     if not page:
         return []
-    drawdown = drawdowns(book)
+    drawdown, hidden = drawdowns(book), withheld(book)
     order = np.argsort(rows.account, kind="stable")
     accounts = rows.account[order]
     told = []
@@ -43,7 +46,11 @@ def risk_limits(book: Book, tenant: str, *, after: str = "", limit: int = 1000) 
                 "accountId": account_id,
                 "currency": ACCOUNT_CURRENCIES[book.accounts.currency[account]],
                 "time": iso(book.time),
-                "limits": [served_limit(book, row, float(drawdown[row])) for row in mine.tolist()],
+                "limits": [
+                    served_limit(book, row, float(drawdown[row]))
+                    for row in mine.tolist()
+                    if rows.level[row] in OWN_LEVELS or int(rows.subscription[row]) not in hidden
+                ],
             }
         )
     return told

@@ -47,8 +47,7 @@ class PaperBroker:
         value(book)
         count = len(orders.account)
         symbol, side = np.asarray(orders.symbol), np.asarray(orders.side)
-        first = book.next_number("ticket", count)
-        tickets = np.arange(first, first + count)
+        tickets = book.next_ids("ticket", count)
         price = opening_prices(book, symbol, side)
         subscription = _columns(count, orders.subscription, int)
         price = self._slip(book, price, symbol, side, tickets, subscription >= 0)
@@ -114,8 +113,7 @@ class PaperBroker:
     def place(self, book: Book, effects: Effects, orders: Orders) -> np.ndarray:
         """Take pending orders; margin is asked for when they fill."""
         count = len(orders.account)
-        first = book.next_number("ticket", count)
-        tickets = np.arange(first, first + count)
+        tickets = book.next_ids("ticket", count)
         book.orders.extend(
             count, id=tickets, account=orders.account, symbol=orders.symbol, side=orders.side, kind=orders.kind,
             volume=orders.volume, open_volume=orders.volume, price=orders.price, stop_loss=orders.stop_loss,
@@ -236,8 +234,7 @@ class PaperBroker:
         book.valued = False
 
     def _numbers(self, book: Book, count: int) -> np.ndarray:
-        first = book.next_number("deal", count)
-        return np.arange(first, first + count)
+        return book.next_ids("deal", count)
 
 
 def swap_rollover(book: Book, weekday: int) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from copying.engine.timing import close_after
 
 from .limits import iso, served
+from .offers import marked, withheld_keys
 from .pricing import value
 from .state import ACCOUNT_CURRENCIES
 
@@ -46,8 +47,9 @@ class Reads:
 
     def subscribers(self: Book, tenant: str, *, include_removed: bool = False) -> list[Document]:
         """C11: with `_id` and each subscription's `removed` flag."""
+        hidden = withheld_keys(self)
         return [
-            each.document
+            marked(each, hidden)
             for each in self.subscribers_by_id.values()
             if each.tenant == tenant and (include_removed or not each.removal_mode)
         ]
@@ -67,7 +69,7 @@ class Reads:
     def subscriber(self: Book, tenant: str, subscriber_id: str) -> Document | None:
         """C12."""
         found = self.subscribers_by_id.get(subscriber_id)
-        return found.document if found and found.tenant == tenant else None
+        return marked(found, withheld_keys(self)) if found and found.tenant == tenant else None
 
     def knows_strategy(self: Book, strategy_id: str) -> bool:
         """True when a strategy or portfolio of anybody has this id (C1 must not hand it out)."""

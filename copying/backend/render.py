@@ -19,9 +19,10 @@ from copying.engine.model import Level, Outcome
 from copying.engine.reasons import CODES, Reason, sentence
 
 from .book import Book
-from .effects import SEVERITIES, AccountSnapshots, Deals, Decided, Effects, Line, SignalEvent, StopoutEvent
+from .effects import SEVERITIES, AccountSnapshots, Deals, Decided, Effects, Line, SignalEvent, StopoutEvent, Withheld
 from .limits import iso
 from .names import Names, text
+from .numbers import record_id
 from .paper import draw
 
 log = logging.getLogger(__name__)
@@ -91,6 +92,7 @@ class Renderer:
         makers = {
             Deals: self.deals,
             Decided: self.decided,
+            Withheld: self.withheld,
             Line: self.line,
             SignalEvent: self.signal_event,
             StopoutEvent: self.stopout,
@@ -195,11 +197,13 @@ class Renderer:
             if place % CHUNK == CHUNK - 1:
                 yield
             if each[0] >= 0:
-                self.decision(
-                    decided, each, moment, f'"id":"{effects.sequence}-{len(rows.decisions)}",{common}', source, rows
-                )
+                self.decision(decided, each, moment, f'"id":"{self.id_of(effects, rows)}",{common}', source, rows)
         if provider and not decided.late:
             self.summary(decided, moment, leaf_id, provider, rows)
+
+    def id_of(self, effects: Effects, rows: Rows) -> str:
+        """Of the next decision."""
+        return record_id(effects.sequence, len(rows.decisions), effects.secret)
 
     def decision(self, decided: Decided, each: tuple, moment: str, common: str, source: str, rows: Rows) -> None:
         """One decision and its log line."""
@@ -262,6 +266,23 @@ class Renderer:
             rows, moment, provider, 2 if is_late or wrong else 1, message, leaf_id, "", signal.id, signal.symbol,
             SIDE_WORDS[signal.side], KIND_WORDS[signal.kind], signal.price or None,
         )  # fmt: skip
+
+    def withheld(self, told: Withheld, effects: Effects, rows: Rows) -> Iterator[None]:
+        """Once, when consent is not (any more) there: of the signals that are not copied then nothing is told."""
+        subscriber_id, tenant, strategy_id, *_ = self.names.subscription(told.subscription)
+        words, moment = sentence(Reason.NOT_OFFERED, Outcome.SKIPPED, Level.STRATEGY, (0.0,) * 6), iso(told.time)
+        document = {
+            "id": self.id_of(effects, rows), "time": moment, "signalId": "",
+            "strategyId": strategy_id, "subscriberId": subscriber_id, "sourceStrategyId": strategy_id, "symbol": "",
+            "subscriberSymbol": None, "side": None, "outcome": "skipped", "reason": "not-offered", "reasonText": words,
+            "level": "strategy", "limitValue": None, "text": words,
+            "volumes": dict.fromkeys(("provider", "scaled", "multiplied", "limited", "rounded", "final"), 0),
+        }  # fmt: skip
+        rows.decisions.append(
+            (moment, text(document), tenant, strategy_id, subscriber_id, "", "skipped", "not-offered")
+        )
+        self.log(rows, moment, tenant, 2, words, strategy_id, subscriber_id, "", "", "", "", None)
+        return iter(())
 
     def signal_event(self, event: SignalEvent, effects: Effects, rows: Rows) -> Iterator[None]:
         """What a simulation will read."""

@@ -13,6 +13,7 @@ from . import curve, news
 from .book import Book
 from .left_out import left_out_ids
 from .market.instruments import CURRENCIES
+from .offers import owners_of
 from .parts import is_below, known_parts, path_text
 from .pricing import value
 from .scopes import Scopes, correlation_scopes, removal_scopes
@@ -48,6 +49,7 @@ def configuration(book: Book) -> Configuration:
             strategies={key: each.document for key, each in book.strategies_by_id.items() if not each.is_portfolio},
             portfolios={key: each.document for key, each in book.strategies_by_id.items() if each.is_portfolio},
             subscribers={key: each.document for key, each in book.subscribers_by_id.items()},
+            owners=owners_of(book),
         )
         held = book.configuration = (book.version, made)
     return held[1]

@@ -41,6 +41,7 @@ def pack(book: Book) -> bytes:
         table: Columns = getattr(book, name)
         state[name] = {"size": table.size, "columns": table.pack()}
     state["broker_ahead"], state["next_broker_midnight"] = book.broker_ahead, book.next_broker_midnight
+    state["privacy"], state["reserved"], state["secret"] = book.privacy, book.reserved, book.secret
     state["results_since"] = book.results_since
     state["subscription_keys"] = book.subscription_keys
     state["strategy_names"] = book.strategy_names.texts
@@ -76,6 +77,8 @@ def unpack(packed: bytes) -> Book:
     book.missed = objects.get("missed", [])
     book.broker_ahead = state.get("broker_ahead", 0.0)
     book.next_broker_midnight = state.get("next_broker_midnight", book.next_midnight)
+    book.privacy, book.reserved = state.get("privacy", 0), state.get("reserved", {})
+    book.secret = state.get("secret", b"")
     book.results_since = state.get("results_since", book.time)
     book.news = msgspec.convert(state.get("news", {}), dict[str, list[News]])
     book.ended_signals = dict(state.get("ended_signals", ()))

@@ -20,7 +20,7 @@ from ..contract.accounts import (
     TradeRequest,
     TradeResult,
 )
-from ..contract.documents import RawDocument
+from ..contract.documents import OfferedStrategy, RawDocument
 from .exchange import PAGE_LIMIT, Exchange, path_of
 
 _ACCOUNT = "/users/current/accounts/{account_id}"
@@ -45,6 +45,18 @@ class AccountCalls(Exchange):
             if len(page) < page_size:
                 return
             after = page[-1].account_id
+
+    def offered_strategies(self, *, page_size: int = PAGE_LIMIT) -> list[OfferedStrategy]:
+        """Strategies and portfolios of others that the caller may copy, by ascending id."""
+        found: list[OfferedStrategy] = []
+        after = None
+        while True:
+            params = {"after": after, "limit": page_size}
+            page = self._call("GET", "/users/current/offered-strategies", type=list[OfferedStrategy], params=params)
+            found += page
+            if len(page) < page_size:
+                return found
+            after = page[-1].strategy_id
 
     def risk_limits_page(self, *, after: str | None = None, limit: int = PAGE_LIMIT) -> list[AccountLimits]:
         """One page of the accounts that have risk limits, by ascending id after `after`, with how far each is used."""

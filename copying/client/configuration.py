@@ -65,7 +65,7 @@ class ConfigurationCalls(Exchange):
     # -------------------------------------------------------------------------------------------------- strategies
 
     def unused_strategy_id(self) -> str:
-        """C1: a free id for a strategy or portfolio; it is not reserved."""
+        """C1: a free id for a strategy or portfolio; our backend keeps it for the caller."""
         return self._call("GET", f"{_CONFIGURATION}/unused-strategy-id", type=NewId).id
 
     def strategies(

@@ -36,6 +36,7 @@ SignalType = Literal[
     "ORDER_TYPE_BUY_STOP",
     "ORDER_TYPE_SELL_STOP",
 ]
+OfferedTo = Literal["nobody", "everybody", "tenants"]
 LogLevel = Literal["DEBUG", "INFO", "WARN", "ERROR"]
 LOG_LEVELS = ("DEBUG", "INFO", "WARN", "ERROR")  # ascending severity
 
@@ -43,8 +44,15 @@ LOG_LEVELS = ("DEBUG", "INFO", "WARN", "ERROR")  # ascending severity
 # ------------------------------------------------------------------------------------------------------ strategies
 
 
+class Offer(Document, kw_only=True):
+    """Whom a strategy or portfolio is offered to (beyond the contract). tenants: ids of users, for `tenants` only."""
+
+    to: OfferedTo
+    tenants: list[str] | None = None
+
+
 class StrategyUpdate(CopySettings, kw_only=True):
-    """What a provider offers for copying, as it is written (C4)."""
+    """What a provider offers for copying, as it is written (C4). Without `offer`: to nobody but its owner."""
 
     name: str
     description: str
@@ -56,6 +64,7 @@ class StrategyUpdate(CopySettings, kw_only=True):
     symbols_traded: list[str] | None = None
     telegram: Telegram | None = None
     time_settings: TimeSettings | None = None
+    offer: Offer | None = None
 
 
 class Strategy(StrategyUpdate, kw_only=True):
@@ -87,6 +96,7 @@ class PortfolioUpdate(CopySettings, kw_only=True):
     description: str
     members: list[PortfolioMemberUpdate] = field(default_factory=list)
     commission_scheme: CommissionScheme | None = None
+    offer: Offer | None = None
 
 
 class Portfolio(PortfolioUpdate, kw_only=True):
@@ -111,9 +121,13 @@ class SubscriptionUpdate(CopySettings, kw_only=True):
 
 
 class Subscription(SubscriptionUpdate, kw_only=True):
-    """A subscription as it is read; `removed`: waiting for its positions to close."""
+    """A subscription as it is read; `removed`: waiting for its positions to close.
+
+    offered: our backend's, False where the strategy is not offered (any more).
+    """
 
     removed: bool | None = None
+    offered: bool | None = None
     close_on_removal_mode: str | None = None
 
 
@@ -180,6 +194,16 @@ class Webhook(WebhookUpdate, kw_only=True):
     id: str = field(name="_id")
     created_at: datetime
     url: str
+
+
+class OfferedStrategy(Document, kw_only=True):
+    """What somebody else offers to the caller (beyond the contract). portfolio: whether it is one."""
+
+    strategy_id: str
+    name: str = ""
+    description: str = ""
+    portfolio: bool = False
+    provider: UserName
 
 
 class WebhookSignal(Document, kw_only=True):

@@ -22,6 +22,8 @@ ID = re.compile(r"[A-Za-z0-9_.:+-]{1,64}")  # as in addresses, so that whatever 
 _MAGIC = re.compile(r"([0-9]{1,19})(?:-([0-9]{1,19}))?")
 _TIMEFRAME = re.compile(r"[1-9][0-9]{0,5}[smhdw]")
 _CURRENCY = re.compile(r"[A-Z]{3}")
+_TENANT = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_MOST_TENANTS = 200
 _LONGEST_NAME = 200
 _LONGEST_SYMBOL = 64
 _SEPARATORS = ",;|"  # several symbols in one text would never match anything
@@ -184,6 +186,22 @@ def strategy(values: Values) -> Iterator[Problem]:
     yield from _symbols("symbolsTraded", values.get("symbols_traded"))
 
 
+def offer(values: Values) -> Iterator[Problem]:
+    """Tenants are named exactly where it is offered to tenants, each once (beyond the contract)."""
+    tenants = values.get("tenants") or []
+    if values.get("to") == "tenants" and not tenants:
+        yield "tenants", None, "is required: name whom it is offered to, or offer it to nobody"
+    if tenants and "to" in values and values["to"] != "tenants":
+        yield "tenants", tenants, 'may only be given with "to": "tenants"'
+    if len(tenants) > _MOST_TENANTS:
+        yield "tenants", len(tenants), f"may name at most {_MOST_TENANTS}"
+    for index, tenant in enumerate(tenants):
+        if not _TENANT.fullmatch(tenant):
+            yield f"tenants.{index}", tenant, "must be a user's id of 1 to 64 letters, digits, _ and -"
+        elif tenant in tenants[:index]:
+            yield f"tenants.{index}", tenant, "appears more than once"
+
+
 def time_settings(values: Values) -> Iterator[Problem]:
     """Hours and minutes."""
     yield from _positive(values, "lifetime_in_hours")
@@ -307,6 +325,7 @@ RULES: dict[type, tuple[Rule, ...]] = {
     settings.CommissionScheme: (commission_scheme,),
     settings.EquityCurveFilter: (equity_curve_filter,),
     settings.DrawdownFilter: (drawdown_filter,),
+    documents.Offer: (offer,),
     documents.StrategyUpdate: (strategy,),
     documents.PortfolioUpdate: (portfolio,),
     documents.PortfolioMemberUpdate: (part,),

@@ -51,6 +51,7 @@ class Reason(IntEnum):
     MIN_TRADE_VOLUME = 30
     MIN_TRADE_AMOUNT = 31
     DELAYED = 32
+    NOT_OFFERED = 48  # of no signal: of those that are not copied for it nothing is told
     # what only the executor can know
     TOO_LATE = 33
     NOT_ENOUGH_MARGIN = 34
@@ -123,6 +124,9 @@ REASONS: dict[Reason, About] = {
         "This side of the market is not copied, as {level} says.", setting="allowedSides"
     ),
     Reason.REMOVED: About("No new trades: {level} is being removed."),
+    Reason.NOT_OFFERED: About(
+        "The strategy is not offered to you: nothing new is copied, what is open follows until it closes."
+    ),
     Reason.CLOSE_ONLY: About("No new trades: {level} is close-only.", setting="closeOnly"),
     Reason.STOPPED_OUT: About("No new trades: a risk limit of {level} has stopped trading.", setting="riskLimits"),
     Reason.NEWS: About(

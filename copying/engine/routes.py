@@ -9,6 +9,7 @@ records.
 from __future__ import annotations
 
 import hashlib
+from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ import numpy as np
 from copying.engine.compiled import record
 from copying.engine.fold import Document, Terms
 from copying.engine.model import Level
+from copying.engine.offers import Owners, first_withheld
 from copying.engine.reasons import WORD, Reason, refusal
 
 MAX_DEPTH = 8  # portfolios in portfolios (contract, section 8, 41)
@@ -53,11 +55,22 @@ class RouteKey(NamedTuple):
 
 @dataclass(slots=True, frozen=True)
 class Configuration:
-    """Raw documents by id, in creation order. Removed ones are included while they are wound down."""
+    """Raw documents by id, in creation order. Removed ones are included while they are wound down.
+
+    owners: None where nobody asks for consent: everything may be copied.
+    """
 
     strategies: Mapping[str, Document]
     portfolios: Mapping[str, Document]
     subscribers: Mapping[str, Document]
+    owners: Owners | None = None
+
+    def may_copy(self, path: Sequence[str], tenant: str) -> bool:
+        """Whether everything on a way is offered to a tenant."""
+        if self.owners is None:
+            return True
+        documents = ChainMap(self.strategies, self.portfolios)
+        return first_withheld(path, tenant, documents, self.owners.strategies) is None
 
 
 class Branch(NamedTuple):
@@ -124,7 +137,8 @@ def compile_routes(
     terms: list[Terms] = []
     origin: list[int] = []  # row in the previous table, -1: new
     spans: dict[str, tuple[Document, int, int]] = {}
-    first_kept = end_kept = 0  # rows of the previous table that are next to be taken over, in one piece
+    by_tenant: dict[str, dict[str, list[Branch]]] = {}
+    first_kept = end_kept = count = 0  # the first two: the rows of the previous table that are next to be taken over
 
     def take_over() -> None:
         if previous is not None and first_kept < end_kept:
@@ -132,7 +146,6 @@ def compile_routes(
             terms.extend(previous.terms[first_kept:end_kept])
             origin.extend(range(first_kept, end_kept))
 
-    count = 0
     for subscriber_id, subscriber in configuration.subscribers.items():
         span = known.get(subscriber_id)
         if span is not None and span[0] is subscriber:
@@ -146,7 +159,7 @@ def compile_routes(
             continue
         take_over()
         first_kept = end_kept
-        made = routes_of(subscriber_id, subscriber, branches)
+        made = routes_of(subscriber_id, subscriber, offered(branches, configuration, subscriber_id, by_tenant))
         keys += made
         terms += made.values()
         origin += [-1] * len(made)
@@ -185,6 +198,24 @@ def same_branches(first: dict[str, list[Branch]], second: dict[str, list[Branch]
     )
 
 
+def offered(
+    branches: dict[str, list[Branch]],
+    configuration: Configuration,
+    subscriber_id: str,
+    by_tenant: dict[str, dict[str, list[Branch]]],
+) -> dict[str, list[Branch]]:
+    """The branches that a subscriber's owner may copy. by_tenant: what was worked out before."""
+    if configuration.owners is None:
+        return branches
+    tenant = configuration.owners.subscribers.get(subscriber_id, "")
+    if tenant not in by_tenant:
+        by_tenant[tenant] = {
+            name: [branch for branch in some if configuration.may_copy(branch.path, tenant)]
+            for name, some in branches.items()
+        }
+    return by_tenant[tenant]
+
+
 def routes_of(subscriber_id: str, subscriber: Document, branches: dict[str, list[Branch]]) -> dict[RouteKey, Terms]:
     """The routes that end at one subscriber."""
     made: dict[RouteKey, Terms] = {}
@@ -214,6 +245,9 @@ def walk_branches(strategy_id: str, configuration: Configuration) -> Iterator[Br
         branch = waiting.pop(0)
         yield branch
         for portfolio_id, name, member, portfolio in parents.get(branch.strategy_id, ()):
+            owner = configuration.owners.strategies.get(portfolio_id, "") if configuration.owners else ""
+            if not configuration.may_copy(branch.path, owner):
+                continue
             visited = {part.partition("#")[0] for part in branch.path}
             if portfolio_id in visited or len(branch.path) > MAX_DEPTH:
                 continue

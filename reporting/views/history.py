@@ -11,18 +11,10 @@ from django.views.decorators.http import require_safe
 from reporting import deals
 from reporting.models import LogRecord, Transaction
 from reporting.totals import MOST_DEALS, Totals, daily_results, deal_totals, totals
-from strategies.models import Strategy
-from subscribers.listings import ids_of
+from subscribers.listings import ids_of, strategy_options
 from users.listing import Choice, Column, Listing, Named, Option, Period, Search, Text
 from users.listing.parameters import address, first_page
 from users.permissions import member_only, staff_only
-
-
-def strategy_options(workspace) -> list[Option]:
-    """Every strategy of the workspace by name."""
-    found = Strategy.objects.filter(workspace=workspace).order_by("name").values_list("backend_id", "name")[:500]
-    return [Option(backend_id, name) for backend_id, name in found]
-
 
 # whose a row is: the name with its link, the backend's id
 SUBSCRIBER = (
@@ -146,7 +138,7 @@ def day_totals(request: HttpRequest, table) -> list[Totals] | None:
         start=start,
         end=end,
         strategy=table.parameters.get("strategy", ""),
-        subscribers=ids_of(request.workspace, subscriber) if subscriber else None,
+        subscribers=ids_of(request.membership, subscriber) if subscriber else None,
     )
     return totals(results)
 

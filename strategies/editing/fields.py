@@ -13,6 +13,8 @@ from copying.engine.model import Level
 from strategies.editing.widgets import (
     Choice,
     Flag,
+    Ids,
+    Listed,
     LongText,
     Moment,
     Number,
@@ -134,6 +136,12 @@ FIELDS: tuple[Field, ...] = (
          " everything now.", BASICS, (B, U), Choice(_choices({k: v for k, v in CLOSE_ONLY.items() if k})),
          holds="New trades"),
     _rows("phoneNumbers", "Telephone numbers", "Who gets a text message from the backend.", BASICS, (U,), Widget()),
+    Field("offer", "Offered to others", "Who may copy it besides you. Not set: nobody. Whoever copies it sees every"
+          " trade of it.", BASICS, (S, P), (
+              Part("to", "To", Choice((("nobody", "Nobody"), ("everybody", "Every user of this backend"),
+                                       ("tenants", "Only the users named below")))),
+              Part("tenants", "Users", Ids(), "Their ids at the backend, with commas between them."),
+          )),
     # --- Trade size
     Field("tradeSizeScaling", "Trade size", "How the volume follows the provider's, before the ratio and the limits.",
           SIZE, SHARED, (
@@ -250,7 +258,7 @@ FIELDS: tuple[Field, ...] = (
 
 def parts_field(key: str, label: str, help: str, level: Level, strategies: list[tuple[str, str]]) -> Field:
     """The parts of something new as rows: which strategies, with which ratio. strategies: (id, name)."""
-    parts = Part("strategyId", "Strategy", Choice(tuple(strategies))), Part("multiplier", "Ratio", Number("×"))
+    parts = Part("strategyId", "Strategy", Listed(tuple(strategies))), Part("multiplier", "Ratio", Number("×"))
     return Field(key, label, help, BASICS, (level,), parts, is_rows=True)
 
 

@@ -119,6 +119,32 @@ class Choice(Widget):
 
 
 @dataclass(frozen=True)
+class Listed(Choice):
+    """One of what is there to choose from, and nothing else: ids, of which a form must not accept any other."""
+
+    def read(self, text: str) -> str:
+        if text not in dict(self.options):
+            raise ValueError("Choose one of the list.")
+        return text
+
+    def choices(self, text: str) -> list[tuple[str, str]]:
+        return [*self.options]
+
+
+@dataclass(frozen=True)
+class Ids(Widget):
+    """Several ids in one line; a list on the wire."""
+
+    def show(self, value: Any) -> str:
+        if not isinstance(value, list):
+            return "" if value is None else str(value)
+        return ", ".join(str(one) for one in value)
+
+    def read(self, text: str) -> list[str]:
+        return list(dict.fromkeys(text.replace(",", " ").split()))
+
+
+@dataclass(frozen=True)
 class Flag(Choice):
     """Yes, no, or not set: three things."""
 

@@ -49,9 +49,10 @@ def test_the_chart_can_be_read_as_a_table(manager):
 def test_a_new_deal_appears_without_a_reload(manager, stack):
     with stack.client() as client:
         client.put_account("P-4001", AccountUpdate(name="Provider P-4001", deposit=100_000))
-        client.put_strategy("Liv1", {"name": "Live check", "description": "For one test.", "accountId": "P-4001"})
+        live = client.unused_strategy_id()
+        client.put_strategy(live, {"name": "Live check", "description": "For one test.", "accountId": "P-4001"})
         client.put_account("T-4001", AccountUpdate(name="Account T-4001", deposit=50_000))
-        document = {"name": "Account T-4001", "subscriptions": [{"strategyId": "Liv1"}]}
+        document = {"name": "Account T-4001", "subscriptions": [{"strategyId": live}]}
         client.put_subscriber("T-4001", document)
     manager.clock.install()
     manager.goto("/")
@@ -61,7 +62,7 @@ def test_a_new_deal_appears_without_a_reload(manager, stack):
     expect(feed).not_to_contain_text("Account T-4001")
     expect(manager.locator("[data-live-text]")).to_have_text("Live")
 
-    stack.signal("sig00401", "Liv1")
+    stack.signal("sig00401", live)
     stack.sync()
     manager.clock.fast_forward(11_000)
     expect(feed).to_contain_text("Account T-4001")

@@ -48,6 +48,7 @@ class Documents:
         document |= self.chosen({"timeSettings": self.chosen(settings, 0.5)}, 0.4)
         publishing = {"token": sealed(f"1:{strategy_id}"), "chatId": "@chat", "template": "${orderId} ${operation}"}
         document |= self.chosen({"telegram": {"publishing": publishing}}, 0.5)
+        document |= self.offer()
         document |= self.chosen(
             {
                 "drawdownFilter": {"maxDrawdown": 0.05, "action": "exclude"}, "symbolsTraded": ["EURUSD", "USDJPY"],
@@ -71,6 +72,7 @@ class Documents:
             for each in chosen
         ]
         document = {"name": strategy_id, "description": "", "members": members, **self.terms(self.maybe_scheme())}
+        document |= self.offer()
         validate("portfolio", document)
         return document
 
@@ -101,6 +103,11 @@ class Documents:
         """With a magic number or without, with a symbol renamed or not."""
         possible = {"magic": self.random.randrange(3), "symbolMapping": [{"from": "EUR", "to": "EURUSD"}]}
         return self.chosen(possible, 0.5)
+
+    def offer(self) -> Document:
+        """Mostly there; now and then taken back, or made to somebody else."""
+        offers = ({"to": "everybody"}, {"to": "tenants", "tenants": ["two"]}, {"to": "nobody"})
+        return {"offer": self.random.choices(offers, (5, 3, 1))[0]}
 
     def scaling(self) -> Document:
         return self.random.choice(

@@ -74,6 +74,7 @@ class Simulation:
         with mock.patch.object(signals, "random_id", self.next_post):
             await self.play(steps)
 
+    @mock.patch("copying.backend.rules.token_bytes", bytes)  # the secret of ids, alike in all runs
     async def play(self, steps: int) -> None:
         self.move_prices()
         await self.start()

@@ -60,25 +60,25 @@ class Filter:
 class Text(Filter):
     """Equality with what was typed."""
 
-    def narrow(self, queryset, parameters, zone, workspace=None):
+    def narrow(self, queryset, parameters, zone, membership=None):
         value = self.text(parameters)
         return queryset.filter(**{self.field or self.key: value}) if value else queryset
 
-    def chips(self, parameters, workspace=None) -> list[Chip]:
+    def chips(self, parameters, membership=None) -> list[Chip]:
         value = self.text(parameters)
         return [Chip(self.label, value, self.keys)] if value else []
 
 
 @dataclass(frozen=True)
 class Named(Text):
-    """What has an id and a name that people gave: `ids` finds what was typed, by either, in the workspace."""
+    """What has an id and a name that people gave: `ids` finds what was typed, among what a member may see."""
 
     ids: Callable[..., Iterable[str]] | None = None
     kind = "search"
 
-    def narrow(self, queryset, parameters, zone, workspace=None):
+    def narrow(self, queryset, parameters, zone, membership=None):
         value = self.text(parameters)
-        return queryset.filter(**{f"{self.field or self.key}__in": self.ids(workspace, value)}) if value else queryset
+        return queryset.filter(**{f"{self.field or self.key}__in": self.ids(membership, value)}) if value else queryset
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Search(Text):
     fields: tuple[str, ...] = ()
     kind = "search"
 
-    def narrow(self, queryset, parameters, zone, workspace=None):
+    def narrow(self, queryset, parameters, zone, membership=None):
         value = self.text(parameters)
         wanted = Q()
         for field in self.fields:
@@ -98,19 +98,21 @@ class Search(Text):
 
 @dataclass(frozen=True)
 class Choice(Filter):
-    """One of a closed list. `options` is that list, or makes it from the workspace for names that people gave."""
+    """One of a closed list. `options` is that list, or makes it from the membership for names
+    that people gave: never more of them than the member may see rows of.
+    """
 
     options: Iterable[Option] | Callable[..., Iterable[Option]] = ()
     kind = "choice"
 
-    def accepted(self, workspace) -> list[Option]:
-        return list(self.options(workspace) if callable(self.options) else self.options)
+    def accepted(self, membership) -> list[Option]:
+        return list(self.options(membership) if callable(self.options) else self.options)
 
-    def chosen(self, parameters, workspace=None) -> Option | None:
+    def chosen(self, parameters, membership=None) -> Option | None:
         value = self.text(parameters)
         if not value:
             return None
-        accepted = self.accepted(workspace)
+        accepted = self.accepted(membership)
         for option in accepted:
             if option.value == value:
                 return option
@@ -119,7 +121,7 @@ class Choice(Filter):
             return Option(value, value)
         raise BadParameter(f"“{self.label}” cannot be “{value}”; it is one of {', '.join(o.value for o in accepted)}.")
 
-    def narrow(self, queryset, parameters, zone, workspace=None):
+    def narrow(self, queryset, parameters, zone, membership=None):
         value = self.text(parameters)
         if not value:
             return queryset
@@ -128,8 +130,8 @@ class Choice(Filter):
         option = self.chosen(parameters)
         return queryset.filter(option.condition or Q(**{self.field or self.key: option.value}))
 
-    def chips(self, parameters, workspace=None) -> list[Chip]:
-        option = self.chosen(parameters, workspace)
+    def chips(self, parameters, membership=None) -> list[Chip]:
+        option = self.chosen(parameters, membership)
         return [Chip(self.label, option.label, self.keys)] if option else []
 
 
@@ -158,7 +160,7 @@ class Period(Filter):
             raise BadParameter(f"The period ends ({end}) before it starts ({start}).")
         return start, end
 
-    def narrow(self, queryset, parameters, zone: ZoneInfo, workspace=None):
+    def narrow(self, queryset, parameters, zone: ZoneInfo, membership=None):
         start, end = self.days(parameters)
         field = self.field or self.key
         if start:
@@ -167,7 +169,7 @@ class Period(Filter):
             queryset = queryset.filter(**{f"{field}__lt": _midnight(end + timedelta(days=1), zone)})
         return queryset
 
-    def chips(self, parameters, workspace=None) -> list[Chip]:
+    def chips(self, parameters, membership=None) -> list[Chip]:
         start, end = self.days(parameters)
         if start and end:
             return [Chip(self.label, f"{start} to {end}", self.keys)]
@@ -201,14 +203,14 @@ class Between(Filter):
         except Unclear as error:
             raise BadParameter(f"“{self.label}”, {value[:LONGEST_TEXT]}: {error}") from error
 
-    def narrow(self, queryset, parameters, zone, workspace=None):
+    def narrow(self, queryset, parameters, zone, membership=None):
         lowest, highest = self.bounds(parameters)
         field = self.field or self.key
         if lowest is not None:
             queryset = queryset.filter(**{f"{field}__gte": lowest})
         return queryset if highest is None else queryset.filter(**{f"{field}__lte": highest})
 
-    def chips(self, parameters, workspace=None) -> list[Chip]:
+    def chips(self, parameters, membership=None) -> list[Chip]:
         lowest, highest = self.bounds(parameters)
         if lowest is not None and highest is not None:
             return [Chip(self.label, f"{lowest} to {highest}", self.keys)]

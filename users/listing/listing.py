@@ -15,6 +15,7 @@ from users.listing.export import csv_response, file_name
 from users.listing.filters import Chip
 from users.listing.keyset import Order, in_order, read_rows
 from users.listing.parameters import BadParameter, address, first_page
+from users.models import Membership
 
 PAGE_ROWS = 50
 MOST_NEW_ROWS = 100
@@ -74,6 +75,11 @@ class Table:
             raise BadParameter("“format” can only be “csv”.")
 
     @property
+    def membership(self) -> Membership | None:
+        """Whose list it is: filters offer no more than this member may see."""
+        return getattr(self.request, "membership", None)
+
+    @property
     def wants_csv(self) -> bool:
         return self.parameters.get("format") == "csv"
 
@@ -90,7 +96,7 @@ class Table:
         """All rows of the list, unsorted."""
         queryset = self.everything
         for one in self.listing.filters:
-            queryset = one.narrow(queryset, self.parameters, self.zone, self.request.workspace)
+            queryset = one.narrow(queryset, self.parameters, self.zone, self.membership)
         return queryset
 
     @cached_property
@@ -192,7 +198,7 @@ class Table:
         """The filters in use, each with the address of the list without it."""
         found = []
         for one in self.listing.filters:
-            for chip in one.chips(self.parameters, self.request.workspace):
+            for chip in one.chips(self.parameters, self.membership):
                 rest = {key: value for key, value in first_page(self.parameters).items() if key not in chip.keys}
                 found.append(Applied(chip, address(self.request.path, rest)))
         return found

@@ -74,6 +74,7 @@ TABLE = (
     ("GET", SUBSCRIBER + "/user-log", history.subscriber_log),  # T6
     ("GET", STRATEGY + "/user-log", history.strategy_log),  # T7
     ("GET", "/users/current/configuration/unused-strategy-id", configuration.unused_strategy_id),  # C1
+    ("GET", "/users/current/offered-strategies", configuration.list_offered),  # E12
     ("GET", STRATEGIES, configuration.list_strategies),  # C2
     ("GET", STRATEGIES + "/{strategy_id}", configuration.get_strategy),  # C3
     ("PUT", STRATEGIES + "/{strategy_id}", configuration.put_strategy),  # C4

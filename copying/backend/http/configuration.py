@@ -10,11 +10,21 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from copying.backend.commands import PutPortfolio, PutStrategy, PutSubscriber, PutWebhook, Remove, RemoveWebhook
+from copying.backend.commands import (
+    PutPortfolio,
+    PutStrategy,
+    PutSubscriber,
+    PutWebhook,
+    Remove,
+    RemoveWebhook,
+    ReserveStrategyId,
+)
 from copying.backend.errors import Refused, invalid, not_found
 from copying.backend.http.options import present, service
 from copying.backend.http.parameters import Query, document, new_id, path_id
 from copying.backend.http.replies import done, page_of, reply
+from copying.backend.offers import MOST_OFFERED, offered_to
+from copying.backend.rules import may_put
 from copying.backend.sealing import seal, unseal
 from copying.contract import wire
 from copying.engine.expressions import ExpressionError, check
@@ -29,11 +39,14 @@ def random_id(length: int) -> str:
 
 
 async def unused_strategy_id(request: Request) -> Response:
-    """C1: not reserved, so whoever is told it should use it."""
+    """C1: kept for the caller, who alone may make a strategy or portfolio of it."""
     for _ in range(100):
-        strategy_id = random_id(4)
-        if not service(request).core.book.knows_strategy(strategy_id):
-            return reply({"id": strategy_id})
+        command = ReserveStrategyId(tenant=request.scope["tenant"], strategy_id=random_id(4))
+        try:
+            await service(request).core.submit(command)
+        except Refused:  # somebody has it
+            continue
+        return reply({"id": command.strategy_id})
     raise not_found("Unused strategy id")
 
 
@@ -64,6 +77,14 @@ def _list(request: Request, read: Callable[..., list[Document]]) -> Response:
     return page_of(found, query, is_classic=version == "2", shown=unseal)
 
 
+async def list_offered(request: Request) -> Response:
+    """E12: strategies and portfolios of others that the caller may follow; `after`: the last id of the page before."""
+    query = Query.of(request)
+    limit = query.integer("limit", MOST_OFFERED, 1, MOST_OFFERED)
+    book = service(request).core.book
+    return reply(offered_to(book, request.scope["tenant"], after=query.text("after"), limit=limit))
+
+
 async def get_strategy(request: Request) -> Response:
     """C3."""
     return _get(request, "strategy_id", "Strategy", service(request).core.book.strategy)
@@ -90,6 +111,7 @@ async def put_strategy(request: Request) -> Response:
     """C4. What is secret in it is kept encrypted."""
     strategy_id = new_id(request, "strategy_id")
     written = computable(wire.to_wire(await document(request, "strategy")))
+    usable(request, strategy_id, "Strategy")
     command = PutStrategy(tenant=request.scope["tenant"], strategy_id=strategy_id, document=seal(written))
     return await _carry_out(request, command)
 
@@ -98,6 +120,7 @@ async def put_portfolio(request: Request) -> Response:
     """C8."""
     strategy_id = new_id(request, "strategy_id")
     written = computable(wire.to_wire(await document(request, "portfolio")))
+    usable(request, strategy_id, "Portfolio strategy")
     command = PutPortfolio(tenant=request.scope["tenant"], strategy_id=strategy_id, document=written)
     return await _carry_out(request, command)
 
@@ -108,6 +131,12 @@ async def put_subscriber(request: Request) -> Response:
     written = computable(wire.to_wire(await document(request, "subscriber")))
     command = PutSubscriber(tenant=request.scope["tenant"], subscriber_id=subscriber_id, document=written)
     return await _carry_out(request, command)
+
+
+def usable(request: Request, strategy_id: str, what: str) -> None:
+    """The caller has the id, had it, or was handed it by C1. Any other is 404, whether somebody has it or nobody."""
+    if not may_put(service(request).core.book, request.scope["tenant"], strategy_id):
+        raise not_found(what)
 
 
 def computable(written: Document, prefix: str = "") -> Document:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -15,6 +16,7 @@ from copying.backend.errors import invalid
 from copying.backend.http.options import service
 from copying.backend.http.pages import Database, Position, Selection, joined
 from copying.backend.http.parameters import Query
+from copying.backend.numbers import counts_of, scrambled
 from copying.engine.reasons import BY_CODE
 
 OUTCOMES = ("", "copied", "resized", "delayed", "skipped", "failed")
@@ -36,18 +38,18 @@ async def list_decisions(request: Request) -> Response:
     await here.core.caught_up()
     selection = _selection(request, query)
     if after := query.text("after"):
-        return await _following(selection, after, limit, here.database)
+        return await _following(selection, after, limit, here.database, here.core.book.secret)
     rows = await _read(selection, "time DESC, id DESC", limit + 1, here.database)
     page = rows[:limit]
-    return _page(page, _cursor(page[-1][1:]) if len(rows) > limit else None)
+    return _page(page, _cursor(page[-1][1:], here.core.book.secret) if len(rows) > limit else None)
 
 
-async def _following(selection: Selection, after: str, limit: int, database: Database) -> Response:
+async def _following(selection: Selection, after: str, limit: int, database: Database, secret: bytes) -> Response:
     """The oldest records behind `after`; `next` is where to go on, also when there is nothing yet."""
-    time, number = _position(after, "after")
+    time, number = _position(after, "after", secret)
     newer = selection.narrowed("(time, id) > (%(after)s, %(after_id)s)", after=time, after_id=number)
     rows = await _read(newer, "time, id", limit, database)
-    return _page(rows, _cursor(rows[-1][1:]) if rows else after)
+    return _page(rows, _cursor(rows[-1][1:], secret) if rows else after)
 
 
 async def _read(selection: Selection, order: str, limit: int, database: Database) -> list[tuple]:
@@ -74,17 +76,19 @@ def _selection(request: Request, query: Query) -> Selection:
         selection = selection.narrowed("outcome = %(outcome)s", outcome=outcome)
     if start := query.moment("startTime"):
         selection = selection.narrowed("time >= %(start)s", start=start)
-    cursor = query.text("before")
-    return selection.older_than(query.moment("endTime"), _position(cursor, "before") if cursor else None)
+    cursor, secret = query.text("before"), service(request).core.book.secret
+    return selection.older_than(query.moment("endTime"), _position(cursor, "before", secret) if cursor else None)
 
 
-def _cursor(position: Position) -> str:
-    """The last record of a page as text: microseconds since the epoch and record id."""
-    return f"{(position[0] - EPOCH) // timedelta(microseconds=1)}.{position[1]}"
+def _cursor(position: Position, secret: bytes) -> str:
+    """The last record of a page as text: microseconds since the epoch and record id, which counts everybody's."""
+    number = int(scrambled(np.array([position[1]]), secret)[0]) if secret else position[1]
+    return f"{(position[0] - EPOCH) // timedelta(microseconds=1)}.{number}"
 
 
-def _position(cursor: str, parameter: str) -> Position:
+def _position(cursor: str, parameter: str, secret: bytes) -> Position:
+    """What a cursor stands for, also one from before numbers were scrambled."""
     matched = CURSOR.fullmatch(cursor)
     if not matched:
         raise invalid(parameter, cursor[:200], "must be the `next` of an earlier page")
-    return EPOCH + timedelta(microseconds=int(matched[1])), int(matched[2])
+    return EPOCH + timedelta(microseconds=int(matched[1])), int(counts_of(np.array([int(matched[2])]), secret)[0])

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from copying.backend.book import Book
 from copying.backend.configure import members_of, subscriptions_of
-from copying.backend.errors import Refused, forbidden, invalid
+from copying.backend.errors import Refused, invalid, not_found
 from copying.backend.http.configuration import computable
 from copying.backend.http.options import service
 from copying.backend.http.pages import Database
@@ -21,10 +21,13 @@ from copying.backend.http.parameters import ID, body_bytes, parse_moment
 from copying.backend.http.replies import reply
 from copying.backend.limits import iso
 from copying.backend.nesting import check_circle, check_size
+from copying.backend.offers import may_follow
 from copying.backend.recording import Facts
+from copying.backend.rules import may_put
 from copying.backend.simulation import MOST_SIGNALS, Answer, Event, Result, TooMuch, leaves_of, scene_of, simulate
 from copying.contract import wire
 from copying.contract.validation import Invalid, load_json, validate
+from copying.engine.offers import Owners
 from copying.engine.routes import Configuration, RouteKey
 
 MOST_EVENTS = 50_000
@@ -147,14 +150,31 @@ def changed_configuration(book: Book, tenant: str, now: Configuration, changes: 
     for name, part in (("portfolios", "members"), ("subscribers", "subscriptions")):
         for key in changes.get(name) or {}:
             named = [each["strategyId"] for each in (made[name].get(key) or {}).get(part) or ()]
-            _check_named(made, named, f"changes.{name}.{key}.{part}")
-    return Configuration(made["strategies"], made["portfolios"], made["subscribers"])
+            present = {each["strategyId"] for each in (getattr(now, name).get(key) or {}).get(part) or ()}
+            allowed = {each for each in named if each in present or may_name(book, made, tenant, each)}
+            _check_named(made, named, allowed, f"changes.{name}.{key}.{part}")
+    return Configuration(made["strategies"], made["portfolios"], made["subscribers"], owners(now, made, tenant))
 
 
-def _check_named(made: dict[str, dict], named: list[str], path: str) -> None:
+def owners(now: Configuration, made: dict[str, dict], tenant: str) -> Owners | None:
+    """Whose the changed configuration is: what is new is the caller's."""
+    if now.owners is None:
+        return None
+    new = dict.fromkeys((*made["strategies"], *made["portfolios"]), tenant)
+    return Owners({**new, **now.owners.strategies}, dict.fromkeys(made["subscribers"], tenant))
+
+
+def may_name(book: Book, made: dict[str, dict], tenant: str, strategy_id: str) -> bool:
+    """Whether an object of the caller may copy this: offered to it, or its own, also one that the changes add."""
+    is_there = strategy_id in made["strategies"] or strategy_id in made["portfolios"]
+    return is_there and (strategy_id not in book.strategies_by_id or may_follow(book, tenant, strategy_id))
+
+
+def _check_named(made: dict[str, dict], named: list[str], allowed: set[str], path: str) -> None:
     """Strategies that an object copies exist, and are subscribed to once (the same member twice is two ways)."""
     for number, strategy_id in enumerate(named):
-        if strategy_id not in made["strategies"] and strategy_id not in made["portfolios"]:
+        is_there = strategy_id in made["strategies"] or strategy_id in made["portfolios"]
+        if not is_there or strategy_id not in allowed:
             raise invalid(f"{path}.{number}.strategyId", strategy_id, "there is no such strategy")
         if path.endswith(".subscriptions") and strategy_id in named[:number]:
             raise invalid(f"{path}.{number}.strategyId", strategy_id, "is subscribed to twice")
@@ -165,8 +185,11 @@ def _lay_in(book: Book, tenant: str, made: dict[str, dict], name: str, kind: str
     if not ID.fullmatch(key):
         raise invalid(path, None, "is not an id")
     known = book.subscribers_by_id.get(key) if name == "subscribers" else book.strategies_by_id.get(key)
-    if known is not None and known.tenant != tenant:
-        raise forbidden("This belongs to somebody else")
+    if name == "subscribers":
+        if known is not None and known.tenant != tenant:
+            raise not_found("Subscriber")
+    elif not may_put(book, tenant, key):
+        raise not_found("Strategy")
     if known is not None and name != "subscribers" and known.is_portfolio != (name == "portfolios"):
         raise invalid(path, None, "is the id of something else")
     if raw is None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from copying.backend.book import Book
 from copying.backend.market.instruments import base_symbol, dollars, instrument
+from copying.backend.offers import owners_of
 from copying.backend.recording import MONEY, Facts
 from copying.backend.state import ACCOUNT_CURRENCIES
 from copying.engine import model
@@ -56,6 +57,7 @@ def scene_of(book: Book, tenant: str) -> Scene:
             {key: each.document for key, each in strategies.items() if not each.is_portfolio},
             {key: each.document for key, each in strategies.items() if each.is_portfolio},
             {key: each.document for key, each in book.subscribers_by_id.items() if each.tenant == tenant},
+            owners_of(book),
         ),
         [meta.id for meta in book.account_meta],
         {name: getattr(book.accounts, name).copy() for name in ("currency", "leverage", *MONEY)},

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,9 @@ import psycopg
 import pytest
 
 from copying.backend import tokens
+from copying.backend.commands import ReserveStrategyId
 from copying.backend.core import Core
+from copying.backend.errors import Refused
 from copying.backend.http import create_app
 from copying.backend.http.options import Options, database_url
 
@@ -77,12 +80,26 @@ class User:
         self.token = tokens.issue(tenant)
         self.prefix = f"{tenant.rpartition('-')[2]}x"
         self.http = httpx.AsyncClient(
-            transport=httpx.ASGITransport(backend.app), base_url="http://backend", headers={"auth-token": self.token}
+            transport=httpx.ASGITransport(backend.app),
+            base_url="http://backend",
+            headers={"auth-token": self.token},
+            event_hooks={"request": [self._reserve]},
         )
+        self.reserves = True  # what is put is handed out first; False: as anybody on the network
 
     def id(self, name: str) -> str:
         """An id that no other test uses."""
         return f"{self.prefix}{name}"
+
+    async def _reserve(self, request: httpx.Request) -> None:
+        kind, _, strategy_id = request.url.path.removeprefix("/users/current/configuration/").partition("/")
+        if self.reserves and request.method == "PUT" and kind in ("strategies", "portfolio-strategies"):
+            await self.hand_out(strategy_id)
+
+    async def hand_out(self, strategy_id: str) -> None:
+        """Have an id of the test's choice handed out, as C1 does with one of its own."""
+        with suppress(Refused):  # it is taken: what a PUT then says is the test's business
+            await self.backend.core.submit(ReserveStrategyId(tenant=self.tenant, strategy_id=strategy_id))
 
     async def get(self, path: str, **parameters: Any) -> Any:
         """The JSON of a GET that succeeds."""

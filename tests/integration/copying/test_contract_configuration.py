@@ -286,9 +286,9 @@ async def test_a_stranger_finds_nothing_and_takes_nothing(user, stranger):
     for path, body in bodies.items():
         assert await stranger.status("GET", path) == 404
         assert await stranger.status("DELETE", path) == 404
-        assert await stranger.status("PUT", path, json=body) == 403
+        assert await stranger.status("PUT", path, json=body) == 404
     taken = {"name": "n", "description": "d", "accountId": subscriber_id}
-    assert await stranger.status("PUT", f"{STRATEGIES}/{stranger.id('s')}", json=taken) == 403
+    assert await stranger.status("PUT", f"{STRATEGIES}/{stranger.id('s')}", json=taken) == 404
     assert (await user.get(f"{STRATEGIES}/{strategy_id}"))["name"] == "s"
 
 

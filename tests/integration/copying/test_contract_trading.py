@@ -122,7 +122,7 @@ async def test_t1_reopens_what_was_closed_by_hand(user, stranger):
     assert await user.get(f"{account(subscriber_id)}/positions") == []
     assert await user.status("POST", path, params={"strategyId": [strategy_id, "another"], "positionId": ""}) == 204
     assert len(await user.get(f"{account(subscriber_id)}/positions")) == 1
-    assert await stranger.status("POST", path) == 403
+    assert await stranger.status("POST", path) == 404
     assert await user.status("POST", "/users/current/subscribers/unknown/resynchronize") == 404
 
 
@@ -145,7 +145,7 @@ async def test_e1_e5_e6_an_account_is_opened_funded_and_read(user, stranger):
     assert await stranger.get("/users/current/account-information") == []
     for path in ("account-information", "positions", "orders"):
         assert await stranger.status("GET", f"{account(euros)}/{path}") == 404
-    assert await stranger.status("PUT", account(euros), json={"name": "mine"}) == 403
+    assert await stranger.status("PUT", account(euros), json={"name": "mine"}) == 404
     assert await stranger.status("POST", f"{account(euros)}/deposit", json={"amount": 1}) == 404
 
 

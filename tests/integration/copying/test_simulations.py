@@ -144,7 +144,7 @@ async def test_what_cannot_be_simulated_is_refused(user, stranger, backend):
         assert answer.status_code == 400, (changed, answer.text)
         assert parameter in [each["parameter"] for each in answer.json()["details"]]
     foreign = {**good, "changes": {"subscribers": {subscriber_id: doubled(strategy_id)}}}
-    assert_error(await stranger.http.post(PATH, json=foreign), 403)
+    assert_error(await stranger.http.post(PATH, json=foreign), 404)
     nothing = (await stranger.http.post(PATH, json=good)).json()
     assert nothing["totals"]["signals"] == 0
 

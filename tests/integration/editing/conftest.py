@@ -20,6 +20,7 @@ import uvicorn
 from django.utils import timezone
 
 from copying.backend import tokens
+from copying.backend.commands import ReserveStrategyId
 from copying.backend.core import Core
 from copying.backend.http import create_app
 from copying.backend.http.options import Options, database_url
@@ -52,6 +53,11 @@ class Served:
         self.market.prices = {**self.market.prices, **quotes}
         done = asyncio.run_coroutine_threadsafe(self._look(), self.loop)
         done.result(10)
+
+    def hand_out(self, tenant: str, strategy_id: str) -> None:
+        """Have an id of the test's choice handed out, as C1 does with one of its own."""
+        command = ReserveStrategyId(tenant=tenant, strategy_id=strategy_id)
+        asyncio.run_coroutine_threadsafe(self.core.submit(command), self.loop).result(10)
 
     async def _look(self) -> None:
         self.core.look_at_market()
@@ -113,6 +119,8 @@ class Desk:
     def set_up(self) -> None:
         risk = [{"type": "day", "applyTo": "balance-difference", "maxRelativeRisk": 0.5, "closePositions": False}]
         provided = {"description": "d", "tradeSizeScaling": NONE}
+        for name in ("alpine", "boreal", "both"):
+            self.backend.hand_out(self.tenant, self.id(name))
         with self.client() as client:
             for name in ("alpine", "boreal"):
                 document = {"name": name.title(), "accountId": self.id(f"p-{name}"), **provided, "riskLimits": risk}

@@ -54,6 +54,18 @@ def test_failed_copies_by_reason_with_their_list(quiet, alice, sign_in):
     assert "outcome=failed" in page
 
 
+@pytest.mark.parametrize(("offered", "lines"), [(False, 1), (None, 0)])
+def test_a_subscription_to_what_is_not_offered(quiet, alice, offered, lines):
+    part = {"strategyId": "theirs"} | ({} if offered is None else {"offered": offered})
+    account = builders.subscriber(quiet[0], name="Stale", document={"subscriptions": [part]})
+    subscription = builders.subscription(
+        account, builders.strategy(quiet[0]), document=part, first_seen_at=builders.LONG_AGO
+    )
+    assert [line for line in told(alice, quiet) if "Stale copies a strategy that is not offered" in line][lines:] == []
+    assert len([line for line in told(alice, quiet) if "not offered" in line]) == lines
+    assert (subscription.pill.code == "not-offered") is bool(lines)
+
+
 @pytest.mark.parametrize(("hours", "lines"), [(23.9, 1), (24.1, 0)])
 def test_failures_of_a_day(quiet, alice, hours, lines):
     decide(quiet[0], "failed", "no-price", at=timezone.now() - timedelta(hours=hours))

@@ -1,0 +1,77 @@
+"""Shown ids: each its own, the way back known, nothing to be counted, the same after a replay."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from copying.backend import snapshot
+from copying.backend.apply import apply
+from copying.backend.book import Book
+from copying.backend.commands import SetRules
+from copying.backend.effects import Deals
+from copying.backend.numbers import FIRST, counts_of, record_id, scrambled
+from copying.backend.render import Renderer, Rows
+from copying.backend.rules import NEWEST
+
+SECRET = b"0123456789abcdef"
+
+
+def test_every_count_has_an_id_of_its_own_and_the_way_back():
+    counts = np.concatenate([np.arange(20_000), 2**40 - np.arange(1, 100)])
+    ids = scrambled(counts, SECRET)
+    assert len(np.unique(ids)) == len(ids)
+    assert ids.min() >= FIRST
+    assert (counts_of(ids, SECRET) == counts).all()
+
+
+def test_plain_ids_stay_and_mix_with_the_others():
+    ids = np.array([7, FIRST - 1, *scrambled(np.array([9]), SECRET)])
+    assert counts_of(ids, SECRET).tolist() == [7, FIRST - 1, 9]
+    assert counts_of(np.array([5]), b"").tolist() == [5]
+
+
+def test_neighbours_and_other_secrets_tell_nothing():
+    ids = scrambled(np.arange(1_000), SECRET)
+    steps = np.diff(ids)
+    assert len(np.unique(steps)) > 990
+    assert 400 < (steps > 0).sum() < 600
+    assert not set(ids.tolist()) & set(scrambled(np.arange(1_000), b"another").tolist())
+    assert record_id(7, 3, b"") == "7-3"
+    assert record_id(7, 3, SECRET) not in (record_id(7, 4, SECRET), record_id(8, 3, SECRET), record_id(7, 3, b"x"))
+
+
+def decision_ids(desk, effects) -> list[str]:
+    rows = Rows()
+    for _ in Renderer(desk.book).render(effects, rows):
+        pass
+    return [row[1].split('"id":"')[1].split('"')[0] for row in rows.decisions]
+
+
+def test_a_journal_goes_on_with_secret_ids_and_replays_to_the_same(desk):
+    desk.strategy()
+    desk.subscriber()
+    first = desk.signal("before01")
+    old = desk.book.positions.id.tolist()
+    desk.do(SetRules(tenant="", version=NEWEST, secret=SECRET))
+    second = desk.signal("after001", symbol="GBPUSD")
+    assert old == desk.book.positions.id.tolist()[:1]
+    assert max(old) < FIRST <= desk.book.positions.id[1]
+    assert desk.told(Deals)[-1].number[0] >= FIRST
+    assert decision_ids(desk, first) == [f"{first.sequence}-0"]
+    assert "-" not in decision_ids(desk, second)[0]
+    again = Book(slippage_spreads=0.0)
+    for sequence, entry in enumerate(desk.entries, 1):
+        apply(again, entry, sequence)
+    assert snapshot.pack(again) == snapshot.pack(desk.book)
+
+
+def test_chains_and_trades_by_hand_work_with_secret_ids(desk):
+    desk.do(SetRules(tenant="", version=NEWEST, secret=SECRET))
+    desk.strategy("S")
+    desk.subscriber("relay", "S")
+    desk.strategy("T", account_id="relay")
+    desk.subscriber("x", "T")
+    opened = desk.trade("ORDER_TYPE_BUY")
+    assert len(desk.held("relay")) == len(desk.held("x")) == 1
+    desk.trade("POSITION_CLOSE_ID", position_id=opened["positionId"])
+    assert desk.held("relay") == desk.held("x") == []

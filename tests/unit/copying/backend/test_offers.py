@@ -1,0 +1,248 @@
+"""Consent: whoever does not offer is not copied, and whoever is not offered anything hears nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from copying.backend import snapshot
+from copying.backend.apply import apply
+from copying.backend.book import Book
+from copying.backend.commands import (
+    PutPortfolio,
+    PutStrategy,
+    PutSubscriber,
+    ReserveStrategyId,
+    Resynchronise,
+    SetRules,
+)
+from copying.backend.effects import Decided, Line, Withheld
+from copying.backend.errors import Refused
+from copying.backend.headroom import risk_limits
+from copying.backend.offers import offered_to
+from copying.backend.rules import CONSENT, MOST_RESERVED, RESERVED_SECONDS, may_put
+
+EVERYBODY = {"offer": {"to": "everybody"}}
+NAMED = {"offer": {"to": "tenants", "tenants": ["u"]}}
+NOBODY = {"offer": {"to": "nobody"}}
+
+
+def offer(desk, strategy_id="S", **settings):
+    desk.strategy(strategy_id, **settings)
+
+
+def follow(desk, tenant, account, *strategy_ids):
+    subscriptions = [{"strategyId": each, "tradeSizeScaling": {"mode": "none"}} for each in strategy_ids]
+    document = {"name": account, "subscriptions": subscriptions}
+    return desk.try_(PutSubscriber(tenant=tenant, subscriber_id=account, document=document))
+
+
+def bundle(desk, tenant, portfolio_id, *members, **settings):
+    document = {"name": portfolio_id, "description": "", "members": [{"strategyId": each} for each in members]}
+    return desk.try_(PutPortfolio(tenant=tenant, strategy_id=portfolio_id, document={**document, **settings}))
+
+
+@pytest.fixture
+def consenting(desk):
+    desk.do(SetRules(tenant="", version=CONSENT))
+    return desk
+
+
+@pytest.mark.parametrize(
+    ("terms", "tenant", "is_allowed"),
+    [
+        ({}, "u", False),
+        (NOBODY, "u", False),
+        (NAMED, "u", True),
+        (NAMED, "v", False),
+        (EVERYBODY, "v", True),
+        ({}, "t", True),  # one's own needs no offer
+        (NOBODY, "t", True),
+    ],
+)
+def test_only_whoever_it_is_offered_to_may_follow(consenting, terms, tenant, is_allowed):
+    offer(consenting, **terms)
+    unknown = follow(consenting, tenant, "x", "none").refused
+    refused = follow(consenting, tenant, "x", "S").refused
+    assert (refused is None) == is_allowed
+    if not is_allowed:
+        assert (refused.status, refused.message) == (unknown.status, unknown.message)
+        assert refused.details == [{**unknown.details[0], "value": "S"}]
+    member = bundle(consenting, tenant, "P", "S").refused
+    assert (member is None) == is_allowed
+    assert [each["strategyId"] for each in offered_to(consenting.book, tenant)] == (
+        ["S"] if is_allowed and tenant != "t" else []
+    )
+
+
+def test_withdrawn_consent_stops_new_copies_and_lets_open_ones_follow(consenting):
+    desk = consenting
+    offer(desk, **NAMED)
+    follow(desk, "u", "x", "S")
+    desk.subscriber("own")
+    desk.signal("before01")
+    desk.signal("waiting1", type="ORDER_TYPE_BUY_LIMIT", openPrice=1.0)
+    assert len(desk.held("x")) == len(desk.held("own")) == 1
+    assert len(desk.book.account_orders("u", "x")) == 1
+    offer(desk)
+    assert desk.book.account_orders("u", "x") == []
+    assert len(desk.waiting("own")) == 1
+    assert len(desk.told(Withheld)) == 1
+    told = len(desk.told(Decided))
+    desk.signal("after001", symbol="GBPUSD")
+    [decided] = desk.told(Decided)[told:]
+    assert [decided.subscription[row] for row in decided.rows] == [desk.book.subscription("own", "S")]
+    assert (len(desk.held("x")), len(desk.held("own"))) == (1, 2)
+    desk.do(Resynchronise(tenant="u", subscriber_id="x"))
+    assert len(desk.held("x")) == 1
+    assert desk.book.trading_signals("u", "x") == []
+    desk.close_signal("before01")
+    assert desk.held("x") == []
+
+
+def test_consent_that_comes_back_copies_again_and_is_told_once(consenting):
+    desk = consenting
+    offer(desk, **NAMED)
+    follow(desk, "u", "x", "S")
+    offer(desk)
+    offer(desk, name="renamed")  # nothing changes: nothing more is told
+    assert len(desk.told(Withheld)) == 1
+    offer(desk, **EVERYBODY)
+    assert [line.message for line in desk.told(Line) if line.tenant == "u" and "again" in line.message]
+    desk.signal()
+    assert len(desk.held("x")) == 1
+
+
+def test_a_document_that_names_what_is_not_offered_any_more_stays_editable(consenting):
+    desk = consenting
+    offer(desk, **NAMED)
+    follow(desk, "u", "x", "S")
+    bundle(desk, "u", "P", "S")
+    offer(desk)
+    assert follow(desk, "u", "x", "S").refused is None
+    assert bundle(desk, "u", "P", "S").refused is None
+    assert follow(desk, "u", "y", "S").refused is not None
+    assert bundle(desk, "u", "Q", "S").refused is not None
+
+
+@pytest.mark.parametrize(
+    ("leaf", "held"),
+    [
+        ({"offer": {"to": "tenants", "tenants": ["u"]}}, 0),  # an offer does not travel
+        ({"offer": {"to": "tenants", "tenants": ["v"]}}, 0),  # u could not have put it into a portfolio
+        ({"offer": {"to": "tenants", "tenants": ["u", "v"]}}, 1),
+        (EVERYBODY, 1),
+    ],
+)
+def test_every_strategy_on_a_way_is_offered_to_everybody_on_it(consenting, leaf, held):
+    desk = consenting
+    offer(desk, **EVERYBODY)
+    bundle(desk, "u", "P", "S", **EVERYBODY)
+    bundle(desk, "u", "Q", "P", **EVERYBODY)
+    follow(desk, "v", "x", "Q")
+    follow(desk, "u", "y", "P")
+    offer(desk, **leaf)
+    desk.signal()
+    assert len(desk.held("x")) == held
+    tenants = leaf["offer"].get("tenants", ["u"])
+    assert len(desk.held("y")) == ("u" in tenants)
+
+
+def test_what_an_account_trades_is_its_owners_to_offer(consenting):
+    """u copies S and provides T from the same account: T's followers follow u."""
+    desk = consenting
+    offer(desk, **NAMED)
+    follow(desk, "u", "relay", "S")
+    document = {"name": "T", "description": "", "accountId": "relay"}
+    desk.do(PutStrategy(tenant="u", strategy_id="T", document={**document, **EVERYBODY}))
+    follow(desk, "v", "x", "T")
+    desk.signal("first001")
+    assert len(desk.held("x")) == 1
+    desk.do(PutStrategy(tenant="u", strategy_id="T", document=document))
+    desk.signal("second01")
+    assert (len(desk.held("relay")), len(desk.held("x"))) == (2, 1)
+
+
+def test_a_way_without_consent_leaves_the_other_ways_of_a_portfolio_alone(consenting):
+    desk = consenting
+    offer(desk, "S", **EVERYBODY)
+    offer(desk, "R", account_id="other", **EVERYBODY)
+    bundle(desk, "t", "P", "S", "R", **EVERYBODY)
+    follow(desk, "u", "x", "P")
+    offer(desk, "S")
+    desk.signal("one00001", "S")
+    desk.signal("two00001", "R")
+    assert len(desk.held("x")) == 1
+
+
+def test_limits_of_a_provider_are_not_told_without_consent(consenting):
+    desk = consenting
+    limit = {"type": "day", "applyTo": "balance-difference", "maxAbsoluteRisk": 50, "closePositions": False}
+    offer(desk, riskLimits=[limit], **NAMED)
+    follow(desk, "u", "x", "S")
+    assert risk_limits(desk.book, "u")[0]["limits"]
+    offer(desk, riskLimits=[limit])
+    assert [each["limits"] for each in risk_limits(desk.book, "u")] == [[]]
+
+
+def test_a_journal_from_before_replays_as_it_was_and_strangers_stop_at_the_new_rules(desk):
+    desk.strategy()
+    follow(desk, "u", "x", "S")
+    desk.subscriber("own")
+    desk.signal("before01")
+    assert len(desk.held("x")) == 1
+    desk.do(SetRules(tenant="", version=CONSENT))
+    assert len(desk.told(Withheld)) == 1
+    desk.signal("after001")
+    assert (len(desk.held("x")), len(desk.held("own"))) == (1, 2)
+    again = Book(slippage_spreads=0.0)
+    for sequence, entry in enumerate(desk.entries, 1):
+        apply(again, entry, sequence)
+    assert snapshot.pack(again) == snapshot.pack(desk.book)
+    assert snapshot.pack(snapshot.unpack(snapshot.pack(again))) == snapshot.pack(again)
+
+
+def test_reads_ask_for_consent_as_soon_as_the_newer_rules_are_known(desk):
+    desk.strategy()
+    follow(desk, "u", "x", "S")
+    desk.signal("before01")
+    assert len(desk.book.trading_signals("u", "x")) == 1
+    desk.book.upcoming_privacy = CONSENT
+    desk.book.changed_configuration()
+    desk.book.plans.clear()
+    assert desk.book.trading_signals("u", "x") == []
+    desk.do(SetRules(tenant="", version=CONSENT))
+    assert len(desk.told(Withheld)) == 1  # as in a replay, where nothing was known before
+
+
+def test_ids_are_handed_out_once_kept_and_expire(desk):
+    desk.do(ReserveStrategyId(tenant="t", strategy_id="AAAA"))
+    for tenant in ("t", "u"):
+        with pytest.raises(Refused):
+            desk.do(ReserveStrategyId(tenant=tenant, strategy_id="AAAA"))
+    assert may_put(desk.book, "t", "AAAA")
+    assert not may_put(desk.book, "u", "AAAA")
+    assert not may_put(desk.book, "t", "BBBB")
+    desk.now += RESERVED_SECONDS - 4
+    assert desk.do(ReserveStrategyId(tenant="t", strategy_id="CCCC"))
+    assert may_put(desk.book, "t", "AAAA")  # one second before
+    desk.do(ReserveStrategyId(tenant="u", strategy_id="DDDD"))
+    assert not may_put(desk.book, "t", "AAAA")  # its time is over
+    desk.do(ReserveStrategyId(tenant="u", strategy_id="AAAA"))
+    assert may_put(desk.book, "u", "AAAA")
+
+
+def test_a_tenant_holds_a_bounded_number_of_ids(desk):
+    for number in range(MOST_RESERVED + 1):
+        desk.do(ReserveStrategyId(tenant="t", strategy_id=f"n{number}"))
+    assert len(desk.book.reserved["t"]) == MOST_RESERVED
+    assert not may_put(desk.book, "t", "n0")
+    assert may_put(desk.book, "t", f"n{MOST_RESERVED}")
+
+
+def test_what_one_has_and_had_stays_ones_own(desk):
+    desk.strategy("S")
+    assert may_put(desk.book, "t", "S")
+    assert not may_put(desk.book, "u", "S")
+    del desk.book.strategies_by_id["S"]
+    assert may_put(desk.book, "t", "S")
+    assert not may_put(desk.book, "u", "S")
