@@ -18,6 +18,11 @@ FORMULAS = (
     "providerVolume * balance / providerBalance", "max(0.01, providerScaledVolume / 2)", "round(multiplier * 10) / 100",
     "quoteOrOpenPrice > 100 ? 0.05 : providerTradeAmount / contractSize / 2", "balance - balance",
 )  # fmt: skip
+# to a broker's name of the same, to names that nobody knows, to a pair without a price, and from a name nobody knows
+MAPPINGS = (
+    {"from": "EURUSD", "to": "EURUSD.r"}, {"from": "EURUSD", "to": "EURUSD.r"}, {"from": "GBPUSD", "to": "XAUUSD"},
+    {"from": "EURUSD", "to": "EURUSD.proECN7"}, {"from": "USDJPY", "to": "GBPJPY"}, {"from": "XAUUSD", "to": "EURUSD"},
+)  # fmt: skip
 Document = dict[str, Any]
 
 
@@ -136,7 +141,7 @@ class Documents:
             "allowedSides": ["buy"], "symbolFilter": {"excluded": ["GBPUSD"]}, "maxTradeRisk": 0.05,
             "signalDelay": {"minInSeconds": 5, "maxInSeconds": self.random.choice((5, 60))}, "copyStopLoss": False,
             "copyTakeProfit": False, "reduceCorrelations": self.random.choice(("by-account", "by-strategy")),
-            "symbolMapping": [{"from": "EURUSD", "to": "EURUSD.r"}], "riskLimits": [self.limit()],
+            "symbolMapping": [self.random.choice(MAPPINGS)], "riskLimits": [self.limit()],
             "maxStopLoss": {"value": 30, "units": "pips"}, "newsFilter": self.news_filter(),
         }  # fmt: skip
         return {**self.chosen(possible, chance), **(more or {})}

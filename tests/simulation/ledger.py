@@ -136,9 +136,11 @@ class Ledger:
                 assert Reason.TOO_LATE not in told.decisions.reason[told.rows], "a fresh signal is too late"
 
     def check_decided(self, effects: Effects) -> None:
-        """A new signal has one decision with a reason on every route."""
+        """A new signal has one decision with a reason on every route; those of accounts left out are told apart."""
         decided = [told for told in effects.told if isinstance(told, Decided) and told.signal.source < 0]
-        assert len(decided) <= 1
+        faults = [Reason.PROGRAM_FAULT in told.decisions.reason for told in decided]
+        assert faults.count(False) <= 1
+        assert faults.count(True) <= 1
         for told in decided:
             assert len(told.rows) == len(told.subscription)
             for reason in told.decisions.reason[told.rows].tolist():

@@ -83,7 +83,7 @@ class People:
                 document["type"] = f"POSITION_TYPE_{'BUY' if known.side > 0 else 'SELL'}"
             return self.signal(tenant, strategy_id, known.id, document)
         self.names += self.random.random() < 0.9
-        symbol, side = self.random.choice(SYMBOLS), self.random.choice((1, -1))
+        symbol, side = self.random.choice((*SYMBOLS * 5, "XAUUSD")), self.random.choice((1, -1))
         words = "BUY" if side > 0 else "SELL"
         document = {
             "symbol": symbol, "type": f"POSITION_TYPE_{words}", "time": moment(now),

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
+from collections.abc import Callable
 from random import Random
 from unittest import mock
 
 import numpy as np
 
 from copying.backend import tokens
+from copying.backend.book import Book
+from copying.backend.broker import Orders
 from copying.backend.clock import Clock
 from copying.backend.commands import Command, PutSignal
 from copying.backend.core import Core
+from copying.backend.effects import Effects
 from copying.backend.errors import Refused
 from copying.backend.http import signals
+from copying.backend.paper import PaperBroker
 from copying.backend.telegram import Publisher
 from tests.simulation import people
 from tests.simulation.chats import Chats
@@ -26,6 +31,7 @@ MONDAY = 1_772_452_800.0  # 2026-03-02 12:00 UTC
 PRICES = {"EURUSD": 1.1, "GBPUSD": 1.25, "USDJPY": 150.0}
 CRASHES = 0.04  # per step
 PATIENCE_SECONDS = 60.0
+FAULTY = ("onea3", "twoa1")
 
 
 class Market:
@@ -41,6 +47,19 @@ class Market:
 
     def mids(self, symbol: str, times: np.ndarray) -> np.ndarray:
         return np.full(len(times), PRICES[symbol])
+
+
+def failing_at_times(fill: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+    """A broker that now and then raises as soon as it is to copy something to one of two accounts."""
+
+    def fails(broker: PaperBroker, book: Book, effects: Effects, orders: Orders) -> np.ndarray:
+        copied = np.broadcast_to(orders.subscription, orders.account.shape) >= 0
+        for row in orders.account[copied].tolist():
+            if book.account_meta[row].id in FAULTY and int(book.time) // 120 % 10 == 0:
+                raise ZeroDivisionError("planted")
+        return fill(broker, book, effects, orders)
+
+    return fails
 
 
 class Simulation:
@@ -71,7 +90,8 @@ class Simulation:
 
     async def run(self, steps: int) -> None:
         """All of it. The one random number of the API, the id of a webhook's signal, comes from here too."""
-        with mock.patch.object(signals, "random_id", self.next_post):
+        faulty = mock.patch.object(PaperBroker, "open", failing_at_times(PaperBroker.open))
+        with faulty, mock.patch.object(signals, "random_id", self.next_post):
             await self.play(steps)
 
     @mock.patch("copying.backend.rules.token_bytes", bytes)  # the secret of ids, alike in all runs

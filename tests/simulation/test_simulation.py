@@ -26,5 +26,6 @@ def test_nothing_is_lost_or_doubled_whatever_dies_when(simulated_seed: int, simu
     assert simulation.refusals, "no signal met a clock that had stepped"
     assert simulation.ledger.watch.counted["ahead"], "the journal was never ahead of the clock"
     assert simulation.chats.heard, "nothing was published"
+    assert simulation.disk.replaced, "no fault of one account was met"
     for rule in ("opened", "opened late", "own closed", "news"):
         assert simulation.ledger.watch.counted[rule], f"nothing was {rule}"
