@@ -78,7 +78,8 @@ def test_an_unknown_symbol_that_one_route_can_translate_is_copied_there(desk: De
     desk.subscriber("a", **mapped("EURUSD", of="XAUUSD"))
     desk.subscriber("b")
     desk.signal(symbol="XAUUSD", **KINDS[kind])
-    assert outcomes(desk) == {"a": "copied", "b": "unknown-symbol"}
+    translated = "copied" if kind == "market" else "prices-of-another-symbol"
+    assert outcomes(desk) == {"a": translated, "b": "unknown-symbol"}
     live_on(desk)
 
 
