@@ -13,6 +13,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import transaction
+from django.urls import reverse
 from django.utils import timezone
 
 from copyportal.demo_books import keep_books
@@ -20,11 +21,13 @@ from reporting.commission.services import accrue_workspace
 from reporting.models import SyncKind, SyncState
 from reporting.sync import run, states
 from subscribers.models import Subscriber, SubscriberAccess
+from users.members import create_invitation
 from users.models import Connection, Membership, Role, Workspace
 from users.services import add_member, create_owner, create_workspace_with_connection
 
 MANAGER = "manager@example.com"
 SUBSCRIBER = "subscriber@example.com"
+INVITED = "accountant@example.com"
 LATER = [SyncKind.DECISIONS]  # no first page shows more of them than the counts of today
 Progress = Callable[[str], None]
 
@@ -45,7 +48,7 @@ def describe() -> str:
 
 def is_unfinished() -> bool:
     """Whether there is a demo whose subscriber has no account to look at yet."""
-    waiting = Membership.objects.filter(workspace__is_demo=True, role=Role.SUBSCRIBER, accesses=None)
+    waiting = Membership.objects.filter(workspace__is_demo=True, user__email=SUBSCRIBER, accesses=None)
     return waiting.exists()
 
 
@@ -55,17 +58,26 @@ def make_people() -> Workspace:
     if existing:
         return existing
     passwords = {email: secrets.token_urlsafe(9) for email in (MANAGER, SUBSCRIBER)}
-    _keep(passwords)
     with transaction.atomic():
         workspace = create_workspace_with_connection(name="Demo workspace", is_demo=True)
-        create_owner(email=MANAGER, password=passwords[MANAGER], name="Demo manager", workspace=workspace)
+        owner = create_owner(email=MANAGER, password=passwords[MANAGER], name="Demo manager", workspace=workspace)
         add_member(
             workspace, email=SUBSCRIBER, password=passwords[SUBSCRIBER], role=Role.SUBSCRIBER, name="Demo subscriber"
         )
+        invited = create_invitation(
+            workspace,
+            email=INVITED,
+            role=Role.ACCOUNTANT,
+            by=owner.user,
+            now=timezone.now(),
+            name="Demo accountant",
+            lasts=timedelta(days=365),  # whoever tries the demo does not wait for a week
+        )
+        _keep(passwords, reverse("people:invitation", args=[invited.token]))
     return workspace
 
 
-def _keep(passwords: dict[str, str]) -> None:
+def _keep(passwords: dict[str, str], invitation: str) -> None:
     file = sign_in_file()
     file.parent.mkdir(parents=True, exist_ok=True)
     file.touch(0o600)
@@ -73,6 +85,7 @@ def _keep(passwords: dict[str, str]) -> None:
         "Sign in to the demo workspace (simulated market, paper accounts):\n"
         f"  manager     {MANAGER}     {passwords[MANAGER]}\n"
         f"  subscriber  {SUBSCRIBER}  {passwords[SUBSCRIBER]}\n"
+        f"  invitation  {INVITED}  {invitation}\n"
     )
 
 
@@ -102,7 +115,7 @@ def _run_due(connection: Connection, progress: Progress) -> None:
 
 def give_access(workspace: Workspace) -> None:
     """Let the demo's subscriber see the account with the most subscriptions."""
-    membership = workspace.memberships.get(role=Role.SUBSCRIBER)
+    membership = workspace.memberships.get(user__email=SUBSCRIBER)
     account = Subscriber.objects.filter(workspace=workspace).order_by("-subscription_count", "id").first()
     if account is None:
         raise DemoFailed("The backend has no subscriber to show.")
@@ -116,7 +129,7 @@ def invite_people(progress: Progress, *, now: datetime) -> Connection:
     give_access(workspace)
     accrued = accrue_workspace(workspace.pk, now)
     progress(f"commissions: {accrued.lines_written:,} lines")
-    owner = workspace.memberships.get(role=Role.OWNER).user
+    owner = workspace.memberships.get(user__email=MANAGER).user
     statements, payments = keep_books(workspace, now=now, by=owner)
     progress(f"books: {statements:,} statements, {payments:,} payments")
     return workspace.connections.get()

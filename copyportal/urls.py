@@ -12,6 +12,7 @@ urlpatterns = [
     path("", include("reporting.urls")),
     path("strategies/", include("strategies.urls")),
     path("", include("subscribers.urls")),
+    path("", include("subscribers.people_urls")),
 ]
 handler400 = "copyportal.errors.bad_request"
 handler403 = "copyportal.errors.forbidden"

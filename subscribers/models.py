@@ -10,7 +10,7 @@ from django.db.models.functions import Coalesce
 
 from strategies.models import Strategy
 from subscribers.states import ACCOUNT_STATES, SUBSCRIPTION_STATES, Facts, facts_of, subscription_code
-from users.models import Connection, Membership, Workspace
+from users.models import Connection, Invitation, Membership, Workspace
 from users.states import State
 
 
@@ -100,6 +100,16 @@ class SubscriberAccess(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["membership", "subscriber"], name="one_access_per_account")]
+
+
+class InvitationAccess(models.Model):
+    """An account that an invited client will see."""
+
+    invitation = models.ForeignKey(Invitation, on_delete=models.CASCADE, related_name="accesses")
+    subscriber = models.ForeignKey(Subscriber, on_delete=models.CASCADE, related_name="invitations")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["invitation", "subscriber"], name="one_account_per_invitation")]
 
 
 class Subscription(models.Model):

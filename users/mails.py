@@ -12,7 +12,19 @@ NOT_YOU = "Was it not you? Choose a new password at once, on the sign-in page un
 
 def send(address: str, subject: str, *paragraphs: str) -> None:
     """One mail from DEFAULT_FROM_EMAIL. Raises OSError (smtplib's errors are) when the mail server does not take it."""
+    subject = " ".join(subject.split())  # names of workspaces are free text, a subject is one line
     send_mail(subject, "\n\n".join(paragraphs) + "\n", None, [address])
+
+
+def send_invitation(address: str, link: str, *, workspace: str, role: str, inviter: str, until: str) -> None:
+    """How to become a member."""
+    send(
+        address,
+        f"Your invitation to {workspace}",
+        f"{inviter} invites you to {workspace} as {role}. Accept with this link:",
+        link,
+        f"It works once, until {until}. Do you not know {inviter}? Then do nothing.",
+    )
 
 
 def send_reset_link(address: str, link: str) -> None:

@@ -6,6 +6,7 @@ Everything else belongs to a workspace through these models. No trading rule liv
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
@@ -107,6 +108,46 @@ class Membership(models.Model):
     def is_staff_role(self) -> bool:
         """Whether the member sees the manager's pages."""
         return self.role in STAFF_ROLES
+
+
+class Invitation(models.Model):
+    """Asks an e-mail address to become a member with a role. Kept after it was accepted or revoked.
+
+    Only the digest of its link's token is stored. The accounts that a client will see: `subscribers.InvitationAccess`.
+    """
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="invitations")
+    email = models.EmailField()
+    name = models.CharField(max_length=120, blank=True)
+    role = models.CharField(max_length=12, choices=Role.choices)
+    token_digest = models.CharField(max_length=64, unique=True)
+    invited_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField()
+    sent_at = models.DateTimeField(help_text="When its present link was made.")
+    expires_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True)
+    accepted_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    revoked_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["workspace", "email"],
+                condition=models.Q(accepted_at=None, revoked_at=None),
+                name="one_waiting_invitation_per_address",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.email} ({self.role})"
+
+    def state(self, now: datetime) -> str:
+        """accepted, revoked, expired or open."""
+        if self.accepted_at:
+            return "accepted"
+        if self.revoked_at:
+            return "revoked"
+        return "open" if now < self.expires_at else "expired"
 
 
 class Connection(models.Model):

@@ -79,3 +79,10 @@ def owner_only(view: Callable) -> Callable:
 def subscriber_only(view: Callable) -> Callable:
     """Members with the subscriber role; 404 for everybody else."""
     return _guard(view, sees=(Role.SUBSCRIBER,), may=(Role.SUBSCRIBER,))
+
+
+def roles_to_give(membership: Membership | None) -> tuple[Role, ...]:
+    """The roles whose members a person may invite, change and remove: a manager brings clients, the owner anybody."""
+    if can_own(membership):
+        return tuple(Role)
+    return (Role.SUBSCRIBER,) if can_manage(membership) else ()

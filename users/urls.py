@@ -11,7 +11,6 @@ urlpatterns = [
     path("theme/", views.set_theme, name="theme"),
     path("switch/<int:pk>/", views.switch, name="switch"),
     path("settings/", views.workspace_settings, name="settings"),
-    path("settings/members/", views.members, name="members"),
     path("settings/connections/", views.connections, name="connections"),
     path("settings/connections/new/", views.new_connection, name="connection-new"),
     path("settings/connections/<int:pk>/", views.edit_connection, name="connection"),

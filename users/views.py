@@ -122,14 +122,6 @@ def save_workspace(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 @staff_only
-def members(request: HttpRequest) -> HttpResponse:
-    """Who belongs to the workspace, with which role."""
-    people = request.workspace.memberships.select_related("user").order_by("created_at", "id")[:500]
-    return render(request, "users/members.html", {"members": people})
-
-
-@require_safe
-@staff_only
 def connections(request: HttpRequest) -> HttpResponse:
     """The copying backends of the workspace."""
     found = request.workspace.connections.defer("token").prefetch_related("sync_states").order_by("id")

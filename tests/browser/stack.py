@@ -143,8 +143,13 @@ class Stack:
 
     def sign_ins(self) -> dict[str, tuple[str, str]]:
         """E-mail address and password of the demo's manager and subscriber."""
-        lines = (self.folder / "sign-in.txt").read_text().splitlines()[1:]
+        lines = (self.folder / "sign-in.txt").read_text().splitlines()[1:3]
         return {role: (email, password) for role, email, password in map(str.split, lines)}
+
+    def invitation(self) -> tuple[str, str]:
+        """Address and path of the demo's invitation."""
+        _, email, path = (self.folder / "sign-in.txt").read_text().splitlines()[3].split()
+        return email, path
 
     def stop_out(self, *account_ids: str) -> None:
         """Accounts whose endless limit fires with their first trade: the spread alone is more than they may lose."""

@@ -1,0 +1,183 @@
+"""Who belongs to a workspace: invitations, roles, and leaving. Each write is one transaction with an audit entry.
+
+An invitation's link carries a token of which only the digest is stored, so it is shown or mailed once; asking again
+makes a new one and the old is void. A workspace never loses its last owner: whatever could take one away waits for
+the workspace's row first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from allauth.account.models import EmailAddress
+from django.db import IntegrityError, transaction
+
+from users.models import Invitation, Membership, Role, User, Workspace
+from users.services import record_audit
+
+INVITATION_LASTS = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why nothing was changed, in a sentence for the person who asked."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Invited:
+    """An invitation and the token of its link, which nobody can read again."""
+
+    invitation: Invitation
+    token: str
+
+
+# --- Invitations ------------------------------------------------------------------------------------------------------
+def digest_of(token: str) -> str:
+    """What is stored of a token."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def create_invitation(
+    workspace: Workspace,
+    *,
+    email: str,
+    role: str,
+    by: User,
+    now: datetime,
+    name: str = "",
+    lasts: timedelta = INVITATION_LASTS,
+) -> Invited | Refusal:
+    """Invite an address. Refused: it belongs to a member, or has an invitation that still waits."""
+    email = email.lower()
+    if workspace.memberships.filter(user__email=email).exists():
+        return Refusal(f"{email} is a member already: change the role in the list of members.")
+    token = secrets.token_urlsafe(32)
+    try:
+        with transaction.atomic():
+            invitation = Invitation.objects.create(
+                workspace=workspace,
+                email=email,
+                role=role,
+                name=name,
+                token_digest=digest_of(token),
+                invited_by=by,
+                created_at=now,
+                sent_at=now,
+                expires_at=now + lasts,
+            )
+            record_audit(workspace, user=by, action="invitation sent", subject=email, details={"role": role}, now=now)
+    except IntegrityError:
+        return Refusal(f"{email} is invited already: send that invitation again, or revoke it.")
+    return Invited(invitation, token)
+
+
+@transaction.atomic
+def renew_invitation(invitation: Invitation, *, by: User, now: datetime) -> Invited | Refusal:
+    """A new link with a new time limit; the old link is void."""
+    locked = Invitation.objects.select_for_update().get(pk=invitation.pk)
+    if locked.accepted_at or locked.revoked_at:
+        return Refusal("This invitation was accepted or revoked meanwhile.")
+    token = secrets.token_urlsafe(32)
+    locked.token_digest, locked.sent_at, locked.expires_at = digest_of(token), now, now + INVITATION_LASTS
+    locked.save(update_fields=["token_digest", "sent_at", "expires_at"])
+    record_audit(locked.workspace, user=by, action="invitation sent again", subject=locked.email, now=now)
+    return Invited(locked, token)
+
+
+@transaction.atomic
+def revoke_invitation(invitation: Invitation, *, by: User, now: datetime) -> Invitation | Refusal:
+    """Make the link void for good."""
+    locked = Invitation.objects.select_for_update().get(pk=invitation.pk)
+    if locked.accepted_at:
+        return Refusal(f"{locked.email} has accepted meanwhile: remove the member instead.")
+    if locked.revoked_at is None:
+        locked.revoked_at = now
+        locked.save(update_fields=["revoked_at"])
+        record_audit(locked.workspace, user=by, action="invitation revoked", subject=locked.email, now=now)
+    return locked
+
+
+def invitation_of(token: str) -> Invitation | None:
+    """The invitation of a link, in whatever state it is."""
+    return Invitation.objects.select_related("workspace", "invited_by").filter(token_digest=digest_of(token)).first()
+
+
+@transaction.atomic
+def create_person(invitation: Invitation, *, name: str, password: str) -> User:
+    """A new person with the invited address, which counts as confirmed: the link went there."""
+    user = User.objects.create_user(invitation.email, password, name=name)
+    EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
+    return user
+
+
+@transaction.atomic
+def accept_invitation(invitation: Invitation, user: User, *, now: datetime) -> Membership | Refusal:
+    """Make the invited person a member. Refused: the link is void by now, or they are a member with another role."""
+    locked = Invitation.objects.select_for_update(of=("self",)).select_related("workspace").get(pk=invitation.pk)
+    if locked.state(now) != "open" or locked.token_digest != invitation.token_digest or user.email != locked.email:
+        return Refusal("This invitation does not work any more.")
+    membership, is_new = Membership.objects.get_or_create(
+        workspace=locked.workspace, user=user, defaults={"role": locked.role}
+    )
+    if not is_new and membership.role != locked.role:
+        return Refusal(f"You are {membership.get_role_display().lower()} of {locked.workspace} already.")
+    locked.accepted_at, locked.accepted_by = now, user
+    locked.save(update_fields=["accepted_at", "accepted_by"])
+    details = {"role": locked.role}
+    record_audit(
+        locked.workspace, user=user, action="invitation accepted", subject=user.email, details=details, now=now
+    )
+    return membership
+
+
+# --- Members ----------------------------------------------------------------------------------------------------------
+@transaction.atomic
+def change_role(membership: Membership, role: str, *, by: User, now: datetime) -> Membership | Refusal:
+    """Give a member another role. Refused for the last owner."""
+    locked = _lock(membership)
+    if locked is None:
+        return Refusal("This person is no member any more.")
+    before = locked.role
+    if before == role:
+        return locked
+    if _is_last_owner(locked):
+        return Refusal("A workspace needs an owner: make somebody else owner first.")
+    locked.role = role
+    locked.save(update_fields=["role"])
+    if locked.is_staff_role:
+        locked.accesses.all().delete()  # staff see every account; nothing is left over for a later change back
+    details = {"before": before, "after": role}
+    record_audit(locked.workspace, user=by, action="role changed", subject=locked.user.email, details=details, now=now)
+    return locked
+
+
+@transaction.atomic
+def remove_member(membership: Membership, *, by: User, now: datetime) -> Refusal | None:
+    """End a membership at once, open sessions included; the person and what they did stay. Refused: the last owner."""
+    locked = _lock(membership)
+    if locked is None:
+        return None
+    if _is_last_owner(locked):
+        return Refusal("A workspace needs an owner: make somebody else owner first.")
+    action = "member left" if by == locked.user else "member removed"
+    record_audit(
+        locked.workspace, user=by, action=action, subject=locked.user.email, details={"role": locked.role}, now=now
+    )
+    locked.delete()
+    return None
+
+
+def _lock(membership: Membership) -> Membership | None:
+    """The membership as it is now, after everybody who changes members of the workspace; None: it is gone."""
+    Workspace.objects.select_for_update().get(pk=membership.workspace_id)
+    return Membership.objects.select_related("user", "workspace").filter(pk=membership.pk).first()
+
+
+def _is_last_owner(membership: Membership) -> bool:
+    others = Membership.objects.filter(workspace=membership.workspace_id, role=Role.OWNER, user__is_active=True)
+    return membership.role == Role.OWNER and not others.exclude(pk=membership.pk).exists()
