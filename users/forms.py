@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from django import forms
@@ -10,6 +12,10 @@ from django.contrib.auth.password_validation import validate_password
 from users.models import Connection, User, Workspace
 
 ACCENTS = [("blue", "Blue"), ("teal", "Teal"), ("violet", "Violet"), ("graphite", "Graphite")]
+
+
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 
 
 def zone_choices() -> list[tuple[str, str]]:
@@ -65,6 +71,21 @@ class ConnectionForm(forms.ModelForm):
             "domain": "Domain whose regions are looked up when no address is given.",
         }
 
+    def clean_base_url(self) -> str:
+        address = self.cleaned_data["base_url"].rstrip("/")
+        parts = urlsplit(address)
+        if "@" in parts.netloc:
+            raise forms.ValidationError("An address has no user name or password: the token has a field of its own.")
+        if parts.query or parts.fragment or "?" in address or "#" in address:
+            raise forms.ValidationError("An address ends before ? and #.")
+        return address
+
+    def clean_domain(self) -> str:
+        domain = self.cleaned_data["domain"].strip().lower()
+        if domain and not _DOMAIN.fullmatch(domain):
+            raise forms.ValidationError("A domain has letters, digits, hyphens and dots, like example.com.")
+        return domain
+
     def clean(self) -> dict:
         cleaned = super().clean()
         if not cleaned.get("base_url") and not cleaned.get("domain") and "base_url" not in self.errors:
@@ -87,6 +108,28 @@ class TokenForm(forms.Form):
         if not token.isascii() or any(character.isspace() for character in token):
             raise forms.ValidationError("A token has no spaces or special characters: copy it again.")
         return token
+
+
+class EditConnectionForm(ConnectionForm):
+    """A connection that exists: its token is asked for again when it would go somewhere else."""
+
+    token = forms.CharField(
+        label="Token for the new address",
+        max_length=4000,
+        required=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
+        help_text="Only when the address or domain changes: the stored token is never sent to another one.",
+    )
+    field_order = ("name", "base_url", "domain", "token", "is_enabled")
+    clean_token = TokenForm.clean_token
+
+    def clean(self) -> dict:
+        cleaned = super().clean()
+        typed_for = Connection.objects.values_list("token_destination", flat=True).get(pk=self.instance.pk)
+        wanted = Connection(base_url=cleaned.get("base_url", ""), domain=cleaned.get("domain", "")).destination
+        if not self.errors and wanted != typed_for and not cleaned.get("token"):
+            self.add_error("token", "The address is another one: type the token for it.")
+        return cleaned
 
 
 class NewConnectionForm(ConnectionForm, TokenForm):

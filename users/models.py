@@ -13,7 +13,7 @@ from django.contrib.auth.models import PermissionsMixin
 from django.core.validators import MinValueValidator
 from django.db import models
 
-from copying.client import Client
+from copying.client import Client, Unauthorised
 from users.secrets import EncryptedTextField
 
 
@@ -162,6 +162,12 @@ class Connection(models.Model):
     domain = models.CharField(blank=True, max_length=200, default="")
     token = EncryptedTextField()
     token_hint = models.CharField(max_length=4, blank=True, help_text="Last characters of the token, for recognition.")
+    token_destination = models.CharField(
+        max_length=520,
+        default="",
+        db_default="",
+        help_text="The destination the token was typed for; it goes to no other.",
+    )
     is_enabled = models.BooleanField(default=True)
     market_is_simulated = models.BooleanField(
         null=True, help_text="As the backend says of its accounts: any is simulated, none is; null: it does not say."
@@ -172,8 +178,29 @@ class Connection(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def destination(self) -> str:
+        """Where the token goes: the address, or the domain whose regions are looked up."""
+        return self.base_url or f"domain {self.domain}"
+
+    def set_token(self, token: str) -> None:
+        """Use a token that was typed for the present destination."""
+        self.token, self.token_hint = token.strip(), token.strip()[-4:]
+        self.token_destination = self.destination
+
+    def save(self, **options) -> None:
+        if self._state.adding and not self.token_destination:
+            self.token_destination = self.destination
+        super().save(**options)
+
     def client(self, **options) -> Client:
-        """A client of this backend, to be closed by the caller; `options` are those of `copying.client.Client`."""
+        """A client of this backend, to be closed by the caller; `options` are those of `copying.client.Client`.
+
+        Raises Unauthorised when the destination is not the one the token was typed for, however it was changed: whoever
+        may change an address must not be able to read the token that nobody may read.
+        """
+        if self.token_destination != self.destination:
+            raise Unauthorised(f"The address of {self.name} was changed: type its token again, in the settings.")
         named = {"name": self.name, **options}
         return Client(self.token, base_url=self.base_url or None, domain=self.domain or None, **named)
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+import structlog
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from django.utils import timezone
 
-from copying.client import Client, ClientError
+from copying.client import Client, ClientError, Forbidden, RateLimited, Unauthorised, Unreachable
 from users.models import AuditEntry, Connection, Membership, Role, User, Workspace
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -115,27 +118,35 @@ def add_connection(
 
 @transaction.atomic
 def change_connection(
-    connection: Connection, *, name: str, base_url: str, domain: str, is_enabled: bool, by: User | None = None
+    connection: Connection,
+    *,
+    name: str,
+    base_url: str,
+    domain: str,
+    is_enabled: bool,
+    token: str = "",
+    by: User | None = None,
 ) -> Connection:
-    """Change everything but the token."""
+    """Change the connection, with a `token` its token too. Without one a changed destination is asked nothing."""
+    before = Connection.objects.values_list("base_url", "domain").get(pk=connection.pk)
     connection.name, connection.base_url, connection.domain = name, base_url.rstrip("/"), domain
     connection.is_enabled = is_enabled
-    connection.save(update_fields=["name", "base_url", "domain", "is_enabled"])
-    record_audit(
-        connection.workspace,
-        user=by,
-        action="connection changed",
-        subject=name,
-        details={"address": base_url or domain, "enabled": is_enabled},
-    )
+    fields = ["name", "base_url", "domain", "is_enabled"]
+    if token:
+        connection.set_token(token)
+        fields += ["token", "token_hint", "token_destination"]
+    connection.save(update_fields=fields)
+    details = {"address": base_url or domain, "before": before[0] or before[1], "enabled": is_enabled}
+    details["token"] = "typed again" if token else "as before"
+    record_audit(connection.workspace, user=by, action="connection changed", subject=name, details=details)
     return connection
 
 
 @transaction.atomic
 def replace_token(connection: Connection, *, token: str, by: User | None = None) -> Connection:
     """Put a new token in the place of the old one, which nobody can read back."""
-    connection.token, connection.token_hint = token.strip(), token.strip()[-4:]
-    connection.save(update_fields=["token", "token_hint"])
+    connection.set_token(token)
+    connection.save(update_fields=["token", "token_hint", "token_destination"])
     record_audit(connection.workspace, user=by, action="token replaced", subject=connection.name)
     return connection
 
@@ -146,8 +157,29 @@ def check_connection(backend: Connection, *, client: Client | None = None) -> Co
         with client or backend.client(timeout_s=5, extended_timeout_s=8, retries=0, wait_budget_s=0) as asked:
             found = asked.strategies_page(limit=1)
     except ClientError as error:
-        return ConnectionCheck(False, error.text)
+        log.warning("connection test failed", connection=backend.pk, reason=error.text)
+        return ConnectionCheck(False, sentence_of(error))
     except ImproperlyConfigured as error:
         return ConnectionCheck(False, str(error))
     offered = "it offers strategies" if found else "it offers no strategy yet"
     return ConnectionCheck(True, f"The backend answers and accepts the token; {offered}.")
+
+
+def sentence_of(error: ClientError) -> str:
+    """What a failed test tells, in our words alone.
+
+    What a server at an entered address says is not repeated, and silence is not told from refusal: the test would be
+    an eye into the network behind the portal. The log has the reason.
+    """
+    for kind, text in _SENTENCES.items():
+        if isinstance(error, kind):
+            return text
+    return "Something answers there, but not as a copying backend does. Is the address right?"
+
+
+_SENTENCES = {
+    Unauthorised: "The backend does not accept the token: type it again.",
+    Unreachable: "No backend answers at this address. Is the address right, and does the backend run?",
+    RateLimited: "The backend answers, and asks for a pause: too many requests were sent. Try again in a minute.",
+    Forbidden: "The backend accepts the token, but not for reading strategies.",
+}

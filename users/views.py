@@ -14,7 +14,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from users import services
-from users.forms import ConnectionForm, NewConnectionForm, SetupForm, TokenForm, WorkspaceForm
+from users.forms import EditConnectionForm, NewConnectionForm, SetupForm, TokenForm, WorkspaceForm
 from users.middleware import WORKSPACE_KEY
 from users.models import Connection, User
 from users.permissions import can_own, member_only, owner_only, staff_only
@@ -154,12 +154,12 @@ def new_connection(request: HttpRequest) -> HttpResponse:
 def edit_connection(request: HttpRequest, pk: int) -> HttpResponse:
     """Address and name of a backend, its token (write-only) and the test."""
     found = get_object_or_404(Connection.objects.defer("token"), pk=pk, workspace=request.workspace)
-    form = ConnectionForm(request.POST or None, instance=found)
+    form = EditConnectionForm(request.POST or None, instance=found)
     if request.method != "POST" or not form.is_valid():
         status = 422 if form.errors else 200
-        context = {"form": form, "token_form": TokenForm(), "connection": found}
+        context = {"form": form, "token_form": TokenForm(auto_id="replace_%s"), "connection": found}
         return render(request, "users/connection.html", context, status=status)
-    given = {key: form.cleaned_data[key] for key in ("name", "base_url", "domain", "is_enabled")}
+    given = {key: form.cleaned_data[key] for key in ("name", "base_url", "domain", "is_enabled", "token")}
     services.change_connection(found, **given, by=request.user)
     messages.success(request, "Saved.")
     return redirect("users:connection", pk)
@@ -170,9 +170,9 @@ def edit_connection(request: HttpRequest, pk: int) -> HttpResponse:
 def replace_connection_token(request: HttpRequest, pk: int) -> HttpResponse:
     """Put a new token in the place of the old one."""
     found = get_object_or_404(Connection.objects.defer("token"), pk=pk, workspace=request.workspace)
-    form = TokenForm(request.POST)
+    form = TokenForm(request.POST, auto_id="replace_%s")
     if not form.is_valid():
-        context = {"form": ConnectionForm(instance=found), "token_form": form, "connection": found}
+        context = {"form": EditConnectionForm(instance=found), "token_form": form, "connection": found}
         return render(request, "users/connection.html", context, status=422)
     services.replace_token(found, token=form.cleaned_data["token"], by=request.user)
     messages.success(request, "The new token is in use.")

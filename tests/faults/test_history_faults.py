@@ -148,12 +148,14 @@ def test_the_state_tells_of_an_unreachable_backend_and_of_its_return():
         connection = connect(backend)
         address = connection.base_url
         connection.base_url = "http://127.0.0.1:9"
+        connection.set_token(connection.token)
         connection.save()
         (state,) = sync(connection, HISTORY)
         assert "Cannot reach the backend" in state.error
         assert (state.failures, state.last_success_at) == (1, None)
         assert state.due_at > state.failing_since
         connection.base_url = address
+        connection.set_token(connection.token)
         connection.save()
         (state,) = sync(connection, HISTORY)
         assert (state.error, state.failures, state.failing_since) == ("", 0, None)

@@ -152,4 +152,4 @@ def test_a_token_is_encrypted_at_rest_shown_only_by_its_end_and_in_no_audit(work
 def test_the_test_of_a_connection_answers_one_sentence(workspace):
     checked = check_connection(builders.connection(workspace))
     assert not checked.is_ok
-    assert checked.text.startswith("Cannot reach the backend “")
+    assert checked.text.startswith("No backend answers at this address.")
