@@ -69,3 +69,12 @@ def _public() -> list[Error]:
 
 def _error(number: str, text: str) -> Error:
     return Error(text, hint=f"See {WHERE}.", id=f"copyportal.{number}")
+
+
+@register(Tags.security, deploy=True)
+def proxies_are_counted(app_configs, **kwargs) -> list[Warning]:
+    """`check --deploy`: behind a proxy that is not counted, everybody comes from the proxy's address."""
+    if settings.SECURE_PROXY_SSL_HEADER is None or settings.TRUSTED_PROXIES > 0:
+        return []
+    text = "BEHIND_PROXY is on, but TRUSTED_PROXIES is 0: everybody seems to come from the proxy's address."
+    return [Warning(text, hint=f"See {WHERE}.", id="copyportal.W002")]

@@ -22,6 +22,7 @@ OF_MANAGER = (
     "/subscribers/{subscriber}/log/", "/stopouts/", "/transactions/",
     "/transactions/?type=DEAL_TYPE_BUY&symbol=EURUSD&outcome=gain", "/decisions/", "/decisions/{decision}/",
     "/commissions/", "/commissions/?by=subscriber", "/commissions/{strategy}/{subscriber}/", "/log/", "/sync/",
+    "/settings/members/invite/", "/subscribers/{subscriber}/access/", "/leave/", "/accounts/email/",
     "/search/?q=trend", "/settings/", "/settings/members/", "/settings/connections/", "/settings/connections/new/",
     "/settings/connections/{connection}/", "/accounts/password/change/", "/nowhere/",
     # where things are changed

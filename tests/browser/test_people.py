@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import sign_in
@@ -68,3 +69,52 @@ def test_the_first_start_makes_the_owner_once(
     assert page.goto("/setup/").status == 404
     assert empty_stack.one("SELECT role FROM users_membership") == "owner"
     context.close()
+
+
+@pytest.mark.parametrize("has_scripts", [True, False])
+def test_a_client_is_invited_from_their_account_and_joins_on_a_phone(open_context, has_scripts):
+    desk: Page = open_context("manager", java_script_enabled=has_scripts).new_page()
+    desk.goto("/subscribers/")
+    desk.locator("#subscribers tbody a.name").first.click()
+    desk.get_by_role("navigation", name="Subscriber").get_by_role("link", name="Access").click()
+    desk.get_by_role("link", name=re.compile("Invite")).first.click()
+    email = f"client-{has_scripts}@example.com".lower()
+    desk.get_by_label("E-mail address").fill(email)
+    expect(desk.get_by_label("Role")).to_have_value("subscriber")
+    assert desk.get_by_role("checkbox", checked=True).count() == 1
+    desk.keyboard.press("Enter")
+    link = desk.get_by_label("Link to join as subscriber").input_value()
+
+    options = {"viewport": {"width": 360, "height": 740}, "java_script_enabled": has_scripts}
+    phone: Page = open_context(None, **options).new_page()
+    phone.goto(link)
+    expect(phone).to_have_url(re.compile("/invitation/$"))
+    expect(phone.get_by_text(email)).to_be_visible()
+    phone.get_by_label("Your name").fill("Clara Client")
+    phone.get_by_label("Password", exact=True).fill("password12")
+    phone.get_by_role("button", name="Join").click()
+    expect(phone.get_by_role("alert")).to_contain_text("common")
+    phone.get_by_label("Password", exact=True).fill("a long harbour 41 phrase")
+    phone.keyboard.press("Enter")
+    expect(phone).to_have_url(re.compile("/me/$"))
+    expect(phone.get_by_text("Welcome to Demo workspace")).to_be_visible()
+    assert open_context(None).new_page().goto(link).status == 410
+
+    desk.goto("/settings/members/")
+    desk.get_by_role("link", name="Clara Client").first.click()
+    desk.get_by_role("link", name="Remove").click()
+    desk.get_by_role("button", name="Remove Clara Client").click()
+    expect(desk.get_by_role("link", name="Clara Client")).to_have_count(0)
+    assert phone.goto("/me/").status == 404
+
+
+def test_the_demos_invitation_can_be_tried(open_context, stack):
+    email, path = stack.invitation()
+    page: Page = open_context(None).new_page()
+    page.goto(path)
+    expect(page.get_by_text(email)).to_be_visible()
+    page.get_by_label("Password", exact=True).fill("a long harbour 41 phrase")
+    page.get_by_role("button", name="Join").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
+    page.get_by_label("You and your workspaces").click()
+    expect(page.get_by_text("Accountant of Demo workspace")).to_be_visible()

@@ -18,6 +18,7 @@ def run(*words: str, **changes: str) -> subprocess.CompletedProcess:
         "DATABASE_URL": os.environ["DATABASE_URL"],
         "REDIS_URL": os.environ["REDIS_URL"],
         "SECRET_KEY": secrets.token_urlsafe(50),
+        "TRUSTED_PROXIES": "1",
         "FIELD_KEYS": Fernet.generate_key().decode(),
         "ALLOWED_HOSTS": "portal.example.com",
         "CSRF_TRUSTED_ORIGINS": "https://portal.example.com",

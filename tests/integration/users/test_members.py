@@ -255,7 +255,8 @@ def test_the_page_does_not_tell_whether_the_address_has_an_account(client, works
     assert weak[0] == weak[1]
 
 
-def test_a_wrong_password_joins_nobody_and_is_slowed_down(client, workspace, alice, charlie):
+def test_a_wrong_password_joins_nobody_and_is_slowed_down(client, workspace, alice, charlie, time_machine):
+    time_machine.move_to(timezone.now(), tick=False)
     client.get(link_of(invite(workspace, alice, email=charlie.email)))
     wrong = {"password": "a wrong but long phrase 7"}
     answers = [client.post("/invitation/", wrong) for _ in range(8)]

@@ -178,8 +178,9 @@ def test_a_borrowed_session_takes_nothing_over(sign_in, alice, bob, action, emai
     assert not EmailAddress.objects.exclude(email=alice.email).exists()
 
 
-def test_guesses_of_the_password_in_a_borrowed_session_are_slowed_down(sign_in, alice):
+def test_guesses_of_the_password_in_a_borrowed_session_are_slowed_down(sign_in, alice, time_machine):
     client = sign_in(alice)
+    time_machine.move_to(timezone.now(), tick=False)
     given = {"email": "thief@example.com", "password": "wrong"}
     pages = [client.post("/accounts/email/", given).content.decode() for _ in range(8)]
     assert "Too many wrong passwords" in pages[-1]

@@ -10,6 +10,14 @@ from users import throttle
 from users.throttle import begin_attempt, forgive_attempt, may_act
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _clock_stands_still(time_machine):
+    """However slow the machine: no wait ends while a test tries."""
+    time_machine.move_to(NOON, tick=False)
+
+
 ANN, HOME, OFFICE = "ann@example.com", "203.0.113.7", "198.51.100.9"
 
 
