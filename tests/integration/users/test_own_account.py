@@ -220,7 +220,7 @@ def test_a_newer_wish_a_new_password_and_a_withdrawal_make_a_link_void(sign_in, 
     assert change_of(third, now=now) is None
 
 
-@pytest.mark.parametrize("key", ["x", "x:y:z", "a" * 3000, "%00", "WzFd:1u:sig"])
+@pytest.mark.parametrize("key", ["x", "x:y:z", "a" * 3000, "WzFd:1u:sig"])
 def test_a_forged_key_is_a_page_that_says_so(client, db, key):
     answer = client.get(f"/accounts/confirm-email/{key}/")
     assert answer.status_code == 410
