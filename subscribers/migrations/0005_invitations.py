@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('subscribers', '0004_simulated'),
-        ('users', '0005_invitations'),
+        ('users', '0006_invitations'),
     ]
 
     operations = [

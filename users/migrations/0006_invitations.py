@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('users', '0004_simulated_market'),
+        ('users', '0005_form_posts'),
     ]
 
     operations = [

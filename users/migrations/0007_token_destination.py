@@ -12,7 +12,7 @@ def remember_destinations(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("users", "0005_invitations")]
+    dependencies = [("users", "0006_invitations")]
     operations = [
         migrations.AddField(
             model_name="connection",
