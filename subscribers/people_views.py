@@ -25,6 +25,7 @@ from subscribers.views import page_of, visible_subscriber
 from users import mails, members
 from users.members import Invited, Refusal
 from users.models import Invitation, Membership, Role
+from users.parsing import row_id
 from users.permissions import may_manage, member_only, roles_to_give, staff_only
 
 MOST_MEMBERS = 1000
@@ -77,10 +78,7 @@ def invite(request: HttpRequest) -> HttpResponse:
 
 def named_account(request: HttpRequest) -> Subscriber | None:
     """The account that `?account=` names, if it is one of the workspace's."""
-    named = request.GET.get("account", "")
-    if not (named.isascii() and named.isdigit() and len(named) < 19):
-        return None
-    return own_accounts(request.membership).filter(pk=int(named)).first()
+    return own_accounts(request.membership).filter(pk=row_id(request.GET.get("account", ""))).first()
 
 
 def show_link(request: HttpRequest, invited: Invited) -> HttpResponse:
