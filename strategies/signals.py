@@ -99,6 +99,14 @@ class WebhookForm(forms.Form):
         help_text="One on a line: the name that is posted = the name of the signal.",
     )
 
+    ignoreRepeatsInSeconds = forms.IntegerField(
+        label="Ignore the same alert for, seconds",
+        required=False,
+        min_value=0,
+        max_value=86_400,
+        help_text="An identical post within this time is refused. Empty: every post counts.",
+    )
+
     def __init__(self, *args: Any, **options: Any):
         super().__init__(*args, auto_id="webhook_%s", **options)  # the page has another form with these names
 
@@ -116,6 +124,7 @@ class WebhookForm(forms.Form):
     def document(self) -> dict[str, Any]:
         """The webhook as it is sent."""
         given = {"magic": self.cleaned_data["magic"], "symbolMapping": self.cleaned_data["mapping"]}
+        given["ignoreRepeatsInSeconds"] = self.cleaned_data["ignoreRepeatsInSeconds"]
         return {name: value for name, value in given.items() if value not in (None, [])}
 
 

@@ -118,7 +118,9 @@ class Reads:
             if first == end or account in signal.accounts:  # the signal came from there
                 continue
             subscribed = {key.strategy_id for key in table.keys[first:end]}
-            found.append(self._trading_signal(signal, account, self._closes_only(subscriber, signal, subscribed)))
+            closes_only = self._closes_only(subscriber, signal, subscribed)
+            wanted = sum(each.wanted_lots(signal.volume) for each in table.terms[first:end])
+            found.append(self._trading_signal(signal, account, closes_only, wanted))
         return found
 
     def _closes_only(self: Book, subscriber: Subscriber, signal: Signal, subscribed: set[str]) -> bool:
@@ -133,7 +135,7 @@ class Reads:
         mine = [each for each in document["subscriptions"] if each["strategyId"] in subscribed]
         return all(each.get("closeOnly") or each.get("removed") for each in mine)
 
-    def _trading_signal(self: Book, signal: Signal, account: int, closes_only: bool) -> Document:
+    def _trading_signal(self: Book, signal: Signal, account: int, closes_only: bool, wanted: float) -> Document:
         positions = self.positions
         mine = (positions.signal == signal.row) & (positions.account == account) & (positions.subscription >= 0)
         strategy = self.strategies_by_id[signal.strategy_id]
@@ -147,7 +149,7 @@ class Reads:
             "openPrice": signal.price or None,  # 0: no price was known
             "stopLoss": signal.stop_loss,
             "takeProfit": signal.take_profit,
-            "signalVolume": signal.volume,
+            "signalVolume": round(wanted, 8),
             "subscriberVolume": round(float(positions.volume[mine].sum()), 8),
             "subscriberProfit": round(float(positions.profit[mine].sum()), 2),
             "closeAfter": iso(close_after(strategy.document, signal.time)),

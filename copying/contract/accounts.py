@@ -161,6 +161,7 @@ class AccountUpdate(Document, kw_only=True):
     leverage: float | None = None
     deposit: float | None = None
     demo: bool | None = None
+    margin_mode: str | None = None
 
 
 class DepositRequest(Document, kw_only=True):

@@ -175,10 +175,13 @@ class NewId(Document, kw_only=True):
 
 
 class WebhookUpdate(Document, kw_only=True):
-    """A webhook as it is written (C17, C18)."""
+    """A webhook as it is written (C17, C18). ignore_repeats_in_seconds: our extension, a guard against the same alert
+    twice.
+    """
 
     magic: int | None = None
     symbol_mapping: list[SymbolMapping] | None = None
+    ignore_repeats_in_seconds: float | None = None
 
 
 class WebhookAddress(Document, kw_only=True):
@@ -194,6 +197,8 @@ class Webhook(WebhookUpdate, kw_only=True):
     id: str = field(name="_id")
     created_at: datetime
     url: str
+    last_accepted_at: datetime | None = None  # ours: since the backend started
+    last_refused_at: datetime | None = None
 
 
 class OfferedStrategy(Document, kw_only=True):

@@ -19,11 +19,12 @@ Problem = tuple[str, Any, str]
 Rule = Callable[[Values], Iterable[Problem]]
 
 ID = re.compile(r"[A-Za-z0-9_.:+-]{1,64}")  # as in addresses, so that whatever can be made can be referred to
-_MAGIC = re.compile(r"([0-9]{1,19})(?:-([0-9]{1,19}))?")
+_MAGIC = re.compile(r"(-?[0-9]{1,19})(?:-(-?[0-9]{1,19}))?")
 _TIMEFRAME = re.compile(r"[1-9][0-9]{0,5}[smhdw]")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _TENANT = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MOST_TENANTS = 200
+HEDGING = "ACCOUNT_MARGIN_MODE_RETAIL_HEDGING"
 _LONGEST_NAME = 200
 _LONGEST_SYMBOL = 64
 _SEPARATORS = ",;|"  # several symbols in one text would never match anything
@@ -241,7 +242,7 @@ def portfolio(values: Values) -> Iterator[Problem]:
 def part(values: Values) -> Iterator[Problem]:
     """A member or subscription: what is copied, and with which weight."""
     yield from _is_id(values, "strategy_id")
-    yield from _not_negative(values, "multiplier")
+    yield from _positive(values, "multiplier")
 
 
 def subscriber(values: Values) -> Iterator[Problem]:
@@ -258,7 +259,9 @@ def subscriber(values: Values) -> Iterator[Problem]:
 
 
 def webhook(values: Values) -> Iterator[Problem]:
-    """A symbol is renamed once."""
+    """A symbol is renamed once; the guard against repeats lasts a day at most, 0 is none."""
+    if not 0 <= values.get("ignore_repeats_in_seconds", 0) <= 86_400:
+        yield "ignoreRepeatsInSeconds", values["ignore_repeats_in_seconds"], "must be between 0 and 86400"
     yield from _repeated("symbolMapping", values.get("symbol_mapping"), "from_")
 
 
@@ -299,6 +302,8 @@ def account(values: Values) -> Iterator[Problem]:
     yield from _is_name(values, "name")
     yield from _positive(values, "leverage")
     yield from _not_negative(values, "deposit")
+    if values.get("margin_mode", HEDGING) != HEDGING:
+        yield "marginMode", values["margin_mode"], f"must be {HEDGING}: netting is not offered"
     if "currency" in values and not _CURRENCY.fullmatch(values["currency"]):
         yield "currency", values["currency"], "must be a currency code such as USD"
 

@@ -95,6 +95,11 @@ class Terms:
     symbol_steps: tuple[tuple[Level, bytes], ...] = ()
     news_filters: tuple[tuple[Level, bytes], ...] = ()
 
+    def wanted_lots(self, volume: float) -> float:
+        """The volume that these terms ask for of a provider's volume, before money and limits are known."""
+        lots = self.amount if self.mode is Mode.FIXED_VOLUME else volume
+        return lots * self.scaling_multiplier
+
     def at(self, level: Level, document: Document) -> Terms:
         """These terms with one more level below them."""
         terms = copy.copy(self)

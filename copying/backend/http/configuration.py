@@ -23,6 +23,7 @@ from copying.backend.errors import Refused, invalid, not_found
 from copying.backend.http.options import present, service
 from copying.backend.http.parameters import Query, document, new_id, path_id
 from copying.backend.http.replies import done, page_of, reply
+from copying.backend.http.webhooks import times_of
 from copying.backend.offers import MOST_OFFERED, offered_to
 from copying.backend.rules import may_put
 from copying.backend.sealing import seal, unseal
@@ -221,7 +222,10 @@ async def list_webhooks(request: Request) -> Response:
     """C16."""
     query = Query.of(request)
     style = query.choice("paginationStyle", ("infiniteScroll", "classic"))
-    found = [{**webhook, "url": _url(request, webhook["_id"])} for webhook in _webhooks(request)]
+    found = [
+        {**webhook, "url": _url(request, webhook["_id"]), **times_of(request, webhook["_id"])}
+        for webhook in _webhooks(request)
+    ]
     return page_of(found, query, is_classic=style == "classic")
 
 
@@ -238,7 +242,7 @@ async def update_webhook(request: Request) -> Response:
     """C18: what the body does not name stays."""
     webhook = _webhook(request)
     written = wire.to_wire(await document(request, "webhook", optional=True))
-    kept = {name: webhook[name] for name in ("magic", "symbolMapping") if name in webhook}
+    kept = {name: webhook[name] for name in ("magic", "symbolMapping", "ignoreRepeatsInSeconds") if name in webhook}
     await _put_webhook(request, webhook["_id"], {**kept, **written})
     return done()
 

@@ -20,6 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from copying.backend.errors import Refused
+from copying.backend.http.webhooks import note_refusal
 from copying.contract import wire
 from copying.contract.validation import Invalid
 
@@ -96,6 +97,8 @@ async def on_invalid(request: Request, invalid: Invalid) -> Response:
 async def on_http(request: Request, error: HTTPException) -> Response:
     """Unknown address or method."""
     headers = dict(error.headers or {})
+    if request.url.path.startswith("/webhooks/"):
+        await note_refusal(request, f"{request.method}: {MESSAGES.get(error.status_code, error.detail)}")
     if error.status_code == 405:
         headers = {"allow": ", ".join(_methods_of(request))}
     return error_response(error.status_code, MESSAGES.get(error.status_code, error.detail), headers=headers)

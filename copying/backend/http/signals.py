@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from copying.backend.commands import PutSignal, RemoveSignal
-from copying.backend.errors import invalid, not_found
+from copying.backend.errors import Refused, invalid, not_found
+from copying.backend.http import webhooks
 from copying.backend.http.configuration import random_id
 from copying.backend.http.options import service
-from copying.backend.http.parameters import document, path_id
+from copying.backend.http.parameters import body_bytes, document, path_id
 from copying.backend.http.replies import done, reply
 from copying.contract import wire
+from copying.contract.validation import Invalid, load_json, validate
 
 SIGNAL_ID = re.compile(r"[A-Za-z0-9]{1,32}")
 
@@ -62,12 +65,38 @@ async def remove_signal(request: Request) -> Response:
 
 
 async def post_webhook(request: Request) -> Response:
-    """S5: whoever knows the address may post; every post is a new signal."""
-    found = service(request).core.book.webhook(path_id(request, "webhook_id", "Webhook"))
+    """S5: whoever knows the address may post; every post is a new signal, or closes (our extension)."""
+    webhook_id = path_id(request, "webhook_id", "Webhook")
+    found = service(request).core.book.webhook(webhook_id)
     if found is None:
         raise not_found("Webhook")
-    tenant, strategy_id, webhook = found
-    written = webhook_signal(wire.to_wire(await document(request, "webhook-signal")), webhook)
+    posts = webhooks.posts_of(request, webhook_id)
+    try:
+        body = await body_bytes(request)
+        webhooks.refuse_repeat(posts, body, found[2].get("ignoreRepeatsInSeconds"))
+        answer = await _carry_out_post(request, load_json(body), *found)
+    except (Refused, Invalid) as refused:
+        if not isinstance(refused, Refused) or refused.status < 500:
+            await webhooks.note_refusal(request, refused.message if isinstance(refused, Refused) else refused.text)
+        raise
+    webhooks.remember(request, posts, body)
+    return answer
+
+
+async def _carry_out_post(
+    request: Request, raw: Any, tenant: str, strategy_id: str, webhook: dict[str, Any]
+) -> Response:
+    """Open or close what a post says."""
+    posted = webhooks.in_contract_words(raw)
+    if isinstance(posted, dict) and posted.get("type") in webhooks.CLOSING:
+        closed = webhooks.signals_to_close(request, strategy_id, webhook, posted)
+        for each in closed:
+            moment = datetime.now(UTC)
+            await service(request).core.submit(
+                RemoveSignal(tenant=tenant, strategy_id=strategy_id, signal_id=each, time=moment)
+            )
+        return reply({"closed": closed})
+    written = webhook_signal(wire.to_wire(validate("webhook-signal", posted)), webhook)
     signal_id = random_id(8)
     await service(request).core.submit(
         PutSignal(tenant=tenant, strategy_id=strategy_id, signal_id=signal_id, document=written, posted=True)
