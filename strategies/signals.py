@@ -99,11 +99,11 @@ class WebhookForm(forms.Form):
         help_text="One on a line: the name that is posted = the name of the signal.",
     )
 
-    ignoreRepeatsInSeconds = forms.IntegerField(
+    ignoreRepeatsInSeconds = WholeNumberField(
         label="Ignore the same alert for, seconds",
         required=False,
-        min_value=0,
-        max_value=86_400,
+        smallest=0,
+        largest=86_400,
         help_text="An identical post within this time is refused. Empty: every post counts.",
     )
 
