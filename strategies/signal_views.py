@@ -50,7 +50,8 @@ def signals_page(request: HttpRequest, strategy: Strategy, *, status: int = 200,
             found.sort(key=lambda one: one.time, reverse=True)
             context |= {"open_signals": found[:MOST_SHOWN], "count": len(found)}
         except NotDone as error:
-            context["problem"] = error.text
+            cause = error.text.removeprefix("Nothing was changed. ")  # nothing was to be
+            context["problem"] = f"What is open and the webhooks cannot be shown now. {cause}"
     page = "strategies/_open_signals.html" if request.partial and status == 200 else "strategies/signals.html"
     return render(request, page, {**context, **more}, status=status)
 

@@ -24,7 +24,7 @@ from ..contract import wire
 from .addresses import Params, checked_address, path_of, query_of, shown
 from .answers import decode_answer, read, refusal, retry_after
 from .errors import BackendFailed, ClientError, NotFound, RateLimited, Unauthorised, Unreachable, Unreadable
-from .patience import LEAST_S, current
+from .patience import LEAST_S, current, is_used_up
 from .reading import ENCODINGS, LARGEST_ANSWER, TooMuch, read_whole
 from .regions import DEFAULT_DOMAIN, Regions
 
@@ -166,6 +166,8 @@ class Exchange:
                 raise
             except ClientError as error:
                 if not (error.transient and request.is_repeatable) or (is_held and isinstance(error, TimedOut)):
+                    raise
+                if is_used_up():
                     raise
                 failure, pause_s, attempt = error, self._pause_s(attempt), attempt + 1
                 may_be_done = may_be_done or not isinstance(error, Unreachable) or error.was_sent

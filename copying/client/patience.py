@@ -37,3 +37,9 @@ def patience(seconds: float) -> Iterator[Budget]:
         yield budget
     finally:
         _budget.reset(token)
+
+
+def is_used_up() -> bool:
+    """Whether the page that is being served can wait for no further call."""
+    budget = current()
+    return budget is not None and budget.left_s < LEAST_S
