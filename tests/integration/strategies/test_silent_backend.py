@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def silent(workspace, settings):
-    """A strategy of a connection whose backend hangs. One call of it alone would wait for 8 s without the page's limit."""
+    """A strategy whose backend hangs; without the page's limit one call alone would wait for 8 s."""
     settings.PAGE_BACKEND_SECONDS = 1.0
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
