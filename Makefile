@@ -1,13 +1,16 @@
 # The two commands of the README are `make up` and `make test`. Settings: docs/operations.md
 PYTHON ?= python3
 VENV = .venv/bin
+# the whole suite takes two processes; named tests, a debugger or a -n of one's own take over
+PARALLEL = $(if $(filter tests/% -n% no:xdist --pdb --trace,$(ARGS)),,-n 2)
 
 .PHONY: help up reset venv dev test lint lock
 
 help:
 	@echo "make up     start everything; PORT, BACKEND_PORT, VAR, DEMO=0 are honoured"
 	@echo "make reset  empty the folder of run-time data (VAR, default var/) after asking"
-	@echo "make test   run the whole test suite with its own services; ARGS=... goes to pytest"
+	@echo "make test   run the whole test suite with its own services; ARGS=... goes to pytest, such as"
+	@echo "            ARGS=tests/integration/users or ARGS='-p no:xdist --pdb tests/unit/users'"
 	@echo "make lint   check style and types"
 	@echo "make lock   make the requirement locks anew from pyproject.toml"
 
@@ -24,7 +27,7 @@ reset: venv
 	@exec $(VENV)/python -m copyportal.services reset
 
 test: dev
-	@exec $(VENV)/python -m copyportal.services run -- $(VENV)/python -m pytest -n 2 $(ARGS)
+	@exec $(VENV)/python -m copyportal.services run -- $(VENV)/python -m pytest $(PARALLEL) $(ARGS)
 
 lint: dev
 	@$(VENV)/ruff check . && $(VENV)/ruff format --check .

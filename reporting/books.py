@@ -1,12 +1,12 @@
 """The books: billing periods, the documents made of them and what was paid. They continue the lines of the ledger.
 
-A period is closed by a person; from then on the database itself refuses any change of its lines (migration 0002).
+A period is closed by a person; from then on the database itself refuses any change of its lines (migration 0003_books).
 Statements, payments and entries are only ever added: a mistake is undone by another entry. Balances are sums.
 """
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 
 from django.db import models
@@ -309,8 +309,3 @@ class Entry(models.Model):
         indexes = [
             models.Index(fields=["workspace", "connection", "subscriber_id", "currency"], name="entry_of_account"),
         ]
-
-
-def days_of(first: date, last: date) -> str:
-    """First and last day of a document for the eye."""
-    return str(first) if first == last else f"{first} – {last}"

@@ -11,8 +11,11 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 import pytest_socket
+import redis
+from django.conf import settings
 from django.core.cache import cache
 
 from tests import builders
@@ -23,8 +26,57 @@ CHROMIUM = next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
 NO_CHROMIUM = "no chromium on PATH: browser tests did NOT run (Debian: apt install chromium)"
 
 
+NEED_SERVICES = ("integration", "browser", "faults", "simulation")
+NO_SERVICES = (
+    "{} cannot be reached: run these tests with `make test ARGS=...`, which starts PostgreSQL and Valkey for them, "
+    "or set DATABASE_URL and REDIS_URL. Unit tests need neither."
+)
+
+
 def _kind(item: pytest.Item) -> str:
     return item.path.relative_to(TESTS).parts[0]
+
+
+def missing_service() -> str:
+    """The name of a service that does not answer within two seconds, or nothing."""
+    database = settings.DATABASES["default"]
+    address = {name.lower(): database[name] for name in ("HOST", "PORT", "USER", "PASSWORD") if database[name]}
+    try:
+        # the tests make a database of their own, so the portal's need not exist
+        psycopg.connect(dbname="postgres", connect_timeout=2, **address).close()
+    except psycopg.OperationalError:
+        return "PostgreSQL"
+    try:
+        redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2).ping()
+    except redis.RedisError:
+        return "Redis"
+    return ""
+
+
+def refuse_without_services() -> None:
+    """Say at once what is missing, instead of failing test by test after ten seconds each."""
+    missing = missing_service()
+    if missing:
+        pytest.exit(NO_SERVICES.format(missing), returncode=pytest.ExitCode.USAGE_ERROR)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """With several processes the first one collects nothing, so it goes by the paths that it was started with."""
+    if not getattr(session.config.option, "numprocesses", None):
+        return
+    paths = [Path(argument.partition("::")[0]).resolve() for argument in session.config.args]
+    needing = [TESTS / kind for kind in NEED_SERVICES]
+    if any(path.is_relative_to(folder) or folder.is_relative_to(path) for path in paths for folder in needing):
+        refuse_without_services()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """In one process only tests that will run count."""
+    is_worker = hasattr(session.config, "workerinput")
+    if is_worker or session.config.option.collectonly:
+        return
+    if any(_kind(item) in NEED_SERVICES for item in session.items):
+        refuse_without_services()
 
 
 @pytest.hookimpl(trylast=True)

@@ -23,7 +23,7 @@ def _instructions(mode: str | None, remove_after: datetime | None) -> CloseInstr
 
 
 class ConfigurationCalls(Exchange):
-    """C1 to C19. `…s` iterates over all, `…s_page` is one page by offset, `…s_counted` one with the count of all."""
+    """C1 to C19. `…s` iterates over all, `…s_page` is one page by offset, `…_counted` one with a count."""
 
     def _all(self, what: str, include_removed: bool, page_size: int, classic: bool) -> Iterator[RawDocument]:
         seen: set[str] = set()
@@ -80,12 +80,6 @@ class ConfigurationCalls(Exchange):
         """C2, version 1."""
         return self._page("strategies", include_removed, offset, limit)
 
-    def strategies_counted(
-        self, *, offset: int = 0, limit: int = PAGE_LIMIT, include_removed: bool = False
-    ) -> Counted[RawDocument]:
-        """C2, version 2."""
-        return self._counted("strategies", include_removed, offset, limit)
-
     def strategy(self, strategy_id: str) -> RawDocument:
         """C3."""
         return self._call("GET", path_of(_STRATEGY, strategy_id=strategy_id), type=RawDocument)
@@ -113,12 +107,6 @@ class ConfigurationCalls(Exchange):
     ) -> list[RawDocument]:
         """C6, version 1."""
         return self._page("portfolio-strategies", include_removed, offset, limit)
-
-    def portfolios_counted(
-        self, *, offset: int = 0, limit: int = PAGE_LIMIT, include_removed: bool = False
-    ) -> Counted[RawDocument]:
-        """C6, version 2."""
-        return self._counted("portfolio-strategies", include_removed, offset, limit)
 
     def portfolio(self, portfolio_id: str) -> RawDocument:
         """C7."""
@@ -154,12 +142,6 @@ class ConfigurationCalls(Exchange):
     ) -> list[RawDocument]:
         """C11, version 1."""
         return self._page("subscribers", include_removed, offset, limit)
-
-    def subscribers_counted(
-        self, *, offset: int = 0, limit: int = PAGE_LIMIT, include_removed: bool = False
-    ) -> Counted[RawDocument]:
-        """C11, version 2."""
-        return self._counted("subscribers", include_removed, offset, limit)
 
     def subscriber(self, subscriber_id: str) -> RawDocument:
         """C12."""

@@ -16,10 +16,6 @@ _SUBSCRIBER = "/users/current/subscribers/{subscriber_id}"
 _STRATEGY = "/users/current/strategies/{strategy_id}"
 
 
-def _is_after(stopout: Stopout, cursor: int | None) -> bool:
-    return cursor is None or stopout.sequence_number is None or stopout.sequence_number > cursor
-
-
 def _log_identity(record: LogRecord) -> Hashable:
     return msgspec.structs.astuple(record)
 

@@ -109,16 +109,6 @@ def validate(kind: str, raw: Any, *, now: datetime | None = None) -> Any:
     return document
 
 
-def salvage(kind: str, raw: Any) -> tuple[Any, list[dict[str, Any]]]:
-    """Whatever of a foreign document can be understood, and what could not.
-
-    For reading: a backend with a setting we do not know must not hide the rest. None if nothing can be understood.
-    """
-    found = _Problems()
-    document = _walker(KINDS[kind])(raw, "", found)
-    return (None if document is _BAD else document), list(found)
-
-
 def _invalid(message: str) -> Invalid:
     return Invalid([{"parameter": "", "value": None, "message": message}])
 

@@ -3,6 +3,8 @@
 import ast
 import re
 import subprocess
+import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -86,3 +88,31 @@ def test_every_module_says_why_it_exists():
         if file.read_text().strip() and ast.get_docstring(ast.parse(file.read_text())) is None
     ]
     assert wrong == []
+
+
+# what another library finds and uses by itself where it is installed
+USED_BY_OTHERS = {"argon2-cffi": "Django's Argon2PasswordHasher", "httptools": "uvicorn's HttpToolsProtocol"}
+
+
+def test_every_runtime_dependency_is_used():
+    """The product imports it, or names it in a setting or a command."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    product = [file for file in tracked(".py") if not str(file.relative_to(ROOT)).startswith("tests/")]
+    source = "\n".join(file.read_text() for file in product)
+    unused = set()
+    for declared in project["dependencies"]:
+        name = re.match(r"[\w-]+", declared)[0]
+        words = "|".join(modules_of(name)) or "nothing installed"
+        if not re.search(rf"^\s*(?:from|import) (?:{words})\b|[\"'](?:{words})[\"'.]", source, re.MULTILINE):
+            unused.add(name)
+    assert unused == set(USED_BY_OTHERS)
+
+
+def modules_of(distribution: str) -> list[str]:
+    """The top level modules that an installed distribution brings."""
+    spelling = re.sub(r"[-_.]+", "-", distribution).lower()
+    return [
+        module
+        for module, owners in packages_distributions().items()
+        if not module.startswith("_") and any(re.sub(r"[-_.]+", "-", owner).lower() == spelling for owner in owners)
+    ]

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from copying.contract import settings, wire
-from copying.contract.validation import KINDS, MAX_BODY_BYTES, Invalid, load_json, salvage, validate
+from copying.contract.validation import KINDS, MAX_BODY_BYTES, Invalid, load_json, validate
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 STRATEGY = {"name": "Alpha", "description": "", "accountId": "0a1b-2c"}
@@ -237,15 +237,6 @@ def test_a_document_that_is_no_object_is_refused(raw):
 def test_positions_in_lists_stay_right_when_an_element_is_broken():
     raw = {"name": "D", "subscriptions": [{"strategyId": 5}, {"strategyId": "A"}]}
     assert problems("subscriber", raw) == {"subscriptions.0.strategyId": "must be a text"}
-
-
-def test_what_can_be_understood_of_a_foreign_document_is_salvaged():
-    raw = {**SUBSCRIBER, "riskLimits": [{**LIMIT, "type": "fortnight"}, LIMIT], "closeOnly": "sometimes"}
-    document, found = salvage("subscriber", raw)
-    assert [limit.type for limit in document.risk_limits] == ["day"]
-    assert document.close_only is None
-    assert {one["parameter"] for one in found} == {"riskLimits.0.type", "closeOnly"}
-    assert salvage("subscriber", {})[0] is None
 
 
 @pytest.mark.parametrize(
