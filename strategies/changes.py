@@ -18,7 +18,7 @@ from django.utils import timezone
 from copying.client import Client, ClientError, Forbidden, NotFound, Rejected
 from copying.engine.model import Level
 from strategies.editing.fields import value_at
-from strategies.editing.forms import SettingsForm, texts_of
+from strategies.editing.forms import SettingsForm
 from strategies.editing.merging import writable
 from strategies.editing.widgets import Secret
 from strategies.models import Action, Change, Target
@@ -27,6 +27,10 @@ from users.models import Connection, User
 # a person waits for it: no long holding back
 PATIENCE = {"timeout_s": 8, "extended_timeout_s": 30, "retries": 1, "wait_budget_s": 3}
 DRAFTS_KEPT = timedelta(days=7)
+TYPE_AGAIN = (
+    "The address of {name} was changed since this was typed, and a stored token goes only where it was typed for: "
+    "open the form and type it again."
+)
 PARTS = {Target.PORTFOLIO: "members", Target.SUBSCRIBER: "subscriptions"}
 
 
@@ -112,6 +116,7 @@ def propose(spot: Spot, *, by: User | None, now: datetime, **given: Any) -> Chan
     return Change.objects.create(
         workspace_id=workspace_id,
         connection=spot.connection,
+        destination=spot.connection.destination,
         kind=spot.kind,
         backend_id=spot.backend_id,
         name=spot.name[:200],
@@ -147,8 +152,11 @@ def propose_form(
     return propose(spot, by=by, now=timezone.now(), before=current, after=after, notes=notes, form_address=address)
 
 
-def propose_creation(spot: Spot, form: SettingsForm, *, by: User | None, address: str = "") -> Change | None:
-    """A new object of what a form says; None: the form says what is wrong."""
+def propose_creation(
+    spot: Spot, form: SettingsForm, *, by: User | None, draft: Change | None = None, address: str = ""
+) -> Change | None:
+    """A new object of what a form says; None: the form says what is wrong. draft: the proposal it was opened from."""
+    keep_secrets(spot, form, draft)
     after = form.lay_over({}, everything=True)
     if spot.kind in PARTS:
         after.setdefault(PARTS[Target(spot.kind)], [])
@@ -160,7 +168,10 @@ def propose_creation(spot: Spot, form: SettingsForm, *, by: User | None, address
 
 
 def keep_secrets(spot: Spot, form: SettingsForm, draft: Change | None) -> None:
-    """Secrets typed before the review hold when one comes back to the form, which never shows them."""
+    """Secrets typed before the review hold when one comes back to the form, which never shows them.
+
+    Not where the connection leads elsewhere by now: there they are asked for again.
+    """
     if draft is None:
         return
     before, after = spot.part_of(draft.before) or {}, spot.part_of(draft.after) or {}
@@ -169,5 +180,10 @@ def keep_secrets(spot: Spot, form: SettingsForm, draft: Change | None) -> None:
             path = f"{field.key}.{part.name}"
             kept = value_at(after, path)
             is_new = isinstance(part.widget, Secret) and kept and kept != value_at(before, path)
-            if is_new and not form.texts.get(path) and any(texts_of(after, [field]).values()):
+            is_wanted = any(form.texts.get(f"{field.key}.{other.name}") for other in field.parts)
+            if not is_new or form.texts.get(path) or not is_wanted:
+                continue
+            if (draft.connection_id, draft.destination) == (spot.connection.pk, spot.connection.destination):
                 form.texts[path] = str(kept)
+            else:
+                form.add_problem(path, TYPE_AGAIN.format(name=spot.connection.name))

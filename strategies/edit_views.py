@@ -130,7 +130,7 @@ def create(request: HttpRequest, kind: str, level: Level, title: str, *more: Fie
             with backend_of(connection) as client:
                 new_id = client.unused_strategy_id()
         spot = Spot(connection, kind, new_id, form.texts.get("name", "") or new_id, level)
-        return propose_creation(spot, form, by=request.user, address=request.path)
+        return propose_creation(spot, form, by=request.user, draft=draft, address=request.path)
 
     context = {"title": title, "about": "It is offered to nobody before you have looked at it and created it."}
     return answer_new(

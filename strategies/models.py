@@ -108,6 +108,12 @@ class Change(models.Model):
     name = models.CharField(max_length=200)
     action = models.CharField(max_length=8, choices=Action.choices, default=Action.CHANGE)
     part = models.CharField(max_length=64, blank=True, help_text="Strategy id of the member or subscription.")
+    destination = models.CharField(
+        max_length=520,
+        default="",
+        db_default="",
+        help_text="Where the connection led when it was proposed; secrets in it go to no other.",
+    )
     instructions = models.JSONField(default=dict, help_text="Close instructions of a removal.")
     before = EncryptedJSONField(default=dict)
     after = EncryptedJSONField(default=dict)
@@ -137,3 +143,8 @@ class Change(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_action_display()}: {self.name}"
+
+    @property
+    def is_of_destination(self) -> bool:
+        """Whether the connection still leads where it led when this was proposed."""
+        return self.destination == self.connection.destination

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from strategies.changes import NotDone, backend_of
 from strategies.editing.differences import differences
+from strategies.editing.secrets import holds_new_secret
 from strategies.models import Action, Change, Strategy, Target
 from strategies.terms import commission_text
 from subscribers.changes import (
@@ -194,6 +195,8 @@ def undo(request: HttpRequest, pk: int) -> HttpResponse:
     if back is None:
         messages.info(request, "There is nothing to put back: it already is as it was, or it is being wound down.")
         return redirect(home_of(found))
+    if holds_new_secret(found.before, back.after):
+        messages.warning(request, "A token in it was typed for another address and is not put back: type it again.")
     return redirect("subscribers:change", back.pk)
 
 

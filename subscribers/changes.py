@@ -18,9 +18,10 @@ from copying.client import Client, NotFound
 from copying.contract import wire
 from copying.engine.model import Level
 from strategies.chains import portfolios_with, strategies_of
-from strategies.changes import PARTS, Spot, propose, read_document
+from strategies.changes import PARTS, TYPE_AGAIN, NotDone, Spot, propose, read_document
 from strategies.editing.differences import Difference, differences
 from strategies.editing.merging import merged, writable
+from strategies.editing.secrets import holds_new_secret, without_new_secrets
 from strategies.mirror import keep_strategies, revision_of
 from strategies.models import Action, Change, Kind, Strategy, Target
 from subscribers.mirror import keep_subscribers, link_subscriptions
@@ -50,7 +51,10 @@ def current_document(client: Client, change: Change) -> dict[str, Any] | None:
 
 @transaction.atomic
 def save_change(change: Change, *, client: Client, by: User | None, now: datetime) -> Change | Conflict:
-    """Do at the backend what was proposed. Saving twice does it once. Raises the client's errors."""
+    """Do at the backend what was proposed. Saving twice does it once.
+
+    Raises the client's errors; NotDone where it would tell a secret to another backend than it was typed for.
+    """
     with database.cursor() as cursor:
         key = zlib.crc32(f"{change.connection_id}:{change.backend_id}".encode()) - 2**31
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [LOCK_CLASS, key])
@@ -60,6 +64,8 @@ def save_change(change: Change, *, client: Client, by: User | None, now: datetim
     current = current_document(client, change)
     if revision_of(writable(current or {})) != revision_of(writable(change.before)):
         return Conflict(current)
+    if not change.is_of_destination and holds_new_secret(change.after, current or {}):
+        raise NotDone(TYPE_AGAIN.format(name=change.connection.name))
     write(change, client=client)
     change.summary = summary_of(change)
     change.after = mirror(change, client=client, now=now)
@@ -176,6 +182,7 @@ def spot_of(change: Change) -> Spot:
 def rebase(change: Change, current: dict[str, Any], *, by: User | None, now: datetime) -> tuple[Change, list[str]]:
     """The same edit on top of what the backend has now, and the settings where both differ: there the edit stands."""
     after, conflicts = merged(change.before, change.after, current)
+    after = after if change.is_of_destination else without_new_secrets(after, current)
     more = {"action": Action.CHANGE, "form_address": change.form_address}
     return propose(spot_of(change), by=by, now=now, before=current, after=after, **more), conflicts
 
@@ -183,17 +190,20 @@ def rebase(change: Change, current: dict[str, Any], *, by: User | None, now: dat
 def propose_undo(change: Change, *, client: Client, by: User | None, now: datetime) -> Change | None:
     """Put back what the change changed, and nothing that was changed since; None: there is nothing to put back.
 
-    What was created is not put back: it is removed, with close instructions.
+    What was created is not put back: it is removed, with close instructions. Settings with a secret stay as they are
+    where the connection leads elsewhere by now.
     """
     current = current_document(client, change)
     if change.action == Action.REMOVE:
         if current is not None:
             return None
-        return propose(spot_of(change), by=by, now=now, action=Action.CREATE, after=writable(change.before),
-                       undoes=change)  # fmt: skip
+        after = writable(change.before)
+        after = after if change.is_of_destination else without_new_secrets(after, {})
+        return propose(spot_of(change), by=by, now=now, action=Action.CREATE, after=after, undoes=change)
     if current is None or change.action == Action.CREATE:
         return None
     after, _ = merged(change.after, change.before, current)
+    after = after if change.is_of_destination else without_new_secrets(after, current)
     if writable(after) == writable(current):
         return None
     return propose(spot_of(change), by=by, now=now, before=current, after=after, undoes=change)

@@ -155,7 +155,7 @@ def new(request: HttpRequest) -> HttpResponse:
             form.add_problem("", f"The account {values['account']} copies already.")
             return None
         spot = Spot(chosen, Target.SUBSCRIBER, values["account"], form.texts.get("name", ""), Level.SUBSCRIBER)
-        return propose_creation(spot, form, by=request.user, address=request.path)
+        return propose_creation(spot, form, by=request.user, draft=draft, address=request.path)
 
     return answer_new(
         request, level=Level.SUBSCRIBER, extras=extras, make=make, template="subscribers/new.html", context={},

@@ -14,6 +14,7 @@ from copying.client import Client, NotFound, Rejected
 from copying.contract import wire
 from strategies.chains import leaf_ids, portfolios_with, strategies_of
 from strategies.editing.merging import writable
+from strategies.editing.secrets import without_secrets
 from strategies.models import Action, Change, Strategy, Target
 from subscribers.changes import reach_of
 from subscribers.models import Subscriber
@@ -73,8 +74,11 @@ def simulate(change: Change, *, client: Client, now: datetime) -> WhatIf:
 
 
 def changes_of(change: Change) -> dict[str, Any]:
-    """The change as the simulation takes it: a document by its id, or null for one that goes."""
-    document = None if change.action == Action.REMOVE else writable(change.after)
+    """The change as the simulation takes it: a document by its id, or null for one that goes.
+
+    Without secrets: looking at a review must not tell them to a backend that the connection leads to by now.
+    """
+    document = None if change.action == Action.REMOVE else without_secrets(writable(change.after))
     return {LISTS[Target(change.kind)]: {change.backend_id: document}}
 
 

@@ -11,6 +11,7 @@ import msgspec
 from copying.engine.model import Level
 from strategies.editing.fields import Field, fields_of, value_at
 from strategies.editing.merging import OWNED
+from strategies.editing.secrets import is_secret_name
 from strategies.editing.widgets import Secret
 
 NOT_SET = "not set"
@@ -19,7 +20,6 @@ PARTS = {
     "portfolio": ("members", Level.MEMBER, "Member"),
     "subscriber": ("subscriptions", Level.SUBSCRIPTION, "Subscription"),
 }
-_SECRET_NAMES = ("token", "password", "secret")
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def _unknown(fields: list[Field], where: str, before: dict, after: dict, skipped
 def _raw(value: Any, name: str = "") -> str:
     if value is None:
         return NOT_SET
-    if any(word in name.lower() for word in _SECRET_NAMES):
+    if is_secret_name(name):
         return "····"
     text = msgspec.json.encode(_masked(value)).decode()
     return text if len(text) <= 300 else f"{text[:300]}…"
@@ -110,8 +110,5 @@ def _raw(value: Any, name: str = "") -> str:
 
 def _masked(value: Any) -> Any:
     if isinstance(value, dict):
-        return {
-            key: "····" if any(word in str(key).lower() for word in _SECRET_NAMES) else _masked(inner)
-            for key, inner in value.items()
-        }
+        return {key: "····" if is_secret_name(str(key)) else _masked(inner) for key, inner in value.items()}
     return [_masked(one) for one in value] if isinstance(value, list) else value

@@ -37,7 +37,7 @@ def test_an_edit_is_looked_at_saved_mirrored_kept_and_undone(desk, person, alice
     listed = manager.http.get(f"/strategies/{desk.alpine.pk}/changes/").content.decode()
     assert "Largest trade not set → 0.3\u202flots" in listed
     file = b"".join(manager.http.get(f"/strategies/{desk.alpine.pk}/changes/?format=csv").streaming_content).decode()
-    assert file.startswith("saved_at,by,by_email,action,of_strategy_id,differences\n")
+    assert file.startswith("\ufeffsaved_at,by,by_email,action,of_strategy_id,differences\n")
     assert ",Alice,alice@example.com,change," in file
     assert "Reversed not set → Yes" in file
     assert AuditEntry.objects.get(action="strategy changed").details["change"] == change.pk
