@@ -198,12 +198,14 @@ class Tick(Command, tag="tick", frozen=True, kw_only=True):
     snapshots: bool = False
 
 
-NEWEST_RULES = 1
+NEWEST_RULES = 2
 """The newest set of rules, by which every new entry is carried out. A rule that would change what an entry does that
 is in somebody's journal already gets the next number, and asks `book.rules` for it.
 
 1: prices on the wrong side of the market and of another symbol are refused (levels.py, copying.engine.levels),
    and a copy under maxStopLoss keeps a stop when the provider takes its own off (held_stops.py).
+2: a risk limit that is reached to the cent fires whatever floating point makes of the last digit, and an account is
+   stopped out at a margin level of exactly 50 % as well (limits.py, ticks.py).
 """
 
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from .book import Book
     from .columns import Columns
 
+REACHED_COUNTS = 2  # entries of these rules and later compare money, not its last bit (commands.NEWEST_RULES)
+NO_MONEY = 1e-6  # account currency: sums of results differ by less from what was booked
 EARLIEST, LATEST = datetime.min.replace(tzinfo=UTC).timestamp(), 253_402_300_799.0  # years 1 and 9999
 LEVEL_WORDS = {
     Level.STRATEGY: "strategy",
@@ -194,8 +196,11 @@ def passed(book: Book) -> np.ndarray:
     if not rows.size:
         return np.empty(0, dtype=np.intp)
     drawdown = drawdowns(book)
-    over = (drawdown >= rows.absolute) | (drawdown >= rows.relative * rows.base_balance) & (rows.base_balance > 0)
-    fires = over & (drawdown > 0) & ~rows.stopped & (rows.start <= book.time)
+    # 49.99999999999 is a loss of 50.00 in floating point, and a loss of nothing is none
+    noise = NO_MONEY if book.rules >= REACHED_COUNTS else 0.0
+    reached = drawdown + noise
+    over = (reached >= rows.absolute) | (reached >= rows.relative * rows.base_balance) & (rows.base_balance > 0)
+    fires = over & (drawdown > noise) & ~rows.stopped & (rows.start <= book.time)
     return np.flatnonzero(fires & taking_part(book, rows.account))
 
 

@@ -191,11 +191,18 @@ def unnoticed(book: Book, rows: np.ndarray) -> set[int]:
 
 
 def called_accounts(book: Book) -> np.ndarray:
-    """Rows of accounts whose margin level is below the stop out level."""
+    """Rows of accounts whose margin level is at or below the stop out level."""
     value(book)
     accounts = book.accounts
-    called = np.flatnonzero((accounts.margin > 0) & (accounts.equity < STOP_OUT_LEVEL * accounts.margin))
+    least = STOP_OUT_LEVEL * accounts.margin
+    reaches = accounts.equity - limits.NO_MONEY <= least if is_level_enough(book) else accounts.equity < least
+    called = np.flatnonzero((accounts.margin > 0) & reaches)
     return called[taking_part(book, called)]
+
+
+def is_level_enough(book: Book) -> bool:
+    """Whether the stop out level itself is low enough, as at brokers with MetaTrader; entries from before say no."""
+    return book.rules >= limits.REACHED_COUNTS
 
 
 def stop_out(book: Book, effects: Effects) -> None:
@@ -206,7 +213,8 @@ def stop_out(book: Book, effects: Effects) -> None:
             if not len(rows):
                 break
             meta = book.account_meta[account]
-            text = f"Stop out: equity {book.accounts.equity[account]:.2f} is below half of the margin used."
+            side = "not above" if is_level_enough(book) else "below"
+            text = f"Stop out: equity {book.accounts.equity[account]:.2f} is {side} half of the margin used."
             effects.told.append(Line(book.time, meta.tenant, 2, text, subscriber_id=meta.id))
             worst = rows[np.argmin(book.positions.profit[rows])]
             close_with_signals(book, effects, np.array([worst]), "stop out by margin")
