@@ -19,6 +19,7 @@ from . import (
     configure,
     connection,
     curve,
+    idempotency,
     limit_periods,
     limits,
     news,
@@ -90,6 +91,8 @@ def apply_by_rules(book: Book, entry: Entry, sequence: int, watch: Watch | None)
     tell_faults(book, effects, entry)
     with without(book, [*entry.faulty, *entry.left_out]):
         carry_out(book, entry.command, effects)
+    if entry.once is not None:
+        effects.answer = idempotency.keep(book, entry.once, effects.answer)
     return effects
 
 

@@ -27,6 +27,7 @@ from .state import (
     RESULTS,
     SUBSCRIPTIONS,
     Account,
+    Kept,
     Missed,
     News,
     Removal,
@@ -89,6 +90,7 @@ class Book(Reads):
         self.privacy = 0  # what entries go by: rules.py
         self.secret = b""  # of the ids that are shown; empty: they are the counts: numbers.py
         self.reserved: dict[str, dict[str, float]] = {}  # tenant -> strategy ids handed out, and when
+        self.kept: dict[str, dict[str, Kept]] = {}  # caller -> answers by key: idempotency.py
         self.ended_signals: dict[int, str] = {}  # ids of closed signals whose copies wait in `missed`
         self._reset_derived()
 

@@ -209,6 +209,19 @@ is in somebody's journal already gets the next number, and asks `book.rules` for
 """
 
 
+class Once(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The key that came with a request, and what its caller is told if the command itself answers nothing.
+
+    caller: the tenant, or the address of a webhook: keys of different callers are different. digest: of the request.
+    """
+
+    caller: str
+    key: str
+    digest: bytes
+    status: int = 204
+    answer: Any = None
+
+
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One journal entry: `quotes` are those that changed since the entry before (symbol -> bid, ask).
 
@@ -216,6 +229,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     faulty: accounts that it was found to fail for; left_out: those that such an entry failed for shortly before. It is
     carried out without both (faults.py).
     rules: those of `NEWEST_RULES` that it was carried out by first, and is for ever; 0 in entries from before.
+    once: the key of its request, if there was one (idempotency.py).
     """
 
     time: float
@@ -248,3 +262,4 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     )
     faulty: list[str] = []
     left_out: list[str] = []
+    once: Once | None = None

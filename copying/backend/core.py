@@ -15,16 +15,16 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import structs
 
 from . import apply as application
-from . import faults, orphans, receipt, ticks
+from . import faults, idempotency, orphans, receipt, ticks
 from .book import Book
 from .changes import Changes, Subscription
 from .clock import Clock
-from .commands import NEWEST_RULES, Command, Entry, FindOrphans, PutSignal, PutSubscriber, SetBrokerClock, Tick
+from .commands import NEWEST_RULES, Command, Entry, FindOrphans, Once, PutSignal, PutSubscriber, SetBrokerClock, Tick
 from .effects import Effects, Watch
 from .errors import CannotReplay, Refused
 from .journal import AlreadyRunning, Journal
@@ -48,6 +48,15 @@ def die(reason: str) -> None:
     """Crash only: what is not durable must not be answered, and a restart repairs everything."""
     log.critical("%s; the backend ends and recovers at its next start", reason)
     os._exit(3)
+
+
+class Waiting(NamedTuple):
+    """A command that waits to be written. future: whoever waits for its answer; received: on the monotonic clock."""
+
+    command: Command
+    future: asyncio.Future | None
+    received: float
+    once: Once | None = None
 
 
 class Core:
@@ -81,7 +90,7 @@ class Core:
         self._journal_type = journal
         self._projector_type = projector
         self.listeners: list[Callable[[Effects], None]] = []  # told what was just applied, not on replay
-        self._waiting: deque[tuple[Command, asyncio.Future | None, float]] = deque()
+        self._waiting: deque[Waiting] = deque()
         self._wake = asyncio.Event()
         self._settled = asyncio.Event()  # no entry has a time and is not applied yet
         self._settled.set()
@@ -189,15 +198,17 @@ class Core:
 
     # -------------------------------------------------------------------------------------------------------- commands
 
-    async def submit(self, command: Command) -> Any:
+    async def submit(self, command: Command, once: Once | None = None) -> Any:
         """Carry a command out; durable when it returns. Raises Refused and changes nothing.
+
+        once: the key of its request: when that was carried out already, its answer then is returned.
 
         Returns None, except: Trade -> {"numericCode", "stringCode", "message", "orderId"?, "positionId"?}.
         """
         if isinstance(command, PutSignal):
             receipt.check_clock(self.book, command, self.clock)
         future = asyncio.get_running_loop().create_future()
-        self._waiting.append((command, future, time.perf_counter()))
+        self._waiting.append(Waiting(command, future, time.perf_counter(), once))
         self._wake.set()
         return await future
 
@@ -218,17 +229,25 @@ class Core:
         Only the first of a group is checked before it is journalled: the others may depend on it, so they are checked
         when they are applied; a refused entry in the journal changes nothing.
         """
-        group: list[tuple[Command, asyncio.Future | None, float]] = []
+        group: list[Waiting] = []
+        keys: set[tuple[str, str]] = set()
         while self._waiting and len(group) < GROUP:
-            command, future, received = self._waiting.popleft()
-            if not group and future is not None and (error := self._checked(command)) is not None:
-                if not future.done():
-                    future.set_exception(error)
+            each = self._waiting[0]
+            if each.once is not None:
+                if (key := (each.once.caller, each.once.key)) in keys:
+                    break  # answered when the first of the two is
+                keys.add(key)
+            self._waiting.popleft()
+            if self._is_answered(each):
                 continue
-            group.append((command, future, received))
+            if not group and each.future is not None and (error := self._checked(each.command)) is not None:
+                if not each.future.done():
+                    each.future.set_exception(error)
+                continue
+            group.append(each)
         if not group:
             return
-        group[:0] = [(command, None, time.perf_counter()) for command in newer_rules(self.book)]
+        group[:0] = [Waiting(command, None, time.perf_counter()) for command in newer_rules(self.book)]
         self._settled.clear()
         moment = self.clock.after(self.book.time)
         received = wall if (wall := self.clock()) < moment else None
@@ -238,10 +257,11 @@ class Core:
                 received=received,
                 rules=NEWEST_RULES,
                 quotes={},
-                command=each,
-                left_out=self._left_out(each, moment),
+                command=each.command,
+                left_out=self._left_out(each.command, moment),
+                once=each.once,
             )
-            for each, _, _ in group
+            for each in group
         ]
         entries[0] = structs.replace(entries[0], quotes=self._pending_quotes)
         self._pending_quotes = {}
@@ -251,12 +271,26 @@ class Core:
         await self._journal.append(self.book.sequence + 1, entries)
         committed = time.perf_counter()
         ahead.cancel()
-        for entry, (_, future, received) in zip(entries, group, strict=True):
-            self._apply(entry, future, received, committed)
+        for entry, each in zip(entries, group, strict=True):
+            self._apply(entry, each.future, each.received, committed)
         self._committing = False
         if self._look_later:
             self.look_at_market()
         self._settled.set()
+
+    def _is_answered(self, waiting: Waiting) -> bool:
+        """Whether the request was carried out before, and is answered as it was then, or its key was another's."""
+        if waiting.once is None:
+            return False
+        try:
+            kept = idempotency.answer_before(self.book, waiting.once)
+        except Refused as refused:
+            if not waiting.future.done():
+                waiting.future.set_exception(refused)
+            return True
+        if kept is not None and not waiting.future.done():
+            waiting.future.set_result(kept.answer)
+        return kept is not None
 
     def _checked(self, command: Command) -> Exception | None:
         """What is wrong with a command. A fault of the program in a check, which changes nothing, must end nothing."""
@@ -270,14 +304,14 @@ class Core:
             return error
         return None
 
-    def _look_ahead(self, first: tuple[Command, asyncio.Future | None, float]) -> None:
+    def _look_ahead(self, first: Waiting) -> None:
         """Decide the command that has been checked before its entry is durable; nobody is told until then.
 
         What fails here will fail again when the entry is carried out, and is told there.
         """
-        if first[1] is not None and not self._left_out(first[0], self.book.time):
+        if first.future is not None and not self._left_out(first.command, self.book.time):
             with contextlib.suppress(Exception):
-                application.look_ahead(self.book, first[0])
+                application.look_ahead(self.book, first.command)
 
     def _apply(self, entry: Entry, future: asyncio.Future | None, received: float, committed: float) -> None:
         watch = Watch(time.perf_counter, received, committed)
@@ -357,7 +391,7 @@ class Core:
             self._pending_quotes.update(changed)
             self.book.set_quotes(changed)
         snapshots = bool(self.book.account_meta) and now - self.book.snapshots_at >= SNAPSHOT_SECONDS
-        queued = bool(self._waiting) and isinstance(self._waiting[-1][0], Tick)
+        queued = bool(self._waiting) and isinstance(self._waiting[-1].command, Tick)
         if not queued and now >= self._idle_until and (snapshots or self._due(now)):
             self._queue(Tick(tenant="", snapshots=snapshots))
 
@@ -374,7 +408,7 @@ class Core:
 
     def _queue(self, command: Command) -> None:
         """A command of the core's own, which nobody waits for."""
-        self._waiting.append((command, None, time.perf_counter()))
+        self._waiting.append(Waiting(command, None, time.perf_counter()))
         self._wake.set()
 
     async def _tick(self) -> None:

@@ -9,7 +9,7 @@ from .book import Book
 from .columns import Columns
 from .parts import member_number
 from .pricing import value
-from .state import Account, Missed, News, Removal, Signal, Stopout, Strategy, Subscriber, Webhook
+from .state import Account, Kept, Missed, News, Removal, Signal, Stopout, Strategy, Subscriber, Webhook
 
 FORMAT = 1
 UNREADABLE = (msgspec.MsgspecError, ValueError, TypeError, KeyError, IndexError)  # what `unpack` raises for no snapshot
@@ -48,6 +48,7 @@ def pack(book: Book) -> bytes:
     state["symbols"] = book.symbols.texts
     state["paths"] = book.paths.texts
     state["news"] = book.news
+    state["kept"] = book.kept
     state["ended_signals"] = list(book.ended_signals.items())
     state["closed_signals"] = [(*key, moment) for key, moment in book.closed_signals.items()]
     return msgspec.msgpack.encode(state)
@@ -81,6 +82,7 @@ def unpack(packed: bytes) -> Book:
     book.secret = state.get("secret", b"")
     book.results_since = state.get("results_since", book.time)
     book.news = msgspec.convert(state.get("news", {}), dict[str, list[News]])
+    book.kept = msgspec.convert(state.get("kept", {}), dict[str, dict[str, Kept]])
     book.ended_signals = dict(state.get("ended_signals", ()))
     book.subscription_keys = [tuple(key) for key in state["subscription_keys"]]
     book.subscription_rows = {key: row for row, key in enumerate(book.subscription_keys)}

@@ -224,6 +224,15 @@ class Missed(msgspec.Struct):
     take_profit: float | None = None
 
 
+class Kept(msgspec.Struct):
+    """What a request with a key was answered (idempotency.py). answer: JSON."""
+
+    time: float
+    digest: bytes
+    status: int
+    answer: Any = None
+
+
 class News(msgspec.Struct):
     """An event of a tenant's economic calendar."""
 

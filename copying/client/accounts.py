@@ -139,16 +139,17 @@ class AccountCalls(Exchange):
         """Pending orders of the account."""
         return self._call("GET", path_of(_ACCOUNT + "/orders", account_id=account_id), type=list[RawDocument])
 
-    def trade(self, account_id: str, request: TradeRequest) -> TradeResult:
-        """A trade by hand. Never sent twice."""
+    def trade(self, account_id: str, request: TradeRequest, *, key: str | None = None) -> TradeResult:
+        """A trade by hand. Sent again only with a key."""
         path = path_of(_ACCOUNT + "/trade", account_id=account_id)
-        return self._call("POST", path, type=TradeResult, body=request)
+        return self._call("POST", path, type=TradeResult, body=request, key=key)
 
     def put_account(self, account_id: str, account: AccountUpdate) -> None:
         """Open a paper account or change it."""
         self._call("PUT", path_of(_ACCOUNT, account_id=account_id), body=account)
 
-    def deposit(self, account_id: str, amount: float, *, comment: str | None = None) -> None:
-        """Money in (positive) or out (negative), in account currency. Never sent twice."""
+    def deposit(self, account_id: str, amount: float, *, comment: str | None = None, key: str | None = None) -> None:
+        """Money in (positive) or out (negative), in account currency. Sent again only with a key."""
         body = DepositRequest(amount=amount, comment=comment)
-        self._call("POST", path_of(_ACCOUNT + "/deposit", account_id=account_id), body=body)
+        path = path_of(_ACCOUNT + "/deposit", account_id=account_id)
+        self._call("POST", path, body=body, key=key)

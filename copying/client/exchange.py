@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 import re
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -140,16 +141,21 @@ class Exchange:
         repeatable: bool | None = None,
         host: str | None = None,
         is_held: bool = False,
+        key: str | None = None,
     ) -> Any:
-        """The decoded answer; type None expects no body, bytes gives it as it is. host: instead of the regions."""
+        """The decoded answer; type None expects no body, bytes gives it as it is. host: instead of the regions.
+
+        key: of a POST, by which the backend knows it again, so it may be repeated; None: one is sent all the same, for
+        whatever repeats requests on the way, but not every backend looks at it.
+        """
         request = Request(
             method=method,
             target=path + query_of(params),
             type=type,
             content=None if body is None else wire.encode(body),
-            headers=headers or {},
+            headers={**({"idempotency-key": key or _new_key()} if method == "POST" else {}), **(headers or {})},
             timeout_s=timeout_s or (self._extended_timeout_s if extended else self._timeout_s),
-            is_repeatable=method in _REPEATABLE if repeatable is None else repeatable,
+            is_repeatable=method in _REPEATABLE or key is not None if repeatable is None else repeatable,
             is_held=is_held,
         )
         attempt, waited_s, may_be_done = 0, 0.0, False
@@ -161,7 +167,7 @@ class Exchange:
                 if pause_s <= 0:  # a time that has passed must not make us hammer
                     pause_s, attempt = self._pause_s(attempt), attempt + 1
             except NotFound:
-                if may_be_done and method in ("DELETE", "POST"):
+                if may_be_done and key is None and method in ("DELETE", "POST"):
                     return None  # an earlier attempt removed it and only its answer was lost
                 raise
             except ClientError as error:
@@ -302,6 +308,11 @@ class Exchange:
             return self._call("GET", path, type=type, params=asked, timeout_s=hold_s + _HELD_LONGER_S, is_held=True)
         except TimedOut:
             return []
+
+
+def _new_key() -> str:
+    """A key for a request that must be done once."""
+    return uuid.uuid4().hex
 
 
 def _no_answer(where: str, error: Exception, limits: httpx.Timeout) -> str:

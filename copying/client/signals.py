@@ -45,11 +45,14 @@ class SignalCalls(Exchange):
         body = SignalRemoval(time=time)
         self._call_all(self._hosts_of_strategy(strategy_id), "POST", path, body=body, repeatable=True)
 
-    def post_webhook_signal(self, webhook_id: str, signal: WebhookSignal | RawDocument) -> str:
-        """S5, public, so without the token: the id of the new signal. Never sent twice: each time opens another."""
+    def post_webhook_signal(
+        self, webhook_id: str, signal: WebhookSignal | RawDocument, *, key: str | None = None
+    ) -> str:
+        """S5, public, without the token: the id of the new signal. Sent again only with a key: each opens another."""
         path = path_of("/webhooks/{webhook_id}", webhook_id=webhook_id)
         no_token = {"auth-token": ""}
-        return self._call("POST", path, type=WebhookSignalId, body=signal, headers=no_token).signal_id
+        answer = self._call("POST", path, type=WebhookSignalId, body=signal, headers=no_token, key=key)
+        return answer.signal_id
 
     def _hosts_of_account(self, account_id: str) -> list[str]:
         return self._regions.of_account(account_id, path_of(_ACCOUNT, account_id=account_id))

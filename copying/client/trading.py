@@ -24,11 +24,16 @@ class TradingCalls(Exchange):
     """T1 to T9. level: the least severity wanted, DEBUG < INFO < WARN < ERROR."""
 
     def resynchronize(
-        self, subscriber_id: str, *, strategy_ids: Sequence[str] = (), position_ids: Sequence[str] = ()
+        self,
+        subscriber_id: str,
+        *,
+        strategy_ids: Sequence[str] = (),
+        position_ids: Sequence[str] = (),
+        key: str | None = None,
     ) -> None:
-        """T1; without ids everything. Re-opens positions that were closed by hand, so it is never sent twice."""
+        """T1; without ids everything. Re-opens what was closed by hand, so it is sent again only with a key."""
         path = path_of(_SUBSCRIBER + "/resynchronize", subscriber_id=subscriber_id)
-        self._call("POST", path, params={"strategyId": strategy_ids, "positionId": position_ids})
+        self._call("POST", path, params={"strategyId": strategy_ids, "positionId": position_ids}, key=key)
 
     def stopouts(self, subscriber_id: str) -> list[Stopout]:
         """T2: what is active, of the subscriber and of its subscriptions."""

@@ -11,9 +11,10 @@ from starlette.responses import Response
 from copying.backend.commands import Deposit, OpenAccount, Trade
 from copying.backend.errors import not_found
 from copying.backend.headroom import risk_limits
+from copying.backend.http.once import carry_out
 from copying.backend.http.options import service
 from copying.backend.http.parameters import Query, document, new_id, path_id
-from copying.backend.http.replies import done, reply
+from copying.backend.http.replies import reply
 
 
 async def list_accounts(request: Request) -> Response:
@@ -71,7 +72,7 @@ async def trade(request: Request) -> Response:
         order_id=asked.order_id or "",
         magic=asked.magic or 0,
     )
-    return reply(await service(request).core.submit(command))
+    return await carry_out(request, command, status=200)
 
 
 async def put_account(request: Request) -> Response:
@@ -84,8 +85,7 @@ async def put_account(request: Request) -> Response:
         if (value := getattr(asked, name)) is not None
     }
     command = OpenAccount(tenant=request.scope["tenant"], account_id=account_id, name=asked.name, **given)
-    await service(request).core.submit(command)
-    return done()
+    return await carry_out(request, command)
 
 
 async def deposit(request: Request) -> Response:
@@ -95,5 +95,4 @@ async def deposit(request: Request) -> Response:
     command = Deposit(
         tenant=request.scope["tenant"], account_id=account_id, amount=asked.amount, comment=asked.comment or ""
     )
-    await service(request).core.submit(command)
-    return done()
+    return await carry_out(request, command)

@@ -32,6 +32,7 @@ from copying.backend.http.connections import Room
 from copying.backend.http.depths import Depths
 from copying.backend.http.errors import HANDLERS
 from copying.backend.http.limits import TokenBuckets
+from copying.backend.http.once import once
 from copying.backend.http.options import Options, Service
 from copying.backend.http.pages import Database, Positions
 from copying.backend.http.wakeups import Wakeups
@@ -127,7 +128,10 @@ def create_app(core: Core, options: Options | None = None, room: Room | None = N
         await database.close()
 
     app = Starlette(
-        routes=[Route(path, endpoint, methods=[method]) for method, path, endpoint in TABLE],
+        routes=[
+            Route(path, endpoint if method == "GET" else once(endpoint), methods=[method])
+            for method, path, endpoint in TABLE
+        ],
         middleware=[Middleware(Gate, buckets=TokenBuckets(options.requests_per_minute), room=room)],
         exception_handlers=HANDLERS,
         lifespan=lifespan,

@@ -20,9 +20,10 @@ from copying.backend.commands import (
     ReserveStrategyId,
 )
 from copying.backend.errors import Refused, invalid, not_found
+from copying.backend.http.once import carry_out
 from copying.backend.http.options import present, service
 from copying.backend.http.parameters import Query, document, new_id, path_id
-from copying.backend.http.replies import done, page_of, reply
+from copying.backend.http.replies import page_of, reply
 from copying.backend.http.webhooks import times_of
 from copying.backend.offers import MOST_OFFERED, offered_to
 from copying.backend.rules import may_put
@@ -114,7 +115,7 @@ async def put_strategy(request: Request) -> Response:
     written = computable(wire.to_wire(await document(request, "strategy")))
     usable(request, strategy_id, "Strategy")
     command = PutStrategy(tenant=request.scope["tenant"], strategy_id=strategy_id, document=seal(written))
-    return await _carry_out(request, command)
+    return await carry_out(request, command)
 
 
 async def put_portfolio(request: Request) -> Response:
@@ -123,7 +124,7 @@ async def put_portfolio(request: Request) -> Response:
     written = computable(wire.to_wire(await document(request, "portfolio")))
     usable(request, strategy_id, "Portfolio strategy")
     command = PutPortfolio(tenant=request.scope["tenant"], strategy_id=strategy_id, document=written)
-    return await _carry_out(request, command)
+    return await carry_out(request, command)
 
 
 async def put_subscriber(request: Request) -> Response:
@@ -131,7 +132,7 @@ async def put_subscriber(request: Request) -> Response:
     subscriber_id = new_id(request, "subscriber_id")
     written = computable(wire.to_wire(await document(request, "subscriber")))
     command = PutSubscriber(tenant=request.scope["tenant"], subscriber_id=subscriber_id, document=written)
-    return await _carry_out(request, command)
+    return await carry_out(request, command)
 
 
 def usable(request: Request, strategy_id: str, what: str) -> None:
@@ -162,11 +163,6 @@ def computable(written: Document, prefix: str = "") -> Document:
         first = details[0]
         raise Refused(400, "ValidationError", f"{first['parameter']}: {first['message']}", details)
     return written
-
-
-async def _carry_out(request: Request, command: Any) -> Response:
-    await service(request).core.submit(command)
-    return done()
 
 
 # ----------------------------------------------------------------------------------------------------------- removal
@@ -212,7 +208,7 @@ async def _remove(request: Request, what: str, owner_id: str, part: str = "") ->
         mode=instructions.mode or "close-immediately",
         remove_after=instructions.remove_after if is_bounded else None,
     )
-    return await _carry_out(request, command)
+    return await carry_out(request, command)
 
 
 # ---------------------------------------------------------------------------------------------------------- webhooks
@@ -234,8 +230,8 @@ async def create_webhook(request: Request) -> Response:
     _webhooks(request)
     written = wire.to_wire(await document(request, "webhook", optional=True))
     webhook_id = random_id(32)
-    await _put_webhook(request, webhook_id, written)
-    return reply({"id": webhook_id, "url": _url(request, webhook_id)}, 201)
+    command = _put_webhook(request, webhook_id, written)
+    return await carry_out(request, command, {"id": webhook_id, "url": _url(request, webhook_id)}, status=201)
 
 
 async def update_webhook(request: Request) -> Response:
@@ -243,8 +239,7 @@ async def update_webhook(request: Request) -> Response:
     webhook = _webhook(request)
     written = wire.to_wire(await document(request, "webhook", optional=True))
     kept = {name: webhook[name] for name in ("magic", "symbolMapping", "ignoreRepeatsInSeconds") if name in webhook}
-    await _put_webhook(request, webhook["_id"], {**kept, **written})
-    return done()
+    return await carry_out(request, _put_webhook(request, webhook["_id"], {**kept, **written}))
 
 
 async def remove_webhook(request: Request) -> Response:
@@ -252,14 +247,12 @@ async def remove_webhook(request: Request) -> Response:
     webhook_id = _webhook(request)["_id"]
     strategy_id = request.path_params["strategy_id"]
     command = RemoveWebhook(tenant=request.scope["tenant"], strategy_id=strategy_id, webhook_id=webhook_id)
-    return await _carry_out(request, command)
+    return await carry_out(request, command)
 
 
-async def _put_webhook(request: Request, webhook_id: str, written: Document) -> None:
-    strategy_id = request.path_params["strategy_id"]
-    await service(request).core.submit(
-        PutWebhook(tenant=request.scope["tenant"], strategy_id=strategy_id, webhook_id=webhook_id, document=written)
-    )
+def _put_webhook(request: Request, webhook_id: str, written: Document) -> PutWebhook:
+    strategy_id, tenant = request.path_params["strategy_id"], request.scope["tenant"]
+    return PutWebhook(tenant=tenant, strategy_id=strategy_id, webhook_id=webhook_id, document=written)
 
 
 def _webhooks(request: Request) -> list[Document]:

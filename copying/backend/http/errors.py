@@ -32,6 +32,7 @@ NAMES = {
     404: "NotFoundError",
     405: "MethodNotAllowedError",
     413: "PayloadTooLargeError",
+    422: "UnprocessableError",
     429: "TooManyRequestsError",
     500: "InternalError",
     503: "ServiceUnavailableError",

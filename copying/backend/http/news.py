@@ -10,9 +10,10 @@ from starlette.responses import Response
 from copying.backend import news
 from copying.backend.commands import AddNews, PutNews
 from copying.backend.errors import invalid
+from copying.backend.http.once import carry_out
 from copying.backend.http.options import present, service
 from copying.backend.http.parameters import body_bytes, content_type
-from copying.backend.http.replies import done, reply
+from copying.backend.http.replies import reply
 from copying.contract import wire
 from copying.contract.validation import load_json
 
@@ -26,8 +27,7 @@ async def get_calendar(request: Request) -> Response:
 
 async def put_calendar(request: Request) -> Response:
     """E9: replaces everything."""
-    await service(request).core.submit(PutNews(tenant=request.scope["tenant"], events=await _read(request)))
-    return done()
+    return await carry_out(request, PutNews(tenant=request.scope["tenant"], events=await _read(request)))
 
 
 async def add_to_calendar(request: Request) -> Response:
@@ -35,8 +35,7 @@ async def add_to_calendar(request: Request) -> Response:
     events = await _read(request, is_timeless=True)
     now = wire.format_time(present(request))
     stamped = [{**event, "time": event["time"] or now} for event in events]
-    await service(request).core.submit(AddNews(tenant=request.scope["tenant"], events=stamped))
-    return done()
+    return await carry_out(request, AddNews(tenant=request.scope["tenant"], events=stamped))
 
 
 async def _read(request: Request, *, is_timeless: bool = False) -> list[dict[str, Any]]:
@@ -62,5 +61,4 @@ def _events(raw: Any) -> list[dict[str, Any]]:
 
 async def delete_calendar(request: Request) -> Response:
     """E9: forget all events."""
-    await service(request).core.submit(PutNews(tenant=request.scope["tenant"], events=[]))
-    return done()
+    return await carry_out(request, PutNews(tenant=request.scope["tenant"], events=[]))

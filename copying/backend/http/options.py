@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from asyncio import Lock
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
 
 from django.conf import settings
 from django.db import connections
@@ -48,7 +50,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Service:
-    """What every handler works with."""
+    """What every handler works with. under_way: by caller and key of requests that are being carried out (once.py)."""
 
     core: Core
     options: Options
@@ -56,6 +58,7 @@ class Service:
     positions: Positions
     depths: Depths
     wakeups: Wakeups
+    under_way: WeakValueDictionary[tuple[str, str], Lock] = field(default_factory=WeakValueDictionary)
 
 
 def service(request: Request) -> Service:

@@ -165,6 +165,8 @@ def too_large() -> Refused:
 
 async def body_bytes(request: Request) -> bytes:
     """The body, refused as soon as it is known to be too large."""
+    if (content := getattr(request.state, "content", None)) is not None:
+        return content  # read before, to know the request again by it: once.py
     chunks, size = [], 0
     async for chunk in request.stream():
         size += len(chunk)

@@ -9,16 +9,18 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from copying.backend.commands import PutSignal, RemoveSignal
+from copying.backend.commands import Note, PutSignal, RemoveSignal
 from copying.backend.errors import Refused, invalid, not_found
 from copying.backend.http import webhooks
 from copying.backend.http.configuration import random_id
+from copying.backend.http.once import carry_out
 from copying.backend.http.options import service
 from copying.backend.http.parameters import body_bytes, document, path_id
-from copying.backend.http.replies import done, reply
+from copying.backend.http.replies import reply
 from copying.contract import wire
 from copying.contract.validation import Invalid, load_json, validate
 
+INFO = 1
 SIGNAL_ID = re.compile(r"[A-Za-z0-9]{1,32}")
 
 
@@ -48,8 +50,7 @@ async def put_signal(request: Request) -> Response:
         raise invalid("signalId", signal_id.replace("\0", "")[:200], "must consist of 1 to 32 letters and digits")
     written = wire.to_wire(await document(request, "external-signal"))
     command = PutSignal(tenant=request.scope["tenant"], strategy_id=strategy_id, signal_id=signal_id, document=written)
-    await service(request).core.submit(command)
-    return done()
+    return await carry_out(request, command)
 
 
 async def remove_signal(request: Request) -> Response:
@@ -60,8 +61,7 @@ async def remove_signal(request: Request) -> Response:
         signal_id=path_id(request, "signal_id", "External signal"),
         time=(await document(request, "signal-removal")).time,
     )
-    await service(request).core.submit(command)
-    return done()
+    return await carry_out(request, command)
 
 
 async def post_webhook(request: Request) -> Response:
@@ -89,19 +89,29 @@ async def _carry_out_post(
     """Open or close what a post says."""
     posted = webhooks.in_contract_words(raw)
     if isinstance(posted, dict) and posted.get("type") in webhooks.CLOSING:
-        closed = webhooks.signals_to_close(request, strategy_id, webhook, posted)
-        for each in closed:
-            moment = datetime.now(UTC)
-            await service(request).core.submit(
-                RemoveSignal(tenant=tenant, strategy_id=strategy_id, signal_id=each, time=moment)
-            )
-        return reply({"closed": closed})
+        wanted = webhooks.signals_to_close(request, strategy_id, webhook, posted)
+        return await _close_posted(request, tenant, strategy_id, wanted)
     written = webhook_signal(wire.to_wire(validate("webhook-signal", posted)), webhook)
     signal_id = random_id(8)
-    await service(request).core.submit(
-        PutSignal(tenant=tenant, strategy_id=strategy_id, signal_id=signal_id, document=written, posted=True)
-    )
-    return reply({"signalId": signal_id}, 201)
+    command = PutSignal(tenant=tenant, strategy_id=strategy_id, signal_id=signal_id, document=written, posted=True)
+    return await carry_out(request, command, {"signalId": signal_id}, status=201)
+
+
+async def _close_posted(request: Request, tenant: str, strategy_id: str, wanted: list[str]) -> Response:
+    """Close signals, as far as nobody else closes one meanwhile. The line in the log keeps the request's key."""
+    closed = []
+    for each in wanted:
+        command = RemoveSignal(tenant=tenant, strategy_id=strategy_id, signal_id=each, time=datetime.now(UTC))
+        try:
+            await service(request).core.submit(command)
+        except Refused as refused:
+            if refused.status != 404:
+                raise
+        else:
+            closed.append(each)
+    text = f"A post to a webhook closed {', '.join(closed) or 'nothing: no signal that it means was open'}."
+    line = Note(tenant=tenant, strategy_id=strategy_id, severity=INFO, message=text)
+    return await carry_out(request, line, {"closed": closed}, status=200)
 
 
 def webhook_signal(posted: dict[str, Any], webhook: dict[str, Any]) -> dict[str, Any]:

@@ -7,9 +7,10 @@ from starlette.responses import Response
 
 from copying.backend.commands import ResetStopouts, Resynchronise
 from copying.backend.errors import invalid, not_found
+from copying.backend.http.once import carry_out
 from copying.backend.http.options import service
 from copying.backend.http.parameters import Query, path_id
-from copying.backend.http.replies import done, reply
+from copying.backend.http.replies import reply
 from copying.backend.http.streams import known_subscriber
 from copying.contract.settings import STOPOUT_REASONS
 
@@ -24,8 +25,7 @@ async def resynchronise(request: Request) -> Response:
         strategy_ids=query.texts("strategyId"),
         position_ids=query.texts("positionId"),
     )
-    await service(request).core.submit(command)
-    return done()
+    return await carry_out(request, command)
 
 
 async def list_stopouts(request: Request) -> Response:
@@ -55,5 +55,4 @@ async def _reset(request: Request, strategy_id: str) -> Response:
     command = ResetStopouts(
         tenant=request.scope["tenant"], subscriber_id=subscriber_id, strategy_id=strategy_id, reason=reason
     )
-    await service(request).core.submit(command)
-    return done()
+    return await carry_out(request, command)

@@ -133,6 +133,35 @@ def test_what_creates_something_is_never_sent_twice(client, backend, clock, call
     assert clock.pauses == []
 
 
+@pytest.mark.parametrize(
+    ("call", "answer"),
+    [
+        (lambda client: client.post_webhook_signal("w", {}, key="k 1"), httpx.Response(201, json={"signalId": "s"})),
+        (lambda client: client.resynchronize("sub", key="k 1"), 204),
+        (lambda client: client.deposit("acc", 5, key="k 1"), 204),
+        (
+            lambda client: client.trade("acc", {"actionType": "ORDER_TYPE_BUY"}, key="k 1"),
+            httpx.Response(200, json={"numericCode": 10009, "stringCode": "TRADE_RETCODE_DONE", "message": "ok"}),
+        ),
+    ],
+)
+def test_what_has_a_key_is_repeated_with_it(client, backend, call, answer):
+    backend.will(500, httpx.ReadTimeout("slow"), answer)
+    call(client)
+    assert [each.headers["idempotency-key"] for each in backend.requests] == ["k 1"] * 3
+    backend.will(httpx.ReadTimeout("slow"), 404)
+    with pytest.raises(NotFound):  # with a key a lost answer would be given again
+        call(client)
+
+
+def test_every_creation_has_a_key_of_its_own(client, backend):
+    backend.will(204)
+    client.resynchronize("sub")
+    client.resynchronize("sub")
+    keys = [each.headers["idempotency-key"] for each in backend.requests]
+    assert len(set(keys)) == 2
+
+
 def test_closing_a_signal_may_be_repeated(client, backend):
     backend.will(500, 204)
     client.remove_external_signal("AAAA", "sig00001", time=START)
