@@ -15,12 +15,12 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from msgspec import structs
 
 from . import apply as application
-from . import faults, idempotency, orphans, receipt, ticks
+from . import faults, orphans, receipt, ticks
 from .book import Book
 from .changes import Changes, Subscription
 from .clock import Clock
@@ -34,6 +34,7 @@ from .projector import Projector
 from .routing import plan_for
 from .rules import NEWEST, newer_rules
 from .sealing import reseal_book
+from .waiting import Waiting
 
 __all__ = ["AlreadyRunning", "CannotReplay", "Core", "Refused"]
 
@@ -48,15 +49,6 @@ def die(reason: str) -> None:
     """Crash only: what is not durable must not be answered, and a restart repairs everything."""
     log.critical("%s; the backend ends and recovers at its next start", reason)
     os._exit(3)
-
-
-class Waiting(NamedTuple):
-    """A command that waits to be written. future: whoever waits for its answer; received: on the monotonic clock."""
-
-    command: Command
-    future: asyncio.Future | None
-    received: float
-    once: Once | None = None
 
 
 class Core:
@@ -230,21 +222,18 @@ class Core:
         when they are applied; a refused entry in the journal changes nothing.
         """
         group: list[Waiting] = []
-        keys: set[tuple[str, str]] = set()
+        keys: set[tuple[str, str] | None] = set()
         while self._waiting and len(group) < GROUP:
-            each = self._waiting[0]
-            if each.once is not None:
-                if (key := (each.once.caller, each.once.key)) in keys:
-                    break  # answered when the first of the two is
-                keys.add(key)
-            self._waiting.popleft()
-            if self._is_answered(each):
+            if self._waiting[0].key in keys:
+                break  # it is answered when the first of the two is
+            each = self._waiting.popleft()
+            if each.is_answered(self.book):
                 continue
             if not group and each.future is not None and (error := self._checked(each.command)) is not None:
-                if not each.future.done():
-                    each.future.set_exception(error)
+                each.tell(error)
                 continue
             group.append(each)
+            keys |= {each.key} - {None}
         if not group:
             return
         group[:0] = [Waiting(command, None, time.perf_counter()) for command in newer_rules(self.book)]
@@ -272,25 +261,11 @@ class Core:
         committed = time.perf_counter()
         ahead.cancel()
         for entry, each in zip(entries, group, strict=True):
-            self._apply(entry, each.future, each.received, committed)
+            self._apply(entry, each, committed)
         self._committing = False
         if self._look_later:
             self.look_at_market()
         self._settled.set()
-
-    def _is_answered(self, waiting: Waiting) -> bool:
-        """Whether the request was carried out before, and is answered as it was then, or its key was another's."""
-        if waiting.once is None:
-            return False
-        try:
-            kept = idempotency.answer_before(self.book, waiting.once)
-        except Refused as refused:
-            if not waiting.future.done():
-                waiting.future.set_exception(refused)
-            return True
-        if kept is not None and not waiting.future.done():
-            waiting.future.set_result(kept.answer)
-        return kept is not None
 
     def _checked(self, command: Command) -> Exception | None:
         """What is wrong with a command. A fault of the program in a check, which changes nothing, must end nothing."""
@@ -313,18 +288,14 @@ class Core:
             with contextlib.suppress(Exception):
                 application.look_ahead(self.book, first.command)
 
-    def _apply(self, entry: Entry, future: asyncio.Future | None, received: float, committed: float) -> None:
-        watch = Watch(time.perf_counter, received, committed)
+    def _apply(self, entry: Entry, waiting: Waiting, committed: float) -> None:
+        watch = Watch(time.perf_counter, waiting.received, committed)
         sequence = self.book.sequence + 1
         try:
             effects = application.apply(self.book, entry, sequence, watch)
         except Exception as error:
             effects = self._carry_out_mended(sequence, entry, error)
-        if future is not None and not future.done():
-            if effects.refused is not None:
-                future.set_exception(effects.refused)
-            else:
-                future.set_result(effects.answer)
+        waiting.tell(effects.answer if effects.refused is None else effects.refused)
         self._projector.put(effects)  # after the answer: whoever waits is woken before anything is rendered
         for listener in self.listeners:
             try:
