@@ -12,6 +12,7 @@ contract. Configuration objects travel as plain dictionaries, so that fields we 
 """
 
 from .accounts import AccountCalls
+from .addresses import Params
 from .configuration import ConfigurationCalls
 from .errors import (
     BackendFailed,
@@ -24,7 +25,6 @@ from .errors import (
     Unreachable,
     Unreadable,
 )
-from .exchange import Params
 from .history import HistoryCalls
 from .signals import SignalCalls
 from .trading import TradingCalls

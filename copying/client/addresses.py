@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict
 from urllib.parse import quote, urlencode, urlsplit
 
 from ..contract import wire
@@ -14,6 +14,19 @@ from .errors import Rejected, Unreachable
 _SECRET_PATH = re.compile(r"(/webhooks/)[^/?]+\Z")
 
 Params = Mapping[str, Any]
+
+
+class Options(TypedDict, total=False):
+    """What a call may say besides its method, path and the type of its answer: Exchange._call."""
+
+    params: Params | None
+    body: Any
+    headers: Mapping[str, str] | None
+    extended: bool
+    timeout_s: float | None
+    repeatable: bool | None
+    host: str | None
+    is_held: bool
 
 
 def path_of(template: str, **ids: str) -> str:

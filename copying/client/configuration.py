@@ -8,6 +8,7 @@ from datetime import datetime
 import msgspec
 
 from ..contract.documents import CloseInstructions, Counted, NewId, RawDocument, Webhook, WebhookAddress, WebhookUpdate
+from ..contract.settings import RemovalMode
 from .exchange import PAGE_LIMIT, Exchange, path_of
 
 _CONFIGURATION = "/users/current/configuration"
@@ -18,7 +19,7 @@ _SUBSCRIBER = _CONFIGURATION + "/subscribers/{subscriber_id}"
 Written = msgspec.Struct | RawDocument
 
 
-def _instructions(mode: str | None, remove_after: datetime | None) -> CloseInstructions | None:
+def _instructions(mode: RemovalMode | None, remove_after: datetime | None) -> CloseInstructions | None:
     return CloseInstructions(mode=mode, remove_after=remove_after) if mode or remove_after else None
 
 
@@ -26,14 +27,16 @@ class ConfigurationCalls(Exchange):
     """C1 to C19. `…s` iterates over all, `…s_page` is one page by offset, `…_counted` one with a count."""
 
     def _all(self, what: str, include_removed: bool, page_size: int, classic: bool) -> Iterator[RawDocument]:
-        seen: set[str] = set()
+        seen: set[str | None] = set()
         for page in self._object_pages(what, include_removed, page_size, classic):
             for document in page:
                 if document.get("_id") not in seen:  # one removed meanwhile moves the rest across pages
                     seen.add(document.get("_id"))
                     yield document
 
-    def _object_pages(self, what, include_removed, page_size, classic) -> Iterator[list[RawDocument]]:
+    def _object_pages(
+        self, what: str, include_removed: bool, page_size: int, classic: bool
+    ) -> Iterator[list[RawDocument]]:
         if not classic:
             params = {"includeRemoved": include_removed}
             headers = {"api-version": "1"}
@@ -89,7 +92,7 @@ class ConfigurationCalls(Exchange):
         self._call("PUT", path_of(_STRATEGY, strategy_id=strategy_id), body=document)
 
     def remove_strategy(
-        self, strategy_id: str, *, mode: str | None = None, remove_after: datetime | None = None
+        self, strategy_id: str, *, mode: RemovalMode | None = None, remove_after: datetime | None = None
     ) -> None:
         """C5; without a mode positions are closed immediately."""
         self._call("DELETE", path_of(_STRATEGY, strategy_id=strategy_id), body=_instructions(mode, remove_after))
@@ -117,13 +120,18 @@ class ConfigurationCalls(Exchange):
         self._call("PUT", path_of(_PORTFOLIO, portfolio_id=portfolio_id), body=document)
 
     def remove_portfolio(
-        self, portfolio_id: str, *, mode: str | None = None, remove_after: datetime | None = None
+        self, portfolio_id: str, *, mode: RemovalMode | None = None, remove_after: datetime | None = None
     ) -> None:
         """C9."""
         self._call("DELETE", path_of(_PORTFOLIO, portfolio_id=portfolio_id), body=_instructions(mode, remove_after))
 
     def remove_portfolio_member(
-        self, portfolio_id: str, strategy_id: str, *, mode: str | None = None, remove_after: datetime | None = None
+        self,
+        portfolio_id: str,
+        strategy_id: str,
+        *,
+        mode: RemovalMode | None = None,
+        remove_after: datetime | None = None,
     ) -> None:
         """C10."""
         path = path_of(_PORTFOLIO + "/members/{strategy_id}", portfolio_id=portfolio_id, strategy_id=strategy_id)
@@ -152,12 +160,12 @@ class ConfigurationCalls(Exchange):
         self._call("PUT", path_of(_SUBSCRIBER, subscriber_id=subscriber_id), body=document)
 
     def remove_subscriber(
-        self, subscriber_id: str, *, mode: str | None = None, remove_after: datetime | None = None
+        self, subscriber_id: str, *, mode: RemovalMode | None = None, remove_after: datetime | None = None
     ) -> None:
         """C14."""
         self._call("DELETE", path_of(_SUBSCRIBER, subscriber_id=subscriber_id), body=_instructions(mode, remove_after))
 
-    def remove_subscription(self, subscriber_id: str, strategy_id: str, *, mode: str | None = None) -> None:
+    def remove_subscription(self, subscriber_id: str, strategy_id: str, *, mode: RemovalMode | None = None) -> None:
         """C15; a time is ignored here by the contract, so there is none."""
         template = _SUBSCRIBER + "/subscriptions/{strategy_id}"
         path = path_of(template, subscriber_id=subscriber_id, strategy_id=strategy_id)

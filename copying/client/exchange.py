@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 import re
+import ssl
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -17,17 +18,19 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import Any, Self, TypeVar, Unpack, overload
 
 import httpx
 
 from ..contract import wire
-from .addresses import Params, checked_address, path_of, query_of, shown
+from .addresses import Options, Params, checked_address, path_of, query_of, shown
 from .answers import decode_answer, read, refusal, retry_after
 from .errors import BackendFailed, ClientError, NotFound, RateLimited, Unauthorised, Unreachable, Unreadable
 from .patience import LEAST_S, current, is_used_up
 from .reading import ENCODINGS, LARGEST_ANSWER, TooMuch, read_whole
 from .regions import DEFAULT_DOMAIN, Regions
+
+T = TypeVar("T")
 
 PAGE_LIMIT = 1000
 
@@ -39,7 +42,7 @@ _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
 @cache
-def _tls():
+def _tls() -> ssl.SSLContext:
     """Loading the certificates takes longer than a request; one context serves the process."""
     return httpx.create_ssl_context()
 
@@ -113,10 +116,10 @@ class Exchange:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._regions.base_url or self._regions.domain}>"
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -127,6 +130,10 @@ class Exchange:
 
     # -------------------------------------------------------------------------------------------- sending and repeating
 
+    @overload
+    def _call(self, method: str, path: str, *, type: None = None, **options: Unpack[Options]) -> None: ...
+    @overload
+    def _call(self, method: str, path: str, *, type: type[T], **options: Unpack[Options]) -> T: ...
     def _call(
         self,
         method: str,
@@ -159,6 +166,7 @@ class Exchange:
             is_held=is_held,
         )
         attempt, waited_s, may_be_done = 0, 0.0, False
+        failure: ClientError
         while True:
             try:
                 return self._try_hosts(request, host)
@@ -184,7 +192,8 @@ class Exchange:
 
     def _pause_s(self, attempt: int) -> float:
         """Between half and all of the doubled delay, so that many clients do not come back together."""
-        return min(2**attempt * self._min_delay_s, self._max_delay_s) * (0.5 + self._jitter() / 2)
+        longest_s = min(float(2**attempt) * self._min_delay_s, self._max_delay_s)
+        return longest_s * (0.5 + self._jitter() / 2)
 
     def _pause(self, pause_s: float) -> None:
         until = self._clock() + timedelta(seconds=pause_s)
@@ -270,36 +279,57 @@ class Exchange:
 
     # ------------------------------------------------------------------------------------------ several hosts, pages
 
+    @overload
+    def _call_all(
+        self, hosts: list[str], method: str, path: str, *, type: None = None, **options: Unpack[Options]
+    ) -> None: ...
+    @overload
+    def _call_all(
+        self, hosts: list[str], method: str, path: str, *, type: type[T], **options: Unpack[Options]
+    ) -> T: ...
     def _call_all(self, hosts: list[str], method: str, path: str, **options: Any) -> Any:
         """The first success of the same call at every host; the error of the last when all fail."""
+
+        def call(host: str) -> Any:
+            return self._call(method, path, host=host, **options)
+
         if len(hosts) == 1:
-            return self._call(method, path, host=hosts[0], **options)
+            return call(hosts[0])
         self._pool = self._pool or ThreadPoolExecutor(max_workers=8, thread_name_prefix="copying-client")
-        pending: set[Future] = {self._pool.submit(self._call, method, path, host=host, **options) for host in hosts}
-        failure: BaseException | None = None
+        pending: set[Future[Any]] = {self._pool.submit(call, host) for host in hosts}
+        failure: BaseException = Unreachable("The backend has no address for this call.", was_sent=False)
         while pending:
             done, pending = wait(pending, return_when=FIRST_COMPLETED)
             for future in done:
-                failure = future.exception()
-                if failure is None:
+                error = future.exception()
+                if error is None:
                     for late in pending:
                         late.cancel()
                     return future.result()
+                failure = error
         raise failure
 
-    def _pages(self, path: str, type: Any, params: Params, page_size: int, **options: Any) -> Iterator[list]:
+    def _pages(
+        self,
+        path: str,
+        type: type[list[T]],
+        params: Params,
+        page_size: int,
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> Iterator[list[T]]:
         """Pages by offset until one is not full."""
         offset, page_size = 0, min(page_size, PAGE_LIMIT)
         while True:
-            asked = {**params, "offset": offset, "limit": page_size}
-            page = self._call("GET", path, type=type, params=asked, extended=True, **options)
+            asked: Params = {**params, "offset": offset, "limit": page_size}
+            page = self._call("GET", path, type=type, params=asked, extended=True, headers=headers)
             if page:
                 yield page
             if len(page) < page_size:
                 return
             offset += len(page)
 
-    def _stream(self, path: str, type: Any, params: Params, hold_s: float | None) -> list:
+    def _stream(self, path: str, type: type[list[T]], params: Params, hold_s: float | None) -> list[T]:
         """One poll. hold_s: ask our backend to answer by then; one that holds longer is left with nothing new."""
         if hold_s is None:
             return self._call("GET", path, type=type, params=params, extended=True)

@@ -10,15 +10,25 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Protocol, TypeVar
 
 from .chosen import Following
 from .exchange import PAGE_LIMIT
 
+
+class Record(Protocol):
+    """What a stream by time is made of."""
+
+    @property
+    def time(self) -> datetime: ...
+
+
+T = TypeVar("T", bound=Record)
+
 MILLISECOND = timedelta(milliseconds=1)
 OVERLAP = timedelta(seconds=5)
 
-Poll = Callable[[datetime | None], list]
+Poll = Callable[[datetime | None], list[T]]
 
 
 def never() -> bool:
@@ -27,8 +37,8 @@ def never() -> bool:
 
 
 def followed(
-    stream: Callable[..., list], owner_id: str, identity: Callable[[Any], Hashable], wanted: Following
-) -> Iterator[list]:
+    stream: Callable[..., list[T]], owner_id: str, identity: Callable[[T], Hashable], wanted: Following
+) -> Iterator[list[T]]:
     """`follow` the polls of one strategy or subscriber."""
     limit, hold_s = wanted.get("limit", PAGE_LIMIT), wanted.get("hold_s")
     return follow(
@@ -42,19 +52,21 @@ def followed(
 
 
 def follow(
-    poll: Poll,
+    poll: Poll[T],
     *,
     start: datetime | None,
-    identity: Callable[[Any], Hashable],
+    identity: Callable[[T], Hashable],
     limit: int,
     overlap: timedelta,
     should_stop: Callable[[], bool] = never,
-) -> Iterator[list]:
+) -> Iterator[list[T]]:
     """Lists of new records, oldest first, for ever or until `should_stop`; empty when a poll brought nothing.
 
     The cursor to keep is the time of the last record delivered; starting from it again repeats at most the overlap.
     """
-    cursor, newest, delivered, was_fresh, is_holding = start, None, {}, False, False
+    cursor, was_fresh, is_holding = start, False, False
+    newest: datetime | None = None
+    delivered: dict[Hashable, datetime] = {}
     while not should_stop():
         page = sorted(poll(cursor), key=lambda record: record.time)
         fresh = _undelivered(page, delivered, identity)
@@ -72,9 +84,9 @@ def follow(
             delivered = {key: time for key, time in delivered.items() if time >= newest - overlap}
 
 
-def _undelivered(page: list, delivered: dict, identity: Callable[[Any], Hashable]) -> list:
+def _undelivered(page: list[T], delivered: dict[Hashable, datetime], identity: Callable[[T], Hashable]) -> list[T]:
     """Records not seen before; of those that look alike (log lines), as many as came in one answer."""
-    copies: Counter = Counter()
+    copies: Counter[Hashable] = Counter()
     fresh = []
     for record in page:
         name = identity(record)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any, Unpack
+from typing import TypeVar, Unpack
 
 from ..contract.history import Transaction
 from .chosen import Following, PageOfParties, Parties, named, page_of
 from .exchange import PAGE_LIMIT, Exchange, path_of
 from .following import followed
+
+T = TypeVar("T")
 
 _PROVIDED = "/users/current/provided-transactions"
 _SUBSCRIBED = "/users/current/subscription-transactions"
@@ -57,7 +59,7 @@ class HistoryCalls(Exchange):
         """H2, page by page, each transaction once."""
         return self._history_pages(_SUBSCRIBED, start, end, page_size, chosen)
 
-    def _history(self, path: str, type: Any, start: datetime, end: datetime, chosen: PageOfParties) -> Any:
+    def _history(self, path: str, type: type[T], start: datetime, end: datetime, chosen: PageOfParties) -> T:
         params = {"from": start, "till": end, **page_of(chosen)}
         return self._call("GET", path, type=type, params=params, extended=True)
 
@@ -66,7 +68,7 @@ class HistoryCalls(Exchange):
     ) -> Iterator[list[Transaction]]:
         """What is recorded meanwhile pushes older ones to the next page: pages may overlap, but leave no gap."""
         params = {"from": start, "till": end, **named(chosen)}
-        before: set[tuple] = set()
+        before: set[tuple[str, str, str]] = set()
         for page in self._pages(path, list[Transaction], params, page_size):
             names = {transaction_identity(transaction): transaction for transaction in page}
             fresh = [transaction for name, transaction in names.items() if name not in before]

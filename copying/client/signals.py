@@ -65,7 +65,7 @@ class SignalCalls(Exchange):
 
     def _account_of_strategy(self, strategy_id: str) -> str:
         path = path_of("/users/current/configuration/strategies/{strategy_id}", strategy_id=strategy_id)
-        account_id = self._call("GET", path, type=RawDocument).get("accountId")
+        account_id: str | None = self._call("GET", path, type=RawDocument).get("accountId")
         if not account_id:
             raise NotFound(f"The strategy {strategy_id} names no account to which signals could be sent.")
         return account_id

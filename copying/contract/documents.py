@@ -103,7 +103,7 @@ class Portfolio(PortfolioUpdate, kw_only=True):
     """A portfolio strategy as it is read (C6, C7)."""
 
     id: str = field(name="_id")
-    members: list[PortfolioMember] = field(default_factory=list)
+    members: list[PortfolioMember] = field(default_factory=list)  # type: ignore[assignment]  # read: more fields
     platform_commission_rate: float = 0.0
     close_on_removal_mode: str | None = None
     removed: bool | None = None
@@ -146,7 +146,7 @@ class Subscriber(SubscriberUpdate, kw_only=True):
     """A subscriber as it is read (C11, C12); the id is the trading account's."""
 
     id: str = field(name="_id")
-    subscriptions: list[Subscription] = field(default_factory=list)
+    subscriptions: list[Subscription] = field(default_factory=list)  # type: ignore[assignment]  # read: more fields
     close_on_removal_mode: str | None = None
     removed: bool | None = None
 

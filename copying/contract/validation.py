@@ -20,7 +20,7 @@ import msgspec
 from msgspec import inspect
 
 from . import accounts, documents, wire
-from .rules import ALIASES, RULES
+from .rules import ALIASES, RULES, Rule
 
 MAX_BODY_BYTES = 1_000_000
 KINDS: dict[str, type[msgspec.Struct]] = {
@@ -67,11 +67,11 @@ class Invalid(Exception):
         return f"{where}{first['message']}{rest}"
 
 
-class _Remnant(list):
+class _Remnant(list[Any]):
     """A list that lost elements: good for reading on, no longer for rules that tell positions."""
 
 
-class _Problems(list):
+class _Problems(list[dict[str, Any]]):
     def add(self, path: str, value: Any, message: str) -> Any:
         self.append({"parameter": path, "value": None if path in _SECRET else _printable(value), "message": message})
         return _BAD
@@ -131,7 +131,7 @@ Walk = Callable[[Any, str, _Problems], Any]
 def _walker(struct: type[msgspec.Struct]) -> Walk:
     fields = [
         (field.name, field.encode_name, field.required, _walk_of(field.type))
-        for field in inspect.type_info(struct).fields
+        for field in inspect.type_info(struct).fields  # type: ignore[attr-defined]  # a struct has fields
     ]
     rules = _rules_of(struct)
     aliases = {name: alias for base in reversed(struct.__mro__) for name, alias in ALIASES.get(base, {}).items()}
@@ -164,7 +164,7 @@ def _walker(struct: type[msgspec.Struct]) -> Walk:
     return walk
 
 
-def _rules_of(struct: type) -> list[Callable]:
+def _rules_of(struct: type) -> list[Rule]:
     return [rule for base in reversed(struct.__mro__) for rule in RULES.get(base, ())]
 
 
@@ -177,7 +177,7 @@ def _walk_of(described: inspect.Type) -> Walk:
     if isinstance(described, inspect.ListType):
         return _walk_list(_walk_of(described.item_type))
     if isinstance(described, inspect.LiteralType):
-        return _walk_choice(described.values)
+        return _walk_choice(tuple(str(value) for value in described.values))
     return {
         inspect.StrType: _walk_text,
         inspect.FloatType: _walk_number,

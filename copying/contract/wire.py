@@ -16,7 +16,7 @@ from decimal import Decimal
 from functools import cache, partial
 from itertools import chain
 from operator import attrgetter, is_not
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 import msgspec
 from msgspec import inspect
@@ -50,7 +50,11 @@ _BOUNDS = decimal.Context(
 )
 
 
-def decode(body: bytes | str, type: type[T] | Any = Any) -> T:
+@overload
+def decode(body: bytes | str, type: type[T]) -> T: ...
+@overload
+def decode(body: bytes | str, type: Any = Any) -> Any: ...
+def decode(body: bytes | str, type: Any = Any) -> Any:
     """JSON text as `type`; numbers of Decimal fields keep every digit.
 
     A NUL character inside a text, which no table can keep, is dropped.
@@ -65,7 +69,7 @@ def decode(body: bytes | str, type: type[T] | Any = Any) -> T:
 
 
 @cache
-def _decoder(type: Any) -> msgspec.json.Decoder:
+def _decoder(type: Any) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(type, strict=True)
 
 
@@ -195,7 +199,7 @@ def is_sound_figure(figure: Decimal) -> bool:
 
 
 @cache
-def _figures_of(type: Any) -> tuple[Callable[[Any], tuple], tuple[str, ...]] | None:
+def _figures_of(type: Any) -> tuple[Callable[[Any], tuple[Any, ...]], tuple[str, ...]] | None:
     """How to read all Decimal fields of a struct (or of the structs of a list) at once."""
     if type is Any:
         return None
@@ -282,7 +286,7 @@ def _lay_list(name: str, original: list[Any], values: Any) -> list[Any]:
         return [
             _lay("", original[index] if index < len(original) else None, value) for index, value in enumerate(values)
         ]
-    unclaimed: dict[tuple, list[int]] = {}
+    unclaimed: dict[tuple[str, ...], list[int | None]] = {}
     for index, element in enumerate(original):
         unclaimed.setdefault(_identity(element, keys), []).append(index)
     partners = [(unclaimed.get(_identity(value, keys)) or [None]).pop(0) for value in values]
@@ -297,7 +301,7 @@ def _lay_list(name: str, original: list[Any], values: Any) -> list[Any]:
     ]
 
 
-def _identity(element: Any, keys: tuple[str, ...]) -> tuple:
+def _identity(element: Any, keys: tuple[str, ...]) -> tuple[str, ...]:
     if isinstance(element, msgspec.Struct):
         element = to_wire(element)
     return tuple(str(element.get(key)) for key in keys) if isinstance(element, dict) else (str(element),)

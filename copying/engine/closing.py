@@ -21,4 +21,5 @@ def volumes_after_partial_close(
     steps = np.floor(exact / volume_step + 0.5 + EPSILON)
     target = np.maximum(np.round(steps * volume_step, 8), min_volume)
     is_too_small = exact < (min_volume - 0.5 * volume_step) * (1 - EPSILON)
-    return np.minimum(np.where(is_too_small | (exact <= 0), 0.0, target), present_lots)
+    volumes: np.ndarray = np.minimum(np.where(is_too_small | (exact <= 0), 0.0, target), present_lots)
+    return volumes

@@ -15,23 +15,27 @@ from typing import Any
 import numba
 import numpy as np
 
+Loop = Callable[..., None]
+"""Fills the arrays that it is given."""
+
 rule = numba.njit(error_model="numpy", forceinline=True)
 """Decorates a rule: it becomes a part of the loop that calls it."""
 
 
-def compiled(*arguments: Any) -> Callable[[Callable], Callable]:
+def compiled(*arguments: Any) -> Callable[[Loop], Loop]:
     """Decorates a loop over routes. arguments: the types of its arguments, as `array_of` or numba name them."""
 
-    def compile_now(loop: Callable) -> Callable:
-        if numba.config.DISABLE_JIT:
+    def compile_now(loop: Loop) -> Loop:
+        if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # numba sets its variables when it starts
             return np.errstate(all="ignore")(loop)
         # numba looks for changes in the loop's own file only: files of the cache are named after all rules
         loop.__qualname__ += f"_{digest_of_sources()}"
         signature = numba.void(*arguments)
         try:
-            return numba.njit(signature, error_model="numpy", cache=True)(loop)
+            at_once: Loop = numba.njit(signature, error_model="numpy", cache=True)(loop)
         except Exception:  # no place for the cache, a full disk, a file that was cut off: any start must work
-            return numba.njit(signature, error_model="numpy")(loop)
+            at_once = numba.njit(signature, error_model="numpy")(loop)
+        return at_once
 
     return compile_now
 
@@ -41,7 +45,7 @@ def array_of(kind: np.dtype | type, dimensions: int = 1) -> numba.types.Array:
     return numba.types.Array(numba.from_dtype(np.dtype(kind)), dimensions, "C")
 
 
-def record(**fields: type | str) -> np.dtype:
+def record(**fields: np.dtype | str) -> np.dtype:
     """The type of records whose fields rules read by name."""
     return np.dtype((np.record, np.dtype(list(fields.items()), align=True)))
 

@@ -181,7 +181,8 @@ def gap_edges(document: Document, event: NewsEvent) -> tuple[float, ...]:
 @lru_cache(maxsize=4096)
 def read_filter(raw: bytes) -> Document:
     """A news filter from its interned JSON; read only."""
-    return msgspec.json.decode(raw)
+    document: Document = msgspec.json.decode(raw)
+    return document
 
 
 def news_verdict(

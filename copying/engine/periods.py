@@ -44,8 +44,8 @@ def period_at(kind: str, anchor: float, now: float) -> Period:
     moment = datetime.fromtimestamp(now, UTC)
     if kind in MONTHS:
         return anniversary_period(datetime.fromtimestamp(anchor, UTC), moment, MONTHS[kind])
-    start, end = calendar_period(kind, moment)
-    return Period(max(start.timestamp(), anchor), end.timestamp())
+    first, after = calendar_period(kind, moment)
+    return Period(max(first.timestamp(), anchor), after.timestamp())
 
 
 def anniversary_period(anchor: datetime, moment: datetime, months: int) -> Period:

@@ -51,7 +51,7 @@ reversed_opening: what a market order would open at, nan unknown. move_value: of
 currency. problem: word of the refusal where there is no price, 0: none.
 """
 
-ASKED_FIELDS, QUOTE_FIELDS = len(ASKED.names), len(QUOTE.names)
+ASKED_FIELDS, QUOTE_FIELDS = len(ASKED.names or ()), len(QUOTE.names or ())
 
 PRICE = record(
     entry="f8", lot_value="f8", move_value="f8", stop_loss="f8", take_profit="f8", stop_distance="f8", side="f8",

@@ -69,7 +69,8 @@ class Configuration:
         """Whether everything on a way is offered to a tenant."""
         if self.owners is None:
             return True
-        documents = ChainMap(self.strategies, self.portfolios)
+        documents: Mapping[str, Document]
+        documents = ChainMap(self.strategies, self.portfolios)  # type: ignore[arg-type]  # only read
         return first_withheld(path, tenant, documents, self.owners.strategies) is None
 
 
@@ -79,7 +80,7 @@ class Branch(NamedTuple):
     strategy_id: str
     path: tuple[str, ...]
     terms: Terms
-    documents: tuple[int, ...]
+    documents: tuple[Document, ...]
 
 
 @dataclass(slots=True)
@@ -101,7 +102,7 @@ class RouteTable:
     news_chains: list[tuple[tuple[Level, bytes], ...]]
     expressions: list[str]
     index: dict[RouteKey, int]
-    views: dict[tuple, Any] = field(default_factory=dict)
+    views: dict[tuple[Any, ...], Any] = field(default_factory=dict)
     branches: dict[str, list[Branch]] = field(default_factory=dict)  # by what is subscribed to
     spans: dict[str, tuple[Document, int, int]] = field(default_factory=dict)  # subscriber -> document, its rows
 
@@ -256,7 +257,7 @@ def walk_branches(strategy_id: str, configuration: Configuration) -> Iterator[Br
             waiting.append(Branch(portfolio_id, path, terms, (*branch.documents, member, portfolio)))
 
 
-def same_objects(first: Sequence, second: Sequence) -> bool:
+def same_objects(first: Sequence[object], second: Sequence[object]) -> bool:
     """Whether both hold the identical objects."""
     return len(first) == len(second) and all(a is b for a, b in zip(first, second, strict=True))
 
@@ -270,9 +271,9 @@ def build_table(
     close_only = [refusal(Reason.CLOSE_ONLY, each.close_only_level) if each.close_only else 0 for each in terms]
     gates["close_only_refusal"] = close_only
     gates["close_only_by_symbol"] = [each.close_only == "by-symbol" for each in terms]
-    programs: dict = {}
-    news_chains: dict = {}
-    expressions: dict = {}
+    programs: dict[tuple[tuple[Level, bytes], ...], int] = {}
+    news_chains: dict[tuple[tuple[Level, bytes], ...], int] = {}
+    expressions: dict[str, int] = {}
     gates["program"] = [programs.setdefault(each.symbol_steps, len(programs)) for each in terms]
     columns["news_chain"] = [news_chains.setdefault(each.news_filters, len(news_chains)) for each in terms]
     gates["formula"] = [expressions.setdefault(each.expression, len(expressions)) for each in terms]
@@ -311,7 +312,7 @@ def merge_tables(
     rows = np.where(origin < 0, len(old) + np.cumsum(origin < 0) - 1, origin)
     columns, gates = (np.concatenate((getattr(old, name), getattr(added, name)))[rows] for name in ("columns", "gates"))
 
-    def interned(values: str, records: np.ndarray, name: str) -> list:
+    def interned(values: str, records: np.ndarray, name: str) -> list[Any]:
         both = list(dict.fromkeys([*getattr(old, values), *getattr(added, values)]))
         place = {value: number for number, value in enumerate(both)}
         moved = np.array([place[value] for value in (*getattr(old, values), *getattr(added, values))], np.intp)
