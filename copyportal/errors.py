@@ -8,10 +8,11 @@ from collections.abc import Callable
 import structlog
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import DisallowedHost
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 
 from users.listing import BadParameter
+from users.unsent import page_above
 
 log = structlog.get_logger(__name__)
 
@@ -59,6 +60,8 @@ class MethodMiddleware:
         response = self.get_response(request)
         if response.status_code != 405 or response.content:
             return response
+        if above := page_above(request):
+            return HttpResponseRedirect(above)
         text = "This address only takes forms. Nothing was changed. Go back to the page you were on."
         page = _page(request, 405, "Nothing to see at this address", text)
         page["Allow"] = response["Allow"]

@@ -15,6 +15,13 @@
     if (place >= 0 && input.type !== "radio") left.splice(place, 1);
     input.dispatchEvent(new Event("change", { bubbles: true }));
   }
-  form.closest("details")?.setAttribute("open", "");
-  form.scrollIntoView({ block: "center" });
+  // rows that the form does not show are read in the notice
+  if (left.some(([name, value]) => value && /\.\d+\./.test(name) && !form.elements[name])) {
+    notice.querySelector("details")?.setAttribute("open", "");
+  }
+  for (let part = form.closest("details"); part; part = part.parentElement.closest("details")) part.open = true;
+  form.prepend(notice);
+  notice.tabIndex = -1;
+  notice.focus({ preventScroll: true });
+  notice.scrollIntoView({ block: "center" });
 })();

@@ -16,12 +16,14 @@ from django.conf import settings
 from django.contrib.auth import get_user
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render, resolve_url
+from django.urls import is_valid_path
 from django.utils.http import url_has_allowed_host_and_scheme
 
 KEY = "unsent"
 KEPT_S = 900
 LARGEST = 100_000  # characters of one form
 SECRET = re.compile(r"pass|token|secret|csrf|api.?key", re.IGNORECASE)
+NOT_TYPED = ("once", "confirmed", "edit")  # of the form itself and of its buttons
 SIGNED_OUT = "Not sent: you were signed out. What you typed stands in the form again; look at it and send it."
 STALE = "Not sent: you signed in again after this page was opened. What you typed stands in the form; send it again."
 
@@ -48,7 +50,8 @@ def page_of(request: HttpRequest) -> str:
 
 def keep(request: HttpRequest, page: str, text: str) -> None:
     """Remember a form for when its page is shown again."""
-    fields = [[name, value] for name in request.POST for value in request.POST.getlist(name) if not SECRET.search(name)]
+    typed = [name for name in request.POST if not SECRET.search(name) and name not in NOT_TYPED]
+    fields = [[name, value] for name in typed for value in request.POST.getlist(name)]
     if sum(len(name) + len(value) for name, value in fields) > LARGEST:
         fields, text = [], text.partition(":")[0] + ": what you typed was too long to be kept."
     request.session[KEY] = {
@@ -67,6 +70,33 @@ def take(request: HttpRequest) -> Unsent | None:
         return None
     del request.session[KEY]
     return Unsent(kept["path"], kept["fields"], kept["text"]) if time.time() - kept["at"] < KEPT_S else None
+
+
+def page_above(request: HttpRequest) -> str:
+    """Where to go on from an address that only takes forms, if one comes back to it after signing in; else "".
+
+    Some pages are the answer to a form, such as the one that asks before a signal is sent: they cannot be opened again.
+    The nearest page above has the form; what was kept goes there with the person.
+    """
+    kept = request.session.get(KEY) if hasattr(request, "session") else None
+    is_kept_for = bool(kept) and kept["page"] == request.path
+    came_from = request.headers.get("Referer", "")
+    signed_in = _is_ours(request, came_from) and urlsplit(came_from).path == resolve_url("account_login")
+    if request.method != "GET" or not (is_kept_for or signed_in):
+        return ""
+    above = _nearest_above(request.path)
+    if is_kept_for:
+        request.session[KEY] = {**kept, "page": above}
+    return above
+
+
+def _nearest_above(path: str) -> str:
+    parts = path.strip("/").split("/")
+    for length in range(len(parts) - 1, 0, -1):
+        above = f"/{'/'.join(parts[:length])}/"
+        if is_valid_path(above):
+            return above
+    return "/"
 
 
 def ask_to_sign_in(request: HttpRequest, *, is_part: bool) -> HttpResponse:

@@ -96,6 +96,39 @@ def test_a_second_sign_in_page_goes_on(strict, wanted, goes_to):
     assert answer["Location"] == "/strategies/"
 
 
+@pytest.mark.parametrize(
+    ("answer_to_a_form", "page"),
+    [
+        ("/settings/connections/1/test/", "/settings/connections/1/"),
+        ("/strategies/7/signals/send/", "/strategies/7/signals/"),
+        ("/strategies/7/signals/abc/close/", "/strategies/7/signals/"),
+        ("/statements/3/credit-note/", "/statements/3/"),
+    ],
+)
+@pytest.mark.parametrize("is_part", [False, True])
+def test_from_a_page_that_answers_a_form_one_comes_back_to_the_page_above(
+    answer_to_a_form, page, is_part, client, alice
+):
+    shown = f"http://testserver{answer_to_a_form}"
+    headers = {"HX-Request": "true", "HX-Current-URL": shown} if is_part else {"Referer": shown}
+    answer = client.post(answer_to_a_form, {"volume": "0.37", "once": "x", "confirmed": "yes"}, headers=headers)
+    address = answer["HX-Redirect"] if is_part else answer["Location"]
+    assert address == f"/accounts/login/?next={answer_to_a_form}"
+    assert sign_in(client, alice, address)["Location"] == answer_to_a_form
+    assert client.get(answer_to_a_form)["Location"] == page
+    kept = client.session["unsent"]
+    assert (kept["page"], kept["path"], kept["fields"]) == (page, answer_to_a_form, [["volume", "0.37"]])
+
+
+def test_a_part_of_such_a_page_leads_there_too_and_an_address_that_was_typed_does_not(client, alice):
+    client.force_login(alice)
+    path = "/strategies/7/signals/send/"
+    after_signing_in = {"Referer": f"http://testserver/accounts/login/?next={path}"}
+    assert client.get(path, headers=after_signing_in)["Location"] == "/strategies/7/signals/"
+    for referer in ("", "http://testserver/strategies/7/", "https://evil.test/accounts/login/"):
+        assert client.get(path, headers={"Referer": referer}).status_code == 405
+
+
 @pytest.mark.parametrize("path", ["/theme/", "/settings/connections/1/test/", "/switch/1/"])
 def test_an_address_for_forms_only_has_a_page(client, alice, path):
     client.force_login(alice)
