@@ -152,17 +152,21 @@ def deal_type(value: str, deal_id: str = "") -> str:
 NEGATIVE = re.compile(r"(?<![\w.:/\-\u2212])-(?=\d)")
 VOLUME = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)(?=(?: (?:instead of|to|→) \d+(?:\.\d+)?)? lots?\b)")
 PRICE = re.compile(r"(?<= at )(\d+(?:\.\d+)?)(?![\w%])")
+RESULT = re.compile(r"(?<=net result )-?\d+\.\d\d(?![\w.]| [A-Z]{3}\b)")
 AMOUNT = re.compile(r"(?<![\w.])(\d{4,}(?:\.\d+)?|\d+\.\d\d)(?= [A-Z]{3}\b)")
 
 
-def prose(text: str, symbol: str = "") -> str:
+def prose(text: str, symbol: str = "", currency: str | None = "") -> str:
     """A sentence of the backend as pages write numbers: codes in words, lots and prices with their digits, real minus.
 
-    symbol: what a price in it is of. Files keep the backend's own text.
+    symbol: what a price in it is of; currency: of the account that a result in it belongs to, empty where unknown.
+    Files keep the backend's own text.
     """
     text = VOLUME.sub(lambda found: lots(Decimal(found[1])), in_words(text))
     if symbol:
         text = PRICE.sub(lambda found: str(quote(Decimal(found[1]), symbol)), text)
+    if currency:
+        text = RESULT.sub(lambda found: f"{found[0]} {currency}", text)
     text = AMOUNT.sub(lambda found: plain(found[1], digits_of(text[found.end() + 1 : found.end() + 4])), text)
     return NEGATIVE.sub(MINUS, text)
 

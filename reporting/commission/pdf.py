@@ -63,6 +63,8 @@ def statement_pdf(document: Statement, lines) -> bytes:
         title=plain(f"{kind} {document.label}"), author=plain(document.workspace_name),
     )  # fmt: skip
     story = [text(document.workspace_name, SMALL), text(f"{kind} {document.label}", HEAD), _facts(document)]
+    if document.subscriber and document.subscriber.is_simulated:
+        story.append(text("Simulated account: prices and money are not real.", TITLE))
     if document.is_void:
         story.append(text("VOID: this document was taken back.", TITLE))
     if document.kind == DocumentKind.CREDIT_NOTE:

@@ -91,6 +91,7 @@ LOG = Listing(
         Column("side"),
         *STRATEGY,
         *SUBSCRIBER,
+        Column("currency", source="subscriber__currency"),
         Column("position_id", in_table=False),
         Column("open_price", in_table=False),
     ),

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
+import re
 import uuid
+import zlib
 from datetime import timedelta
+from decimal import Decimal
 from types import SimpleNamespace
 
 import pytest
@@ -15,8 +19,9 @@ from reporting.commission.accounts import Account, balance_of
 from reporting.commission.closing import close_periods
 from reporting.commission.payments import record_payment
 from reporting.commission.services import accrue_workspace
-from reporting.commission.statements import issue_statements
+from reporting.commission.statements import issue_credit_note, issue_statements
 from reporting.models import AccrualState, BillingPeriod, CommissionLine, DailyResult, Payment, Statement, Transaction
+from subscribers.models import Subscriber
 from tests import builders
 from tests.integration.conftest import make_deal
 
@@ -232,6 +237,23 @@ def test_corrections_of_a_statement(books, sign_in, alice, text_of):
     assert "is void." in text_of(client.post(f"{address}void/", {"void-reason": "wrong client"}, follow=True))
     assert client.post(f"{address}void/", {"void-reason": "again"}).status_code == 422
     assert "wrong client" in text_of(client.get(address))
+
+
+def pdf_text(content: bytes) -> str:
+    """What the streams of a PDF say."""
+    streams = re.findall(rb"stream\r?\n(.+?~>)\s*endstream", content, re.DOTALL)
+    return "\n".join(zlib.decompress(base64.a85decode(b"<~" + one, adobe=True)).decode("cp1252") for one in streams)
+
+
+@pytest.mark.parametrize(("is_simulated", "is_marked"), [(True, True), (False, False), (None, False)])
+def test_a_document_of_a_simulated_account_says_so_on_paper(is_simulated, is_marked, books, sign_in, alice, dora):
+    Subscriber.objects.filter(pk=books.hers.pk).update(is_simulated=is_simulated)
+    note = issue_credit_note(books.statement, amount=Decimal(1), reason="agreed", by=alice, now=books.now)
+    for person, document in ((alice, books.statement), (dora, books.statement), (alice, note)):
+        text = pdf_text(sign_in(person).get(f"/statements/{document.pk}/pdf/").content)
+        assert document.label in text
+        assert ("Simulated account" in text) is is_marked
+    assert "Simulated account" not in pdf_text(sign_in(alice).get(f"/statements/{books.others.pk}/pdf/").content)
 
 
 def test_a_name_in_any_script_does_not_stop_the_pdf(books, sign_in, alice):

@@ -1,5 +1,7 @@
 """Overview, transactions, log, sync and search, tried as owner, viewer, stranger, subscriber and nobody."""
 
+import csv
+import io
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -8,7 +10,7 @@ import pytest
 from django.utils import timezone
 
 from reporting.models import DailyResult, EquityPoint, LogRecord, QuarantinedPage, SyncKind, SyncState, Transaction
-from subscribers.models import Stopout
+from subscribers.models import Stopout, Subscriber
 from tests import builders
 
 STAFF_PAGES = ["/", "/log/", "/sync/", "/sync/freshness/", "/search/?q=a", "/overview/equity.json"]
@@ -154,6 +156,17 @@ def test_the_equity_curve_says_what_was_paid_in_or_out(sign_in, firm, alice, bob
     assert sign_in(dora).get(path).status_code == 404
     assert sign_in(charlie).get(path).json()[0] == []
     assert sign_in(None).get(path).status_code == 302
+
+
+@pytest.mark.parametrize(("currency", "shown"), [("EUR", "−80.08 EUR"), ("JPY", "−80 JPY"), ("", "net result −80.08:")])
+def test_a_result_in_the_log_names_the_accounts_currency(currency, shown, sign_in, firm, alice):
+    Subscriber.objects.update(currency=currency)
+    account = Subscriber.objects.first()
+    LogRecord.objects.update(message="Closed, net result -80.08: by hand.", subscriber_id=account.backend_id)
+    for path in ("/log/", f"/subscribers/{account.pk}/log/"):
+        assert shown in text_of(sign_in(alice).get(path))
+    (line,) = csv.DictReader(io.StringIO(text_of(sign_in(alice).get("/log/?format=csv"))))
+    assert (line["message"], line["currency"]) == ("Closed, net result -80.08: by hand.", currency)
 
 
 @pytest.mark.parametrize("path", ["/?range=2W", "/?currency=EURO", "/transactions/?type=x", "/log/?sort=message"])

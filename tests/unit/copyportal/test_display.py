@@ -142,6 +142,22 @@ def test_sentences_of_the_backend_have_the_pages_numbers(text, symbol, shown):
 
 
 @pytest.mark.parametrize(
+    ("text", "currency", "shown"),
+    [
+        ("net result -80.08: by hand.", "EUR", "net result −80.08 EUR: by hand."),
+        ("net result 12345.60: stop loss.", "USD", "net result 12\u202f345.60 USD: stop loss."),
+        ("net result -1462.00: stop loss.", "JPY", "net result −1\u202f462 JPY: stop loss."),
+        ("net result 3.00 EUR: x.", "EUR", "net result 3.00 EUR: x."),
+        ("net result 3.00: x.", "", "net result 3.00: x."),
+        ("net result 3.00: x.", None, "net result 3.00: x."),
+        ("Copied with 0.2 lots.", "EUR", "Copied with 0.20 lots."),
+    ],
+)
+def test_a_result_names_the_accounts_currency_where_it_is_known(text, currency, shown):
+    assert display.prose(text, "", currency) == shown
+
+
+@pytest.mark.parametrize(
     ("type", "deal_id", "shown"),
     [
         ("DEAL_TYPE_BUY", "7:open", "Open buy"), ("DEAL_TYPE_BUY", "7:close", "Close sell"),
