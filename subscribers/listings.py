@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.core.cache import cache
 from django.db import models
-from django.db.models import ExpressionWrapper, F, Func, Q, QuerySet, Value
+from django.db.models import Case, ExpressionWrapper, F, Func, Q, QuerySet, Value, When
 from django.db.models.expressions import RawSQL
 from django.db.models.fields import CharField, DateTimeField, DecimalField
 from django.db.models.functions import Coalesce, Now
@@ -24,6 +24,13 @@ CURRENCIES_KEPT_S = 60
 IS_ACTIVE = Q(ended_at=None, stopped_till__gt=Now())
 # when a stopout is over; sorted by it, those that are active come first, endless ones at the very top
 ENDS_AT = Coalesce("ended_at", "stopped_till", output_field=DateTimeField())
+# as `subscribers/_stopouts.html` shows it
+STOPOUT_STATE = Case(
+    When(IS_ACTIVE, then=Value("active")),
+    When(ended_at__isnull=False, then=Value("resumed")),
+    default=Value("ended"),
+    output_field=CharField(),
+)
 STATE = account_state()
 FLOATING = ExpressionWrapper(
     F("equity") - F("balance"), output_field=DecimalField(max_digits=24, decimal_places=8, null=True)
@@ -138,6 +145,7 @@ STOPOUTS = Listing(
     sort="-ends_at",
     columns=(
         Column("stopped_at", "Since", is_sortable=True),
+        Column("state", source=STOPOUT_STATE, in_table=False),
         Column("subscriber_name", "Subscriber", source="subscriber__name", csv_name="subscriber"),
         Column("subscriber_pk", source="subscriber_id", in_csv=False),
         Column("account_id", source="subscriber__backend_id", csv_name="subscriber_id"),
@@ -148,6 +156,9 @@ STOPOUTS = Listing(
         Column("description", csv_name="cause"),
         Column("measured", source=told(r"Drawdown ([0-9.]+) [A-Z]{3} "), in_table=False),
         Column("currency", source=told(r"Drawdown [0-9.]+ ([A-Z]{3}) "), in_table=False),
+        Column("limit_amount", source=told(r"reached the limit ([0-9.]+)(?= or | \()"), in_table=False),
+        Column("limit_percent", source=told(r"([0-9.e+-]+) % of [0-9.]+"), in_table=False),
+        Column("set_by", source=told(r"\([a-z-]+, ([^()]*)"), in_table=False),
         Column("close_positions", csv_name="closed_positions"),
         Column("ends_at", "Ends", source=ENDS_AT, is_sortable=True, in_csv=False),
         Column("stopped_till"),

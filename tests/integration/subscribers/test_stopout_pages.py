@@ -1,5 +1,7 @@
 """Stopouts: the list, live, and resuming in both steps with honest failures."""
 
+import csv
+import io
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -32,6 +34,28 @@ def test_what_is_active_comes_first_however_old_it_is(business, sign_in, alice, 
     states = re.findall(r">(Active|Resumed|Ended)</span>", page)
     assert states == ["Active", "Active", "Resumed", "Ended"]
     assert page.count("When resumed") == 1
+
+
+@pytest.mark.parametrize(
+    ("told", "figures"),
+    [
+        ("73451.50 JPY reached the limit 5 % of 1461975.00 (date-balance-difference, subscriber).",
+         ("73451.50", "JPY", "", "5", "subscriber")),
+        ("100.00 USD reached the limit 100.00 (day-equity-difference, strategy).",
+         ("100.00", "USD", "100.00", "", "strategy")),
+        ("9.10 EUR reached the limit 9.00 or 2.5 % of 1000.00 (day-balance-difference, member in portfolio member A).",
+         ("9.10", "EUR", "9.00", "2.5", "member in portfolio member A")),
+        ("in other words.", ("", "", "", "", "")),
+    ],
+)  # fmt: skip
+def test_the_file_has_the_columns_of_the_page(told, figures, business, sign_in, alice, text_of):
+    reset = make_stopout(business.hers, business.now, stopped_till=business.now + timedelta(days=30))
+    Stopout.objects.filter(pk=reset.pk).update(ended_at=business.now)
+    Stopout.objects.update(description=f"Drawdown {told}")
+    rows = list(csv.DictReader(io.StringIO(text_of(sign_in(alice).get("/stopouts/?format=csv")))))
+    assert sorted(row["state"] for row in rows) == ["active", "ended", "resumed"]
+    names = ("measured", "currency", "limit_amount", "limit_percent", "set_by")
+    assert tuple(rows[0][name] for name in names) == figures
 
 
 def test_a_poll_without_news_answers_nothing(business, sign_in, alice, text_of):
