@@ -132,7 +132,7 @@ def create(request: HttpRequest, kind: str, level: Level, title: str, *more: Fie
         spot = Spot(connection, kind, new_id, form.texts.get("name", "") or new_id, level)
         return propose_creation(spot, form, by=request.user, draft=draft, address=request.path)
 
-    context = {"title": title, "about": "It is offered to nobody before you have looked at it and created it."}
+    context = {"title": title, "about": "Nothing is created before you have looked at it."}
     return answer_new(
         request, level=level, extras=[extra], make=make, template="strategies/new.html", context=context, draft=draft,
         drafted=draft.after if draft else None, back=reverse("strategies:list"), more=more,

@@ -9,8 +9,8 @@ from strategies.removal import mode_words
 from users.states import State, by_code
 
 STRATEGY_STATES = by_code(
-    State("offered", "Offered", "good"),
-    State("unconfirmed", "Not confirmed", "warn", "The sync with the backend fails: it was offered before that"),
+    State("offered", "Active", "good"),
+    State("unconfirmed", "Not confirmed", "warn", "The sync with the backend fails: it was active before that"),
     State("ending", "Being removed", "warn", "No new trades; what was copied is still managed"),
     State("removed", "Removed"),
 )

@@ -45,7 +45,7 @@ STRATEGIES = Listing(
             "State",
             placeholder="Any state",
             options=(
-                Option("offered", "Offered", Q(is_removed=False)),
+                Option("offered", "Active", Q(is_removed=False)),
                 Option("removed", "Removed", Q(is_removed=True)),
             ),
         ),

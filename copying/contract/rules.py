@@ -58,7 +58,9 @@ def _fraction(values: Values, *names: str) -> Iterator[Problem]:
 
 def _is_id(values: Values, *names: str) -> Iterator[Problem]:
     for name in names:
-        if name in values and not ID.fullmatch(values[name]):
+        if name in values and not values[name]:
+            yield _camel(name), values[name], "is required: an id of 1 to 64 letters, digits, _, -, ., : and +"
+        elif name in values and not ID.fullmatch(values[name]):
             yield _camel(name), values[name], "must be an id of 1 to 64 letters, digits, _, -, ., : and +"
 
 

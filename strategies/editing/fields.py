@@ -128,7 +128,7 @@ FIELDS: tuple[Field, ...] = (
     _one("name", "Name", "What people read everywhere.", BASICS, (S, P, U), Widget(), is_required=True),
     _one("description", "Description", "A longer text for whoever chooses.", BASICS, (S, P), LongText(),
          is_required=True),
-    _one("accountId", "Provider's account", "The trading account whose trades are the signals.", BASICS, (S,),
+    _one("accountId", "Provider's account", "The id of the trading account whose trades are the signals.", BASICS, (S,),
          Widget(), is_required=True),
     _one("multiplier", "Ratio", "Multiplies the volume that the trade size gives: 2 doubles it, 0.5 halves it. Not set"
          " means 1.", BASICS, (M, B), Number("×"), holds="Ratio"),

@@ -22,7 +22,8 @@ OF_MANAGER = (
     "/subscribers/{subscriber}/log/", "/stopouts/", "/transactions/",
     "/transactions/?type=DEAL_TYPE_BUY&symbol=EURUSD&outcome=gain", "/decisions/", "/decisions/{decision}/",
     "/commissions/", "/commissions/?by=subscriber", "/commissions/{strategy}/{subscriber}/", "/log/", "/sync/",
-    "/settings/members/invite/", "/subscribers/{subscriber}/access/", "/leave/", "/accounts/email/",
+    "/settings/members/invite/", "/settings/members/{member}/", "/settings/members/{member}/remove/",
+    "/subscribers/{subscriber}/access/", "/leave/", "/accounts/email/",
     "/search/?q=trend", "/settings/", "/settings/members/", "/settings/connections/", "/settings/connections/new/",
     "/settings/connections/{connection}/", "/accounts/password/change/", "/nowhere/",
     # where things are changed
@@ -57,7 +58,15 @@ NOT_PAGES = frozenset(
         "account_reset_password_done",
         "account_reset_password_from_key_done",
         "account_withdraw_email_change",
+        "people:change-accounts",
+        "people:change-role",
+        "people:invitation",  # keeps the token and leads to people:join
+        "people:link",
+        "people:renew-invitation",
+        "people:revoke-invitation",
+        "people:unlink",
         "reporting:close-period",
+        "reporting:commission-change",  # a part of the review of a change
         "reporting:close-periods",
         "reporting:credit-note",
         "reporting:freshness",
@@ -97,6 +106,7 @@ NOT_PAGES = frozenset(
 )
 # pages that need something made first: the tests named look at them
 ELSEWHERE = {
+    "people:join": "test_people",
     "reporting:payment": "test_books",
     "strategies:change-signal": "test_walk_live",
     "subscribers:change": "test_editing",
@@ -156,6 +166,7 @@ def ids(stack) -> dict[str, int]:
         "period": stack.one("SELECT max(id) FROM reporting_billingperiod"),
         "statement": stack.one("SELECT max(id) FROM reporting_statement"),
         "connection": stack.one("SELECT id FROM users_connection"),
+        "member": stack.one("SELECT id FROM users_membership WHERE role = 'subscriber' ORDER BY id"),
         "decision": stack.one("SELECT max(id) FROM reporting_decision"),
     }
 

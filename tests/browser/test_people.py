@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import sign_in
+from tests.browser.test_pages import UNNAMED, WIDER, barriers
 
 
 def test_a_wrong_password_is_refused_and_the_right_one_opens_the_overview(open_context, stack):
@@ -90,6 +91,9 @@ def test_a_client_is_invited_from_their_account_and_joins_on_a_phone(open_contex
     phone.goto(link)
     expect(phone).to_have_url(re.compile("/invitation/$"))
     expect(phone.get_by_text(email)).to_be_visible()
+    if has_scripts:
+        for page in (desk, phone):
+            assert (page.evaluate(UNNAMED), page.evaluate(WIDER) <= 0, barriers(page)) == ([], True, [])
     phone.get_by_label("Your name").fill("Clara Client")
     phone.get_by_label("Password", exact=True).fill("password12")
     phone.get_by_role("button", name="Join").click()

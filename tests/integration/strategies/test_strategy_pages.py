@@ -171,7 +171,7 @@ def test_a_member_that_is_being_taken_out_is_told_instead_of_edited(business, si
 
 @pytest.mark.parametrize(
     ("removed", "mode", "words"),
-    [(False, "", "Offered"), (True, "close-immediately", "Being removed"), (True, "", "Removed")],
+    [(False, "", "Active"), (True, "close-immediately", "Being removed"), (True, "", "Removed")],
 )
 def test_what_is_gone_is_not_being_removed_any_more(removed, mode, words, business, sign_in, alice, text_of):
     business.alpine.is_removed = removed
