@@ -24,7 +24,7 @@ from reporting.states import STALE_AFTER
 from subscribers.causes import cause_of
 from subscribers.headroom import CLOSE, reason_words
 from subscribers.models import Stopout, Subscriber
-from subscribers.states import SILENT_AFTER
+from subscribers.states import NEW_FOR, SILENT_AFTER
 from users.models import Connection, Membership
 from users.permissions import can_bill
 
@@ -181,9 +181,10 @@ def syncs(membership: Membership, now: datetime) -> Iterator[Line]:
 
 
 def silent_accounts(membership: Membership, now: datetime) -> Iterator[Line]:
-    """Accounts without a sign of life."""
+    """Accounts without a sign of life; one that was just added has its first measurement before it."""
     accounts = Subscriber.objects.visible_to(membership).filter(is_removed=False)
-    silent = accounts.count() - accounts.filter(measured_at__gte=now - SILENT_AFTER).count()
+    never = Q(measured_at=None, first_seen_at__lt=now - NEW_FOR)
+    silent = accounts.filter(never | Q(measured_at__lt=now - SILENT_AFTER)).count()
     if silent:
         note = "Their equity and limits are not known at the moment"
         href = address("subscribers:list", state="unconfirmed")

@@ -19,11 +19,14 @@ if TYPE_CHECKING:
     from subscribers.models import Subscriber, Subscription
 
 SILENT_AFTER = timedelta(hours=2)
+NEW_FOR = timedelta(minutes=10)  # the first measurement comes with the next sync
 WINDS_DOWN = "Ended: nothing new is opened; what is open stays managed until the provider closes it"
 BY_SYMBOL = (
     "Ended: only symbols that are open are still traded; what is open stays managed until the provider closes it"
 )
-NOT_MEASURED = "Its balance has not been measured for two hours, or the sync fails: whether it copies is not known"
+NOT_MEASURED = (
+    "Its balance was not measured yet or not for two hours, or the sync fails: whether it copies is not known"
+)
 NOT_OFFERED = "The provider does not offer it to you: nothing new is opened; what is open follows until it closes"
 ACCOUNT_STATES = by_code(
     State("removed", "Removed"),

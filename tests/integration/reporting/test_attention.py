@@ -89,6 +89,10 @@ def test_what_is_not_known_is_not_in_order(quiet, alice, sign_in):
     assert after(lambda: None) == ""
     type(account).objects.update(measured_at=now - timedelta(hours=3))
     assert "1 account not measured" in after(lambda: None)
+    type(account).objects.update(measured_at=None, first_seen_at=now - timedelta(minutes=11))
+    assert "1 account not measured" in after(lambda: None)
+    type(account).objects.update(first_seen_at=now - timedelta(minutes=9))
+    assert "not measured" not in after(lambda: None)
     type(account).objects.update(measured_at=now)
     QuarantinedPage.objects.create(connection=connection, kind="logs", request="/x", reason="r", body_start="",
                                    first_seen_at=now, last_seen_at=now)  # fmt: skip
