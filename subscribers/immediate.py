@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from copying.client import Client, NotFound
+from copying.client import Client, NotFound, Rejected
 from copying.contract.accounts import RiskLimit
 from strategies.models import Action, Change, Strategy, Target
 from strategies.removal import MODES, mode_words
@@ -194,6 +194,9 @@ def effects_of(change: Change, *, client: Client) -> Effects:
         return measured(stated, change, client.immediate_effects(changes_of(change)))
     except NotFound:
         return replace(stated, problem=NOT_OFFERED) if may_act(change) else stated
+    except Rejected:
+        # what cannot be saved does nothing: saving says what is wrong with it, without asking for a name first
+        return stated
 
 
 def unknown_effects(change: Change, why: str) -> Effects:

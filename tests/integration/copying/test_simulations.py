@@ -115,6 +115,7 @@ async def test_filters_and_pages(user, backend):
 async def test_what_cannot_be_simulated_is_refused(user, stranger, backend):
     strategy_id, subscriber_id = await traded(user, backend)
     good = {**period(), "changes": {}}
+    handed = (await user.get("/users/current/configuration/unused-strategy-id"))["id"]
     for changed, parameter in (
         ({"startTime": None}, "startTime"),
         ({"endTime": "2000-01-01T00:00:00Z"}, "endTime"),
@@ -138,7 +139,10 @@ async def test_what_cannot_be_simulated_is_refused(user, stranger, backend):
             {"changes": {"subscribers": {subscriber_id: doubled(strategy_id, strategy_id)}}},
             f"changes.subscribers.{subscriber_id}.subscriptions.1.strategyId",
         ),
-        ({"changes": {"portfolios": {"newp": portfolio("none")}}}, "changes.portfolios.newp.members.0.strategyId"),
+        (
+            {"changes": {"portfolios": {handed: portfolio("none")}}},
+            f"changes.portfolios.{handed}.members.0.strategyId",
+        ),
     ):
         answer = await user.http.post(PATH, json={**good, **changed})
         assert answer.status_code == 400, (changed, answer.text)
