@@ -33,6 +33,8 @@ async def run(hours: float) -> tuple[float, int]:
 
 
 async def test_a_start_takes_over_another_clock_once(tables):
+    # a new data set writes once by which rules it begins
+    assert await run(0) == (0, 1)
     assert await run(0) == (0, 0)
     assert await run(3) == (3, 1)
     assert await run(3) == (3, 0)

@@ -7,6 +7,7 @@ when a test moves them.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import threading
 import time
@@ -20,8 +21,9 @@ import uvicorn
 from django.utils import timezone
 
 from copying.backend import tokens
-from copying.backend.commands import ReserveStrategyId
+from copying.backend.commands import RemoveSignal, ReserveStrategyId
 from copying.backend.core import Core
+from copying.backend.errors import Refused
 from copying.backend.http import create_app
 from copying.backend.http.options import Options, database_url
 from copying.client import Client
@@ -61,6 +63,11 @@ class Served:
 
     async def _look(self) -> None:
         self.core.look_at_market()
+        # the look only queues what is due: a command that comes after it is answered when that is done
+        with contextlib.suppress(Refused):
+            await self.core.submit(
+                RemoveSignal(tenant="nobody", strategy_id="none", signal_id="none", time=timezone.now())
+            )
 
 
 @pytest.fixture(scope="module")

@@ -197,7 +197,7 @@ def test_resynchronising_says_what_opens_and_needs_the_name(desk, person, alice)
     path = f"/subscribers/{desk.hers.pk}/resynchronise/"
     page = manager.http.get(path).content.decode()
     assert "Positions that were closed by hand open again." in page
-    assert "1 of them is missing here and would be opened where the terms allow it, 0.10 lots" in page
+    assert "1 of them is missing here and would be opened where the terms allow it, 0.40 lots" in page
     assert manager.http.post(path, {"scope": "all"}).status_code == 422
     assert manager.http.post(path, {"scope": "positions", "typed": "Hers"}).status_code == 422
     wanted = {"scope": "positions", "position": "sig00001", "typed": "Hers"}
