@@ -4,7 +4,7 @@ VENV = .venv/bin
 # the whole suite takes two processes; named tests, a debugger or a -n of one's own take over
 PARALLEL = $(if $(filter tests/% -n% no:xdist --pdb --trace,$(ARGS)),,-n 2)
 
-.PHONY: help up reset venv dev test lint lock
+.PHONY: help up reset venv dev test lint lock mutants
 
 help:
 	@echo "make up     start everything; PORT, BACKEND_PORT, VAR, DEMO=0 are honoured"
@@ -12,6 +12,7 @@ help:
 	@echo "make test   run the whole test suite with its own services; ARGS=... goes to pytest, such as"
 	@echo "            ARGS=tests/integration/users or ARGS='-p no:xdist --pdb tests/unit/users'"
 	@echo "make lint   check style and types"
+	@echo "make mutants  try by hand which small changes of CODE=copying/engine no unit test notices"
 	@echo "make lock   make the requirement locks anew from pyproject.toml"
 
 venv:
@@ -31,6 +32,9 @@ test: dev
 
 lint: dev
 	@$(VENV)/ruff check . && $(VENV)/ruff format --check .
+
+mutants: dev
+	@exec $(VENV)/python tools/mutants.py $(CODE) $(if $(TESTS),--tests "$(TESTS)") $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED))
 
 lock: dev
 	@$(VENV)/uv pip compile -q --universal --generate-hashes --python-version 3.11 $(UPGRADE) pyproject.toml -o requirements.lock

@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import tomllib
+from collections.abc import Mapping
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -99,20 +100,30 @@ def test_every_runtime_dependency_is_used():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     product = [file for file in tracked(".py") if not str(file.relative_to(ROOT)).startswith("tests/")]
     source = "\n".join(file.read_text() for file in product)
+    installed = packages_distributions()
     unused = set()
     for declared in project["dependencies"]:
         name = re.match(r"[\w-]+", declared)[0]
-        words = "|".join(modules_of(name)) or "nothing installed"
+        words = "|".join(modules_of(name, installed)) or "nothing installed"
         if not re.search(rf"^\s*(?:from|import) (?:{words})\b|[\"'](?:{words})[\"'.]", source, re.MULTILINE):
             unused.add(name)
     assert unused == set(USED_BY_OTHERS)
 
 
-def modules_of(distribution: str) -> list[str]:
-    """The top level modules that an installed distribution brings."""
+def modules_of(distribution: str, installed: Mapping[str, list[str]]) -> list[str]:
+    """The top level modules that a distribution brings. installed: the distributions of each module."""
     spelling = re.sub(r"[-_.]+", "-", distribution).lower()
     return [
         module
-        for module, owners in packages_distributions().items()
+        for module, owners in installed.items()
         if not module.startswith("_") and any(re.sub(r"[-_.]+", "-", owner).lower() == spelling for owner in owners)
     ]
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "SECURITY.md"])
+def test_files_that_the_first_pages_name_exist(name):
+    text = (ROOT / name).read_text()
+    named = re.findall(r"`(\w[\w/]*/[\w/]*(?:\.py|/))`", text)
+    linked = [link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text)]
+    # folders of run-time data are made at the start
+    assert [path for path in {*named, *linked} - {"var/"} if not (ROOT / path).exists()] == []
