@@ -70,16 +70,19 @@ async def post_webhook(request: Request) -> Response:
     found = service(request).core.book.webhook(webhook_id)
     if found is None:
         raise not_found("Webhook")
-    posts = webhooks.posts_of(request, webhook_id)
+    posts, digest = webhooks.posts_of(request, webhook_id), b""
     try:
         body = await body_bytes(request)
-        webhooks.refuse_repeat(posts, body, found[2].get("ignoreRepeatsInSeconds"))
+        digest = webhooks.take(posts, body, found[2].get("ignoreRepeatsInSeconds"))
         answer = await _carry_out_post(request, load_json(body), *found)
-    except (Refused, Invalid) as refused:
-        if not isinstance(refused, Refused) or refused.status < 500:
-            await webhooks.note_refusal(request, refused.message if isinstance(refused, Refused) else refused.text)
+    except Exception as error:
+        webhooks.give_back(posts, digest)
+        if isinstance(error, Invalid):
+            await webhooks.note_refusal(request, error.text)
+        elif isinstance(error, Refused) and error.status < 500:
+            await webhooks.note_refusal(request, error.message)
         raise
-    webhooks.remember(request, posts, body)
+    posts.accepted_at = service(request).core.clock()
     return answer
 
 
@@ -88,7 +91,7 @@ async def _carry_out_post(
 ) -> Response:
     """Open or close what a post says."""
     posted = webhooks.in_contract_words(raw)
-    if isinstance(posted, dict) and posted.get("type") in webhooks.CLOSING:
+    if webhooks.is_closing(posted):
         wanted = webhooks.signals_to_close(request, strategy_id, webhook, posted)
         return await _close_posted(request, tenant, strategy_id, wanted)
     written = webhook_signal(wire.to_wire(validate("webhook-signal", posted)), webhook)

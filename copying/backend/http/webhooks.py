@@ -10,7 +10,7 @@ import hashlib
 import re
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.requests import Request
@@ -31,6 +31,7 @@ NUMBERS = ("volume", "openPrice", "stopLoss", "takeProfit")
 _NUMBER = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,15})?")
 _ADDRESS = re.compile(r"/webhooks/([A-Za-z0-9]{1,64})/?")
 WARN, WARN_SECONDS, MOST_KNOWN = 2, 60.0, 10_000
+MOST_TAKEN = 100  # bodies that are known again, per webhook
 
 
 @dataclass(slots=True)
@@ -41,8 +42,7 @@ class Posts:
     refused_at: float = 0.0
     warned_at: float = float("-inf")  # monotonic
     untold: int = 0
-    digest: bytes = b""
-    digest_at: float = float("-inf")  # monotonic
+    taken_at: dict[bytes, float] = field(default_factory=dict)  # digest of a body -> monotonic, oldest first
 
 
 def posts_of(request: Request, webhook_id: str) -> Posts:
@@ -84,18 +84,26 @@ async def note_refusal(request: Request, sentence: str) -> None:
     )
 
 
-def refuse_repeat(posts: Posts, body: bytes, seconds: float | None) -> None:
-    """Raises Refused (409) when the same body came within the webhook's guard before."""
+def take(posts: Posts, body: bytes, seconds: float | None) -> bytes:
+    """Take a post before anything is done, so that of two at the same moment one is refused; the body's digest.
+
+    Raises Refused (409) when the same body came within the webhook's guard before.
+    """
     digest, now = hashlib.blake2b(body, digest_size=16).digest(), time.monotonic()
-    if seconds and digest == posts.digest and now - posts.digest_at < seconds:
-        message = f"The same alert came {now - posts.digest_at:.0f} s ago; this webhook takes it once in {seconds:g} s."
+    came_at = posts.taken_at.get(digest)
+    if seconds and came_at is not None and now - came_at < seconds:
+        message = f"The same alert came {now - came_at:.0f} s ago; this webhook takes it once in {seconds:g} s."
         raise Refused(409, "ConflictError", message)
+    posts.taken_at.pop(digest, None)
+    posts.taken_at[digest] = now
+    if len(posts.taken_at) > MOST_TAKEN:
+        del posts.taken_at[next(iter(posts.taken_at))]
+    return digest
 
 
-def remember(request: Request, posts: Posts, body: bytes) -> None:
-    """A post was taken."""
-    posts.accepted_at = service(request).core.clock()
-    posts.digest, posts.digest_at = hashlib.blake2b(body, digest_size=16).digest(), time.monotonic()
+def give_back(posts: Posts, digest: bytes) -> None:
+    """The post came to nothing: the same body may come again at once."""
+    posts.taken_at.pop(digest, None)
 
 
 def in_contract_words(raw: Any) -> Any:
@@ -118,6 +126,12 @@ def in_contract_words(raw: Any) -> Any:
     return posted
 
 
+def is_closing(posted: Any) -> bool:
+    """Whether a post in the contract's words asks to close."""
+    kind = posted.get("type") if isinstance(posted, dict) else None
+    return isinstance(kind, str) and kind in CLOSING
+
+
 def number_of(name: str, text: str) -> float:
     """A number in quotes. Raises Refused (400) for everything that could be read in more than one way."""
     if _NUMBER.fullmatch(text):
@@ -135,8 +149,9 @@ def signals_to_close(request: Request, strategy_id: str, webhook: dict[str, Any]
     Those in the posted symbol, with the webhook's magic where it has one, of the side that is named (absent: both).
     """
     symbol = posted.get("symbol")
-    if not isinstance(symbol, str) or not symbol:
+    if not isinstance(symbol, str) or not symbol.strip():
         raise invalid("symbol", None, "is required to close")
+    symbol = symbol.strip()
     renamed = {mapping["from"]: mapping["to"] for mapping in webhook.get("symbolMapping", ())}
     symbol, side = renamed.get(symbol, symbol), posted.get("side")
     wanted = {"POSITION_TYPE_BUY": 1, "POSITION_TYPE_SELL": -1}.get(TYPES.get(str(side).strip().lower(), ""))

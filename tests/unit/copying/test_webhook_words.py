@@ -1,12 +1,9 @@
 """What a charting service posts, in the contract's words."""
 
-import hashlib
-import time
-
 import pytest
 
 from copying.backend.errors import Refused
-from copying.backend.http.webhooks import Posts, in_contract_words, refuse_repeat
+from copying.backend.http.webhooks import MOST_TAKEN, Posts, give_back, in_contract_words, take
 
 
 @pytest.mark.parametrize(
@@ -45,12 +42,27 @@ def test_bad_numbers_are_never_guessed(text: str, words: str) -> None:
 
 def test_the_same_alert_is_refused_only_with_a_guard() -> None:
     posts = Posts()
-    refuse_repeat(posts, b"a", 60)
-    posts.digest, posts.digest_at = hashlib.blake2b(b"a", digest_size=16).digest(), time.monotonic()
+    taken = take(posts, b"a", 60)
     for body, seconds in ((b"a", None), (b"a", 0), (b"b", 60)):
-        refuse_repeat(posts, body, seconds)
-    with pytest.raises(Refused) as refused:
-        refuse_repeat(posts, b"a", 60)
+        take(posts, body, seconds)
+    with pytest.raises(Refused) as refused:  # also with another alert between the two
+        take(posts, b"a", 60)
     assert refused.value.status == 409
-    posts.digest_at -= 61
-    refuse_repeat(posts, b"a", 60)
+    posts.taken_at[taken] -= 61
+    take(posts, b"a", 60)
+
+
+def test_an_alert_that_came_to_nothing_may_come_again() -> None:
+    posts = Posts()
+    give_back(posts, take(posts, b"a", 60))
+    take(posts, b"a", 60)
+
+
+def test_few_alerts_are_remembered() -> None:
+    posts = Posts()
+    for number in range(MOST_TAKEN + 1):
+        take(posts, str(number).encode(), 60)
+    assert len(posts.taken_at) == MOST_TAKEN
+    take(posts, b"0", 60)
+    with pytest.raises(Refused):
+        take(posts, str(MOST_TAKEN).encode(), 60)
