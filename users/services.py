@@ -157,7 +157,7 @@ def check_connection(backend: Connection, *, client: Client | None = None) -> Co
         with client or backend.client(timeout_s=5, extended_timeout_s=8, retries=0, wait_budget_s=0) as asked:
             found = asked.strategies_page(limit=1)
     except ClientError as error:
-        log.warning("connection test failed", connection=backend.pk, reason=error.text)
+        log.warning("connection test failed", connection=backend.pk, reason=error.text, said=error.said)
         return ConnectionCheck(False, sentence_of(error))
     except ImproperlyConfigured as error:
         return ConnectionCheck(False, str(error))

@@ -14,6 +14,23 @@ from ..contract import wire
 from .addresses import shown
 from .errors import BackendFailed, ClientError, Forbidden, NotFound, RateLimited, Rejected, Unauthorised, Unreadable
 
+# what may be repeated on pages: an error body of the contract, and of it no address (docs/copying.md, "Refusals")
+_ERROR_NAME = re.compile(r"[A-Za-z]{1,60}(?:Error|Exception)")
+_PARAMETER = re.compile(r"[\w$.:+\[\]-]{1,200}")
+_ADDRESS = re.compile(
+    r"[a-z][a-z0-9+.-]*://\S+|\b\d{1,3}(?:\.\d{1,3}){3}\b(?::\d+)?|\[[0-9a-f:]*:[0-9a-f:]*\](?::\d+)?"
+    r"|\b(?:localhost|[\w-]+(?:\.[\w-]+)*\.[a-z][a-z-]+)(?::\d{2,5})\b|\blocalhost\b",
+    re.IGNORECASE,
+)
+LONGEST_MESSAGE = 300
+MOST_DETAILS = 50
+_REASONS = {
+    400: "the request is wrong",
+    401: "it says 401",
+    403: "it says 403",
+    404: "it says 404",
+}
+
 _NOT_A_NUMBER = re.compile(rb"[:\[,\s]-?(?:NaN|Infinity)\b")
 
 
@@ -22,12 +39,24 @@ def refusal(response: httpx.Response, *, now: datetime, delay_s: float, token: s
 
     name: of the backend, told instead of its address.
     """
-    address, status, said = str(response.request.url), response.status_code, _error_body(response)
-    message = str(said.get("message") or response.reason_phrase or "no reason given").strip().rstrip(".")
-    message = message.replace(token, "…")[:500]
-    where = f"(“{name}”)" if name else f"({response.request.method} {shown(address)})"
+    body = _error_body(response)
+    message = _sentence(body.get("message") or response.reason_phrase or "no reason given").replace(token, "…")
+    error = _refusal(response, body, message, now=now, delay_s=delay_s, name=name)
+    error.said = message[:500]
+    return error
+
+
+def _refusal(
+    response: httpx.Response, body: dict[str, Any], message: str, *, now: datetime, delay_s: float, name: str
+) -> ClientError:
+    status = response.status_code
+    where = f"(“{name}”)" if name else f"({response.request.method} {shown(str(response.request.url))})"
+    details = [one for one in _list(body.get("details")) if isinstance(one, dict)]
+    if name:  # a page shows it: nothing of an address that is no backend
+        speaks = _speaks_the_contract(body)
+        message = public_text(message) if speaks else _REASONS.get(status, "it gives no reason that can be shown")
+        details = [one for each in details[:MOST_DETAILS] if (one := _public_detail(each))] if speaks else []
     if status == 400:
-        details = [one for one in said.get("details") or [] if isinstance(one, dict)]
         return Rejected(f"The backend refused the request: {message} {where}.", details)
     if status == 401:
         return Unauthorised(f"The backend does not accept the token: {message} {where}.")
@@ -36,10 +65,40 @@ def refusal(response: httpx.Response, *, now: datetime, delay_s: float, token: s
     if status == 404:
         return NotFound(f"The backend does not know this: {message} {where}.")
     if status == 429:
-        at = _retry_at(said) or retry_after(response, now=now, delay_s=delay_s)
+        at = _retry_at(body) or retry_after(response, now=now, delay_s=delay_s)
         text = f"The backend wants fewer requests and asks to wait until {wire.format_time(at)} {where}."
         return RateLimited(text, at)
     return BackendFailed(f"The backend answered {status}: {message} {where}.", status)
+
+
+def _sentence(value: Any) -> str:
+    """The text without the full stops at its end, as it goes into a sentence of ours."""
+    return str(value).strip().rstrip(". ")
+
+
+def _list(value: Any) -> list:
+    return value if isinstance(value, list) else []
+
+
+def _speaks_the_contract(body: dict[str, Any]) -> bool:
+    """Whether this is the contract's error body (1.6): any other JSON is not repeated on a page."""
+    number, error, message = (body.get(name) for name in ("id", "error", "message"))
+    is_error = isinstance(error, str) and _ERROR_NAME.fullmatch(error) is not None
+    return is_error and isinstance(message, str) and isinstance(number, int) and not isinstance(number, bool)
+
+
+def public_text(value: Any, longest: int = LONGEST_MESSAGE) -> str:
+    """A backend's sentence as a page may show it: one line, bounded, without addresses."""
+    text = _ADDRESS.sub("…", " ".join(str(value).split()))
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def _public_detail(detail: dict[str, Any]) -> dict[str, Any]:
+    """What is wrong with which parameter; {} for what is no such thing. The value is the person's own, and left out."""
+    parameter, message = detail.get("parameter"), detail.get("message")
+    if not isinstance(message, str) or not isinstance(parameter, str) or not _PARAMETER.fullmatch(parameter):
+        return {}
+    return {"parameter": parameter, "message": public_text(message)}
 
 
 def _retry_at(said: dict[str, Any]) -> datetime | None:

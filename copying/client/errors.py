@@ -20,9 +20,14 @@ from typing import Any
 
 
 class ClientError(Exception):
-    """Base of all. The text is a sentence that a user may read."""
+    """Base of all. The text is a sentence that a user may read.
+
+    said: what the other side or the network said, for logs alone: a server at an entered address is not to be read
+    through our pages.
+    """
 
     transient = False
+    said = ""
 
     def __init__(self, text: str):
         super().__init__(text)

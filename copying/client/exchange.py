@@ -268,14 +268,8 @@ class Exchange:
         except TooMuch as error:
             text = f"The backend {where} answers {error}: the answer was not read to its end."
             raise Unreadable(text, reason="out of range", start="") from error
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            raise Unreachable(_no_answer(where, error, limits), was_sent=False) from error
-        except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
-            raise Unreachable(_no_answer(where, error, limits), was_sent=False, transient=False) from error
-        except httpx.ReadTimeout as error:
-            raise TimedOut(_no_answer(where, error, limits)) from error
-        except httpx.RequestError as error:
-            raise Unreachable(_no_answer(where, error, limits)) from error
+        except (httpx.RequestError, httpx.InvalidURL) as error:
+            raise _unreachable(error, where, limits) from error
 
     # ------------------------------------------------------------------------------------------ several hosts, pages
 
@@ -345,15 +339,28 @@ def _new_key() -> str:
     return uuid.uuid4().hex
 
 
+def _unreachable(error: Exception, where: str, limits: httpx.Timeout) -> Unreachable:
+    """Why there is no answer; `said` is the network's own word, for the log."""
+    text = _no_answer(where, error, limits)
+    if isinstance(error, httpx.ReadTimeout):
+        failure: Unreachable = TimedOut(text)
+    elif isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL):
+        failure = Unreachable(text, was_sent=False, transient=False)
+    else:
+        was_sent = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+        failure = Unreachable(text, was_sent=was_sent)
+    failure.said = (str(error) or type(error).__name__)[:500]
+    return failure
+
+
 def _no_answer(where: str, error: Exception, limits: httpx.Timeout) -> str:
     if isinstance(error, httpx.ConnectTimeout):
         reason = f"no connection within {limits.connect:g} s"
     elif isinstance(error, httpx.TimeoutException):
         reason = f"no answer within {limits.read:g} s"
+    elif where.startswith("“"):
+        reason = "no answer"  # a page shows it: how a port answers is nobody's business there
     else:
-        reason = str(error) or type(error).__name__
-    return (
-        f"Cannot reach the backend {where}: {reason}."
-        if where.startswith("“")
-        else f"Cannot reach the backend at {where}: {reason}."
-    )
+        reason = str(error).rstrip(". ") or type(error).__name__
+    at = where if where.startswith("“") else f"at {where}"
+    return f"Cannot reach the backend {at}: {reason}."

@@ -15,6 +15,7 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from copying.client import BackendFailed, ClientError, NotFound
+from copying.client.answers import public_text
 from copying.contract.accounts import AccountInformation, AccountSnapshot
 from reporting.sync import quarantine
 from reporting.sync.source import PAGE_SIZE, Source, Unreadable
@@ -49,9 +50,10 @@ def sync_accounts(lease: Lease, *, source: Source, backend: Connection, now: dat
 def clock_trouble(source: Source) -> str:
     """What a backend of our kind says is wrong with its clock, "" for nothing; 503 when it refuses signals."""
     try:
-        return str(source.document(HEALTH).get("message") or "")[:500]
+        message = str(source.document(HEALTH).get("message") or "")
+        return public_text(message) if "clock" in message else ""
     except BackendFailed as error:
-        return CLOCK_UNCONFIRMED if error.status == 503 and "clock" in error.text else ""
+        return CLOCK_UNCONFIRMED if error.status == 503 and "clock" in error.said else ""
     except (ClientError, msgspec.DecodeError):
         return ""
 

@@ -87,7 +87,7 @@ def run_one(lease: Lease, *, open_client: Callable[[Connection], Client], now: d
         _fail(lease, error.text)
         states.hold_back(lease.connection_id, until=error.retry_at)
     except (ClientError, KeepsRepeating) as error:
-        _fail(lease, error.text)
+        _fail(lease, error.text, said=getattr(error, "said", ""))
     except ImproperlyConfigured as error:
         _fail(lease, str(error))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -101,11 +101,11 @@ def run_one(lease: Lease, *, open_client: Callable[[Connection], Client], now: d
         _fail(lease, "The sync met an error of its own; the log of the worker names it.")
 
 
-def _fail(lease: Lease, error: str) -> None:
-    """Record a failure; the first one in a row is told to whoever watches the log."""
+def _fail(lease: Lease, error: str, *, said: str = "") -> None:
+    """Record a failure; the first one in a row is told to whoever watches the log, with what the backend said."""
     states.fail(lease, error=error)
     if not lease.failures:
-        log.warning("sync begins to fail", connection=lease.connection_id, kind=lease.kind, error=error)
+        log.warning("sync begins to fail", connection=lease.connection_id, kind=lease.kind, error=error, said=said)
 
 
 def _say_well(lease: Lease, error: str) -> None:

@@ -97,7 +97,8 @@ def test_messages_name_the_connection_and_no_address():
 
     with client(refuse, name="Main backend") as asked, pytest.raises(errors.Unreachable) as caught:
         asked.get_bytes("/x")
-    assert caught.value.text == "Cannot reach the backend “Main backend”: refused."
+    assert caught.value.text == "Cannot reach the backend “Main backend”: no answer."
+    assert caught.value.said == "refused"
     for status in (400, 401, 403, 404, 429, 500):
         with (
             client(lambda request, s=status: httpx.Response(s), name="Main backend") as asked,
