@@ -29,6 +29,7 @@ from .errors import BackendFailed, ClientError, NotFound, RateLimited, Unauthori
 from .patience import LEAST_S, current, is_used_up
 from .reading import ENCODINGS, LARGEST_ANSWER, TooMuch, read_whole
 from .regions import DEFAULT_DOMAIN, Regions
+from .silence import TimedOut, unreachable
 
 T = TypeVar("T")
 
@@ -49,10 +50,6 @@ def _tls() -> ssl.SSLContext:
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
-
-
-class TimedOut(Unreachable):
-    """The connection stands, the answer does not come."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -269,7 +266,7 @@ class Exchange:
             text = f"The backend {where} answers {error}: the answer was not read to its end."
             raise Unreadable(text, reason="out of range", start="") from error
         except (httpx.RequestError, httpx.InvalidURL) as error:
-            raise _unreachable(error, where, limits) from error
+            raise unreachable(error, where, limits) from error
 
     # ------------------------------------------------------------------------------------------ several hosts, pages
 
@@ -337,30 +334,3 @@ class Exchange:
 def _new_key() -> str:
     """A key for a request that must be done once."""
     return uuid.uuid4().hex
-
-
-def _unreachable(error: Exception, where: str, limits: httpx.Timeout) -> Unreachable:
-    """Why there is no answer; `said` is the network's own word, for the log."""
-    text = _no_answer(where, error, limits)
-    if isinstance(error, httpx.ReadTimeout):
-        failure: Unreachable = TimedOut(text)
-    elif isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL):
-        failure = Unreachable(text, was_sent=False, transient=False)
-    else:
-        was_sent = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
-        failure = Unreachable(text, was_sent=was_sent)
-    failure.said = (str(error) or type(error).__name__)[:500]
-    return failure
-
-
-def _no_answer(where: str, error: Exception, limits: httpx.Timeout) -> str:
-    if isinstance(error, httpx.ConnectTimeout):
-        reason = f"no connection within {limits.connect:g} s"
-    elif isinstance(error, httpx.TimeoutException):
-        reason = f"no answer within {limits.read:g} s"
-    elif where.startswith("“"):
-        reason = "no answer"  # a page shows it: how a port answers is nobody's business there
-    else:
-        reason = str(error).rstrip(". ") or type(error).__name__
-    at = where if where.startswith("“") else f"at {where}"
-    return f"Cannot reach the backend {at}: {reason}."
