@@ -114,8 +114,24 @@ def orders_withdrawn(change: Change) -> str:
     return "Copied orders that wait and would open new trades are withdrawn at once." if is_new else ""
 
 
+def offer_withdrawn(change: Change) -> str:
+    """Whoever copies by an offer that is taken back opens nothing more."""
+    before, after = offered_to(change.before), offered_to(change.after)
+    if not before or after == "everybody" or (after and before != "everybody" and set(before) <= set(after)):
+        return ""
+    return (
+        "Others who copy it by this offer open nothing more: waiting orders are withdrawn, open copies close with it."
+    )
+
+
+def offered_to(document: dict[str, Any]) -> str | tuple[str, ...]:
+    """ "everybody", or the users that a strategy or portfolio is offered to."""
+    offer = document.get("offer") or {}
+    return "everybody" if offer.get("to") == "everybody" else tuple(offer.get("tenants") or ())
+
+
 REASONS: tuple[Callable[[Change], str], ...] = (removed, parts_left_out, closed_at_once, another_account)
-NOTES: tuple[Callable[[Change], str], ...] = (orders_withdrawn,)
+NOTES: tuple[Callable[[Change], str], ...] = (orders_withdrawn, offer_withdrawn)
 
 
 def document_effects(change: Change) -> Effects:

@@ -101,9 +101,10 @@ class Firm:
         return [line.amount for line in self.lines.filter(**only)]
 
     def contents(self):
-        """Everything of the ledger but the numbers of its rows."""
+        """Everything of the ledger but the numbers of its rows, in an order that follows from the content."""
         hidden = ("id", "occurred_at")
-        return [{k: v for k, v in row.items() if k not in hidden} for row in self.lines.values()]
+        rows = [{k: v for k, v in row.items() if k not in hidden} for row in self.lines.values()]
+        return sorted(rows, key=repr)
 
     def from_nothing(self, now=NOW):
         """Forget the ledger and compute it again."""

@@ -128,8 +128,8 @@ def parse_time(text: str) -> datetime:
         raise ValueError("the time is out of range") from error
 
 
-def parse_sane_time(text: Any) -> datetime:
-    """As `parse_time`, between 1970 and 2200. Raises ValueError with what a time must be, to put behind its name."""
+def parse_sane_time(text: Any, years: range = SANE_YEARS) -> datetime:
+    """As `parse_time`, within `years`. Raises ValueError with what a time must be, to put behind its name."""
     is_number = isinstance(text, int | float) and not isinstance(text, bool)
     if is_number or (isinstance(text, str) and _SECONDS.fullmatch(text.strip().strip('"').strip())):
         raise ValueError("must be a time such as 2020-08-24T00:00:00.000Z, not a number of seconds or milliseconds")
@@ -137,8 +137,8 @@ def parse_sane_time(text: Any) -> datetime:
         moment = parse_time(text)
     except ValueError:
         raise ValueError("must be an ISO 8601 time such as 2020-08-24T00:00:00.000Z") from None
-    if moment.year not in SANE_YEARS:
-        raise ValueError(f"must be a time between {SANE_YEARS[0]} and {SANE_YEARS[-1]}")
+    if moment.year not in years:
+        raise ValueError(f"must be a time between {years[0]} and {years[-1]}")
     return moment
 
 

@@ -112,10 +112,16 @@ class Query:
         return self.integer("limit", 1000, 1, 1000), self.integer("offset", 0, 0, 10**15)
 
 
+_EVER = range(1, 10_000)
+
+
 def parse_moment(name: str, text: str) -> datetime:
-    """An ISO 8601 time as an aware datetime in UTC; a time without zone is UTC."""
+    """An ISO 8601 time as an aware datetime in UTC; a time without zone is UTC.
+
+    The whole calendar is taken: clients ask for everything by the first and the last day that their language knows.
+    """
     try:
-        return wire.parse_sane_time(_LOST_PLUS.sub(r"+\1", text))
+        return wire.parse_sane_time(_LOST_PLUS.sub(r"+\1", text), years=_EVER)
     except ValueError as error:
         raise _unreadable(name, text, str(error)) from None
 

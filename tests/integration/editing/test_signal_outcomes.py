@@ -11,7 +11,7 @@ pytestmark = pytest.mark.django_db
 
 
 def send(manager, strategy, symbol):
-    body = {"symbol": symbol, "type": "POSITION_TYPE_BUY", "volume": "0.1"}
+    body = {"symbol": symbol, "type": "POSITION_TYPE_BUY", "volume": "0.1", "confirmed": "yes"}
     answer = manager.http.post(f"/strategies/{strategy.pk}/signals/send/", body)
     assert answer.status_code == 302, answer.content.decode()[:2000]
     return manager.http.get(answer.headers["Location"]).content.decode()

@@ -70,7 +70,7 @@ def test_pages_filter_file_and_client_agree(account, sign_in, alice, dora, text_
         assert words in client.get(f"/statements/{late.pk}/").content.decode()
     staff = sign_in(alice)
     assert words in staff.get("/commissions/statements/").content.decode()
-    for code, numbers in (("overdue", ["1"]), ("due", ["2"]), ("paid", [])):
+    for code, numbers in (("overdue", ["S-000001"]), ("due", ["S-000002"]), ("paid", [])):
         file = text_of(staff.get(f"/commissions/statements/?state={code}&format=csv")).removeprefix("\ufeff")
         rows = list(csv.DictReader(io.StringIO(file)))
         assert [row["number"] for row in rows] == numbers

@@ -104,6 +104,7 @@ def test_resuming_does_both_steps_and_says_so(business, sign_in, alice, text_of)
         terms = [{"strategyId": "alpine", "multiplier": 2}]
         backend.subscribers.append({"_id": business.hers.backend_id, "name": "Dora's account", "subscriptions": terms})
         business.connection.base_url = backend.url
+        business.connection.set_token("a.b.c")
         business.connection.save()
         given = {"next": f"/subscribers/{business.hers.pk}/"}
         answer = sign_in(alice).post(f"/stopouts/{business.active.pk}/reset/", given, follow=True)

@@ -124,7 +124,7 @@ def values_of(described: inspect.Type, *, clean: bool) -> st.SearchStrategy:
         return st.fixed_dictionaries(needed, optional=free)
     if isinstance(described, inspect.ListType):
         inner = values_of(described.item_type, clean=clean)
-        is_words = isinstance(described.item_type, inspect.LiteralType)
+        is_words = isinstance(described.item_type, inspect.LiteralType | inspect.StrType)
         return st.lists(inner, min_size=1 if clean else 0, max_size=3, unique=is_words and clean)
     if isinstance(described, inspect.LiteralType):
         known = st.sampled_from(described.values)

@@ -26,7 +26,7 @@ def change(kind, before, after, action=Action.CHANGE, **more):
 
 
 def test_every_setting_is_classified():
-    at_once = {*MEASURED, "accountId", "members", "subscriptions"}
+    at_once = {*MEASURED, "accountId", "members", "offer", "subscriptions"}
     keys = {
         field.key.split(".")[0]
         for level in (Level.STRATEGY, Level.MEMBER, Level.PORTFOLIO, Level.SUBSCRIPTION, Level.SUBSCRIBER)
@@ -55,6 +55,28 @@ def test_every_setting_is_classified():
 )  # fmt: skip
 def test_what_the_documents_alone_say(kind, before, after, asks):
     assert bool(document_effects(change(kind, before, after)).reasons) is asks
+
+
+EVERYBODY, ONE_USER, TWO_USERS = ({"offer": offer} for offer in (
+    {"to": "everybody"}, {"to": "tenants", "tenants": ["a"]}, {"to": "tenants", "tenants": ["a", "b"]},
+))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "ends"),
+    [
+        ({}, EVERYBODY, False),
+        (EVERYBODY, {}, True),
+        (EVERYBODY, {"offer": {"to": "nobody"}}, True),
+        (EVERYBODY, ONE_USER, True),
+        (ONE_USER, TWO_USERS, False),
+        (TWO_USERS, ONE_USER, True),
+        (ONE_USER, EVERYBODY, False),
+        (ONE_USER, ONE_USER, False),
+    ],
+)
+def test_an_offer_taken_back_is_said(before, after, ends):
+    assert bool(document_effects(change("strategy", before, after)).notes) is ends
 
 
 def test_a_removal_says_what_becomes_of_positions_and_nothing_else():

@@ -146,6 +146,7 @@ def test_random_books_give_every_rule_something_to_do() -> None:
         decisions = decide(book.table, book.signal, book.facts)
         reached |= set(zip(decisions.reason.tolist(), decisions.outcome.tolist(), strict=True))
     by_the_executor = {reason for reason in Reason if Reason.TOO_LATE <= reason <= Reason.PROGRAM_FAULT}
+    by_the_executor.add(Reason.NOT_OFFERED)
     assert {reason for reason, _ in reached} == set(Reason) - by_the_executor
     cutting = {Reason.MAX_TRADE_RISK, Reason.MAX_TRADE_VOLUME, Reason.CORRELATION, Reason.MAX_LEVERAGE}
     assert {(reason, outcome) for reason in cutting for outcome in (Outcome.RESIZED, Outcome.SKIPPED)} <= reached
