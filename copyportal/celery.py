@@ -19,6 +19,8 @@ app.conf.beat_schedule = {
     "sweep": {"task": "reporting.tasks.sweep", "schedule": 5.0, "options": {"expires": 5}},
     # a workspace is due every 15 s (reporting/commission/runs.py); a long history has a turn at each of these
     "accrue-commissions": {"task": "reporting.tasks.accrue_commissions", "schedule": 5.0, "options": {"expires": 5}},
+    # a change whose answer was lost is settled a minute after it was sent; nobody else saves the same object before
+    "settle-changes": {"task": "subscribers.tasks.settle_changes", "schedule": 10.0, "options": {"expires": 10}},
     # sessions that ended are worth nothing; once a day is often enough
     "clear-sessions": {"task": "users.tasks.clear_sessions", "schedule": 86_400.0, "options": {"expires": 3600}},
 }

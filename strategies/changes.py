@@ -21,7 +21,7 @@ from strategies.editing.fields import value_at
 from strategies.editing.forms import SettingsForm
 from strategies.editing.merging import writable
 from strategies.editing.widgets import Secret
-from strategies.models import Action, Change, Target
+from strategies.models import IN_FLIGHT, Action, Change, Target
 from users.models import Connection, User
 
 # a person waits for it: no long holding back
@@ -43,12 +43,30 @@ class NotDone(Exception):
         self.details = details or []
 
 
+class Unconfirmed(NotDone):
+    """It was sent, and whether the backend carried it out is not known."""
+
+    def __init__(self, reason: str):
+        super().__init__(
+            f"It was sent, but whether it was carried out is not known. {reason}"
+            " Look at what there is now before you send it again."
+        )
+
+
 @contextmanager
 def backend_of(connection: Connection) -> Iterator[Client]:
-    """A client for one act of a person. Raises NotDone with a sentence for whatever goes wrong."""
+    """A client for one act of a person. Raises NotDone with a sentence for whatever goes wrong.
+
+    Unconfirmed where any call of the act wrote, or may have: the failed one may be a read after it.
+    """
     try:
         with connection.client(**PATIENCE) as client:
-            yield client
+            try:
+                yield client
+            except ClientError as error:
+                if client.may_have_written:
+                    raise Unconfirmed(error.text) from error
+                raise
     except Rejected as error:
         raise NotDone(f"The backend refuses it: {error.text}", error.details) from error
     except NotFound as error:
@@ -110,9 +128,10 @@ def read_document(client: Client, kind: str, backend_id: str) -> dict[str, Any]:
 
 
 def propose(spot: Spot, *, by: User | None, now: datetime, **given: Any) -> Change:
-    """Keep a change to look at; proposals that nobody saved for a week are forgotten."""
+    """Keep a change to look at; proposals that nobody saved for a week are forgotten, unless they may be in force."""
     workspace_id = spot.connection.workspace_id
-    Change.objects.filter(workspace_id=workspace_id, saved_at=None, proposed_at__lt=now - DRAFTS_KEPT).delete()
+    old = Change.objects.filter(workspace_id=workspace_id, saved_at=None, proposed_at__lt=now - DRAFTS_KEPT)
+    old.exclude(outcome__in=IN_FLIGHT).delete()
     return Change.objects.create(
         workspace_id=workspace_id,
         connection=spot.connection,

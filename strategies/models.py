@@ -80,6 +80,25 @@ class Action(models.TextChoices):
     TAKE_OUT = "take-out", "Taken out"
 
 
+class Outcome(models.TextChoices):
+    """How far the last attempt to save a change came; `saved_at` alone says that it was carried out.
+
+    SENDING is written before anything is sent and UNKNOWN when the answer is lost. Both are in flight: nothing else of
+    the object is saved until the backend's document has settled them (subscribers/saving.py).
+    """
+
+    PROPOSED = "", "Not sent"
+    SENDING = "sending", "Being saved"
+    UNKNOWN = "unknown", "Not known"
+    REFUSED = "refused", "Refused"
+    NOT_DONE = "not-done", "Not carried out"
+    OVERTAKEN = "overtaken", "Changed by somebody else"
+    DONE = "done", "Carried out"
+
+
+IN_FLIGHT = (Outcome.SENDING, Outcome.UNKNOWN)
+
+
 class ChangeQuerySet(models.QuerySet):
     """Every read of changes starts with `visible_to`."""
 
@@ -92,6 +111,10 @@ class ChangeQuerySet(models.QuerySet):
     def saved(self) -> ChangeQuerySet:
         """Those that were written to the backend."""
         return self.filter(saved_at__isnull=False)
+
+    def in_flight(self) -> ChangeQuerySet:
+        """Those that were, or may have been, sent, and of which nobody knows yet whether they were carried out."""
+        return self.filter(saved_at=None, outcome__in=IN_FLIGHT)
 
 
 class Change(models.Model):
@@ -125,9 +148,15 @@ class Change(models.Model):
     proposed_at = models.DateTimeField()
     saved_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
     saved_at = models.DateTimeField(null=True)
+    # of the last attempt to save it; a change of an earlier version has none
+    outcome = models.CharField(max_length=10, choices=Outcome.choices, default="", db_default="", blank=True)
+    sent_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    sent_at = models.DateTimeField(null=True)
+    looked_at = models.DateTimeField(null=True, help_text="When the backend was last asked what became of it.")
     undoes = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="undone_by")
 
     objects = ChangeQuerySet.as_manager()
+    is_mirrored = False  # not kept: whether the save that this object comes from could read what the backend has now
 
     class Meta:
         indexes = [
@@ -140,6 +169,14 @@ class Change(models.Model):
                 fields=["workspace", "proposed_at"], condition=models.Q(saved_at=None), name="change_not_saved"
             ),
         ]
+        constraints = [
+            # saves of one object follow each other, whatever process dies in between
+            models.UniqueConstraint(
+                fields=["connection", "kind", "backend_id"],
+                condition=models.Q(saved_at=None, outcome__in=["sending", "unknown"]),
+                name="one_change_in_flight",
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.get_action_display()}: {self.name}"
@@ -148,3 +185,8 @@ class Change(models.Model):
     def is_of_destination(self) -> bool:
         """Whether the connection still leads where it led when this was proposed."""
         return self.destination == self.connection.destination
+
+    @property
+    def is_in_flight(self) -> bool:
+        """Whether it may have been carried out, and nobody knows yet."""
+        return self.saved_at is None and self.outcome in IN_FLIGHT

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 from strategies.changes import NotDone, backend_of
 from strategies.editing.differences import differences
 from strategies.editing.secrets import holds_new_secret
-from strategies.models import Action, Change, Strategy, Target
+from strategies.models import Action, Change, Outcome, Strategy, Target
 from strategies.terms import commission_text
 from subscribers.changes import (
     Conflict,
@@ -26,11 +26,11 @@ from subscribers.changes import (
     propose_undo,
     reach_of,
     rebase,
-    save_change,
 )
 from subscribers.immediate import Effects, document_effects, effects_of, unknown_effects
 from subscribers.listings import CHANGES
 from subscribers.models import Subscriber
+from subscribers.saving import Busy, may_arrive, save_change, settle
 from subscribers.views import page_of, visible_subscriber
 from subscribers.whatif import WhatIf, open_positions, simulate
 from users.once import once
@@ -39,13 +39,14 @@ from users.permissions import can_manage, may_manage, staff_only
 KEPT_S = 300
 MOST_LISTED = 40
 MOST_WAITING = 10
+UNCHANGED = "Nothing was changed. "  # true of this attempt, and beside the point where an earlier one is in doubt
 
 
 # --- One change -----------------------------------------------------------------------------------------------------
 def visible_change(request: HttpRequest, pk: int) -> Change:
     """The change, or 404."""
     found = Change.objects.visible_to(request.membership).select_related("connection", "workspace", "proposed_by",
-                                                                       "saved_by", "undoes")  # fmt: skip
+                                                                       "saved_by", "sent_by", "undoes")  # fmt: skip
     return get_object_or_404(found.defer("connection__token"), pk=pk)
 
 
@@ -84,12 +85,13 @@ def form_of(change: Change) -> str:
 def review(request: HttpRequest, change: Change, *, status: int = 200, **more) -> HttpResponse:
     """The page of a change: proposed or saved."""
     found = differences_of(change) if change.action != Action.REMOVE else []
-    is_open = change.saved_at is None and more.get("conflict") is None
+    is_open = change.saved_at is None and more.get("conflict") is None and not change.is_in_flight
     effects = more.pop("effects", None) or (effects_now(change) if is_open else document_effects(change))
     context = {
         "change": change,
         "differences": found[:MOST_LISTED],
         "left_out": max(0, len(found) - MOST_LISTED),
+        "is_open": is_open,
         "reach": reach_of(change) if change.saved_at is None else None,
         "effects": effects,
         "home": home_of(change),
@@ -98,6 +100,7 @@ def review(request: HttpRequest, change: Change, *, status: int = 200, **more) -
         "is_account": change.kind == Target.SUBSCRIBER,
         "conflict": None,
         "problem": "",
+        "may_arrive": change.is_in_flight and may_arrive(change, timezone.now()),
         "undone_by": change.undone_by.saved().first() if change.saved_at else None,
     }
     return render(request, "subscribers/change.html", {**context, **more}, status=status)
@@ -129,16 +132,54 @@ def save(request: HttpRequest, pk: int) -> HttpResponse:
             return review(request, found, status=422, problem=problem, effects=effects)
     try:
         with backend_of(found.connection) as client:
-            done = save_change(found, client=client, by=request.user, now=timezone.now())
+            answer = save_change(found, client=client, by=request.user, now=timezone.now())
     except NotDone as error:
-        if error.details:
-            Change.objects.filter(pk=pk).update(problems=error.details)
+        if found.is_in_flight:  # an earlier attempt may still have been carried out
+            messages.warning(request, f"Nothing was sent now. {error.text.removeprefix(UNCHANGED)}")
+            return redirect("subscribers:change", pk)
         return review(request, visible_change(request, pk), status=503, problem=error.text)
-    if isinstance(done, Conflict):
-        return conflict_page(request, found, done)
-    words = {Action.CREATE: "is created", Action.REMOVE: "is being removed"}.get(found.action, "is saved")
-    messages.success(request, f"{found.name} {words}.", extra_tags=f"undo:{found.pk}")
-    return redirect(home_of(found))
+    if isinstance(answer, Conflict) and not found.is_in_flight:
+        return conflict_page(request, found, answer)
+    if isinstance(answer, Busy):
+        return review(request, visible_change(request, pk), status=409, problem=busy_words(answer.rival))
+    return say_outcome(request, found)
+
+
+def busy_words(rival: Change) -> str:
+    """Why it has to wait: somebody else's save of the same object."""
+    who = rival.sent_by or "somebody who is gone"
+    return (
+        f"Nothing was sent: a change of {rival.name} that {who} saved is not confirmed yet."
+        " It is settled within two minutes; save again then."
+    )
+
+
+def say_outcome(request: HttpRequest, change: Change) -> HttpResponse:
+    """Say what is known of a change that was sent: on its object's page once it is done, else on its own."""
+    if change.saved_at is not None:
+        words = {Action.CREATE: "is created", Action.REMOVE: "is being removed"}.get(change.action, "is saved")
+        later = "" if change.is_mirrored else " The pages show it within a minute."
+        messages.success(request, f"{change.name} {words}.{later}", extra_tags=f"undo:{change.pk}")
+        return redirect(home_of(change))
+    if change.is_in_flight:
+        messages.warning(request, f"It is not known yet whether {change.name} was changed.")
+    elif change.outcome == Outcome.NOT_DONE:
+        messages.info(request, f"{change.name} was not changed: what was sent was not carried out.")
+    return redirect("subscribers:change", change.pk)
+
+
+@require_POST
+@may_manage
+def look_again(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ask the backend what became of a change whose answer was lost."""
+    found = draft(request, pk)
+    try:
+        with backend_of(found.connection) as client:
+            settle(found, client=client, now=timezone.now())
+    except NotDone as error:
+        messages.error(request, f"It is still not known. {error.text.removeprefix(UNCHANGED)}")
+        return redirect("subscribers:change", pk)
+    return say_outcome(request, found)
 
 
 def conflict_page(request: HttpRequest, found: Change, conflict: Conflict) -> HttpResponse:
@@ -154,6 +195,8 @@ def conflict_page(request: HttpRequest, found: Change, conflict: Conflict) -> Ht
 def go_on(request: HttpRequest, pk: int) -> HttpResponse:
     """After a conflict: the same edit on top of what the backend has now, for another look."""
     found = draft(request, pk)
+    if found.is_in_flight or found.saved_at is not None:
+        return redirect("subscribers:change", pk)
     try:
         with backend_of(found.connection) as client:
             current = current_document(client, found)
@@ -173,6 +216,9 @@ def discard(request: HttpRequest, pk: int) -> HttpResponse:
     """Forget a proposal."""
     found = draft(request, pk)
     home = home_of(found)
+    if found.is_in_flight:
+        messages.warning(request, "It was sent, so it cannot be discarded before it is known what became of it.")
+        return redirect("subscribers:change", pk)
     if found.saved_at is None:
         found.delete()
         messages.info(request, "The change was discarded. Nothing was written.")
@@ -184,6 +230,8 @@ def discard(request: HttpRequest, pk: int) -> HttpResponse:
 def undo(request: HttpRequest, pk: int) -> HttpResponse:
     """Put the former document back, by the same review."""
     found = draft(request, pk)
+    if found.saved_at is None:
+        return redirect("subscribers:change", pk)
     if found.action == Action.CREATE:
         return redirect(removal_of(found))
     try:

@@ -1,35 +1,29 @@
-"""Saving a proposed change: written to the backend, mirrored at once, kept. And what one wants to know before.
+"""A change at the backend: the one call that does it, what is mirrored after it, and what one wants to know before.
 
-A document that is another one at the backend than the proposal started from is never overwritten: the answer is a
-`Conflict` with what is there now. Saves of one object follow each other (an advisory lock).
+The order of a save, and what becomes of it where something fails, is in `subscribers.saving`. A document that is
+another one at the backend than the proposal started from is never overwritten: the answer is a `Conflict`.
 """
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
-
-from django.db import connection as database
-from django.db import transaction
 
 from copying.client import Client, NotFound
 from copying.contract import wire
 from copying.engine.model import Level
 from strategies.chains import portfolios_with, strategies_of
-from strategies.changes import PARTS, TYPE_AGAIN, NotDone, Spot, propose, read_document
+from strategies.changes import PARTS, Spot, propose, read_document
 from strategies.editing.differences import Difference, differences
 from strategies.editing.merging import merged, writable
-from strategies.editing.secrets import holds_new_secret, without_new_secrets
-from strategies.mirror import keep_strategies, revision_of
+from strategies.editing.secrets import without_new_secrets
+from strategies.mirror import keep_strategies
 from strategies.models import Action, Change, Kind, Strategy, Target
 from subscribers.mirror import keep_subscribers, link_subscriptions
 from subscribers.models import Subscriber, Subscription
 from users.models import User
-from users.services import record_audit
 
-LOCK_CLASS = 7_240_031
 MOST_NAMES = 8
 LEVELS = {Target.STRATEGY: Level.STRATEGY, Target.PORTFOLIO: Level.PORTFOLIO, Target.SUBSCRIBER: Level.SUBSCRIBER}
 
@@ -47,39 +41,6 @@ def current_document(client: Client, change: Change) -> dict[str, Any] | None:
         return read_document(client, change.kind, change.backend_id)
     except NotFound:
         return None
-
-
-@transaction.atomic
-def save_change(change: Change, *, client: Client, by: User | None, now: datetime) -> Change | Conflict:
-    """Do at the backend what was proposed. Saving twice does it once.
-
-    Raises the client's errors; NotDone where it would tell a secret to another backend than it was typed for.
-    """
-    with database.cursor() as cursor:
-        key = zlib.crc32(f"{change.connection_id}:{change.backend_id}".encode()) - 2**31
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [LOCK_CLASS, key])
-    change.refresh_from_db(fields=["saved_at", "summary"])
-    if change.saved_at is not None:
-        return change
-    current = current_document(client, change)
-    if revision_of(writable(current or {})) != revision_of(writable(change.before)):
-        return Conflict(current)
-    if not change.is_of_destination and holds_new_secret(change.after, current or {}):
-        raise NotDone(TYPE_AGAIN.format(name=change.connection.name))
-    write(change, client=client)
-    change.summary = summary_of(change)
-    change.after = mirror(change, client=client, now=now)
-    change.saved_by, change.saved_at, change.problems = by, now, []
-    change.save()
-    record_audit(
-        change.workspace,
-        user=by,
-        action=f"{change.kind} {change.get_action_display().lower()}",
-        subject=change.name,
-        details={"id": change.backend_id, "part": change.part, "change": change.pk},
-        now=now,
-    )
-    return change
 
 
 def write(change: Change, *, client: Client) -> None:

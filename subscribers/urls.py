@@ -17,6 +17,7 @@ urlpatterns = [
     path("stopouts/<int:pk>/reset/", views.reset, name="reset-stopout"),
     path("changes/<int:pk>/", change_views.change, name="change"),
     path("changes/<int:pk>/save/", change_views.save, name="save-change"),
+    path("changes/<int:pk>/look/", change_views.look_again, name="look-again-at-change"),
     path("changes/<int:pk>/go-on/", change_views.go_on, name="go-on-with-change"),
     path("changes/<int:pk>/discard/", change_views.discard, name="discard-change"),
     path("changes/<int:pk>/undo/", change_views.undo, name="undo-change"),

@@ -119,12 +119,14 @@ class AccountCalls(Exchange):
 
     def simulate(self, body: RawDocument) -> RawDocument:
         """What a change would have done to the signals of a period. Changes nothing; long, so it is not repeated."""
-        return self._call("POST", "/users/current/simulations", type=RawDocument, body=body, extended=True)
+        return self._call(
+            "POST", "/users/current/simulations", type=RawDocument, body=body, extended=True, is_read=True
+        )
 
     def immediate_effects(self, changes: RawDocument) -> RawDocument:
         """What saving documents (as `simulate` takes them) would do at once: limits that fire, positions that close."""
         body = {"changes": changes}
-        return self._call("POST", "/users/current/immediate-effects", type=RawDocument, body=body)
+        return self._call("POST", "/users/current/immediate-effects", type=RawDocument, body=body, is_read=True)
 
     def account(self, account_id: str) -> AccountInformation:
         """One account."""

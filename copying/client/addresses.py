@@ -27,6 +27,8 @@ class Options(TypedDict, total=False):
     repeatable: bool | None
     host: str | None
     is_held: bool
+    key: str | None
+    is_read: bool
 
 
 def path_of(template: str, **ids: str) -> str:

@@ -10,7 +10,8 @@
     ├── BackendFailed       409, 5xx and statuses that no call of the contract has; `status`
     └── Unreadable          the answer is not what the contract says; `reason` and `start` of the body
 
-No text ever contains the token.
+An error does not say that a write was not carried out: `may_be_done` says whether it may have been, in this attempt or
+in one before it that was repeated. No text ever contains the token.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class ClientError(Exception):
 
     transient = False
     said = ""
+    may_be_done = False  # of a write: the backend may have carried it out all the same
 
     def __init__(self, text: str):
         super().__init__(text)
@@ -39,7 +41,7 @@ class Unreachable(ClientError):
 
     def __init__(self, text: str, *, was_sent: bool = True, transient: bool = True):
         super().__init__(text)
-        self.was_sent = was_sent
+        self.was_sent = self.may_be_done = was_sent
         self.transient = transient
 
 
@@ -80,6 +82,7 @@ class BackendFailed(ClientError):
         super().__init__(text)
         self.status = status
         self.transient = status >= 500 or status in (408, 409)
+        self.may_be_done = status >= 500 or status == 408  # also a proxy answers so while the backend goes on
 
 
 class Unreadable(ClientError):
@@ -87,6 +90,8 @@ class Unreadable(ClientError):
 
     reason: "truncated", "invalid JSON", "not a number", "out of range" or "wrong type"; start: of the body.
     """
+
+    may_be_done = True
 
     def __init__(self, text: str, *, reason: str, start: str):
         super().__init__(text)

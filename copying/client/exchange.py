@@ -109,6 +109,8 @@ class Exchange:
         self._regions = Regions(domain or DEFAULT_DOMAIN, fixed, self._fetch, clock)
         self._http = httpx.Client(transport=transport, verify=_tls(), follow_redirects=False)
         self._pool: ThreadPoolExecutor | None = None
+        # whether any call so far wrote, or may have: only without it "nothing was changed" is true
+        self.may_have_written = False
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._regions.base_url or self._regions.domain}>"
@@ -146,11 +148,13 @@ class Exchange:
         host: str | None = None,
         is_held: bool = False,
         key: str | None = None,
+        is_read: bool = False,
     ) -> Any:
         """The decoded answer; type None expects no body, bytes gives it as it is. host: instead of the regions.
 
         key: of a POST, by which the backend knows it again, so it may be repeated; None: one is sent all the same, for
         whatever repeats requests on the way, but not every backend looks at it.
+        is_read: a POST that changes nothing.
         """
         request = Request(
             method=method,
@@ -162,21 +166,35 @@ class Exchange:
             is_repeatable=method in _REPEATABLE or key is not None if repeatable is None else repeatable,
             is_held=is_held,
         )
-        attempt, waited_s, may_be_done = 0, 0.0, False
+        is_write = method != "GET" and not is_read
+        try:
+            answer = self._repeat(request, host, is_keyed=key is not None)
+        except ClientError as error:
+            self.may_have_written = self.may_have_written or (is_write and error.may_be_done)
+            raise
+        self.may_have_written = self.may_have_written or is_write
+        return answer
+
+    def _repeat(self, request: Request, host: str | None, *, is_keyed: bool) -> Any:
+        """The answer of the first attempt that has one, or the last one's error, which keeps the doubt of all."""
+        attempt, waited_s, may_be_done, in_doubt = 0, 0.0, False, False
         failure: ClientError
         while True:
             try:
                 return self._try_hosts(request, host)
             except RateLimited as error:
+                in_doubt = error.may_be_done = error.may_be_done or in_doubt
                 failure, pause_s = error, (error.retry_at - self._clock()).total_seconds()
                 if pause_s <= 0:  # a time that has passed must not make us hammer
                     pause_s, attempt = self._pause_s(attempt), attempt + 1
-            except NotFound:
-                if may_be_done and key is None and method in ("DELETE", "POST"):
+            except NotFound as error:
+                if may_be_done and not is_keyed and request.method in ("DELETE", "POST"):
                     return None  # an earlier attempt removed it and only its answer was lost
+                error.may_be_done = error.may_be_done or in_doubt
                 raise
             except ClientError as error:
-                if not (error.transient and request.is_repeatable) or (is_held and isinstance(error, TimedOut)):
+                in_doubt = error.may_be_done = error.may_be_done or in_doubt
+                if not (error.transient and request.is_repeatable) or (request.is_held and isinstance(error, TimedOut)):
                     raise
                 if is_used_up():
                     raise
@@ -199,11 +217,15 @@ class Exchange:
 
     def _try_hosts(self, request: Request, host: str | None) -> Any:
         """One attempt, on the next region where the one before fails (contract, 1.2 and 1.6)."""
+        in_doubt = False
         while True:
             try:
                 return self._send(request, host or self._regions.current())
-            except (Unreachable, BackendFailed) as error:
+            except ClientError as error:
                 never_left = isinstance(error, Unreachable) and not error.was_sent
+                in_doubt = error.may_be_done = error.may_be_done or in_doubt
+                if not isinstance(error, (Unreachable, BackendFailed)):
+                    raise
                 if host or (request.is_held and isinstance(error, TimedOut)):
                     raise
                 if not (request.is_repeatable or never_left) or not self._regions.next():
@@ -289,6 +311,7 @@ class Exchange:
         self._pool = self._pool or ThreadPoolExecutor(max_workers=8, thread_name_prefix="copying-client")
         pending: set[Future[Any]] = {self._pool.submit(call, host) for host in hosts}
         failure: BaseException = Unreachable("The backend has no address for this call.", was_sent=False)
+        in_doubt = False
         while pending:
             done, pending = wait(pending, return_when=FIRST_COMPLETED)
             for future in done:
@@ -298,6 +321,8 @@ class Exchange:
                         late.cancel()
                     return future.result()
                 failure = error
+                if isinstance(error, ClientError):
+                    in_doubt = error.may_be_done = error.may_be_done or in_doubt
         raise failure
 
     def _pages(

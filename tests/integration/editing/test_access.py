@@ -51,6 +51,7 @@ ACTS = {
     "subscribers:close-only": ACCOUNT + "close-only/",
     "subscribers:undo-change": "/changes/{saved}/undo/",
     "subscribers:go-on-with-change": "/changes/{draft}/go-on/",
+    "subscribers:look-again-at-change": "/changes/{draft}/look/",
     "subscribers:save-change": "/changes/{draft}/save/",
     "subscribers:discard-change": "/changes/{draft}/discard/",
 }

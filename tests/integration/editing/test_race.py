@@ -11,7 +11,8 @@ from django.utils import timezone
 from strategies.changes import propose
 from strategies.edit_views import spot_of
 from strategies.models import Change
-from subscribers.changes import Conflict, save_change
+from subscribers.changes import Conflict
+from subscribers.saving import save_change
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
