@@ -47,6 +47,10 @@ def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """404: it does not exist, or is nobody's business here."""
+    user = getattr(request, "user", None)
+    if user is not None and user.is_authenticated and not getattr(request, "memberships", True):
+        text = f"You are signed in as {user.email}, which belongs to no workspace. Ask your firm for an invitation."
+        return _page(request, 404, "No workspace yet", text)
     return _page(request, 404, "Nothing here", "The page does not exist, or you are not signed in to its workspace.")
 
 
