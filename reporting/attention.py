@@ -193,7 +193,7 @@ def silent_accounts(membership: Membership, now: datetime) -> Iterator[Line]:
 
 def log_errors(membership: Membership, now: datetime) -> Iterator[Line]:
     """The last day's errors."""
-    errors = LogRecord.objects.filter(workspace_id=membership.workspace_id, level="ERROR", time__gte=now - DAY)
+    errors = LogRecord.objects.visible_to(membership).filter(level="ERROR", time__gte=now - DAY)
     href = address("reporting:log", level="ERROR")
     for record in errors.order_by("-time", "-id")[:MOST_ERRORS]:
         yield Line("warn", "alert-triangle", "Error", "", href, record.message, record.time)

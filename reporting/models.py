@@ -20,7 +20,7 @@ from reporting.ledger import AccrualRun, AccrualState, CommissionLine, Commissio
 from reporting.scoping import PerSubscriberQuerySet
 from strategies.models import Strategy
 from subscribers.models import Subscriber
-from users.models import Connection, Workspace
+from users.models import Connection, Membership, Workspace
 
 __all__ = [
     "AccrualRun",
@@ -194,6 +194,16 @@ class EquityPoint(models.Model):
         ]
 
 
+class LogRecordQuerySet(models.QuerySet):
+    """Every read of the log starts with `visible_to`."""
+
+    def visible_to(self, membership: Membership) -> LogRecordQuerySet:
+        """Lines that a member of staff may see; nothing for anybody else."""
+        if not membership.is_staff_role:
+            return self.none()
+        return self.filter(workspace_id=membership.workspace_id)
+
+
 class LogRecord(Named):
     """One line of the backend's trading log (contract, 6.3)."""
 
@@ -210,6 +220,8 @@ class LogRecord(Named):
     type = models.CharField(max_length=6, blank=True, default="")
     open_price = models.DecimalField(max_digits=24, decimal_places=10, null=True)
     digest = models.CharField(max_length=40, help_text="Tells identical lines apart from repeated deliveries.")
+
+    objects = LogRecordQuerySet.as_manager()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["connection", "time", "digest"], name="one_log_record")]

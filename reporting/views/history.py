@@ -159,7 +159,7 @@ def transaction_totals(request: HttpRequest) -> HttpResponse:
 @staff_only
 def log(request: HttpRequest) -> HttpResponse:
     """What the backend wrote while copying."""
-    table = LOG.bind(request, LogRecord.objects.filter(workspace=request.workspace))
+    table = LOG.bind(request, LogRecord.objects.visible_to(request.membership))
     if table.wants_csv:
         return table.csv()
     return render_list(request, "reporting/log.html", "reporting/_log.html", table)

@@ -224,7 +224,7 @@ def debt(request: HttpRequest) -> HttpResponse:
     table = debt_listing(request).bind(request, accounts)
     if table.wants_csv:
         return table.csv()
-    by_currency = Entry.objects.filter(workspace=request.workspace).order_by("currency").values("currency")
+    by_currency = Entry.objects.visible_to(request.membership).order_by("currency").values("currency")
     owed, credit = Sum("amount", filter=Q(statement__isnull=False)), -Sum("amount", filter=Q(statement=None))
     totals = list(by_currency.annotate(owed=owed, credit=credit, balance=Sum("amount")))
     context = {"totals": totals, "may_bill": can_bill(request.membership), "tab": "debt"}
@@ -264,8 +264,8 @@ def backends_incoming(request: HttpRequest, rows: list[dict], now: datetime) -> 
         key = f"backends-incoming:{connection_id}:{strategy_id}:{start.date()}:{end.date()}".replace(" ", "")
         sums = cache.get(key)
         if sums is None:
-            deals = Transaction.objects.filter(
-                workspace=request.workspace, connection_id=connection_id, strategy_id=strategy_id,
+            deals = Transaction.objects.visible_to(request.membership).filter(
+                connection_id=connection_id, strategy_id=strategy_id,
                 time__gte=start, time__lt=end,
             )  # fmt: skip
             by_currency = deals.order_by().annotate(unit=F("subscriber__currency")).values_list("unit")

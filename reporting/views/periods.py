@@ -181,7 +181,8 @@ def close_one(request: HttpRequest, pk: int) -> HttpResponse:
         messages.error(request, "Not closed: the period has not ended yet.")
         return redirect("reporting:period", pk)
     say_closed(request, close_periods(request.workspace, [period], by=request.user, now=timezone.now()))
-    still_there = BillingPeriod.objects.filter(pk=pk).exists()  # without lines there is no period
+    # without lines there is no period
+    still_there = BillingPeriod.objects.visible_to(request.membership).filter(pk=pk).exists()
     return redirect("reporting:period", pk) if still_there else redirect("reporting:periods")
 
 

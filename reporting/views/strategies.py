@@ -182,7 +182,7 @@ def transactions(request: HttpRequest, pk: int) -> HttpResponse:
 def log(request: HttpRequest, pk: int) -> HttpResponse:
     """What the backend wrote about one strategy."""
     strategy = visible_strategy(request, pk)
-    own = LogRecord.objects.filter(workspace=request.workspace, strategy_id=strategy.backend_id)
+    own = LogRecord.objects.visible_to(request.membership).filter(strategy_id=strategy.backend_id)
     table = STRATEGY_LOG.bind(request, own.filter(connection_id=strategy.connection_id))
     if table.wants_csv:
         return table.csv()

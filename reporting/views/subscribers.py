@@ -138,7 +138,7 @@ def transactions(request: HttpRequest, pk: int) -> HttpResponse:
 def log(request: HttpRequest, pk: int) -> HttpResponse:
     """What the backend wrote about one account, as far as it is mirrored."""
     subscriber = visible_subscriber(request, pk)
-    own = LogRecord.objects.filter(workspace=request.workspace, subscriber_id=subscriber.backend_id)
+    own = LogRecord.objects.visible_to(request.membership).filter(subscriber_id=subscriber.backend_id)
     table = ACCOUNT_LOG.bind(request, own.filter(connection_id=subscriber.connection_id))
     if table.wants_csv:
         return table.csv()
