@@ -11,7 +11,7 @@ help:
 	@echo "make reset  empty the folder of run-time data (VAR, default var/) after asking"
 	@echo "make test   run the whole test suite with its own services; ARGS=... goes to pytest, such as"
 	@echo "            ARGS=tests/integration/users or ARGS='-p no:xdist --pdb tests/unit/users'"
-	@echo "make lint   check style and types"
+	@echo "make lint   check style and types (types of copying/backend: not yet, see pyproject.toml)"
 	@echo "make mutants  try by hand which small changes of CODE=copying/engine no unit test notices"
 	@echo "make lock   make the requirement locks anew from pyproject.toml"
 
@@ -31,7 +31,7 @@ test: dev
 	@exec $(VENV)/python -m copyportal.services run -- $(VENV)/python -m pytest $(PARALLEL) $(ARGS)
 
 lint: dev
-	@$(VENV)/ruff check . && $(VENV)/ruff format --check .
+	@$(VENV)/ruff check . && $(VENV)/ruff format --check . && $(VENV)/mypy
 
 mutants: dev
 	@exec $(VENV)/python tools/mutants.py $(CODE) $(if $(TESTS),--tests "$(TESTS)") $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED))

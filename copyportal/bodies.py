@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
-from typing import BinaryIO, Protocol
+from typing import IO, Protocol
 from urllib.parse import unquote_to_bytes
 
 MEMORY_BYTES = 64 * 1024  # of one body; what is longer goes to a temporary file
@@ -22,15 +22,18 @@ class Refused(Exception):
 class BodyLimits(Protocol):
     """What read_body is held to."""
 
-    body_bytes: int
-    body_s: float
-    idle_s: float
+    @property
+    def body_bytes(self) -> int: ...
+    @property
+    def body_s(self) -> float: ...
+    @property
+    def idle_s(self) -> float: ...
 
 
 class Body:
     """The bytes of a request's body; a context manager that gives them back."""
 
-    def __init__(self, file: BinaryIO, length: int) -> None:
+    def __init__(self, file: IO[bytes], length: int) -> None:
         self.file, self.length = file, length
 
     @classmethod

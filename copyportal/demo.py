@@ -21,7 +21,7 @@ from reporting.commission.services import accrue_workspace
 from reporting.models import SyncKind, SyncState
 from reporting.sync import run, states
 from subscribers.models import Subscriber, SubscriberAccess
-from users.members import create_invitation
+from users.members import Refusal, create_invitation
 from users.models import Connection, Membership, Role, Workspace
 from users.services import add_member, create_owner, create_workspace_with_connection
 
@@ -73,6 +73,8 @@ def make_people() -> Workspace:
             name="Demo accountant",
             lasts=timedelta(days=365),  # whoever tries the demo does not wait for a week
         )
+        if isinstance(invited, Refusal):
+            raise RuntimeError(invited.text)
         _keep(passwords, reverse("people:invitation", args=[invited.token]))
     return workspace
 

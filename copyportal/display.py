@@ -34,7 +34,7 @@ def unknown(reason: str = "Not known yet") -> Markup:
 
 def digits_of(currency: str | None) -> int:
     """Decimals of a currency's amounts."""
-    return MINOR_DIGITS.get(currency, 2)
+    return MINOR_DIGITS.get(currency or "", 2)
 
 
 def plain(value, digits: int) -> str:

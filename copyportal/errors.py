@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 import structlog
 from django.contrib.auth.models import AnonymousUser
@@ -18,7 +19,13 @@ log = structlog.get_logger(__name__)
 
 
 # what the middleware that did not get its turn would have set; an error may come before it
-UNKNOWN = {"user": AnonymousUser(), "membership": None, "memberships": [], "workspace": None, "partial": False}
+UNKNOWN: dict[str, Any] = {
+    "user": AnonymousUser(),
+    "membership": None,
+    "memberships": [],
+    "workspace": None,
+    "partial": False,
+}
 
 
 def _page(request: HttpRequest, status: int, title: str, text: str, quote: str = "") -> HttpResponse:

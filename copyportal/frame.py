@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache, cached_property
+from typing import cast
 
 from django.contrib.postgres.aggregates import ArrayAgg, BoolOr
 from django.db.models import Count, Exists, F, Max, Min, OuterRef, Q
@@ -172,11 +173,12 @@ class Frame:
     @cached_property
     def state(self) -> dict:
         """One row about the workspace's connections, their syncs and open stopouts."""
-        workspace_id = self.membership.workspace_id
+        membership = cast(Membership, self.membership)  # pages for strangers do not ask
+        workspace_id = membership.workspace_id
         stopped = Stopout.objects.filter(workspace_id=workspace_id).active(timezone.now())
         own = Connection.objects.filter(workspace_id=workspace_id, is_enabled=True)
-        if not self.membership.is_staff_role:  # a client's page is about the connections of their accounts alone
-            accounts = Subscriber.objects.visible_to(self.membership)
+        if not membership.is_staff_role:  # a client's page is about the connections of their accounts alone
+            accounts = Subscriber.objects.visible_to(membership)
             own = own.filter(pk__in=accounts.values("connection_id"))
         return own.aggregate(
             connections=Count("id", distinct=True),
@@ -207,7 +209,8 @@ class Frame:
     @property
     def marks_accounts(self) -> bool:
         """Whether rows of lists are marked one by one: the badge says it where all accounts are simulated."""
-        return not self.membership.workspace.is_demo and self.state["simulated"] != self.state["connections"]
+        is_demo = self.membership is not None and self.membership.workspace.is_demo
+        return not is_demo and self.state["simulated"] != self.state["connections"]
 
     @property
     def clock_trouble(self) -> str:

@@ -163,7 +163,8 @@ class Front:
 
     async def _send_download(self, send: Send, answer: Answer) -> None:
         spool = Spool()
-        self.download_threads.submit(answer.context.run, _fill, answer.download, spool)
+        context = answer.context or contextvars.copy_context()
+        self.download_threads.submit(context.run, _fill, answer.download, spool)
         try:
             await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
             async for piece in spool.pieces():

@@ -94,9 +94,10 @@ def _latest_successes() -> tuple[list[datetime | None], bool]:
 def _backend(successes: list[datetime | None]) -> dict:
     if not successes:
         return {"ok": True, "why": "no connection is set up"}
-    if None in successes:
+    times = [time for time in successes if time is not None]
+    if len(times) < len(successes):
         return {"ok": False, "why": "has never answered"}
-    return _aged((datetime.now(UTC) - min(successes)).total_seconds(), "backend")
+    return _aged((datetime.now(UTC) - min(times)).total_seconds(), "backend")
 
 
 def _redis_and_processes() -> dict:

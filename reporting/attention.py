@@ -134,7 +134,7 @@ def not_offered(membership: Membership, now: datetime) -> Iterator[Line]:
     withheld = accounts.filter(document__subscriptions__contains=[{"offered": False}]).order_by("name", "id")
     # it reads every document, so not at every look at the page
     key = f"attention-offers:{membership.workspace_id}:{membership.pk}"
-    rows = cache.get_or_set(key, lambda: list(withheld.values_list("pk", "name")[:MOST_COUNTED]), BOOKS_KEPT_S)
+    rows = cache.get_or_set(key, lambda: list(withheld.values_list("pk", "name")[:MOST_COUNTED]), BOOKS_KEPT_S) or []
     note = "Nothing new is copied. Ask the provider to offer it to you, or end the subscription"
     for pk, name in rows[:MOST_NOT_OFFERED]:
         href = reverse("subscribers:subscriptions", args=[pk])
@@ -150,7 +150,10 @@ def close_to_limits(membership: Membership, now: datetime) -> Iterator[Line]:
     rows = list(accounts.order_by("headroom", "id").defer("document", "limits")[:MOST_CLOSE])
     for account in rows:
         account.limit_words = reason_words(account.limit_reason)
-        account.left = account.limit_amount - account.limit_measured
+        if account.limit_amount is not None and account.limit_measured is not None:
+            account.left = account.limit_amount - account.limit_measured
+        else:
+            account.left = None
         href = f"{reverse('subscribers:detail', args=[account.pk])}#limits"
         yield Line("warn", "shield-check", account.name, "is close to a limit", href, account=account)
     if rows:
@@ -223,7 +226,7 @@ def books(membership: Membership, now: datetime) -> Iterator[Line]:
         yield Line("warn", "receipt-2", counted(to_issue, "closed period"), waits, href)
 
 
-def read_books(membership: Membership, now: datetime) -> tuple[list[dict], int, int]:
+def read_books(membership: Membership, now: datetime) -> tuple[list[Any], int, int]:
     """(overdue statements by currency, periods to close, periods to issue)."""
     statements = Statement.objects.visible_to(membership).filter(
         kind=DocumentKind.STATEMENT, is_void=False, due_on__lt=now + DAY

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Any, Self
 
 from django.db import models
 from django.db.models import Case, Exists, F, Func, OuterRef, Q, Subquery, Sum, Value, When
@@ -32,14 +33,14 @@ class PeriodState(models.TextChoices):
     PAID = "paid", "Paid"
 
 
-class BillingPeriodQuerySet(models.QuerySet):
+class BillingPeriodQuerySet(models.QuerySet["BillingPeriod"]):
     """Every read of billing periods starts with `visible_to`."""
 
-    def visible_to(self, membership: Membership) -> BillingPeriodQuerySet:
+    def visible_to(self, membership: Membership) -> Self:
         """Staff only: subscribers see statements."""
         return self.filter(workspace_id=membership.workspace_id) if membership.is_staff_role else self.none()
 
-    def to_close(self, now: datetime) -> BillingPeriodQuerySet:
+    def to_close(self, now: datetime) -> Self:
         """Periods that have ended and wait for somebody to close them."""
         return self.filter(state=PeriodState.OPEN, period_end__lte=now)
 
@@ -112,10 +113,10 @@ class StatementState(models.TextChoices):
     VOID = "void", "Void"
 
 
-class StatementQuerySet(PerSubscriberQuerySet):
+class StatementQuerySet(PerSubscriberQuerySet["Statement"]):
     """Reads of documents; `visible_to` comes first."""
 
-    def with_balance(self) -> StatementQuerySet:
+    def with_balance(self) -> models.QuerySet[Any]:
         """With `balance`, the sum of a document's entries, `paid`, what payments took off it, and its `state`.
 
         days_overdue: whole days since the day it was due on, in the workspace's zone; in words: reporting/states.py.
@@ -124,7 +125,9 @@ class StatementQuerySet(PerSubscriberQuerySet):
         paid = own.filter(kind__in=PAYING)
         today = Cast(Func(F("workspace__timezone"), Now(), function="timezone"), models.DateField())
         days = Func(today, F("due_on"), template="(%(expressions)s)", arg_joiner=" - ", output_field=INTEGER)
-        return self.annotate(
+        # rows carry more than the model declares, and may be narrowed by it: no checker knows such a type
+        documents: models.QuerySet[Any] = self
+        return documents.annotate(
             balance=Coalesce(Subquery(own.annotate(s=Sum("amount")).values("s")), ZERO, output_field=MONEY),
             paid=Coalesce(Subquery(paid.annotate(s=-Sum("amount")).values("s")), ZERO, output_field=MONEY),
             days_overdue=days,
@@ -175,6 +178,8 @@ class Statement(models.Model):
         related_name="+",
         null=True,
     )
+
+    balance: Decimal  # of those that were read `with_balance`
 
     objects = StatementQuerySet.as_manager()
 
@@ -251,10 +256,10 @@ class Payment(models.Model):
         null=True,
     )
 
-    class PaymentQuerySet(PerSubscriberQuerySet):
+    class PaymentQuerySet(PerSubscriberQuerySet["Payment"]):
         """Reads of payments; `visible_to` comes first."""
 
-        def with_undone(self) -> models.QuerySet:
+        def with_undone(self) -> Self:
             """With `is_undone`: a counter-entry took it back."""
             undone = Entry.objects.filter(payment_id=OuterRef("pk"), kind=EntryKind.UNDO)
             return self.annotate(is_undone=Exists(undone))

@@ -53,7 +53,8 @@ def reason_label(code: str) -> str:
 
 def rule_of(decision: Decision) -> str:
     """The rule that decided, where it is set and its number: "Max trade volume of the subscription: 0.2 lots"."""
-    about = REASONS.get(BY_CODE.get(decision.reason))
+    reason = BY_CODE.get(decision.reason)
+    about = REASONS.get(reason) if reason is not None else None
     level = LEVEL_NAMES.get(Level.__members__.get(decision.level.upper(), Level.NONE), "") if decision.level else ""
     rule = f"{reason_label(decision.reason)} of {level}" if level else reason_label(decision.reason)
     if decision.limit_value is None or about is None or not about.unit:

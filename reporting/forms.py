@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 from django import forms
 
@@ -59,8 +60,8 @@ class PaymentForm(forms.Form):
             raise forms.ValidationError("A currency has three letters, like USD.")
         return currency
 
-    def clean(self) -> dict:
-        cleaned = super().clean()
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
         if cleaned.get("currency"):
             check_digits(self, cleaned["currency"])
         return cleaned
@@ -88,8 +89,8 @@ class CreditNoteForm(ReasonForm):
         super().__init__(*args, **kwargs)
         self.currency = currency
 
-    def clean(self) -> dict:
-        cleaned = super().clean()
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
         check_digits(self, self.currency)
         return cleaned
 

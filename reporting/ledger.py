@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from django.db import models
 
 from reporting.scoping import PerSubscriberQuerySet
@@ -62,22 +64,22 @@ class AccrualRun(models.Model):
     error = models.TextField(blank=True, default="", db_default="")
 
 
-class CommissionLineQuerySet(PerSubscriberQuerySet):
+class CommissionLineQuerySet(PerSubscriberQuerySet["CommissionLine"]):
     """Reads of the ledger: what subscribers owe, and (`incoming`) what portfolios owe to their members' providers."""
 
-    def visible_to(self, membership: Membership) -> CommissionLineQuerySet:
+    def visible_to(self, membership: Membership) -> Self:
         return super().visible_to(membership).filter(member_id="")
 
-    def incoming(self, membership: Membership) -> CommissionLineQuerySet:
+    def incoming(self, membership: Membership) -> Self:
         """What the owner of a portfolio owes; no subscriber's business."""
         own = self.filter(workspace_id=membership.workspace_id).exclude(member_id="")
         return own if membership.is_staff_role else own.none()
 
-    def current(self, now) -> CommissionLineQuerySet:
+    def current(self, now) -> Self:
         """Lines of the billing periods that are open at `now`, whichever their length."""
         return self.filter(period_end__gt=now, period_start__lte=now)
 
-    def of_subscription(self, connection_id: int, strategy_id: str, subscriber_id: str) -> CommissionLineQuerySet:
+    def of_subscription(self, connection_id: int, strategy_id: str, subscriber_id: str) -> Self:
         """Lines of one subscriber's subscription to one strategy."""
         return self.filter(connection_id=connection_id, strategy_id=strategy_id, subscriber_id=subscriber_id)
 

@@ -177,7 +177,7 @@ def equity_curves(connection_id: int, account_ids: Sequence[str]) -> dict[str, C
     rows: dict[str, list[tuple]] = {}
     ordered = points.order_by("account_id", "time").values_list("account_id", "time", "balance", "equity")
     for account_id, *point in ordered.iterator(chunk_size=10_000):
-        rows.setdefault(account_id, []).append(point)
+        rows.setdefault(account_id, []).append(tuple(point))
     flows = cash_flows(connection_id, list(rows))
     currencies = dict(
         Subscriber.objects.filter(connection_id=connection_id, backend_id__in=rows).values_list(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from django.core.cache import cache
 from django.db import connection as database
@@ -119,7 +120,12 @@ FROM (
 
 def standings(workspace: Workspace, *, now: datetime) -> list[Standing]:
     """One row per currency, the one with most accounts first. Days are UTC days, as the results are kept."""
-    given = {"workspace": workspace.pk, "now": now, "today": now.date(), "month": now.date().replace(day=1)}
+    given: dict[str, Any] = {
+        "workspace": workspace.pk,
+        "now": now,
+        "today": now.date(),
+        "month": now.date().replace(day=1),
+    }
     with database.cursor() as cursor:
         cursor.execute(STANDINGS, given)
         return [Standing(*row) for row in cursor.fetchall()]
@@ -133,7 +139,7 @@ def total(standings: list[Standing], *, currency: str, on: date) -> Total | None
         return None
     if not standings:
         return None
-    sums = {
+    sums: dict[str, Any] = {
         name: sum((getattr(s, name) or Decimal(0)) * rate.value for s, rate in zip(standings, rates, strict=True))
         for name in ("equity", "floating", "today", "month", "accrued")
     }
@@ -142,13 +148,13 @@ def total(standings: list[Standing], *, currency: str, on: date) -> Total | None
 
 def latency(workspace: Workspace, *, now: datetime) -> Latency:
     """Median and 95th percentile of the newest deals of the last day, at most 5,000 of them."""
-    given = {"workspace": workspace.pk, "since": now - timedelta(days=1), "rows": LATENCY_ROWS}
+    given: dict[str, Any] = {"workspace": workspace.pk, "since": now - timedelta(days=1), "rows": LATENCY_ROWS}
     with database.cursor() as cursor:
         cursor.execute(LATENCIES, given)
         return Latency(*cursor.fetchone())
 
 
-def equity_curve(workspace: Workspace, *, currency: str, days: int, now: datetime) -> list[list]:
+def equity_curve(workspace: Workspace, *, currency: str, days: int, now: datetime) -> list[list[Any] | None]:
     """Columns [seconds, equity, nothing, money in or out] of all accounts of a currency; 0 days: everything.
 
     The third place is the drawdown's, which this curve has none of. Kept for a minute.

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 from django.core.cache import cache
@@ -103,7 +104,7 @@ def followers_curve(strategy: Strategy, currency: str) -> Curve:
 
 
 def _read_followers_curve(strategy: Strategy, currency: str) -> Curve:
-    given = {
+    given: dict[str, Any] = {
         "connection": strategy.connection_id,
         "workspace": strategy.workspace_id,
         "strategy": strategy.backend_id,
@@ -195,7 +196,7 @@ class SymbolResult:
 
 def symbols_of(strategy: Strategy, currency: str, *, on: date) -> list[SymbolResult]:
     """Results by symbol over the newest 5,000 copied deals, best first. Raises UnknownRate."""
-    given = {
+    given: dict[str, Any] = {
         "workspace": strategy.workspace_id,
         "connection": strategy.connection_id,
         "strategy": strategy.backend_id,
@@ -217,7 +218,7 @@ def symbols_of(strategy: Strategy, currency: str, *, on: date) -> list[SymbolRes
 
 def results_of_accounts(accounts: Sequence[tuple[int, str]], *, today: date) -> dict[tuple[int, str], tuple]:
     """(result today, result this month) after swap and commission by (connection, account), account currency."""
-    given = {
+    given: dict[str, Any] = {
         "connections": list({connection_id for connection_id, _ in accounts}),
         "accounts": [account_id for _, account_id in accounts],
         "today": today,

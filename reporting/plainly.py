@@ -81,7 +81,8 @@ def staff_sentence(decision: Decision | Any) -> str:
 
 def setting_of(code: str) -> str:
     """The contract's name of the setting that decided; empty where none did."""
-    about = REASONS.get(BY_CODE.get(code))
+    reason = BY_CODE.get(code)
+    about = REASONS.get(reason) if reason is not None else None
     return about.setting if about else ""
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import connection as database
 
@@ -46,7 +47,7 @@ class Quality:
 def quality_of(measured: Strategy | Subscriber, *, now: datetime) -> Quality:
     """The measured copying of one strategy, or to one account."""
     column = "strategy_id" if isinstance(measured, Strategy) else "subscriber_id"
-    given = {
+    given: dict[str, Any] = {
         "ranks": [0.5, 0.95, 0.99],
         "workspace": measured.workspace_id,
         "connection": measured.connection_id,

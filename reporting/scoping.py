@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Self, TypeVar
+
 from django.db import models
 
 from subscribers.models import Subscriber
 from users.models import Membership
 
+Row = TypeVar("Row", bound=models.Model)
 
-class PerSubscriberQuerySet(models.QuerySet):
+
+class PerSubscriberQuerySet(models.QuerySet[Row]):
     """Every read of what belongs to a subscriber by the backend's ids starts with `visible_to`."""
 
-    def visible_to(self, membership: Membership) -> PerSubscriberQuerySet:
+    def visible_to(self, membership: Membership) -> Self:
         own = self.filter(workspace_id=membership.workspace_id)
         if membership.is_staff_role:
             return own

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -33,6 +33,7 @@ from strategies.views import visible_strategy
 from users.models import Connection
 from users.parsing import row_id
 from users.permissions import may_manage
+from users.requests import MemberRequest
 
 
 def spot_of(strategy: Strategy, part: str = "") -> Spot:
@@ -58,7 +59,7 @@ def held_by(chains: list[Chain]) -> Holds:
 
 @require_http_methods(["GET", "POST"])
 @may_manage
-def edit(request: HttpRequest, pk: int) -> HttpResponse:
+def edit(request: MemberRequest, pk: int) -> HttpResponse:
     """The settings of a strategy or portfolio."""
     strategy = visible_strategy(request, pk)
     spot = spot_of(strategy)
@@ -72,7 +73,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 @may_manage
-def edit_member(request: HttpRequest, pk: int, strategy_id: str) -> HttpResponse:
+def edit_member(request: MemberRequest, pk: int, strategy_id: str) -> HttpResponse:
     """What a portfolio changes for one of its members."""
     portfolio = visible_strategy(request, pk)
     spot = spot_of(portfolio, strategy_id)
@@ -93,14 +94,14 @@ def edit_member(request: HttpRequest, pk: int, strategy_id: str) -> HttpResponse
 # --- New ones ---------------------------------------------------------------------------------------------------------
 @require_http_methods(["GET", "POST"])
 @may_manage
-def new(request: HttpRequest) -> HttpResponse:
+def new(request: MemberRequest) -> HttpResponse:
     """A strategy on an account."""
     return create(request, Target.STRATEGY, Level.STRATEGY, "New strategy")
 
 
 @require_http_methods(["GET", "POST"])
 @may_manage
-def new_portfolio(request: HttpRequest) -> HttpResponse:
+def new_portfolio(request: MemberRequest) -> HttpResponse:
     """A portfolio of strategies with their weights; what it changes for a member is set on the member's page."""
     connection = chosen_connection(request)
     offered = strategy_options(connection) if connection else []
@@ -109,14 +110,14 @@ def new_portfolio(request: HttpRequest) -> HttpResponse:
     return create(request, Target.PORTFOLIO, Level.PORTFOLIO, "New portfolio", members)
 
 
-def chosen_connection(request: HttpRequest) -> Connection | None:
+def chosen_connection(request: MemberRequest) -> Connection | None:
     """The backend that a form names, of this workspace; else the first."""
     wanted = row_id(request.POST.get("connection", ""))
     found = Connection.objects.filter(workspace=request.workspace, is_enabled=True).order_by("id")
     return found.filter(pk=wanted).first() if wanted else found.first()
 
 
-def create(request: HttpRequest, kind: str, level: Level, title: str, *more: Field) -> HttpResponse:
+def create(request: MemberRequest, kind: str, level: Level, title: str, *more: Field) -> HttpResponse:
     """The form of something new, and its proposal under an id that the backend gives."""
     draft = draft_to_create(request, kind)
     extra = connection_extra(request)
@@ -141,7 +142,7 @@ def create(request: HttpRequest, kind: str, level: Level, title: str, *more: Fie
 
 @require_http_methods(["GET", "POST"])
 @may_manage
-def add_member(request: HttpRequest, pk: int) -> HttpResponse:
+def add_member(request: MemberRequest, pk: int) -> HttpResponse:
     """One more member of a portfolio, with what the portfolio changes for it."""
     portfolio = visible_strategy(request, pk)
     if portfolio.kind != Kind.PORTFOLIO:
@@ -169,7 +170,7 @@ def add_member(request: HttpRequest, pk: int) -> HttpResponse:
 # --- Removal ----------------------------------------------------------------------------------------------------------
 @require_http_methods(["GET", "POST"])
 @may_manage
-def remove(request: HttpRequest, pk: int) -> HttpResponse:
+def remove(request: MemberRequest, pk: int) -> HttpResponse:
     """Stop offering a strategy or portfolio, with close instructions."""
     strategy = visible_strategy(request, pk)
     context = {**page_of(strategy, "settings"), "title": f"Remove {strategy.name}"}
@@ -181,7 +182,7 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 @may_manage
-def remove_member(request: HttpRequest, pk: int, strategy_id: str) -> HttpResponse:
+def remove_member(request: MemberRequest, pk: int, strategy_id: str) -> HttpResponse:
     """Take a member out of a portfolio, with close instructions."""
     portfolio = visible_strategy(request, pk)
     spot = spot_of(portfolio, strategy_id)
@@ -196,7 +197,7 @@ def remove_member(request: HttpRequest, pk: int, strategy_id: str) -> HttpRespon
 
 
 def answer_removal(
-    request: HttpRequest, spot: Spot, action: str, template: str, context: dict[str, Any], *, back: str
+    request: MemberRequest, spot: Spot, action: str, template: str, context: dict[str, Any], *, back: str
 ) -> HttpResponse:
     """Ask what becomes of open positions, then go to the review."""
     now = timezone.now()

@@ -9,7 +9,7 @@ from typing import Any
 from django.contrib import messages
 from django.core.cache import cache
 from django.core.exceptions import ImproperlyConfigured
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 
@@ -22,6 +22,7 @@ from strategies.models import Action, Change, Strategy
 from strategies.terms import Setting
 from users.models import Connection
 from users.parsing import row_id
+from users.requests import MemberRequest
 
 Holds = dict[str, tuple[str, str]]
 MOST_OPTIONS = 1_000
@@ -72,10 +73,10 @@ def offered_by_others(connection: Connection) -> list[tuple[str, str]]:
             return []
         return [(one.strategy_id, f"{one.name} (offered by {one.provider.name or one.provider.id})") for one in offered]
 
-    return cache.get_or_set(f"offered-strategies:{connection.pk}", read, OFFERS_KEPT_S)
+    return cache.get_or_set(f"offered-strategies:{connection.pk}", read, OFFERS_KEPT_S) or []
 
 
-def connection_extra(request: HttpRequest) -> Extra:
+def connection_extra(request: MemberRequest) -> Extra:
     """At which backend; no question where there is only one."""
     found = Connection.objects.filter(workspace=request.workspace, is_enabled=True).order_by("id")
     options = [(str(pk), name) for pk, name in found.values_list("pk", "name")]
@@ -100,15 +101,15 @@ def holds_in(chains: Iterable[list[Setting]]) -> Holds:
     return holds
 
 
-def draft_of(request: HttpRequest, spot: Spot) -> Change | None:
+def draft_of(request: MemberRequest, spot: Spot) -> Change | None:
     """The proposal that a form is opened from (`?change=`), if it is of the same object and not saved."""
     drafts = Change.objects.visible_to(request.membership).filter(saved_at=None, connection_id=spot.connection.pk)
-    wanted = row_id(request.GET.get("change", ""))
+    wanted = row_id(request.GET.get("change", "")) or 0  # no row has it
     return drafts.filter(pk=wanted, kind=spot.kind, backend_id=spot.backend_id, part=spot.part).first()
 
 
 def answer_form(
-    request: HttpRequest,
+    request: MemberRequest,
     spot: Spot,
     *,
     document: dict[str, Any],
@@ -123,8 +124,8 @@ def answer_form(
     if request.method != "POST":
         form = SettingsForm.of(spot.level, settings or {})
         if draft is not None:
-            sides = [spot.part_of(each) or {} for each in (draft.before, draft.after)]
-            form = SettingsForm.of_draft(spot.level, *sides)
+            before, after = (spot.part_of(each) or {} for each in (draft.before, draft.after))
+            form = SettingsForm.of_draft(spot.level, before, after)
             form.place(draft.problems, path=spot.path_in(draft.after))
         return render(request, template, {**context, "form": form})
     form = SettingsForm.sent(spot.level, request.POST)
@@ -145,13 +146,13 @@ def answer_form(
     return redirect(reverse("subscribers:change", args=[change.pk]))
 
 
-def page_context(request: HttpRequest, context: dict[str, Any], back: str) -> dict[str, Any]:
+def page_context(request: MemberRequest, context: dict[str, Any], back: str) -> dict[str, Any]:
     """What every page of a form needs."""
     return {"holds": {}, "extras": [], **context, "back": back, "action": request.get_full_path()}
 
 
 def answer_new(
-    request: HttpRequest,
+    request: MemberRequest,
     *,
     level: Level,
     extras: list[Extra],
@@ -198,15 +199,15 @@ def answer_new(
     return redirect(reverse("subscribers:change", args=[change.pk]))
 
 
-def part_draft(request: HttpRequest, spot: Spot) -> Change | None:
+def part_draft(request: MemberRequest, spot: Spot) -> Change | None:
     """The new member or subscription that one comes back from (`?change=`)."""
-    wanted = row_id(request.GET.get("change", ""))
+    wanted = row_id(request.GET.get("change", "")) or 0  # no row has it
     drafts = Change.objects.visible_to(request.membership).filter(saved_at=None, connection_id=spot.connection.pk)
     return drafts.filter(pk=wanted, kind=spot.kind, backend_id=spot.backend_id).exclude(part="").first()
 
 
-def draft_to_create(request: HttpRequest, kind: str) -> Change | None:
+def draft_to_create(request: MemberRequest, kind: str) -> Change | None:
     """The creation that one comes back from (`?change=`)."""
-    wanted = row_id(request.GET.get("change", ""))
+    wanted = row_id(request.GET.get("change", "")) or 0  # no row has it
     drafts = Change.objects.visible_to(request.membership).filter(saved_at=None, action=Action.CREATE, kind=kind)
     return drafts.filter(pk=wanted).first()

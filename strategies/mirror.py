@@ -39,7 +39,9 @@ def text_of(document: dict[str, Any], name: str) -> str:
 def without_secrets(document: dict[str, Any]) -> dict[str, Any]:
     """The document with the token of its bot hidden: whether there is one is all that pages need of it."""
     telegram = document.get("telegram")
-    publishing = telegram.get("publishing") if isinstance(telegram, dict) else None
+    if not isinstance(telegram, dict):
+        return document
+    publishing = telegram.get("publishing")
     if not isinstance(publishing, dict) or not publishing.get("token"):
         return document
     return document | {"telegram": telegram | {"publishing": publishing | {"token": HIDDEN}}}

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from django.db import models
 
 from users.models import Connection, Membership, User, Workspace
@@ -18,10 +20,10 @@ class Kind(models.TextChoices):
     PORTFOLIO = "portfolio", "Portfolio"
 
 
-class StrategyQuerySet(models.QuerySet):
+class StrategyQuerySet(models.QuerySet["Strategy"]):
     """Every read of strategies starts with `visible_to`."""
 
-    def visible_to(self, membership: Membership) -> StrategyQuerySet:
+    def visible_to(self, membership: Membership) -> Self:
         """Strategies that a member of staff may see; nothing for anybody else."""
         if not membership.is_staff_role:
             return self.none()
@@ -99,16 +101,16 @@ class Outcome(models.TextChoices):
 IN_FLIGHT = (Outcome.SENDING, Outcome.UNKNOWN)
 
 
-class ChangeQuerySet(models.QuerySet):
+class ChangeQuerySet(models.QuerySet["Change"]):
     """Every read of changes starts with `visible_to`."""
 
-    def visible_to(self, membership: Membership) -> ChangeQuerySet:
+    def visible_to(self, membership: Membership) -> Self:
         """Changes that a member of staff may see; nothing for anybody else."""
         if not membership.is_staff_role:
             return self.none()
         return self.filter(workspace_id=membership.workspace_id)
 
-    def saved(self) -> ChangeQuerySet:
+    def saved(self) -> Self:
         """Those that were written to the backend."""
         return self.filter(saved_at__isnull=False)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
@@ -20,15 +20,16 @@ from strategies.terms import commission_text
 from strategies.views import visible_strategy
 from users.once import FIELD, once
 from users.permissions import can_manage, may_manage, staff_only
+from users.requests import MemberRequest
 from users.states import State
 
 MOST_SHOWN = 200
 MOST_WEBHOOKS = 50
 
 
-def signals_page(request: HttpRequest, strategy: Strategy, *, status: int = 200, **more: Any) -> HttpResponse:
+def signals_page(request: MemberRequest, strategy: Strategy, *, status: int = 200, **more: Any) -> HttpResponse:
     """The page; what the backend does not tell is replaced by its sentence."""
-    context = {
+    context: dict[str, Any] = {
         "strategy": strategy,
         "tab": "signals",
         "commission": commission_text(strategy.document),
@@ -58,12 +59,12 @@ def signals_page(request: HttpRequest, strategy: Strategy, *, status: int = 200,
 
 @require_safe
 @staff_only
-def list_signals(request: HttpRequest, pk: int) -> HttpResponse:
+def list_signals(request: MemberRequest, pk: int) -> HttpResponse:
     """What is open now, and the webhooks."""
     return signals_page(request, visible_strategy(request, pk))
 
 
-def single(request: HttpRequest, pk: int) -> Strategy:
+def single(request: MemberRequest, pk: int) -> Strategy:
     """A strategy that can be given signals, or 404: a portfolio has none of its own."""
     strategy = visible_strategy(request, pk)
     if strategy.kind != Kind.SINGLE:
@@ -78,7 +79,7 @@ def to_signals(strategy: Strategy) -> HttpResponse:
 @require_POST
 @may_manage
 @once
-def send(request: HttpRequest, pk: int) -> HttpResponse:
+def send(request: MemberRequest, pk: int) -> HttpResponse:
     """Open a signal at everybody who copies the strategy, after a page that says what that is."""
     strategy, now = single(request, pk), timezone.now()
     form = signals.SignalForm(request.POST)
@@ -88,8 +89,10 @@ def send(request: HttpRequest, pk: int) -> HttpResponse:
         return signals_page(request, strategy, form=form) if "edit" in request.POST else ask(request, strategy, form)
     try:
         with backend_of(strategy.connection) as client:
-            given = {"by": request.user, "now": now, "token": request.POST.get(FIELD, "")}
-            signal_id = signals.send_signal(strategy, form.document(now), client=client, **given)
+            token = request.POST.get(FIELD, "")
+            signal_id = signals.send_signal(
+                strategy, form.document(now), client=client, by=request.user, now=now, token=token
+            )
             outcome = signals.outcome_so_far(signal_id, client=client)
     except NotDone as error:
         form.place(error.details)
@@ -99,7 +102,7 @@ def send(request: HttpRequest, pk: int) -> HttpResponse:
     return to_signals(strategy)
 
 
-def say_sent(request: HttpRequest, what: str, state: State) -> None:
+def say_sent(request: MemberRequest, what: str, state: State) -> None:
     """The toast: sent is not copied, so it is green only when every account has its copy."""
     if state.code == "waiting":
         messages.info(
@@ -111,9 +114,9 @@ def say_sent(request: HttpRequest, what: str, state: State) -> None:
     messages.add_message(request, levels.get(state.tone, messages.ERROR), f"{what} is sent: {words}.")
 
 
-def ask(request: HttpRequest, strategy: Strategy, form: signals.SignalForm) -> HttpResponse:
+def ask(request: MemberRequest, strategy: Strategy, form: signals.SignalForm) -> HttpResponse:
     """What would be sent, and to whom: nothing is sent before somebody says yes to it."""
-    context = {
+    context: dict[str, Any] = {
         "strategy": strategy,
         "tab": "signals",
         "commission": commission_text(strategy.document),
@@ -129,7 +132,7 @@ def ask(request: HttpRequest, strategy: Strategy, form: signals.SignalForm) -> H
 @require_POST
 @may_manage
 @once
-def change(request: HttpRequest, pk: int, signal_id: str) -> HttpResponse:
+def change(request: MemberRequest, pk: int, signal_id: str) -> HttpResponse:
     """Another stop loss and take profit."""
     strategy = single(request, pk)
     try:
@@ -145,7 +148,7 @@ def change(request: HttpRequest, pk: int, signal_id: str) -> HttpResponse:
 @require_POST
 @may_manage
 @once
-def close(request: HttpRequest, pk: int, signal_id: str) -> HttpResponse:
+def close(request: MemberRequest, pk: int, signal_id: str) -> HttpResponse:
     """Close a part, or everything where no volume is given."""
     strategy = single(request, pk)
     try:
@@ -157,7 +160,7 @@ def close(request: HttpRequest, pk: int, signal_id: str) -> HttpResponse:
                lambda signal, given: signals.close_signal(strategy, signal, volume, **given))  # fmt: skip
 
 
-def act(request: HttpRequest, strategy: Strategy, signal_id: str, word: str, do: Any) -> HttpResponse:
+def act(request: MemberRequest, strategy: Strategy, signal_id: str, word: str, do: Any) -> HttpResponse:
     """Find an open signal, do something with it, say so."""
     try:
         with backend_of(strategy.connection) as client:
@@ -176,7 +179,7 @@ def act(request: HttpRequest, strategy: Strategy, signal_id: str, word: str, do:
 
 @require_POST
 @may_manage
-def create_webhook(request: HttpRequest, pk: int) -> HttpResponse:
+def create_webhook(request: MemberRequest, pk: int) -> HttpResponse:
     """An address that signals can be posted to."""
     strategy = single(request, pk)
     form = signals.WebhookForm(request.POST)
@@ -194,7 +197,7 @@ def create_webhook(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @may_manage
-def remove_webhook(request: HttpRequest, pk: int) -> HttpResponse:
+def remove_webhook(request: MemberRequest, pk: int) -> HttpResponse:
     """What is posted there is refused from now on. The id is the secret, so it travels in the form's body."""
     strategy = single(request, pk)
     try:

@@ -108,7 +108,7 @@ class WebhookForm(forms.Form):
     )
 
     def __init__(self, *args: Any, **options: Any):
-        super().__init__(*args, auto_id="webhook_%s", **options)  # the page has another form with these names
+        super().__init__(*args, **{**options, "auto_id": "webhook_%s"})  # the page has another form with these names
 
     def clean_mapping(self) -> list[dict[str, str]]:
         found = []

@@ -215,7 +215,7 @@ def commission_text(document: dict[str, Any]) -> str:
     scheme = document.get("commissionScheme")
     if not isinstance(scheme, dict) or not isinstance(scheme.get("commissionRate"), int | float):
         return ""
-    rate, billed = scheme["commissionRate"], BILLED.get(scheme.get("billingPeriod"), "monthly")
+    rate, billed = scheme["commissionRate"], BILLED.get(scheme.get("billingPeriod") or "", "monthly")
     texts = {
         "flat-fee": f"{number(rate)} per period",
         "lots-traded": f"{number(rate)} per lot traded",
@@ -224,7 +224,7 @@ def commission_text(document: dict[str, Any]) -> str:
         "amount-won": f"{percent(rate)} of every profit",
         "high-water-mark": f"{percent(rate)} above the high-water mark",
     }
-    text = texts.get(scheme.get("type"))
+    text = texts.get(scheme.get("type") or "")
     return f"{text}, {billed}" if text and rate else ""
 
 

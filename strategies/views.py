@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.db.models import Q
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
@@ -15,6 +15,7 @@ from strategies.states import member_state
 from strategies.terms import SCHEMES, UnreadableTerms, chain_settings, commission_text, own_settings
 from users.listing import Choice, Column, Listing, Option, Search
 from users.permissions import staff_only
+from users.requests import MemberRequest
 
 STRATEGIES = Listing(
     name="strategies",
@@ -55,7 +56,7 @@ STRATEGIES = Listing(
 
 @require_safe
 @staff_only
-def strategies(request: HttpRequest) -> HttpResponse:
+def strategies(request: MemberRequest) -> HttpResponse:
     """Everything that is offered for copying."""
     table = STRATEGIES.bind(request, Strategy.objects.visible_to(request.membership))
     if table.wants_csv:  # the file has results as well, which the app above this one knows
@@ -65,7 +66,7 @@ def strategies(request: HttpRequest) -> HttpResponse:
     return render(request, page, {"table": table, "commissions": commissions})
 
 
-def visible_strategy(request: HttpRequest, pk: int) -> Strategy:
+def visible_strategy(request: MemberRequest, pk: int) -> Strategy:
     """The strategy, or 404."""
     found = Strategy.objects.visible_to(request.membership).select_related("connection").defer("connection__token")
     return get_object_or_404(found, pk=pk)
@@ -73,7 +74,7 @@ def visible_strategy(request: HttpRequest, pk: int) -> Strategy:
 
 @require_safe
 @staff_only
-def detail(request: HttpRequest, pk: int) -> HttpResponse:
+def detail(request: MemberRequest, pk: int) -> HttpResponse:
     """What it is; how it did comes from the reporting app."""
     strategy = visible_strategy(request, pk)
     context = {"strategy": strategy, "tab": "overview", "commission": commission_text(strategy.document)}
@@ -82,7 +83,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_safe
 @staff_only
-def settings(request: HttpRequest, pk: int) -> HttpResponse:
+def settings(request: MemberRequest, pk: int) -> HttpResponse:
     """How its signals are copied, in words, and the members of a portfolio."""
     strategy = visible_strategy(request, pk)
     document = strategy.document
@@ -106,9 +107,9 @@ def portfolio_members(portfolio: Strategy) -> list[dict]:
     return [
         {
             "id": member.get("strategyId"),
-            "strategy": names.get(member.get("strategyId")),
+            "strategy": names.get(member.get("strategyId") or ""),
             "settings": chain_settings([(Level.MEMBER, member)], only_set=True),
-            "state": member_state(member, names.get(member.get("strategyId"))),
+            "state": member_state(member, names.get(member.get("strategyId") or "")),
             "ending": mode_words(member["closeOnRemovalMode"]) if member.get("closeOnRemovalMode") else "",
         }
         for member in members

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.core.cache import cache
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -35,6 +37,7 @@ from subscribers.views import page_of, visible_subscriber
 from subscribers.whatif import WhatIf, open_positions, simulate
 from users.once import once
 from users.permissions import can_manage, may_manage, staff_only
+from users.requests import MemberRequest
 
 KEPT_S = 300
 MOST_LISTED = 40
@@ -43,14 +46,14 @@ UNCHANGED = "Nothing was changed. "  # true of this attempt, and beside the poin
 
 
 # --- One change -----------------------------------------------------------------------------------------------------
-def visible_change(request: HttpRequest, pk: int) -> Change:
+def visible_change(request: MemberRequest, pk: int) -> Change:
     """The change, or 404."""
     found = Change.objects.visible_to(request.membership).select_related("connection", "workspace", "proposed_by",
                                                                        "saved_by", "sent_by", "undoes")  # fmt: skip
     return get_object_or_404(found.defer("connection__token"), pk=pk)
 
 
-def draft(request: HttpRequest, pk: int) -> Change:
+def draft(request: MemberRequest, pk: int) -> Change:
     """A change with all it takes to ask the backend, or 404."""
     found = Change.objects.visible_to(request.membership).select_related("connection", "workspace")
     return get_object_or_404(found, pk=pk)
@@ -82,7 +85,7 @@ def form_of(change: Change) -> str:
     return f"{change.form_address}?{urlencode({'change': change.pk})}" if change.form_address else ""
 
 
-def review(request: HttpRequest, change: Change, *, status: int = 200, **more) -> HttpResponse:
+def review(request: MemberRequest, change: Change, *, status: int = 200, **more) -> HttpResponse:
     """The page of a change: proposed or saved."""
     found = differences_of(change) if change.action != Action.REMOVE else []
     is_open = change.saved_at is None and more.get("conflict") is None and not change.is_in_flight
@@ -108,7 +111,7 @@ def review(request: HttpRequest, change: Change, *, status: int = 200, **more) -
 
 @require_safe
 @staff_only
-def change(request: HttpRequest, pk: int) -> HttpResponse:
+def change(request: MemberRequest, pk: int) -> HttpResponse:
     """What is about to be changed, or was; what is not saved only for those who may save it."""
     found = visible_change(request, pk)
     if found.saved_at is None and not can_manage(request.membership):
@@ -119,7 +122,7 @@ def change(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 @may_manage
 @once
-def save(request: HttpRequest, pk: int) -> HttpResponse:
+def save(request: MemberRequest, pk: int) -> HttpResponse:
     """Do it, or say why not: refused, changed meanwhile, name not typed."""
     found = draft(request, pk)
     if found.saved_at is not None:
@@ -154,10 +157,10 @@ def busy_words(rival: Change) -> str:
     )
 
 
-def say_outcome(request: HttpRequest, change: Change) -> HttpResponse:
+def say_outcome(request: MemberRequest, change: Change) -> HttpResponse:
     """Say what is known of a change that was sent: on its object's page once it is done, else on its own."""
     if change.saved_at is not None:
-        words = {Action.CREATE: "is created", Action.REMOVE: "is being removed"}.get(change.action, "is saved")
+        words = {Action.CREATE: "is created", Action.REMOVE: "is being removed"}.get(Action(change.action), "is saved")
         later = "" if change.is_mirrored else " The pages show it within a minute."
         messages.success(request, f"{change.name} {words}.{later}", extra_tags=f"undo:{change.pk}")
         return redirect(home_of(change))
@@ -170,7 +173,7 @@ def say_outcome(request: HttpRequest, change: Change) -> HttpResponse:
 
 @require_POST
 @may_manage
-def look_again(request: HttpRequest, pk: int) -> HttpResponse:
+def look_again(request: MemberRequest, pk: int) -> HttpResponse:
     """Ask the backend what became of a change whose answer was lost."""
     found = draft(request, pk)
     try:
@@ -182,7 +185,7 @@ def look_again(request: HttpRequest, pk: int) -> HttpResponse:
     return say_outcome(request, found)
 
 
-def conflict_page(request: HttpRequest, found: Change, conflict: Conflict) -> HttpResponse:
+def conflict_page(request: MemberRequest, found: Change, conflict: Conflict) -> HttpResponse:
     """Both versions: what somebody else changed since, and what this change was about to do."""
     theirs = []
     if conflict.current is not None:
@@ -192,7 +195,7 @@ def conflict_page(request: HttpRequest, found: Change, conflict: Conflict) -> Ht
 
 @require_POST
 @may_manage
-def go_on(request: HttpRequest, pk: int) -> HttpResponse:
+def go_on(request: MemberRequest, pk: int) -> HttpResponse:
     """After a conflict: the same edit on top of what the backend has now, for another look."""
     found = draft(request, pk)
     if found.is_in_flight or found.saved_at is not None:
@@ -212,7 +215,7 @@ def go_on(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @may_manage
-def discard(request: HttpRequest, pk: int) -> HttpResponse:
+def discard(request: MemberRequest, pk: int) -> HttpResponse:
     """Forget a proposal."""
     found = draft(request, pk)
     home = home_of(found)
@@ -227,7 +230,7 @@ def discard(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @may_manage
-def undo(request: HttpRequest, pk: int) -> HttpResponse:
+def undo(request: MemberRequest, pk: int) -> HttpResponse:
     """Put the former document back, by the same review."""
     found = draft(request, pk)
     if found.saved_at is None:
@@ -260,7 +263,7 @@ def removal_of(change: Change) -> str:
 # --- Parts of a review that the backend is asked for ----------------------------------------------------------------
 @require_safe
 @may_manage
-def what_if(request: HttpRequest, pk: int) -> HttpResponse:
+def what_if(request: MemberRequest, pk: int) -> HttpResponse:
     """What the change would have done to the last days' signals."""
     found = draft(request, pk)
     key = f"what-if:{found.pk}"
@@ -278,7 +281,7 @@ def what_if(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_safe
 @may_manage
-def positions(request: HttpRequest, pk: int) -> HttpResponse:
+def positions(request: MemberRequest, pk: int) -> HttpResponse:
     """How many copied positions a removal meets now."""
     found = draft(request, pk)
     try:
@@ -291,7 +294,9 @@ def positions(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 # --- Who changed what when ------------------------------------------------------------------------------------------
-def answer_changes(request: HttpRequest, kinds: tuple[str, ...], one, template: str, context: dict) -> HttpResponse:
+def answer_changes(
+    request: MemberRequest, kinds: tuple[str, ...], one: Strategy | Subscriber, template: str, context: dict[str, Any]
+) -> HttpResponseBase:
     """The list of one object's saved changes."""
     own = Change.objects.visible_to(request.membership)
     own = own.filter(connection_id=one.connection_id, backend_id=one.backend_id, kind__in=kinds)
@@ -305,7 +310,7 @@ def answer_changes(request: HttpRequest, kinds: tuple[str, ...], one, template: 
 
 @require_safe
 @staff_only
-def strategy_changes(request: HttpRequest, pk: int) -> HttpResponse:
+def strategy_changes(request: MemberRequest, pk: int) -> HttpResponseBase:
     """Who changed a strategy."""
     strategy = get_object_or_404(Strategy.objects.visible_to(request.membership), pk=pk)
     context = {"strategy": strategy, "tab": "changes", "commission": commission_text(strategy.document)}
@@ -315,7 +320,7 @@ def strategy_changes(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_safe
 @staff_only
-def subscriber_changes(request: HttpRequest, pk: int) -> HttpResponse:
+def subscriber_changes(request: MemberRequest, pk: int) -> HttpResponseBase:
     """Who changed a subscriber and its subscriptions."""
     subscriber = visible_subscriber(request, pk)
     context = page_of(request, subscriber, "changes")

@@ -6,7 +6,7 @@ import re
 from typing import get_args
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.utils import timezone
@@ -35,6 +35,7 @@ from subscribers.views import MOST_SUBSCRIPTIONS, page_of, visible_subscriber
 from users.models import Connection
 from users.parsing import row_id
 from users.permissions import may_manage
+from users.requests import MemberRequest
 
 ACCOUNT_ID = re.compile(r"[A-Za-z0-9_.:+-]{1,64}")
 
@@ -64,7 +65,7 @@ def chains_of(subscriber: Subscriber, strategy_ids: list[str]) -> list[Chain]:
 
 @require_http_methods(["GET", "POST"])
 @may_manage
-def edit(request: HttpRequest, pk: int) -> HttpResponse:
+def edit(request: MemberRequest, pk: int) -> HttpResponse:
     """The settings of an account."""
     subscriber = visible_subscriber(request, pk)
     subscribed = [
@@ -80,7 +81,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 @may_manage
-def edit_subscription(request: HttpRequest, pk: int, strategy_id: str) -> HttpResponse:
+def edit_subscription(request: MemberRequest, pk: int, strategy_id: str) -> HttpResponse:
     """The terms on which an account copies one strategy."""
     subscriber = visible_subscriber(request, pk)
     spot = spot_of(subscriber, strategy_id)
@@ -103,7 +104,7 @@ def name_of(subscriber: Subscriber, strategy_id: str) -> str:
 
 @require_http_methods(["GET", "POST"])
 @may_manage
-def subscribe(request: HttpRequest, pk: int) -> HttpResponse:
+def subscribe(request: MemberRequest, pk: int) -> HttpResponse:
     """One more strategy for an account, with its terms."""
     subscriber = visible_subscriber(request, pk)
     there = [one.get("strategyId") for one in subscriber.document.get("subscriptions") or []]
@@ -128,7 +129,7 @@ def subscribe(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 @may_manage
-def new(request: HttpRequest) -> HttpResponse:
+def new(request: MemberRequest) -> HttpResponse:
     """An account that copies from now on: its settings and subscriptions."""
     draft = draft_to_create(request, Target.SUBSCRIBER)
     connection = chosen_connection(request)
@@ -165,7 +166,7 @@ def new(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @may_manage
-def set_close_only(request: HttpRequest, pk: int) -> HttpResponse:
+def set_close_only(request: MemberRequest, pk: int) -> HttpResponse:
     """Pause an account or one subscription, let it go on, or close everything: proposed for the review."""
     subscriber = visible_subscriber(request, pk)
     strategy_id, mode = request.POST.get("strategy", ""), request.POST.get("mode", "")
@@ -193,7 +194,7 @@ def set_close_only(request: HttpRequest, pk: int) -> HttpResponse:
 # --- Removal ----------------------------------------------------------------------------------------------------------
 @require_http_methods(["GET", "POST"])
 @may_manage
-def remove(request: HttpRequest, pk: int) -> HttpResponse:
+def remove(request: MemberRequest, pk: int) -> HttpResponse:
     """An account copies nothing any more, with close instructions."""
     subscriber = visible_subscriber(request, pk)
     context = page_of(request, subscriber, "subscriptions", title=f"Remove {subscriber.name}")
@@ -204,7 +205,7 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 @may_manage
-def unsubscribe(request: HttpRequest, pk: int, strategy_id: str) -> HttpResponse:
+def unsubscribe(request: MemberRequest, pk: int, strategy_id: str) -> HttpResponse:
     """An account stops copying one strategy, with close instructions."""
     subscriber = visible_subscriber(request, pk)
     spot = spot_of(subscriber, strategy_id)

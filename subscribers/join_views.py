@@ -7,6 +7,8 @@ answered alike.
 
 from __future__ import annotations
 
+from typing import cast
+
 from allauth.account.adapter import get_adapter
 from allauth.account.utils import perform_login
 from django.contrib import messages
@@ -25,6 +27,7 @@ from users.account_views import braked
 from users.members import Refusal
 from users.middleware import WORKSPACE_KEY
 from users.models import Invitation, Membership, User
+from users.requests import SignedInRequest
 
 TOKEN_KEY = "invitation"
 VOID = {
@@ -63,7 +66,7 @@ def join(request: HttpRequest) -> HttpResponse:
     if invitation is None or invitation.state(timezone.now()) != "open":
         return void_page(request, invitation)
     if request.user.is_authenticated:
-        return join_signed_in(request, invitation, token)
+        return join_signed_in(cast(SignedInRequest, request), invitation, token)
     form = JoinForm(request.POST or None, invitation=invitation)
     if request.method == "POST" and form.is_valid():
         response = join_with_password(request, invitation, form)
@@ -73,7 +76,7 @@ def join(request: HttpRequest) -> HttpResponse:
     return render(request, "people/join.html", {"invitation": invitation, "form": form}, status=status)
 
 
-def join_signed_in(request: HttpRequest, invitation: Invitation, token: str) -> HttpResponse:
+def join_signed_in(request: SignedInRequest, invitation: Invitation, token: str) -> HttpResponse:
     """One click for the invited person; for anybody else, who they are and how to change that."""
     is_invited = request.user.email == invitation.email
     if request.method == "POST" and is_invited:

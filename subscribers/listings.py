@@ -49,7 +49,7 @@ def currencies(membership: Membership) -> list[Option]:
 
     if not membership.is_staff_role:
         return [Option(one, one) for one in read()]
-    found = cache.get_or_set(f"account-currencies:{membership.workspace_id}", read, CURRENCIES_KEPT_S)
+    found = cache.get_or_set(f"account-currencies:{membership.workspace_id}", read, CURRENCIES_KEPT_S) or []
     return [Option(one, one) for one in found]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from functools import cached_property
+from typing import Self
 
 from django.db import models
 from django.db.models import F, Value
@@ -14,10 +16,10 @@ from users.models import Connection, Invitation, Membership, Workspace
 from users.states import State
 
 
-class SubscriberQuerySet(models.QuerySet):
+class SubscriberQuerySet(models.QuerySet["Subscriber"]):
     """Every read of subscribers starts with `visible_to`."""
 
-    def visible_to(self, membership: Membership) -> SubscriberQuerySet:
+    def visible_to(self, membership: Membership) -> Self:
         """All of the workspace for staff, only their own accounts for a subscriber."""
         own = self.filter(workspace_id=membership.workspace_id)
         return own if membership.is_staff_role else own.filter(accesses__membership=membership)
@@ -54,6 +56,9 @@ class Subscriber(models.Model):
     limit_amount = models.DecimalField(max_digits=24, decimal_places=8, null=True)
     headroom = models.DecimalField(max_digits=7, decimal_places=6, null=True)
 
+    limit_words: str  # the nearest limit; put on it, like the next, by the list of those close to one
+    left: Decimal | None
+
     objects = SubscriberQuerySet.as_manager()
 
     class Meta:
@@ -84,7 +89,7 @@ class Subscriber(models.Model):
         if self.is_removed and not self.document.get("closeOnRemovalMode"):
             return set()  # the account itself is gone, and its document is the last one that there was
         listed = [terms for terms in self.document.get("subscriptions") or () if isinstance(terms, dict)]
-        return {terms.get("strategyId") for terms in listed if terms.get("removed")}
+        return {terms["strategyId"] for terms in listed if terms.get("removed") and terms.get("strategyId")}
 
     def current_subscriptions(self) -> list[Subscription]:
         """What it copies and what still winds down, with the strategies, by their names."""
@@ -141,13 +146,13 @@ class Subscription(models.Model):
         return SUBSCRIPTION_STATES[self.state]
 
 
-class StopoutQuerySet(models.QuerySet):
+class StopoutQuerySet(models.QuerySet["Stopout"]):
     """Every read of stopouts starts with `visible_to`."""
 
-    def visible_to(self, membership: Membership) -> StopoutQuerySet:
+    def visible_to(self, membership: Membership) -> Self:
         return self.filter(subscriber__in=Subscriber.objects.visible_to(membership))
 
-    def active(self, now) -> StopoutQuerySet:
+    def active(self, now) -> Self:
         """Stopouts that still refuse new trades at `now`."""
         return self.filter(ended_at=None, stopped_till__gt=now)
 
@@ -169,6 +174,8 @@ class Stopout(models.Model):
     ended_at = models.DateTimeField(null=True, help_text="When it was reset; null: it ends at stopped_till.")
     sequence_number = models.BigIntegerField(null=True)
     document = models.JSONField(default=dict)
+    cause: str  # in words; put on it, like the next, by the page that shows it
+    is_endless: bool
 
     objects = StopoutQuerySet.as_manager()
 

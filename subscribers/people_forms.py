@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
+from typing import Any
+
 from django import forms
 from django.contrib.auth.password_validation import validate_password
 from django.db.models import QuerySet
@@ -17,7 +20,7 @@ MOST_OFFERED = 500  # accounts with a box each; any other is linked from its own
 class AccountsField(forms.ModelMultipleChoiceField):
     """Accounts of one workspace, with a box each for the first MOST_OFFERED and those in `shown_too`."""
 
-    def __init__(self, accounts: QuerySet[Subscriber], shown_too: set[int] = frozenset()):
+    def __init__(self, accounts: QuerySet[Subscriber], shown_too: AbstractSet[int] = frozenset()):
         widget = forms.CheckboxSelectMultiple
         super().__init__(accounts, label="Accounts", required=False, widget=widget)
         offered = list(accounts.order_by("name", "id")[:MOST_OFFERED])
@@ -25,6 +28,13 @@ class AccountsField(forms.ModelMultipleChoiceField):
         offered += accounts.filter(pk__in=missing) if missing else []
         self.offered = [account.pk for account in offered]
         self.widget.choices = [(account.pk, f"{account.name} ({account.backend_id})") for account in offered]
+
+
+class ClientField(forms.ModelChoiceField):
+    """One client, by name and address."""
+
+    def label_from_instance(self, client: Membership) -> str:
+        return f"{client.user} ({client.user.email})"
 
 
 class InviteForm(forms.Form):
@@ -36,17 +46,19 @@ class InviteForm(forms.Form):
 
     def __init__(self, *args, membership: Membership, account: Subscriber | None = None, **kwargs):
         super().__init__(*args, **kwargs)
-        self.fields["role"].choices = [(role.value, role.label) for role in roles_to_give(membership)]
+        self.fields["role"] = forms.ChoiceField(
+            label="Role", choices=[(role.value, role.label) for role in roles_to_give(membership)]
+        )
         accounts = own_accounts(membership)
         self.fields["accounts"] = AccountsField(accounts, {account.pk} if account else set())
         if account:
-            self.initial |= {"role": Role.SUBSCRIBER, "accounts": [account.pk]}
+            self.initial = {**self.initial, "role": Role.SUBSCRIBER, "accounts": [account.pk]}
 
     def clean_email(self) -> str:
         return self.cleaned_data["email"].lower()
 
-    def clean(self) -> dict:
-        cleaned = super().clean()
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
         if cleaned.get("accounts") and cleaned.get("role") not in (None, Role.SUBSCRIBER):
             self.add_error("accounts", "Only a subscriber is limited to accounts: everybody else sees all of them.")
         return cleaned
@@ -59,7 +71,9 @@ class RoleForm(forms.Form):
 
     def __init__(self, *args, membership: Membership, **kwargs):
         super().__init__(*args, **kwargs)
-        self.fields["role"].choices = [(role.value, role.label) for role in roles_to_give(membership)]
+        self.fields["role"] = forms.ChoiceField(
+            label="Role", choices=[(role.value, role.label) for role in roles_to_give(membership)]
+        )
 
 
 class AccountsForm(forms.Form):
@@ -68,7 +82,8 @@ class AccountsForm(forms.Form):
     def __init__(self, *args, client: Membership, **kwargs):
         super().__init__(*args, **kwargs)
         linked = set(client.accesses.values_list("subscriber_id", flat=True))
-        self.fields["accounts"] = AccountsField(own_accounts(client), linked)
+        self.accounts = AccountsField(own_accounts(client), linked)
+        self.fields["accounts"] = self.accounts
         self.initial["accounts"] = list(linked)
 
 
@@ -81,8 +96,7 @@ class LinkForm(forms.Form):
         super().__init__(*args, **kwargs)
         clients = Membership.objects.filter(workspace=account.workspace_id, role=Role.SUBSCRIBER)
         clients = clients.exclude(accesses__subscriber=account).select_related("user").order_by("user__email")
-        self.fields["client"].queryset = clients
-        self.fields["client"].label_from_instance = lambda client: f"{client.user} ({client.user.email})"
+        self.fields["client"] = ClientField(clients, label="Client", empty_label="Choose a client")
 
 
 class JoinForm(forms.Form):
@@ -103,8 +117,8 @@ class JoinForm(forms.Form):
         self.person = User(email=invitation.email)
         self.fields["name"].initial = invitation.name
 
-    def clean(self) -> dict:
-        cleaned = super().clean()
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
         if cleaned.get("password"):
             self.person.name = cleaned.get("name", "")
             try:

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Prefetch
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -27,6 +27,7 @@ from users.members import Invited, Refusal
 from users.models import Invitation, Membership, Role
 from users.parsing import row_id
 from users.permissions import may_manage, member_only, roles_to_give, staff_only
+from users.requests import MemberRequest
 
 MOST_MEMBERS = 1000
 
@@ -35,7 +36,7 @@ log = structlog.get_logger(__name__)
 
 @require_safe
 @staff_only
-def member_list(request: HttpRequest) -> HttpResponse:
+def member_list(request: MemberRequest) -> HttpResponse:
     """Who belongs to the workspace, with which role, and who is invited."""
     accounts = Prefetch("accesses", SubscriberAccess.objects.select_related("subscriber"))
     people = request.workspace.memberships.select_related("user").prefetch_related(accounts)
@@ -47,7 +48,7 @@ def member_list(request: HttpRequest) -> HttpResponse:
     return render(request, "people/members.html", context)
 
 
-def waiting_invitations(request: HttpRequest, account: Subscriber | None = None) -> list[Invitation]:
+def waiting_invitations(request: MemberRequest, account: Subscriber | None = None) -> list[Invitation]:
     """Invitations that were neither accepted nor revoked, of the roles that the person may give; newest first."""
     waiting = Invitation.objects.filter(workspace=request.workspace, accepted_at=None, revoked_at=None)
     waiting = waiting.filter(role__in=roles_to_give(request.membership))
@@ -64,7 +65,7 @@ def waiting_invitations(request: HttpRequest, account: Subscriber | None = None)
 @require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 @may_manage
-def invite(request: HttpRequest) -> HttpResponse:
+def invite(request: MemberRequest) -> HttpResponse:
     """Whom to invite as what; the answer shows the link, once."""
     form = InviteForm(request.POST or None, membership=request.membership, account=named_account(request))
     if request.method == "POST" and form.is_valid():
@@ -76,12 +77,12 @@ def invite(request: HttpRequest) -> HttpResponse:
     return render(request, "people/invite.html", {"form": form}, status=422 if form.errors else 200)
 
 
-def named_account(request: HttpRequest) -> Subscriber | None:
+def named_account(request: MemberRequest) -> Subscriber | None:
     """The account that `?account=` names, if it is one of the workspace's."""
-    return own_accounts(request.membership).filter(pk=row_id(request.GET.get("account", ""))).first()
+    return own_accounts(request.membership).filter(pk=row_id(request.GET.get("account", "")) or 0).first()
 
 
-def show_link(request: HttpRequest, invited: Invited) -> HttpResponse:
+def show_link(request: MemberRequest, invited: Invited) -> HttpResponse:
     """Mail the link if there is a mail server, and show it in any case: nobody can read it again."""
     invitation = invited.invitation
     link = request.build_absolute_uri(reverse("people:invitation", args=[invited.token]))
@@ -90,7 +91,7 @@ def show_link(request: HttpRequest, invited: Invited) -> HttpResponse:
     return render(request, "people/invited.html", context, status=201)
 
 
-def mail_link(request: HttpRequest, invitation: Invitation, link: str) -> bool:
+def mail_link(request: MemberRequest, invitation: Invitation, link: str) -> bool:
     """Whether the mail server took the mail. At once: a task would keep the link in the queue."""
     try:
         mails.send_invitation(
@@ -107,7 +108,7 @@ def mail_link(request: HttpRequest, invitation: Invitation, link: str) -> bool:
     return True
 
 
-def own_invitation(request: HttpRequest, pk: int) -> Invitation:
+def own_invitation(request: MemberRequest, pk: int) -> Invitation:
     """An invitation of the workspace; 404: none, 403: of a role that the person may not give."""
     invitation = get_object_or_404(Invitation, pk=pk, workspace=request.workspace)
     if invitation.role not in roles_to_give(request.membership):
@@ -118,7 +119,7 @@ def own_invitation(request: HttpRequest, pk: int) -> Invitation:
 @require_POST
 @never_cache
 @may_manage
-def renew(request: HttpRequest, pk: int) -> HttpResponse:
+def renew(request: MemberRequest, pk: int) -> HttpResponse:
     """Send it again: a new link, the old one is void."""
     renewed = members.renew_invitation(own_invitation(request, pk), by=request.user, now=timezone.now())
     if isinstance(renewed, Invited):
@@ -129,7 +130,7 @@ def renew(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @may_manage
-def revoke(request: HttpRequest, pk: int) -> HttpResponse:
+def revoke(request: MemberRequest, pk: int) -> HttpResponse:
     """Make the link void for good."""
     revoked = members.revoke_invitation(own_invitation(request, pk), by=request.user, now=timezone.now())
     if isinstance(revoked, Refusal):
@@ -140,7 +141,7 @@ def revoke(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 # --- One member -------------------------------------------------------------------------------------------------------
-def own_member(request: HttpRequest, pk: int) -> Membership:
+def own_member(request: MemberRequest, pk: int) -> Membership:
     """A member of the workspace; 404: none, 403: of a role that the person may not change."""
     found = Membership.objects.select_related("user", "workspace")
     membership = get_object_or_404(found, pk=pk, workspace=request.workspace)
@@ -151,12 +152,12 @@ def own_member(request: HttpRequest, pk: int) -> Membership:
 
 @require_safe
 @may_manage
-def member(request: HttpRequest, pk: int) -> HttpResponse:
+def member(request: MemberRequest, pk: int) -> HttpResponse:
     """Role, accounts and the way out of one member."""
     return member_page(request, own_member(request, pk))
 
 
-def member_page(request: HttpRequest, membership: Membership, form=None) -> HttpResponse:
+def member_page(request: MemberRequest, membership: Membership, form=None) -> HttpResponse:
     """The page; `form` is the one that was sent and is wrong."""
     roles = RoleForm(membership=request.membership, initial={"role": membership.role})
     is_client = not membership.is_staff_role
@@ -171,7 +172,7 @@ def member_page(request: HttpRequest, membership: Membership, form=None) -> Http
 
 @require_POST
 @may_manage
-def change_role(request: HttpRequest, pk: int) -> HttpResponse:
+def change_role(request: MemberRequest, pk: int) -> HttpResponse:
     """Another role."""
     membership = own_member(request, pk)
     form = RoleForm(request.POST, membership=request.membership)
@@ -189,7 +190,7 @@ def change_role(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @may_manage
-def change_accounts(request: HttpRequest, pk: int) -> HttpResponse:
+def change_accounts(request: MemberRequest, pk: int) -> HttpResponse:
     """The accounts that a client sees."""
     membership = own_member(request, pk)
     if membership.is_staff_role:
@@ -198,7 +199,7 @@ def change_accounts(request: HttpRequest, pk: int) -> HttpResponse:
     form = AccountsForm(request.POST, client=membership)
     if not form.is_valid():
         return member_page(request, membership, form)
-    offered = form.fields["accounts"].offered
+    offered = form.accounts.offered
     access.set_accounts(membership, form.cleaned_data["accounts"], among=offered, by=request.user, now=timezone.now())
     messages.success(request, "Saved.")
     return redirect("people:member", pk)
@@ -206,7 +207,7 @@ def change_accounts(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @may_manage
-def remove(request: HttpRequest, pk: int) -> HttpResponse:
+def remove(request: MemberRequest, pk: int) -> HttpResponse:
     """Say what it means, then end the membership."""
     membership = own_member(request, pk)
     if request.method == "POST":
@@ -221,7 +222,7 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @member_only
-def leave(request: HttpRequest) -> HttpResponse:
+def leave(request: MemberRequest) -> HttpResponse:
     """End one's own membership of the workspace one looks at."""
     if request.method == "POST":
         refusal = members.remove_member(request.membership, by=request.user, now=timezone.now())
@@ -235,12 +236,12 @@ def leave(request: HttpRequest) -> HttpResponse:
 # --- Who sees one account ---------------------------------------------------------------------------------------------
 @require_safe
 @staff_only
-def account_access(request: HttpRequest, pk: int) -> HttpResponse:
+def account_access(request: MemberRequest, pk: int) -> HttpResponse:
     """Which clients see the account, and who is invited to."""
     return access_page(request, visible_subscriber(request, pk))
 
 
-def access_page(request: HttpRequest, subscriber: Subscriber, form: LinkForm | None = None) -> HttpResponse:
+def access_page(request: MemberRequest, subscriber: Subscriber, form: LinkForm | None = None) -> HttpResponse:
     """The page; `form` is the one that was sent and is wrong."""
     clients = Membership.objects.filter(accesses__subscriber=subscriber).select_related("user").order_by("id")
     context = page_of(
@@ -256,7 +257,7 @@ def access_page(request: HttpRequest, subscriber: Subscriber, form: LinkForm | N
 
 @require_POST
 @may_manage
-def link(request: HttpRequest, pk: int) -> HttpResponse:
+def link(request: MemberRequest, pk: int) -> HttpResponse:
     """Let a client who is a member see the account too."""
     subscriber = visible_subscriber(request, pk)
     form = LinkForm(request.POST, account=subscriber)
@@ -270,7 +271,7 @@ def link(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @may_manage
-def unlink(request: HttpRequest, pk: int, membership_pk: int) -> HttpResponse:
+def unlink(request: MemberRequest, pk: int, membership_pk: int) -> HttpResponse:
     """Take the account out of a client's sight."""
     subscriber = visible_subscriber(request, pk)
     client = get_object_or_404(Membership, pk=membership_pk, workspace=request.workspace, role=Role.SUBSCRIBER)

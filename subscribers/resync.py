@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -22,6 +22,7 @@ from subscribers.views import page_of, visible_subscriber
 from users.models import User
 from users.once import once
 from users.permissions import may_manage
+from users.requests import MemberRequest
 from users.services import record_audit
 
 MOST_SIGNALS = 500
@@ -66,7 +67,7 @@ def resynchronise(subscriber: Subscriber, wanted: Wanted, *, client: Client, by:
 @require_http_methods(["GET", "POST"])
 @may_manage
 @once
-def resynchronise_page(request: HttpRequest, pk: int) -> HttpResponse:
+def resynchronise_page(request: MemberRequest, pk: int) -> HttpResponse:
     """Choose all, some strategies or some positions; say in numbers what opens; do it once the name is typed."""
     subscriber = visible_subscriber(request, pk)
     context = page_of(request, subscriber, "subscriptions", problem="", signals=[], chosen=request.POST)
@@ -107,7 +108,7 @@ def not_on_the_page(subscriber: Subscriber, wanted: Wanted, signals: list[Tradin
 NOTHING: dict = {"missing": [], "strategies": {}, "missing_of": {}, "scope": "all"}
 
 
-def problem_with(request: HttpRequest, subscriber: Subscriber, scope: str, wanted: Wanted) -> str:
+def problem_with(request: MemberRequest, subscriber: Subscriber, scope: str, wanted: Wanted) -> str:
     """Why it is not done; "" when it may be."""
     if scope == "strategies" and not wanted.strategies:
         return "Nothing was done. Choose at least one strategy."

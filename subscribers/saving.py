@@ -125,14 +125,21 @@ def settle(change: Change, *, client: Client, now: datetime) -> Change:
     change.looked_at = now
     if not may_arrive(change, now):
         record(change, Outcome(verdict.value), now=now)
-    elif change.outcome == Outcome.SENDING and now >= change.sent_at + IS_SENDING_FOR:
+    elif change.outcome == Outcome.SENDING and now >= sent_moment(change) + IS_SENDING_FOR:
         record(change, Outcome.UNKNOWN, now=now)
     return change
 
 
+def sent_moment(change: Change) -> datetime:
+    """When a change in flight was sent: that is written before anything is."""
+    if change.sent_at is None:
+        raise ValueError(f"Change {change.pk} is in flight and was never sent.")
+    return change.sent_at
+
+
 def may_arrive(change: Change, now: datetime) -> bool:
     """Whether the request may still be on its way, so that a document without it proves nothing."""
-    return now < change.sent_at + (IS_SENDING_FOR if change.outcome == Outcome.SENDING else MAY_ARRIVE_FOR)
+    return now < sent_moment(change) + (IS_SENDING_FOR if change.outcome == Outcome.SENDING else MAY_ARRIVE_FOR)
 
 
 def due_to_settle(now: datetime) -> QuerySet[Change]:
@@ -162,7 +169,7 @@ def _claim_in_turn(change: Change, *, client: Client, by: User | None, now: date
             return _claim(change, by=by, now=now)
         except InFlight as error:
             rival = error.rival
-        if rival is not None and (rival.outcome == Outcome.UNKNOWN or now >= rival.sent_at + IS_SENDING_FOR):
+        if rival is not None and (rival.outcome == Outcome.UNKNOWN or now >= sent_moment(rival) + IS_SENDING_FOR):
             settle(rival, client=client, now=now)
             if rival.is_in_flight:
                 return Busy(rival)
@@ -182,7 +189,7 @@ def _claim(change: Change, *, by: User | None, now: datetime) -> Attempt:
             row = Change.objects.select_for_update().get(pk=change.pk)
             attempt = Attempt(row.outcome, row.sent_at, row.sent_by_id)
             if row.saved_at is None:
-                if row.outcome == Outcome.SENDING and now < row.sent_at + IS_SENDING_FOR:
+                if row.outcome == Outcome.SENDING and now < sent_moment(row) + IS_SENDING_FOR:
                     raise InFlight(row)
                 if rival := same.in_flight().exclude(pk=row.pk).first():
                     raise InFlight(rival)

@@ -24,8 +24,8 @@ def settle_changes() -> int:
     """Find out what became of changes in flight; returns how many are settled. A silent backend keeps no other back."""
     due = sorted(due_to_settle(timezone.now())[:MOST_SETTLED], key=lambda change: change.connection_id)
     settled = 0
-    for _, changes in groupby(due, key=lambda change: change.connection_id):
-        changes = list(changes)
+    for _, group in groupby(due, key=lambda change: change.connection_id):
+        changes = list(group)
         settled += _settle_all(changes[0].connection, changes)
     return settled
 

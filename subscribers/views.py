@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from django.contrib import messages
 from django.core.exceptions import ImproperlyConfigured
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -24,6 +25,7 @@ from subscribers.models import Stopout, Subscriber
 from subscribers.services import reset_stopout
 from users.once import once
 from users.permissions import can_manage, may_manage, staff_only
+from users.requests import MemberRequest
 from users.views import local_address
 
 MOST_SUBSCRIPTIONS = 50
@@ -33,7 +35,7 @@ CLIENT_OPTIONS = {"timeout_s": 8, "extended_timeout_s": 10, "retries": 1, "wait_
 
 @require_safe
 @staff_only
-def subscribers(request: HttpRequest) -> HttpResponse:
+def subscribers(request: MemberRequest) -> HttpResponseBase:
     """Every account that copies."""
     table = SUBSCRIBERS.bind(request, Subscriber.objects.visible_to(request.membership))
     if table.wants_csv:
@@ -55,7 +57,7 @@ def limits_part(subscriber: Subscriber) -> dict:
 
 @require_safe
 @staff_only
-def strategy_subscribers(request: HttpRequest, pk: int) -> HttpResponse:
+def strategy_subscribers(request: MemberRequest, pk: int) -> HttpResponseBase:
     """The accounts that copy one strategy, with their ratio."""
     strategy = get_object_or_404(Strategy.objects.visible_to(request.membership), pk=pk)
     own = Subscriber.objects.visible_to(request.membership).filter(
@@ -71,7 +73,7 @@ def strategy_subscribers(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, page, {"table": table, "of_strategy": True, "limits": limit_names(table.rows), **context})
 
 
-def visible_subscriber(request: HttpRequest, pk: int) -> Subscriber:
+def visible_subscriber(request: MemberRequest, pk: int) -> Subscriber:
     """The account, or 404."""
     found = Subscriber.objects.visible_to(request.membership).select_related("connection").defer("connection__token")
     return get_object_or_404(found, pk=pk)
@@ -86,14 +88,14 @@ def active_stopouts(subscriber: Subscriber) -> list[Stopout]:
     return stopouts
 
 
-def page_of(request: HttpRequest, subscriber: Subscriber, tab: str, **more) -> dict:
+def page_of(request: MemberRequest, subscriber: Subscriber, tab: str, **more) -> dict:
     """What every page of one subscriber needs for its head."""
     return {"subscriber": subscriber, "tab": tab, "may_manage": can_manage(request.membership), **more}
 
 
 @require_safe
 @staff_only
-def detail(request: HttpRequest, pk: int) -> HttpResponse:
+def detail(request: MemberRequest, pk: int) -> HttpResponse:
     """What the account is and copies; how it did comes from the reporting app."""
     subscriber = visible_subscriber(request, pk)
     copied = subscriber.current_subscriptions()
@@ -104,7 +106,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_safe
 @staff_only
-def limits(request: HttpRequest, pk: int) -> HttpResponse:
+def limits(request: MemberRequest, pk: int) -> HttpResponse:
     """What is left of every risk limit of one account, as a page or as the part of its overview."""
     subscriber = visible_subscriber(request, pk)
     context = page_of(request, subscriber, "overview", **limits_part(subscriber))
@@ -113,7 +115,7 @@ def limits(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_safe
 @staff_only
-def subscriptions(request: HttpRequest, pk: int) -> HttpResponse:
+def subscriptions(request: MemberRequest, pk: int) -> HttpResponse:
     """The terms of every subscription: what it sets itself, what holds, and where that comes from."""
     subscriber = visible_subscriber(request, pk)
     copied = subscriber.subscriptions.select_related("strategy").order_by("is_removed", "strategy__name", "id")
@@ -123,7 +125,7 @@ def subscriptions(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 # --- Stopouts ---------------------------------------------------------------------------------------------------------
-def _answer_stopouts(request: HttpRequest, table, page: str, **context) -> HttpResponse:
+def _answer_stopouts(request: MemberRequest, table, page: str, **context) -> HttpResponse:
     """The list; a poll that would show what is shown already is answered with nothing."""
     rows = table.rows
     now = timezone.now()
@@ -146,7 +148,7 @@ def _answer_stopouts(request: HttpRequest, table, page: str, **context) -> HttpR
 
 @require_safe
 @staff_only
-def stopouts(request: HttpRequest) -> HttpResponse:
+def stopouts(request: MemberRequest) -> HttpResponseBase:
     """Every stopout, those that are active and those that were."""
     table = STOPOUTS.bind(request, Stopout.objects.visible_to(request.membership))
     if table.wants_csv:
@@ -156,7 +158,7 @@ def stopouts(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 @staff_only
-def subscriber_stopouts(request: HttpRequest, pk: int) -> HttpResponse:
+def subscriber_stopouts(request: MemberRequest, pk: int) -> HttpResponseBase:
     """The stopouts of one account."""
     subscriber = visible_subscriber(request, pk)
     listing = replace(STOPOUTS, filters=STOPOUTS.filters[1:])
@@ -171,7 +173,7 @@ def subscriber_stopouts(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 @may_manage
 @once
-def reset(request: HttpRequest, pk: int) -> HttpResponse:
+def reset(request: MemberRequest, pk: int) -> HttpResponse:
     """Let the account trade again: begin its limit anew and end the stopout, or say why that did not work."""
     found = Stopout.objects.visible_to(request.membership).select_related("subscriber", "connection", "strategy")
     stopout = get_object_or_404(found, pk=pk)

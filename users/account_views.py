@@ -18,6 +18,7 @@ from users import addresses, throttle
 from users.account_forms import EmailChangeForm
 from users.adapter import own_network
 from users.models import EmailChange
+from users.requests import SignedInRequest
 
 POSTS_PER_MINUTE = 20
 
@@ -29,7 +30,8 @@ def braked(view):
     def limited(request: HttpRequest, *args, **kwargs) -> HttpResponse:
         network = own_network(request)
         if request.method == "POST" and network:
-            name, now = request.resolver_match.url_name, timezone.now()
+            match = request.resolver_match
+            name, now = (match.url_name if match else None) or request.path, timezone.now()
             if not throttle.may_act(name, network, limit=POSTS_PER_MINUTE, window_s=60, now=now):
                 return too_many_requests(request)
         return view(request, *args, **kwargs)
@@ -67,7 +69,7 @@ reset_password_from_key = braked(allauth_views.password_reset_from_key)
 
 @login_required
 @braked
-def change_password(request: HttpRequest) -> HttpResponse:
+def change_password(request: SignedInRequest) -> HttpResponse:
     """A new password; somebody who has none yet gets the link by mail."""
     if not request.user.has_usable_password():
         return redirect("account_reset_password")
@@ -79,7 +81,7 @@ def change_password(request: HttpRequest) -> HttpResponse:
 @never_cache
 @login_required
 @braked
-def email(request: HttpRequest) -> HttpResponse:
+def email(request: SignedInRequest) -> HttpResponse:
     """The address one signs in with, and another one in its place."""
     form = EmailChangeForm(request.POST or None, user=request.user)
     if request.method == "POST" and settings.MAIL_IS_SET_UP and form.is_valid():
@@ -96,7 +98,7 @@ def email(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @login_required
-def withdraw_email_change(request: HttpRequest) -> HttpResponse:
+def withdraw_email_change(request: SignedInRequest) -> HttpResponse:
     """Forget the wanted address; its link no longer works."""
     EmailChange.objects.filter(user=request.user).delete()
     messages.success(request, "The address stays as it is.")

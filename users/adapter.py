@@ -109,5 +109,6 @@ def source_of(request: HttpRequest, email: str) -> str:
 def remember_device(request: HttpRequest, response: HttpResponse, email: str) -> None:
     """Know this browser again at the next sign-in; the cookie opens nothing."""
     value = signing.dumps([email, secrets.token_urlsafe(12)], salt=DEVICE_COOKIE)
-    options = {"httponly": True, "samesite": "Lax", "secure": request.is_secure()}
-    response.set_cookie(DEVICE_COOKIE, value, max_age=DEVICE_KEPT_S, **options)
+    response.set_cookie(
+        DEVICE_COOKIE, value, max_age=DEVICE_KEPT_S, httponly=True, samesite="Lax", secure=request.is_secure()
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -86,8 +87,8 @@ class ConnectionForm(forms.ModelForm):
             raise forms.ValidationError("A domain has letters, digits, hyphens and dots, like example.com.")
         return domain
 
-    def clean(self) -> dict:
-        cleaned = super().clean()
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
         if not cleaned.get("base_url") and not cleaned.get("domain") and "base_url" not in self.errors:
             self.add_error("base_url", "Give an address, or a domain to look one up.")
         return cleaned
@@ -123,8 +124,8 @@ class EditConnectionForm(ConnectionForm):
     field_order = ("name", "base_url", "domain", "token", "is_enabled")
     clean_token = TokenForm.clean_token
 
-    def clean(self) -> dict:
-        cleaned = super().clean()
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
         typed_for = Connection.objects.values_list("token_destination", flat=True).get(pk=self.instance.pk)
         wanted = Connection(base_url=cleaned.get("base_url", ""), domain=cleaned.get("domain", "")).destination
         if not self.errors and wanted != typed_for and not cleaned.get("token"):
@@ -150,8 +151,8 @@ class SetupForm(forms.Form):
         help_text="At least 10 characters, and not a common one.",
     )
 
-    def clean(self) -> dict:
-        cleaned = super().clean()
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
         if cleaned.get("password"):
             person = User(email=cleaned.get("email", ""), name=cleaned.get("name", ""))
             try:

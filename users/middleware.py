@@ -8,10 +8,12 @@ checked here.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils.cache import add_never_cache_headers, patch_vary_headers
 from django_structlog.middlewares import RequestMiddleware
@@ -21,21 +23,23 @@ from users import downloads
 from users.listing.parameters import BadParameter
 from users.models import Membership
 from users.parsing import is_readable
+from users.requests import PortalRequest
 from users.sources import client_address
 
+Next = Callable[[HttpRequest], HttpResponseBase]
 WORKSPACE_KEY = "workspace"
 _KEY_IN_PATH = re.compile(r"(/invitation/|/confirm-email/|/reset/key/[0-9A-Za-z]+-)(?!set-password)[^/?]+")
 _HIDDEN = r"\1…"
 
 
-def memberships_of(request) -> list[Membership]:
+def memberships_of(request: PortalRequest) -> list[Membership]:
     """Everything the signed-in person may switch to, the oldest first."""
     if not request.user.is_authenticated:
         return []
     return list(Membership.objects.filter(user=request.user).select_related("workspace").order_by("id"))
 
 
-def current_membership(request) -> Membership | None:
+def current_membership(request: PortalRequest) -> Membership | None:
     """The membership that the session names, else the person's oldest one, else None."""
     request.memberships = memberships_of(request)
     wanted = request.session.get(WORKSPACE_KEY) if request.memberships else None
@@ -46,10 +50,10 @@ def current_membership(request) -> Membership | None:
 class WorkspaceMiddleware:
     """Sets `membership` and `workspace`; must follow the authentication middleware."""
 
-    def __init__(self, get_response):
+    def __init__(self, get_response: Next) -> None:
         self.get_response = get_response
 
-    def __call__(self, request) -> HttpResponse:
+    def __call__(self, request: PortalRequest) -> HttpResponseBase:
         request.membership = current_membership(request)
         request.workspace = request.membership.workspace if request.membership else None
         return self.get_response(request)
@@ -61,10 +65,10 @@ class PartialMiddleware:
     Answers differ by these headers, and every answer says so (Vary).
     """
 
-    def __init__(self, get_response):
+    def __init__(self, get_response: Next) -> None:
         self.get_response = get_response
 
-    def __call__(self, request) -> HttpResponse:
+    def __call__(self, request: PortalRequest) -> HttpResponseBase:
         htmx = request.htmx
         request.partial = bool(htmx) and not htmx.boosted and not htmx.history_restore_request
         response = self.get_response(request)
@@ -88,10 +92,10 @@ class LogMiddleware(RequestMiddleware):
 class PatienceMiddleware:
     """A page waits for backends so many seconds in all, then shows what the mirror has."""
 
-    def __init__(self, get_response):
+    def __init__(self, get_response: Next) -> None:
         self.get_response = get_response
 
-    def __call__(self, request) -> HttpResponse:
+    def __call__(self, request: PortalRequest) -> HttpResponseBase:
         with patience(settings.PAGE_BACKEND_SECONDS):
             return self.get_response(request)
 
@@ -99,13 +103,13 @@ class PatienceMiddleware:
 class ReadableMiddleware:
     """400 with a sentence for addresses and forms with NUL or halves of characters, before a view looks at them."""
 
-    def __init__(self, get_response):
+    def __init__(self, get_response: Next) -> None:
         self.get_response = get_response
 
-    def __call__(self, request) -> HttpResponse:
+    def __call__(self, request: PortalRequest) -> HttpResponseBase:
         return self.get_response(request)
 
-    def process_view(self, request, view, args, kwargs) -> None:
+    def process_view(self, request: PortalRequest, view: Callable, args: tuple, kwargs: dict) -> None:
         texts = [request.path]
         for parameters in (request.GET, request.POST):
             for key in parameters:
@@ -122,29 +126,30 @@ class DownloadMiddleware:
     A file is worked out and read over seconds to minutes; without the limit one person slows everybody's pages.
     """
 
-    def __init__(self, get_response):
+    def __init__(self, get_response: Next) -> None:
         self.get_response = get_response
 
-    def __call__(self, request) -> HttpResponse:
+    def __call__(self, request: PortalRequest) -> HttpResponseBase:
         response = self.get_response(request)
         is_download = response.get("Content-Disposition", "").startswith("attachment")
         if not is_download or response.status_code != 200 or not request.user.is_authenticated:
             return response
+        closers = response._resource_closers  # type: ignore[attr-defined]  # Django's own list, without a public name
         slot = downloads.take_slot(request.user.pk, request.workspace.pk if request.workspace else 0)
         if slot is None:
-            for close in response._resource_closers:  # not response.close(): that would end the request for Django
+            for close in closers:  # not response.close(): that would end the request for Django
                 close()
             return _too_many_downloads(request)
-        if delivery := request.environ.get("copyportal.delivery"):
+        if delivery := request.META.get("copyportal.delivery"):
             # the web process sends the file after this request's thread has gone on: it says when the client has it
             delivery.renew.append(slot.renew)
             delivery.release.append(slot.release)
         else:
-            response._resource_closers.append(slot.release)
+            closers.append(slot.release)
         return response
 
 
-def _too_many_downloads(request) -> HttpResponse:
+def _too_many_downloads(request: PortalRequest) -> HttpResponse:
     text = "Two files of yours are being downloaded already. Wait until one of them is complete, then try again."
     context = {"error_title": "Two downloads at a time", "error_text": text, "quote": ""}
     response = render(request, "error.html", context, status=429)
@@ -155,10 +160,10 @@ def _too_many_downloads(request) -> HttpResponse:
 class PrivateMiddleware:
     """Answers to somebody who is signed in are not kept by browsers or proxies, unless a view says otherwise."""
 
-    def __init__(self, get_response):
+    def __init__(self, get_response: Next) -> None:
         self.get_response = get_response
 
-    def __call__(self, request) -> HttpResponse:
+    def __call__(self, request: PortalRequest) -> HttpResponseBase:
         response = self.get_response(request)
         if request.user.is_authenticated and not response.has_header("Cache-Control"):
             add_never_cache_headers(response)

@@ -17,7 +17,7 @@ from copying.client import Client, Unauthorised
 from users.secrets import EncryptedTextField
 
 
-class UserManager(BaseUserManager):
+class UserManager(BaseUserManager["User"]):
     """Makes people; an e-mail address is the sign-in name and is stored in lower case."""
 
     def create_user(self, email: str, password: str | None = None, **fields) -> User:
@@ -29,8 +29,8 @@ class UserManager(BaseUserManager):
     def create_superuser(self, email: str, password: str | None = None, **fields) -> User:
         return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
 
-    def get_by_natural_key(self, email: str) -> User:
-        return self.get(email=email.lower())
+    def get_by_natural_key(self, username: str | None) -> User:
+        return self.get(email=(username or "").lower())
 
 
 class User(AbstractBaseUser, PermissionsMixin):
@@ -57,6 +57,7 @@ class EmailChange(models.Model):
     user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="email_change")
     email = models.EmailField()
     requested_at = models.DateTimeField()
+    works_until: datetime  # put on it by the page that shows it
 
     def __str__(self) -> str:
         return f"{self.user} to {self.email}"
@@ -128,6 +129,7 @@ class Invitation(models.Model):
     accepted_at = models.DateTimeField(null=True)
     accepted_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
     revoked_at = models.DateTimeField(null=True)
+    is_expired: bool  # put on it by the list of those that wait
 
     class Meta:
         constraints = [

@@ -15,11 +15,12 @@ from datetime import timedelta
 from functools import wraps
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
 
 from users.models import FormPost
+from users.requests import MemberRequest
 
 FIELD = "once"
 KEPT = timedelta(days=14)  # longer than any form stays open: a session ends before
@@ -37,7 +38,7 @@ def new_token() -> str:
     return uuid.uuid4().hex
 
 
-def token_of(request: HttpRequest) -> str:
+def token_of(request: MemberRequest) -> str:
     """The token for a form of this answer: a form that comes back with a problem keeps the one it was sent with."""
     sent = request.POST.get(FIELD, "") if request.method == "POST" else ""
     return sent[:64] or new_token()
@@ -50,7 +51,7 @@ def once(view: Callable) -> Callable:
     """
 
     @wraps(view)
-    def guarded(request: HttpRequest, *args, **kwargs) -> HttpResponse:
+    def guarded(request: MemberRequest, *args, **kwargs) -> HttpResponse:
         if request.method != "POST" or not request.POST.get(FIELD):
             return view(request, *args, **kwargs)
         claim, is_first = _claim(request)
@@ -64,11 +65,11 @@ def once(view: Callable) -> Callable:
             claim.delete()
         return response
 
-    guarded.acts_once = True
+    guarded.acts_once = True  # type: ignore[attr-defined]  # looked for by a test of all forms
     return guarded
 
 
-def _claim(request: HttpRequest) -> tuple[FormPost, bool]:
+def _claim(request: MemberRequest) -> tuple[FormPost, bool]:
     """The claim of this form, and whether it is ours."""
     now = timezone.now()
     FormPost.objects.filter(workspace=request.workspace, posted_at__lt=now - KEPT).delete()
@@ -78,7 +79,7 @@ def _claim(request: HttpRequest) -> tuple[FormPost, bool]:
     return FormPost.objects.get_or_create(key=key, defaults=given)
 
 
-def _told_again(request: HttpRequest, claim: FormPost) -> HttpResponse:
+def _told_again(request: MemberRequest, claim: FormPost) -> HttpResponse:
     """What the first post did; it may still be doing it."""
     stop_at = time.monotonic() + WAIT_S
     while claim.answer is None and time.monotonic() < stop_at:
@@ -93,6 +94,6 @@ def _told_again(request: HttpRequest, claim: FormPost) -> HttpResponse:
     return redirect(claim.address or request.headers.get("Referer") or "/")
 
 
-def _said(request: HttpRequest) -> list:
+def _said(request: MemberRequest) -> list:
     """The messages that this request added."""
     return list(getattr(messages.get_messages(request), "_queued_messages", []))

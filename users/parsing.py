@@ -33,8 +33,11 @@ def row_id(text: str) -> int | None:
 
 def row_ids(text: str, *, most: int) -> list[int] | None:
     """Ids with commas between them; None when one cannot be one, or there are too many."""
-    ids = [row_id(part) for part in text.split(",")] if len(text) <= most * 20 else [None]
-    return None if None in ids or len(ids) > most else ids
+    if len(text) > most * 20:
+        return None
+    parts = text.split(",")
+    ids = [number for part in parts if (number := row_id(part)) is not None]
+    return ids if len(ids) == len(parts) <= most else None
 
 
 def day(text: str) -> date | None:

@@ -8,12 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from typing import Concatenate, ParamSpec, cast
 
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest
+from django.http.response import HttpResponseBase
 
 from users.models import STAFF_ROLES, Membership, Role
+from users.requests import MemberRequest, PortalRequest
 from users.unsent import ask_to_sign_in
+
+P = ParamSpec("P")
+MemberView = Callable[Concatenate[MemberRequest, P], HttpResponseBase]
+View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
 
 MANAGING_ROLES = (Role.OWNER, Role.MANAGER)
 BILLING_ROLES = (Role.OWNER, Role.MANAGER, Role.ACCOUNTANT)
@@ -21,62 +28,62 @@ BILLING_ROLES = (Role.OWNER, Role.MANAGER, Role.ACCOUNTANT)
 
 def can_manage(membership: Membership | None) -> bool:
     """Whether trading settings may be changed."""
-    return bool(membership) and membership.role in MANAGING_ROLES
+    return membership is not None and membership.role in MANAGING_ROLES
 
 
 def can_bill(membership: Membership | None) -> bool:
     """Whether periods may be closed and payments recorded."""
-    return bool(membership) and membership.role in BILLING_ROLES
+    return membership is not None and membership.role in BILLING_ROLES
 
 
 def can_own(membership: Membership | None) -> bool:
     """Whether members and connections may be changed."""
-    return bool(membership) and membership.role == Role.OWNER
+    return membership is not None and membership.role == Role.OWNER
 
 
-def _guard(view: Callable, *, sees: tuple, may: tuple) -> Callable:
+def _guard(view: MemberView[P], *, sees: tuple[Role, ...], may: tuple[Role, ...]) -> View[P]:
     """404 for roles that are not in `sees`; 403 for those of `sees` that are not in `may`."""
 
     @wraps(view)
-    def guarded(request: HttpRequest, *args, **kwargs) -> HttpResponse:
+    def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         if not request.user.is_authenticated:
             return ask_to_sign_in(request, is_part=getattr(request, "partial", False))
-        membership = request.membership
+        membership = cast(PortalRequest, request).membership
         if membership is None or membership.role not in sees:
             raise Http404
         if membership.role not in may:
             raise PermissionDenied
-        return view(request, *args, **kwargs)
+        return view(cast(MemberRequest, request), *args, **kwargs)
 
     return guarded
 
 
-def member_only(view: Callable) -> Callable:
+def member_only(view: MemberView[P]) -> View[P]:
     """Any member of the workspace, subscribers included; rows are scoped by `visible_to`."""
     return _guard(view, sees=tuple(Role), may=tuple(Role))
 
 
-def staff_only(view: Callable) -> Callable:
+def staff_only(view: MemberView[P]) -> View[P]:
     """Owner, manager, accountant, viewer. A view that writes needs one of the decorators below instead."""
     return _guard(view, sees=STAFF_ROLES, may=STAFF_ROLES)
 
 
-def may_manage(view: Callable) -> Callable:
+def may_manage(view: MemberView[P]) -> View[P]:
     """Owner and manager; other staff get 403, everybody else 404."""
     return _guard(view, sees=STAFF_ROLES, may=MANAGING_ROLES)
 
 
-def may_bill(view: Callable) -> Callable:
+def may_bill(view: MemberView[P]) -> View[P]:
     """Owner, manager and accountant; other staff get 403, everybody else 404."""
     return _guard(view, sees=STAFF_ROLES, may=BILLING_ROLES)
 
 
-def owner_only(view: Callable) -> Callable:
+def owner_only(view: MemberView[P]) -> View[P]:
     """The owner; other staff get 403, everybody else 404."""
     return _guard(view, sees=STAFF_ROLES, may=(Role.OWNER,))
 
 
-def subscriber_only(view: Callable) -> Callable:
+def subscriber_only(view: MemberView[P]) -> View[P]:
     """Members with the subscriber role; 404 for everybody else."""
     return _guard(view, sees=(Role.SUBSCRIBER,), may=(Role.SUBSCRIBER,))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass
+from typing import Any, cast
 from urllib.parse import urlencode, urlsplit
 
 from django.conf import settings
@@ -18,6 +19,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render, resolve_url
 from django.urls import is_valid_path
 from django.utils.http import url_has_allowed_host_and_scheme
+
+from users.requests import PortalRequest
 
 KEY = "unsent"
 KEPT_S = 900
@@ -78,8 +81,8 @@ def page_above(request: HttpRequest) -> str:
     Some pages are the answer to a form, such as the one that asks before a signal is sent: they cannot be opened again.
     The nearest page above has the form; what was kept goes there with the person.
     """
-    kept = request.session.get(KEY) if hasattr(request, "session") else None
-    is_kept_for = bool(kept) and kept["page"] == request.path
+    kept: dict[str, Any] = (request.session.get(KEY) if hasattr(request, "session") else None) or {}
+    is_kept_for = kept.get("page") == request.path
     came_from = request.headers.get("Referer", "")
     signed_in = _is_ours(request, came_from) and urlsplit(came_from).path == resolve_url("account_login")
     if request.method != "GET" or not (is_kept_for or signed_in):
@@ -127,6 +130,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     if settings.CSRF_COOKIE_NAME not in request.COOKIES:
         text = "Nothing was done: your browser sends no cookies, which signing in and every form need. Allow them."
     context = {"error_title": "The form was not taken", "error_text": text, "quote": ""}
+    request = cast(PortalRequest, request)
     request.membership = request.workspace = None
     return render(request, "_error.html" if is_part else "error.html", context, status=403)
 

@@ -9,6 +9,7 @@ from django.contrib.auth import login
 from django.db import connection as database
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -18,6 +19,7 @@ from users.forms import EditConnectionForm, NewConnectionForm, SetupForm, TokenF
 from users.middleware import WORKSPACE_KEY
 from users.models import Connection, User
 from users.permissions import can_own, member_only, owner_only, staff_only
+from users.requests import MemberRequest
 
 A_YEAR_S = 365 * 24 * 3600
 SETUP_LOCK = 7_240_018
@@ -47,7 +49,7 @@ def set_theme(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @member_only
-def switch(request: HttpRequest, pk: int) -> HttpResponse:
+def switch(request: MemberRequest, pk: int) -> HttpResponse:
     """Look at another workspace that one is a member of."""
     membership = get_object_or_404(request.user.memberships, workspace_id=pk)
     request.session[WORKSPACE_KEY] = membership.workspace_id
@@ -96,7 +98,7 @@ def make_first_owner(given: dict):
 # --- Settings -------------------------------------------------------------------------------------------------------
 @require_http_methods(["GET", "POST"])
 @staff_only
-def workspace_settings(request: HttpRequest) -> HttpResponse:
+def workspace_settings(request: MemberRequest) -> HttpResponseBase:
     """Name, zone, currency and accent of the workspace; the owner may change them."""
     if request.method == "POST":
         return save_workspace(request)
@@ -105,7 +107,7 @@ def workspace_settings(request: HttpRequest) -> HttpResponse:
 
 
 @owner_only
-def save_workspace(request: HttpRequest) -> HttpResponse:
+def save_workspace(request: MemberRequest) -> HttpResponse:
     """Store the form, or show what is wrong with it."""
     form = WorkspaceForm(request.POST, instance=request.workspace)
     if not form.is_valid():
@@ -122,7 +124,7 @@ def save_workspace(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 @staff_only
-def connections(request: HttpRequest) -> HttpResponse:
+def connections(request: MemberRequest) -> HttpResponse:
     """The copying backends of the workspace."""
     found = request.workspace.connections.defer("token").prefetch_related("sync_states").order_by("id")
     return render(request, "users/connections.html", {"connections": found, "may_own": can_own(request.membership)})
@@ -130,7 +132,7 @@ def connections(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 @owner_only
-def new_connection(request: HttpRequest) -> HttpResponse:
+def new_connection(request: MemberRequest) -> HttpResponse:
     """Connect another backend."""
     form = NewConnectionForm(request.POST or None)
     if request.method != "POST" or not form.is_valid():
@@ -151,7 +153,7 @@ def new_connection(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 @owner_only
-def edit_connection(request: HttpRequest, pk: int) -> HttpResponse:
+def edit_connection(request: MemberRequest, pk: int) -> HttpResponse:
     """Address and name of a backend, its token (write-only) and the test."""
     found = get_object_or_404(Connection.objects.defer("token"), pk=pk, workspace=request.workspace)
     form = EditConnectionForm(request.POST or None, instance=found)
@@ -167,7 +169,7 @@ def edit_connection(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @owner_only
-def replace_connection_token(request: HttpRequest, pk: int) -> HttpResponse:
+def replace_connection_token(request: MemberRequest, pk: int) -> HttpResponse:
     """Put a new token in the place of the old one."""
     found = get_object_or_404(Connection.objects.defer("token"), pk=pk, workspace=request.workspace)
     form = TokenForm(request.POST, auto_id="replace_%s")
@@ -181,7 +183,7 @@ def replace_connection_token(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @owner_only
-def test_connection(request: HttpRequest, pk: int) -> HttpResponse:
+def test_connection(request: MemberRequest, pk: int) -> HttpResponse:
     """Ask the backend now, and say in one sentence what it answered."""
     found = get_object_or_404(Connection, pk=pk, workspace=request.workspace)
     checked = services.check_connection(found)

@@ -26,8 +26,8 @@ class Options(TypedDict, total=False):
     timeout_s: float | None
     repeatable: bool | None
     host: str | None
-    is_held: bool
     key: str | None
+    is_held: bool
     is_read: bool
 
 

@@ -76,7 +76,7 @@ def _sentence(value: Any) -> str:
     return str(value).strip().rstrip(". ")
 
 
-def _list(value: Any) -> list:
+def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 

@@ -90,14 +90,14 @@ def _make_venv():
 def _install(lock):
     """Install with uv, which is seven times faster, or with pip where uv has no wheel or does not start."""
     uv = os.path.join(VENV, "bin", "uv")
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    silence = subprocess.DEVNULL
     pip = [PYTHON, "-m", "pip", "--disable-pip-version-check", "-q", "install", "--require-hashes"]
     if not os.path.exists(uv):
-        subprocess.call([*pip, "-r", os.path.join(ROOT, "requirements-uv.lock")], **quiet)
+        subprocess.call([*pip, "-r", os.path.join(ROOT, "requirements-uv.lock")], stdout=silence, stderr=silence)
     environment = dict(os.environ, VIRTUAL_ENV=VENV)
     fast = [uv, "pip", "install", "-q", "--require-hashes", "--compile-bytecode", "-r", lock]
     for words in ([], ["--system-certs"]) if os.path.exists(uv) else ():  # its own authorities, then the machine's
-        if not subprocess.call(fast + words, env=environment, **quiet):
+        if not subprocess.call(fast + words, env=environment, stdout=silence, stderr=silence):
             return True
     print("Without uv this takes a minute ...", flush=True)
     return not subprocess.call([*pip, "-r", lock])

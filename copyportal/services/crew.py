@@ -129,7 +129,7 @@ class Crew:
     def finish(self, step: Step, complaint: str) -> str:
         """Wait for a step, repeating its progress lines; return its output. Raises CannotStart, Stopped."""
         lines: list[str] = []
-        for line in step.process.stdout:
+        for line in step.process.stdout or ():
             lines.append(line)
             if not line.startswith("{"):
                 say(step.name, line.rstrip())

@@ -109,7 +109,7 @@ def require_free_port(host: str, port: int, name: str) -> None:
             probe.bind((host, port))
         except OSError as error:
             raise CannotStart(
-                f"Port {port} cannot be used ({error.strerror.lower()}): "
+                f"Port {port} cannot be used ({str(error.strerror).lower()}): "
                 f"choose another one, for example {name}={port + 100} make up."
             ) from error
 

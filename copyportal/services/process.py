@@ -123,6 +123,8 @@ class Child:
         return self.log.read_text(errors="replace").splitlines()[-count:] if self.log.exists() else []
 
     def _signal_group(self, number: signal.Signals) -> None:
+        if self.process is None:
+            return
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, number)
 

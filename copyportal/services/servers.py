@@ -118,7 +118,10 @@ class Postgres:
             shown = subprocess.run([self.folder / "postgres", "--version"], capture_output=True, text=True, check=True)
         except (OSError, subprocess.CalledProcessError) as error:
             raise CannotStart(f"PostgreSQL in {self.folder} does not run on this machine: {error}.") from error
-        return re.search(r"\d+(\.\d+)?", shown.stdout)[0]
+        number = re.search(r"\d+(\.\d+)?", shown.stdout)
+        if number is None:
+            raise CannotStart(f"PostgreSQL in {self.folder} does not say its version: {shown.stdout.strip()!r}.")
+        return number[0]
 
     @property
     def environment(self) -> dict[str, str]:

@@ -10,9 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 
 from django.db import connection as database
-from django.db.models import Sum
+from django.db.models import QuerySet, Sum
 
 from reporting.models import BillingPeriod, Books, Entry, EntryKind, Statement
 from users.models import User, Workspace
@@ -58,7 +59,7 @@ class Account:
         return cls(document.workspace_id, document.connection_id, document.subscriber_id, document.currency)
 
     @property
-    def entries(self):
+    def entries(self) -> QuerySet[Entry]:
         return Entry.objects.filter(
             workspace_id=self.workspace_id,
             connection_id=self.connection_id,
@@ -93,7 +94,9 @@ def credit_of(account: Account) -> Decimal:
     return -(account.entries.filter(statement=None).aggregate(total=Sum("amount"))["total"] or ZERO)
 
 
-def post(account: Account, kind: str, amount: Decimal, posting: Posting, *, statement=None, **fields) -> Entry | None:
+def post(
+    account: Account, kind: str, amount: Decimal, posting: Posting, *, statement: Statement | None = None, **fields: Any
+) -> Entry | None:
     """Add an entry; nothing for nothing."""
     if not amount:
         return None

@@ -101,7 +101,12 @@ def adjust_settled_periods(
 
 
 def _settled_periods(
-    rows, days, terms: Terms, calendar: Calendar, settled_until: datetime, charged_since: datetime | None
+    rows: Iterable[CommissionLine],
+    days: Iterable[date],
+    terms: Terms,
+    calendar: Calendar,
+    settled_until: datetime,
+    charged_since: datetime | None,
 ) -> list[SettledPeriod]:
     """The settled periods that late days touch, and with a high-water mark every settled one after the first."""
     by_start: dict[datetime, SettledPeriod] = {}
@@ -142,7 +147,11 @@ def _settled_periods(
 
 
 def _between_neighbours(
-    period: Period, moment: datetime, by_start: dict, settled_until: datetime, charged_since: datetime | None
+    period: Period,
+    moment: datetime,
+    by_start: dict[datetime, SettledPeriod],
+    settled_until: datetime,
+    charged_since: datetime | None,
 ) -> Period:
     """What of a period nothing is booked for: lengths and zones may have changed, so others may lie across it."""
     others = [each.period for each in by_start.values()]

@@ -119,7 +119,7 @@ class Owed:
 def owed_by_strategy(membership: Membership, span: Span, now: datetime, **only: Any) -> list[Owed]:
     """One row per strategy and currency, by name; `only` narrows the lines. Kept for some seconds for all staff."""
     key = f"owed-by-strategy:{membership.workspace_id}:{span.key}:{sorted(only.items())}".replace(" ", "")
-    kept = cache.get(key) if membership.is_staff_role else None
+    kept: list[Owed] | None = cache.get(key) if membership.is_staff_role else None
     if kept is not None:
         return kept
     lines = span.narrow(CommissionLine.objects.visible_to(membership), now).filter(**only)
@@ -135,7 +135,7 @@ def owed_by_subscription(membership: Membership, span: Span, now: datetime, **on
     return _rows(membership, lines, ("subscriber_id",))
 
 
-def _rows(membership: Membership, lines: CommissionLineQuerySet, by: tuple) -> list[Owed]:
+def _rows(membership: Membership, lines: CommissionLineQuerySet, by: tuple[str, ...]) -> list[Owed]:
     totals = lines.totals("connection_id", "strategy_id", *by).annotate(
         subscribers=Count("subscriber_id", distinct=True),
         start=Min("period_start"),
@@ -175,7 +175,7 @@ def _name(workspace_id: int, rows: list[Owed]) -> None:
         row.subscriber = subscribers.get((row.connection_id, row.subscriber_id))
 
 
-def _by_key(model, workspace_id: int, ids: Iterable[str]) -> dict:
+def _by_key(model: Any, workspace_id: int, ids: Iterable[str]) -> dict[tuple[int, str], Any]:
     ids = list(ids)
     if not ids:
         return {}

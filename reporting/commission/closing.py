@@ -18,6 +18,7 @@ from django.db.models import Count, Sum
 from reporting.commission import sources
 from reporting.commission.money import MINOR_DIGITS
 from reporting.commission.services import Run, accrue_strategy, calendar_of
+from reporting.ledger import CommissionLineQuerySet
 from reporting.models import (
     AccrualState,
     BillingPeriod,
@@ -141,7 +142,7 @@ def _count(number: int, word: str) -> str:
     return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
-def lines_of_period(period: BillingPeriod):
+def lines_of_period(period: BillingPeriod) -> CommissionLineQuerySet:
     """Every line of a period, what is owed by a portfolio's owner included."""
     return CommissionLine.objects.filter(
         workspace_id=period.workspace_id,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any
+from typing import Any, Protocol
 
 from reporting.commission.policy import Scheme
 
@@ -64,7 +64,26 @@ def percent(rate: Any) -> str:
     return f"{plain(Decimal(rate) * 100)}{THIN}%"
 
 
-def explain(line) -> Explanation:
+class BookedLine(Protocol):
+    """What is read of a stored line, or of a draft of one."""
+
+    @property
+    def scheme(self) -> str: ...
+    @property
+    def policy(self) -> dict[str, Any]: ...
+    @property
+    def inputs(self) -> dict[str, Any]: ...
+    @property
+    def rate(self) -> Decimal: ...
+    @property
+    def exact_amount(self) -> Decimal: ...
+    @property
+    def amount(self) -> Decimal: ...
+    @property
+    def currency(self) -> str: ...
+
+
+def explain(line: BookedLine) -> Explanation:
     """The explanation of a stored line (fields of `reporting.models.CommissionLine`)."""
     corrected = line.inputs.get("corrects")
     if corrected is not None:
@@ -77,12 +96,12 @@ def explain(line) -> Explanation:
     return _deal(line, scheme, line.inputs)
 
 
-def _equals(line, left: str, exact: Any) -> str:
+def _equals(line: BookedLine, left: str, exact: Any) -> str:
     rounded = "" if Decimal(exact) == Decimal(line.amount) else f" = {money(exact)}, rounded"
     return f"{left}{rounded} = {money(line.amount)} {line.currency}"
 
 
-def _deal(line, scheme: Scheme, inputs: dict[str, Any]) -> Explanation:
+def _deal(line: BookedLine, scheme: Scheme, inputs: dict[str, Any]) -> Explanation:
     name, words = WORDS[scheme]
     quantity = inputs[name]
     if name == "lots":
@@ -96,7 +115,7 @@ def _deal(line, scheme: Scheme, inputs: dict[str, Any]) -> Explanation:
     return Explanation(title, _equals(line, left, line.exact_amount), steps, transaction=inputs["transaction"])
 
 
-def _flat_fee(line, inputs: dict[str, Any]) -> Explanation:
+def _flat_fee(line: BookedLine, inputs: dict[str, Any]) -> Explanation:
     days, whole = inputs["days"], inputs["days_of_period"]
     left = f"{money(line.rate)} {line.currency} × {days} of {whole} days"
     steps = [
@@ -108,7 +127,7 @@ def _flat_fee(line, inputs: dict[str, Any]) -> Explanation:
     return Explanation("Fee of the period, by days", _equals(line, left, line.exact_amount), steps)
 
 
-def _high_water_mark(line, inputs: dict[str, Any]) -> Explanation:
+def _high_water_mark(line: BookedLine, inputs: dict[str, Any]) -> Explanation:
     profit_basis = line.policy.get("basis") == "profit"
     measured = "Profit of all copied trades so far" if profit_basis else "Value of the account"
     steps = [
@@ -138,7 +157,7 @@ def _high_water_mark(line, inputs: dict[str, Any]) -> Explanation:
     return Explanation("Profit above the high-water mark", formula, steps, since=since, until=until)
 
 
-def _adjustment(line, corrected: dict[str, Any]) -> Explanation:
+def _adjustment(line: BookedLine, corrected: dict[str, Any]) -> Explanation:
     booked = Decimal(corrected["booked"])
     owed = Decimal(line.amount) + booked
     formula = f"{money(owed)} owed − {money(booked)} booked before = {money(line.amount)} {line.currency}"

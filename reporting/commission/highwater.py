@@ -18,6 +18,9 @@ from reporting.commission.policy import Basis, Hurdle, NewMark, Policy, Withdraw
 ZERO = Decimal(0)
 SECONDS_OF_YEAR = Decimal(365 * 86_400)
 
+Deficits = tuple[tuple[int, Decimal], ...]
+"""Losses that are not made up for yet: (number of the period, amount), oldest first."""
+
 
 @dataclass(frozen=True, slots=True)
 class Mark:
@@ -128,14 +131,14 @@ def crystallise(
         return Crystallisation(mark, hurdle, chargeable, fee, replace(after, periods=number - (not ends_period)))
 
 
-def _remembered(deficits, number: int, policy: Policy):
+def _remembered(deficits: Deficits, number: int, policy: Policy) -> Deficits:
     memory = policy.loss_memory_periods
     if memory is None:
         return deficits
     return tuple((period, amount) for period, amount in deficits if number - period <= memory)
 
 
-def _repay(change: Decimal, deficits):
+def _repay(change: Decimal, deficits: Deficits) -> tuple[Decimal, Deficits]:
     """What remains of a gain after old losses, and the losses that remain; a negative change is returned as it is."""
     if change <= 0:
         return change, deficits
@@ -162,7 +165,17 @@ def _chargeable(gain: Decimal, hurdle: Decimal, policy: Policy) -> Decimal:
     return gain - hurdle if policy.hurdle is Hurdle.HARD else gain
 
 
-def _mark_after(mark, measured, deficits, gain, chargeable, fee, number, policy, at) -> Mark:
+def _mark_after(
+    mark: Mark,
+    measured: Decimal,
+    deficits: Deficits,
+    gain: Decimal,
+    chargeable: Decimal,
+    fee: Decimal,
+    number: int,
+    policy: Policy,
+    at: datetime,
+) -> Mark:
     if gain < 0:
         return replace(mark, level=measured, deficits=_add_loss(deficits, number, -gain, policy))
     if chargeable == 0 and gain > 0:
@@ -174,7 +187,7 @@ def _mark_after(mark, measured, deficits, gain, chargeable, fee, number, policy,
     return replace(mark, level=measured, deficits=deficits, set_at=at if chargeable else mark.set_at)
 
 
-def _add_loss(deficits, number: int, amount: Decimal, policy: Policy):
+def _add_loss(deficits: Deficits, number: int, amount: Decimal, policy: Policy) -> Deficits:
     """Losses are kept apart only where they may expire apart."""
     if policy.loss_memory_periods is None:
         return ((0, sum((left for _, left in deficits), ZERO) + amount),)

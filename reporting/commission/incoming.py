@@ -30,8 +30,10 @@ class Portfolio(Protocol):
 class Moments(Protocol):
     """What lines depend on beside the account (`reporting.commission.services.Run`)."""
 
-    calendar: Calendar
-    now: datetime
+    @property
+    def calendar(self) -> Calendar: ...
+    @property
+    def now(self) -> datetime: ...
 
 
 def part_of(subscription: Subscription, member: str, mark: Mark | None = None) -> Subscription:

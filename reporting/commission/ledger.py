@@ -6,9 +6,10 @@ import json
 from collections.abc import Collection, Iterable
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from django.db import connection as database
-from psycopg import Cursor
+from django.db.backends.utils import CursorWrapper
 
 from reporting.commission.schemes import Line
 
@@ -86,7 +87,7 @@ def store_open_lines(
     """
     with database.cursor() as cursor:
         _stage(cursor, lines)
-        bound = {
+        bound: dict[str, Any] = {
             "workspace": workspace_id,
             "connection": connection_id,
             "strategy": strategy_id,
@@ -112,15 +113,15 @@ def store_adjustments(
         cursor.execute("DELETE FROM reporting_commissionline WHERE id = ANY(%s)", [list(stale_ids)])
         removed = cursor.rowcount
         _stage(cursor, lines)
-        bound = {"workspace": workspace_id, "connection": connection_id, "strategy": strategy_id}
+        bound: dict[str, Any] = {"workspace": workspace_id, "connection": connection_id, "strategy": strategy_id}
         written = _merge(cursor, bound, removed)
     return written, removed
 
 
-def _merge(cursor: Cursor, bound: dict, removed: int) -> int:
+def _merge(cursor: CursorWrapper, bound: dict[str, Any], removed: int) -> int:
     """Write what is staged, and keep one row per billing period that has lines."""
     cursor.execute(_MERGE, bound)
-    written = cursor.rowcount
+    written = int(cursor.rowcount)
     if written:
         cursor.execute(_KEEP_PERIODS, bound)
     if written or removed:
@@ -129,7 +130,7 @@ def _merge(cursor: Cursor, bound: dict, removed: int) -> int:
     return written
 
 
-def _stage(cursor: Cursor, lines: Iterable[tuple[str, Line]]) -> None:
+def _stage(cursor: CursorWrapper, lines: Iterable[tuple[str, Line]]) -> None:
     cursor.execute(_STAGE)
     with cursor.copy(f"COPY staged_line ({_COLUMNS}) FROM STDIN") as copy:
         for subscriber_id, line in lines:
@@ -144,4 +145,6 @@ def _stage(cursor: Cursor, lines: Iterable[tuple[str, Line]]) -> None:
 
 
 def _storable(exact: Decimal) -> Decimal:
-    return exact if exact.as_tuple().exponent >= -STORED_DIGITS else round(exact, STORED_DIGITS)
+    exponent = exact.as_tuple().exponent
+    fits = isinstance(exponent, int) and exponent >= -STORED_DIGITS
+    return exact if fits else round(exact, STORED_DIGITS)

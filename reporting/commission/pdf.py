@@ -6,19 +6,24 @@ account's id stands beside them.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from io import BytesIO
 from itertools import islice
+from typing import Any
 from xml.sax.saxutils import escape
 
+from django.db.models import QuerySet
 from reportlab.lib import colors
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
-from reportlab.platypus import LongTable, Paragraph, SimpleDocTemplate, Table
+from reportlab.pdfgen.canvas import Canvas
+from reportlab.platypus import BaseDocTemplate, LongTable, Paragraph, SimpleDocTemplate, Table
 
+from reporting.books import Entry
 from reporting.commission.explain import explain
 from reporting.commission.money import minor_unit
-from reporting.models import DocumentKind, EntryKind, Statement
+from reporting.models import CommissionLine, DocumentKind, EntryKind, Statement
 from strategies.terms import SCHEMES
 
 MOST_LINES = 2_000
@@ -38,23 +43,23 @@ LOOK = [
 ]
 
 
-def plain(value) -> str:
+def plain(value: object) -> str:
     """Text as the standard fonts can show it."""
     text = str(value).replace("\u202f", "\u00a0").replace("\u2212", "-").replace("\u2013", "-")
     return text.encode("cp1252", "replace").decode("cp1252")
 
 
-def text(value, style: ParagraphStyle = TEXT) -> Paragraph:
+def text(value: object, style: ParagraphStyle = TEXT) -> Paragraph:
     """A cell or paragraph; names cannot smuggle markup in."""
     return Paragraph(escape(plain(value)), style)
 
 
-def money(amount, currency: str) -> str:
+def money(amount: Decimal, currency: str) -> str:
     """An amount with all the digits of its currency."""
     return f"{amount.quantize(minor_unit(currency)):,f}".replace(",", "\u00a0")
 
 
-def statement_pdf(document: Statement, lines) -> bytes:
+def statement_pdf(document: Statement, lines: QuerySet[CommissionLine]) -> bytes:
     """The file. document: with its balance; lines: the lines it is the sum of, in order."""
     out = BytesIO()
     kind = document.get_kind_display()
@@ -68,7 +73,8 @@ def statement_pdf(document: Statement, lines) -> bytes:
     if document.is_void:
         story.append(text("VOID: this document was taken back.", TITLE))
     if document.kind == DocumentKind.CREDIT_NOTE:
-        story += [text(f"Corrects {document.corrects.label}: {document.reason}", TITLE), _sums(document)]
+        corrects = document.corrects.label if document.corrects else ""
+        story += [text(f"Corrects {corrects}: {document.reason}", TITLE), _sums(document)]
     else:
         story += [_items(document), _sums(document)]
         entries = list(document.entries.exclude(kind=EntryKind.STATEMENT).order_by("day", "pk"))
@@ -76,7 +82,7 @@ def statement_pdf(document: Statement, lines) -> bytes:
         story += _lines(document, lines)
     label = plain(f"{document.workspace_name}, {kind.lower()} {document.label}")
 
-    def foot(canvas, template) -> None:
+    def foot(canvas: Canvas, template: BaseDocTemplate) -> None:
         canvas.setFont("Helvetica", 8)
         canvas.setFillColor(SOFT)
         canvas.drawString(18 * mm, 10 * mm, label)
@@ -124,7 +130,7 @@ def _sums(document: Statement) -> Table:
     return table
 
 
-def _entries(document: Statement, entries: list) -> Table:
+def _entries(document: Statement, entries: list[Entry]) -> Table:
     rows = [[text("Day", SMALL), text("What", SMALL), text(f"Amount, {document.currency}", SMALL)]]
     for entry in entries:
         what = f"{entry.get_kind_display()}{': ' + entry.reason if entry.reason else ''}"
@@ -134,7 +140,7 @@ def _entries(document: Statement, entries: list) -> Table:
     return table
 
 
-def _lines(document: Statement, lines) -> list:
+def _lines(document: Statement, lines: QuerySet[CommissionLine]) -> list[Any]:
     found = list(islice(lines.iterator(chunk_size=500), MOST_LINES + 1))
     if len(found) > MOST_LINES:
         said = f"More than {MOST_LINES} lines: they are in the CSV file of this statement."

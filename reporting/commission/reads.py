@@ -63,7 +63,7 @@ def reconcile_current(membership: Membership, now: datetime) -> list[Reconciled]
     """
     lines = CommissionLine.objects.visible_to(membership).current(now)
     rows = lines.totals("connection_id", "strategy_id").annotate(start=Min("period_start"), end=Max("period_end"))
-    theirs: dict[tuple, dict[str, Decimal]] = {}
+    theirs: dict[tuple[Any, ...], dict[str, Decimal]] = {}
     reconciled = []
     for row in rows:
         key = (row["connection_id"], row["strategy_id"], row["start"], row["end"])

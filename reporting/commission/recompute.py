@@ -40,7 +40,8 @@ def _booked(line: StoredLine, key: str, inputs: dict[str, Any]) -> Decimal:
 def _exact(line: StoredLine, key: str, inputs: dict[str, Any]) -> Decimal:
     terms = Terms.of_line(line.scheme, line.rate, line.policy)
     if terms.scheme is Scheme.FLAT_FEE:
-        return line.rate * inputs["days"] / inputs["days_of_period"]
+        fee: Decimal = line.rate * inputs["days"] / inputs["days_of_period"]
+        return fee
     if terms.scheme is Scheme.HIGH_WATER_MARK:
         return crystallise(
             Mark.parse(inputs["before"]),

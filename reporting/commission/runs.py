@@ -17,7 +17,8 @@ import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 
-from reporting.commission.services import Bounds, accrue_slice, due_accounts
+from reporting.commission.services import Bounds, Run, accrue_slice, due_accounts
+from reporting.commission.sources import Account
 
 log = structlog.get_logger(__name__)
 
@@ -79,7 +80,7 @@ def ensure_runs() -> int:
             "INSERT INTO reporting_accrualrun (workspace_id, due_at) SELECT id, clock_timestamp() FROM users_workspace"
             " WHERE id NOT IN (SELECT workspace_id FROM reporting_accrualrun) ON CONFLICT DO NOTHING"
         )
-        return database.rowcount
+        return int(database.rowcount)
 
 
 _DUE = """
@@ -97,7 +98,7 @@ def count_startable() -> int:
             " (SELECT count(*) FROM reporting_accrualrun WHERE lease_until >= clock_timestamp())"
         )
         due, running = database.fetchone()
-    return max(0, min(due, MOST_RUNNERS - running))
+    return max(0, min(int(due), MOST_RUNNERS - int(running)))
 
 
 def claim_due() -> Turn | None:
@@ -154,7 +155,7 @@ def run_turn(turn: Turn, *, now: datetime, stop_at: float, bounds: Bounds = SLIC
         log.info("accrual taken over", workspace=turn.workspace_id)
 
 
-def _in_order(turn: Turn, now: datetime) -> deque:
+def _in_order(turn: Turn, now: datetime) -> deque[tuple[str, Account, Run]]:
     """(name, account, run) of all that is due, beginning behind the one that had the last slice."""
     named = [
         (f"{each.connection_id:012}:{each.strategy_id}", each, run)

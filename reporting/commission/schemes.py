@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal, localcontext
 from typing import Any, NamedTuple
@@ -71,9 +71,9 @@ class Subscription:
     currency: str
     started_at: datetime
     ended_at: datetime | None = None
-    deals: Sequence[Deal] = ()
-    flows: Sequence[tuple[datetime, Decimal]] = ()
-    valuations: Sequence[Valuation] = ()
+    deals: list[Deal] = field(default_factory=list)
+    flows: list[tuple[datetime, Decimal]] = field(default_factory=list)
+    valuations: list[Valuation] = field(default_factory=list)
     mark: highwater.Mark | None = None
 
     def from_moment(self, since: datetime | None) -> Subscription:

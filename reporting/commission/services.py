@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import partial
+from typing import Any
 
 from django.db import transaction
 
@@ -146,7 +147,10 @@ def _digest(account: Account, run: Run) -> str:
 @transaction.atomic
 def accrue_strategy(account: Account, run: Run) -> Accrued:
     """Bring all of one strategy's lines up to date. Blocks while another accrual of the same strategy is running."""
-    return _take_up(account, run, _lock(account), None)[0]
+    state = _lock(account)
+    if state is None:
+        raise RuntimeError(f"The state of {account.strategy_id} is gone although it was waited for.")
+    return _take_up(account, run, state, None)[0]
 
 
 @transaction.atomic
@@ -161,7 +165,7 @@ def accrue_slice(account: Account, run: Run, bounds: Bounds, *, waits: bool = Tr
 
 def _lock(account: Account, *, waits: bool = True) -> AccrualState | None:
     """The strategy's state under a row lock; None where somebody else has it and nobody wants to wait."""
-    named = {"connection_id": account.connection_id, "strategy_id": account.strategy_id}
+    named: dict[str, Any] = {"connection_id": account.connection_id, "strategy_id": account.strategy_id}
     AccrualState.objects.get_or_create(**named)
     return AccrualState.objects.select_for_update(skip_locked=not waits).filter(**named).first()
 
@@ -258,9 +262,10 @@ def _accrue(
     lines = (
         (subscriber_id, line)
         for subscriber_id, subscription in subscriptions.items()
+        if (terms := account.terms_of(subscriber_id)) is not None
         for line in (
             *lines_of(
-                account.terms_of(subscriber_id),
+                terms,
                 subscription.from_moment(charged.get("")),
                 run,
                 later(since, charged.get("")),
@@ -299,9 +304,9 @@ def lines_of(
         return
     for period in periods:
         settled = settled_until is not None and period.end <= settled_until
-        line = flat_fee_line(terms, subscription, period, calendar=calendar, now=run.now, settled=settled)
-        if line is not None:
-            yield line
+        fee = flat_fee_line(terms, subscription, period, calendar=calendar, now=run.now, settled=settled)
+        if fee is not None:
+            yield fee
 
 
 def _read_one(account: Account, subscriber_id: str, member: str, since: datetime) -> Subscription:
@@ -340,6 +345,8 @@ def _adjust(
             continue
         stored = CommissionLine.objects.of_subscription(account.connection_id, account.strategy_id, subscriber_id)
         for member, terms in {"": account.terms_of(subscriber_id), **account.members}.items():
+            if terms is None:
+                continue
             adjustments = adjust_settled_periods(
                 stored.filter(member_id=member),
                 days,

@@ -69,13 +69,14 @@ class SpannedCalendar(Calendar):
         # a portfolio's member counts its own fee by its own length
         own_length = span.length if length == self.spans[-1].length else length
         day = span.calendar.day_of(moment)
-        last_day = following.calendar.day_of(following.since) - timedelta(days=1) if following else day
+        until = following.since if following else None  # only the first has no beginning
+        last_day = following.calendar.day_of(until) - timedelta(days=1) if following and until else day
         # between two midnights of different zones: these hours belong to the last period of the old one
         period = period_of_day(span.calendar, min(day, last_day), own_length)
         if span.since is not None and period.start < span.since:
             period = replace(period, start=span.since, first_day=span.calendar.day_of(span.since))
-        if following and (period.end > following.since or period.next_day > last_day):
-            period = replace(period, end=following.since, next_day=last_day + timedelta(days=1))
+        if until and (period.end > until or period.next_day > last_day):
+            period = replace(period, end=until, next_day=last_day + timedelta(days=1))
         return period
 
 

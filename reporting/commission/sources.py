@@ -9,6 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 
 from django.db import connection as database
 from django.db.models import Sum
@@ -24,6 +25,8 @@ from subscribers.models import Subscriber
 from subscribers.models import Subscription as MirroredSubscription
 
 COPIED_DEALS = ["DEAL_TYPE_BUY", "DEAL_TYPE_SELL"]
+
+Document = dict[str, Any]  # as the backend sent it
 
 
 @dataclass(slots=True)
@@ -90,8 +93,9 @@ def read_accounts(connection_id: int) -> list[Account]:
         members, member_of = read_members(strategy_id, documents)
         if members and terms is None:
             terms = charging_nothing(scheme)
+        length = terms.billing_period if terms else None
         members = {
-            member: each if each.scheme is Scheme.FLAT_FEE else replace(each, billing_period=terms.billing_period)
+            member: each if each.scheme is Scheme.FLAT_FEE or not length else replace(each, billing_period=length)
             for member, each in members.items()
         }
         overrides = {subscriber: policy for subscriber, policy in own.items() if subscriber}
@@ -100,7 +104,9 @@ def read_accounts(connection_id: int) -> list[Account]:
     return accounts
 
 
-def read_members(portfolio_id: str, documents: dict[str, tuple[dict, list]]) -> tuple[dict[str, Terms], dict[str, str]]:
+def read_members(
+    portfolio_id: str, documents: dict[str, tuple[Document, list[Document]]]
+) -> tuple[dict[str, Terms], dict[str, str]]:
     """Terms of a portfolio's members that charge something, and the member through which each leaf strategy comes.
 
     A portfolio in the portfolio is a member like any other: its owner is owed by its scheme, whatever it owes in turn
@@ -122,13 +128,13 @@ def read_members(portfolio_id: str, documents: dict[str, tuple[dict, list]]) -> 
     return found, member_of
 
 
-def members_of(strategy_id: str, documents: dict[str, tuple[dict, list]]) -> list[str]:
+def members_of(strategy_id: str, documents: dict[str, tuple[Document, list[Document]]]) -> list[str]:
     """Ids of a portfolio's members that are known; none of a single strategy."""
     asked = [member.get("strategyId", "") for member in documents[strategy_id][1]]
     return [member for member in asked if member in documents and member != strategy_id]
 
 
-def charging_nothing(scheme: dict) -> Terms:
+def charging_nothing(scheme: Document) -> Terms:
     """Terms of a portfolio without a commission of its own, whose owner still owes its members' providers."""
     try:
         period = BillingPeriod(scheme.get("billingPeriod", BillingPeriod.MONTH))
@@ -156,9 +162,8 @@ def read_complete_until(connection_id: int, now: datetime) -> datetime | None:
     kinds = [SyncKind.PROVIDED, SyncKind.SUBSCRIBED]
     states = SyncState.objects.filter(connection_id=connection_id, kind__in=kinds)
     known = [until for (until,) in states.values_list("complete_until")]
-    if None in known:
-        return None
-    return min([now, *known])
+    times = [until for until in known if until is not None]
+    return min([now, *times]) if len(times) == len(known) else None
 
 
 def changed_strategies(connection_id: int) -> set[str]:
@@ -296,7 +301,8 @@ def _first_and_last_deals(account: Account, subscriber_ids: list[str]) -> list[t
             """,
             [*bound, *bound, subscriber_ids, account.connection_id],
         )
-        return cursor.fetchall()
+        rows: list[tuple[str, datetime, datetime]] = cursor.fetchall()
+        return rows
 
 
 def _add_deals(account: Account, found: dict[str, Subscription], since: datetime | None) -> None:

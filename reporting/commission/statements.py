@@ -9,6 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from django.db import connection as database
 from django.db import transaction
@@ -97,7 +98,8 @@ class Draft:
     @property
     def reporting_amount(self) -> Decimal | None:
         converted = [item.reporting_amount for item in self.items]
-        return None if None in converted else sum(converted, ZERO)
+        amounts = [amount for amount in converted if amount is not None]
+        return sum(amounts, ZERO) if len(amounts) == len(converted) else None
 
     @property
     def lines(self) -> int:
@@ -120,7 +122,7 @@ def drafts_of(workspace: Workspace, until: datetime) -> list[Draft]:
         (connection_id, backend_id): (name, pk)
         for connection_id, backend_id, name, pk in people.values_list("connection_id", "backend_id", "name", "pk")
     }
-    drafts: dict[tuple, Draft] = {}
+    drafts: dict[tuple[Any, ...], Draft] = {}
     for connection_id, subscriber_id, currency, period_id, strategy_id, start, end, *rest, quote in rows:
         scheme, lines, amount, converted, is_converted = rest
         account = Account(workspace.pk, connection_id, subscriber_id, currency)

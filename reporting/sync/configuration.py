@@ -71,7 +71,8 @@ def _sync_list(
     lease: Lease, name: str, mirrored: models.QuerySet, keep: Callable, *, source: Source, now: datetime
 ) -> list:
     seen: set[str] = set()
-    errors, offset = [], 0
+    errors: list[str] = []
+    offset = 0
     while True:
         params = {"includeRemoved": "true", "limit": PAGE_SIZE, "offset": offset}
         page = source.page(ROOT + name, dict[str, Any], params)

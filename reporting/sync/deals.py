@@ -8,6 +8,7 @@ digits, figures as text) is judged by the contract itself and read field by fiel
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from operator import attrgetter
@@ -125,7 +126,7 @@ def read_page(body: bytes) -> list[Line]:
     return _lines(deals, required, optional, [None] * len(deals), has_escapes=b"\\" in body)
 
 
-def _joined(figures, deals: list[_Deal]) -> bytes:
+def _joined(figures, deals: Sequence[_Deal]) -> bytes:
     return b"\n".join([b"\t".join(figures(deal)) for deal in deals])
 
 
@@ -138,7 +139,7 @@ def _is_plain(figures: bytes) -> bool:
     return all(wire.is_sound_figure(Decimal(f.decode())) for f in _SEPARATORS.split(figures) if len(f) >= 15)
 
 
-def _lines(deals: list[_Deal], required: bytes, optional: bytes, unknown: list, *, has_escapes: bool) -> list[Line]:
+def _lines(deals: Sequence[_Deal], required: bytes, optional: bytes, unknown: list, *, has_escapes: bool) -> list[Line]:
     firsts, seconds = required.decode().split("\n"), optional.replace(b"null", b"\\N").decode().split("\n")
     escaped = _escaped if has_escapes else _as_it_is
     lines = []

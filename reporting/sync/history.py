@@ -267,7 +267,8 @@ def _start(cursor: dict, now: datetime) -> tuple[datetime, dict]:
         return EPOCH, {}
     until = datetime.fromisoformat(cursor["until"])
     newest = datetime.fromisoformat(cursor.get("newest", cursor["until"]))
-    start, marks = max(min(until, newest), until - CLOCK_APART) - OVERLAP, {}
+    start = max(min(until, newest), until - CLOCK_APART) - OVERLAP
+    marks: dict[str, str] = {}
     if until < now - timedelta(hours=1):  # still catching up
         return start, marks
     for name, every, back in LOOKBACKS:

@@ -120,7 +120,7 @@ def _say_well(lease: Lease, error: str) -> None:
 def _run(lease: Lease, *, source: Source, backend: Connection, now: datetime) -> Outcome:
     if lease.kind in (SyncKind.PROVIDED, SyncKind.SUBSCRIBED):
         return sync_history(lease, source=source, workspace_id=backend.workspace_id, now=now)
-    return _KINDS[lease.kind](lease, source=source, backend=backend, now=now)
+    return _KINDS[SyncKind(lease.kind)](lease, source=source, backend=backend, now=now)
 
 
 _KINDS = {
@@ -147,7 +147,7 @@ _TABLES = {
 def _refresh_statistics(kind: str) -> None:
     if kind in _TABLES:
         with connection.cursor() as database:
-            database.execute(f"ANALYZE {_TABLES[kind]}")
+            database.execute(f"ANALYZE {_TABLES[SyncKind(kind)]}")
 
 
 def _pause_s(kind: str, took_s: float) -> float:

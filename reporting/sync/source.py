@@ -40,11 +40,13 @@ class Source:
         self.requests += 1
         return self.client.get_bytes(path, params, **options)
 
-    def page(self, path: str, of: type[T] | Any, params: dict[str, Any] | None = None) -> list[T] | Unreadable:
+    def page(self, path: str, of: type[T], params: dict[str, Any] | None = None) -> list[T] | Unreadable:
         """The list that `path` answers, as structs of type `of`; raises the client's errors."""
-        return self.read(path, list[of], params)
+        kind: Any = list[of]  # type: ignore[valid-type]  # a type made while it runs
+        answer: list[T] | Unreadable = self.read(path, kind, params)
+        return answer
 
-    def read(self, path: str, of: type[T] | Any, params: dict[str, Any] | None = None) -> T | Unreadable:
+    def read(self, path: str, of: type[T], params: dict[str, Any] | None = None) -> T | Unreadable:
         """What `path` answers, as `of`; raises the client's errors."""
         return self.read_by(lambda body: wire.decode(body, of), path, params)
 
@@ -60,11 +62,13 @@ class Source:
         """One object; raises the client's errors, NotFound among them."""
         return wire.decode(self._body(path), dict[str, Any])
 
-    def poll(self, path: str, of: type[T] | Any, params: dict[str, Any], *, hold_s: float = 0) -> list[T] | Unreadable:
+    def poll(self, path: str, of: type[T], params: dict[str, Any], *, hold_s: float = 0) -> list[T] | Unreadable:
         """One poll of a stream; a backend that holds the request longer than a few seconds has nothing new."""
         try:
             body = self._body(path, {**params, "holdInSeconds": round(hold_s)}, timeout_s=hold_s + 5)
-            return wire.decode(body, list[of])
+            kind: Any = list[of]  # type: ignore[valid-type]  # a type made while it runs
+            records: list[T] = wire.decode(body, kind)
+            return records
         except TimedOut:
             return []
         except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -10,9 +10,11 @@ import json
 import random
 import threading
 import uuid
+from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 from django.db import DatabaseError, connection, connections
@@ -60,13 +62,14 @@ class Lease:
     def save(self, *, rows: int = 0, complete_until: datetime | None = None) -> None:
         """Store the cursor and renew. Call it inside the transaction of the rows it stands for. Raises LeaseLost."""
         self.rows += rows
+        values: list[Any] = [Jsonb(self.cursor), rows, complete_until, LEASE_S, self.state_id, self.token]
         with connection.cursor() as database:
             database.execute(
                 "UPDATE reporting_syncstate SET cursor = %s, rows_total = rows_total + %s,"
                 " complete_until = coalesce(%s, complete_until),"
                 " lease_until = clock_timestamp() + make_interval(secs => %s)"
                 " WHERE id = %s AND lease_token = %s",
-                [Jsonb(self.cursor), rows, complete_until, LEASE_S, self.state_id, self.token],
+                values,
             )
             if database.rowcount == 0:
                 raise LeaseLost
@@ -157,6 +160,15 @@ def finish(lease: Lease, *, next_in_s: float, complete_until: datetime | None = 
 
     error: the run went through but could not read everything; it counts as failing since the first such run.
     """
+    values: dict[str, Any] = {
+        "cursor": Jsonb(lease.cursor),
+        "error": error,
+        "rows": lease.rows,
+        "complete": complete_until,
+        "pause": timedelta(seconds=next_in_s),
+        "id": lease.state_id,
+        "token": lease.token,
+    }
     with connection.cursor() as database:
         database.execute(
             "UPDATE reporting_syncstate SET lease_token = NULL, lease_until = NULL, cursor = %(cursor)s, failures = 0,"
@@ -167,15 +179,7 @@ def finish(lease: Lease, *, next_in_s: float, complete_until: datetime | None = 
             # asked for while it ran: stays due
             " due_at = CASE WHEN due_at > started_at THEN due_at ELSE clock_timestamp() + %(pause)s END"
             " WHERE id = %(id)s AND lease_token = %(token)s",
-            {
-                "cursor": Jsonb(lease.cursor),
-                "error": error,
-                "rows": lease.rows,
-                "complete": complete_until,
-                "pause": timedelta(seconds=next_in_s),
-                "id": lease.state_id,
-                "token": lease.token,
-            },
+            values,
         )
 
 
@@ -211,7 +215,7 @@ def backoff_s(failures: int) -> float:
     return min(BACKOFF_FIRST_S * 2 ** min(failures - 1, 10), BACKOFF_CAP_S) * random.uniform(0.75, 1.25)
 
 
-def request_sync(backend: Connection, kinds: list[str] | None = None, *, now: datetime | None = None) -> int:
+def request_sync(backend: Connection, kinds: Sequence[str] | None = None, *, now: datetime | None = None) -> int:
     """Make these kinds (all when None) of a connection due at once; returns how many.
 
     `now`: the time to become due; by default the present.

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 from django.db.models import Count, DecimalField, Exists, OuterRef, QuerySet, Subquery, Sum, Value
 from django.db.models.functions import Coalesce
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
@@ -25,6 +27,7 @@ from subscribers.models import Subscriber
 from users.listing import BadParameter, Column, Listing, Search
 from users.listing.export import file_name, plain_csv
 from users.permissions import member_only, staff_only
+from users.requests import MemberRequest
 
 MONEY = DecimalField(max_digits=24, decimal_places=4)
 OWED_CSV = ("strategy", "strategy_id", "subscriber", "subscriber_id", "scheme", "first_day", "last_day", "lines",
@@ -55,7 +58,7 @@ LINES = Listing(
 )
 
 
-def chosen_span(request: HttpRequest) -> Span:
+def chosen_span(request: MemberRequest) -> Span:
     """The span in the URL. Raises BadParameter."""
     try:
         return span_of(request.GET.get("period", ""), request.workspace, timezone.now())
@@ -73,7 +76,7 @@ def in_one_currency(rows: Sequence[Owed], currency: str) -> Decimal | None:
         return None
 
 
-def owed_csv(request: HttpRequest, rows: Sequence[Owed], name: str, span: Span) -> HttpResponse:
+def owed_csv(request: MemberRequest, rows: Sequence[Owed], name: str, span: Span) -> HttpResponse:
     """Totals as a file."""
     cells = (
         (
@@ -87,12 +90,12 @@ def owed_csv(request: HttpRequest, rows: Sequence[Owed], name: str, span: Span) 
     return plain_csv(OWED_CSV, cells, file_name(name, [span.key], on=local_day(request)))
 
 
-def local_day(request: HttpRequest) -> date:
+def local_day(request: MemberRequest) -> date:
     """Today in the billing zone."""
     return Calendar(request.workspace.timezone).day_of(timezone.now())
 
 
-def wants_csv(request: HttpRequest) -> bool:
+def wants_csv(request: MemberRequest) -> bool:
     """Whether the file is wanted. Raises BadParameter for another format."""
     if request.GET.get("format", "csv") != "csv":
         raise BadParameter("“format” can only be “csv”.")
@@ -101,18 +104,19 @@ def wants_csv(request: HttpRequest) -> bool:
 
 @require_safe
 @staff_only
-def commissions(request: HttpRequest) -> HttpResponse:
+def commissions(request: MemberRequest) -> HttpResponseBase:
     """What is owed in a span of time, by strategy or by subscriber."""
     span, by = chosen_span(request), request.GET.get("by") or "strategy"
     if by not in ("strategy", "subscriber"):
         raise BadParameter("“by” is “strategy” or “subscriber”.")
-    context = {"span": span, "by": by, "currency": request.workspace.reporting_currency, "schemes": SCHEMES}
+    currency = request.workspace.reporting_currency
+    context: dict[str, Any] = {"span": span, "by": by, "currency": currency, "schemes": SCHEMES}
     if by == "subscriber":
         return by_subscriber(request, span, context)
     rows = owed_by_strategy(request.membership, span, timezone.now())
     if wants_csv(request):
         return owed_csv(request, rows, "commissions-by-strategy", span)
-    context |= {"rows": rows, "total": in_one_currency(rows, context["currency"])}
+    context |= {"rows": rows, "total": in_one_currency(rows, currency)}
     context["by_currency"] = totals_by_currency(rows)
     return render(request, "reporting/commissions.html", context)
 
@@ -124,10 +128,10 @@ def totals_by_currency(rows: Sequence[Owed]) -> list[tuple[str, Decimal, Decimal
         both = sums.setdefault(row.currency, [Decimal(0), Decimal(0)])
         both[0] += row.amount
         both[1] += row.backends
-    return [(currency, *both) for currency, both in sorted(sums.items())]
+    return [(currency, ours, backends) for currency, (ours, backends) in sorted(sums.items())]
 
 
-def by_subscriber(request: HttpRequest, span: Span, context: dict) -> HttpResponse:
+def by_subscriber(request: MemberRequest, span: Span, context: dict) -> HttpResponseBase:
     """The accounts that owe something in a span, as a list of pages."""
     table = subscribers_listing(request, span).bind(request, owing(request, span))
     if table.wants_csv:
@@ -137,7 +141,7 @@ def by_subscriber(request: HttpRequest, span: Span, context: dict) -> HttpRespon
     return render(request, page, context)
 
 
-def lines_of_row(request: HttpRequest, span: Span, strategy: Strategy | None = None) -> QuerySet:
+def lines_of_row(request: MemberRequest, span: Span, strategy: Strategy | None = None) -> QuerySet:
     """The lines of the subscriber of the outer query, in a span, of one strategy or all."""
     own = CommissionLine.objects.filter(
         workspace=request.workspace,
@@ -150,7 +154,7 @@ def lines_of_row(request: HttpRequest, span: Span, strategy: Strategy | None = N
     return span.narrow(own, timezone.now()).order_by()
 
 
-def owing(request: HttpRequest, span: Span, strategy: Strategy | None = None) -> QuerySet:
+def owing(request: MemberRequest, span: Span, strategy: Strategy | None = None) -> QuerySet:
     """Accounts with lines in a span."""
     accounts = Subscriber.objects.visible_to(request.membership)
     if strategy is not None:
@@ -158,7 +162,7 @@ def owing(request: HttpRequest, span: Span, strategy: Strategy | None = None) ->
     return accounts.filter(Exists(lines_of_row(request, span, strategy)))
 
 
-def subscribers_listing(request: HttpRequest, span: Span, strategy: Strategy | None = None) -> Listing:
+def subscribers_listing(request: MemberRequest, span: Span, strategy: Strategy | None = None) -> Listing:
     """The list of accounts with what each owes, in its own currency."""
     grouped = lines_of_row(request, span, strategy).values("connection_id")
     amount = Coalesce(Subquery(grouped.annotate(total=Sum("amount")).values("total")), Value(0), output_field=MONEY)
@@ -180,7 +184,7 @@ def subscribers_listing(request: HttpRequest, span: Span, strategy: Strategy | N
 
 @require_safe
 @staff_only
-def strategy_commission(request: HttpRequest, pk: int) -> HttpResponse:
+def strategy_commission(request: MemberRequest, pk: int) -> HttpResponse:
     """What the subscribers of one strategy owe in a span, a page of them at a time."""
     strategy, span, now = visible_strategy(request, pk), chosen_span(request), timezone.now()
     only = {"connection_id": strategy.connection_id, "strategy_id": strategy.backend_id}
@@ -194,7 +198,7 @@ def strategy_commission(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "reporting/strategy_commission.html", {**context, "by_currency": totals})
 
 
-def explained(request: HttpRequest, rows: Sequence) -> list[tuple]:
+def explained(request: MemberRequest, rows: Sequence) -> list[tuple]:
     """(line, its explanation, first and last day of its billing period in the billing zone)."""
     calendar = Calendar(request.workspace.timezone)
     return [(row, explain(row), days_text(calendar, row.period_start, row.period_end)) for row in rows]
@@ -202,7 +206,7 @@ def explained(request: HttpRequest, rows: Sequence) -> list[tuple]:
 
 @require_safe
 @member_only
-def lines(request: HttpRequest, strategy_pk: int, subscriber_pk: int) -> HttpResponse:
+def lines(request: MemberRequest, strategy_pk: int, subscriber_pk: int) -> HttpResponseBase:
     """Every line of one subscription, each with what it was computed from and how."""
     visible = Subscriber.objects.visible_to(request.membership).defer("document")
     subscriber = get_object_or_404(visible, pk=subscriber_pk)
@@ -219,7 +223,13 @@ def lines(request: HttpRequest, strategy_pk: int, subscriber_pk: int) -> HttpRes
     if table.wants_csv:
         return table.csv()
     totals = list(narrowed.totals())
-    context = {"subscriber": subscriber, "strategy": strategy, "span": span, "table": table, "totals": totals}
+    context: dict[str, Any] = {
+        "subscriber": subscriber,
+        "strategy": strategy,
+        "span": span,
+        "table": table,
+        "totals": totals,
+    }
     context |= {"explained": explained(request, table.rows), "schemes": SCHEMES}
     page = "reporting/_commission_lines.html" if request.partial else "reporting/commission_lines.html"
     return render(request, page, context)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
@@ -20,6 +21,7 @@ from subscribers.listings import ids_of
 from subscribers.models import Subscriber
 from users.listing import Choice, Column, Listing, Named, Option, Period, Table, Text
 from users.permissions import staff_only, subscriber_only
+from users.requests import MemberRequest
 
 OUTCOMES = (
     Option("copied", "Copied"),
@@ -78,14 +80,14 @@ OWN_DECISIONS = replace(
 )
 
 
-def rows_of(request: HttpRequest, table: Table) -> list:
+def rows_of(request: MemberRequest, table: Table) -> list:
     """The rows to show; none are read for the question whether there are newer ones."""
     return [] if request.GET.get("newer") else table.rows
 
 
 @require_safe
 @staff_only
-def decisions(request: HttpRequest) -> HttpResponse:
+def decisions(request: MemberRequest) -> HttpResponseBase:
     """Every copy decision, newest first."""
     table = DECISIONS.bind(request, Decision.objects.visible_to(request.membership))
     if table.wants_csv:
@@ -96,7 +98,7 @@ def decisions(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 @staff_only
-def decision(request: HttpRequest, pk: int) -> HttpResponse:
+def decision(request: MemberRequest, pk: int) -> HttpResponse:
     """The trace of one decision, as a page or as the part that opens in the list."""
     visible = Decision.objects.visible_to(request.membership).select_related("subscriber", "strategy")
     found = get_object_or_404(visible, pk=pk)
@@ -115,7 +117,7 @@ def decision(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_safe
 @subscriber_only
-def own_decisions(request: HttpRequest) -> HttpResponse:
+def own_decisions(request: MemberRequest) -> HttpResponseBase:
     """What was decided for the accounts of a client, in plain words."""
     table = OWN_DECISIONS.bind(request, Decision.objects.visible_to(request.membership))
     if table.wants_csv:
@@ -126,19 +128,19 @@ def own_decisions(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 @staff_only
-def strategy_quality(request: HttpRequest, pk: int) -> HttpResponse:
+def strategy_quality(request: MemberRequest, pk: int) -> HttpResponse:
     """Latency and slippage of the copies of one strategy."""
     return _quality(request, get_object_or_404(Strategy.objects.visible_to(request.membership), pk=pk), "strategies")
 
 
 @require_safe
 @staff_only
-def subscriber_quality(request: HttpRequest, pk: int) -> HttpResponse:
+def subscriber_quality(request: MemberRequest, pk: int) -> HttpResponse:
     """Latency and slippage of the copies to one account."""
     return _quality(request, get_object_or_404(Subscriber.objects.visible_to(request.membership), pk=pk), "subscribers")
 
 
-def _quality(request: HttpRequest, measured: Strategy | Subscriber, place: str) -> HttpResponse:
+def _quality(request: MemberRequest, measured: Strategy | Subscriber, place: str) -> HttpResponse:
     context = {
         "measured": measured,
         "quality": quality_of(measured, now=timezone.now()),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from django.db.models import Q
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
@@ -15,6 +16,7 @@ from subscribers.listings import ids_of, strategy_options
 from users.listing import Choice, Column, Listing, Named, Option, Period, Search, Text
 from users.listing.parameters import address, first_page
 from users.permissions import member_only, staff_only
+from users.requests import MemberRequest
 
 # whose a row is: the name with its link, the backend's id
 SUBSCRIBER = (
@@ -107,7 +109,7 @@ LOG = Listing(
 
 @require_safe
 @member_only
-def transactions(request: HttpRequest) -> HttpResponse:
+def transactions(request: MemberRequest) -> HttpResponseBase:
     """Every deal of the accounts one may see."""
     table = TRANSACTIONS.bind(request, Transaction.objects.visible_to(request.membership))
     if table.wants_csv:
@@ -130,7 +132,7 @@ def is_told_by_days(table) -> bool:
     return asked <= {"from", "to", "strategy", "subscriber"}
 
 
-def day_totals(request: HttpRequest, table) -> list[Totals] | None:
+def day_totals(request: MemberRequest, table) -> list[Totals] | None:
     """The sums of what is filtered from the daily results; None when there are too many days."""
     start, end = TRANSACTIONS.filters[0].days(table.parameters)
     subscriber = table.parameters.get("subscriber", "").strip()
@@ -146,7 +148,7 @@ def day_totals(request: HttpRequest, table) -> list[Totals] | None:
 
 @require_safe
 @member_only
-def transaction_totals(request: HttpRequest) -> HttpResponse:
+def transaction_totals(request: MemberRequest) -> HttpResponse:
     """What the filtered deals brought, per currency."""
     table = TRANSACTIONS.bind(request, Transaction.objects.visible_to(request.membership))
     found = day_totals(request, table) if is_told_by_days(table) else deal_totals(table.filtered)
@@ -157,7 +159,7 @@ def transaction_totals(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 @staff_only
-def log(request: HttpRequest) -> HttpResponse:
+def log(request: MemberRequest) -> HttpResponseBase:
     """What the backend wrote while copying."""
     table = LOG.bind(request, LogRecord.objects.visible_to(request.membership))
     if table.wants_csv:
@@ -165,7 +167,7 @@ def log(request: HttpRequest) -> HttpResponse:
     return render_list(request, "reporting/log.html", "reporting/_log.html", table)
 
 
-def render_list(request: HttpRequest, page: str, part: str, table, **context) -> HttpResponse:
+def render_list(request: MemberRequest, page: str, part: str, table, **context) -> HttpResponse:
     """A list as a page, as its part, or only the word that there are newer rows."""
     if request.GET.get("newer"):
         if not table.newer_count:

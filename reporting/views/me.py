@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
@@ -21,6 +21,7 @@ from subscribers.effective import leaf_chains, strategies_of
 from subscribers.models import Subscriber, Subscription
 from subscribers.views import limits_part
 from users.permissions import subscriber_only
+from users.requests import MemberRequest
 
 LATEST = 10
 LATEST_STATEMENTS = 5
@@ -30,7 +31,7 @@ TOLD = ("Ratio", "Trade size", "Direction", "Sides", "Symbols", "Largest trade",
         "Take profit", "New trades", "Risk limit")  # fmt: skip
 
 
-def chosen_account(request: HttpRequest, accounts: list[Subscriber]) -> Subscriber | None:
+def chosen_account(request: MemberRequest, accounts: list[Subscriber]) -> Subscriber | None:
     """The account in the URL, else the first. Raises Http404 for one that is not theirs."""
     wanted = request.GET.get("account", "")
     if not wanted:
@@ -61,7 +62,7 @@ def _document(subscription: Subscription, strategies: dict) -> dict:
 
 @require_safe
 @subscriber_only
-def me(request: HttpRequest) -> HttpResponse:
+def me(request: MemberRequest) -> HttpResponse:
     """One of the person's accounts, or the part of its page that refreshes itself; another is chosen by its link."""
     accounts = list(Subscriber.objects.visible_to(request.membership).order_by("name", "pk"))
     account = chosen_account(request, accounts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
@@ -14,11 +14,12 @@ from strategies.models import Strategy
 from subscribers.models import Subscriber
 from users.listing import BadParameter
 from users.permissions import member_only, staff_only
+from users.requests import MemberRequest
 
 DEFAULT_RANGE = "3M"
 
 
-def chosen_range(request: HttpRequest) -> str:
+def chosen_range(request: MemberRequest) -> str:
     """The range in the URL. Raises BadParameter for one that does not exist."""
     wanted = request.GET.get("range") or DEFAULT_RANGE
     if wanted not in reads.RANGES:
@@ -26,7 +27,7 @@ def chosen_range(request: HttpRequest) -> str:
     return wanted
 
 
-def chosen_currency(request: HttpRequest) -> str:
+def chosen_currency(request: MemberRequest) -> str:
     """The currency in the URL, three letters. Raises BadParameter."""
     wanted = request.GET.get("currency") or request.workspace.reporting_currency
     if not (len(wanted) == 3 and wanted.isascii() and wanted.isalpha()):
@@ -36,7 +37,7 @@ def chosen_currency(request: HttpRequest) -> str:
 
 @require_safe
 @member_only
-def overview(request: HttpRequest) -> HttpResponse:
+def overview(request: MemberRequest) -> HttpResponse:
     """The first page of staff; a subscriber is taken to their own."""
     if not request.membership.is_staff_role:
         return redirect("/me/")
@@ -65,11 +66,12 @@ def overview(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 @staff_only
-def equity(request: HttpRequest) -> HttpResponse:
+def equity(request: MemberRequest) -> HttpResponse:
     """The equity of all accounts of a currency, as columns for the chart or as a table for everybody."""
     days, currency = reads.RANGES[chosen_range(request)], chosen_currency(request)
     columns = reads.equity_curve(request.workspace, currency=currency, days=days, now=timezone.now())
     if request.GET.get("as") == "table":
-        context = {"points": list(zip(columns[0], columns[1], columns[3], strict=True))[::-1], "currency": currency}
+        times, equity, _, flows = (column or [] for column in columns)
+        context = {"points": list(zip(times, equity, flows, strict=True))[::-1], "currency": currency}
         return render(request, "reporting/equity_table.html", context)
     return JsonResponse(columns, safe=False)

@@ -9,7 +9,8 @@ from django.contrib import messages
 from django.core.cache import cache
 from django.db.models import Count, DecimalField, Exists, F, Max, Min, OuterRef, Q, QuerySet, Subquery, Sum, Value
 from django.db.models.functions import Coalesce
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -32,6 +33,7 @@ from users.listing.export import file_name, plain_csv
 from users.once import once
 from users.parsing import row_id
 from users.permissions import can_bill, may_bill, staff_only
+from users.requests import MemberRequest
 
 MONEY = DecimalField(max_digits=24, decimal_places=4)
 KEPT_S = 20
@@ -79,7 +81,7 @@ PAYMENTS = Listing(
 
 @require_safe
 @staff_only
-def payments(request: HttpRequest) -> HttpResponse:
+def payments(request: MemberRequest) -> HttpResponseBase:
     """Every payment that was recorded."""
     table = PAYMENTS.bind(request, Payment.objects.visible_to(request.membership).with_undone())
     if table.wants_csv:
@@ -88,7 +90,7 @@ def payments(request: HttpRequest) -> HttpResponse:
     return render_list(request, "reporting/payments.html", "reporting/_payments.html", table, **context)
 
 
-def payer(request: HttpRequest) -> tuple[Account, Subscriber | None, Statement | None]:
+def payer(request: MemberRequest) -> tuple[Account, Subscriber | None, Statement | None]:
     """The account that pays, by `statement` or `subscriber` in the URL. Raises Http404."""
     if number := row_id(request.GET.get("statement", "")):
         document = visible_statement(request, number)
@@ -101,7 +103,7 @@ def payer(request: HttpRequest) -> tuple[Account, Subscriber | None, Statement |
 @require_http_methods(["GET", "HEAD", "POST"])
 @may_bill
 @once
-def new_payment(request: HttpRequest) -> HttpResponse:
+def new_payment(request: MemberRequest) -> HttpResponse:
     """Record money that was received for a statement, or for an account's oldest statements."""
     account, subscriber, document = payer(request)
     due = [visible_statement(request, document.pk)] if document else due_statements(account)
@@ -128,7 +130,7 @@ def new_payment(request: HttpRequest) -> HttpResponse:
     return render(request, "reporting/payment_new.html", context, status=422 if form.errors else 200)
 
 
-def say_recorded(request: HttpRequest, recorded: Recorded) -> None:
+def say_recorded(request: MemberRequest, recorded: Recorded) -> None:
     """Where the money went, for the person who recorded it."""
     if not recorded.is_new:
         messages.info(request, "This payment is recorded already: the form was sent twice.")
@@ -143,12 +145,12 @@ def say_recorded(request: HttpRequest, recorded: Recorded) -> None:
 
 @require_safe
 @staff_only
-def payment(request: HttpRequest, pk: int) -> HttpResponse:
+def payment(request: MemberRequest, pk: int) -> HttpResponse:
     """One payment: where it went, and taking it back."""
     return render_payment(request, pk, ReasonForm())
 
 
-def render_payment(request: HttpRequest, pk: int, form: ReasonForm, status: int = 200) -> HttpResponse:
+def render_payment(request: MemberRequest, pk: int, form: ReasonForm, status: int = 200) -> HttpResponse:
     own = Payment.objects.visible_to(request.membership).with_undone().select_related("subscriber", "recorded_by")
     found = get_object_or_404(own, pk=pk)
     entries = found.entries.select_related("statement", "made_by").order_by("pk")
@@ -159,7 +161,7 @@ def render_payment(request: HttpRequest, pk: int, form: ReasonForm, status: int 
 @require_POST
 @may_bill
 @once
-def undo(request: HttpRequest, pk: int) -> HttpResponse:
+def undo(request: MemberRequest, pk: int) -> HttpResponse:
     """Take a payment back by a counter-entry."""
     found = get_object_or_404(Payment.objects.visible_to(request.membership), pk=pk)
     form = ReasonForm(request.POST)
@@ -174,7 +176,7 @@ def undo(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 # --- Debt -------------------------------------------------------------------------------------------------------------
-def debt_listing(request: HttpRequest) -> Listing:
+def debt_listing(request: MemberRequest) -> Listing:
     """Accounts with what they owe, what of it is overdue, and their credit, each in its currency."""
     own = Entry.objects.filter(
         workspace=request.workspace, connection=OuterRef("connection"), subscriber_id=OuterRef("backend_id"),
@@ -215,7 +217,7 @@ def debt_listing(request: HttpRequest) -> Listing:
 
 @require_safe
 @staff_only
-def debt(request: HttpRequest) -> HttpResponse:
+def debt(request: MemberRequest) -> HttpResponseBase:
     """What every account owes, or has as credit."""
     booked = Entry.objects.filter(
         workspace=request.workspace, connection=OuterRef("connection"), subscriber_id=OuterRef("backend_id")
@@ -235,7 +237,7 @@ def debt(request: HttpRequest) -> HttpResponse:
 INCOMING_CSV = ("portfolio", "portfolio_id", "member", "member_id", "lines", "amount", "currency")
 
 
-def incoming_rows(request: HttpRequest, span, now: datetime) -> list[dict]:
+def incoming_rows(request: MemberRequest, span, now: datetime) -> list[dict]:
     """What each portfolio's owner owes to each member's provider in a span, by currency."""
     lines = span.narrow(CommissionLine.objects.incoming(request.membership), now)
     rows = list(lines.totals("connection_id", "strategy_id", "member_id").annotate(
@@ -253,7 +255,7 @@ def incoming_rows(request: HttpRequest, span, now: datetime) -> list[dict]:
     return sorted(rows, key=lambda row: (row["strategy"].lower(), row["member"].lower(), row["currency"]))
 
 
-def backends_incoming(request: HttpRequest, rows: list[dict], now: datetime) -> dict[tuple, Decimal]:
+def backends_incoming(request: MemberRequest, rows: list[dict], now: datetime) -> dict[tuple, Decimal]:
     """The backend's own figure by portfolio and currency over the same days; kept for some seconds."""
     spans: dict[tuple, list] = {}
     for row in rows:
@@ -277,7 +279,7 @@ def backends_incoming(request: HttpRequest, rows: list[dict], now: datetime) -> 
 
 @require_safe
 @staff_only
-def incoming(request: HttpRequest) -> HttpResponse:
+def incoming(request: MemberRequest) -> HttpResponse:
     """What portfolios' owners owe to the providers of their members, beside the backend's own figure."""
     span, now = chosen_span(request), timezone.now()
     rows = incoming_rows(request, span, now)

@@ -9,7 +9,8 @@ from django.contrib import messages
 from django.db.models import CharField, Count, DecimalField, Exists, Max, OuterRef, Q, Subquery, Sum, Value
 from django.db.models.expressions import RawSQL
 from django.db.models.lookups import Exact
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
@@ -28,6 +29,7 @@ from subscribers.models import Subscriber
 from users.listing import Choice, Column, Listing, Option, Period, Search
 from users.once import once
 from users.permissions import can_bill, may_bill, staff_only
+from users.requests import MemberRequest
 
 MONEY = DecimalField(max_digits=24, decimal_places=4)
 MOST_REVIEWED = 500
@@ -74,7 +76,7 @@ PERIODS = Listing(
 )  # fmt: skip
 
 
-def with_sums(request: HttpRequest, rows: Sequence) -> list[tuple]:
+def with_sums(request: MemberRequest, rows: Sequence) -> list[tuple]:
     """(period, its state, days, [(currency, amount)], in the reporting currency, subscribers, lines).
 
     Those of open periods come by one query, at today's rates; None where a currency has none.
@@ -108,7 +110,7 @@ def with_sums(request: HttpRequest, rows: Sequence) -> list[tuple]:
 
 @require_safe
 @staff_only
-def periods(request: HttpRequest) -> HttpResponse:
+def periods(request: MemberRequest) -> HttpResponseBase:
     """Every billing period with lines, of every strategy."""
     own = BillingPeriod.objects.visible_to(request.membership)
     table = PERIODS.bind(request, own)
@@ -122,7 +124,7 @@ def periods(request: HttpRequest) -> HttpResponse:
 
 
 # --- Closing ----------------------------------------------------------------------------------------------------------
-def chosen_periods(request: HttpRequest) -> tuple:
+def chosen_periods(request: MemberRequest) -> tuple:
     """(the month in the URL or None for all, the ended open periods to its end, the oldest first)."""
     span = chosen_span(request) if request.GET.get("period") else None
     until = min(span.end, timezone.now()) if span else timezone.now()
@@ -133,7 +135,7 @@ def chosen_periods(request: HttpRequest) -> tuple:
 
 @require_safe
 @may_bill
-def review(request: HttpRequest) -> HttpResponse:
+def review(request: MemberRequest) -> HttpResponse:
     """What closing would close: sums, and what is incomplete."""
     span, found = chosen_periods(request)
     rows = list(found[:MOST_REVIEWED])
@@ -151,14 +153,14 @@ def review(request: HttpRequest) -> HttpResponse:
 @require_POST
 @may_bill
 @once
-def close(request: HttpRequest) -> HttpResponse:
+def close(request: MemberRequest) -> HttpResponse:
     """Close every ended period to the end of the month in the URL."""
     _, found = chosen_periods(request)
     say_closed(request, close_periods(request.workspace, list(found), by=request.user, now=timezone.now()))
     return redirect("reporting:periods")
 
 
-def say_closed(request: HttpRequest, closed) -> None:
+def say_closed(request: MemberRequest, closed) -> None:
     """What became of it, for the person who asked."""
     if closed.periods:
         number = len(closed.periods)
@@ -174,7 +176,7 @@ def say_closed(request: HttpRequest, closed) -> None:
 @require_POST
 @may_bill
 @once
-def close_one(request: HttpRequest, pk: int) -> HttpResponse:
+def close_one(request: MemberRequest, pk: int) -> HttpResponse:
     """Close one strategy's period, and its earlier ones with it."""
     period = get_object_or_404(BillingPeriod.objects.visible_to(request.membership), pk=pk)
     if period.period_end > timezone.now():
@@ -211,7 +213,7 @@ def accounts_listing(period: BillingPeriod) -> Listing:
 
 @require_safe
 @staff_only
-def period(request: HttpRequest, pk: int) -> HttpResponse:
+def period(request: MemberRequest, pk: int) -> HttpResponseBase:
     """One period: its sums, its accounts, what a portfolio's owner owes, and closing it."""
     own = BillingPeriod.objects.visible_to(request.membership).select_related("strategy", "closed_by")
     found = get_object_or_404(own, pk=pk)

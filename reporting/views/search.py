@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from django.db.models import Q
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from strategies.models import Strategy
 from subscribers.models import Subscriber
 from users.permissions import staff_only
+from users.requests import MemberRequest
 
 MOST_HITS = 20
 LONGEST_QUERY = 100
@@ -17,11 +18,11 @@ LONGEST_QUERY = 100
 
 @require_safe
 @staff_only
-def search(request: HttpRequest) -> HttpResponse:
+def search(request: MemberRequest) -> HttpResponse:
     """The first matches of each kind; nothing typed is no match."""
     query = request.GET.get("q", "").replace("\x00", "").strip()[:LONGEST_QUERY]
     wanted = Q(name__icontains=query) | Q(backend_id__icontains=query)
-    strategies = subscribers = ()
+    strategies, subscribers = Strategy.objects.none(), Subscriber.objects.none()
     if query:
         strategies = Strategy.objects.visible_to(request.membership).filter(wanted).order_by("name")[:MOST_HITS]
         subscribers = Subscriber.objects.visible_to(request.membership).filter(wanted).order_by("name")[:MOST_HITS]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.db.models import Count
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
@@ -13,13 +13,14 @@ from strategies.outcomes import outcome_of_counts
 from strategies.signals import copying_accounts
 from users.listing import BadParameter
 from users.permissions import staff_only
+from users.requests import MemberRequest
 
 MOST_SIGNALS = 200
 
 
 @require_safe
 @staff_only
-def outcomes(request: HttpRequest, pk: int) -> HttpResponse:
+def outcomes(request: MemberRequest, pk: int) -> HttpResponse:
     """The outcome of each signal of `ids`, commas between them: cells of the list, or a page with the same."""
     strategy = visible_strategy(request, pk)
     ids = [each for each in request.GET.get("ids", "").split(",") if each]

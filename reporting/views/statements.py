@@ -7,7 +7,8 @@ from datetime import timedelta
 from django.contrib import messages
 from django.db.models import Case, CharField, Exists, OuterRef, Q, Value, When
 from django.db.models.functions import Cast, Concat, LPad
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
@@ -36,6 +37,7 @@ from strategies.terms import SCHEMES
 from users.listing import Choice, Column, Listing, Option, Period, Search
 from users.once import once
 from users.permissions import can_bill, may_bill, member_only, staff_only, subscriber_only
+from users.requests import MemberRequest
 
 DAYS_TO_PAY = 14
 # as on paper: S-000012, C-000003
@@ -89,7 +91,7 @@ OWN_STATEMENTS = Listing(name="my-statements", sort="-issued_at", columns=COLUMN
 
 @require_safe
 @staff_only
-def statements(request: HttpRequest) -> HttpResponse:
+def statements(request: MemberRequest) -> HttpResponseBase:
     """Every document that was issued."""
     table = STATEMENTS.bind(request, Statement.objects.visible_to(request.membership).with_balance())
     if table.wants_csv:
@@ -101,7 +103,7 @@ def statements(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 @subscriber_only
-def own_statements(request: HttpRequest) -> HttpResponse:
+def own_statements(request: MemberRequest) -> HttpResponseBase:
     """A client's own documents."""
     table = OWN_STATEMENTS.bind(request, Statement.objects.visible_to(request.membership).with_balance())
     if table.wants_csv:
@@ -111,20 +113,20 @@ def own_statements(request: HttpRequest) -> HttpResponse:
 
 
 # --- Issuing ----------------------------------------------------------------------------------------------------------
-def issue_until(request: HttpRequest):
+def issue_until(request: MemberRequest):
     """The end of the month in the URL, else now."""
     return min(chosen_span(request).end, timezone.now()) if request.GET.get("period") else timezone.now()
 
 
 @require_safe
 @may_bill
-def review(request: HttpRequest) -> HttpResponse:
+def review(request: MemberRequest) -> HttpResponse:
     """The statements that can be issued now."""
     today = calendar_of(request.workspace).day_of(timezone.now())
     return render_review(request, IssueForm(initial={"due_on": today + timedelta(days=DAYS_TO_PAY)}, today=today))
 
 
-def render_review(request: HttpRequest, form: IssueForm, status: int = 200) -> HttpResponse:
+def render_review(request: MemberRequest, form: IssueForm, status: int = 200) -> HttpResponse:
     until = issue_until(request)
     proposed = drafts_of(request.workspace, until)
     drafts = [draft for draft in proposed if draft.amount]
@@ -149,7 +151,7 @@ def render_review(request: HttpRequest, form: IssueForm, status: int = 200) -> H
 @require_POST
 @may_bill
 @once
-def issue(request: HttpRequest) -> HttpResponse:
+def issue(request: MemberRequest) -> HttpResponse:
     """Issue them all."""
     form = IssueForm(request.POST, today=calendar_of(request.workspace).day_of(timezone.now()))
     if not form.is_valid():
@@ -165,7 +167,7 @@ def issue(request: HttpRequest) -> HttpResponse:
 
 
 # --- One document -----------------------------------------------------------------------------------------------------
-def visible_statement(request: HttpRequest, pk: int) -> Statement:
+def visible_statement(request: MemberRequest, pk: int) -> Statement:
     """A document that the member may see. Raises Http404."""
     own = Statement.objects.visible_to(request.membership).with_balance()
     return get_object_or_404(own.select_related("subscriber", "corrects", "issued_by"), pk=pk)
@@ -187,7 +189,7 @@ def lines_of(document: Statement):
 
 @require_safe
 @member_only
-def statement(request: HttpRequest, pk: int) -> HttpResponse:
+def statement(request: MemberRequest, pk: int) -> HttpResponseBase:
     """One document: what it is the sum of, what was paid, and down to every line."""
     document = visible_statement(request, pk)
     table = LINES.bind(request, lines_of(document))
@@ -196,7 +198,7 @@ def statement(request: HttpRequest, pk: int) -> HttpResponse:
     return render_statement(request, document, table)
 
 
-def render_statement(request: HttpRequest, document: Statement, table, status: int = 200, **forms) -> HttpResponse:
+def render_statement(request: MemberRequest, document: Statement, table, status: int = 200, **forms) -> HttpResponse:
     account = Account.of(document)
     bills = can_bill(request.membership)
     is_statement = document.kind == DocumentKind.STATEMENT
@@ -219,7 +221,7 @@ def render_statement(request: HttpRequest, document: Statement, table, status: i
 
 @require_safe
 @member_only
-def statement_as_pdf(request: HttpRequest, pk: int) -> HttpResponse:
+def statement_as_pdf(request: MemberRequest, pk: int) -> HttpResponse:
     """The document to keep or to send."""
     document = visible_statement(request, pk)
     content = statement_pdf(document, lines_of(document).order_by("period_start", "occurred_at", "pk"))
@@ -233,7 +235,7 @@ def statement_as_pdf(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 @may_bill
 @once
-def credit_note(request: HttpRequest, pk: int) -> HttpResponse:
+def credit_note(request: MemberRequest, pk: int) -> HttpResponse:
     """Correct a statement by a credit note."""
     document = visible_statement(request, pk)
     form = CreditNoteForm(request.POST, currency=document.currency)
@@ -252,7 +254,7 @@ def credit_note(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 @may_bill
 @once
-def void(request: HttpRequest, pk: int) -> HttpResponse:
+def void(request: MemberRequest, pk: int) -> HttpResponse:
     """Take a statement back as a whole."""
     document, form = visible_statement(request, pk), ReasonForm(request.POST, prefix="void")
     if form.is_valid():
@@ -270,7 +272,7 @@ def void(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 @may_bill
 @once
-def pay_from_credit(request: HttpRequest, pk: int) -> HttpResponse:
+def pay_from_credit(request: MemberRequest, pk: int) -> HttpResponse:
     """Let the account's credit pay."""
     document = visible_statement(request, pk)
     used = use_credit(document, by=request.user, now=timezone.now())

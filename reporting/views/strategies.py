@@ -7,7 +7,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
 
-from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
@@ -26,6 +27,7 @@ from users.listing import BadParameter, Table
 from users.listing.export import computed_csv
 from users.parsing import row_ids
 from users.permissions import staff_only
+from users.requests import MemberRequest
 
 LONGEST_IDS = 100
 ORDERS = {
@@ -47,7 +49,7 @@ STRATEGY_TRANSACTIONS = without(TRANSACTIONS, "strategy")
 STRATEGY_LOG = without(LOG, "strategy")
 
 
-def visible_strategy(request: HttpRequest, pk: int) -> Strategy:
+def visible_strategy(request: MemberRequest, pk: int) -> Strategy:
     """The strategy, or 404."""
     found = Strategy.objects.visible_to(request.membership).select_related("connection").defer("connection__token")
     return get_object_or_404(found, pk=pk)
@@ -58,7 +60,7 @@ def page_of(strategy: Strategy, tab: str, **more) -> dict:
     return {"strategy": strategy, "tab": tab, "commission": commission_text(strategy.document), **more}
 
 
-def asked_ids(request: HttpRequest) -> list[int] | None:
+def asked_ids(request: MemberRequest) -> list[int] | None:
     """The strategies of `ids`, comma separated; None: all. Raises BadParameter."""
     given = request.GET.get("ids", "")
     if not given:
@@ -72,7 +74,7 @@ FIGURES_CSV = ("subscribers", "equity_copied", "currency", "return_month", "retu
 AT_ONCE = 50
 
 
-def results_csv(request: HttpRequest, table: Table) -> StreamingHttpResponse:
+def results_csv(request: MemberRequest, table: Table) -> StreamingHttpResponse:
     """The list of strategies with what the page shows beside it: returns and drawdown are fractions of one."""
     headings = [column.heading for column in table.csv_columns] + list(FIGURES_CSV)
 
@@ -96,7 +98,7 @@ def figures_cells(figures: performance.Figures, currency: str) -> list:
 
 @require_safe
 @staff_only
-def results(request: HttpRequest) -> HttpResponse:
+def results(request: MemberRequest) -> HttpResponseBase:
     """All strategies side by side, only the cells that the list of strategies asks for, or that list as a file."""
     if "format" in request.GET:
         return results_csv(request, STRATEGIES.bind(request, Strategy.objects.visible_to(request.membership)))
@@ -115,7 +117,7 @@ def results(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 @staff_only
-def strategy_performance(request: HttpRequest, pk: int) -> HttpResponse:
+def strategy_performance(request: MemberRequest, pk: int) -> HttpResponse:
     """Curve, monthly returns and symbols of one strategy, as a page or as the part of its overview."""
     strategy = visible_strategy(request, pk)
     now, currency = timezone.now(), request.workspace.reporting_currency
@@ -131,7 +133,7 @@ def strategy_performance(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, part if request.partial else page, context)
 
 
-def curve_answer(request: HttpRequest, curve: Curve, title: str, back: str, *, of_many: bool = False) -> HttpResponse:
+def curve_answer(request: MemberRequest, curve: Curve, title: str, back: str, *, of_many: bool = False) -> HttpResponse:
     """The chosen range of a whole curve as columns for the chart, or as a table for everybody.
 
     of_many: accounts that begin are flows too.
@@ -139,13 +141,12 @@ def curve_answer(request: HttpRequest, curve: Curve, title: str, back: str, *, o
     columns = chart_columns(curve, start=start_of(request))
     if request.GET.get("as") == "table":
         points = list(zip(*columns, strict=True))[::-1]
-        context = {"points": points, "currency": curve.currency, "title": title, "back": back}
-        context["is_of_many"] = of_many
+        context = {"points": points, "currency": curve.currency, "title": title, "back": back, "is_of_many": of_many}
         return render(request, "reporting/curve_table.html", context)
     return JsonResponse(columns, safe=False)
 
 
-def start_of(request: HttpRequest) -> datetime | None:
+def start_of(request: MemberRequest) -> datetime | None:
     """Where the chosen range begins; None: at the beginning. Raises BadParameter."""
     days = RANGES[chosen_range(request)]
     return timezone.now() - timedelta(days=days) if days else None
@@ -153,7 +154,7 @@ def start_of(request: HttpRequest) -> datetime | None:
 
 @require_safe
 @staff_only
-def equity(request: HttpRequest, pk: int) -> HttpResponse:
+def equity(request: MemberRequest, pk: int) -> HttpResponse:
     """The equity of the accounts that copy a strategy, by day."""
     strategy = visible_strategy(request, pk)
     try:
@@ -166,7 +167,7 @@ def equity(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_safe
 @staff_only
-def transactions(request: HttpRequest, pk: int) -> HttpResponse:
+def transactions(request: MemberRequest, pk: int) -> HttpResponse:
     """Every deal copied from one strategy."""
     strategy = visible_strategy(request, pk)
     own = Transaction.objects.visible_to(request.membership).filter(strategy_id=strategy.backend_id)
@@ -179,7 +180,7 @@ def transactions(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_safe
 @staff_only
-def log(request: HttpRequest, pk: int) -> HttpResponse:
+def log(request: MemberRequest, pk: int) -> HttpResponse:
     """What the backend wrote about one strategy."""
     strategy = visible_strategy(request, pk)
     own = LogRecord.objects.visible_to(request.membership).filter(strategy_id=strategy.backend_id)

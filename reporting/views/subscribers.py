@@ -7,7 +7,7 @@ from datetime import date
 from django.contrib import messages
 from django.core.cache import cache
 from django.core.exceptions import ImproperlyConfigured
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
@@ -27,6 +27,7 @@ from reporting.views.strategies import asked_ids, curve_answer, without
 from strategies.terms import SCHEMES
 from subscribers.models import Subscriber
 from users.permissions import member_only, staff_only
+from users.requests import MemberRequest
 
 ACCOUNT_TRANSACTIONS = without(TRANSACTIONS, "subscriber")
 ACCOUNT_LOG = without(LOG, "subscriber")
@@ -35,7 +36,7 @@ RETURNS_KEPT_S = 60
 CLIENT_OPTIONS = {"timeout_s": 8, "extended_timeout_s": 10, "retries": 0, "wait_budget_s": 0}
 
 
-def visible_subscriber(request: HttpRequest, pk: int) -> Subscriber:
+def visible_subscriber(request: MemberRequest, pk: int) -> Subscriber:
     """The account, or 404."""
     found = Subscriber.objects.visible_to(request.membership).select_related("connection").defer("connection__token")
     return get_object_or_404(found, pk=pk)
@@ -50,7 +51,8 @@ def curve_of(subscriber: Subscriber) -> Curve:
     curve = cache.get(key)
     if curve is None:
         curves = equity_curves(subscriber.connection_id, [subscriber.backend_id])
-        empty = Curve(*(performance.np.zeros(0, kind) for kind in ("int64", "float64", "float64")), subscriber.currency)
+        times, equity, flows = (performance.np.zeros(0, kind) for kind in ("int64", "float64", "float64"))
+        empty = Curve(times, equity, flows, subscriber.currency)
         curve = curves.get(subscriber.backend_id, empty)
         cache.set(key, curve, RETURNS_KEPT_S)
     return curve
@@ -58,7 +60,7 @@ def curve_of(subscriber: Subscriber) -> Curve:
 
 @require_safe
 @staff_only
-def results(request: HttpRequest) -> HttpResponse:
+def results(request: MemberRequest) -> HttpResponse:
     """What today and this month brought to the accounts of a list: its cells, or a page."""
     accounts = Subscriber.objects.visible_to(request.membership).filter(pk__in=asked_ids(request) or [])
     rows = list(accounts.only("pk", "name", "currency", "connection_id", "backend_id").order_by("name", "pk"))
@@ -98,7 +100,7 @@ def figures_of(subscriber: Subscriber, whole: Curve | None) -> dict:
 
 @require_safe
 @staff_only
-def subscriber_performance(request: HttpRequest, pk: int) -> HttpResponse:
+def subscriber_performance(request: MemberRequest, pk: int) -> HttpResponse:
     """Curve, figures and monthly returns of one account, as a page or as the part of its overview."""
     subscriber = visible_subscriber(request, pk)
     whole = curve_of(subscriber)
@@ -110,7 +112,7 @@ def subscriber_performance(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_safe
 @member_only
-def equity(request: HttpRequest, pk: int) -> HttpResponse:
+def equity(request: MemberRequest, pk: int) -> HttpResponse:
     """The equity of one account that one may see."""
     subscriber = visible_subscriber(request, pk)
     staff = request.membership.is_staff_role
@@ -120,7 +122,7 @@ def equity(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_safe
 @staff_only
-def transactions(request: HttpRequest, pk: int) -> HttpResponse:
+def transactions(request: MemberRequest, pk: int) -> HttpResponse:
     """Every deal of one account."""
     subscriber = visible_subscriber(request, pk)
     own = Transaction.objects.visible_to(request.membership).filter(subscriber_id=subscriber.backend_id)
@@ -135,7 +137,7 @@ def transactions(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_safe
 @staff_only
-def log(request: HttpRequest, pk: int) -> HttpResponse:
+def log(request: MemberRequest, pk: int) -> HttpResponse:
     """What the backend wrote about one account, as far as it is mirrored."""
     subscriber = visible_subscriber(request, pk)
     own = LogRecord.objects.visible_to(request.membership).filter(subscriber_id=subscriber.backend_id)
@@ -148,7 +150,7 @@ def log(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @staff_only
-def fetch_log(request: HttpRequest, pk: int) -> HttpResponse:
+def fetch_log(request: MemberRequest, pk: int) -> HttpResponse:
     """Ask the backend for the newest lines of one account's own log."""
     subscriber = get_object_or_404(
         Subscriber.objects.visible_to(request.membership).select_related("connection"), pk=pk
@@ -165,7 +167,7 @@ def fetch_log(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_safe
 @staff_only
-def commission(request: HttpRequest, pk: int) -> HttpResponse:
+def commission(request: MemberRequest, pk: int) -> HttpResponse:
     """What one account owes in a span, by strategy."""
     subscriber, span = visible_subscriber(request, pk), chosen_span(request)
     only = {"connection_id": subscriber.connection_id, "subscriber_id": subscriber.backend_id}

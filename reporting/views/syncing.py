@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from reporting.models import QuarantinedPage, SyncState
 from users.permissions import staff_only
+from users.requests import MemberRequest
 
 
 @require_safe
 @staff_only
-def sync(request: HttpRequest) -> HttpResponse:
+def sync(request: MemberRequest) -> HttpResponse:
     """Every kind of sync of every connection, and answers that could not be read."""
     connections = request.workspace.connections.defer("token").order_by("id")
     states = SyncState.objects.filter(connection__in=connections).order_by("connection_id", "id")
     pages = QuarantinedPage.objects.filter(connection__in=connections, resolved_at=None).order_by("-last_seen_at")[:50]
-    by_connection = {connection.pk: [] for connection in connections}
+    by_connection: dict[int, list[SyncState]] = {connection.pk: [] for connection in connections}
     for state in states:
         by_connection[state.connection_id].append(state)
     context = {"groups": [(c, by_connection[c.pk]) for c in connections], "pages": pages}
@@ -26,6 +27,6 @@ def sync(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 @staff_only
-def freshness(request: HttpRequest) -> HttpResponse:
+def freshness(request: MemberRequest) -> HttpResponse:
     """The age of the mirror for the top bar."""
     return render(request, "_freshness.html")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
@@ -14,13 +14,14 @@ from reporting.models import AccrualState
 from strategies.models import Change, Target
 from subscribers.models import Subscriber
 from users.permissions import may_manage
+from users.requests import MemberRequest
 
 IN_MONEY = (Scheme.FLAT_FEE, Scheme.LOTS_TRADED, Scheme.LOTS_WON)
 
 
 @require_safe
 @may_manage
-def commission_change(request: HttpRequest, pk: int) -> HttpResponse:
+def commission_change(request: MemberRequest, pk: int) -> HttpResponse:
     """From when a proposed commission would be charged, and in which currencies."""
     own = Change.objects.visible_to(request.membership).filter(kind__in=(Target.STRATEGY, Target.PORTFOLIO))
     change = get_object_or_404(own, pk=pk)

@@ -24,8 +24,8 @@ def _merge_objects(base: dict, mine: dict, theirs: dict, path: str, conflicts: l
     found = {}
     for name in [*theirs, *(name for name in mine if name not in theirs)]:
         inner = f"{path}.{name}" if path else name
-        three = [each.get(name, _ABSENT) for each in (base, mine, theirs)]
-        value = _merge(*three, name, inner, conflicts)
+        before, ours, now = (document.get(name, _ABSENT) for document in (base, mine, theirs))
+        value = _merge(before, ours, now, name, inner, conflicts)
         if value is not _ABSENT:
             found[name] = value
     return found
@@ -40,8 +40,10 @@ def _merge(base: Any, mine: Any, theirs: Any, name: str, path: str, conflicts: l
         return _merge_objects(base if isinstance(base, dict) else {}, mine, theirs, path, conflicts)
     key = IDENTITIES.get(name)
     if key and isinstance(mine, list) and isinstance(theirs, list):
-        three = [{one.get(key): one for one in each or [] if isinstance(one, dict)} for each in (
-            base if isinstance(base, list) else [], mine, theirs)]  # fmt: skip
-        return list(_merge_objects(*three, path, conflicts).values())
+        before, ours, now = (
+            {element.get(key): element for element in elements if isinstance(element, dict)}
+            for elements in (base if isinstance(base, list) else [], mine, theirs)
+        )
+        return list(_merge_objects(before, ours, now, path, conflicts).values())
     conflicts.append(path)
     return mine

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from itertools import chain
@@ -18,7 +18,8 @@ from typing import TypeVar
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connection, transaction
-from django.db.models import BooleanField, CharField, DateTimeField, DecimalField, Expression, TextField
+from django.db.models import BooleanField, CharField, DateTimeField, DecimalField, TextField
+from django.db.models.expressions import Combinable, Expression
 from django.http import HttpResponse, StreamingHttpResponse
 
 from users.listing.columns import output_field
@@ -50,8 +51,8 @@ class _Wrapped(Expression):
     def get_source_expressions(self) -> list:
         return [self.inner]
 
-    def set_source_expressions(self, expressions: list) -> None:
-        (self.inner,) = expressions
+    def set_source_expressions(self, exprs: Sequence[Combinable | Expression]) -> None:
+        (self.inner,) = exprs
 
     def as_sql(self, compiler, connection):
         sql, parameters = compiler.compile(self.inner)
@@ -102,7 +103,7 @@ def header_line(columns) -> bytes:
     return text.getvalue().encode()
 
 
-def stream_csv(queryset, columns) -> Iterator[bytes]:
+def stream_csv(queryset, columns) -> Generator[bytes]:
     """The file in pieces of about 256 kB, the first one as soon as there is anything.
 
     Rows come in the order of the queryset when it has one.
@@ -119,7 +120,7 @@ def stream_csv(queryset, columns) -> Iterator[bytes]:
             connection.close()
 
 
-def _copied(statement: str, parameters: tuple) -> Iterator[bytes]:
+def _copied(statement: str, parameters: tuple) -> Generator[bytes]:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT_S}s'; SET LOCAL transaction_read_only = on")
         piece = bytearray()
@@ -201,7 +202,7 @@ def csv_response(queryset, columns, filename: str) -> StreamingHttpResponse:
     return _download(StreamingHttpResponse(_with_bom(stream_csv(queryset, columns)), content_type=CSV_TYPE), filename)
 
 
-def _with_bom(pieces: Iterator[bytes]) -> Iterator[bytes]:
+def _with_bom(pieces: Generator[bytes]) -> Generator[bytes]:
     """The file with the mark in its first piece; closing it closes what it reads from."""
     try:
         yield BOM + next(pieces)

@@ -12,6 +12,7 @@ from django.db.models import Q
 
 from users import parsing
 from users.listing.parameters import BadParameter
+from users.models import Membership
 from users.numbers import Unclear, read_number
 
 LONGEST_TEXT = 100
@@ -69,11 +70,16 @@ class Text(Filter):
         return [Chip(self.label, value, self.keys)] if value else []
 
 
+def no_ids(membership: Membership | None, text: str) -> Iterable[str]:
+    """Nothing has such a name."""
+    return ()
+
+
 @dataclass(frozen=True)
 class Named(Text):
     """What has an id and a name that people gave: `ids` finds what was typed, among what a member may see."""
 
-    ids: Callable[..., Iterable[str]] | None = None
+    ids: Callable[..., Iterable[str]] = no_ids
     kind = "search"
 
     def narrow(self, queryset, parameters, zone, membership=None):
@@ -128,6 +134,8 @@ class Choice(Filter):
         if callable(self.options):
             return queryset.filter(**{self.field or self.key: value})
         option = self.chosen(parameters)
+        if option is None:
+            return queryset
         return queryset.filter(option.condition or Q(**{self.field or self.key: option.value}))
 
     def chips(self, parameters, membership=None) -> list[Chip]:

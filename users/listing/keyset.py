@@ -7,11 +7,13 @@ up, and is only valid for the list and sort it was made for.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
 from django.core.signing import BadSignature, Signer
-from django.db.models import BooleanField, Expression, F, Value
+from django.db.models import BooleanField, F, Value
+from django.db.models.expressions import Combinable, Expression
 
 from users.listing.columns import output_field
 from users.listing.parameters import BadParameter
@@ -36,8 +38,8 @@ class RowComparison(Expression):
     def get_source_expressions(self) -> list:
         return self.sides
 
-    def set_source_expressions(self, expressions: list) -> None:
-        self.sides = expressions
+    def set_source_expressions(self, exprs: Sequence[Combinable | Expression]) -> None:
+        self.sides = list(exprs)
 
     def as_sql(self, compiler, connection):
         parts, parameters = [], []
