@@ -84,6 +84,11 @@ def server_error(request: HttpRequest) -> HttpResponse:
     quote = uuid.uuid4().hex[:8]
     log.error("page failed", path=request.path, quote=quote)
     text = "The page could not be made. Nothing was changed by it. Try again; if it stays, quote the id."
+    if request.method not in ("GET", "HEAD"):  # the backend may have done what was asked before it failed here
+        text = (
+            "What you sent was interrupted, and how far it came is not known. Look at what there is before you send it"
+            " again; if it stays, quote the id."
+        )
     try:
         return _page(request, 500, "Something broke", text, quote)
     except Exception:  # the frame itself needs the database, which may be what is missing

@@ -8,6 +8,8 @@ from __future__ import annotations
 import hashlib
 import secrets
 import string
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -20,6 +22,7 @@ from copying.contract import wire
 from copying.contract.documents import ExternalSignal, WebhookAddress
 from copying.contract.validation import Invalid, validate
 from strategies.chains import portfolios_with, strategies_of
+from strategies.changes import Unconfirmed
 from strategies.editing.forms import in_words
 from strategies.models import Strategy
 from strategies.outcomes import SignalOutcome, outcome_of
@@ -133,6 +136,39 @@ def note(strategy: Strategy, by: User | None, action: str, now: datetime, **deta
     record_audit(strategy.workspace, user=by, action=action, subject=strategy.name, details=details, now=now)
 
 
+@contextmanager
+def noted(
+    strategy: Strategy,
+    action: str,
+    details: dict[str, Any],
+    *,
+    by: User | None,
+    now: datetime,
+    is_done: Callable[[], bool] | None = None,
+) -> Iterator[None]:
+    """Around one write at the backend: notes it with the details, also where its answer was lost.
+
+    is_done: looks at the backend whether it was carried out; None: that cannot be seen. Raises the client's errors
+    where it was not carried out, Unconfirmed where that is not known; the latter is noted as not confirmed.
+    """
+    try:
+        yield
+    except ClientError as error:
+        if not error.may_be_done:
+            raise
+        if not _can_be_seen(is_done):
+            note(strategy, by, f"{action}: not confirmed", now, **details)
+            raise Unconfirmed(error.text) from error
+    note(strategy, by, action, now, **details)
+
+
+def _can_be_seen(is_done: Callable[[], bool] | None) -> bool:
+    try:
+        return is_done is not None and is_done()
+    except ClientError:
+        return False  # the answer to the question was lost as well
+
+
 def id_of_form(strategy: Strategy, token: str) -> str:
     """The id of the signal that a form sends: the same form sent again is the same signal to the backend."""
     if not token:
@@ -144,13 +180,18 @@ def id_of_form(strategy: Strategy, token: str) -> str:
 def send_signal(
     strategy: Strategy, document: dict, *, client: Client, by: User | None, now: datetime, token: str = ""
 ) -> str:
-    """Open at every subscriber what the document says; returns the signal's id. Raises the client's errors.
+    """Open at every subscriber what the document says; returns the signal's id. Raises what `noted` raises.
 
     token: of the form; the backend takes what is sent with it again for the same signal.
     """
     signal_id = id_of_form(strategy, token)
-    client.put_external_signal(strategy.backend_id, signal_id, document)
-    note(strategy, by, "signal sent", now, signal=signal_id, **document)
+
+    def is_open() -> bool:
+        return find_signal(strategy, signal_id, client=client) is not None
+
+    details = {"signal": signal_id} | document
+    with noted(strategy, "signal sent", details, by=by, now=now, is_done=is_open):
+        client.put_external_signal(strategy.backend_id, signal_id, document)
     return signal_id
 
 
@@ -204,13 +245,19 @@ def change_signal(
     now: datetime,
     **changes: float | None,
 ) -> None:
-    """Another stop loss, take profit (None: none) or volume of an open signal. Raises the client's errors."""
+    """Another stop loss, take profit (None: none) or volume of an open signal. Raises what `noted` raises."""
     document = wire.to_wire(signal)
     document.pop("id", None)
     document |= changes | {"updateTime": wire.format_time(now)}
     kept = {name: value for name, value in document.items() if value is not None}
-    client.put_external_signal(strategy.backend_id, signal.id, kept)
-    note(strategy, by, "signal changed", now, signal=signal.id, **changes)
+
+    def is_changed() -> bool:
+        current = find_signal(strategy, signal.id, client=client)
+        values = {} if current is None else wire.to_wire(current)
+        return bool(values) and all(values.get(name) == value for name, value in changes.items())
+
+    with noted(strategy, "signal changed", {"signal": signal.id} | changes, by=by, now=now, is_done=is_changed):
+        client.put_external_signal(strategy.backend_id, signal.id, kept)
 
 
 def close_signal(
@@ -221,8 +268,12 @@ def close_signal(
     if left > STEP:
         change_signal(strategy, signal, client=client, by=by, now=now, volume=left)
         return left
-    client.remove_external_signal(strategy.backend_id, signal.id, time=now)
-    note(strategy, by, "signal closed", now, signal=signal.id)
+
+    def is_closed() -> bool:
+        return find_signal(strategy, signal.id, client=client) is None
+
+    with noted(strategy, "signal closed", {"signal": signal.id}, by=by, now=now, is_done=is_closed):
+        client.remove_external_signal(strategy.backend_id, signal.id, time=now)
     return 0.0
 
 
@@ -230,12 +281,18 @@ def create_webhook(
     strategy: Strategy, document: dict, *, client: Client, by: User | None, now: datetime
 ) -> WebhookAddress:
     """An address that signals can be posted to. Who has it may trade: it is written into no log."""
-    made = client.create_webhook(strategy.backend_id, document)
-    note(strategy, by, "webhook created", now, hint=made.id[-4:])
+    details: dict[str, Any] = {}
+    with noted(strategy, "webhook created", details, by=by, now=now):
+        made = client.create_webhook(strategy.backend_id, document)
+        details["hint"] = made.id[-4:]
     return made
 
 
 def remove_webhook(strategy: Strategy, webhook_id: str, *, client: Client, by: User | None, now: datetime) -> None:
     """What is posted there is refused from now on."""
-    client.remove_webhook(strategy.backend_id, webhook_id)
-    note(strategy, by, "webhook removed", now, hint=webhook_id[-4:])
+
+    def is_removed() -> bool:
+        return webhook_id not in {webhook.id for webhook in client.webhooks(strategy.backend_id)}
+
+    with noted(strategy, "webhook removed", {"hint": webhook_id[-4:]}, by=by, now=now, is_done=is_removed):
+        client.remove_webhook(strategy.backend_id, webhook_id)

@@ -14,9 +14,9 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
-from copying.client import Client
+from copying.client import Client, ClientError
 from copying.contract.documents import TradingSignal
-from strategies.changes import NotDone, backend_of
+from strategies.changes import NotDone, Unconfirmed, backend_of
 from subscribers.models import Subscriber
 from subscribers.views import page_of, visible_subscriber
 from users.models import User
@@ -48,12 +48,27 @@ def is_missing(signal: TradingSignal) -> bool:
 
 
 def resynchronise(subscriber: Subscriber, wanted: Wanted, *, client: Client, by: User | None) -> None:
-    """Ask the backend to open what is missing, and note who did. Raises the client's errors."""
-    client.resynchronize(subscriber.backend_id, strategy_ids=wanted.strategies, position_ids=wanted.positions)
+    """Ask the backend to open what is missing, and note who did.
+
+    Raises the client's errors where it was not done, Unconfirmed (noted too) where that is not known: what is open at
+    the account does not show it, because a delayed copy opens later.
+    """
+    try:
+        client.resynchronize(subscriber.backend_id, strategy_ids=wanted.strategies, position_ids=wanted.positions)
+    except ClientError as error:
+        if not error.may_be_done:
+            raise
+        note(subscriber, wanted, "resynchronised: not confirmed", by=by)
+        raise Unconfirmed(error.text) from error
+    note(subscriber, wanted, "resynchronised", by=by)
+
+
+def note(subscriber: Subscriber, wanted: Wanted, action: str, *, by: User | None) -> None:
+    """Who asked for it, and for what."""
     record_audit(
         subscriber.workspace,
         user=by,
-        action="resynchronised",
+        action=action,
         subject=subscriber.name,
         details={
             "account": subscriber.backend_id,
@@ -87,6 +102,9 @@ def resynchronise_page(request: MemberRequest, pk: int) -> HttpResponse:
                 resynchronise(subscriber, wanted, client=client, by=request.user)
                 messages.success(request, f"{subscriber.name} is being resynchronised. What is missing opens now.")
                 return redirect(back)
+    except Unconfirmed as error:  # sent again, it could open positions twice: the form counts as sent
+        messages.warning(request, error.text)
+        return redirect(back)
     except NotDone as error:
         return render(request, "subscribers/resync.html", context | {"problem": error.text} | NOTHING, status=503)
     missing = [one for one in signals if is_missing(one)]

@@ -2,58 +2,102 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 from datetime import datetime
 from typing import Any
 
 from django.db import transaction
 
-from copying.client import Client, NotFound
+from copying.client import Client, ClientError, NotFound
 from copying.contract import wire
+from strategies.changes import Unconfirmed
 from strategies.models import Strategy
 from subscribers.mirror import keep_subscribers
 from subscribers.models import Stopout
 from users.models import User
 from users.services import record_audit
 
+logger = logging.getLogger(__name__)
+
 
 def reset_stopout(stopout: Stopout, *, client: Client, by: User | None, now: datetime) -> Stopout:
-    """Let the account trade again: begin the limit that fired anew, then end the stopout. Raises the client's errors.
+    """Let the account trade again: begin the limit that fired anew, then end the stopout.
 
     Without the first step the same drawdown would stop the account again at once. A limit that the subscription
     inherits from its strategy is begun anew for this subscription alone, so that other subscribers keep what they have
-    used. Repeating it does no harm.
+    used. Repeating it does no harm. Raises the client's errors while it is stopped for certain, Unconfirmed where that
+    is not known; whatever was or may have been written is noted.
     """
     account = stopout.subscriber.backend_id
-    document = client.subscriber(account)
-    restarted = begin_limit_anew(document, stopout, now=now)
-    if restarted is not None:
-        client.put_subscriber(account, {name: value for name, value in restarted.items() if name != "_id"})
+    restarted = begin_limit_anew(client.subscriber(account), stopout, now=now)
     try:
+        if restarted is not None:
+            client.put_subscriber(account, {name: value for name, value in restarted.items() if name != "_id"})
+    except ClientError as error:
+        if not error.may_be_done:
+            raise
+        _note(stopout, "stopout reset: not confirmed", by=by, now=now)
+        raise Unconfirmed(error.text) from error
+    try:
+        _end_at_backend(stopout, client=client)
+    except ClientError as error:
+        if not error.may_be_done:
+            if restarted is not None:
+                _note(stopout, "stopout reset: limit begun anew only", by=by, now=now)
+            raise
+        if not _has_ended(stopout, client=client):
+            _note(stopout, "stopout reset: not confirmed", by=by, now=now)
+            raise Unconfirmed(error.text) from error
+    _end(stopout, by=by, now=now)
+    try:
+        keep_subscribers(stopout.connection, [client.subscriber(account)], now=now)
+    except ClientError as error:  # the next sync reads it
+        logger.warning("account %s was reset, but could not be read: %s", account, error.text)
+    stopout.refresh_from_db()
+    return stopout
+
+
+def _end_at_backend(stopout: Stopout, *, client: Client) -> None:
+    account = stopout.subscriber.backend_id
+    with contextlib.suppress(NotFound):  # it ended meanwhile, which is what was wanted
         if stopout.strategy_backend_id:
             client.reset_subscription_stopouts(account, stopout.strategy_backend_id, stopout.reason)
         else:
             client.reset_subscriber_stopouts(account, stopout.reason)
-    except NotFound:
-        pass  # it ended meanwhile, which is what was wanted
-    mirrored = client.subscriber(account)
-    with transaction.atomic():
-        keep_subscribers(stopout.connection, [mirrored], now=now)
-        same = Stopout.objects.filter(subscriber=stopout.subscriber, strategy_backend_id=stopout.strategy_backend_id)
-        same.filter(reason=stopout.reason, ended_at=None).update(ended_at=now)
-        record_audit(
-            stopout.workspace,
-            user=by,
-            action="stopout reset",
-            subject=f"{stopout.subscriber.name}: {stopout.reason}"[:200],
-            details={
-                "account": account,
-                "strategy": stopout.strategy_backend_id,
-                "stopped_at": stopout.stopped_at.isoformat(),
-            },
-            now=now,
-        )
-    stopout.refresh_from_db()
-    return stopout
+
+
+def _has_ended(stopout: Stopout, *, client: Client) -> bool:
+    """Whether the backend is seen to list it no more."""
+    try:
+        active = client.stopouts(stopout.subscriber.backend_id)
+    except ClientError:
+        return False
+    same = (stopout.reason, stopout.strategy_backend_id)
+    return all((each.reason, each.strategy.id if each.strategy else "") != same for each in active)
+
+
+@transaction.atomic
+def _end(stopout: Stopout, *, by: User | None, now: datetime) -> None:
+    """It is over, here as at the backend."""
+    same = Stopout.objects.filter(subscriber=stopout.subscriber, strategy_backend_id=stopout.strategy_backend_id)
+    same.filter(reason=stopout.reason, ended_at=None).update(ended_at=now)
+    _note(stopout, "stopout reset", by=by, now=now)
+
+
+def _note(stopout: Stopout, action: str, *, by: User | None, now: datetime) -> None:
+    record_audit(
+        stopout.workspace,
+        user=by,
+        action=action,
+        subject=f"{stopout.subscriber.name}: {stopout.reason}"[:200],
+        details={
+            "account": stopout.subscriber.backend_id,
+            "strategy": stopout.strategy_backend_id,
+            "stopped_at": stopout.stopped_at.isoformat(),
+        },
+        now=now,
+    )
 
 
 def begin_limit_anew(document: dict[str, Any], stopout: Stopout, *, now: datetime) -> dict[str, Any] | None:

@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from copying.client import ClientError
+from strategies.changes import Unconfirmed
 from strategies.models import Strategy
 from strategies.terms import commission_text
 from subscribers.causes import cause_of, figures_of, is_endless, short_cause, told_of
@@ -184,6 +185,9 @@ def reset(request: MemberRequest, pk: int) -> HttpResponse:
     try:
         with stopout.connection.client(**CLIENT_OPTIONS) as client:
             reset_stopout(stopout, client=client, by=request.user, now=timezone.now())
+    except Unconfirmed as error:
+        messages.warning(request, f"{stopout.subscriber.name}: {error.text} The next sync shows it here.")
+        return back
     except (ClientError, ImproperlyConfigured) as error:
         text = getattr(error, "text", str(error))
         messages.error(request, f"{stopout.subscriber.name} is still stopped. {text}")

@@ -13,6 +13,7 @@ from copying.backend import tokens
 
 JSON = re.compile(rb"(?:\xef\xbb\xbf)?\s*[{\[]")  # a calendar in JSON begins so, one in CSV with its head
 PATH = "/users/current/news-calendar"
+UNKNOWN = "Whether the calendar was replaced is not known; importing it again does no harm."
 
 
 def reason_of(answer: httpx.Response) -> str:
@@ -46,8 +47,13 @@ class Command(BaseCommand):
             raise CommandError(f"{file} cannot be read: {error.strerror}") from error
         except ValueError as error:
             raise CommandError(str(error)) from error
-        except httpx.HTTPError as error:
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as error:
             raise CommandError(f"The backend at {base} cannot be reached: {error}") from error
+        except httpx.HTTPError as error:
+            cause = str(error) or type(error).__name__
+            raise CommandError(f"The backend at {base} did not answer: {cause}. {UNKNOWN}") from error
+        if answer.is_server_error:
+            raise CommandError(f"The backend failed: {reason_of(answer)} {UNKNOWN}")
         if not answer.is_success:
             raise CommandError(f"The backend refused the calendar: {reason_of(answer)} Nothing was changed.")
         self.stdout.write(f"The calendar of {tenant} was replaced.")

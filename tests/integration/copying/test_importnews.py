@@ -2,6 +2,7 @@
 
 import asyncio
 
+import httpx
 import pytest
 import uvicorn
 from django.core.management import CommandError, call_command
@@ -77,3 +78,30 @@ async def test_a_file_that_is_wrong_is_told(user, address, tmp_path):
         await run(str(file), "--tenant", user.tenant, "--url", address)
     with pytest.raises(CommandError, match="cannot be read"):
         await run(str(tmp_path / "missing.csv"), "--url", address)
+
+
+@pytest.mark.parametrize(
+    ("end", "is_known"),
+    [
+        (httpx.ConnectError("refused"), True),
+        (httpx.ConnectTimeout("no answer"), True),
+        (httpx.ReadTimeout(""), False),
+        (httpx.RemoteProtocolError("cut off"), False),
+        (httpx.Response(400, json={"message": "line 2"}), True),
+        (httpx.Response(500, json={"message": "it broke"}), False),
+        (httpx.Response(504, text="a proxy waited too long"), False),
+    ],
+)
+def test_a_calendar_that_may_be_replaced_is_not_called_unchanged(end, is_known, tmp_path, monkeypatch):
+    def put(*_, **__):
+        if isinstance(end, Exception):
+            raise end
+        return end
+
+    monkeypatch.setattr(httpx, "put", put)
+    file = tmp_path / "calendar.csv"
+    file.write_text("time,currency,priority\n2030-01-04T13:30:00Z,USD,high\n")
+    with pytest.raises(CommandError) as caught:
+        call_command("importnews", str(file))
+    assert ("is not known" in str(caught.value)) is not is_known
+    assert not ("Nothing was changed" in str(caught.value) and not is_known)
