@@ -22,9 +22,10 @@ def search(request: MemberRequest) -> HttpResponse:
     """The first matches of each kind; nothing typed is no match."""
     query = request.GET.get("q", "").replace("\x00", "").strip()[:LONGEST_QUERY]
     wanted = Q(name__icontains=query) | Q(backend_id__icontains=query)
-    strategies, subscribers = Strategy.objects.none(), Subscriber.objects.none()
-    if query:
-        strategies = Strategy.objects.visible_to(request.membership).filter(wanted).order_by("name")[:MOST_HITS]
-        subscribers = Subscriber.objects.visible_to(request.membership).filter(wanted).order_by("name")[:MOST_HITS]
+    strategies = Strategy.objects.visible_to(request.membership).filter(wanted).order_by("name")
+    subscribers = Subscriber.objects.visible_to(request.membership).filter(wanted).order_by("name")
+    if not query:
+        strategies, subscribers = strategies.none(), subscribers.none()
+    strategies, subscribers = strategies[:MOST_HITS], subscribers[:MOST_HITS]
     context = {"query": query, "strategies": list(strategies), "subscribers": list(subscribers), "most": MOST_HITS}
     return render(request, "reporting/search.html", context)
