@@ -59,6 +59,7 @@ async def simulate_changes(request: Request) -> Response:
             result = await asyncio.to_thread(simulate, scene, changed, events, wanted)
         except TooMuch as error:
             raise Refused(400, "ValidationError", str(error)) from error
+    result.answers = [answer for answer in result.answers if _is_about(answer, asked)]
     answers = result.answers
     if differences_only:
         answers = [answer for answer in answers if answer.differs]
@@ -118,6 +119,15 @@ def _wanted(asked: dict[str, Any]) -> Any:
         return subscriber_id in ("", key.subscriber_id) and strategy_id in ("", key.strategy_id, leaf)
 
     return wanted
+
+
+def _is_about(answer: Answer, asked: dict[str, Any]) -> bool:
+    """Whether a signal is one of those asked for: of the strategy named itself, or with a route that was asked for."""
+    strategy_id = asked.get("strategyId") or ""
+    if strategy_id == "" and not asked.get("subscriberId"):
+        return True
+    is_own = answer.event.strategy_id == strategy_id and not asked.get("subscriberId")
+    return is_own or any(sum(tally.counts) for tally in answer.tallies)
 
 
 def _differences_only(asked: dict[str, Any]) -> bool:

@@ -112,6 +112,27 @@ async def test_filters_and_pages(user, backend):
     assert none["totals"]["baseline"]["copied"] == 0
 
 
+async def test_only_signals_that_were_asked_for_are_counted(user):
+    one, other, alone = await user.provide("one"), await user.provide("other"), await user.provide("alone")
+    first, second = await user.subscribe(one), await user.subscribe(other, name="b")
+    for number, strategy_id in enumerate((one, other, other, alone)):
+        await user.signal(strategy_id, f"asked{number:03}")
+    for asked, signals in (
+        ({}, 3),  # nobody copies the last one: nothing of it was recorded
+        ({"strategyId": one}, 1),
+        ({"strategyId": other}, 2),
+        ({"strategyId": alone}, 0),
+        ({"strategyId": "none"}, 0),
+        ({"subscriberId": first}, 1),
+        ({"subscriberId": second}, 2),
+        ({"subscriberId": second, "strategyId": other}, 2),
+        ({"subscriberId": second, "strategyId": one}, 0),
+        ({"subscriberId": "nobody"}, 0),
+    ):
+        told = (await user.http.post(PATH, json={**period(), "changes": {}, **asked})).json()
+        assert (told["totals"]["signals"], len(told["signals"]["items"])) == (signals, signals), asked
+
+
 async def test_what_cannot_be_simulated_is_refused(user, stranger, backend):
     strategy_id, subscriber_id = await traded(user, backend)
     good = {**period(), "changes": {}}
