@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from copying.backend import tokens
+from copying.backend.commands import ReserveStrategyId
 from copying.backend.core import Core
 from copying.backend.limits import BASES, KINDS, iso
 from tests.simulation.disk import Disk
@@ -105,6 +106,7 @@ class Office:
     async def settle(self, tenant: str, strategy: dict[str, Any], followers: list[dict[str, Any]]) -> None:
         """A strategy with followers; what is refused is not there, a plain follower always is."""
         await self.ask(tenant, "PUT", f"/users/current/accounts/{tenant}p", {"name": "p", "deposit": 1e5})
+        await self.core.submit(ReserveStrategyId(tenant=tenant, strategy_id=f"{tenant}S"))
         document = {"name": "S", "description": "d", "accountId": f"{tenant}p"}
         for each in ({}, strategy):
             await self.ask(tenant, "PUT", f"{CONFIGURATION}/strategies/{tenant}S", {**document, **each})
