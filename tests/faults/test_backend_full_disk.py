@@ -15,7 +15,7 @@ import pytest
 
 from copyportal.services.process import wait_until_ready
 from copyportal.services.servers import Postgres
-from tests.faults.test_http_kills import CONFIGURATION, ROOT, SIGNALS, Backend
+from tests.faults.test_http_kills import CONFIGURATION, ROOT, Backend
 
 SUBSCRIBERS = 50
 ROOM = 17 * 2**20  # bytes in one file: a segment of the write-ahead log fits, a table that grows does not
@@ -55,7 +55,7 @@ def signals_until_death(backend: Backend, first: int, most: int = 5_000) -> list
     """Signals that were answered with 204 until the backend ended by itself; any other answer is a failure."""
     answered = []
     for number in range(first, first + most):
-        status = backend.send("PUT", f"{SIGNALS}/{number:08d}", BODY)
+        status = backend.send("PUT", f"{backend.signals}/{number:08d}", BODY)
         if status is None:
             assert backend.process.wait(30) == 3, "it ended in another way"
             break
@@ -79,11 +79,10 @@ def started(server: Postgres) -> Backend:
     """A backend with a strategy and its subscribers."""
     backend = Backend(server.url)
     backend.start()
-    strategy = {"name": "S", "description": "", "accountId": "prov"}
-    assert backend.send("PUT", f"{CONFIGURATION}/strategies/S", strategy) == 204
+    backend.provide()
     scaling = {"mode": "fixedVolume", "tradeVolume": 0.01}
     for number in range(SUBSCRIBERS):
-        document = {"name": "a", "subscriptions": [{"strategyId": "S", "tradeSizeScaling": scaling}]}
+        document = {"name": "a", "subscriptions": [{"strategyId": backend.strategy, "tradeSizeScaling": scaling}]}
         assert backend.send("PUT", f"{CONFIGURATION}/subscribers/a{number}", document) == 204
     return backend
 

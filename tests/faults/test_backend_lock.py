@@ -42,6 +42,7 @@ def test_a_successor_and_the_one_that_lost_its_lock_copy_everything_once(url: st
     first, second = Backend(url), Backend(url)
     first.start()
     set_up(first)
+    second.strategy = first.strategy
     answered = []
     for round_ in (1, 2):
         timer = threading.Timer(0.2 * round_, take_the_lock_away, [url])  # in the middle of what the client sends

@@ -26,7 +26,6 @@ pytestmark = pytest.mark.django_db  # without it the tests' database would not b
 ROOT = Path(__file__).resolve().parents[2]
 SUBSCRIBERS, ROUNDS = 10, 4
 CONFIGURATION = "/users/current/configuration"
-SIGNALS = "/users/current/strategies/S/external-signals"
 
 
 @pytest.fixture
@@ -58,6 +57,19 @@ class Backend:
             base_url=f"http://127.0.0.1:{self.port}", headers={"auth-token": tokens.issue("t")}, timeout=20
         )
 
+        self.strategy = ""  # an id that the backend handed out: set_up
+
+    @property
+    def signals(self) -> str:
+        """Where its signals are sent to."""
+        return f"/users/current/strategies/{self.strategy}/external-signals"
+
+    def provide(self) -> None:
+        """Make its strategy."""
+        self.strategy = self.http.get(f"{CONFIGURATION}/unused-strategy-id").json()["id"]
+        document = {"name": "S", "description": "", "accountId": "prov"}
+        assert self.send("PUT", f"{CONFIGURATION}/strategies/{self.strategy}", document) == 204
+
     def start(self) -> None:
         assert self.comes_up(), "the backend does not start"
 
@@ -88,11 +100,10 @@ class Backend:
 
 
 def set_up(backend: Backend) -> None:
-    strategy = {"name": "S", "description": "", "accountId": "prov"}
-    assert backend.send("PUT", f"{CONFIGURATION}/strategies/S", strategy) == 204
+    backend.provide()
     scaling = {"mode": "fixedVolume", "tradeVolume": 0.01}
     for number in range(SUBSCRIBERS):
-        document = {"name": "a", "subscriptions": [{"strategyId": "S", "tradeSizeScaling": scaling}]}
+        document = {"name": "a", "subscriptions": [{"strategyId": backend.strategy, "tradeSizeScaling": scaling}]}
         assert backend.send("PUT", f"{CONFIGURATION}/subscribers/a{number}", document) == 204
 
 
@@ -102,13 +113,13 @@ def play(backend: Backend, first: int) -> list[tuple[str, str]]:
     body = {"symbol": "EURUSD", "type": "POSITION_TYPE_BUY", "time": "2100-01-01T00:00:00.000Z", "volume": 0.1}
     for number in range(first, first + 100_000):
         signal_id = f"{number:08d}"
-        status = backend.send("PUT", f"{SIGNALS}/{signal_id}", body)
+        status = backend.send("PUT", f"{backend.signals}/{signal_id}", body)
         if status is None:
             break
         assert status == 204
         answered.append((signal_id, "open"))
         if number % 2:
-            status = backend.send("POST", f"{SIGNALS}/{signal_id}/remove", {"time": body["time"]})
+            status = backend.send("POST", f"{backend.signals}/{signal_id}/remove", {"time": body["time"]})
             if status is None:
                 break
             assert status == 204
@@ -133,7 +144,7 @@ def test_what_was_answered_stays_true_and_retries_are_harmless(url: str) -> None
         last_opened = [signal_id for signal_id, kind in answered if kind == "open"][-1:]
         closed = {signal_id for signal_id, kind in answered if kind == "close"}
         for signal_id in last_opened:  # the client cannot know whether the backend has it: it sends again
-            again = backend.send("PUT", f"{SIGNALS}/{signal_id}", body)
+            again = backend.send("PUT", f"{backend.signals}/{signal_id}", body)
             assert again in ((400,) if signal_id in closed else (204, 400)), f"seed {seed}"
     backend.end(signal.SIGTERM)
     with psycopg.connect(url) as connection:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends.cached_db import SessionStore
 from django.db import connection
@@ -65,14 +66,18 @@ def process(web, tmp_path, settings) -> Iterator[subprocess.Popen]:
     assert process.poll() is None, (tmp_path / "web.log").read_text()
     yield process
     process.terminate()
-    process.wait(15)
+    try:
+        process.wait(30)  # it waits for answers that are on their way, which nobody here reads
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(15)
 
 
 def session_of(person) -> str:
     """The cookie of somebody who is signed in."""
     session = SessionStore()
     session[SESSION_KEY] = str(person.pk)
-    session[BACKEND_SESSION_KEY] = "allauth.account.auth_backends.AuthenticationBackend"
+    [session[BACKEND_SESSION_KEY]] = settings.AUTHENTICATION_BACKENDS
     session[HASH_SESSION_KEY] = person.get_session_auth_hash()
     session.save()
     return f"sessionid={session.session_key}"
