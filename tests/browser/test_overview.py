@@ -54,6 +54,7 @@ def test_a_new_deal_appears_without_a_reload(manager, stack):
         client.put_account("T-4001", AccountUpdate(name="Account T-4001", deposit=50_000))
         document = {"name": "Account T-4001", "subscriptions": [{"strategyId": live}]}
         client.put_subscriber("T-4001", document)
+    stack.sync()
     manager.clock.install()
     manager.goto("/")
     settle(manager)
@@ -71,7 +72,8 @@ def test_a_new_deal_appears_without_a_reload(manager, stack):
     assert manager.locator("#equity-card canvas").first.evaluate(IS_DRAWN)
 
 
-def test_a_lost_connection_is_said_and_found_again(manager):
+def test_a_lost_connection_is_said_and_found_again(manager, stack):
+    stack.sync()  # pages are live only while the mirror is fresh, and nobody else syncs here
     manager.clock.install()
     manager.goto("/")
     settle(manager)

@@ -37,7 +37,7 @@ OF_MANAGER = (
     "/subscribers/{subscriber}/changes/",
     # the books
     "/commissions/close/", "/commissions/issue/", "/commissions/periods/", "/commissions/periods/{period}/",
-    "/commissions/statements/", "/statements/{statement}/", "/commissions/payments/", "/commissions/payments/new/",
+    "/commissions/statements/", "/statements/{statement}/", "/commissions/payments/", "/commissions/payments/new/?statement={statement}",
     "/commissions/debt/", "/commissions/incoming/", "/accounts/email/",
 )  # fmt: skip
 OF_SUBSCRIBER = ("/me/", "/me/decisions/", "/me/statements/", "/transactions/")
@@ -93,6 +93,7 @@ NOT_PAGES = frozenset(
         "subscribers:close-only",
         "subscribers:discard-change",
         "subscribers:go-on-with-change",
+        "subscribers:look-again-at-change",
         "subscribers:limits",
         "subscribers:reset-stopout",
         "subscribers:save-change",
