@@ -37,7 +37,8 @@ OF_MANAGER = (
     "/subscribers/{subscriber}/changes/",
     # the books
     "/commissions/close/", "/commissions/issue/", "/commissions/periods/", "/commissions/periods/{period}/",
-    "/commissions/statements/", "/statements/{statement}/", "/commissions/payments/", "/commissions/payments/new/?statement={statement}",
+    "/commissions/statements/", "/statements/{statement}/", "/commissions/payments/",
+    "/commissions/payments/new/?statement={statement}",
     "/commissions/debt/", "/commissions/incoming/", "/accounts/email/",
 )  # fmt: skip
 OF_SUBSCRIBER = ("/me/", "/me/decisions/", "/me/statements/", "/transactions/")
