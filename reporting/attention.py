@@ -18,9 +18,11 @@ from django.db.models import Count, Max, Q, Sum
 from django.urls import reverse
 
 from reporting.books import BillingPeriod, DocumentKind, Statement, StatementState
+from reporting.corrections import needed_corrections
 from reporting.decisions import reason_label
 from reporting.models import Decision, LogRecord, QuarantinedPage, SyncKind, SyncState
 from reporting.states import STALE_AFTER
+from strategies.models import Target
 from subscribers.causes import cause_of
 from subscribers.headroom import CLOSE, reason_words
 from subscribers.models import Stopout, Subscriber
@@ -144,6 +146,23 @@ def not_offered(membership: Membership, now: datetime) -> Iterator[Line]:
         yield Line("warn", "dots", left, "with a strategy that is not offered")
 
 
+def corrections(membership: Membership, now: datetime) -> Iterator[Line]:
+    """Strategies and accounts that break a rule which is younger than they are: they copy on until somebody edits."""
+    needed = needed_corrections(membership, now)
+    if not needed:
+        return
+    nouns = {Target.STRATEGY: ("strategy", "strategies"), Target.PORTFOLIO: ("portfolio", ""),
+             Target.SUBSCRIBER: ("account", "")}  # fmt: skip
+    numbers = Counter(correction.kind for correction in needed)
+    texts = [counted(numbers[kind], *nouns[kind]) for kind in nouns if numbers[kind]]
+    title = " and ".join(filter(None, (", ".join(texts[:-1]), texts[-1])))
+    first = needed[0]
+    note = f"{first.name}: {first.fault.setting}" if len(needed) == 1 else f"First {first.name}: {first.fault.setting}"
+    rest = "needs a correction" if len(needed) == 1 else "need a correction"
+    yield Line("warn", "alert-triangle", title, rest, first.address(membership),
+               f"{note}. Copied as before, but changes may be refused until it is corrected")  # fmt: skip
+
+
 def close_to_limits(membership: Membership, now: datetime) -> Iterator[Line]:
     """Accounts with little left of a risk limit."""
     accounts = Subscriber.objects.visible_to(membership).filter(is_removed=False, headroom__gt=0, headroom__lte=CLOSE)
@@ -245,6 +264,7 @@ CHECKS: tuple[Callable[[Membership, datetime], Iterator[Line]], ...] = (
     stopouts,
     failed_copies,
     not_offered,
+    corrections,
     close_to_limits,
     syncs,
     silent_accounts,

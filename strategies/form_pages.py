@@ -17,7 +17,8 @@ from copying.client import ClientError
 from copying.engine.model import Level
 from strategies.changes import NotDone, Spot, backend_of, propose_form
 from strategies.editing.fields import Field
-from strategies.editing.forms import Problem, SettingsForm
+from strategies.editing.forms import Problem, SettingsForm, problems_of
+from strategies.editing.merging import writable
 from strategies.models import Action, Change, Strategy
 from strategies.terms import Setting
 from users.models import Connection
@@ -127,6 +128,9 @@ def answer_form(
             before, after = (spot.part_of(each) or {} for each in (draft.before, draft.after))
             form = SettingsForm.of_draft(spot.level, before, after)
             form.place(draft.problems, path=spot.path_in(draft.after))
+        elif settings is not None:
+            form.place(stored_problems(spot, document), path=spot.path_in(document))
+            context["needs_correction"] = bool(form.problems)
         return render(request, template, {**context, "form": form})
     form = SettingsForm.sent(spot.level, request.POST)
     if "add" in request.POST:
@@ -146,9 +150,22 @@ def answer_form(
     return redirect(reverse("subscribers:change", args=[change.pk]))
 
 
+def stored_problems(spot: Spot, document: dict[str, Any]) -> list[dict[str, Any]]:
+    """What is wrong with the settings as they are stored, from before a rule of today; of a part only its own."""
+    found, path = problems_of(spot.kind, writable(document)) if document else [], spot.path_in(document)
+    return [one for one in found if not path or one["parameter"].startswith(f"{path}.")]
+
+
 def page_context(request: MemberRequest, context: dict[str, Any], back: str) -> dict[str, Any]:
     """What every page of a form needs."""
-    return {"holds": {}, "extras": [], **context, "back": back, "action": request.get_full_path()}
+    return {
+        "holds": {},
+        "extras": [],
+        "needs_correction": False,
+        **context,
+        "back": back,
+        "action": request.get_full_path(),
+    }
 
 
 def answer_new(
