@@ -321,7 +321,7 @@ class Core:
         book, entries = self._journal.state_before(sequence)
         for number, earlier in entries:
             application.apply(book, earlier, number)
-        book.tenant_names = self.book.tenant_names
+        book.tenant_names, book.upcoming_privacy = self.book.tenant_names, self.book.upcoming_privacy
         mended = faults.isolate(book, entry, sequence, application.apply) or faults.set_aside(entry, error)
         self._journal.replace(sequence, mended)
         if mended.faulty:

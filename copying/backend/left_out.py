@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .parts import learn_parts
+
 if TYPE_CHECKING:
     from .book import Book
 
@@ -25,6 +27,9 @@ def without(book: Book, account_ids: list[str]) -> Iterator[None]:
         yield
     finally:
         book.left_out = None
+        for strategy_id in book.reduced:
+            if strategy_id in book.plans:
+                learn_parts(book, book.plans[strategy_id])
         book.reduced.clear()
 
 

@@ -57,6 +57,12 @@ def parts_of(book: Book, plan: Plan, routes: np.ndarray) -> np.ndarray:
     return plan.part[routes]
 
 
+def learn_parts(book: Book, plan: Plan) -> None:
+    """Take over the parts that another plan of the same leaf made: a route has one part, whichever plan it is in."""
+    routes = np.flatnonzero(plan.part == UNKNOWN)
+    plan.part[routes] = known_parts(book, [plan.table.keys[route] for route in routes], plan.subscription[routes])
+
+
 def forget_results(book: Book, subscription: int) -> None:
     """The subscription starts again: so do its parts."""
     parts = book.parts

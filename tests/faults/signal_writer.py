@@ -15,6 +15,7 @@ from copying.backend.commands import OpenAccount, PutSignal, PutStrategy, PutSub
 from copying.backend.core import Core
 
 SUBSCRIBERS = 20
+DEPOSIT = 1_000_000_000  # enough for every signal that a fast machine may send before the end comes
 
 
 class Drifting:
@@ -42,8 +43,7 @@ async def main(database_url: str, first: int, **ways_to_write: type) -> None:
         document = {"name": "S", "description": "", "accountId": "prov"}
         await core.submit(PutStrategy(tenant="t", strategy_id="S", document=document))
         for number in range(SUBSCRIBERS):
-            # rich enough for every signal that a fast machine may send before the end comes
-            await core.submit(OpenAccount(tenant="t", account_id=f"a{number}", name="a", deposit=1_000_000_000))
+            await core.submit(OpenAccount(tenant="t", account_id=f"a{number}", name="a", deposit=DEPOSIT))
             subscription = {"strategyId": "S", "tradeSizeScaling": {"mode": "fixedVolume", "tradeVolume": 0.01}}
             await core.submit(
                 PutSubscriber(

@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from copying.backend.core import AlreadyRunning, Core
-from tests.faults.signal_writer import SUBSCRIBERS, Drifting
+from tests.faults.signal_writer import DEPOSIT, SUBSCRIBERS, Drifting
 
 pytestmark = pytest.mark.django_db  # without it the tests' database would not be made, and another one emptied
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,7 +60,7 @@ def test_nothing_acknowledged_is_lost_or_doubled_by_kills(tables: str) -> None:
     for number in range(SUBSCRIBERS):
         moved = sum(result for _, subscriber, _, result in rows if subscriber == f"a{number}")
         account = core.book.account("t", f"a{number}")
-        assert account["balance"] == pytest.approx(10_000 + float(moved), abs=1e-6)
+        assert account["balance"] == pytest.approx(DEPOSIT + float(moved), abs=1e-6)
 
 
 async def recovered(url: str) -> Core:

@@ -20,6 +20,7 @@ from copying.backend.effects import Effects
 from copying.backend.errors import Refused
 from copying.backend.http import signals
 from copying.backend.paper import PaperBroker
+from copying.backend.rules import NEWEST
 from copying.backend.telegram import Publisher
 from tests.simulation import people
 from tests.simulation.chats import Chats
@@ -293,6 +294,7 @@ class Simulation:
         assert not self.failed, self.failed
         self.ledger.read()
         self.ledger.check(self.core.book, self.market.prices)
+        assert self.core.book.upcoming_privacy == NEWEST, "reads go by older rules than entries"
         self.chats.check(self.ledger.published, is_quiet=False)
         assert self.ledger.watch.arrived.issuperset(self.posted), "a post to a webhook was answered and lost"
         self.posted.clear()

@@ -8,10 +8,14 @@ from typing import Any
 import pytest
 
 from copying.backend import ticks
+from copying.backend.apply import apply
 from copying.backend.book import Book
-from copying.backend.commands import Resynchronise, SetConnection
+from copying.backend.commands import Entry, PutSignal, Resynchronise, SetConnection
 from copying.backend.effects import Decided
 from copying.backend.headroom import risk_limits
+from copying.backend.limits import iso
+from copying.backend.parts import UNKNOWN as UNKNOWN_PART
+from copying.backend.routing import plan_for
 from copying.backend.snapshot import pack, unpack
 from copying.engine.reasons import Reason
 from tests.unit.copying.backend.desk import DAY, Desk
@@ -143,3 +147,18 @@ def test_a_book_that_holds_an_unknown_name_lives(desk: Desk) -> None:
     desk.close_signal("sig00002")
     desk.close_signal()
     assert desk.balance("a") == pytest.approx(balance, abs=50), "a result, not nothing and no number"
+
+
+def test_a_plan_knows_the_parts_that_were_made_while_an_account_was_left_out(desk: Desk) -> None:
+    desk.strategy()
+    desk.portfolio("P", [{"strategyId": "S"}])
+    desk.subscriber("a", "P")
+    desk.subscriber("b", "P")
+    plan = plan_for(desk.book, "S")
+    document = {"symbol": "EURUSD", "type": "POSITION_TYPE_BUY", "time": iso(desk.now + 1), "volume": 0.1}
+    command = PutSignal(tenant="t", strategy_id="S", signal_id="sig00001", document=document)
+    entry = Entry(time=desk.now + 1, rules=desk.book.rules, quotes=desk.pending, command=command, left_out=["b"])
+    apply(desk.book, entry, desk.book.sequence + 1)
+    assert [key.subscriber_id for key in plan.table.keys] == ["a", "b"]
+    assert plan_for(desk.book, "S") is plan
+    assert plan.part.tolist() == plan_for(unpack(pack(desk.book)), "S").part.tolist() == [0, UNKNOWN_PART]
