@@ -22,6 +22,7 @@ from . import (
     idempotency,
     limit_periods,
     limits,
+    missed,
     news,
     orphans,
     removal,
@@ -198,7 +199,9 @@ def resynchronise(book: Book, command: Resynchronise, effects: Effects) -> None:
 
 
 def tick(book: Book, command: Tick, effects: Effects) -> None:
-    """Time and prices."""
+    """Time and prices, after what accounts missed that were left out."""
+    for account in missed.to_catch_up(book):
+        connection.catch_up(book, effects, account)
     ticks.tick(book, effects, snapshots=command.snapshots)
 
 

@@ -13,7 +13,7 @@ from copying.engine.model import OrderKind
 from copying.engine.reasons import Reason
 from copying.engine.timing import opening_deadline
 
-from . import orphans
+from . import missed, orphans
 from .accounts import own_account
 from .book import Book
 from .columns import Columns
@@ -21,6 +21,7 @@ from .commands import Note, SetConnection
 from .configure import own_strategy
 from .effects import Effects, Line
 from .fanout import BROKER
+from .left_out import taking_part
 from .levels import refused_levels, refused_prices, tell_kept
 from .signals import close_signal, fill_orders, fill_signal
 from .state import Missed
@@ -46,11 +47,17 @@ def set_connection(book: Book, command: SetConnection, effects: Effects) -> None
 
 
 def catch_up(book: Book, effects: Effects, account: int) -> None:
-    """Closes, levels and withdrawals that were kept; orders whose signal is a position by now; orphans; retries."""
-    mine = [each for each in book.missed if each.account == account]
-    book.missed = [each for each in book.missed if each.account != account]
-    for missed in mine:
-        make_up(book, effects, missed)
+    """Closes, levels and withdrawals that were kept; orders whose signal is a position by now; orphans; retries.
+
+    Of an account that is left out nothing is done now: the next look at time and prices does it (`missed.to_catch_up`).
+    """
+    if not taking_part(book, np.array([account]))[0]:
+        missed.hold_event(book, account, 0, "reconnected")
+        return
+    events = [event for event in book.missed if event.account == account]
+    book.missed = [event for event in book.missed if event.account != account]
+    for event in events:
+        make_up(book, effects, event)
     settle_orders(book, effects, account)
     orphans.close_orphans(book, effects, account)
     if not book.missed:
@@ -63,32 +70,32 @@ def catch_up(book: Book, effects: Effects, account: int) -> None:
         apply_delayed(book, effects)
 
 
-def make_up(book: Book, effects: Effects, missed: Missed) -> None:
+def make_up(book: Book, effects: Effects, event: Missed) -> None:
     """One thing that was missed; nothing when the position or order is gone meanwhile."""
-    if missed.what == "provider-closed":
-        for signal in [each for each in book.signals.values() if each.ticket == missed.ticket]:
+    if event.what == "provider-closed":
+        for signal in [each for each in book.signals.values() if each.ticket == event.ticket]:
             close_signal(book, effects, signal, "the provider's position closed without a connection")
         return
-    if missed.what == "provider-filled":
-        provider_filled(book, effects, missed)
+    if event.what == "provider-filled":
+        provider_filled(book, effects, event)
         return
-    rows = np.flatnonzero(book.positions.id == missed.ticket)
-    orders = np.flatnonzero(book.orders.id == missed.ticket)
-    if missed.what == "close" and len(rows):
-        lots = np.array([missed.volume_lots])
-        BROKER.close(book, effects, rows, f"{missed.cause}, made up for", lots)
-    elif missed.what == "cancel" and len(orders):
+    rows = np.flatnonzero(book.positions.id == event.ticket)
+    orders = np.flatnonzero(book.orders.id == event.ticket)
+    if event.what == "close" and len(rows):
+        lots = np.array([event.volume_lots])
+        BROKER.close(book, effects, rows, f"{event.cause}, made up for", lots)
+    elif event.what == "cancel" and len(orders):
         BROKER.cancel(book, orders)
-    elif missed.what == "levels":
+    elif event.what == "levels":
         for table, found in ((book.positions, rows), (book.orders, orders)):
-            make_up_levels(book, effects, missed, table, found)
+            make_up_levels(book, effects, event, table, found)
 
 
-def make_up_levels(book: Book, effects: Effects, missed: Missed, table: Columns, rows: np.ndarray) -> None:
+def make_up_levels(book: Book, effects: Effects, event: Missed, table: Columns, rows: np.ndarray) -> None:
     """New stops that were missed; what the broker refuses by now stays as it is."""
     signal = book.signals.get(int(table.signal[rows[0]])) if len(rows) else None
     stop, take = (
-        np.full(len(rows), math.nan if level is None else level) for level in (missed.stop_loss, missed.take_profit)
+        np.full(len(rows), math.nan if level is None else level) for level in (event.stop_loss, event.take_profit)
     )
     if signal is not None:
         present = table.stop_loss[rows], table.take_profit[rows]
@@ -101,17 +108,17 @@ def make_up_levels(book: Book, effects: Effects, missed: Missed, table: Columns,
     table.stop_loss[rows], table.take_profit[rows] = stop, take
 
 
-def provider_filled(book: Book, effects: Effects, missed: Missed) -> None:
+def provider_filled(book: Book, effects: Effects, event: Missed) -> None:
     """A provider's order that became a position unnoticed: late opens only inside the opening window."""
-    found = np.flatnonzero(book.positions.id == missed.ticket)
-    for signal in [each for each in book.signals.values() if each.ticket == int(missed.cause)]:
+    found = np.flatnonzero(book.positions.id == event.ticket)
+    for signal in [each for each in book.signals.values() if each.ticket == int(event.cause)]:
         if not len(found):
             close_signal(book, effects, signal, "the provider's position closed without a connection")
             continue
         row = int(found[0])
         document = book.strategies_by_id[signal.strategy_id].document
         is_late = opening_deadline(document, float(book.positions.time[row]), 0.0, False) < book.time
-        fill_signal(book, effects, signal, float(book.positions.price[row]), missed.ticket, opens=not is_late)
+        fill_signal(book, effects, signal, float(book.positions.price[row]), event.ticket, opens=not is_late)
 
 
 def settle_orders(book: Book, effects: Effects, account: int) -> None:

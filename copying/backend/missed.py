@@ -1,7 +1,8 @@
 """What cannot be told to an account that has lost its connection to the broker, kept until it is back.
 
 Closes are kept without limit (contract, 4.4 timeSettings). What the broker does by itself (stops, stop out, fills,
-expiry) goes on without a connection.
+expiry) goes on without a connection. An account that an entry is carried out without (faults.py) cannot be reached
+either: what it missed is made up for by the next look at time and prices.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .left_out import taking_part
 from .state import NEVER, Missed
 
 if TYPE_CHECKING:
@@ -19,13 +21,22 @@ if TYPE_CHECKING:
 
 
 def away(book: Book, table: Columns, rows: np.ndarray) -> np.ndarray:
-    """(n,) True for rows of positions or orders whose account has no connection."""
-    return ~book.accounts.connected[table.account[rows]]
+    """(n,) True for rows of positions or orders whose account has no connection, or is left out."""
+    accounts = table.account[rows]
+    return ~(book.accounts.connected[accounts] & taking_part(book, accounts))
 
 
-def all_connected(book: Book) -> bool:
+def all_reached(book: Book) -> bool:
     """The usual case, which costs nothing further."""
-    return bool(book.accounts.connected.all())
+    return book.left_out is None and bool(book.accounts.connected.all())
+
+
+def to_catch_up(book: Book) -> list[int]:
+    """Rows of the accounts that can be reached and have missed something: they were left out."""
+    if not book.missed:
+        return []
+    accounts = np.unique([each.account for each in book.missed])
+    return accounts[book.accounts.connected[accounts] & taking_part(book, accounts)].tolist()
 
 
 def hold_closes(

@@ -10,9 +10,12 @@ from copying.engine.filters import news_closes
 from copying.engine.model import Level, NewsEvent
 
 from .book import Book
+from .missed import closing_tickets
 from .news import events_near
 from .routing import plan_for
 from .state import NEVER
+
+KEPT_CLOSES = 2  # entries of these rules and later keep a close for every account away (commands.NEWEST_RULES)
 
 
 def closing_positions(book: Book, now: float) -> np.ndarray:
@@ -40,7 +43,10 @@ def _closing_of(book: Book, leaf: int, events: tuple[NewsEvent, ...], now: float
     of_subscription[plan.subscription[::-1]] = plan.table.columns["news_chain"][::-1]
     of_part[plan.part] = plan.table.columns["news_chain"]
     positions = book.positions
-    awaits_close = ~book.accounts.connected[positions.account] & (positions.expires == NEVER)  # missed.py
+    if book.rules >= KEPT_CLOSES:
+        awaits_close = np.isin(positions.id, closing_tickets(book))
+    else:
+        awaits_close = ~book.accounts.connected[positions.account] & (positions.expires == NEVER)
     rows = np.flatnonzero((positions.leaf == leaf) & (positions.subscription >= 0) & ~awaits_close)
     part, symbol = positions.part[rows], positions.symbol[rows]
     chain = np.where(part >= 0, of_part[part], of_subscription[positions.subscription[rows]])

@@ -125,8 +125,9 @@ class PaperBroker:
     def cancel(self, book: Book, rows: np.ndarray, *, by_broker: bool = False) -> None:
         """Withdraw pending orders."""
         rows = np.asarray(rows, dtype=np.intp)
-        rows = rows[taking_part(book, book.orders.account[rows])]
-        if not by_broker and not missed.all_connected(book):
+        if by_broker:
+            rows = rows[taking_part(book, book.orders.account[rows])]
+        elif not missed.all_reached(book):
             rows = missed.hold_cancels(book, rows)
         mask = np.ones(book.orders.size, dtype=bool)
         mask[rows] = False
@@ -146,11 +147,12 @@ class PaperBroker:
         """Close at bid (bought) or ask (sold); profit, the part of swap and commission go to the balance."""
         if effects.watch is not None:
             effects.watch.hand_over()
-        if book.left_out is not None and len(rows):
-            mine = taking_part(book, book.positions.account[rows])
-            rows, volumes = rows[mine], None if volumes is None else volumes[mine]
-        if len(rows) and not by_broker and not missed.all_connected(book):
-            rows, volumes = missed.hold_closes(book, rows, cause, volumes)
+        if len(rows) and not missed.all_reached(book):
+            if by_broker:
+                mine = taking_part(book, book.positions.account[rows])
+                rows, volumes = rows[mine], None if volumes is None else volumes[mine]
+            else:
+                rows, volumes = missed.hold_closes(book, rows, cause, volumes)
         if not len(rows):
             return
         held = book.positions.take(rows)

@@ -22,7 +22,6 @@ from .effects import Effects
 from .errors import invalid, not_found
 from .fanout import BROKER, fan_out, foresee
 from .held_stops import within_terms
-from .left_out import taking_part
 from .levels import check_signal, without_refused, without_refused_prices
 from .limits import moment_of
 from .market.instruments import LEAST_LOTS, STEP_LOTS
@@ -216,7 +215,6 @@ def change_signal(
     stop, take = (math.nan if level is None else float(level) for level in (stop_loss, take_profit))
     for table in (book.positions, book.orders):
         rows = np.flatnonzero((table.signal == signal.row) & (table.subscription >= 0))
-        rows = rows[taking_part(book, table.account[rows])]
         if not len(rows):
             continue
         straight = table.side[rows] == signal.side
@@ -231,7 +229,7 @@ def change_signal(
             new_stop = within_terms(book, signal, table, rows, new_stop)
         wanted_stop = np.where(moves_stop, new_stop, table.stop_loss[rows])
         wanted_take = np.where(moves_take, new_take, table.take_profit[rows])
-        if not missed.all_connected(book):
+        if not missed.all_reached(book):
             told = missed.hold_levels(book, table, rows, wanted_stop, wanted_take)
             rows, wanted_stop, wanted_take = rows[told], wanted_stop[told], wanted_take[told]
         table.stop_loss[rows] = wanted_stop
@@ -241,9 +239,9 @@ def change_signal(
 
 
 def reachable_orders(book: Book, signal: Signal) -> np.ndarray:
-    """Rows of the pending copies of a signal whose account has its connection."""
+    """Rows of the pending copies of a signal whose account can be reached."""
     rows = np.flatnonzero((book.orders.signal == signal.row) & (book.orders.subscription >= 0))
-    return rows[~missed.away(book, book.orders, rows) & taking_part(book, book.orders.account[rows])]
+    return rows[~missed.away(book, book.orders, rows)]
 
 
 def fill_signal(

@@ -44,6 +44,7 @@ def due(book: Book, now: float) -> bool:
         or expired(book, book.orders, now).any()
         or len(news_closing.closing_positions(book, now))
         or any(removal.remove_after <= now for removal in book.removals)
+        or missed.to_catch_up(book)
     )
 
 
@@ -173,7 +174,7 @@ def close_with_signals(book: Book, effects: Effects, rows: np.ndarray, cause: st
     if not len(rows):
         return
     own = set(book.positions.id[rows[book.positions.subscription[rows] < 0]].tolist())
-    if own and not missed.all_connected(book):
+    if own and not missed.all_reached(book):
         own -= unnoticed(book, rows)
     BROKER.close(book, effects, rows, cause, by_broker=True)
     if own:

@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Callable
 from random import Random
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -19,6 +20,7 @@ from copying.backend.core import Core
 from copying.backend.effects import Effects
 from copying.backend.errors import Refused
 from copying.backend.http import signals
+from copying.backend.missed import away
 from copying.backend.paper import PaperBroker
 from copying.backend.rules import NEWEST
 from copying.backend.telegram import Publisher
@@ -50,7 +52,7 @@ class Market:
         return np.full(len(times), PRICES[symbol])
 
 
-def failing_at_times(fill: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+def failing_to_open(fill: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
     """A broker that now and then raises as soon as it is to copy something to one of two accounts."""
 
     def fails(broker: PaperBroker, book: Book, effects: Effects, orders: Orders) -> np.ndarray:
@@ -59,6 +61,20 @@ def failing_at_times(fill: Callable[..., np.ndarray]) -> Callable[..., np.ndarra
             if book.account_meta[row].id in FAULTY and int(book.time) // 120 % 10 == 0:
                 raise ZeroDivisionError("planted")
         return fill(broker, book, effects, orders)
+
+    return fails
+
+
+def failing_to_close(close: Callable[..., None]) -> Callable[..., None]:
+    """A broker that now and then raises as soon as it is to close a copy on one of two accounts."""
+
+    def fails(broker: PaperBroker, book: Book, effects: Effects, rows: np.ndarray, *terms: Any, **more: Any) -> None:
+        accounts = book.positions.account[rows]
+        asked = (book.positions.subscription[rows] >= 0) & ~away(book, book.positions, rows)
+        for row in accounts[asked].tolist():
+            if book.account_meta[row].id in FAULTY and int(book.time) // 120 % 10 == 5:
+                raise ZeroDivisionError("planted")
+        close(broker, book, effects, rows, *terms, **more)
 
     return fails
 
@@ -91,8 +107,9 @@ class Simulation:
 
     async def run(self, steps: int) -> None:
         """All of it. The one random number of the API, the id of a webhook's signal, comes from here too."""
-        faulty = mock.patch.object(PaperBroker, "open", failing_at_times(PaperBroker.open))
-        with faulty, mock.patch.object(signals, "random_id", self.next_post):
+        opening = mock.patch.object(PaperBroker, "open", failing_to_open(PaperBroker.open))
+        closing = mock.patch.object(PaperBroker, "close", failing_to_close(PaperBroker.close))
+        with opening, closing, mock.patch.object(signals, "random_id", self.next_post):
             await self.play(steps)
 
     @mock.patch("copying.backend.rules.token_bytes", bytes)  # the secret of ids, alike in all runs

@@ -28,6 +28,7 @@ from copying.backend.commands import (
     Trade,
 )
 from copying.backend.effects import Deals, Effects, Line, SignalEvent
+from copying.backend.missed import closing_tickets
 from copying.backend.parts import SEPARATOR
 from copying.backend.state import Signal
 
@@ -99,9 +100,10 @@ class Watch:
         self.judge_copies(before)
         self.judge_own(before, command, effects)
         self.judge_held()
+        left_out = {*entry.faulty, *entry.left_out}
         if isinstance(command, Tick):
-            self.judge_news(before, effects.time)
-        elif isinstance(command, PutSubscriber):
+            self.judge_news(before, effects.time, left_out)
+        elif isinstance(command, PutSubscriber) and command.subscriber_id not in left_out:
             self.judge_close_only(command)
 
     def follow(self, command: Command, now: float) -> None:
@@ -261,15 +263,19 @@ class Watch:
         return ask >= own.stop_loss or ask <= own.take_profit
 
     def judge_held(self) -> None:
-        """Copies on accounts that can be reached have a living signal and a subscription that the API shows."""
+        """Copies on accounts that can be reached have a living signal and a subscription that the API shows.
+
+        What is to be closed as soon as its account can be reached may have lost both.
+        """
         book = self.book
+        closing = set(closing_tickets(book))
         subscribed = {
             (key, each["strategyId"]) for key, one in book.subscribers_by_id.items()
             for each in one.document["subscriptions"]
         }  # fmt: skip
         for table in (book.positions, book.orders):
             for row in np.flatnonzero(table.subscription >= 0).tolist():
-                if book.account_meta[table.account[row]].id in self.offline:
+                if book.account_meta[table.account[row]].id in self.offline or int(table.id[row]) in closing:
                     continue
                 assert int(table.signal[row]) in book.signals, "a copy has lost its signal"
                 assert book.subscription_keys[table.subscription[row]] in subscribed, "a copy without a subscription"
@@ -286,7 +292,7 @@ class Watch:
                 for table in (self.book.positions, self.book.orders):
                     assert row not in table.subscription, "close-only: immediately left something open"
 
-    def judge_news(self, before: Before, now: float) -> None:
+    def judge_news(self, before: Before, now: float, left_out: set[str]) -> None:
         """After a look at time and prices nothing is held that the strategy's own filter wants closed.
 
         What was copied on a way that is gone has no filters any more, also while another way leads to its strategy.
@@ -295,7 +301,8 @@ class Watch:
         for row in np.flatnonzero(book.positions.subscription >= 0).tolist():
             leaf = book.strategy_names.texts[book.positions.leaf[row]]
             document = before.strategies.get(leaf, {}).get("newsFilter")
-            if document is None or book.account_meta[book.positions.account[row]].id in self.offline:
+            account_id = book.account_meta[book.positions.account[row]].id
+            if document is None or account_id in self.offline or account_id in left_out:
                 continue
             if not self.still_leads(row):
                 continue

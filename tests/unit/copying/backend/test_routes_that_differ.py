@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from copying.backend import ticks
 from copying.backend.apply import apply
 from copying.backend.book import Book
-from copying.backend.commands import Entry, PutSignal, Resynchronise, SetConnection
+from copying.backend.commands import Command, Entry, PutSignal, RemoveSignal, Resynchronise, SetConnection
 from copying.backend.effects import Decided
 from copying.backend.headroom import risk_limits
 from copying.backend.limits import iso
@@ -162,3 +163,60 @@ def test_a_plan_knows_the_parts_that_were_made_while_an_account_was_left_out(des
     assert [key.subscriber_id for key in plan.table.keys] == ["a", "b"]
     assert plan_for(desk.book, "S") is plan
     assert plan.part.tolist() == plan_for(unpack(pack(desk.book)), "S").part.tolist() == [0, UNKNOWN_PART]
+
+
+def without_b(desk: Desk, command: Command, faulty: bool = True) -> None:
+    """Carry a command out as after a fault on account b."""
+    desk.now += 1
+    left_out = {"faulty": ["b"]} if faulty else {"left_out": ["b"]}
+    entry = Entry(time=desk.now, rules=desk.book.rules, quotes=desk.pending, command=command, **left_out)
+    desk.pending = {}
+    desk.effects.append(apply(desk.book, entry, desk.book.sequence + 1))
+
+
+@pytest.mark.parametrize("faulty", [True, False])
+def test_a_close_that_an_account_was_left_out_of_is_made_up_for_at_the_next_look(desk: Desk, faulty: bool) -> None:
+    desk.strategy()
+    desk.subscriber("a")
+    desk.subscriber("b")
+    desk.signal()
+    moment = datetime.fromtimestamp(desk.now, UTC)
+    without_b(desk, RemoveSignal(tenant="t", strategy_id="S", signal_id="sig00001", time=moment), faulty)
+    assert (len(desk.held("a")), len(desk.held("b"))) == (0, 1)
+    again: Book = unpack(pack(desk.book))
+    assert ticks.due(again, desk.now)
+    assert desk.tick(1) is not None
+    assert desk.held("b") == []
+    assert desk.book.missed == []
+    assert not ticks.due(desk.book, desk.now)
+
+
+def test_levels_and_withdrawals_that_an_account_was_left_out_of_are_made_up_for(desk: Desk) -> None:
+    desk.strategy()
+    desk.subscriber("a")
+    desk.subscriber("b")
+    desk.signal("sig00001")
+    desk.signal("sig00002", **KINDS["limit"])
+    document = {"symbol": "EURUSD", "type": "POSITION_TYPE_BUY", "time": iso(desk.now), "volume": 0.1, "stopLoss": 1.05}
+    without_b(desk, PutSignal(tenant="t", strategy_id="S", signal_id="sig00001", document=document))
+    moment = datetime.fromtimestamp(desk.now, UTC)
+    without_b(desk, RemoveSignal(tenant="t", strategy_id="S", signal_id="sig00002", time=moment))
+    stops = {account: desk.book.account_positions("t", account)[0].get("stopLoss") for account in ("a", "b")}
+    assert stops == {"a": 1.05, "b": None}
+    assert (len(desk.waiting("a")), len(desk.waiting("b"))) == (0, 1)
+    desk.tick(1)
+    assert desk.book.account_positions("t", "b")[0]["stopLoss"] == 1.05
+    assert desk.waiting("b") == []
+
+
+def test_an_account_that_was_left_out_of_its_own_return_catches_up_at_the_next_look(desk: Desk) -> None:
+    desk.strategy()
+    desk.subscriber("b")
+    desk.signal()
+    desk.do(SetConnection(tenant="t", account_id="b", is_connected=False))
+    desk.close_signal()
+    without_b(desk, SetConnection(tenant="t", account_id="b", is_connected=True))
+    assert len(desk.held("b")) == 1
+    desk.tick(1)
+    assert desk.held("b") == []
+    assert not ticks.due(desk.book, desk.now)
