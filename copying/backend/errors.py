@@ -39,7 +39,7 @@ def invalid(parameter: str, value: Any, message: str) -> Refused:
     return Refused(
         400,
         "ValidationError",
-        f"{parameter}: {message}",
+        f"{parameter}: {message}" if parameter else message,
         [{"parameter": parameter, "value": value, "message": message}],
     )
 

@@ -175,8 +175,9 @@ def trade_size_scaling(values: Values) -> Iterator[Problem]:
 def signal_delay(values: Values) -> Iterator[Problem]:
     """Seconds, the lower bound first."""
     yield from _not_negative(values, "min_in_seconds", "max_in_seconds")
-    if values.get("min_in_seconds", 0) > values.get("max_in_seconds", float("inf")):
-        yield "minInSeconds", values["min_in_seconds"], "must not be above maxInSeconds"
+    shortest, longest = values.get("min_in_seconds"), values.get("max_in_seconds")
+    if shortest is not None and longest is not None and shortest > longest:
+        yield "minInSeconds", shortest, "must not be above maxInSeconds"
 
 
 # ------------------------------------------------------------------------------------------ configuration objects

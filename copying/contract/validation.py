@@ -10,6 +10,7 @@ Invalid is the only exception, and it is never transient: sending the same docum
 from __future__ import annotations
 
 import codecs
+import json
 import math
 from collections.abc import Callable
 from datetime import datetime
@@ -78,21 +79,49 @@ class _Problems(list[dict[str, Any]]):
 
 
 def load_json(body: bytes, *, limit: int = MAX_BODY_BYTES) -> Any:
-    """The body of a request as plain values. Raises Invalid for what is no JSON, too long, too deep or not finite."""
+    """The body of a request as plain values.
+
+    Raises Invalid for what is no JSON, too long, too deep or not finite, and for a name that an object holds twice.
+    """
     if len(body) > limit:
         raise _invalid(f"The body has {len(body):,} bytes; at most {limit:,} are accepted.")
-    if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise _invalid("The body is written in UTF-16: it must be in UTF-8.")
-    body = body.removeprefix(codecs.BOM_UTF8)  # Windows' editors and alert tools begin with it
+    text = _decoded(body)
     try:
-        value = msgspec.json.decode(body)
+        value = msgspec.json.decode(text)
     except RecursionError:
         raise _invalid(f"The body is nested deeper than {wire.MAX_DEPTH} levels.") from None
     except (msgspec.DecodeError, UnicodeDecodeError, OverflowError, ValueError) as error:
-        raise _invalid(f"The body is not acceptable JSON: {error}.") from error
+        # how the decoder calls half a character, \ud800 alone
+        is_half = "truncated" in str(error) and "\\ud" in text.lower()
+        cause = "it has half a character, such as \\ud800" if is_half else str(error).rstrip(".")
+        raise _invalid(f"The body is not acceptable JSON: {cause}.") from error
     if wire.depth_exceeds(value):
         raise _invalid(f"The body is nested deeper than {wire.MAX_DEPTH} levels.")
+    _NAMES.decode(text)
     return value
+
+
+def _decoded(body: bytes) -> str:
+    if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise _invalid("The body is written in UTF-16 or UTF-32: it must be in UTF-8.")
+    try:
+        text = body.decode("utf-8-sig")  # Windows' editors and alert tools begin with the mark
+    except UnicodeDecodeError as error:
+        raise _invalid(f"The body is not written in UTF-8 (byte {error.start}).") from None
+    if not text.strip():
+        raise _invalid("The body is empty: it must be JSON.")
+    return text
+
+
+def _refuse_repeated_names(pairs: list[tuple[str, Any]]) -> None:
+    """A second volume in one signal has two readings, and parsers differ in which they take."""
+    if len(dict(pairs)) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for index, name in enumerate(names) if name in names[:index])
+        raise Invalid([{"parameter": twice[:100], "value": None, "message": "stands twice in one object"}])
+
+
+_NAMES = json.JSONDecoder(object_pairs_hook=_refuse_repeated_names, parse_int=str, parse_float=str)
 
 
 def validate(kind: str, raw: Any, *, now: datetime | None = None) -> Any:

@@ -8,13 +8,16 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from copying.backend.accounts import own_account
+from copying.backend.book import ACCOUNT_CURRENCIES
 from copying.backend.commands import Deposit, OpenAccount, Trade
-from copying.backend.errors import not_found
+from copying.backend.errors import invalid, not_found
 from copying.backend.headroom import risk_limits
 from copying.backend.http.once import carry_out
 from copying.backend.http.options import service
 from copying.backend.http.parameters import Query, document, new_id, path_id
 from copying.backend.http.replies import reply
+from copying.backend.pricing import MINOR_UNITS
 
 
 async def list_accounts(request: Request) -> Response:
@@ -85,14 +88,24 @@ async def put_account(request: Request) -> Response:
         if (value := getattr(asked, name)) is not None
     }
     command = OpenAccount(tenant=request.scope["tenant"], account_id=account_id, name=asked.name, **given)
+    if command.currency in ACCOUNT_CURRENCIES:
+        _check_decimals("deposit", command.deposit, command.currency)
     return await carry_out(request, command)
 
 
 async def deposit(request: Request) -> Response:
     """E6: money in or out."""
     account_id = path_id(request, "account_id", "Account")
-    asked = await document(request, "deposit")
-    command = Deposit(
-        tenant=request.scope["tenant"], account_id=account_id, amount=asked.amount, comment=asked.comment or ""
-    )
+    asked, tenant, book = await document(request, "deposit"), request.scope["tenant"], service(request).core.book
+    currency = ACCOUNT_CURRENCIES[book.accounts.currency[own_account(book, tenant, account_id)]]
+    _check_decimals("amount", asked.amount, currency)
+    command = Deposit(tenant=tenant, account_id=account_id, amount=asked.amount, comment=asked.comment or "")
     return await carry_out(request, command)
+
+
+def _check_decimals(parameter: str, amount: float, currency: str) -> None:
+    """Money is asked about, never rounded. Not among the checks of the command: those of the past are replayed."""
+    decimals = int(MINOR_UNITS[ACCOUNT_CURRENCIES.index(currency)])
+    if round(amount, decimals) != amount:
+        most = f"at most {decimals} decimals" if decimals else "no decimals"
+        raise invalid(parameter, amount, f"must have {most}, as {currency} has")

@@ -27,7 +27,7 @@ FILTERS = (
     ("reason", "reason"),
 )
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-CURSOR = re.compile(r"(\d{1,17})\.(\d{1,18})")
+CURSOR = re.compile(r"([0-9]{1,17})\.([0-9]{1,18})")
 
 
 async def list_decisions(request: Request) -> Response:

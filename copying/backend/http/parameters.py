@@ -22,8 +22,8 @@ from copying.contract.validation import MAX_BODY_BYTES, load_json, validate
 
 MAX_PARAMETERS = 20_000
 SEVERITIES = {"DEBUG": 0, "INFO": 1, "WARN": 2, "ERROR": 3}
-_INDEX = re.compile(r"\[\d*\]\Z")
-_LOST_PLUS = re.compile(r" (\d\d:?\d\d)\Z")  # "+01:00" of a client that did not escape the plus
+_INDEX = re.compile(r"\[[0-9]*\]\Z")
+_LOST_PLUS = re.compile(r" ([0-9]{2}:?[0-9]{2})\Z")  # "+01:00" of a client that did not escape the plus
 
 
 class Query:

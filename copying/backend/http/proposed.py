@@ -20,7 +20,7 @@ async def list_immediate_effects(request: Request) -> Response:
     tenant, here = request.scope["tenant"], service(request)
     asked = load_json(await body_bytes(request))
     if not isinstance(asked, dict):
-        raise invalid("", None, "must be an object")
+        raise invalid("", None, "The body must be an object")
     book, changes = here.core.book, asked.get("changes")
     laid = changed_configuration(book, tenant, scene_of(book, tenant).configuration, changes)
     documents = {name: {key: getattr(laid, name).get(key) for key in changes.get(name) or {}} for name in KINDS}

@@ -34,7 +34,7 @@ MOST_EVENTS = 50_000
 MOST_CHANGES = 1_000
 KINDS = {"strategies": "strategy", "portfolios": "portfolio", "subscribers": "subscriber"}
 KEPT = ("_id", "removed", "closeOnRemovalMode", "platformCommissionRate")
-CURSOR = re.compile(r"(\d{1,18})")
+CURSOR = re.compile(r"([0-9]{1,18})")
 _one_at_a_time = asyncio.Semaphore(1)
 _decode_event = msgspec.json.Decoder(Event).decode
 _decode_facts = msgspec.msgpack.Decoder(Facts).decode
@@ -45,7 +45,7 @@ async def simulate_changes(request: Request) -> Response:
     tenant, here = request.scope["tenant"], service(request)
     asked = load_json(await body_bytes(request))
     if not isinstance(asked, dict):
-        raise invalid("", None, "must be an object")
+        raise invalid("", None, "The body must be an object")
     start, end = _period(asked)
     limit, after = _page_of(asked)
     wanted, differences_only = _wanted(asked), _differences_only(asked)

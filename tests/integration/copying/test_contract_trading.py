@@ -149,6 +149,22 @@ async def test_e1_e5_e6_an_account_is_opened_funded_and_read(user, stranger):
     assert await stranger.status("POST", f"{account(euros)}/deposit", json={"amount": 1}) == 404
 
 
+@pytest.mark.parametrize(
+    ("currency", "amount", "words"),
+    [("USD", 0.015, "at most 2 decimals"), ("USD", 1e-9, "USD"), ("JPY", 0.5, "no decimals")],
+)
+async def test_e6_money_is_never_rounded(user, currency, amount, words):
+    path = account(user.id("purse"))
+    await user.put(path, {"name": "P", "currency": currency, "deposit": 100})
+    for refused in (
+        await user.http.post(f"{path}/deposit", json={"amount": amount}),
+        await user.http.put(path + "x", json={"name": "P", "currency": currency, "deposit": 100 + amount}),
+    ):
+        assert refused.status_code == 400
+        assert words in refused.json()["message"]
+    assert (await user.get(f"{path}/account-information"))["balance"] == 100
+
+
 async def test_e4_trades_in_the_vendors_words_and_they_are_copied(user, stranger):
     strategy_id = await user.provide()
     subscriber_id = await user.subscribe(strategy_id)

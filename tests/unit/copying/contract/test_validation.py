@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from copying.contract import settings, wire
-from copying.contract.validation import KINDS, MAX_BODY_BYTES, Invalid, load_json, validate
+from copying.contract.rules import RULES
+from copying.contract.validation import KINDS, MAX_BODY_BYTES, Invalid, _Problems, _walker, load_json, validate
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 STRATEGY = {"name": "Alpha", "description": "", "accountId": "0a1b-2c"}
@@ -263,6 +264,29 @@ def test_hostile_bodies_are_refused_cleanly(body):
     assert len(caught.value.text) < 300
 
 
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"volume":0.01,"volume":10}', "volume: stands twice"),
+        (b'[{"a":{"b":1,"\\u0062":1}}]', "b: stands twice"),
+        (b"", "is empty"),
+        (b" \r\n", "is empty"),
+        (b'{"name":"\xe9"}', "not written in UTF-8 (byte 9)"),
+        ('{"a":1}'.encode("utf-16"), "UTF-16"),
+        ('{"a":1}'.encode("utf-32"), "UTF-32"),
+        (b'{"a":"\\uD800"}', "half a character"),
+    ],
+)
+def test_a_refused_body_is_told_why(body, words):
+    with pytest.raises(Invalid) as caught:
+        load_json(body)
+    assert words in caught.value.text
+
+
+def test_a_name_may_stand_in_two_objects():
+    assert load_json(b'{"a":1,"b":{"a":2},"c":[{"a":3},{"a":3}]}')["b"] == {"a": 2}
+
+
 def test_an_ordinary_body_is_loaded():
     assert load_json(b'{"a":[1,2.5,"x",null,true]}') == {"a": [1, 2.5, "x", None, True]}
 
@@ -292,6 +316,30 @@ def test_no_document_breaks_the_walk(kind, data):
         msgspec.json.encode(error.details)
     else:
         assert validate(kind, msgspec.json.decode(wire.encode(document)), now=NOW) == document
+
+
+_EDGES = st.sampled_from([-1, 0, 1, 2, 0.5, True, "", "x", "1-2", "EURUSD", "fixedRisk", "ORDER_TYPE_BUY_LIMIT", []])
+
+
+@pytest.mark.parametrize("struct", sorted(RULES, key=lambda struct: struct.__name__), ids=lambda s: s.__name__)
+@hypothesis.settings(suppress_health_check=[hypothesis.HealthCheck.too_slow], deadline=None, max_examples=300)
+@given(data=st.data())
+def test_no_part_of_an_object_breaks_its_rules(struct, data):
+    """Any of its fields may be missing or wrong, required ones too, at every depth where the object can stand."""
+    names = st.sampled_from(struct.__struct_encode_fields__)
+    raw = data.draw(st.dictionaries(names, _EDGES | _anything, max_size=6))
+    found = _Problems()
+    _walker(struct)(raw, "there", found)
+    msgspec.json.encode(found)
+
+
+def test_a_delay_without_its_lower_bound_is_refused():
+    with pytest.raises(Invalid) as caught:
+        validate("subscriber", {"name": "n", "signalDelay": {"maxInSeconds": -1}})
+    assert [detail["parameter"] for detail in caught.value.details] == [
+        "signalDelay.minInSeconds",
+        "signalDelay.maxInSeconds",
+    ]
 
 
 @pytest.mark.parametrize(
