@@ -19,6 +19,10 @@ app.conf.beat_schedule = {
     "sweep": {"task": "reporting.tasks.sweep", "schedule": 5.0, "options": {"expires": 5}},
     # a workspace is due every 15 s (reporting/commission/runs.py); a long history has a turn at each of these
     "accrue-commissions": {"task": "reporting.tasks.accrue_commissions", "schedule": 5.0, "options": {"expires": 5}},
+    # long work as rows: what a killed worker left is taken over by one of these after its lease has ended
+    "sweep-jobs": {"task": "jobs.tasks.sweep_jobs", "schedule": 5.0, "options": {"expires": 5}},
+    # results stay for days, so an hour more or less is nothing
+    "clean-jobs": {"task": "jobs.tasks.clean_jobs", "schedule": 3_600.0, "options": {"expires": 600}},
     # a change whose answer was lost is settled a minute after it was sent; nobody else saves the same object before
     "settle-changes": {"task": "subscribers.tasks.settle_changes", "schedule": 10.0, "options": {"expires": 10}},
     # sessions that ended are worth nothing; once a day is often enough

@@ -53,6 +53,7 @@ STAFF_PLACES = (
     Place("commissions", "Commissions", "receipt-2", "reporting:commissions", "c"),
     Place("log", "Log", "list-details", "reporting:log", "l"),
     Place("sync", "Sync", "refresh", "reporting:sync", "y"),
+    Place("jobs", "Jobs", "activity", "jobs:list", "j"),
     Place("settings", "Settings", "settings", "users:settings", "e"),
 )
 SUBSCRIBER_PLACES = (

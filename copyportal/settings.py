@@ -71,6 +71,7 @@ INSTALLED_APPS = [
     "django_structlog",
     "copying",
     "users",
+    "jobs",
     "strategies",
     "subscribers",
     "reporting",

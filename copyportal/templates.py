@@ -4,6 +4,7 @@ import json
 from functools import lru_cache
 from urllib.parse import urlencode
 
+from django.template.backends.utils import csrf_input
 from django.templatetags.static import static
 from django.urls import reverse
 from django_htmx.jinja import htmx_script
@@ -11,6 +12,8 @@ from jinja2 import Environment, StrictUndefined, pass_context
 from markupsafe import Markup
 
 from copyportal import display
+from jobs import exports
+from jobs.states import job_state
 from reporting.states import connection_state, statement_state, sync_state
 from strategies.states import STRATEGY_STATES, strategy_state
 from subscribers.states import ACCOUNT_STATES
@@ -55,6 +58,7 @@ def environment(**options) -> Environment:
     env = Environment(**{**options, "undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True})
     env.globals.update(static=file_of, url=address, icon=icon, htmx_script=htmx_script, once_input=once_input)
     env.globals.update(display.GLOBALS)
+    env.globals.update(export_offer=exports.offer, csrf_of=csrf_input, job_state=job_state)
     env.globals.update(statement_state=statement_state, sync_state=sync_state, connection_state=connection_state)
     env.globals.update(strategy_state=strategy_state, strategy_states=STRATEGY_STATES, account_states=ACCOUNT_STATES)
     env.filters.update(display.FILTERS, as_json=as_json)

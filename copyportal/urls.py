@@ -9,6 +9,7 @@ urlpatterns = [
     path("readyz", health.readyz, name="readyz"),
     path("", include("users.urls")),
     path("accounts/", include("users.account_urls")),
+    path("", include("jobs.urls")),
     path("", include("reporting.urls")),
     path("strategies/", include("strategies.urls")),
     path("", include("subscribers.urls")),

@@ -22,6 +22,7 @@ OF_MANAGER = (
     "/subscribers/{subscriber}/log/", "/stopouts/", "/transactions/",
     "/transactions/?type=DEAL_TYPE_BUY&symbol=EURUSD&outcome=gain", "/decisions/", "/decisions/{decision}/",
     "/commissions/", "/commissions/?by=subscriber", "/commissions/{strategy}/{subscriber}/", "/log/", "/sync/",
+    "/jobs/", "/jobs/?state=failed", "/jobs/{job}/",
     "/settings/members/invite/", "/settings/members/{member}/", "/settings/members/{member}/remove/",
     "/subscribers/{subscriber}/access/", "/leave/", "/accounts/email/",
     "/search/?q=trend", "/settings/", "/settings/members/", "/settings/connections/", "/settings/connections/new/",
@@ -59,6 +60,11 @@ NOT_PAGES = frozenset(
         "account_reset_password_done",
         "account_reset_password_from_key_done",
         "account_withdraw_email_change",
+        "jobs:cancel",
+        "jobs:export",
+        "jobs:file",
+        "jobs:line",
+        "jobs:try-again",
         "people:change-accounts",
         "people:change-role",
         "people:invitation",  # keeps the token and leads to people:join
@@ -114,6 +120,12 @@ ELSEWHERE = {
     "subscribers:change": "test_editing",
     "users:setup": "test_people",
 }
+A_JOB = (
+    "INSERT INTO jobs_job (workspace_id, kind, title, origin, key, parameters, cursor, state, is_standing, done, total,"
+    " message, file, attempts, due_at, created_at, finished_at) SELECT id, 'export', 'Transactions, EURUSD',"
+    " '/transactions/', '', '{}', '{}', 'failed', FALSE, 120, 4000, 'The disk is full.', '', 5, now(), now(), now()"
+    " FROM users_workspace ORDER BY id LIMIT 1 RETURNING id"
+)
 # what Chromium moved after it was painted, except in answer to a person
 SHIFTS = """window.shift = 0;
 new PerformanceObserver((list) => {
@@ -169,6 +181,7 @@ def ids(stack) -> dict[str, int]:
         "statement": stack.one("SELECT max(id) FROM reporting_statement"),
         "connection": stack.one("SELECT id FROM users_connection"),
         "member": stack.one("SELECT id FROM users_membership WHERE role = 'subscriber' ORDER BY id"),
+        "job": stack.one(A_JOB),
         "decision": stack.one("SELECT max(id) FROM reporting_decision"),
     }
 

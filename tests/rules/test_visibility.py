@@ -13,7 +13,7 @@ import pytest
 from django.apps import apps
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("users", "strategies", "subscribers", "reporting")
+PACKAGES = ("users", "jobs", "strategies", "subscribers", "reporting")
 BEGINNINGS = ("visible_to", "incoming")
 # file and function: what the read hangs on, which began with `visible_to`
 TIED = {

@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from copying.client import errors
 from copying.client.exchange import Exchange
+from jobs.models import Job
 from reporting.models import BillingPeriod, Payment, Statement
 from strategies.models import Change
 from subscribers.models import Stopout, SubscriberAccess
@@ -32,7 +33,8 @@ TODAY = timezone.now().date()
 # the row that an id in an address is of, by how the address begins; the longest beginning counts
 PATH_IDS = {
     "changes/": "change", "commissions/changes/": "change", "commissions/payments/": "payment",
-    "commissions/periods/": "period", "settings/connections/": "connection", "settings/members/": "membership",
+    "commissions/periods/": "period", "jobs/": "job", "settings/connections/": "connection",
+    "settings/members/": "membership",
     "settings/members/invitations/": "invitation", "statements/": "statement", "stopouts/": "stopout",
     "strategies/": "strategy", "subscribers/": "subscriber", "switch/": "workspace",
 }  # fmt: skip
@@ -71,8 +73,8 @@ BODIES = (
 # forms that take no id at all, only words, numbers and days
 NO_IDS = {
     "setup/", "theme/", "settings/", "settings/connections/new/", "leave/", "invitation/", "commissions/close/all/",
-    "commissions/issue/all/", "accounts/login/", "accounts/logout/", "accounts/email/", "accounts/email/withdraw/",
-    "accounts/password/change/", "accounts/password/reset/",
+    "commissions/issue/all/", "jobs/export/", "accounts/login/", "accounts/logout/", "accounts/email/",
+    "accounts/email/withdraw/", "accounts/password/change/", "accounts/password/reset/",
 }  # fmt: skip
 # keys that are secrets, not ids of rows: tried in test_own_account.py and test_members.py
 BY_KEY = {"accounts/confirm-email/<str:key>/"}
@@ -129,10 +131,11 @@ def world(user) -> dict[str, str]:
         workspace=workspace, email="guest@example.com", role="viewer", token_digest=f"{workspace.pk}", created_at=now,
         sent_at=now, expires_at=now + timedelta(days=1),
     )  # fmt: skip
+    job = Job.objects.create(workspace=workspace, kind="export", title="Secret list", due_at=now, created_at=now)
     rows = {
         "strategy": strategy, "subscriber": account, "statement": statement, "payment": payment, "period": period,
         "change": change, "stopout": stopout, "invitation": invitation, "connection": connection,
-        "membership": Membership.objects.get(user=client), "workspace": workspace,
+        "membership": Membership.objects.get(user=client), "workspace": workspace, "job": job,
     }  # fmt: skip
     names = {"strategy_name": strategy.backend_id, "signal_name": f"sig{workspace.pk}"}
     return {kind: str(row.pk) for kind, row in rows.items()} | names
