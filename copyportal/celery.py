@@ -24,7 +24,7 @@ app.conf.beat_schedule = {
     # results stay for days, so an hour more or less is nothing
     "clean-jobs": {"task": "jobs.tasks.clean_jobs", "schedule": 3_600.0, "options": {"expires": 600}},
     # a change whose answer was lost is settled a minute after it was sent; nobody else saves the same object before
-    "settle-changes": {"task": "subscribers.tasks.settle_changes", "schedule": 10.0, "options": {"expires": 10}},
+    "settle-changes": {"task": "editing.tasks.settle_changes", "schedule": 10.0, "options": {"expires": 10}},
     # sessions that ended are worth nothing; once a day is often enough
     "clear-sessions": {"task": "users.tasks.clear_sessions", "schedule": 86_400.0, "options": {"expires": 3600}},
 }

@@ -72,6 +72,7 @@ INSTALLED_APPS = [
     "copying",
     "users",
     "jobs",
+    "editing",
     "strategies",
     "subscribers",
     "reporting",

@@ -11,6 +11,7 @@ urlpatterns = [
     path("accounts/", include("users.account_urls")),
     path("", include("jobs.urls")),
     path("", include("reporting.urls")),
+    path("changes/", include("editing.urls")),
     path("strategies/", include("strategies.urls")),
     path("", include("subscribers.urls")),
     path("", include("subscribers.people_urls")),

@@ -17,14 +17,15 @@ from django.core.cache import cache
 from django.db.models import Count, Max, Q, Sum
 from django.urls import reverse
 
+from editing.limits import reason_words
+from editing.targets import PORTFOLIO, STRATEGY, SUBSCRIBER
 from reporting.books import BillingPeriod, DocumentKind, Statement, StatementState
 from reporting.corrections import needed_corrections
 from reporting.decisions import reason_label
 from reporting.models import Decision, LogRecord, QuarantinedPage, SyncKind, SyncState
 from reporting.states import STALE_AFTER
-from strategies.models import Target
 from subscribers.causes import cause_of
-from subscribers.headroom import CLOSE, reason_words
+from subscribers.headroom import CLOSE
 from subscribers.models import Stopout, Subscriber
 from subscribers.states import NEW_FOR, SILENT_AFTER
 from users.models import Connection, Membership
@@ -151,8 +152,8 @@ def corrections(membership: Membership, now: datetime) -> Iterator[Line]:
     needed = needed_corrections(membership, now)
     if not needed:
         return
-    nouns = {Target.STRATEGY: ("strategy", "strategies"), Target.PORTFOLIO: ("portfolio", ""),
-             Target.SUBSCRIBER: ("account", "")}  # fmt: skip
+    nouns = {STRATEGY: ("strategy", "strategies"), PORTFOLIO: ("portfolio", ""),
+             SUBSCRIBER: ("account", "")}  # fmt: skip
     numbers = Counter(correction.kind for correction in needed)
     texts = [counted(numbers[kind], *nouns[kind]) for kind in nouns if numbers[kind]]
     title = " and ".join(filter(None, (", ".join(texts[:-1]), texts[-1])))

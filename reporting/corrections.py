@@ -18,10 +18,11 @@ from django.db.models import Q, QuerySet
 from django.urls import reverse
 
 from copying.engine.model import Level
-from strategies.changes import PARTS
-from strategies.editing.forms import SettingsForm, problems_of
-from strategies.editing.merging import writable
-from strategies.models import Kind, Strategy, Target
+from editing.forms import SettingsForm
+from editing.merging import writable
+from editing.problems import problems_of
+from editing.targets import SUBSCRIBER, target_of
+from strategies.models import Strategy
 from subscribers.models import Subscriber
 from users.models import Membership
 from users.permissions import can_manage
@@ -30,12 +31,6 @@ MOST_READ = 250
 MOST_LISTED = 1_000
 ROUND_LASTS = timedelta(hours=1)
 KEPT_S = 24 * 3600
-OWN_LEVELS = {
-    Target.STRATEGY: Level.STRATEGY,
-    Target.PORTFOLIO: Level.PORTFOLIO,
-    Target.SUBSCRIBER: Level.SUBSCRIBER,
-}
-PART_LEVELS = {Target.PORTFOLIO: Level.MEMBER, Target.SUBSCRIBER: Level.SUBSCRIPTION}
 _IN_ADDRESS = re.compile(r"[A-Za-z0-9_.:+-]{1,64}")  # an id that a page of its own can be named by
 
 
@@ -51,14 +46,14 @@ class Fault:
 class Correction:
     """A strategy, portfolio or account that needs a correction."""
 
-    kind: Target
+    kind: str
     pk: int
     name: str
     fault: Fault
 
     def address(self, membership: Membership) -> str:
         """The form in which it is corrected; for whoever changes nothing, where its settings are read."""
-        pages = "subscribers" if self.kind == Target.SUBSCRIBER else "strategies"
+        pages = "subscribers" if self.kind == SUBSCRIBER else "strategies"
         if not can_manage(membership):
             return reverse(
                 "subscribers:subscriptions" if pages == "subscribers" else "strategies:settings", args=[self.pk]
@@ -80,15 +75,8 @@ def needed_corrections(membership: Membership, now: datetime) -> list[Correction
         faults = read_on(rows, f"corrections-{name}:{membership.workspace_id}", now)
         if faults:
             listed = rows.filter(pk__in=faults).order_by("name", "id").defer("document")[: MOST_LISTED + 1]
-            found += [Correction(kind_of(row), row.pk, row.name, faults[row.pk]) for row in listed]
+            found += [Correction(row.document_kind, row.pk, row.name, faults[row.pk]) for row in listed]
     return found
-
-
-def kind_of(row: Strategy | Subscriber) -> Target:
-    """Which documents of the contract it is one of."""
-    if isinstance(row, Subscriber):
-        return Target.SUBSCRIBER
-    return Target.PORTFOLIO if row.kind == Kind.PORTFOLIO else Target.STRATEGY
 
 
 def read_on(rows: QuerySet, key: str, now: datetime) -> dict[int, Fault]:
@@ -104,7 +92,7 @@ def read_on(rows: QuerySet, key: str, now: datetime) -> dict[int, Fault]:
     fields = ("synced_at", "document") + (("kind",) if rows.model is Strategy else ())
     batch = list(unread.order_by("synced_at", "pk").only(*fields)[:MOST_READ])
     for row in batch:
-        fault = fault_of(kind_of(row), row.document)
+        fault = fault_of(row.document_kind, row.document)
         if fault is None:
             faults.pop(row.pk, None)
         else:
@@ -115,32 +103,33 @@ def read_on(rows: QuerySet, key: str, now: datetime) -> dict[int, Fault]:
     return faults
 
 
-def fault_of(kind: Target, document: dict[str, Any]) -> Fault | None:
+def fault_of(kind: str, document: dict[str, Any]) -> Fault | None:
     """The first thing that the rules of today have against a document; None: nothing, or nothing of it is known."""
     if not document:
         return None
     return next(_faults(kind, document), None)
 
 
-def _faults(kind: Target, document: dict[str, Any]) -> Iterator[Fault]:
+def _faults(kind: str, document: dict[str, Any]) -> Iterator[Fault]:
+    target = target_of(kind)
     for problem in problems_of(kind, writable(document)):
         parameter = str(problem["parameter"])
         list_name, _, rest = parameter.partition(".")
         index, _, setting = rest.partition(".")
         part = None
-        if list_name == PARTS.get(kind) and setting:
+        if target.parts and list_name == target.parts.name and setting:
             part = document[list_name][int(index)]
         if isinstance(part, dict) and part.get("removed"):
             continue  # it is winding down, and nobody edits it any more
         strategy_id = part.get("strategyId") if isinstance(part, dict) and setting != "strategyId" else None
-        if part and isinstance(strategy_id, str) and _IN_ADDRESS.fullmatch(strategy_id):
-            yield Fault(_label(PART_LEVELS[kind], part, problem, f"{list_name}.{index}"), strategy_id)
+        if part and target.parts and isinstance(strategy_id, str) and _IN_ADDRESS.fullmatch(strategy_id):
+            yield Fault(_label(target.parts.level, part, problem, f"{list_name}.{index}"), strategy_id)
         else:
-            yield Fault(_label(OWN_LEVELS[kind], document, problem, ""))
+            yield Fault(_label(target.level, document, problem, ""))
 
 
 def _label(level: Level, settings: dict[str, Any], problem: dict[str, Any], path: str) -> str:
     """What the form calls the setting at fault."""
     form = SettingsForm.of(level, settings)
-    form.place([problem], path=path)
+    form.attach([problem], path=path)
     return form.problems[0].label or str(problem["parameter"])

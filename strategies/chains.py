@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from copying.engine.model import Level
+from editing.terms import Chain
 from strategies.models import Strategy
-from strategies.terms import Chain
 
 DEEPEST = 8
 MOST_LEAVES = 20

@@ -5,56 +5,57 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import Http404, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import get_object_or_404
 from django.urls import reverse
-from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
 from copying.engine.model import Level
-from strategies.chains import MOST_LEAVES, leaf_chains, strategies_of
-from strategies.changes import NotDone, Spot, backend_of, propose, propose_creation, propose_form, read_document
-from strategies.editing.fields import Field, parts_field
-from strategies.editing.forms import SettingsForm
-from strategies.form_pages import (
+from editing.backend import backend_of
+from editing.fields import Field, parts_field
+from editing.form_pages import (
     Extra,
-    Holds,
+    NewSettings,
     answer_form,
     answer_new,
+    answer_new_part,
+    answer_removal,
+    chosen_connection,
     connection_extra,
     draft_to_create,
-    holds_in,
-    part_draft,
-    strategy_options,
+    in_force,
 )
-from strategies.models import Action, Change, Kind, Strategy, Target
-from strategies.removal import RemovalForm
-from strategies.terms import Chain, UnreadableTerms, chain_settings, commission_text
-from strategies.views import visible_strategy
+from editing.forms import SettingsForm
+from editing.models import Action, Change
+from editing.proposals import propose_creation
+from editing.scopes import EditScope, scope_of
+from editing.targets import PORTFOLIO, STRATEGY, target_of
+from editing.terms import Chain
+from strategies.chains import leaf_chains, strategies_of
+from strategies.models import Kind, Strategy
+from strategies.offers import strategy_options
+from strategies.pages import page_of, visible_strategy
 from users.models import Connection
 from users.parsing import row_id
 from users.permissions import may_manage
 from users.requests import MemberRequest
 
 
-def spot_of(strategy: Strategy, part: str = "") -> Spot:
-    """Where the settings of a strategy, a portfolio or a member stand."""
-    is_portfolio = strategy.kind == Kind.PORTFOLIO
-    level = Level.MEMBER if part else Level.PORTFOLIO if is_portfolio else Level.STRATEGY
-    kind = Target.PORTFOLIO if is_portfolio else Target.STRATEGY
-    return Spot(strategy.connection, kind, strategy.backend_id, strategy.name, level, part)
+def form_page(strategy: Strategy, title: str, **more: Any) -> dict[str, Any]:
+    """What a page with a form of one strategy needs."""
+    return page_of(strategy, "settings", title=title, layout="strategies/_page.html", **more)
 
 
-def page_of(strategy: Strategy, tab: str) -> dict:
-    """What every page of one strategy needs for its head."""
-    return {"strategy": strategy, "tab": tab, "commission": commission_text(strategy.document)}
+def home(strategy: Strategy) -> str:
+    """Where one comes from and goes back to."""
+    return reverse("strategies:settings", args=[strategy.pk])
 
 
-def held_by(chains: list[Chain]) -> Holds:
-    """What the chains come to; nothing where a document cannot be read."""
-    try:
-        return holds_in(chain_settings(chain) for chain in chains[:MOST_LEAVES])
-    except UnreadableTerms:
-        return {}
+def visible_portfolio(request: MemberRequest, pk: int) -> Strategy:
+    """The portfolio, or 404."""
+    portfolio = visible_strategy(request, pk)
+    if portfolio.kind != Kind.PORTFOLIO:
+        raise Http404
+    return portfolio
 
 
 @require_http_methods(["GET", "POST"])
@@ -62,41 +63,34 @@ def held_by(chains: list[Chain]) -> Holds:
 def edit(request: MemberRequest, pk: int) -> HttpResponse:
     """The settings of a strategy or portfolio."""
     strategy = visible_strategy(request, pk)
-    spot = spot_of(strategy)
     chains = [chain for _, chain in leaf_chains(strategy.backend_id, strategies_of(strategy.connection_id))]
-    context = {**page_of(strategy, "settings"), "holds": held_by(chains), "title": "Edit the settings"}
-    return answer_form(
-        request, spot, document=strategy.document, template="strategies/edit.html", context=context,
-        back=reverse("strategies:settings", args=[pk]),
-    )  # fmt: skip
+    context = form_page(strategy, "Edit the settings", holds=in_force(chains))
+    return answer_form(request, scope_of(strategy), document=strategy.document, context=context, back=home(strategy))
 
 
 @require_http_methods(["GET", "POST"])
 @may_manage
 def edit_member(request: MemberRequest, pk: int, strategy_id: str) -> HttpResponse:
     """What a portfolio changes for one of its members."""
-    portfolio = visible_strategy(request, pk)
-    spot = spot_of(portfolio, strategy_id)
-    member = spot.part_of(portfolio.document) if portfolio.kind == Kind.PORTFOLIO else None
+    portfolio = visible_portfolio(request, pk)
+    scope = scope_of(portfolio, strategy_id)
+    member = scope.settings_in(portfolio.document)
     if member is None:
         raise Http404
     strategies = strategies_of(portfolio.connection_id)
     below: Chain = [(Level.MEMBER, member), (Level.PORTFOLIO, portfolio.document)]
     chains = [[*chain, *below] for _, chain in leaf_chains(strategy_id, strategies)]
     name = strategies[strategy_id].name if strategy_id in strategies else strategy_id
-    context = {**page_of(portfolio, "settings"), "holds": held_by(chains), "title": f"Member {name}"}
-    return answer_form(
-        request, spot, document=portfolio.document, template="strategies/edit.html", context=context,
-        back=reverse("strategies:settings", args=[pk]),
-    )  # fmt: skip
+    context = form_page(portfolio, f"Member {name}", holds=in_force(chains))
+    return answer_form(request, scope, document=portfolio.document, context=context, back=home(portfolio))
 
 
-# --- New ones ---------------------------------------------------------------------------------------------------------
+# --- New ones -------------------------------------------------------------------------------------------------------
 @require_http_methods(["GET", "POST"])
 @may_manage
 def new(request: MemberRequest) -> HttpResponse:
     """A strategy on an account."""
-    return create(request, Target.STRATEGY, Level.STRATEGY, "New strategy")
+    return create(request, STRATEGY, "New strategy")
 
 
 @require_http_methods(["GET", "POST"])
@@ -104,20 +98,13 @@ def new(request: MemberRequest) -> HttpResponse:
 def new_portfolio(request: MemberRequest) -> HttpResponse:
     """A portfolio of strategies with their weights; what it changes for a member is set on the member's page."""
     connection = chosen_connection(request)
-    offered = strategy_options(connection) if connection else []
+    options = strategy_options(connection) if connection else []
     help = "Strategies or other portfolios, each with its weight. What else changes for one is set on its own page."
-    members = parts_field("members", "Members", help, Level.PORTFOLIO, offered)
-    return create(request, Target.PORTFOLIO, Level.PORTFOLIO, "New portfolio", members)
+    members = parts_field("members", "Members", help, Level.PORTFOLIO, options)
+    return create(request, PORTFOLIO, "New portfolio", members)
 
 
-def chosen_connection(request: MemberRequest) -> Connection | None:
-    """The backend that a form names, of this workspace; else the first."""
-    wanted = row_id(request.POST.get("connection", ""))
-    found = Connection.objects.filter(workspace=request.workspace, is_enabled=True).order_by("id")
-    return found.filter(pk=wanted).first() if wanted else found.first()
-
-
-def create(request: MemberRequest, kind: str, level: Level, title: str, *more: Field) -> HttpResponse:
+def create(request: MemberRequest, kind: str, title: str, *more: Field) -> HttpResponse:
     """The form of something new, and its proposal under an id that the backend gives."""
     draft = draft_to_create(request, kind)
     extra = connection_extra(request)
@@ -130,93 +117,49 @@ def create(request: MemberRequest, kind: str, level: Level, title: str, *more: F
         else:
             with backend_of(connection) as client:
                 new_id = client.unused_strategy_id()
-        spot = Spot(connection, kind, new_id, form.texts.get("name", "") or new_id, level)
-        return propose_creation(spot, form, by=request.user, draft=draft, address=request.path)
+        scope = EditScope(connection, kind, new_id, form.texts.get("name", "") or new_id)
+        return propose_creation(scope, form, by=request.user, draft=draft, address=request.path)
 
-    context = {"title": title, "about": "Nothing is created before you have looked at it."}
-    return answer_new(
-        request, level=level, extras=[extra], make=make, template="strategies/new.html", context=context, draft=draft,
-        drafted=draft.after if draft else None, back=reverse("strategies:list"), more=more,
-    )  # fmt: skip
+    settings = draft.after if draft else None
+    form = NewSettings(target_of(kind).level, [extra], make, draft, settings, more=more)
+    about = "Nothing is created before you have looked at it."
+    context = {"title": title, "about": about, "template": "strategies/new.html"}
+    return answer_new(request, form, context=context, back=reverse("strategies:list"))
 
 
 @require_http_methods(["GET", "POST"])
 @may_manage
 def add_member(request: MemberRequest, pk: int) -> HttpResponse:
     """One more member of a portfolio, with what the portfolio changes for it."""
-    portfolio = visible_strategy(request, pk)
-    if portfolio.kind != Kind.PORTFOLIO:
-        raise Http404
-    there = [one.get("strategyId") for one in portfolio.document.get("members") or []]
-    options = strategy_options(portfolio.connection, without=[portfolio.backend_id, *there])
-    draft = part_draft(request, spot_of(portfolio))
-
-    def make(form: SettingsForm, values: dict[str, str]) -> Change | None:
-        chosen = spot_of(portfolio, values["strategy"])
-        with backend_of(portfolio.connection) as client:
-            return propose_form(chosen, form, client=client, by=request.user, address=request.path)
-
-    value = draft.part if draft else request.GET.get("strategy", "")
-    extra = Extra("strategy", "Strategy", "A strategy or another portfolio.", options=options, value=value)
-    spot = spot_of(portfolio, draft.part) if draft else None
-    drafted, path = (spot.part_of(draft.after), spot.path_in(draft.after)) if spot and draft else (None, "")
-    context = {**page_of(portfolio, "settings"), "title": "Add a member"}
-    return answer_new(
-        request, level=Level.MEMBER, extras=[extra], make=make, template="strategies/edit.html", context=context,
-        back=reverse("strategies:settings", args=[pk]), draft=draft, drafted=drafted, path=path,
-    )  # fmt: skip
+    portfolio = visible_portfolio(request, pk)
+    members = [member.get("strategyId") for member in portfolio.document.get("members") or []]
+    options = strategy_options(portfolio.connection, without=[portfolio.backend_id, *members])
+    extra = Extra("strategy", "Strategy", "A strategy or another portfolio.", options=options)
+    context = form_page(portfolio, "Add a member")
+    return answer_new_part(request, scope_of(portfolio), extra=extra, context=context, back=home(portfolio))
 
 
-# --- Removal ----------------------------------------------------------------------------------------------------------
+# --- Removal --------------------------------------------------------------------------------------------------------
+LEAD = "It is no longer copied. Say what becomes of the positions that are open."
+
+
 @require_http_methods(["GET", "POST"])
 @may_manage
 def remove(request: MemberRequest, pk: int) -> HttpResponse:
     """Stop offering a strategy or portfolio, with close instructions."""
     strategy = visible_strategy(request, pk)
-    context = {**page_of(strategy, "settings"), "title": f"Remove {strategy.name}"}
-    return answer_removal(
-        request, spot_of(strategy), Action.REMOVE, "strategies/remove.html", context,
-        back=reverse("strategies:settings", args=[pk]),
-    )  # fmt: skip
+    context = form_page(strategy, f"Remove {strategy.name}", lead=LEAD)
+    return answer_removal(request, scope_of(strategy), Action.REMOVE, context, back=home(strategy))
 
 
 @require_http_methods(["GET", "POST"])
 @may_manage
 def remove_member(request: MemberRequest, pk: int, strategy_id: str) -> HttpResponse:
     """Take a member out of a portfolio, with close instructions."""
-    portfolio = visible_strategy(request, pk)
-    spot = spot_of(portfolio, strategy_id)
-    if portfolio.kind != Kind.PORTFOLIO or spot.part_of(portfolio.document) is None:
+    portfolio = visible_portfolio(request, pk)
+    scope = scope_of(portfolio, strategy_id)
+    if scope.settings_in(portfolio.document) is None:
         raise Http404
     member = Strategy.objects.filter(connection_id=portfolio.connection_id, backend_id=strategy_id).first()
-    title = f"Take {member.name if member else strategy_id} out of {portfolio.name}"
-    return answer_removal(
-        request, spot, Action.TAKE_OUT, "strategies/remove.html", {**page_of(portfolio, "settings"), "title": title},
-        back=reverse("strategies:settings", args=[pk]),
-    )  # fmt: skip
-
-
-def answer_removal(
-    request: MemberRequest, spot: Spot, action: str, template: str, context: dict[str, Any], *, back: str
-) -> HttpResponse:
-    """Ask what becomes of open positions, then go to the review."""
-    now = timezone.now()
-    has_end = not (action == Action.TAKE_OUT and spot.kind == Target.SUBSCRIBER)
-    form = RemovalForm(request.POST or None, now=now, has_end=has_end, initial={"mode": "close-gracefully-by-position"})
-    context = {**context, "form": form, "back": back, "problem": ""}
-    if request.method != "POST" or not form.is_valid():
-        return render(request, template, context, status=422 if form.errors else 200)
-    try:
-        with backend_of(spot.connection) as client:
-            current = read_document(client, spot.kind, spot.backend_id)
-    except NotDone as error:
-        return render(request, template, {**context, "problem": error.text}, status=503)
-    after = {}
-    if action == Action.TAKE_OUT:
-        name = "members" if spot.kind == Target.PORTFOLIO else "subscriptions"
-        kept = [one for one in current.get(name) or [] if one.get("strategyId") != spot.part]
-        after = current | {name: kept}
-    change = propose(
-        spot, by=request.user, now=now, action=action, before=current, after=after, instructions=form.instructions,
-    )  # fmt: skip
-    return redirect(reverse("subscribers:change", args=[change.pk]))
+    context = form_page(portfolio, f"Take {member.name if member else strategy_id} out of {portfolio.name}", lead=LEAD)
+    return answer_removal(request, scope, Action.TAKE_OUT, context, back=home(portfolio))

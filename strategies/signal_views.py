@@ -13,11 +13,10 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
+from editing.backend import NotDone, backend_of
 from strategies import signals
-from strategies.changes import NotDone, backend_of
 from strategies.models import Kind, Strategy
-from strategies.terms import commission_text
-from strategies.views import visible_strategy
+from strategies.pages import page_of, visible_strategy
 from users.once import FIELD, once
 from users.permissions import can_manage, may_manage, staff_only
 from users.requests import MemberRequest
@@ -30,9 +29,7 @@ MOST_WEBHOOKS = 50
 def signals_page(request: MemberRequest, strategy: Strategy, *, status: int = 200, **more: Any) -> HttpResponse:
     """The page; what the backend does not tell is replaced by its sentence."""
     context: dict[str, Any] = {
-        "strategy": strategy,
-        "tab": "signals",
-        "commission": commission_text(strategy.document),
+        **page_of(strategy, "signals"),
         "may_manage": can_manage(request.membership) and not strategy.is_removed,
         "is_portfolio": strategy.kind == Kind.PORTFOLIO,
         "open_signals": [],
@@ -117,9 +114,7 @@ def say_sent(request: MemberRequest, what: str, state: State) -> None:
 def ask(request: MemberRequest, strategy: Strategy, form: signals.SignalForm) -> HttpResponse:
     """What would be sent, and to whom: nothing is sent before somebody says yes to it."""
     context: dict[str, Any] = {
-        "strategy": strategy,
-        "tab": "signals",
-        "commission": commission_text(strategy.document),
+        **page_of(strategy, "signals"),
         "form": form,
         "signal": form.cleaned_data,
         "what": dict(signals.TYPES)[form.cleaned_data["type"]],

@@ -21,9 +21,9 @@ from copying.client import Client, ClientError
 from copying.contract import wire
 from copying.contract.documents import ExternalSignal, WebhookAddress
 from copying.contract.validation import Invalid, validate
+from editing.backend import Unconfirmed
+from editing.problems import in_words
 from strategies.chains import portfolios_with, strategies_of
-from strategies.changes import Unconfirmed
-from strategies.editing.forms import in_words
 from strategies.models import Strategy
 from strategies.outcomes import SignalOutcome, outcome_of
 from users.models import User

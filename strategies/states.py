@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from editing.removal import mode_words
 from strategies.models import Strategy
-from strategies.removal import mode_words
 from users.states import State, by_code
 
 STRATEGY_STATES = by_code(

@@ -11,6 +11,7 @@ urlpatterns = [
     path("new-portfolio/", edit_views.new_portfolio, name="new-portfolio"),
     path("<int:pk>/", views.detail, name="detail"),
     path("<int:pk>/settings/", views.settings, name="settings"),
+    path("<int:pk>/changes/", views.changes, name="changes"),
     path("<int:pk>/edit/", edit_views.edit, name="edit"),
     path("<int:pk>/members/<str:strategy_id>/edit/", edit_views.edit_member, name="edit-member"),
     path("<int:pk>/members/add/", edit_views.add_member, name="add-member"),

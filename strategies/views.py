@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from django.db.models import Q
 from django.http import HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from copying.engine.model import Level
+from editing.listing import answer_changes
+from editing.removal import mode_words
+from editing.terms import SCHEMES, UnreadableTerms, chain_settings, commission_text, own_settings
 from strategies.models import Kind, Strategy
-from strategies.removal import mode_words
+from strategies.pages import page_of, visible_strategy
 from strategies.states import member_state
-from strategies.terms import SCHEMES, UnreadableTerms, chain_settings, commission_text, own_settings
 from users.listing import Choice, Column, Listing, Option, Search
 from users.permissions import staff_only
 from users.requests import MemberRequest
@@ -66,19 +69,11 @@ def strategies(request: MemberRequest) -> HttpResponse:
     return render(request, page, {"table": table, "commissions": commissions})
 
 
-def visible_strategy(request: MemberRequest, pk: int) -> Strategy:
-    """The strategy, or 404."""
-    found = Strategy.objects.visible_to(request.membership).select_related("connection").defer("connection__token")
-    return get_object_or_404(found, pk=pk)
-
-
 @require_safe
 @staff_only
 def detail(request: MemberRequest, pk: int) -> HttpResponse:
     """What it is; how it did comes from the reporting app."""
-    strategy = visible_strategy(request, pk)
-    context = {"strategy": strategy, "tab": "overview", "commission": commission_text(strategy.document)}
-    return render(request, "strategies/detail.html", context)
+    return render(request, "strategies/detail.html", page_of(visible_strategy(request, pk), "overview"))
 
 
 @require_safe
@@ -87,7 +82,7 @@ def settings(request: MemberRequest, pk: int) -> HttpResponse:
     """How its signals are copied, in words, and the members of a portfolio."""
     strategy = visible_strategy(request, pk)
     document = strategy.document
-    context = {"strategy": strategy, "tab": "settings", "commission": commission_text(document), "problem": ""}
+    context = page_of(strategy, "settings", problem="")
     level = Level.PORTFOLIO if strategy.kind == Kind.PORTFOLIO else Level.STRATEGY
     try:
         context["rows"] = [*chain_settings([(level, document)]), *own_settings(document)]
@@ -114,3 +109,11 @@ def portfolio_members(portfolio: Strategy) -> list[dict]:
         }
         for member in members
     ]
+
+
+@require_safe
+@staff_only
+def changes(request: MemberRequest, pk: int) -> HttpResponseBase:
+    """Who changed it."""
+    strategy = visible_strategy(request, pk)
+    return answer_changes(request, strategy, page_of(strategy, "changes", layout="strategies/_page.html"))

@@ -5,3 +5,8 @@ from django.apps import AppConfig
 
 class SubscribersConfig(AppConfig):
     name = "subscribers"
+
+    def ready(self) -> None:
+        from subscribers import targets
+
+        targets.register()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from strategies.terms import BASES, PERIODS
+from editing.terms import BASES, PERIODS
 
 FAR_FUTURE = 2090  # the embedded backend says 2100-01-01, others a later year
 CODE = re.compile(rf"\b({'|'.join(sorted(PERIODS, key=len, reverse=True))})-({'|'.join(BASES)})\b")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import get_args
+from typing import Any, get_args
 
 from django.contrib import messages
 from django.http import Http404, HttpResponse
@@ -14,36 +14,44 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from copying.contract.settings import CloseOnly
 from copying.engine.model import Level
-from strategies.chains import leaf_chains, strategies_of
-from strategies.changes import NotDone, Spot, backend_of, propose, propose_creation, propose_form, read_document
-from strategies.edit_views import answer_removal, chosen_connection, held_by
-from strategies.editing.fields import parts_field
-from strategies.editing.forms import Problem, SettingsForm
-from strategies.form_pages import (
+from editing.backend import NotDone, backend_of
+from editing.fields import parts_field
+from editing.form_pages import (
     Extra,
+    NewSettings,
     answer_form,
     answer_new,
+    answer_new_part,
+    answer_removal,
+    chosen_connection,
     connection_extra,
     draft_to_create,
-    part_draft,
-    strategy_options,
+    in_force,
 )
-from strategies.models import Action, Change, Strategy, Target
-from strategies.terms import Chain
+from editing.forms import SettingsForm
+from editing.models import Action, Change
+from editing.problems import InputProblem
+from editing.proposals import propose, propose_creation
+from editing.scopes import EditScope, scope_of
+from editing.targets import SUBSCRIBER, names_of
+from editing.terms import Chain
+from strategies.chains import leaf_chains, strategies_of
+from strategies.offers import strategy_options
 from subscribers.models import Subscriber
-from subscribers.views import MOST_SUBSCRIPTIONS, page_of, visible_subscriber
+from subscribers.pages import page_of, visible_subscriber
 from users.models import Connection
 from users.parsing import row_id
 from users.permissions import may_manage
 from users.requests import MemberRequest
 
+MOST_SUBSCRIPTIONS = 50
 ACCOUNT_ID = re.compile(r"[A-Za-z0-9_.:+-]{1,64}")
 
 
-def spot_of(subscriber: Subscriber, part: str = "") -> Spot:
-    """Where the settings of an account or of one of its subscriptions stand."""
-    level = Level.SUBSCRIPTION if part else Level.SUBSCRIBER
-    return Spot(subscriber.connection, Target.SUBSCRIBER, subscriber.backend_id, subscriber.name, level, part)
+def form_page(request: MemberRequest, subscriber: Subscriber, title: str, **more: Any) -> dict[str, Any]:
+    """What a page with a form of one account needs."""
+    layout = "subscribers/_page.html"
+    return page_of(request, subscriber, "subscriptions", title=title, layout=layout, **more)
 
 
 def home(subscriber: Subscriber) -> str:
@@ -53,14 +61,14 @@ def home(subscriber: Subscriber) -> str:
 
 def chains_of(subscriber: Subscriber, strategy_ids: list[str]) -> list[Chain]:
     """The chains of these subscriptions down to the account."""
-    strategies, spot = strategies_of(subscriber.connection_id), spot_of(subscriber)
+    strategies = strategies_of(subscriber.connection_id)
     account = (Level.SUBSCRIBER, subscriber.document)
-    found = []
+    chains: list[Chain] = []
     for strategy_id in strategy_ids:
-        own = Spot(spot.connection, spot.kind, spot.backend_id, "", Level.SUBSCRIPTION, strategy_id)
-        terms = own.part_of(subscriber.document) or {}
-        found += [[*chain, (Level.SUBSCRIPTION, terms), account] for _, chain in leaf_chains(strategy_id, strategies)]
-    return found or [[account]]
+        terms = scope_of(subscriber, strategy_id).settings_in(subscriber.document) or {}
+        below = [(Level.SUBSCRIPTION, terms), account]
+        chains += [[*chain, *below] for _, chain in leaf_chains(strategy_id, strategies)]
+    return chains or [[account]]
 
 
 @require_http_methods(["GET", "POST"])
@@ -68,15 +76,30 @@ def chains_of(subscriber: Subscriber, strategy_ids: list[str]) -> list[Chain]:
 def edit(request: MemberRequest, pk: int) -> HttpResponse:
     """The settings of an account."""
     subscriber = visible_subscriber(request, pk)
-    subscribed = [
-        one.get("strategyId", "") for one in subscriber.document.get("subscriptions") or [] if not one.get("removed")
-    ]
-    context = page_of(request, subscriber, "subscriptions", title="Edit the account's settings")
-    context["holds"] = held_by(chains_of(subscriber, subscribed[:MOST_SUBSCRIPTIONS]))
+    holds = in_force(chains_of(subscriber, current_strategies(subscriber)[:MOST_SUBSCRIPTIONS]))
+    context = form_page(request, subscriber, "Edit the account's settings", holds=holds)
     return answer_form(
-        request, spot_of(subscriber), document=subscriber.document, template="subscribers/edit.html", context=context,
-        back=home(subscriber),
-    )  # fmt: skip
+        request, scope_of(subscriber), document=subscriber.document, context=context, back=home(subscriber)
+    )
+
+
+def current_strategies(subscriber: Subscriber) -> list[str]:
+    """Ids of what the account copies and does not wind down."""
+    subscriptions = subscriber.document.get("subscriptions") or []
+    return [terms.get("strategyId", "") for terms in subscriptions if not terms.get("removed")]
+
+
+def subscription_scope(subscriber: Subscriber, strategy_id: str) -> EditScope:
+    """Where the terms of a subscription stand; 404 without one."""
+    scope = scope_of(subscriber, strategy_id)
+    if scope.settings_in(subscriber.document) is None:
+        raise Http404
+    return scope
+
+
+def name_of(subscriber: Subscriber, strategy_id: str) -> str:
+    """A strategy's name, or its id where it is not mirrored."""
+    return names_of(subscriber.connection_id, [strategy_id]).get(strategy_id, strategy_id)
 
 
 @require_http_methods(["GET", "POST"])
@@ -84,22 +107,10 @@ def edit(request: MemberRequest, pk: int) -> HttpResponse:
 def edit_subscription(request: MemberRequest, pk: int, strategy_id: str) -> HttpResponse:
     """The terms on which an account copies one strategy."""
     subscriber = visible_subscriber(request, pk)
-    spot = spot_of(subscriber, strategy_id)
-    if spot.part_of(subscriber.document) is None:
-        raise Http404
-    name = name_of(subscriber, strategy_id)
-    context = page_of(request, subscriber, "subscriptions", title=f"Terms for {name}")
-    context["holds"] = held_by(chains_of(subscriber, [strategy_id]))
-    return answer_form(
-        request, spot, document=subscriber.document, template="subscribers/edit.html", context=context,
-        back=home(subscriber),
-    )  # fmt: skip
-
-
-def name_of(subscriber: Subscriber, strategy_id: str) -> str:
-    """A strategy's name, or its id where it is not mirrored."""
-    found = Strategy.objects.filter(connection_id=subscriber.connection_id, backend_id=strategy_id)
-    return found.values_list("name", flat=True).first() or strategy_id
+    scope = subscription_scope(subscriber, strategy_id)
+    holds = in_force(chains_of(subscriber, [strategy_id]))
+    context = form_page(request, subscriber, f"Terms for {name_of(subscriber, strategy_id)}", holds=holds)
+    return answer_form(request, scope, document=subscriber.document, context=context, back=home(subscriber))
 
 
 @require_http_methods(["GET", "POST"])
@@ -107,35 +118,22 @@ def name_of(subscriber: Subscriber, strategy_id: str) -> str:
 def subscribe(request: MemberRequest, pk: int) -> HttpResponse:
     """One more strategy for an account, with its terms."""
     subscriber = visible_subscriber(request, pk)
-    there = [one.get("strategyId") for one in subscriber.document.get("subscriptions") or []]
-    draft = part_draft(request, spot_of(subscriber))
-
-    def make(form: SettingsForm, values: dict[str, str]) -> Change | None:
-        chosen = spot_of(subscriber, values["strategy"])
-        with backend_of(subscriber.connection) as client:
-            return propose_form(chosen, form, client=client, by=request.user, address=request.path)
-
-    value = draft.part if draft else request.GET.get("strategy", "")
-    options = strategy_options(subscriber.connection, without=there)
-    extra = Extra("strategy", "Strategy", "What the account copies from now on.", options=options, value=value)
-    spot = spot_of(subscriber, draft.part) if draft else None
-    drafted, path = (spot.part_of(draft.after), spot.path_in(draft.after)) if spot and draft else (None, "")
-    context = page_of(request, subscriber, "subscriptions", title="Subscribe to a strategy")
-    return answer_new(
-        request, level=Level.SUBSCRIPTION, extras=[extra], make=make, template="subscribers/edit.html",
-        context=context, back=home(subscriber), draft=draft, drafted=drafted, path=path,
-    )  # fmt: skip
+    copied = [terms.get("strategyId") for terms in subscriber.document.get("subscriptions") or []]
+    options = strategy_options(subscriber.connection, without=copied)
+    extra = Extra("strategy", "Strategy", "What the account copies from now on.", options=options)
+    context = form_page(request, subscriber, "Subscribe to a strategy")
+    return answer_new_part(request, scope_of(subscriber), extra=extra, context=context, back=home(subscriber))
 
 
 @require_http_methods(["GET", "POST"])
 @may_manage
 def new(request: MemberRequest) -> HttpResponse:
     """An account that copies from now on: its settings and subscriptions."""
-    draft = draft_to_create(request, Target.SUBSCRIBER)
+    draft = draft_to_create(request, SUBSCRIBER)
     connection = chosen_connection(request)
-    offered = strategy_options(connection) if connection else []
+    options = strategy_options(connection) if connection else []
     help = "What it copies, each strategy with its ratio. More terms are set on the account's page."
-    subscriptions = parts_field("subscriptions", "Subscriptions", help, Level.SUBSCRIBER, offered)
+    subscriptions = parts_field("subscriptions", "Subscriptions", help, Level.SUBSCRIBER, options)
     extras = [
         connection_extra(request),
         Extra("account", "Trading account", "Its id at the backend: letters, digits, - and _.", placeholder="ACC-1001"),
@@ -146,22 +144,24 @@ def new(request: MemberRequest) -> HttpResponse:
 
     def make(form: SettingsForm, values: dict[str, str]) -> Change | None:
         chosen = get_object_or_404(Connection, pk=row_id(values["connection"]), workspace=request.workspace)
-        if not ACCOUNT_ID.fullmatch(values["account"]):
-            form.problems.append(
-                Problem("account", "Trading account", "An id has 1 to 64 letters, digits and - _ . : +.")
-            )
+        if problem := problem_with_account(chosen, values["account"]):
+            form.problems.append(problem)
             return None
-        there = Subscriber.objects.filter(connection=chosen, backend_id=values["account"], is_removed=False)
-        if there.exists():
-            form.add_problem("", f"The account {values['account']} copies already.")
-            return None
-        spot = Spot(chosen, Target.SUBSCRIBER, values["account"], form.texts.get("name", ""), Level.SUBSCRIBER)
-        return propose_creation(spot, form, by=request.user, draft=draft, address=request.path)
+        scope = EditScope(chosen, SUBSCRIBER, values["account"], form.texts.get("name", ""))
+        return propose_creation(scope, form, by=request.user, draft=draft, address=request.path)
 
-    return answer_new(
-        request, level=Level.SUBSCRIBER, extras=extras, make=make, template="subscribers/new.html", context={},
-        draft=draft, drafted=draft.after if draft else None, back=reverse("subscribers:list"), more=(subscriptions,),
-    )  # fmt: skip
+    settings = draft.after if draft else None
+    form = NewSettings(Level.SUBSCRIBER, extras, make, draft, settings, more=(subscriptions,))
+    return answer_new(request, form, context={"template": "subscribers/new.html"}, back=reverse("subscribers:list"))
+
+
+def problem_with_account(connection: Connection, account_id: str) -> InputProblem | None:
+    """Why an account of this id cannot be made a subscriber; None: it can."""
+    if not ACCOUNT_ID.fullmatch(account_id):
+        text = "An id has 1 to 64 letters, digits and - _ . : +."
+        return InputProblem("account", "Trading account", text)
+    same = Subscriber.objects.filter(connection=connection, backend_id=account_id, is_removed=False)
+    return InputProblem("", "", f"The account {account_id} copies already.") if same.exists() else None
 
 
 @require_POST
@@ -172,35 +172,36 @@ def set_close_only(request: MemberRequest, pk: int) -> HttpResponse:
     strategy_id, mode = request.POST.get("strategy", ""), request.POST.get("mode", "")
     if mode and mode not in get_args(CloseOnly):
         return redirect(home(subscriber))
-    spot = spot_of(subscriber, strategy_id)
+    scope = scope_of(subscriber, strategy_id)
     try:
         with backend_of(subscriber.connection) as client:
-            current = read_document(client, spot.kind, spot.backend_id)
+            current = scope.target.read(client, scope.backend_id)
     except NotDone as error:
         messages.error(request, error.text)
         return redirect(home(subscriber))
-    settings = spot.part_of(current)
+    settings = scope.settings_in(current)
     if settings is None:
         raise Http404
     if (settings.get("closeOnly") or "") == mode:
         messages.info(request, "It is like that already.")
         return redirect(home(subscriber))
-    kept = {name: value for name, value in settings.items() if name != "closeOnly"}
-    after = spot.put_back(current, kept | ({"closeOnly": mode} if mode else {}))
-    change = propose(spot, by=request.user, now=timezone.now(), before=current, after=after)
-    return redirect("subscribers:change", change.pk)
+    others = {name: value for name, value in settings.items() if name != "closeOnly"}
+    after = scope.replace_part(current, others | ({"closeOnly": mode} if mode else {}))
+    change = propose(scope, by=request.user, now=timezone.now(), before=current, after=after)
+    return redirect("editing:change", change.pk)
 
 
-# --- Removal ----------------------------------------------------------------------------------------------------------
+# --- Removal --------------------------------------------------------------------------------------------------------
+LEAD = "New trades are no longer copied. Say what becomes of the positions that are open."
+
+
 @require_http_methods(["GET", "POST"])
 @may_manage
 def remove(request: MemberRequest, pk: int) -> HttpResponse:
     """An account copies nothing any more, with close instructions."""
     subscriber = visible_subscriber(request, pk)
-    context = page_of(request, subscriber, "subscriptions", title=f"Remove {subscriber.name}")
-    return answer_removal(
-        request, spot_of(subscriber), Action.REMOVE, "subscribers/remove.html", context, back=home(subscriber)
-    )
+    context = form_page(request, subscriber, f"Remove {subscriber.name}", lead=LEAD)
+    return answer_removal(request, scope_of(subscriber), Action.REMOVE, context, back=home(subscriber))
 
 
 @require_http_methods(["GET", "POST"])
@@ -208,9 +209,7 @@ def remove(request: MemberRequest, pk: int) -> HttpResponse:
 def unsubscribe(request: MemberRequest, pk: int, strategy_id: str) -> HttpResponse:
     """An account stops copying one strategy, with close instructions."""
     subscriber = visible_subscriber(request, pk)
-    spot = spot_of(subscriber, strategy_id)
-    if spot.part_of(subscriber.document) is None:
-        raise Http404
+    scope = subscription_scope(subscriber, strategy_id)
     name = name_of(subscriber, strategy_id)
-    context = page_of(request, subscriber, "subscriptions", title=f"Unsubscribe {subscriber.name} from {name}")
-    return answer_removal(request, spot, Action.TAKE_OUT, "subscribers/remove.html", context, back=home(subscriber))
+    context = form_page(request, subscriber, f"Unsubscribe {subscriber.name} from {name}", lead=LEAD)
+    return answer_removal(request, scope, Action.TAKE_OUT, context, back=home(subscriber))

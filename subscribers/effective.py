@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from copying.engine.model import Level
+from editing.terms import Chain, Setting, UnreadableTerms, chain_settings
 from strategies.chains import MOST_LEAVES, leaf_chains, strategies_of
 from strategies.models import Strategy
-from strategies.terms import Chain, Setting, UnreadableTerms, chain_settings
 from subscribers.models import Subscriber, Subscription
 
 __all__ = ["Effective", "Terms", "effective_terms", "leaf_chains", "strategies_of"]

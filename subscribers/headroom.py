@@ -15,31 +15,16 @@ import msgspec
 from django.db import connection
 
 from copying.contract.accounts import AccountLimits, RiskLimit
+from editing.limits import LEVEL_WORDS, allowed, limit_words
 from strategies.models import Strategy
-from strategies.terms import BASES, PERIODS
 from subscribers.models import Subscriber
 from users.models import Connection
 
 CLOSE = Decimal("0.25")  # less than this share left: worth a look
 SIXTH = Decimal("0.000001")
-LEVEL_WORDS = {
-    "strategy": "set by the strategy",
-    "member": "set by the portfolio's member",
-    "portfolio": "set by the portfolio",
-    "subscription": "set by the subscription",
-    "subscriber": "set by the account",
-}
 
 
 # --- Kept -------------------------------------------------------------------------------------------------------------
-def allowed(limit: RiskLimit) -> Decimal | None:
-    """What the drawdown may come to: min(maxAbsoluteRisk, maxRelativeRisk x start balance); None: it bounds nothing."""
-    bounds = [] if limit.max_absolute_risk is None else [limit.max_absolute_risk]
-    if limit.max_relative_risk is not None and limit.start_balance > 0:
-        bounds.append(limit.max_relative_risk * limit.start_balance)
-    return min(bounds, default=None)
-
-
 def left_fraction(drawdown: Decimal, bound: Decimal, *, is_stopped: bool = False) -> Decimal:
     """The share of a limit that is left: 1 - drawdown / bound, from 0 (it fires) to 1 (no loss at all)."""
     if is_stopped or bound <= 0:
@@ -107,19 +92,6 @@ class Standing:
     closes: bool
     begins_at: datetime | None
     ends_at: datetime | None
-
-
-def limit_words(kind: str, basis: str) -> str:
-    """ "date", "balance-minus-equity" -> "Loss with open positions within a calendar day"."""
-    return f"{BASES.get(basis, basis.replace('-', ' '))} {PERIODS.get(kind, kind)}".capitalize()
-
-
-def reason_words(reason: str) -> str:
-    """As `limit_words`, for the two in one code: `date-balance-minus-equity`."""
-    for basis in BASES:
-        if reason.endswith(f"-{basis}"):
-            return limit_words(reason.removesuffix(f"-{basis}"), basis)
-    return reason.replace("-", " ").capitalize()
 
 
 def standings_of(subscriber: Subscriber, *, now: datetime) -> list[Standing]:

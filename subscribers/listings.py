@@ -183,20 +183,3 @@ STOPOUTS = Listing(
         Period("period", "Period", field="stopped_at"),
     ),
 )
-CHANGES = Listing(
-    name="changes",
-    sort="-saved_at",
-    columns=(
-        Column("saved_at", "When", is_sortable=True),
-        Column("by_name", source="saved_by__name", csv_name="by"),
-        Column("by_email", "By", source="saved_by__email"),
-        Column("action", "What"),
-        Column("part", csv_name="of_strategy_id"),
-        Column("summary", "Settings", csv_name="differences"),
-        Column("undoes_id", in_csv=False),
-    ),
-    filters=(
-        Search("q", "Search", placeholder="Search in settings and people", fields=("summary", "saved_by__email")),
-        Period("period", "Period", field="saved_at"),
-    ),
-)

@@ -73,6 +73,11 @@ class Subscriber(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def document_kind(self) -> str:
+        """Which of the contract's documents describes it."""
+        return "subscriber"
+
     @cached_property
     def facts(self) -> Facts:
         """What its state and those of its subscriptions follow from."""

@@ -20,8 +20,8 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from subscribers import access
 from subscribers.models import InvitationAccess, Subscriber, SubscriberAccess
+from subscribers.pages import page_of, visible_subscriber
 from subscribers.people_forms import AccountsForm, InviteForm, LinkForm, RoleForm, own_accounts
-from subscribers.views import page_of, visible_subscriber
 from users import mails, members
 from users.members import Invited, Refusal
 from users.models import Invitation, Membership, Role

@@ -16,9 +16,9 @@ from django.views.decorators.http import require_http_methods
 
 from copying.client import Client, ClientError
 from copying.contract.documents import TradingSignal
-from strategies.changes import NotDone, Unconfirmed, backend_of
+from editing.backend import NotDone, Unconfirmed, backend_of
 from subscribers.models import Subscriber
-from subscribers.views import page_of, visible_subscriber
+from subscribers.pages import page_of, visible_subscriber
 from users.models import User
 from users.once import once
 from users.permissions import may_manage

@@ -11,7 +11,7 @@ from django.db import transaction
 
 from copying.client import Client, ClientError, NotFound
 from copying.contract import wire
-from strategies.changes import Unconfirmed
+from editing.backend import Unconfirmed
 from strategies.models import Strategy
 from subscribers.mirror import keep_subscribers
 from subscribers.models import Stopout

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from subscribers import change_views, edit_views, resync, views
+from subscribers import edit_views, resync, views
 
 app_name = "subscribers"
 urlpatterns = [
@@ -15,16 +15,7 @@ urlpatterns = [
     path("strategies/<int:pk>/subscribers/", views.strategy_subscribers, name="of-strategy"),
     path("stopouts/", views.stopouts, name="stopouts"),
     path("stopouts/<int:pk>/reset/", views.reset, name="reset-stopout"),
-    path("changes/<int:pk>/", change_views.change, name="change"),
-    path("changes/<int:pk>/save/", change_views.save, name="save-change"),
-    path("changes/<int:pk>/look/", change_views.look_again, name="look-again-at-change"),
-    path("changes/<int:pk>/go-on/", change_views.go_on, name="go-on-with-change"),
-    path("changes/<int:pk>/discard/", change_views.discard, name="discard-change"),
-    path("changes/<int:pk>/undo/", change_views.undo, name="undo-change"),
-    path("changes/<int:pk>/what-if/", change_views.what_if, name="what-if"),
-    path("changes/<int:pk>/positions/", change_views.positions, name="change-positions"),
-    path("strategies/<int:pk>/changes/", change_views.strategy_changes, name="strategy-changes"),
-    path("subscribers/<int:pk>/changes/", change_views.subscriber_changes, name="subscriber-changes"),
+    path("subscribers/<int:pk>/changes/", views.changes, name="changes"),
     path("subscribers/<int:pk>/edit/", edit_views.edit, name="edit"),
     path("subscribers/<int:pk>/subscribe/", edit_views.subscribe, name="subscribe"),
     path(

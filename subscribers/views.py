@@ -15,14 +15,17 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from copying.client import ClientError
-from strategies.changes import Unconfirmed
-from strategies.models import Strategy
-from strategies.terms import commission_text
+from editing.backend import Unconfirmed
+from editing.limits import reason_words
+from editing.listing import answer_changes
+from strategies.pages import page_of as strategy_page
+from strategies.pages import visible_strategy
 from subscribers.causes import cause_of, figures_of, is_endless, short_cause, told_of
 from subscribers.effective import effective_terms, strategies_of
-from subscribers.headroom import reason_words, standings_of, why_none
+from subscribers.headroom import standings_of, why_none
 from subscribers.listings import STOPOUTS, STRATEGY_SUBSCRIBERS, SUBSCRIBERS
 from subscribers.models import Stopout, Subscriber
+from subscribers.pages import page_of, visible_subscriber
 from subscribers.services import reset_stopout
 from users.once import once
 from users.permissions import can_manage, may_manage, staff_only
@@ -60,7 +63,7 @@ def limits_part(subscriber: Subscriber) -> dict:
 @staff_only
 def strategy_subscribers(request: MemberRequest, pk: int) -> HttpResponseBase:
     """The accounts that copy one strategy, with their ratio."""
-    strategy = get_object_or_404(Strategy.objects.visible_to(request.membership), pk=pk)
+    strategy = visible_strategy(request, pk)
     own = Subscriber.objects.visible_to(request.membership).filter(
         connection_id=strategy.connection_id,
         subscriptions__strategy_backend_id=strategy.backend_id,
@@ -70,14 +73,8 @@ def strategy_subscribers(request: MemberRequest, pk: int) -> HttpResponseBase:
     if table.wants_csv:
         return table.csv()
     page = "subscribers/_list.html" if request.partial else "subscribers/of_strategy.html"
-    context = {"strategy": strategy, "tab": "subscribers", "commission": commission_text(strategy.document)}
-    return render(request, page, {"table": table, "of_strategy": True, "limits": limit_names(table.rows), **context})
-
-
-def visible_subscriber(request: MemberRequest, pk: int) -> Subscriber:
-    """The account, or 404."""
-    found = Subscriber.objects.visible_to(request.membership).select_related("connection").defer("connection__token")
-    return get_object_or_404(found, pk=pk)
+    context = strategy_page(strategy, "subscribers", table=table, of_strategy=True, limits=limit_names(table.rows))
+    return render(request, page, context)
 
 
 def active_stopouts(subscriber: Subscriber) -> list[Stopout]:
@@ -87,11 +84,6 @@ def active_stopouts(subscriber: Subscriber) -> list[Stopout]:
     for stopout in stopouts:
         stopout.cause, stopout.is_endless = cause_of(stopout.reason), is_endless(stopout.stopped_till)
     return stopouts
-
-
-def page_of(request: MemberRequest, subscriber: Subscriber, tab: str, **more) -> dict:
-    """What every page of one subscriber needs for its head."""
-    return {"subscriber": subscriber, "tab": tab, "may_manage": can_manage(request.membership), **more}
 
 
 @require_safe
@@ -123,6 +115,15 @@ def subscriptions(request: MemberRequest, pk: int) -> HttpResponse:
     strategies = strategies_of(subscriber.connection_id)
     terms = [effective_terms(one, subscriber, strategies) for one in copied[:MOST_SUBSCRIPTIONS]]
     return render(request, "subscribers/subscriptions.html", page_of(request, subscriber, "subscriptions", terms=terms))
+
+
+@require_safe
+@staff_only
+def changes(request: MemberRequest, pk: int) -> HttpResponseBase:
+    """Who changed the account and its subscriptions."""
+    subscriber = visible_subscriber(request, pk)
+    context = page_of(request, subscriber, "changes", layout="subscribers/_page.html")
+    return answer_changes(request, subscriber, context)
 
 
 # --- Stopouts ---------------------------------------------------------------------------------------------------------

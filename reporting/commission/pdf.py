@@ -20,11 +20,11 @@ from reportlab.lib.units import mm
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import BaseDocTemplate, LongTable, Paragraph, SimpleDocTemplate, Table
 
+from editing.terms import SCHEMES
 from reporting.books import Entry
 from reporting.commission.explain import explain
 from reporting.commission.money import minor_unit
 from reporting.models import CommissionLine, DocumentKind, EntryKind, Statement
-from strategies.terms import SCHEMES
 
 MOST_LINES = 2_000
 INK, SOFT, RULE = colors.HexColor("#1a2230"), colors.HexColor("#566274"), colors.HexColor("#cdd2da")

@@ -15,14 +15,14 @@ from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from editing.terms import SCHEMES
 from reporting.commission.billing import Owed, Span, days_text, owed_by_strategy, owed_by_subscription, span_of
 from reporting.commission.explain import explain
 from reporting.commission.periods import Calendar
 from reporting.models import CommissionLine
 from reporting.rates import UnknownRate, rate_on
-from reporting.views.strategies import page_of, visible_strategy
 from strategies.models import Strategy
-from strategies.terms import SCHEMES
+from strategies.pages import page_of, visible_strategy
 from subscribers.models import Subscriber
 from users.listing import BadParameter, Column, Listing, Search
 from users.listing.export import file_name, plain_csv

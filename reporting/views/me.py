@@ -8,6 +8,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from copying.engine.model import Level
+from editing.terms import SCHEMES, UnreadableTerms, chain_settings
 from reporting import performance
 from reporting.commission.billing import owed_by_subscription
 from reporting.models import Statement, Transaction
@@ -15,7 +16,6 @@ from reporting.overview import RANGES
 from reporting.views.commissions import chosen_span, totals_by_currency
 from reporting.views.overview import chosen_range
 from reporting.views.subscribers import curve_of, figures_of
-from strategies.terms import SCHEMES, UnreadableTerms, chain_settings
 from subscribers.causes import cause_of, is_endless
 from subscribers.effective import leaf_chains, strategies_of
 from subscribers.models import Subscriber, Subscription

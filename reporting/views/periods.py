@@ -15,6 +15,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
+from editing.terms import SCHEMES
 from reporting.commission.billing import days_text
 from reporting.commission.closing import close_periods, lines_of_period, problems_of
 from reporting.commission.services import calendar_of
@@ -24,7 +25,6 @@ from reporting.views.commissions import chosen_span
 from reporting.views.history import render_list
 from reporting.views.payments import in_reporting_currency
 from strategies.models import Strategy
-from strategies.terms import SCHEMES
 from subscribers.models import Subscriber
 from users.listing import Choice, Column, Listing, Option, Period, Search
 from users.once import once

@@ -8,8 +8,8 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from reporting.models import Decision
-from reporting.views.strategies import visible_strategy
 from strategies.outcomes import outcome_of_counts
+from strategies.pages import visible_strategy
 from strategies.signals import copying_accounts
 from users.listing import BadParameter
 from users.permissions import staff_only

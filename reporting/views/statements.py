@@ -13,6 +13,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
+from editing.terms import SCHEMES
 from reporting.commission.accounts import Account, credit_of
 from reporting.commission.billing import days_text
 from reporting.commission.money import money_text
@@ -33,7 +34,6 @@ from reporting.models import BillingPeriod, CommissionLine, DocumentKind, Statem
 from reporting.states import STATEMENT_STATES
 from reporting.views.commissions import LINES, chosen_span, explained
 from reporting.views.history import render_list
-from strategies.terms import SCHEMES
 from users.listing import Choice, Column, Listing, Option, Period, Search
 from users.once import once
 from users.permissions import can_bill, may_bill, member_only, staff_only, subscriber_only

@@ -9,7 +9,7 @@ from itertools import islice
 
 from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
@@ -21,7 +21,7 @@ from reporting.rates import UnknownRate
 from reporting.views.history import LOG, TRANSACTIONS, render_list
 from reporting.views.overview import chosen_range
 from strategies.models import Strategy
-from strategies.terms import commission_text
+from strategies.pages import page_of, visible_strategy
 from strategies.views import STRATEGIES
 from users.listing import BadParameter, Table
 from users.listing.export import computed_csv
@@ -47,17 +47,6 @@ def without(listing, *keys: str):
 
 STRATEGY_TRANSACTIONS = without(TRANSACTIONS, "strategy")
 STRATEGY_LOG = without(LOG, "strategy")
-
-
-def visible_strategy(request: MemberRequest, pk: int) -> Strategy:
-    """The strategy, or 404."""
-    found = Strategy.objects.visible_to(request.membership).select_related("connection").defer("connection__token")
-    return get_object_or_404(found, pk=pk)
-
-
-def page_of(strategy: Strategy, tab: str, **more) -> dict:
-    """What every page of one strategy needs for its head."""
-    return {"strategy": strategy, "tab": tab, "commission": commission_text(strategy.document), **more}
 
 
 def asked_ids(request: MemberRequest) -> list[int] | None:

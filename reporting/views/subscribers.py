@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from copying.client import ClientError
+from editing.terms import SCHEMES
 from reporting import performance
 from reporting.commission.billing import owed_by_subscription
 from reporting.metrics import Curve, equity_curves
@@ -24,8 +25,8 @@ from reporting.views.commissions import chosen_span, owed_csv, totals_by_currenc
 from reporting.views.history import LOG, TRANSACTIONS, render_list
 from reporting.views.overview import chosen_range
 from reporting.views.strategies import asked_ids, curve_answer, without
-from strategies.terms import SCHEMES
 from subscribers.models import Subscriber
+from subscribers.pages import visible_subscriber
 from users.permissions import member_only, staff_only
 from users.requests import MemberRequest
 
@@ -34,12 +35,6 @@ ACCOUNT_LOG = without(LOG, "subscriber")
 LOG_KEPT_S = 20
 RETURNS_KEPT_S = 60
 CLIENT_OPTIONS = {"timeout_s": 8, "extended_timeout_s": 10, "retries": 0, "wait_budget_s": 0}
-
-
-def visible_subscriber(request: MemberRequest, pk: int) -> Subscriber:
-    """The account, or 404."""
-    found = Subscriber.objects.visible_to(request.membership).select_related("connection").defer("connection__token")
-    return get_object_or_404(found, pk=pk)
 
 
 def curve_of(subscriber: Subscriber) -> Curve:

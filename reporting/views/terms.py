@@ -7,11 +7,12 @@ from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from editing.models import Change
+from editing.targets import PORTFOLIO, STRATEGY
 from reporting.commission.policy import Scheme, Terms, read_terms
 from reporting.commission.services import calendar_of
 from reporting.commission.since import words_of_change
 from reporting.models import AccrualState
-from strategies.models import Change, Target
 from subscribers.models import Subscriber
 from users.permissions import may_manage
 from users.requests import MemberRequest
@@ -23,7 +24,7 @@ IN_MONEY = (Scheme.FLAT_FEE, Scheme.LOTS_TRADED, Scheme.LOTS_WON)
 @may_manage
 def commission_change(request: MemberRequest, pk: int) -> HttpResponse:
     """From when a proposed commission would be charged, and in which currencies."""
-    own = Change.objects.visible_to(request.membership).filter(kind__in=(Target.STRATEGY, Target.PORTFOLIO))
+    own = Change.objects.visible_to(request.membership).filter(kind__in=(STRATEGY, PORTFOLIO))
     change = get_object_or_404(own, pk=pk)
     before, after = read_terms(change.before), read_terms(change.after)
     state = AccrualState.objects.filter(connection_id=change.connection_id, strategy_id=change.backend_id).first()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-LAYERS = ("copying", "users", "jobs", "strategies", "subscribers", "reporting", "copyportal")
+LAYERS = ("copying", "users", "jobs", "editing", "strategies", "subscribers", "reporting", "copyportal")
 
 
 def imported_modules(file: Path) -> set[str]:

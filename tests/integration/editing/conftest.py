@@ -29,8 +29,9 @@ from copying.backend.http.options import Options, database_url
 from copying.client import Client
 from copying.contract import wire
 from copyportal.services.servers import free_port
+from editing.models import Change
 from strategies.mirror import keep_strategies
-from strategies.models import Change, Strategy
+from strategies.models import Strategy
 from subscribers.mirror import keep_subscribers
 from subscribers.models import Subscriber, SubscriberAccess
 from tests import builders

@@ -8,9 +8,9 @@ import pytest
 from django.urls import get_resolver
 from django.utils import timezone
 
-from strategies.changes import propose
-from strategies.edit_views import spot_of
-from strategies.models import Change
+from editing.models import Change
+from editing.proposals import propose
+from editing.scopes import scope_of
 from tests import builders
 
 pytestmark = pytest.mark.django_db
@@ -29,8 +29,8 @@ PAGES = {
     "strategies:add-member": (PORTFOLIO + "members/add/", MAY),
     "strategies:remove-member": (PORTFOLIO + "members/{alpine_id}/remove/", MAY),
     "strategies:signals": (STRATEGY + "signals/", SEE),
-    "subscribers:strategy-changes": (STRATEGY + "changes/", SEE),
-    "subscribers:subscriber-changes": (ACCOUNT + "changes/", SEE),
+    "strategies:changes": (STRATEGY + "changes/", SEE),
+    "subscribers:changes": (ACCOUNT + "changes/", SEE),
     "subscribers:new": ("/subscribers/new/", NEW),
     "subscribers:edit": (ACCOUNT + "edit/", MAY),
     "subscribers:subscribe": (ACCOUNT + "subscribe/", MAY),
@@ -38,9 +38,9 @@ PAGES = {
     "subscribers:unsubscribe": (ACCOUNT + "subscriptions/{alpine_id}/remove/", MAY),
     "subscribers:resynchronise": (ACCOUNT + "resynchronise/", MAY),
     "subscribers:remove": (ACCOUNT + "remove/", MAY),
-    "subscribers:change": ("/changes/{draft}/", MAY),
-    "subscribers:what-if": ("/changes/{draft}/what-if/", MAY),
-    "subscribers:change-positions": ("/changes/{draft}/positions/", MAY),
+    "editing:change": ("/changes/{draft}/", MAY),
+    "editing:what-if": ("/changes/{draft}/what-if/", MAY),
+    "editing:positions": ("/changes/{draft}/positions/", MAY),
 }
 ACTS = {
     "strategies:send-signal": STRATEGY + "signals/send/",
@@ -49,14 +49,14 @@ ACTS = {
     "strategies:create-webhook": STRATEGY + "webhooks/create/",
     "strategies:remove-webhook": STRATEGY + "webhooks/remove/",
     "subscribers:close-only": ACCOUNT + "close-only/",
-    "subscribers:undo-change": "/changes/{saved}/undo/",
-    "subscribers:go-on-with-change": "/changes/{draft}/go-on/",
-    "subscribers:look-again-at-change": "/changes/{draft}/look/",
-    "subscribers:save-change": "/changes/{draft}/save/",
-    "subscribers:discard-change": "/changes/{draft}/discard/",
+    "editing:undo": "/changes/{saved}/undo/",
+    "editing:go-on": "/changes/{draft}/go-on/",
+    "editing:look-again": "/changes/{draft}/look/",
+    "editing:save": "/changes/{draft}/save/",
+    "editing:discard": "/changes/{draft}/discard/",
 }
 BODY = {"symbol": "EURUSD", "type": "POSITION_TYPE_BUY", "volume": "0.1", "confirmed": "yes", "mode": "by-position"}
-MODULES = ("edit_views", "change_views", "signal_views", "resync")
+MODULES = ("edit_views", "signal_views", "resync")  # and everything of the app editing
 WRITING = ("edit", "remove", "new", "new-portfolio", "add", "subscribe", "send", "create", "close-only")
 
 
@@ -70,7 +70,7 @@ def proposal(desk, **given) -> Change:
     """A change of the strategy's largest trade."""
     before = desk.at_backend(desk.alpine)
     after = before | {"maxTradeVolume": 1.5}
-    return propose(spot_of(desk.alpine), by=None, now=timezone.now(), before=before, after=after, **given)
+    return propose(scope_of(desk.alpine), by=None, now=timezone.now(), before=before, after=after, **given)
 
 
 def address(template: str, desk) -> str:
@@ -142,7 +142,9 @@ def test_every_address_of_editing_is_tried_here():
         f"{one.app_name}:{pattern.name}"
         for one in included
         for pattern in one.url_patterns
-        if pattern.callback.__module__.rpartition(".")[2] in MODULES
+        if one.app_name == "editing"
+        or pattern.name == "changes"
+        or pattern.callback.__module__.rpartition(".")[2] in MODULES
     }
     assert names == {*PAGES, *ACTS}
 

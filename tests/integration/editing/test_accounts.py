@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from copying.contract.accounts import TradeRequest
-from strategies.models import Change
+from editing.models import Change
 from subscribers.models import Subscriber, Subscription
 from users.models import AuditEntry
 

@@ -10,7 +10,8 @@ from django.core.cache import cache
 
 from copying.backend import tokens
 from copying.client import Client
-from strategies.models import Change, Strategy
+from editing.models import Change
+from strategies.models import Strategy
 from tests import builders
 from users.models import AuditEntry
 

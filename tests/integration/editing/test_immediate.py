@@ -6,8 +6,8 @@ import pytest
 from django.utils import timezone
 
 from copying.client import Client, NotFound
-from strategies.models import Change
-from subscribers.immediate import NOT_OFFERED
+from editing.immediate import NOT_OFFERED
+from editing.models import Change
 
 pytestmark = pytest.mark.django_db
 QUIET = {"EURUSD": (1.1, 1.10008)}

@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from strategies.models import Change, Strategy
+from editing.models import Change
+from strategies.models import Strategy
 from users.models import AuditEntry
 
 pytestmark = pytest.mark.django_db

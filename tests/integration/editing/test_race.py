@@ -8,20 +8,19 @@ import pytest
 from django.db import connections
 from django.utils import timezone
 
-from strategies.changes import propose
-from strategies.edit_views import spot_of
-from strategies.models import Change
-from subscribers.changes import Conflict
-from subscribers.saving import save_change
+from editing.models import Change
+from editing.proposals import propose
+from editing.saving import Conflict, save_change
+from editing.scopes import scope_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def test_of_saves_at_once_one_is_written_and_every_other_is_a_conflict(desk):
     before = desk.at_backend(desk.alpine)
-    spot, now = spot_of(desk.alpine), timezone.now()
+    scope, now = scope_of(desk.alpine), timezone.now()
     drafts = [
-        propose(spot, by=None, now=now, before=before, after=before | {"maxTradeVolume": 1.0 + number})
+        propose(scope, by=None, now=now, before=before, after=before | {"maxTradeVolume": 1.0 + number})
         for number in range(5)
     ]
     gate, answers = threading.Barrier(len(drafts)), {}

@@ -8,8 +8,9 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from editing.models import Change
 from strategies.mirror import keep_strategies
-from strategies.models import Change, Strategy
+from strategies.models import Strategy
 from tests import builders
 from tests.faults.sim_backend import SimBackend
 from users.models import AuditEntry

@@ -10,12 +10,13 @@ from django.db import connection, connections
 from django.utils import timezone
 
 from copying.client import BackendFailed, Client, Rejected, Unreachable, Unreadable
-from strategies.changes import propose
-from strategies.edit_views import spot_of
-from strategies.models import Action, Change, Outcome, Strategy
-from subscribers import changes, edit_views, saving
-from subscribers.saving import IS_SENDING_FOR, MAY_ARRIVE_FOR, Busy, save_change
-from subscribers.tasks import settle_changes
+from editing import saving
+from editing.models import Action, Change, ChangeOutcome
+from editing.proposals import propose
+from editing.saving import IS_SENDING_FOR, MAY_ARRIVE_FOR, Busy, save_change
+from editing.scopes import scope_of
+from editing.tasks import settle_changes
+from strategies.models import Strategy
 from users.models import AuditEntry
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -37,7 +38,7 @@ class Killed(BaseException):
 def proposal(desk, **options) -> Change:
     before = desk.at_backend(desk.alpine)
     after = options.pop("after", before | {"maxTradeVolume": 1.5})
-    return propose(spot_of(desk.alpine), by=None, now=timezone.now(), before=before, after=after, **options)
+    return propose(scope_of(desk.alpine), by=None, now=timezone.now(), before=before, after=after, **options)
 
 
 def proposals(desk) -> dict[str, Change]:
@@ -45,13 +46,13 @@ def proposals(desk) -> dict[str, Change]:
     account, both = desk.at_backend(desk.hers), desk.at_backend(desk.portfolio)
     now, gradually = timezone.now(), {"mode": "close-gracefully-by-position"}
     desk.signal(desk.alpine)  # so that something is open, and what is taken out winds down
-    subscription = edit_views.spot_of(desk.hers, desk.alpine.backend_id)
-    member = spot_of(desk.portfolio, desk.alpine.backend_id)
+    subscription = scope_of(desk.hers, desk.alpine.backend_id)
+    member = scope_of(desk.portfolio, desk.alpine.backend_id)
     take_out = {"action": Action.TAKE_OUT, "instructions": gradually, "by": None, "now": now}
     return {
         "put_strategy": proposal(desk),
         "put_subscriber": propose(
-            edit_views.spot_of(desk.hers), by=None, now=now, before=account, after=account | {"maxLeverage": 7}
+            scope_of(desk.hers), by=None, now=now, before=account, after=account | {"maxLeverage": 7}
         ),
         "remove_strategy": proposal(desk, action=Action.REMOVE, after={}, instructions=gradually),
         "remove_subscription": propose(subscription, before=account, after=account | {"subscriptions": []}, **take_out),
@@ -75,7 +76,7 @@ def lose(monkeypatch, name: str, *, error: Exception = SILENT, is_done: bool = T
 
 def fail_reads(monkeypatch, *, after: int, error: Exception = SILENT) -> None:
     """Documents can be read so many times more, then not."""
-    read, calls = changes.read_document, []
+    read, calls = saving.current_document, []
 
     def failing(*args):
         calls.append(args)
@@ -83,7 +84,7 @@ def fail_reads(monkeypatch, *, after: int, error: Exception = SILENT) -> None:
             raise error
         return read(*args)
 
-    monkeypatch.setattr(changes, "read_document", failing)
+    monkeypatch.setattr(saving, "current_document", failing)
 
 
 def wait_for(change: Change, span: timedelta) -> None:
@@ -211,9 +212,9 @@ def test_every_error_that_proves_it_was_not_done_says_so(error, outcome, desk, p
 def test_a_creation_without_an_answer_is_found_again(desk, person, alice, monkeypatch):
     with desk.client() as client:
         new_id = client.unused_strategy_id()
-    spot = spot_of(Strategy(connection=desk.connection, backend_id=new_id, name="Corona", kind="single"))
+    scope = scope_of(Strategy(connection=desk.connection, backend_id=new_id, name="Corona", kind="single"))
     document = {"name": "Corona", "description": "d", "accountId": desk.id("p-corona")}
-    change = propose(spot, by=None, now=timezone.now(), action=Action.CREATE, after=document)
+    change = propose(scope, by=None, now=timezone.now(), action=Action.CREATE, after=document)
     lose(monkeypatch, "put_strategy")
     manager = person(alice)
     manager.save(change)
@@ -428,6 +429,6 @@ def test_the_same_change_saved_twice_at_once_is_sent_once(desk, monkeypatch):
 
 def test_a_change_saved_by_the_version_before_is_what_it_was(desk, person, alice):
     change = proposal(desk, saved_at=timezone.now(), saved_by=alice, summary="Largest trade 1 → 2")
-    assert (change.outcome, change.is_in_flight) == (Outcome.PROPOSED, False)
+    assert (change.outcome, change.is_in_flight) == (ChangeOutcome.PROPOSED, False)
     assert "/undo/" in words(person(alice).http.get(f"/changes/{change.pk}/"))
     assert settle_changes() == 0

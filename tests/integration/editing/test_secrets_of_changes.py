@@ -3,8 +3,8 @@
 import pytest
 
 from copying.client import Client
-from strategies.editing.secrets import holds_new_secret, without_new_secrets, without_secrets
-from strategies.models import Change
+from editing.models import Change
+from editing.secrets import holds_new_secret, without_new_secrets, without_secrets
 
 pytestmark = pytest.mark.django_db
 TOKEN = "12345:very-secret"

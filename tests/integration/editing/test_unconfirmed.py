@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from copying.client import Client, Unreachable
-from strategies.changes import NotDone, Unconfirmed, backend_of
+from editing.backend import NotDone, Unconfirmed, backend_of
 from subscribers.models import Stopout
 from users.models import AuditEntry
 

@@ -8,10 +8,10 @@ from itertools import count, pairwise
 import pytest
 from django.test import Client
 
+from editing.models import Change
 from reporting.commission import services
 from reporting.commission.recompute import recompute
 from reporting.models import AccrualState, BillingPeriod, DailyResult
-from strategies.models import Change
 from tests import builders
 from tests.firm import D, Firm, at
 

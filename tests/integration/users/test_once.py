@@ -23,7 +23,7 @@ from users.models import FormPost
 pytestmark = pytest.mark.django_db
 TEMPLATES = Path(__file__).resolve().parents[3] / "templates"
 ACTS = {
-    "strategies:send-signal", "strategies:change-signal", "strategies:close-signal", "subscribers:save-change",
+    "strategies:send-signal", "strategies:change-signal", "strategies:close-signal", "editing:save",
     "subscribers:resynchronise", "subscribers:reset-stopout", "reporting:issue-statements", "reporting:credit-note",
     "reporting:void-statement", "reporting:use-credit", "reporting:new-payment", "reporting:undo-payment",
     "reporting:close-periods", "reporting:close-period",

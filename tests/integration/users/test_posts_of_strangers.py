@@ -19,9 +19,9 @@ from django.utils import timezone
 
 from copying.client import errors
 from copying.client.exchange import Exchange
+from editing.models import Change
 from jobs.models import Job
 from reporting.models import BillingPeriod, Payment, Statement
-from strategies.models import Change
 from subscribers.models import Stopout, SubscriberAccess
 from tests import builders
 from users.models import Invitation, Membership

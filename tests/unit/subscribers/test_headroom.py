@@ -6,7 +6,8 @@ from decimal import Decimal
 import pytest
 
 from copying.contract.accounts import AccountLimits, RiskLimit
-from subscribers.headroom import allowed, left_fraction, nearest, reason_words
+from editing.limits import allowed, reason_words
+from subscribers.headroom import left_fraction, nearest
 
 NOW = datetime(2026, 3, 4, tzinfo=UTC)
 

@@ -1,0 +1,17 @@
+"""Addresses of changes; forms have theirs beside the objects that they edit."""
+
+from django.urls import path
+
+from editing import views
+
+app_name = "editing"
+urlpatterns = [
+    path("<int:pk>/", views.change, name="change"),
+    path("<int:pk>/save/", views.save, name="save"),
+    path("<int:pk>/look/", views.look_again, name="look-again"),
+    path("<int:pk>/go-on/", views.go_on, name="go-on"),
+    path("<int:pk>/discard/", views.discard, name="discard"),
+    path("<int:pk>/undo/", views.undo, name="undo"),
+    path("<int:pk>/what-if/", views.what_if, name="what-if"),
+    path("<int:pk>/positions/", views.positions, name="positions"),
+]
