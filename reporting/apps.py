@@ -5,3 +5,13 @@ from django.apps import AppConfig
 
 class ReportingConfig(AppConfig):
     name = "reporting"
+
+    def ready(self) -> None:
+        from strategies.files import register_file
+
+        def with_results(request, table):
+            from reporting.views.strategies import results_csv  # late: views load numpy, which tasks do without
+
+            return results_csv(request, table)
+
+        register_file(with_results)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from django.db.models import Q
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import redirect, render
-from django.urls import reverse
+from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from copying.engine.model import Level
 from editing.listing import answer_changes
 from editing.removal import mode_words
 from editing.terms import SCHEMES, UnreadableTerms, chain_settings, commission_text, own_settings
+from strategies.files import answer_file
 from strategies.models import Kind, Strategy
 from strategies.pages import page_of, visible_strategy
 from strategies.states import member_state
@@ -59,11 +59,11 @@ STRATEGIES = Listing(
 
 @require_safe
 @staff_only
-def strategies(request: MemberRequest) -> HttpResponse:
+def strategies(request: MemberRequest) -> HttpResponseBase:
     """Everything that is offered for copying."""
     table = STRATEGIES.bind(request, Strategy.objects.visible_to(request.membership))
-    if table.wants_csv:  # the file has results as well, which the app above this one knows
-        return redirect(f"{reverse('reporting:strategy-results')}?{request.GET.urlencode()}")
+    if table.wants_csv:
+        return answer_file(request, table)
     commissions = {row.id: commission_text(row.document) for row in table.rows}
     page = "strategies/_list.html" if request.partial else "strategies/list.html"
     return render(request, page, {"table": table, "commissions": commissions})

@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,130 @@ def test_imports_point_down(layer):
         if module.split(".")[0] in above
     ]
     assert wrong == []
+
+
+@cache
+def address_names(layer: str) -> set[str]:
+    """Names of the addresses of a package as code asks for them: with their namespace, where they have one."""
+    names = set()
+    for file in files(layer):
+        tree = ast.parse(file.read_text())
+        if not file.stem.endswith("urls"):
+            continue
+        spaces = [
+            node.value.value
+            for node in tree.body
+            if isinstance(node, ast.Assign)
+            and isinstance(node.targets[0], ast.Name)
+            and node.targets[0].id == "app_name"
+            and isinstance(node.value, ast.Constant)
+        ]
+        space = f"{spaces[0]}:" if spaces else ""
+        names |= {
+            f"{space}{keyword.value.value}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call)
+            for keyword in node.keywords
+            if keyword.arg == "name" and isinstance(keyword.value, ast.Constant)
+        }
+    return names
+
+
+def names_upward(source: str, layer: str) -> list[str]:
+    """Texts of a file that name something of a package above: an address, a task, a model, a module.
+
+    Imports do not show these: a lower package would reach an upper one through Django's or Celery's registers.
+    """
+    above = LAYERS[LAYERS.index(layer) + 1 :]
+    addresses = set().union(*(address_names(upper) for upper in above))
+    dotted = re.compile(rf"({'|'.join(above)})\.(\w+)(\.\w+)*")
+    texts = [
+        node.value
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    return [
+        text
+        for text in texts
+        if text in addresses
+        or ((match := dotted.fullmatch(text)) and (match[2][:1].isupper() or is_module(match[1], match[2])))
+    ]
+
+
+def is_module(package: str, name: str) -> bool:
+    return (ROOT / package / f"{name}.py").exists() or (ROOT / package / name).is_dir()
+
+
+@pytest.mark.parametrize("layer", LAYERS[:-1])
+def test_names_point_down(layer):
+    wrong = [
+        f"{file.relative_to(ROOT)} names {text}"
+        for file in files(layer)
+        for text in names_upward(file.read_text(), layer)
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("layer", "source", "count"),
+    [
+        ("strategies", 'reverse("subscribers:detail", args=[1])', 1),
+        ("strategies", 'redirect("reporting:overview")', 1),
+        ("strategies", 'PAGES = {"account": ("subscribers:list", 1)}', 1),
+        ("users", 'reverse("people:members")', 1),
+        ("users", 'resolve_url("readyz")', 1),
+        ("users", 'resolve_url("account_login")', 0),
+        ("subscribers", 'reverse("people:members")', 0),
+        ("editing", 'reverse("editing:change")', 0),
+        ("editing", 'app.send_task("reporting.tasks.sweep")', 1),
+        ("strategies", 'ForeignKey("subscribers.Subscriber")', 1),
+        ("editing", 'import_string("strategies.chains.leaf_ids")', 1),
+        ("strategies", 'import_string("strategies.chains.leaf_ids")', 0),
+        ("users", 'environ["copyportal.delivery"]', 0),
+        ("users", '"""The app reporting.tasks is above."""', 0),
+    ],
+)
+def test_the_rule_of_names_sees_what_it_is_for(layer, source, count):
+    assert len(names_upward(source, layer)) == count
+
+
+def circles(package: str) -> list[set[str]]:
+    """Groups of modules of a package that import each other in a circle when they are loaded."""
+    modules = {".".join(file.relative_to(ROOT).with_suffix("").parts): file for file in files(package)}
+    imports = {name: loaded_modules(file) & set(modules) - {name} for name, file in modules.items()}
+    reached: dict[str, set[str]] = {}
+    for name in imports:
+        waiting, reached[name] = [*imports[name]], set()
+        while waiting:
+            module = waiting.pop()
+            if module not in reached[name]:
+                reached[name].add(module)
+                waiting += imports[module]
+    groups = {frozenset({other for other in reached[name] if name in reached[other]}) for name in imports}
+    return [set(group) for group in groups if len(group) > 1]
+
+
+def loaded_modules(file: Path) -> set[str]:
+    """Modules and their attributes that a file imports while it is loaded: not in functions, not for types only."""
+    names = set()
+    waiting: list[ast.AST] = [ast.parse(file.read_text())]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+        waiting += ast.iter_child_nodes(node)
+    return names
+
+
+@pytest.mark.parametrize("package", ["editing", "strategies", "subscribers", "users"])
+def test_no_files_go_round_in_circles(package):
+    assert circles(package) == []
 
 
 def forbidden(package: str, names: set[str]) -> list[str]:
