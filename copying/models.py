@@ -23,7 +23,7 @@ class JournalEntry(models.Model):
 
     sequence = models.BigIntegerField(primary_key=True)
     time = models.DateTimeField()
-    payload = models.BinaryField(help_text="msgpack of copying.backend.commands.Entry")
+    payload = models.BinaryField(help_text="msgpack of the backend's Entry")
     original = models.BinaryField(null=True, help_text="What was set aside, because carrying it out failed.")
 
 
@@ -129,7 +129,7 @@ class SignalRecord(Effect):
     strategy_id = models.CharField(max_length=64)
     signal_row = models.BigIntegerField(help_text="Number of the signal in the book: ids may repeat.")
     what = models.CharField(max_length=8, help_text="open, change, fill, part or close")
-    facts = models.BinaryField(null=True, help_text="of an open: msgpack of copying.backend.recording.Facts")
+    facts = models.BinaryField(null=True, help_text="of an open: msgpack of the backend's recorded facts")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["sequence", "ordinal"], name="signal_once")]

@@ -70,6 +70,8 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     if not (ROOT / options.code).exists():
         parser.error(f"{options.code} does not exist")
     package = options.code if (ROOT / options.code).is_dir() else str(Path(options.code).parent)
+    while not (ROOT / "tests/unit" / package).is_dir():  # the tests of a room are those of the package that it is in
+        package = str(Path(package).parent)
     options.tests = options.tests or f"tests/unit/{package}"
     for path in options.tests.split():
         if not (ROOT / path.partition("::")[0]).exists():

@@ -15,10 +15,10 @@ import psycopg
 import uvicorn
 from django.conf import settings
 
-from .clock import Clock, database_clock
-from .core import AlreadyRunning, CannotReplay, Core
+from .core.clock import Clock, database_clock
+from .core.writer import AlreadyRunning, CannotReplay, Core
+from .demo.robots import Robots
 from .market.feed import Feed
-from .robots import Robots
 from .telegram import ForbiddenHost, Publisher, allowed_base
 
 log = logging.getLogger(__name__)

@@ -17,12 +17,12 @@ from urllib.parse import urlsplit
 import httpx
 from django.core.exceptions import ImproperlyConfigured
 
-from .commands import Note
-from .core import Core
-from .effects import Effects, SignalEvent
-from .errors import Refused
-from .render import KIND_WORDS, SIDE_WORDS
-from .sealing import unsealed
+from .core.render import KIND_WORDS, SIDE_WORDS
+from .core.writer import Core
+from .settings.sealing import unsealed
+from .state.commands import Note
+from .state.effects import Effects, SignalEvent
+from .state.errors import Refused
 
 log = logging.getLogger(__name__)
 HOST = "api.telegram.org"

@@ -16,7 +16,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('sequence', models.BigIntegerField(primary_key=True, serialize=False)),
                 ('time', models.DateTimeField()),
-                ('payload', models.BinaryField(help_text='msgpack of copying.backend.commands.Entry')),
+                ('payload', models.BinaryField(help_text="msgpack of the backend's Entry")),
                 ('original', models.BinaryField(help_text='What was set aside, because carrying it out failed.', null=True)),
             ],
         ),
@@ -92,7 +92,7 @@ class Migration(migrations.Migration):
                 ('strategy_id', models.CharField(max_length=64)),
                 ('signal_row', models.BigIntegerField(help_text='Number of the signal in the book: ids may repeat.')),
                 ('what', models.CharField(help_text='open, change, fill, part or close', max_length=8)),
-                ('facts', models.BinaryField(help_text='of an open: msgpack of copying.backend.recording.Facts', null=True)),
+                ('facts', models.BinaryField(help_text="of an open: msgpack of the backend's recorded facts", null=True)),
             ],
             options={
                 'indexes': [models.Index(fields=['strategy_id', 'time', 'id'], name='signals_by_time')],

@@ -1,6 +1,6 @@
 from django.db import migrations
 
-from copying.backend.sealing import reseal_tables
+from copying.backend.settings.sealing import reseal_tables
 
 
 def seal_tokens(apps, schema_editor):

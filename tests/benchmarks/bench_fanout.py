@@ -14,9 +14,15 @@ from datetime import UTC, datetime
 
 import psycopg
 
-from copying.backend import ticks
-from copying.backend.commands import OpenAccount, PutSignal, PutStrategy, PutSubscriber, RemoveSignal
-from copying.backend.core import Core
+from copying.backend.core import ticks
+from copying.backend.core.writer import Core
+from copying.backend.state.commands import (
+    OpenAccount,
+    PutSignal,
+    PutStrategy,
+    PutSubscriber,
+    RemoveSignal,
+)
 from tests.faults.signal_writer import Drifting
 
 TABLES = (

@@ -44,12 +44,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from copying.backend import tokens
-from copying.backend.changes import Changes, Subscription
-from copying.backend.commands import Command
-from copying.backend.http import create_app
+from copying.backend.core.announcements import Changes, Subscription
+from copying.backend.http import create_app, reads
 from copying.backend.http.options import Options, database_url
 from copying.backend.http.pages import Database
 from copying.backend.service import listen, settle_memory
+from copying.backend.state.commands import Command
 
 PATH = "/users/current/subscribers/{}/transactions/stream"
 SIGNALS = "/users/current/strategies/S/external-signals"
@@ -60,18 +60,16 @@ INSERT = (
 )
 
 
-class KnownBook:
-    """Knows every subscriber it is asked for, and no strategy."""
-
-    def subscriber(self, tenant: str, subscriber_id: str) -> dict:
-        return {"_id": subscriber_id}
+def any_subscriber(book: None, tenant: str, subscriber_id: str) -> dict:
+    """Instead of `reads.subscriber`: everybody is known."""
+    return {"_id": subscriber_id}
 
 
 class AnnouncingCore:
     """A core whose tables are written and announced by the benchmark."""
 
     def __init__(self) -> None:
-        self.book = KnownBook()
+        self.book = None
         self.announced = Changes()
 
     async def caught_up(self) -> None:
@@ -179,7 +177,7 @@ Late = dict[str, tuple[float, float]]  # median and 99th percentile, ms
 
 async def measure(count: int, is_naive: bool) -> tuple[float, Late]:
     """Kilobytes per waiting client, and how late the clients were."""
-    core = AnnouncingCore()
+    core, reads.subscriber = AnnouncingCore(), any_subscriber
     options = Options("http://127.0.0.1", database_url(), requests_per_minute=10**9, hold_s=600)
     app = naive_app() if is_naive else create_app(core, options)
     bound = listen("127.0.0.1", 0)

@@ -20,11 +20,19 @@ import django
 
 django.setup()
 
-from copying.backend import ticks
-from copying.backend.apply import apply
-from copying.backend.book import Book
-from copying.backend.commands import Command, Entry, OpenAccount, PutSignal, PutStrategy, PutSubscriber
-from copying.backend.pricing import value
+from copying.backend.broker.paper import PaperBroker
+from copying.backend.core import ticks
+from copying.backend.core.apply import apply
+from copying.backend.state.book import Book
+from copying.backend.state.commands import (
+    Command,
+    Entry,
+    OpenAccount,
+    PutSignal,
+    PutStrategy,
+    PutSubscriber,
+)
+from copying.backend.state.valuation import value
 
 LIMITS = [
     {"type": "date", "applyTo": "balance-minus-equity", "maxRelativeRisk": 0.5, "closePositions": True},
@@ -47,7 +55,7 @@ class Position:
 
 def filled(positions: int) -> Book:
     """A book in which every subscriber holds a copy of one signal."""
-    book = Book()
+    book = Book(PaperBroker())
     prices = {"EURUSD": (1.1, 1.1001), "GBPUSD": (1.25, 1.2501), "USDJPY": (150.0, 150.01)}
 
     def do(command: Command, quotes: dict | None = None) -> None:

@@ -23,9 +23,9 @@ django.setup()
 import psycopg
 from django.core.management import call_command
 
-from copying.backend.commands import PutSignal, RemoveSignal
-from copying.backend.core import Core
+from copying.backend.core.writer import Core
 from copying.backend.http.options import database_url
+from copying.backend.state.commands import PutSignal, RemoveSignal
 from tests.benchmarks.signal_server import empty, subscribers
 from tests.faults.signal_writer import Drifting
 

@@ -25,13 +25,13 @@ import psycopg
 import uvicorn
 import uvloop
 
-from copying.backend import fanout
-from copying.backend.commands import OpenAccount, PutSignal, PutStrategy, PutSubscriber
-from copying.backend.core import Core
+from copying.backend.core.journal import Journal
+from copying.backend.core.writer import Core
 from copying.backend.http import create_app
 from copying.backend.http.options import Options, database_url
-from copying.backend.journal import Journal
 from copying.backend.service import settle_memory
+from copying.backend.signals import fan_out
+from copying.backend.state.commands import OpenAccount, PutSignal, PutStrategy, PutSubscriber
 from tests.faults.signal_writer import Drifting
 
 LIMIT = {"type": "date", "applyTo": "balance-minus-equity", "maxRelativeRisk": 0.5, "closePositions": True}
@@ -64,7 +64,7 @@ class Stamps:
 
     def watch(self, core: Core) -> None:
         """Put a stamp at every stage by wrapping what is called there."""
-        append, execute, open_, apply_ = Journal.append, fanout.execute, fanout.BROKER.open, core._apply
+        append, execute, open_, apply_ = Journal.append, fan_out.execute, core.broker.open, core._apply
         stamps = self
 
         async def append_stamped(journal: Journal, first: int, entries: list) -> None:
@@ -86,8 +86,8 @@ class Stamps:
             if isinstance(entry.command, PutSignal):
                 stamps.kept[entry.command.signal_id] = {**stamps.current, "applied": monotonic()}
 
-        Journal.append, fanout.execute, core._apply = append_stamped, execute_stamped, applied_stamped
-        fanout.BROKER.open = open_stamped
+        Journal.append, fan_out.execute, core._apply = append_stamped, execute_stamped, applied_stamped
+        core.broker.open = open_stamped
 
 
 async def main(socket: str, routes: int, target: Path) -> None:

@@ -6,8 +6,9 @@ from typing import Any
 
 import psycopg
 
-from copying.backend.core import Core
-from copying.backend.pricing import value
+from copying.backend.core.writer import Core
+from copying.backend.http import reads
+from copying.backend.state.valuation import value
 
 RECORDS = ("transactionrecord", "userlogrecord", "stopoutrecord", "decisionrecord", "accountsnapshotrecord",
            "signalrecord")  # fmt: skip
@@ -40,8 +41,8 @@ def of_state(core: Core) -> dict[str, Any]:
         "sequence": book.sequence,
         "balances": dict(zip(accounts, book.accounts.balance.tolist(), strict=True)),
         "equity": dict(zip(accounts, (round(each, 6) for each in book.accounts.equity.tolist()), strict=True)),
-        "positions": {meta.id: book.account_positions(meta.tenant, meta.id) for meta in book.account_meta},
-        "orders": {meta.id: book.account_orders(meta.tenant, meta.id) for meta in book.account_meta},
+        "positions": {meta.id: reads.account_positions(book, meta.tenant, meta.id) for meta in book.account_meta},
+        "orders": {meta.id: reads.account_orders(book, meta.tenant, meta.id) for meta in book.account_meta},
         "signals": sorted([each.strategy_id, each.id, each.symbol, each.volume] for each in book.signals.values()),
         "stopouts": sorted([each.tenant, each.number, each.reason] for each in book.active_stopouts),
         "realised": [round(each, 6) for each in book.subscriptions.realised.tolist()],

@@ -21,9 +21,13 @@ import psycopg  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
-from copying.backend import demo as demo_history  # noqa: E402
 from copying.backend import tokens  # noqa: E402
-from copying.backend.commands import (  # noqa: E402
+from copying.backend.core.writer import Core  # noqa: E402
+from copying.backend.demo import prepare as demo_history  # noqa: E402
+from copying.backend.http.options import database_url  # noqa: E402
+from copying.backend.market.ecb import EcbMarket  # noqa: E402
+from copying.backend.settings.sealing import seal  # noqa: E402
+from copying.backend.state.commands import (  # noqa: E402
     Command,
     OpenAccount,
     PutNews,
@@ -35,10 +39,6 @@ from copying.backend.commands import (  # noqa: E402
     SetConnection,
     Trade,
 )
-from copying.backend.core import Core  # noqa: E402
-from copying.backend.http.options import database_url  # noqa: E402
-from copying.backend.market.ecb import EcbMarket  # noqa: E402
-from copying.backend.sealing import seal  # noqa: E402
 from copying.models import Tenant  # noqa: E402
 from copyportal import demo  # noqa: E402
 from tests.data import figures, store  # noqa: E402

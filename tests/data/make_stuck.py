@@ -19,9 +19,15 @@ django.setup()
 import psycopg  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 
-from copying.backend.commands import Command, OpenAccount, PutSignal, PutStrategy, PutSubscriber  # noqa: E402
-from copying.backend.core import Core  # noqa: E402
+from copying.backend.core.writer import Core  # noqa: E402
 from copying.backend.http.options import database_url  # noqa: E402
+from copying.backend.state.commands import (  # noqa: E402
+    Command,
+    OpenAccount,
+    PutSignal,
+    PutStrategy,
+    PutSubscriber,
+)
 from tests.data import store  # noqa: E402
 
 NOW = 1_772_452_800.0  # 2026-03-02 12:00 UTC

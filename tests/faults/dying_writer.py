@@ -10,11 +10,11 @@ import os
 import signal
 import sys
 
-from copying.backend.commands import Entry, PutSignal
-from copying.backend.journal import Journal
-from copying.backend.paper import PaperBroker
-from copying.backend.projector import Projector
-from copying.backend.render import Rows
+from copying.backend.broker.paper import PaperBroker
+from copying.backend.core.journal import Journal
+from copying.backend.core.projector import Projector
+from copying.backend.core.render import Rows
+from copying.backend.state.commands import Entry, PutSignal
 from tests.faults.signal_writer import main
 
 POINTS = ("before the commit", "committed", "between orders", "half told", "told")

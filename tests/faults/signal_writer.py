@@ -11,8 +11,14 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from copying.backend.commands import OpenAccount, PutSignal, PutStrategy, PutSubscriber, RemoveSignal
-from copying.backend.core import Core
+from copying.backend.core.writer import Core
+from copying.backend.state.commands import (
+    OpenAccount,
+    PutSignal,
+    PutStrategy,
+    PutSubscriber,
+    RemoveSignal,
+)
 
 SUBSCRIBERS = 20
 DEPOSIT = 1_000_000_000  # enough for every signal that a fast machine may send before the end comes

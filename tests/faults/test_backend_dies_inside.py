@@ -12,8 +12,8 @@ import sys
 import psycopg
 import pytest
 
-from copying.backend.commands import PutSignal
-from copying.backend.journal import decode_entry
+from copying.backend.core.journal import decode_entry
+from copying.backend.state.commands import PutSignal
 from tests.faults.dying_writer import POINTS
 from tests.faults.signal_writer import SUBSCRIBERS
 from tests.faults.test_backend_kills import ROOT, recovered

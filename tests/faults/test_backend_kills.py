@@ -15,7 +15,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from copying.backend.core import AlreadyRunning, Core
+from copying.backend.core.writer import AlreadyRunning, Core
+from copying.backend.http import reads
 from tests.faults.signal_writer import DEPOSIT, SUBSCRIBERS, Drifting
 
 pytestmark = pytest.mark.django_db  # without it the tests' database would not be made, and another one emptied
@@ -59,7 +60,7 @@ def test_nothing_acknowledged_is_lost_or_doubled_by_kills(tables: str) -> None:
         assert copies == SUBSCRIBERS, f"seed {seed}: {kind} of {signal_id} has {copies} copies"
     for number in range(SUBSCRIBERS):
         moved = sum(result for _, subscriber, _, result in rows if subscriber == f"a{number}")
-        account = core.book.account("t", f"a{number}")
+        account = reads.account(core.book, "t", f"a{number}")
         assert account["balance"] == pytest.approx(DEPOSIT + float(moved), abs=1e-6)
 
 

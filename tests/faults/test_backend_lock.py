@@ -9,7 +9,7 @@ from collections import Counter
 import psycopg
 import pytest
 
-from copying.backend.journal import LOCK
+from copying.backend.core.journal import LOCK
 from tests.faults.test_http_kills import SUBSCRIBERS, Backend, play, set_up
 from tests.faults.test_http_kills import url as url
 

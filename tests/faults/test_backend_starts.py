@@ -7,11 +7,18 @@ import asyncio
 import psycopg
 import pytest
 
-from copying.backend import apply as application
-from copying.backend import journal, snapshot
-from copying.backend.commands import Note, OpenAccount, PutSignal, PutStrategy, PutSubscriber
-from copying.backend.core import CannotReplay, Core
-from copying.backend.projector import MOVE_PROGRESS
+from copying.backend.core import apply as application
+from copying.backend.core import journal
+from copying.backend.core.projector import MOVE_PROGRESS
+from copying.backend.core.writer import CannotReplay, Core
+from copying.backend.state import snapshot
+from copying.backend.state.commands import (
+    Note,
+    OpenAccount,
+    PutSignal,
+    PutStrategy,
+    PutSubscriber,
+)
 from tests.faults.signal_writer import Drifting
 
 pytestmark = pytest.mark.django_db

@@ -12,11 +12,17 @@ import psycopg
 import pytest
 
 from copying.backend import tokens
-from copying.backend.commands import OpenAccount, PutPortfolio, PutSignal, PutStrategy, PutSubscriber
-from copying.backend.core import Core
+from copying.backend.core.journal import decode_entry
+from copying.backend.core.writer import Core
 from copying.backend.http import create_app
 from copying.backend.http.options import Options
-from copying.backend.journal import decode_entry
+from copying.backend.state.commands import (
+    OpenAccount,
+    PutPortfolio,
+    PutSignal,
+    PutStrategy,
+    PutSubscriber,
+)
 from tests.faults.signal_writer import Drifting
 
 pytestmark = pytest.mark.django_db  # without it the tests' database would not be made, and another one emptied

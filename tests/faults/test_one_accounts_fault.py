@@ -13,12 +13,14 @@ import numpy as np
 import psycopg
 import pytest
 
-from copying.backend import fanout, ticks
-from copying.backend.book import Book
-from copying.backend.commands import Command, PutSubscriber, RemoveSignal, Trade
-from copying.backend.core import Core
-from copying.backend.paper import PaperBroker
-from copying.backend.pricing import value
+from copying.backend.broker.paper import PaperBroker
+from copying.backend.core import ticks
+from copying.backend.core.writer import Core
+from copying.backend.http import reads
+from copying.backend.signals import fan_out
+from copying.backend.state.book import Book
+from copying.backend.state.commands import Command, PutSubscriber, RemoveSignal, Trade
+from copying.backend.state.valuation import value
 from tests.data.make_stuck import NOW, Moving, firms, signal
 
 pytestmark = pytest.mark.django_db
@@ -39,7 +41,7 @@ def plant(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, accounts: C
 
 
 PLACES: dict[str, tuple[object, str, Callable[..., np.ndarray]]] = {
-    "decisions": (fanout, "facts_for", lambda book, plan, asked: plan.account),
+    "decisions": (fan_out, "facts_for", lambda book, plan, asked: plan.account),
     "orders": (PaperBroker, "open", lambda broker, book, effects, orders: orders.account),
     "pending orders": (PaperBroker, "place", lambda broker, book, effects, orders: orders.account),
     "half way": (PaperBroker, "_settle", lambda broker, book, account, *more: account),
@@ -78,10 +80,13 @@ class World:
         book = self.core.book
         value(book)
         return {
-            meta.id: (book.account_positions(meta.tenant, meta.id), book.account_orders(meta.tenant, meta.id),
-                      book.account(meta.tenant, meta.id)["balance"])
+            meta.id: (
+                reads.account_positions(book, meta.tenant, meta.id),
+                reads.account_orders(book, meta.tenant, meta.id),
+                reads.account(book, meta.tenant, meta.id)["balance"],
+            )
             for meta in book.account_meta
-        }  # fmt: skip
+        }
 
     def held(self, account_id: str) -> int:
         positions, orders, _ = self.state()[account_id]
@@ -173,11 +178,11 @@ def test_prices_go_on_for_the_others(tables: str, monkeypatch, place: str) -> No
             await world.look(EURUSD=(1.04, 1.04008))
             await world.look(EURUSD=(1.0401, 1.04018))
             for account, expected in {"onea": 1, "oneb": 0, "twoa": 1, "twob": 1}.items():
-                assert len(world.core.book.account_positions(account[:3], account)) == expected, account
+                assert len(reads.account_positions(world.core.book, account[:3], account)) == expected, account
         lines = world.records("SELECT DISTINCT subscriber_id FROM copying_userlogrecord WHERE severity = 3")
         assert lines == [(BAD,)]
         await world.look(61, EURUSD=(1.0402, 1.04028))  # is tried again, and repaired meanwhile
-        assert len(world.core.book.account_positions("one", BAD)) == 1
+        assert len(reads.account_positions(world.core.book, "one", BAD)) == 1
         await world.is_the_same_again()
 
     asyncio.run(run())

@@ -8,7 +8,8 @@ import json
 import psycopg
 import pytest
 
-from copying.backend.core import Core
+from copying.backend.core.writer import Core
+from copying.backend.http import reads
 from tests.data import make_stuck, store
 
 pytestmark = pytest.mark.django_db
@@ -40,7 +41,9 @@ def test_a_stuck_backend_starts_by_itself(tables: str, case: str) -> None:
     core, opened = asyncio.run(run())
     assert opened == set(EXPECTED[case]["signals"])
     assert {meta.id for meta in core.book.account_meta} >= {"onea", "oneb", "twoa", "twob"}
-    held = {account: len(core.book.account_positions(account[:3], account)) for account in ("onea", "oneb", "twoa")}
+    held = {
+        account: len(reads.account_positions(core.book, account[:3], account)) for account in ("onea", "oneb", "twoa")
+    }
     assert held == {"onea": 2, "oneb": 0, "twoa": 2}
     with psycopg.connect(tables, autocommit=True) as connection:
         aside = connection.execute("SELECT count(*) FROM copying_journalentry WHERE original IS NOT NULL").fetchone()

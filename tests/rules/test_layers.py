@@ -5,11 +5,29 @@ import re
 import subprocess
 import sys
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+# of copying/backend: its folders, and the files beside them
+ROOMS = (
+    "market",
+    "state",
+    "risk",
+    "settings",
+    "broker",
+    "signals",
+    "simulation",
+    "core",
+    "tokens",
+    "tls",
+    "http",
+    "telegram",
+    "demo",
+    "service",
+)
 LAYERS = ("copying", "users", "jobs", "editing", "strategies", "subscribers", "reporting", "copyportal")
 
 
@@ -24,6 +42,34 @@ def imported_modules(file: Path) -> set[str]:
             start = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
             found.add(".".join(filter(None, (start, node.module))))
     return found
+
+
+def name_of(file: Path) -> str:
+    """The dotted name of a file; of a package its `__init__`."""
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts)
+
+
+def imported_files(file: Path) -> set[str]:
+    """`name_of` every file of the product that a file imports, for types only or inside a function included."""
+    package = file.relative_to(ROOT).parent.parts
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {target for alias in node.names if (target := file_of(alias.name.split(".")))}
+        elif isinstance(node, ast.ImportFrom):
+            start = [*(package[: len(package) - node.level + 1] if node.level else ()), *(node.module or "").split(".")]
+            start = [part for part in start if part]
+            found |= {target for alias in node.names if (target := file_of([*start, alias.name]) or file_of(start))}
+    return found - {name_of(file)}
+
+
+def file_of(parts: list[str]) -> str:
+    """`name_of` the file that a dotted name stands for, nothing when it is not the product's."""
+    if parts and parts[0] in LAYERS:
+        for name in (".".join(parts), ".".join([*parts, "__init__"])):
+            if (ROOT / name.replace(".", "/")).with_suffix(".py").exists():
+                return name
+    return ""
 
 
 def files(package: str) -> list[Path]:
@@ -164,6 +210,36 @@ def loaded_modules(file: Path) -> set[str]:
 @pytest.mark.parametrize("package", ["editing", "strategies", "subscribers", "users"])
 def test_no_files_go_round_in_circles(package):
     assert circles(package) == []
+
+
+def room_of(module: str) -> str:
+    """The room of `copying.backend` that a module is in, nothing for other modules."""
+    return module.partition("copying.backend.")[2].partition(".")[0]
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_imports_inside_the_backend_point_down(room):
+    above = set(ROOMS[ROOMS.index(room) + 1 :])
+    wrong = [
+        f"{file.relative_to(ROOT)} imports {module}"
+        for file in files("copying/backend")
+        if room_of(name_of(file)) == room
+        for module in sorted(imported_files(file))
+        if room_of(module) in above
+    ]
+    assert wrong == []
+
+
+def test_every_room_of_the_backend_has_its_place():
+    assert {room_of(name_of(file)) for file in files("copying/backend")} == {*ROOMS, "__init__"}
+
+
+def test_no_files_of_copying_import_each_other_in_a_circle():
+    graph = {name_of(file): imported_files(file) for file in files("copying")}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
 
 
 def forbidden(package: str, names: set[str]) -> list[str]:

@@ -28,5 +28,5 @@ def simulated_steps(pytestconfig: pytest.Config) -> int:
 @pytest.fixture(scope="session", autouse=True)
 def _one_secret() -> Iterator[None]:
     """Ids that are shown follow from the seed too: the secret behind them is the same in every world."""
-    with patch("copying.backend.rules.token_bytes", lambda size: bytes(range(size))):
+    with patch("copying.backend.settings.rules.token_bytes", lambda size: bytes(range(size))):
         yield

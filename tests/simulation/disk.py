@@ -10,12 +10,13 @@ import asyncio
 from collections.abc import Callable
 from random import Random
 
-from copying.backend import snapshot
-from copying.backend.book import Book
-from copying.backend.commands import Entry
-from copying.backend.journal import Journal, decode_entry, encode_entries
-from copying.backend.projector import COLUMNS, Projector, rows_of
-from copying.backend.render import Rows
+from copying.backend.core.journal import Journal, decode_entry, encode_entries
+from copying.backend.core.projector import COLUMNS, Projector, rows_of
+from copying.backend.core.render import Rows
+from copying.backend.state import snapshot
+from copying.backend.state.book import Book
+from copying.backend.state.broker_port import Broker
+from copying.backend.state.commands import Entry
 
 TABLES = tuple(COLUMNS)
 
@@ -60,9 +61,9 @@ class Disk:
                 disk.entries += [payload for _, _, payload in encode_entries(first, entries)]
                 await disk.pause()
 
-            async def load(self) -> tuple[Book | None, int]:
+            async def load(self, broker: Broker[Book]) -> tuple[Book | None, int]:
                 await disk.pause()
-                return (snapshot.unpack(disk.snapshots[-1][1]) if disk.snapshots else None), disk.projected
+                return (snapshot.unpack(disk.snapshots[-1][1], broker) if disk.snapshots else None), disk.projected
 
             async def entries(self, after: int, limit: int = 50) -> list[tuple[int, Entry]]:
                 await disk.pause()
@@ -74,9 +75,9 @@ class Disk:
                 disk.replaced[sequence] = disk.entries[sequence - 1]
                 disk.entries[sequence - 1] = payload
 
-            def state_before(self, sequence: int) -> tuple[Book, list[tuple[int, Entry]]]:
-                known = [snapshot.unpack(state) for number, state in disk.snapshots if number < sequence]
-                book = known[-1] if known else Book()
+            def state_before(self, sequence: int, broker: Broker[Book]) -> tuple[Book, list[tuple[int, Entry]]]:
+                known = [snapshot.unpack(state, broker) for number, state in disk.snapshots if number < sequence]
+                book = known[-1] if known else Book(broker)
                 some = disk.entries[book.sequence : sequence - 1]
                 return book, [(number, decode_entry(each)) for number, each in enumerate(some, book.sequence + 1)]
 

@@ -6,8 +6,8 @@ from functools import cache
 from random import Random
 from typing import Any
 
-from copying.backend.limits import BASES, KINDS
-from copying.backend.sealing import seal, token_of
+from copying.backend.risk.limits import BASES, KINDS
+from copying.backend.settings.sealing import seal, token_of
 from copying.contract.validation import validate
 
 TENANTS = ("one", "two")

@@ -11,10 +11,10 @@ from typing import Any
 import httpx
 import msgspec
 
-from copying.backend.core import Core
+from copying.backend.core.writer import Core
 from copying.backend.http import create_app
 from copying.backend.http.options import Options
-from copying.backend.limits import iso
+from copying.backend.state.times import iso
 from tests.simulation.disk import Disk
 
 OUTCOMES = ("copied", "resized", "skipped", "failed")

@@ -14,14 +14,22 @@ import msgspec
 import numpy as np
 import pytest
 
-from copying.backend import snapshot
-from copying.backend.apply import apply
-from copying.backend.book import Book
-from copying.backend.commands import Command, Deposit, Entry, OpenAccount, PutSignal, Trade
-from copying.backend.effects import Decided, Effects, SignalEvent
-from copying.backend.journal import decode_entry, encode_entries
-from copying.backend.pricing import MINOR_UNITS
-from copying.backend.render import Renderer, Rows
+from copying.backend.broker.paper import PaperBroker
+from copying.backend.core.apply import apply
+from copying.backend.core.journal import decode_entry, encode_entries
+from copying.backend.core.render import Renderer, Rows
+from copying.backend.state import snapshot
+from copying.backend.state.book import Book
+from copying.backend.state.commands import (
+    Command,
+    Deposit,
+    Entry,
+    OpenAccount,
+    PutSignal,
+    Trade,
+)
+from copying.backend.state.effects import Decided, Effects, SignalEvent
+from copying.backend.state.valuation import MINOR_UNITS
 from copying.engine.reasons import Reason
 from tests.simulation.disk import TABLES, Disk
 from tests.simulation.watch import Watch
@@ -40,7 +48,7 @@ def identity(command: Command) -> bytes:
 
 def state(book: Book, quotes: dict[str, tuple[float, float]]) -> dict:
     """Everything that must survive, at the same prices; the time of the last look at the market need not."""
-    copy = snapshot.unpack(snapshot.pack(book))
+    copy = snapshot.unpack(snapshot.pack(book), PaperBroker())
     copy.set_quotes(quotes)
     packed = msgspec.msgpack.decode(snapshot.pack(copy))
     return {name: value for name, value in packed.items() if name not in ("time", "quotes", "tenant_names")}
@@ -51,7 +59,7 @@ class Ledger:
 
     def __init__(self, disk: Disk) -> None:
         self.disk = disk
-        self.book = Book()
+        self.book = Book(PaperBroker())
         self.renderer = Renderer(self.book)
         self.journalled: Counter[bytes] = Counter()
         self.carried_out: Counter[bytes] = Counter()

@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
-from copying.backend import news
-from copying.backend.book import Book
-from copying.backend.commands import (
+from copying.backend.risk.limits import BASES, KINDS
+from copying.backend.settings import news
+from copying.backend.signals.trading import ACTIONS
+from copying.backend.state.book import Book
+from copying.backend.state.commands import (
     AddNews,
     Command,
     Deposit,
@@ -30,8 +32,6 @@ from copying.backend.commands import (
     SetConnection,
     Trade,
 )
-from copying.backend.limits import BASES, KINDS
-from copying.backend.trading import ACTIONS
 from tests.simulation.documents import TENANTS, Documents
 
 SYMBOLS = ("EURUSD", "GBPUSD", "USDJPY")

@@ -12,17 +12,17 @@ from unittest import mock
 import numpy as np
 
 from copying.backend import tokens
-from copying.backend.book import Book
-from copying.backend.broker import Orders
-from copying.backend.clock import Clock
-from copying.backend.commands import Command, PutSignal
-from copying.backend.core import Core
-from copying.backend.effects import Effects
-from copying.backend.errors import Refused
+from copying.backend.broker.deferred import away
+from copying.backend.broker.paper import PaperBroker
+from copying.backend.core.clock import Clock
+from copying.backend.core.writer import Core
 from copying.backend.http import signals
-from copying.backend.missed import away
-from copying.backend.paper import PaperBroker
-from copying.backend.rules import NEWEST
+from copying.backend.settings.rules import NEWEST
+from copying.backend.state.book import Book
+from copying.backend.state.broker_port import Orders
+from copying.backend.state.commands import Command, PutSignal
+from copying.backend.state.effects import Effects
+from copying.backend.state.errors import Refused
 from copying.backend.telegram import Publisher
 from tests.simulation import people
 from tests.simulation.chats import Chats
@@ -112,7 +112,7 @@ class Simulation:
         with opening, closing, mock.patch.object(signals, "random_id", self.next_post):
             await self.play(steps)
 
-    @mock.patch("copying.backend.rules.token_bytes", bytes)  # the secret of ids, alike in all runs
+    @mock.patch("copying.backend.settings.rules.token_bytes", bytes)  # the secret of ids, alike in all runs
     async def play(self, steps: int) -> None:
         self.move_prices()
         await self.start()

@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from copying.backend import tokens
-from copying.backend.commands import ReserveStrategyId
-from copying.backend.core import Core
-from copying.backend.limits import BASES, KINDS, iso
+from copying.backend.core.writer import Core
+from copying.backend.http import reads
+from copying.backend.risk.limits import BASES, KINDS
+from copying.backend.state.commands import ReserveStrategyId
+from copying.backend.state.times import iso
 from tests.simulation.disk import Disk
 from tests.simulation.door import Door
 from tests.simulation.simulation import MONDAY, Market
@@ -152,7 +154,7 @@ async def live(strategy: dict, followers: list[dict], sent: list[dict], steps: l
         await office.ask("one", "POST", path, {"time": iso(now[0])})
     await office.ask("two", "PUT", "/users/current/strategies/twoS/external-signals/lastone1",
                      {**PLAIN, "volume": 0.1, "time": iso(now[0])})  # fmt: skip
-    copied = core.book.account_positions("two", "twoa0")
+    copied = reads.account_positions(core.book, "two", "twoa0")
     await core.caught_up()
     await core.stop()
     assert not died

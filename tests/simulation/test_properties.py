@@ -8,7 +8,7 @@ from random import Random
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from copying.backend.commands import Command
+from copying.backend.state.commands import Command
 from tests.simulation.ledger import state
 from tests.simulation.simulation import Simulation
 

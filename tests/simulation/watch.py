@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from copying.backend.book import Book
-from copying.backend.commands import (
+from copying.backend.broker.deferred import closing_tickets
+from copying.backend.state.book import Book
+from copying.backend.state.commands import (
     AddNews,
     Command,
     Entry,
@@ -27,10 +28,9 @@ from copying.backend.commands import (
     Tick,
     Trade,
 )
-from copying.backend.effects import Deals, Effects, Line, SignalEvent
-from copying.backend.missed import closing_tickets
-from copying.backend.parts import SEPARATOR
-from copying.backend.state import Signal
+from copying.backend.state.effects import Deals, Effects, Line, SignalEvent
+from copying.backend.state.entities import Signal
+from copying.backend.state.parts import SEPARATOR
 
 OPENING = (PutSignal, Trade, Resynchronise, SetConnection, Tick)
 FILLED = "pending order filled"  # what waits at the broker fills there, whatever was decided since

@@ -8,16 +8,18 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from copying.backend.accounts import own_account
-from copying.backend.book import ACCOUNT_CURRENCIES
-from copying.backend.commands import Deposit, OpenAccount, Trade
-from copying.backend.errors import invalid, not_found
-from copying.backend.headroom import risk_limits
 from copying.backend.http.once import carry_out
 from copying.backend.http.options import service
 from copying.backend.http.parameters import Query, document, new_id, path_id
 from copying.backend.http.replies import reply
-from copying.backend.pricing import MINOR_UNITS
+from copying.backend.state.accounts import own_account
+from copying.backend.state.book import Book
+from copying.backend.state.commands import Deposit, OpenAccount, Trade
+from copying.backend.state.entities import ACCOUNT_CURRENCIES
+from copying.backend.state.errors import invalid, not_found
+from copying.backend.state.valuation import MINOR_UNITS
+
+from . import reads
 
 
 async def list_accounts(request: Request) -> Response:
@@ -25,7 +27,7 @@ async def list_accounts(request: Request) -> Response:
     query = Query.of(request)
     limit = query.integer("limit", 1000, 1, 1000)
     book = service(request).core.book
-    return reply(book.account_information(request.scope["tenant"], after=query.text("after"), limit=limit))
+    return reply(reads.account_information(book, request.scope["tenant"], after=query.text("after"), limit=limit))
 
 
 async def list_risk_limits(request: Request) -> Response:
@@ -33,26 +35,26 @@ async def list_risk_limits(request: Request) -> Response:
     query = Query.of(request)
     limit = query.integer("limit", 1000, 1, 1000)
     book = service(request).core.book
-    return reply(risk_limits(book, request.scope["tenant"], after=query.text("after"), limit=limit))
+    return reply(reads.risk_limits(book, request.scope["tenant"], after=query.text("after"), limit=limit))
 
 
 async def account_information(request: Request) -> Response:
     """E5."""
-    return _read(request, service(request).core.book.account)
+    return _read(request, reads.account)
 
 
 async def account_positions(request: Request) -> Response:
     """E5."""
-    return _read(request, service(request).core.book.account_positions)
+    return _read(request, reads.account_positions)
 
 
 async def account_orders(request: Request) -> Response:
     """E5."""
-    return _read(request, service(request).core.book.account_orders)
+    return _read(request, reads.account_orders)
 
 
-def _read(request: Request, read: Callable[[str, str], Any]) -> Response:
-    found = read(request.scope["tenant"], path_id(request, "account_id", "Account"))
+def _read(request: Request, read: Callable[[Book, str, str], Any]) -> Response:
+    found = read(service(request).core.book, request.scope["tenant"], path_id(request, "account_id", "Account"))
     if found is None:
         raise not_found("Account")
     return reply(found)

@@ -13,8 +13,18 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
-from copying.backend.core import Core
-from copying.backend.http import (
+from copying.backend.core.writer import Core
+from copying.backend.http.auth import Gate
+from copying.backend.http.connections import Room
+from copying.backend.http.depths import Depths
+from copying.backend.http.errors import HANDLERS
+from copying.backend.http.once import once
+from copying.backend.http.options import Options, Service
+from copying.backend.http.pages import Database, Positions
+from copying.backend.http.rate_limits import TokenBuckets
+from copying.backend.http.wakeups import Wakeups
+
+from . import (
     accounts,
     configuration,
     decisions,
@@ -27,15 +37,6 @@ from copying.backend.http import (
     streams,
     trading,
 )
-from copying.backend.http.auth import Gate
-from copying.backend.http.connections import Room
-from copying.backend.http.depths import Depths
-from copying.backend.http.errors import HANDLERS
-from copying.backend.http.limits import TokenBuckets
-from copying.backend.http.once import once
-from copying.backend.http.options import Options, Service
-from copying.backend.http.pages import Database, Positions
-from copying.backend.http.wakeups import Wakeups
 
 logger = logging.getLogger(__name__)
 STRATEGIES = "/users/current/configuration/strategies"

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from copying.backend import tokens
 from copying.backend.http.connections import Room
 from copying.backend.http.errors import error_response, too_many_requests
-from copying.backend.http.limits import TokenBuckets
+from copying.backend.http.rate_limits import TokenBuckets
 from copying.contract.validation import MAX_BODY_BYTES
 
 OPEN = "/healthz"  # needs no token and counts against no limit

@@ -10,7 +10,16 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from copying.backend.commands import (
+from copying.backend.http.once import carry_out
+from copying.backend.http.options import present, service
+from copying.backend.http.parameters import Query, document, new_id, path_id
+from copying.backend.http.replies import page_of, reply
+from copying.backend.http.webhooks import times_of
+from copying.backend.settings.offers import MOST_OFFERED, offered_to
+from copying.backend.settings.rules import may_put
+from copying.backend.settings.sealing import seal, unseal
+from copying.backend.state.book import Book
+from copying.backend.state.commands import (
     PutPortfolio,
     PutStrategy,
     PutSubscriber,
@@ -19,17 +28,11 @@ from copying.backend.commands import (
     RemoveWebhook,
     ReserveStrategyId,
 )
-from copying.backend.errors import Refused, invalid, not_found
-from copying.backend.http.once import carry_out
-from copying.backend.http.options import present, service
-from copying.backend.http.parameters import Query, document, new_id, path_id
-from copying.backend.http.replies import page_of, reply
-from copying.backend.http.webhooks import times_of
-from copying.backend.offers import MOST_OFFERED, offered_to
-from copying.backend.rules import may_put
-from copying.backend.sealing import seal, unseal
+from copying.backend.state.errors import Refused, invalid, not_found
 from copying.contract import wire
 from copying.engine.expressions import ExpressionError, check
+
+from . import reads
 
 ALPHABET = string.ascii_letters + string.digits
 Document = dict[str, Any]
@@ -57,17 +60,17 @@ async def unused_strategy_id(request: Request) -> Response:
 
 async def list_strategies(request: Request) -> Response:
     """C2."""
-    return _list(request, service(request).core.book.strategies)
+    return _list(request, reads.strategies)
 
 
 async def list_portfolios(request: Request) -> Response:
     """C6."""
-    return _list(request, service(request).core.book.portfolios)
+    return _list(request, reads.portfolios)
 
 
 async def list_subscribers(request: Request) -> Response:
     """C11."""
-    return _list(request, service(request).core.book.subscribers)
+    return _list(request, reads.subscribers)
 
 
 def _list(request: Request, read: Callable[..., list[Document]]) -> Response:
@@ -75,7 +78,8 @@ def _list(request: Request, read: Callable[..., list[Document]]) -> Response:
     version = request.headers.get("api-version", "").strip() or "1"
     if version not in ("1", "2"):
         raise invalid("api-version", version, "must be 1 or 2")
-    found = read(request.scope["tenant"], include_removed=query.boolean("includeRemoved"))
+    book = service(request).core.book
+    found = read(book, request.scope["tenant"], include_removed=query.boolean("includeRemoved"))
     return page_of(found, query, is_classic=version == "2", shown=unseal)
 
 
@@ -89,21 +93,21 @@ async def list_offered(request: Request) -> Response:
 
 async def get_strategy(request: Request) -> Response:
     """C3."""
-    return _get(request, "strategy_id", "Strategy", service(request).core.book.strategy)
+    return _get(request, "strategy_id", "Strategy", reads.strategy)
 
 
 async def get_portfolio(request: Request) -> Response:
     """C7."""
-    return _get(request, "strategy_id", "Portfolio strategy", service(request).core.book.portfolio)
+    return _get(request, "strategy_id", "Portfolio strategy", reads.portfolio)
 
 
 async def get_subscriber(request: Request) -> Response:
     """C12."""
-    return _get(request, "subscriber_id", "Subscriber", service(request).core.book.subscriber)
+    return _get(request, "subscriber_id", "Subscriber", reads.subscriber)
 
 
-def _get(request: Request, name: str, what: str, read: Callable[[str, str], Document | None]) -> Response:
-    found = read(request.scope["tenant"], path_id(request, name, what))
+def _get(request: Request, name: str, what: str, read: Callable[[Book, str, str], Document | None]) -> Response:
+    found = read(service(request).core.book, request.scope["tenant"], path_id(request, name, what))
     if found is None:
         raise not_found(what)
     return reply(unseal(found))
@@ -257,7 +261,7 @@ def _put_webhook(request: Request, webhook_id: str, written: Document) -> PutWeb
 
 def _webhooks(request: Request) -> list[Document]:
     strategy_id = path_id(request, "strategy_id", "Strategy")
-    found = service(request).core.book.webhooks(request.scope["tenant"], strategy_id)
+    found = reads.webhooks(service(request).core.book, request.scope["tenant"], strategy_id)
     if found is None:
         raise not_found("Strategy")
     return found

@@ -12,11 +12,11 @@ import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 
-from copying.backend.errors import invalid
 from copying.backend.http.options import service
 from copying.backend.http.pages import Database, Position, Selection, joined
 from copying.backend.http.parameters import Query
-from copying.backend.numbers import counts_of, scrambled
+from copying.backend.state.errors import invalid
+from copying.backend.state.numbers import counts_of, scrambled
 from copying.engine.reasons import BY_CODE
 
 OUTCOMES = ("", "copied", "resized", "delayed", "skipped", "failed")

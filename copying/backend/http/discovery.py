@@ -5,10 +5,12 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from copying.backend.errors import not_found
 from copying.backend.http.options import service
 from copying.backend.http.parameters import path_id
 from copying.backend.http.replies import reply
+from copying.backend.state.errors import not_found
+
+from . import reads
 
 PROVISIONING = "mt-provisioning-api-v1."
 
@@ -29,9 +31,9 @@ async def account(request: Request) -> Response:
     """The region and copying roles of an account of the caller."""
     account_id = path_id(request, "account_id", "Account")
     book, tenant = service(request).core.book, request.scope["tenant"]
-    is_provider = any(strategy["accountId"] == account_id for strategy in book.strategies(tenant))
-    is_subscriber = book.subscriber(tenant, account_id) is not None
-    known = book.account(tenant, account_id)
+    is_provider = any(strategy["accountId"] == account_id for strategy in reads.strategies(book, tenant))
+    is_subscriber = reads.subscriber(book, tenant, account_id) is not None
+    known = reads.account(book, tenant, account_id)
     if known is None and not is_provider and not is_subscriber:
         raise not_found("Account")
     roles = ["PROVIDER"] * is_provider + ["SUBSCRIBER"] * is_subscriber
@@ -41,7 +43,7 @@ async def account(request: Request) -> Response:
             "name": (known or {}).get("name", ""),
             "region": service(request).options.region,
             "state": "DEPLOYED",
-            "connectionStatus": "CONNECTED" if book.is_connected(account_id) else "DISCONNECTED",
+            "connectionStatus": "CONNECTED" if reads.is_connected(book, account_id) else "DISCONNECTED",
             "copyFactoryRoles": roles,
         }
     )

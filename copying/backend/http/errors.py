@@ -1,6 +1,6 @@
 """Every refusal as the JSON error body of the contract (1.6, 1.7). The only module that knows that shape.
 
-What is refused is raised as `copying.backend.errors.Refused`, by the core or while a request is read.
+What is refused is raised as `copying.backend.state.errors.Refused`, by the core or while a request is read.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Match
 
-from copying.backend.errors import Refused
 from copying.backend.http.webhooks import note_refusal
+from copying.backend.state.errors import Refused
 from copying.contract import wire
 from copying.contract.validation import Invalid
 

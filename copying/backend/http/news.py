@@ -7,13 +7,13 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from copying.backend import news
-from copying.backend.commands import AddNews, PutNews
-from copying.backend.errors import invalid
 from copying.backend.http.once import carry_out
 from copying.backend.http.options import present, service
 from copying.backend.http.parameters import body_bytes, content_type
 from copying.backend.http.replies import reply
+from copying.backend.settings import news
+from copying.backend.state.commands import AddNews, PutNews
+from copying.backend.state.errors import invalid
 from copying.contract import wire
 from copying.contract.validation import load_json
 

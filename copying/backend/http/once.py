@@ -17,14 +17,14 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from copying.backend.commands import Command, Once
-from copying.backend.errors import Refused, invalid
+from copying.backend.core.idempotency import answer_before
 from copying.backend.http.options import service
 from copying.backend.http.parameters import body_bytes
 from copying.backend.http.replies import done, reply
 from copying.backend.http.webhooks import note_refusal
-from copying.backend.idempotency import answer_before
-from copying.backend.state import Kept
+from copying.backend.state.commands import Command, Once
+from copying.backend.state.entities import Kept
+from copying.backend.state.errors import Refused, invalid
 
 HEADERS = ("idempotency-key", "transaction-id")  # the second is what the vendor's clients send; the first counts
 KEY = re.compile(r"[\x20-\x7e]{1,255}")

@@ -13,7 +13,7 @@ from django.db import connections
 from psycopg.conninfo import make_conninfo
 from starlette.requests import Request
 
-from copying.backend.core import Core
+from copying.backend.core.writer import Core
 from copying.backend.http.depths import Depths
 from copying.backend.http.pages import Database, Positions
 from copying.backend.http.wakeups import Wakeups

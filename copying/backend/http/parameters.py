@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from starlette.requests import Request
 
-from copying.backend.errors import Refused, invalid, not_found
+from copying.backend.state.errors import Refused, invalid, not_found
 from copying.contract import wire
 from copying.contract.rules import ID
 from copying.contract.validation import MAX_BODY_BYTES, load_json, validate

@@ -5,13 +5,13 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from copying.backend.errors import invalid
 from copying.backend.http.options import service
 from copying.backend.http.parameters import body_bytes
 from copying.backend.http.replies import reply
 from copying.backend.http.simulations import KINDS, changed_configuration
-from copying.backend.proposed import immediate_effects
 from copying.backend.simulation import scene_of
+from copying.backend.simulation.immediate import immediate_effects
+from copying.backend.state.errors import invalid
 from copying.contract.validation import load_json
 
 

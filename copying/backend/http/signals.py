@@ -9,16 +9,17 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from copying.backend.commands import Note, PutSignal, RemoveSignal
-from copying.backend.errors import Refused, invalid, not_found
-from copying.backend.http import webhooks
 from copying.backend.http.configuration import random_id
 from copying.backend.http.once import carry_out
 from copying.backend.http.options import service
 from copying.backend.http.parameters import body_bytes, document, path_id
 from copying.backend.http.replies import reply
+from copying.backend.state.commands import Note, PutSignal, RemoveSignal
+from copying.backend.state.errors import Refused, invalid, not_found
 from copying.contract import wire
 from copying.contract.validation import Invalid, load_json, validate
+
+from . import reads, webhooks
 
 INFO = 1
 SIGNAL_ID = re.compile(r"[A-Za-z0-9]{1,32}")
@@ -27,7 +28,7 @@ SIGNAL_ID = re.compile(r"[A-Za-z0-9]{1,32}")
 async def trading_signals(request: Request) -> Response:
     """S1."""
     subscriber_id = path_id(request, "subscriber_id", "Subscriber")
-    found = service(request).core.book.trading_signals(request.scope["tenant"], subscriber_id)
+    found = reads.trading_signals(service(request).core.book, request.scope["tenant"], subscriber_id)
     if found is None:
         raise not_found("Subscriber")
     return reply(found)
@@ -36,7 +37,7 @@ async def trading_signals(request: Request) -> Response:
 async def external_signals(request: Request) -> Response:
     """S2."""
     strategy_id = path_id(request, "strategy_id", "Strategy")
-    found = service(request).core.book.external_signals(request.scope["tenant"], strategy_id)
+    found = reads.external_signals(service(request).core.book, request.scope["tenant"], strategy_id)
     if found is None:
         raise not_found("Strategy")
     return reply(found)
@@ -67,7 +68,7 @@ async def remove_signal(request: Request) -> Response:
 async def post_webhook(request: Request) -> Response:
     """S5: whoever knows the address may post; every post is a new signal, or closes (our extension)."""
     webhook_id = path_id(request, "webhook_id", "Webhook")
-    found = service(request).core.book.webhook(webhook_id)
+    found = reads.webhook(service(request).core.book, webhook_id)
     if found is None:
         raise not_found("Webhook")
     posts, digest = webhooks.posts_of(request, webhook_id), b""

@@ -11,20 +11,29 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from copying.backend.book import Book
-from copying.backend.configure import members_of, subscriptions_of
-from copying.backend.errors import Refused, invalid, not_found
 from copying.backend.http.configuration import computable
 from copying.backend.http.options import service
 from copying.backend.http.pages import Database
 from copying.backend.http.parameters import ID, body_bytes, parse_moment
 from copying.backend.http.replies import reply
-from copying.backend.limits import iso
-from copying.backend.nesting import check_circle, check_size
-from copying.backend.offers import may_follow
-from copying.backend.recording import Facts
-from copying.backend.rules import may_put
-from copying.backend.simulation import MOST_SIGNALS, Answer, Event, Result, TooMuch, leaves_of, scene_of, simulate
+from copying.backend.settings.documents import members_of, subscriptions_of
+from copying.backend.settings.nesting import check_circle, check_size
+from copying.backend.settings.offers import may_follow
+from copying.backend.settings.rules import may_put
+from copying.backend.signals.recording import Facts
+from copying.backend.simulation import (
+    MOST_SIGNALS,
+    Answer,
+    Event,
+    Result,
+    TooMuch,
+    leaves_of,
+    scene_of,
+    simulate,
+)
+from copying.backend.state.book import Book
+from copying.backend.state.errors import Refused, invalid, not_found
+from copying.backend.state.times import iso
 from copying.contract import wire
 from copying.contract.validation import Invalid, load_json, validate
 from copying.engine.offers import Owners

@@ -15,7 +15,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from copying.backend.errors import not_found
 from copying.backend.http.options import Service, service
 from copying.backend.http.pages import Selection, joined, joined_once
 from copying.backend.http.parameters import Query, path_id
@@ -31,6 +30,9 @@ from copying.backend.http.wakeups import (
     millisecond,
     unfinished_s,
 )
+from copying.backend.state.errors import not_found
+
+from . import reads
 
 Read = Callable[[], Awaitable[bytes | None]]
 Pick = Callable[[Records], bytes | None]
@@ -158,7 +160,7 @@ async def subscriber_log(request: Request, send: Send) -> Response | None:
 async def stopouts(request: Request, send: Send) -> Response | None:
     """T5."""
     query = Query.of(request)
-    last = service(request).core.book.last_stopout(request.scope["tenant"])
+    last = reads.last_stopout(service(request).core.book, request.scope["tenant"])
     filters = {name: query.text(wire) for name, wire in FILTERS if query.text(wire)}
     return await _by_number(request, send, STOPOUTS, query, last, filters)
 
@@ -166,7 +168,7 @@ async def stopouts(request: Request, send: Send) -> Response | None:
 @Stream
 async def account_snapshots(request: Request, send: Send) -> Response | None:
     """E2."""
-    last = service(request).core.book.last_account_snapshot(request.scope["tenant"])
+    last = reads.last_account_snapshot(service(request).core.book, request.scope["tenant"])
     return await _by_number(request, send, SNAPSHOTS, Query.of(request), last, {})
 
 
@@ -177,7 +179,7 @@ def known_strategy(request: Request) -> str:
     """The strategy or portfolio of the address, 404 when the caller has none of this id."""
     strategy_id = path_id(request, "strategy_id", "Strategy")
     book, tenant = service(request).core.book, request.scope["tenant"]
-    if book.strategy(tenant, strategy_id) is None and book.portfolio(tenant, strategy_id) is None:
+    if reads.strategy(book, tenant, strategy_id) is None and reads.portfolio(book, tenant, strategy_id) is None:
         raise not_found("Strategy")
     return strategy_id
 
@@ -185,7 +187,7 @@ def known_strategy(request: Request) -> str:
 def known_subscriber(request: Request) -> str:
     """The subscriber of the address, 404 when the caller has none of this id."""
     subscriber_id = path_id(request, "subscriber_id", "Subscriber")
-    if service(request).core.book.subscriber(request.scope["tenant"], subscriber_id) is None:
+    if reads.subscriber(service(request).core.book, request.scope["tenant"], subscriber_id) is None:
         raise not_found("Subscriber")
     return subscriber_id
 

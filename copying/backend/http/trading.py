@@ -5,14 +5,16 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from copying.backend.commands import ResetStopouts, Resynchronise
-from copying.backend.errors import invalid, not_found
 from copying.backend.http.once import carry_out
 from copying.backend.http.options import service
 from copying.backend.http.parameters import Query, path_id
 from copying.backend.http.replies import reply
 from copying.backend.http.streams import known_subscriber
+from copying.backend.state.commands import ResetStopouts, Resynchronise
+from copying.backend.state.errors import invalid, not_found
 from copying.contract.settings import STOPOUT_REASONS
+
+from . import reads
 
 
 async def resynchronise(request: Request) -> Response:
@@ -31,7 +33,7 @@ async def resynchronise(request: Request) -> Response:
 async def list_stopouts(request: Request) -> Response:
     """T2."""
     subscriber_id = path_id(request, "subscriber_id", "Subscriber")
-    found = service(request).core.book.stopouts(request.scope["tenant"], subscriber_id)
+    found = reads.stopouts(service(request).core.book, request.scope["tenant"], subscriber_id)
     if found is None:
         raise not_found("Subscriber")
     return reply(found)

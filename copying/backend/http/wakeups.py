@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from copying.backend.core import Core
+from copying.backend.core.writer import Core
 from copying.backend.http.pages import Database
 
 logger = logging.getLogger(__name__)

@@ -15,10 +15,12 @@ from typing import Any
 
 from starlette.requests import Request
 
-from copying.backend.commands import Note
-from copying.backend.errors import Refused, invalid
 from copying.backend.http.options import service
-from copying.backend.limits import iso
+from copying.backend.state.commands import Note
+from copying.backend.state.errors import Refused, invalid
+from copying.backend.state.times import iso
+
+from . import reads
 
 TYPES = {
     "buy": "POSITION_TYPE_BUY",
@@ -68,7 +70,7 @@ def times_of(request: Request, webhook_id: str) -> dict[str, str]:
 async def note_refusal(request: Request, sentence: str) -> None:
     """A refused post is a WARN in the strategy's log, once a minute per webhook with the count of the others."""
     match = _ADDRESS.fullmatch(request.url.path)
-    webhook = service(request).core.book.webhook(match[1]) if match else None
+    webhook = reads.webhook(service(request).core.book, match[1]) if match else None
     if match is None or webhook is None:
         return
     posts, now = posts_of(request, match[1]), time.monotonic()

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from copying.backend.limits import iso
+from copying.backend.state.times import iso
 from copying.engine.routes import Configuration, RouteKey
 
 from .past import Event, Money, Scene

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from copying.backend.book import Book
 from copying.backend.market.instruments import base_symbol, dollars, instrument
-from copying.backend.offers import owners_of
-from copying.backend.recording import MONEY, Facts
-from copying.backend.state import ACCOUNT_CURRENCIES
+from copying.backend.settings.offers import owners_of
+from copying.backend.signals.recording import MONEY, Facts
+from copying.backend.state.book import Book
+from copying.backend.state.entities import ACCOUNT_CURRENCIES
 from copying.engine import model
 from copying.engine.model import Accounts
 from copying.engine.routes import Configuration
 
 
 class Event(msgspec.Struct, rename="camel"):
-    """A recorded event (recording.py)."""
+    """A recorded event (signals/recording.py)."""
 
     what: str
     row: int

@@ -10,13 +10,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from copying.backend import curve
-from copying.backend.fanout import bar
+from copying.backend.broker.paper import COMMISSION_DOLLARS
 from copying.backend.market.instruments import CURRENCIES, dollars, instrument
-from copying.backend.paper import COMMISSION_DOLLARS
-from copying.backend.parts import is_below, path_text
-from copying.backend.recording import Facts
-from copying.backend.scopes import Scopes, correlation_scopes, removal_scopes
+from copying.backend.signals.fan_out import bar
+from copying.backend.signals.recording import Facts
+from copying.backend.signals.scopes import Scopes, correlation_scopes, removal_scopes
+from copying.backend.state import provider_balances
+from copying.backend.state.parts import is_below, path_text
 from copying.engine import model
 from copying.engine.decide import decide
 from copying.engine.model import NewsEvent, OrderKind, Outcome, Side
@@ -68,7 +68,7 @@ class Holding:
 
 @dataclass(slots=True)
 class Scoped:
-    """What is open of the copies that came through one member (scopes.py), by subscription."""
+    """What is open of the copies that came through one member (signals/scopes.py), by subscription."""
 
     exposure: np.ndarray
     symbols: dict[str, np.ndarray]
@@ -169,7 +169,7 @@ class Run:
             provider_balance_base=recorded.provider_balance * recorded.provider_rate,
             provider_equity_base=recorded.provider_equity * recorded.provider_rate,
             provider_balance=recorded.provider_balance, provider_equity=recorded.provider_equity,
-            provider_balance_average=curve.average(
+            provider_balance_average=provider_balances.average(
                 self.scene.provider_balances.get(document.get("accountId", ""), []),
                 document.get("equityCurveFilter"), event.time,
             ),

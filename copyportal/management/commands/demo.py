@@ -40,6 +40,6 @@ class Command(BaseCommand):
             raise CommandError("Name a step (history or people) or --describe.")
 
     def _make_history(self, days: int | None) -> None:
-        from copying.backend.demo import DAYS, prepare_demo
+        from copying.backend.demo.prepare import DAYS, prepare_demo
 
         asyncio.run(prepare_demo(TENANT, timezone.now(), self.stdout.write, days=days or DAYS))

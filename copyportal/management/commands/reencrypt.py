@@ -6,7 +6,7 @@ from django.apps import apps
 from django.core.management.base import BaseCommand
 from django.db import connection, transaction
 
-from copying.backend.sealing import reseal_tables
+from copying.backend.settings.sealing import reseal_tables
 from users.secrets import EncryptedTextField
 
 

@@ -18,11 +18,11 @@ import psycopg
 import pytest
 
 from copying.backend import tokens
-from copying.backend.commands import ReserveStrategyId
-from copying.backend.core import Core
-from copying.backend.errors import Refused
+from copying.backend.core.writer import Core
 from copying.backend.http import create_app
 from copying.backend.http.options import Options, database_url
+from copying.backend.state.commands import ReserveStrategyId
+from copying.backend.state.errors import Refused
 
 STRATEGIES = "/users/current/configuration/strategies"
 PORTFOLIOS = "/users/current/configuration/portfolio-strategies"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from copying.backend.commands import OpenAccount
-from copying.backend.core import Core
+from copying.backend.core.writer import Core
 from copying.backend.http.options import database_url
+from copying.backend.state.commands import OpenAccount
 
 from .conftest import StillMarket, empty
 

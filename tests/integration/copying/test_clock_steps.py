@@ -10,8 +10,8 @@ import msgspec
 import psycopg
 import pytest
 
-from copying.backend.clock import Clock
-from copying.backend.core import Core
+from copying.backend.core.clock import Clock
+from copying.backend.core.writer import Core
 from copying.backend.http import create_app
 from copying.backend.http.options import Options, database_url
 

@@ -6,10 +6,10 @@ import time
 import httpx
 import pytest
 
-from copying.backend.commands import SetConnection
 from copying.backend.http import create_app
 from copying.backend.http.application import TABLE
 from copying.backend.http.options import Options, database_url
+from copying.backend.state.commands import SetConnection
 from tests.integration.copying.conftest import PORTFOLIOS, STRATEGIES, SUBSCRIBERS, assert_error
 
 pytestmark = [pytest.mark.anyio, pytest.mark.django_db]

@@ -7,10 +7,10 @@ import asyncio
 import psycopg
 import pytest
 
-from copying.backend import apply as application
-from copying.backend.commands import Entry, OpenAccount, PutSignal, PutStrategy
-from copying.backend.core import Core
+from copying.backend.core import apply as application
+from copying.backend.core.writer import Core
 from copying.backend.http.options import database_url
+from copying.backend.state.commands import Entry, OpenAccount, PutSignal, PutStrategy
 
 from .conftest import StillMarket, empty
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from copying.backend.core import Core
+from copying.backend.core.writer import Core
 from copying.backend.http import create_app
 from copying.backend.http.options import Options, database_url
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from copying.backend.snapshot import pack
+from copying.backend.state.snapshot import pack
 from tests.integration.copying.conftest import SUBSCRIBERS, assert_error
 
 pytestmark = [pytest.mark.anyio, pytest.mark.django_db]

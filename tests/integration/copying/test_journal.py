@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 import psycopg
 import pytest
 
-from copying.backend.commands import Entry, Note
+from copying.backend.core.journal import Journal
 from copying.backend.http.options import database_url
-from copying.backend.journal import Journal
+from copying.backend.state.commands import Entry, Note
 
 from .conftest import empty
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from copying.backend.commands import SetConnection
+from copying.backend.state.commands import SetConnection
 from tests.integration.copying.conftest import Backend, User, iso
 
 pytestmark = [pytest.mark.anyio, pytest.mark.django_db]

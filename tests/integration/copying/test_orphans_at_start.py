@@ -6,10 +6,11 @@ import msgspec
 import psycopg
 import pytest
 
-from copying.backend import snapshot
-from copying.backend.commands import OpenAccount, PutSignal, PutStrategy, PutSubscriber
-from copying.backend.core import Core
+from copying.backend.broker.paper import PaperBroker
+from copying.backend.core.writer import Core
 from copying.backend.http.options import database_url
+from copying.backend.state import snapshot
+from copying.backend.state.commands import OpenAccount, PutSignal, PutStrategy, PutSubscriber
 
 from .conftest import StillMarket, empty
 
@@ -50,7 +51,7 @@ def lose_the_signal(connection) -> None:
     sequence, state = connection.execute(
         "SELECT sequence, state FROM copying_snapshot ORDER BY sequence DESC LIMIT 1"
     ).fetchone()
-    book = snapshot.unpack(state)
+    book = snapshot.unpack(state, PaperBroker())
     book.signals.clear()
     connection.execute("UPDATE copying_snapshot SET state = %s WHERE sequence = %s", [snapshot.pack(book), sequence])
 

@@ -8,13 +8,15 @@ import pytest
 from cryptography.fernet import Fernet
 from django.core.management import call_command
 
-from copying.backend import sealing, snapshot
-from copying.backend.apply import apply
-from copying.backend.book import Book
-from copying.backend.commands import Entry, PutStrategy, PutSubscriber
-from copying.backend.core import Core
+from copying.backend.broker.paper import PaperBroker
+from copying.backend.core.apply import apply
+from copying.backend.core.journal import decode_entry, encode_entries
+from copying.backend.core.writer import Core
 from copying.backend.http.options import database_url
-from copying.backend.journal import decode_entry, encode_entries
+from copying.backend.settings import sealing
+from copying.backend.state import snapshot
+from copying.backend.state.book import Book
+from copying.backend.state.commands import Entry, PutStrategy, PutSubscriber
 from tests.integration.copying.conftest import StillMarket, empty
 from tests.integration.copying.planted import TOKENS, assert_unknown, dump, publishing
 
@@ -34,7 +36,7 @@ def plain_tables() -> None:
     ]
     commands = [PutStrategy(tenant="t", strategy_id=f"S{n}", document=document) for n, document in enumerate(documents)]
     commands.append(PutSubscriber(tenant="t", subscriber_id="a", document={"name": "publishing", "subscriptions": []}))
-    book = Book()
+    book = Book(PaperBroker())
     entries = [Entry(time=1_772_452_800.0 + n, quotes={}, command=command) for n, command in enumerate(commands)]
     for sequence, entry in enumerate(entries[:2], 1):
         apply(book, entry, sequence)

@@ -8,7 +8,8 @@ import httpx
 import pytest
 from cryptography.fernet import Fernet
 
-from copying.backend import snapshot
+from copying.backend.http import reads
+from copying.backend.state import snapshot
 from copying.backend.telegram import Publisher
 from tests.integration.copying.conftest import STRATEGIES
 from tests.integration.copying.planted import TOKENS, assert_unknown, dump, publishing
@@ -86,7 +87,7 @@ async def test_a_fault_tells_the_log_no_address_of_a_webhook(user, backend, capl
     strategy_id = await user.provide()
     answer = await user.http.post(f"{STRATEGIES}/{strategy_id}/webhooks", json={})
     webhook_id = answer.json()["id"]
-    monkeypatch.setattr(backend.core.book, "webhook", lambda webhook_id: 1 / 0)
+    monkeypatch.setattr(reads, "webhook", lambda book, webhook_id: 1 / 0)
     client = httpx.AsyncClient(
         transport=httpx.ASGITransport(backend.app, raise_app_exceptions=False), base_url="http://backend"
     )

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from copying.backend.core import Core
+from copying.backend.core.writer import Core
 from copying.backend.http.options import database_url
 from tests.data import figures, store
 

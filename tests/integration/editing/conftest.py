@@ -21,11 +21,11 @@ import uvicorn
 from django.utils import timezone
 
 from copying.backend import tokens
-from copying.backend.commands import RemoveSignal, ReserveStrategyId
-from copying.backend.core import Core
-from copying.backend.errors import Refused
+from copying.backend.core.writer import Core
 from copying.backend.http import create_app
 from copying.backend.http.options import Options, database_url
+from copying.backend.state.commands import RemoveSignal, ReserveStrategyId
+from copying.backend.state.errors import Refused
 from copying.client import Client
 from copying.contract import wire
 from copyportal.services.servers import free_port

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from copying.backend.http.limits import TokenBuckets
+from copying.backend.http.rate_limits import TokenBuckets
 
 
 def test_a_full_bucket_is_spent_at_once_and_refills_evenly():

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from copying.backend.errors import Refused
 from copying.backend.http.parameters import Query
+from copying.backend.state.errors import Refused
 
 
 @pytest.mark.parametrize(

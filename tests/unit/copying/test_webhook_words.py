@@ -2,8 +2,14 @@
 
 import pytest
 
-from copying.backend.errors import Refused
-from copying.backend.http.webhooks import MOST_TAKEN, Posts, give_back, in_contract_words, take
+from copying.backend.http.webhooks import (
+    MOST_TAKEN,
+    Posts,
+    give_back,
+    in_contract_words,
+    take,
+)
+from copying.backend.state.errors import Refused
 
 
 @pytest.mark.parametrize(

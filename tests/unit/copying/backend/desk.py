@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from copying.backend import ticks
-from copying.backend.apply import apply, check, look_ahead
-from copying.backend.book import Book
-from copying.backend.commands import (
+from copying.backend.broker.paper import PaperBroker
+from copying.backend.core import ticks
+from copying.backend.core.apply import apply, check, look_ahead
+from copying.backend.http import reads
+from copying.backend.state.book import Book
+from copying.backend.state.commands import (
     Command,
     Entry,
     OpenAccount,
@@ -22,10 +24,10 @@ from copying.backend.commands import (
     Tick,
     Trade,
 )
-from copying.backend.effects import Effects
-from copying.backend.errors import Refused
-from copying.backend.limits import iso
-from copying.backend.pricing import value
+from copying.backend.state.effects import Effects
+from copying.backend.state.errors import Refused
+from copying.backend.state.times import iso
+from copying.backend.state.valuation import value
 
 MONDAY = datetime(2026, 3, 2, 12, tzinfo=UTC).timestamp()
 DAY = 86_400.0
@@ -40,7 +42,7 @@ class Desk:
     """Applies commands one second apart, looking ahead as the core does; `entries` and `effects` keep what happened."""
 
     def __init__(self, *, slippage_spreads: float = 0.0) -> None:
-        self.book = Book(slippage_spreads=slippage_spreads)
+        self.book = Book(PaperBroker(), slippage_spreads=slippage_spreads)
         self.now = MONDAY
         self.entries: list[Entry] = []
         self.effects: list[Effects] = []
@@ -133,7 +135,7 @@ class Desk:
         ]
 
     def waiting(self, account_id: str = "a") -> list[dict[str, Any]]:
-        return self.book.account_orders("t", account_id)
+        return reads.account_orders(self.book, "t", account_id)
 
     def balance(self, account_id: str = "a") -> float:
         return float(self.book.accounts.balance[self.book.account_rows[account_id]])

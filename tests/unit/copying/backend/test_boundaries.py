@@ -9,14 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from copying.backend import fanout, limits, ticks
-from copying.backend.apply import apply
-from copying.backend.commands import Deposit, Entry, Tick
-from copying.backend.effects import Decided
-from copying.backend.errors import Refused
-from copying.backend.limits import iso
-from copying.backend.pricing import round_money, value
-from copying.backend.state import ACCOUNT_CURRENCIES
+from copying.backend.core import ticks
+from copying.backend.core.apply import apply
+from copying.backend.http import reads
+from copying.backend.risk import limits
+from copying.backend.signals import fan_out
+from copying.backend.state.commands import Deposit, Entry, Tick
+from copying.backend.state.effects import Decided
+from copying.backend.state.entities import ACCOUNT_CURRENCIES
+from copying.backend.state.errors import Refused
+from copying.backend.state.times import iso
+from copying.backend.state.valuation import round_money, value
 from copying.engine.model import OrderKind
 from copying.engine.reasons import Reason
 from tests.unit.copying.backend import triggers
@@ -137,7 +140,7 @@ def test_a_risk_limit_fires_when_it_is_reached(desk, level, basis, bid, is_relat
     if basis == "balance-difference":
         desk.close_signal()
         desk.tick(1)
-    assert bool(desk.book.stopouts("t", "a")) is fires
+    assert bool(reads.stopouts(desk.book, "t", "a")) is fires
 
 
 def test_a_limit_of_nothing_needs_a_loss(desk):
@@ -171,7 +174,7 @@ def test_a_stopout_ends_at_the_end_of_its_period(desk, seconds, is_over):
     desk.tick(1, EURUSD=(1.08, 1.0801))
     end = float(desk.book.limits.period_end[0])
     desk.tick(end - desk.now - 1 + seconds)
-    assert (desk.book.stopouts("t", "a") == []) is is_over
+    assert (reads.stopouts(desk.book, "t", "a") == []) is is_over
 
 
 @pytest.mark.parametrize(("cents", "is_called"), [(1, False), (0, True), (-1, True)])
@@ -215,7 +218,7 @@ def test_entries_from_before_compare_as_they_did(desk):
     for rules, stopouts in ((1, 0), (2, 1)):
         entry = Entry(time=desk.now, rules=rules, quotes={}, command=Tick(tenant=""))
         apply(desk.book, entry, desk.book.sequence + 1)
-        assert len(desk.book.stopouts("t", "b")) == stopouts
+        assert len(reads.stopouts(desk.book, "t", "b")) == stopouts
 
 
 @pytest.mark.parametrize(
@@ -299,11 +302,11 @@ def desk_refuses(desk: Desk, **fields) -> Refused | None:
 def test_give_up_looks_at_the_deadline_of_each_route(desk, deadline, expected):
     desk.strategy()
     desk.subscriber()
-    plan = fanout.plan_for(desk.book, "S")
-    [code] = fanout.codes_of(plan, np.array([0])).tolist()
+    plan = fan_out.plan_for(desk.book, "S")
+    [code] = fan_out.codes_of(plan, np.array([0])).tolist()
     desk.book.time = 100.0
     decisions = fanout_decisions(desk, plan)
-    fanout.give_up(desk.book, plan, decisions, np.array([0]), {code: (deadline, 0)})
+    fan_out.give_up(desk.book, plan, decisions, np.array([0]), {code: (deadline, 0)})
     assert (Reason(decisions.reason[0]) is Reason.TOO_LATE) is expected
 
 
@@ -311,7 +314,7 @@ def fanout_decisions(desk: Desk, plan):
     desk.signal("sig00007")
     desk.book.time = 100.0
     signal = next(iter(desk.book.signals.values()))
-    return fanout.decided(plan, signal, fanout.facts_for(desk.book, plan, signal), False)
+    return fan_out.decided(plan, signal, fan_out.facts_for(desk.book, plan, signal), False)
 
 
 # ----------------------------------------------------------------------------------------- what a quote triggers

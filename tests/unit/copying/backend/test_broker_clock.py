@@ -7,14 +7,16 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from copying.backend import snapshot
-from copying.backend.apply import apply
-from copying.backend.book import Book
-from copying.backend.commands import Deposit, SetBrokerClock
-from copying.backend.errors import Refused
-from copying.backend.headroom import risk_limits
-from copying.backend.limit_periods import calendar_start, period_of
-from copying.backend.limits import KINDS
+from copying.backend.broker.paper import PaperBroker
+from copying.backend.core.apply import apply
+from copying.backend.http import reads
+from copying.backend.http.reads import risk_limits
+from copying.backend.risk.limits import KINDS
+from copying.backend.risk.periods import calendar_start, period_of
+from copying.backend.state import snapshot
+from copying.backend.state.book import Book
+from copying.backend.state.commands import Deposit, SetBrokerClock
+from copying.backend.state.errors import Refused
 from tests.unit.copying.backend.desk import DAY, Desk
 
 HOUR = 3600.0
@@ -98,9 +100,9 @@ def test_a_stopout_ends_with_the_brokers_day(desk: Desk) -> None:
     desk.subscriber(settings={"riskLimits": [limit("equity-difference")]})
     desk.signal()
     desk.tick(1, EURUSD=(1.0941, 1.0942))
-    assert [each["stoppedTill"] for each in desk.book.stopouts("t", "a")] == ["2026-03-02T21:00:00.000Z"]
+    assert [each["stoppedTill"] for each in reads.stopouts(desk.book, "t", "a")] == ["2026-03-02T21:00:00.000Z"]
     desk.tick(9 * HOUR)
-    assert desk.book.stopouts("t", "a") == []
+    assert reads.stopouts(desk.book, "t", "a") == []
 
 
 def test_relative_limits_take_the_balance_at_the_brokers_midnight(desk: Desk) -> None:
@@ -130,7 +132,7 @@ def test_a_replay_and_a_restored_snapshot_follow_the_same_clock(desk: Desk) -> N
     desk.tick(DAY, EURUSD=(1.0981, 1.0982))
     clock(desk, -2)
     desk.tick(DAY, EURUSD=(1.0941, 1.0942))
-    fresh, restored = Book(slippage_spreads=0.0), snapshot.unpack(held)
+    fresh, restored = Book(PaperBroker(), slippage_spreads=0.0), snapshot.unpack(held, PaperBroker())
     for sequence, entry in enumerate(desk.entries, 1):
         apply(fresh, entry, sequence)
     for sequence, entry in enumerate(desk.entries[place:], place + 1):
@@ -145,7 +147,7 @@ def test_older_snapshots_have_the_utc_clock(desk: Desk) -> None:
     del state["broker_ahead"], state["next_broker_midnight"]
     for period in range(5):
         del state["accounts"]["columns"][f"broker_balance_{period}"]
-    desk.book = snapshot.unpack(msgspec.msgpack.encode(state))
+    desk.book = snapshot.unpack(msgspec.msgpack.encode(state), PaperBroker())
     assert desk.book.next_broker_midnight == desk.book.next_midnight
     clock(desk, 3)
     desk.subscriber(settings={"riskLimits": [limit("equity-difference", maxRelativeRisk=0.5)]})

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from copying.backend import snapshot
-from copying.backend.apply import apply
-from copying.backend.book import Book
-from copying.backend.commands import Remove, Resynchronise, SetConnection
-from copying.backend.effects import Deals, Decided, Line, SignalEvent
+from copying.backend.broker.paper import PaperBroker
+from copying.backend.core.apply import apply
+from copying.backend.http import reads
+from copying.backend.state import snapshot
+from copying.backend.state.book import Book
+from copying.backend.state.commands import Remove, Resynchronise, SetConnection
+from copying.backend.state.effects import Deals, Decided, Line, SignalEvent
 from copying.engine.model import Outcome
 from copying.engine.reasons import Reason
 from tests.unit.copying.backend.desk import Desk
@@ -40,7 +42,7 @@ def decided(desk: Desk) -> list[tuple[str, Outcome, Reason]]:
 
 
 def replayed(desk: Desk) -> bytes:
-    fresh = Book(slippage_spreads=0.0)
+    fresh = Book(PaperBroker(), slippage_spreads=0.0)
     for sequence, entry in enumerate(desk.entries, 1):
         apply(fresh, entry, sequence)
     return snapshot.pack(fresh)
@@ -57,7 +59,7 @@ def test_a_trade_goes_down_the_whole_chain_with_a_decision_and_a_deal_for_each_h
     assert decided(chain) == [(each, Outcome.COPIED, Reason.COPIED) for each in "STU"]
     opened = [deals for deals in chain.told(Deals) if deals.kind == "open"]
     assert [chain.book.strategy_names.texts[deals.leaf[0]] for deals in opened] == ["S", "T", "U"]
-    mine = chain.book.account_positions("t", "a")[0]
+    mine = reads.account_positions(chain.book, "t", "a")[0]
     assert list(opened[1].signal_ids.values()) == [mine["id"]]  # the copy's own ticket is the signal of T
 
 
@@ -85,7 +87,7 @@ def test_a_pending_order_waits_on_every_hop_and_fills(chain: Desk) -> None:
     chain.tick(1, EURUSD=(1.0798, 1.0799))
     assert lots(chain) == {"prov": [0.1], "a": [0.1], "b": [0.05], "c": [0.05]}
     assert [len(chain.waiting(name)) for name in "abc"] == [0, 0, 0]
-    position = chain.book.account_positions("t", "prov")[0]["id"]
+    position = reads.account_positions(chain.book, "t", "prov")[0]["id"]
     chain.trade("POSITION_CLOSE_ID", position_id=position)
     assert lots(chain) == {"prov": [], "a": [], "b": [], "c": []}
 
@@ -99,7 +101,7 @@ def test_a_cancelled_order_is_withdrawn_on_every_hop(chain: Desk) -> None:
 
 def test_what_ends_in_the_middle_ends_below_and_stays_above(chain: Desk) -> None:
     chain.signal(volume=0.4)
-    mine = chain.book.account_positions("t", "a")[0]["id"]
+    mine = reads.account_positions(chain.book, "t", "a")[0]["id"]
     chain.trade("POSITION_PARTIAL", "a", position_id=mine, volume_lots=0.2)
     assert lots(chain) == {"prov": [], "a": [0.2], "b": [0.1], "c": [0.1]}
     chain.trade("POSITION_CLOSE_ID", "a", position_id=mine)
@@ -124,7 +126,7 @@ def test_released_copies_go_on_giving_their_signal(chain: Desk) -> None:
     chain.signal(volume=0.4)
     chain.do(Remove(tenant="t", what="subscriber", id="a", mode="preserve"))
     assert lots(chain)["c"] == [0.2]
-    mine = chain.book.account_positions("t", "a")[0]["id"]
+    mine = reads.account_positions(chain.book, "t", "a")[0]["id"]
     chain.trade("POSITION_CLOSE_ID", "a", position_id=mine)
     assert lots(chain) == {"prov": [], "a": [], "b": [], "c": []}
 
@@ -219,7 +221,7 @@ def test_a_replay_and_a_restored_snapshot_give_the_same_chains(chain: Desk) -> N
     chain.trade("ORDER_TYPE_SELL_LIMIT", price=1.2)
     chain.tick(1, EURUSD=(1.2001, 1.2002))
     chain.trade("POSITION_CLOSE_ID", position_id=answer["positionId"])
-    restored = snapshot.unpack(held)
+    restored = snapshot.unpack(held, PaperBroker())
     for sequence, entry in enumerate(chain.entries[place:], place + 1):
         apply(restored, entry, sequence)
     assert replayed(chain) == snapshot.pack(restored) == snapshot.pack(chain.book)

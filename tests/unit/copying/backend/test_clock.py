@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from copying.backend.clock import Clock
+from copying.backend.core.clock import Clock
 
 NOON = 1_772_452_800.0
 
@@ -128,7 +128,7 @@ def test_a_journal_that_is_ahead_goes_on_at_half_speed_until_the_clock_has_caugh
 
 
 def test_what_is_wrong_is_said_once_a_minute(clocks: Clocks, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.ERROR, logger="copying.backend.clock")
+    caplog.set_level(logging.ERROR, logger="copying.backend.core.clock")
     clocks.clock.report(NOON + 1)
     assert not caplog.messages
     for seconds, lines in ((0, 1), (59, 1), (1, 2), (59.5, 2), (60, 3)):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from copying.backend import snapshot
-from copying.backend.commands import Remove
-from copying.backend.effects import Deals
+from copying.backend.broker.paper import PaperBroker
+from copying.backend.state import snapshot
+from copying.backend.state.commands import Remove
+from copying.backend.state.effects import Deals
 from tests.unit.copying.backend.desk import DAY, Desk
 
 
@@ -140,7 +141,7 @@ def test_parts_of_older_snapshots_learn_their_members(desk: Desk) -> None:
     desk.signal()
     state = msgspec.msgpack.decode(snapshot.pack(desk.book))
     del state["parts"]["columns"]["member"]
-    restored = snapshot.unpack(msgspec.msgpack.encode(state))
+    restored = snapshot.unpack(msgspec.msgpack.encode(state), PaperBroker())
     assert [restored.strategy_names.texts[each] for each in restored.parts.member] == ["P"]
 
 

@@ -11,21 +11,22 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from copying.backend import demo
-from copying.backend.book import Book
-from copying.backend.history import HourlyMarket, Recorder, run
+from copying.backend.broker.paper import PaperBroker
+from copying.backend.demo import prepare
+from copying.backend.demo.history import HourlyMarket, Recorder, run
+from copying.backend.demo.robots import HOUR
 from copying.backend.market.ecb import EcbMarket
-from copying.backend.robots import HOUR
+from copying.backend.state.book import Book
 
 DAYS = [datetime(2026, 11, 28, 21, tzinfo=UTC), datetime(2027, 2, 14, 3, tzinfo=UTC)]
 
 
 def made_on(now: datetime) -> Recorder:
-    recorder = Recorder(Book())
+    recorder = Recorder(Book(PaperBroker()))
     end = now.timestamp() // HOUR * HOUR
-    start = end - demo.DAYS * 24 * HOUR
+    start = end - prepare.DAYS * 24 * HOUR
     market = HourlyMarket(EcbMarket(), start, end)
-    run(recorder, market, start, end, demo.schedule("firm", start, demo.DAYS), lambda line: None)
+    run(recorder, market, start, end, prepare.schedule("firm", start, prepare.DAYS), lambda line: None)
     return recorder
 
 
@@ -56,17 +57,19 @@ def test_most_strategies_earn_and_none_loses_much(now):
 def test_fixed_fees_and_fees_per_lot_reach_no_account_in_yen():
     documents = {
         command.subscriber_id: command.document
-        for _, command in demo.schedule("firm", 0.0, demo.DAYS)
-        if isinstance(command, demo.PutSubscriber)
+        for _, command in prepare.schedule("firm", 0.0, prepare.DAYS)
+        if isinstance(command, prepare.PutSubscriber)
     }
     currencies = {
         command.account_id: command.currency
-        for _, command in demo.schedule("firm", 0.0, demo.DAYS)
-        if isinstance(command, demo.OpenAccount)
+        for _, command in prepare.schedule("firm", 0.0, prepare.DAYS)
+        if isinstance(command, prepare.OpenAccount)
     }
     in_yen = [document for account, document in documents.items() if currencies[account] == "JPY"]
     schemes = {
-        demo.SCHEMES[subscription["strategyId"]][0] for document in in_yen for subscription in document["subscriptions"]
+        prepare.SCHEMES[subscription["strategyId"]][0]
+        for document in in_yen
+        for subscription in document["subscriptions"]
     }
     assert len(in_yen) > 5
     assert schemes == {"high-water-mark", "amount-won"}

@@ -8,9 +8,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from copying.backend.changes import Changes
+from copying.backend.core.announcements import Changes
 from copying.backend.http.streams import NOTHING, Held, messages
-from copying.backend.http.wakeups import SLICE, TRANSACTIONS, Feed, Record, Records, Waiter
+from copying.backend.http.wakeups import (
+    SLICE,
+    TRANSACTIONS,
+    Feed,
+    Record,
+    Records,
+    Waiter,
+)
 
 pytestmark = pytest.mark.anyio
 MOMENT = datetime(2026, 3, 2, 12, tzinfo=UTC)

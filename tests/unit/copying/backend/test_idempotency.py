@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from copying.backend import idempotency, snapshot
-from copying.backend.apply import apply
-from copying.backend.book import Book
-from copying.backend.commands import Command, Deposit, Entry, Once, Trade
-from copying.backend.effects import Effects
-from copying.backend.errors import Refused
-from copying.backend.idempotency import KEPT_SECONDS, answer_before
-from copying.backend.journal import decode_entry, encode_entries
+from copying.backend.broker.paper import PaperBroker
+from copying.backend.core import idempotency
+from copying.backend.core.apply import apply
+from copying.backend.core.idempotency import KEPT_SECONDS, answer_before
+from copying.backend.core.journal import decode_entry, encode_entries
+from copying.backend.state import snapshot
+from copying.backend.state.book import Book
+from copying.backend.state.commands import (
+    Command,
+    Deposit,
+    Entry,
+    Once,
+    Trade,
+)
+from copying.backend.state.effects import Effects
+from copying.backend.state.errors import Refused
 from tests.unit.copying.backend.desk import Desk
 
 
@@ -104,10 +112,10 @@ def test_a_refusal_is_not_kept(account: Desk) -> None:
 def test_a_replay_and_a_snapshot_know_the_keys(account: Desk) -> None:
     do(account, DEPOSIT, asked(answer={"id": "x"}))
     rows = encode_entries(1, account.entries)
-    replayed = Book(slippage_spreads=0)
+    replayed = Book(PaperBroker(), slippage_spreads=0)
     for number, _, payload in rows:
         apply(replayed, decode_entry(payload), number)
-    for book in (replayed, snapshot.unpack(snapshot.pack(account.book))):
+    for book in (replayed, snapshot.unpack(snapshot.pack(account.book), PaperBroker())):
         assert book.kept == account.book.kept
         assert answer_before(book, asked()).answer == {"id": "x"}
 

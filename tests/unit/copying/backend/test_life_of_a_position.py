@@ -8,11 +8,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from copying.backend import snapshot
-from copying.backend.apply import apply
-from copying.backend.book import Book
-from copying.backend.commands import Remove, Resynchronise, SetConnection
-from copying.backend.effects import Deals, Decided, Line
+from copying.backend.broker.paper import PaperBroker
+from copying.backend.core.apply import apply
+from copying.backend.state import snapshot
+from copying.backend.state.book import Book
+from copying.backend.state.commands import Remove, Resynchronise, SetConnection
+from copying.backend.state.effects import Deals, Decided, Line
 from copying.engine.model import Outcome
 from copying.engine.reasons import Reason
 from tests.unit.copying.backend.desk import Desk
@@ -372,10 +373,10 @@ def test_a_replay_with_missed_orders_gives_the_same_book(copying: Desk) -> None:
     place = len(copying.entries)
     copying.tick(20)
     reconnect(copying)
-    fresh = Book(slippage_spreads=0.0)
+    fresh = Book(PaperBroker(), slippage_spreads=0.0)
     for sequence, entry in enumerate(copying.entries, 1):
         apply(fresh, entry, sequence)
-    restored = snapshot.unpack(held)
+    restored = snapshot.unpack(held, PaperBroker())
     for sequence, entry in enumerate(copying.entries[place:], place + 1):
         apply(restored, entry, sequence)
     assert snapshot.pack(fresh) == snapshot.pack(restored) == snapshot.pack(copying.book)

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import pytest
 
-from copying.backend import fanout
-from copying.backend.apply import apply
-from copying.backend.commands import NEWEST_RULES, Entry, PutNews, PutSignal
-from copying.backend.effects import Decided
-from copying.backend.pricing import value
+from copying.backend.core.apply import apply
+from copying.backend.signals import fan_out
+from copying.backend.state.commands import NEWEST_RULES, Entry, PutNews, PutSignal
+from copying.backend.state.effects import Decided
+from copying.backend.state.valuation import value
 from tests.unit.copying.backend.desk import Desk
 
 DOCUMENT = {"symbol": "EURUSD", "type": "POSITION_TYPE_BUY", "time": "2026-03-02T12:00:00.000Z", "volume": 0.1}
@@ -77,9 +77,9 @@ def test_orders_made_ahead_are_the_ones_placed(copying: Desk, monkeypatch: pytes
     second = PutSignal(tenant="t", strategy_id="S", signal_id="sig00002", document=DOCUMENT)
     desk.look_ahead(second)
     placed = []
-    monkeypatch.setattr(fanout, "orders_for", None)  # would be called if they were made again
-    opened = fanout.BROKER.open
-    monkeypatch.setattr(fanout.BROKER, "open", lambda *args: placed.append(args[2]) or opened(*args))
+    monkeypatch.setattr(fan_out, "orders_for", None)  # would be called if they were made again
+    opened = desk.book.broker.open
+    monkeypatch.setattr(desk.book.broker, "open", lambda *args: placed.append(args[2]) or opened(*args))
     _, made = desk.book.foreseen.orders
     carried_out(desk, second, desk.book.time)
     assert placed == [made]

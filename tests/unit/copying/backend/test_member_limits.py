@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
-from copying.backend import snapshot
-from copying.backend.apply import apply
-from copying.backend.book import Book
-from copying.backend.commands import ResetStopouts, Resynchronise
-from copying.backend.effects import Decided
+from copying.backend.broker.paper import PaperBroker
+from copying.backend.core.apply import apply
+from copying.backend.http import reads
+from copying.backend.state import snapshot
+from copying.backend.state.book import Book
+from copying.backend.state.commands import ResetStopouts, Resynchronise
+from copying.backend.state.effects import Decided
 from copying.engine.reasons import Reason
 from tests.unit.copying.backend.desk import DAY, Desk
 
@@ -54,7 +56,7 @@ def fall(desk: Desk, points: int) -> None:
 
 
 def sources(desk: Desk) -> str:
-    return "".join(sorted(each["sourceStrategyId"] for each in desk.book.account_positions("t", "a")))
+    return "".join(sorted(each["sourceStrategyId"] for each in reads.account_positions(desk.book, "t", "a")))
 
 
 @pytest.mark.parametrize("basis", ["balance-minus-equity", "equity-difference"])
@@ -66,9 +68,9 @@ def test_a_limit_looks_at_what_came_through_its_place_and_stops_that(desk: Desk,
         lots = {"volume": 0.2} if strategy == loser else {"volume": 0.01}
         desk.signal(f"sig0000{number}", strategy, **lots)
     fall(desk, 20)
-    assert desk.book.stopouts("t", "a") == []
+    assert reads.stopouts(desk.book, "t", "a") == []
     fall(desk, 40)
-    assert len(desk.book.stopouts("t", "a")) == 1
+    assert len(reads.stopouts(desk.book, "t", "a")) == 1
     assert sources(desk) == "".join(each for each in "STU" if each not in stopped)
     for number, strategy in enumerate("STU"):
         desk.signal(f"sig0001{number}", strategy, volume=0.01)
@@ -85,7 +87,7 @@ def test_losses_beside_a_member_do_not_count_for_it(desk: Desk, at: str) -> None
     tree(desk, at)
     desk.signal("sig00001", "U", volume=5)
     fall(desk, 100)
-    assert desk.book.stopouts("t", "a") == []
+    assert reads.stopouts(desk.book, "t", "a") == []
 
 
 @pytest.mark.parametrize("basis", ["balance-difference", "balance-minus-equity", "equity-difference"])
@@ -97,11 +99,11 @@ def test_closed_losses_count_where_they_were_made(desk: Desk, basis: str) -> Non
     desk.close_signal("sig00001", "T")
     desk.tick(1)
     is_booked = basis == "balance-difference"
-    assert (len(desk.book.stopouts("t", "a")), sources(desk)) == ((0, "S") if is_booked else (1, ""))
+    assert (len(reads.stopouts(desk.book, "t", "a")), sources(desk)) == ((0, "S") if is_booked else (1, ""))
     if is_booked:
         desk.close_signal("sig00002", "S")
         desk.tick(1)
-        assert len(desk.book.stopouts("t", "a")) == 1
+        assert len(reads.stopouts(desk.book, "t", "a")) == 1
 
 
 def test_members_with_the_same_limit_each_have_their_own(desk: Desk) -> None:
@@ -119,7 +121,7 @@ def test_members_with_the_same_limit_each_have_their_own(desk: Desk) -> None:
     assert sources(desk) == "T"
     fall(desk, 510)
     assert sources(desk) == ""
-    assert [each["sourceStrategy"]["id"] for each in desk.book.stopouts("t", "a")] == ["S", "T"]
+    assert [each["sourceStrategy"]["id"] for each in reads.stopouts(desk.book, "t", "a")] == ["S", "T"]
 
 
 def test_a_later_limit_replaces_the_earlier_one_of_its_own_chain_only(desk: Desk) -> None:
@@ -134,11 +136,11 @@ def test_a_stopout_of_a_member_names_it_and_is_reset_by_the_subscription(desk: D
     tree(desk, "P in Q")
     desk.signal("sig00001", "S")
     fall(desk, 60)
-    stopout = desk.book.stopouts("t", "a")[0]
+    stopout = reads.stopouts(desk.book, "t", "a")[0]
     assert (stopout["strategy"]["id"], stopout["sourceStrategy"]["id"]) == ("Q", "P")
     assert stopout["reasonDescription"].endswith("(date-balance-minus-equity, portfolio member in portfolio member P).")
     desk.do(ResetStopouts(tenant="t", subscriber_id="a", strategy_id="Q", reason="date-balance-minus-equity"))
-    assert desk.book.stopouts("t", "a") == []
+    assert reads.stopouts(desk.book, "t", "a") == []
 
 
 def test_a_members_stopout_ends_with_its_period(desk: Desk) -> None:
@@ -146,7 +148,7 @@ def test_a_members_stopout_ends_with_its_period(desk: Desk) -> None:
     desk.signal("sig00001", "S")
     fall(desk, 60)
     desk.tick(DAY / 2 + 60)
-    assert desk.book.stopouts("t", "a") == []
+    assert reads.stopouts(desk.book, "t", "a") == []
     desk.signal("sig00002", "S")
     assert sources(desk) == "S"
 
@@ -163,7 +165,7 @@ def test_calendar_limits_of_a_member_count_from_the_start_of_the_day(desk: Desk)
     desk.quote(EURUSD=(1.0981, 1.0982))
     desk.close_signal("sig00002", "S")
     desk.tick(1)
-    assert len(desk.book.stopouts("t", "a")) == 1
+    assert len(reads.stopouts(desk.book, "t", "a")) == 1
 
 
 def test_one_leaf_on_two_ways_is_two_parts(desk: Desk) -> None:
@@ -193,7 +195,7 @@ def test_a_subscription_that_starts_again_has_parts_without_a_past(desk: Desk) -
     desk.quote(EURUSD=(1.0971, 1.0972))
     desk.close_signal("sig00002", "S")
     desk.tick(1)
-    assert desk.book.stopouts("t", "a") == []
+    assert reads.stopouts(desk.book, "t", "a") == []
 
 
 def test_a_replay_and_a_restored_snapshot_give_the_same_parts(desk: Desk) -> None:
@@ -203,7 +205,7 @@ def test_a_replay_and_a_restored_snapshot_give_the_same_parts(desk: Desk) -> Non
     held, place = snapshot.pack(desk.book), len(desk.entries)
     desk.signal("sig00003", "T", volume=0.4)
     fall(desk, 60)
-    fresh, restored = Book(slippage_spreads=0.0), snapshot.unpack(held)
+    fresh, restored = Book(PaperBroker(), slippage_spreads=0.0), snapshot.unpack(held, PaperBroker())
     for sequence, entry in enumerate(desk.entries, 1):
         apply(fresh, entry, sequence)
     for sequence, entry in enumerate(desk.entries[place:], place + 1):

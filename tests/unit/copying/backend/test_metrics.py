@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from copying.backend.apply import apply
-from copying.backend.commands import Command, Entry
-from copying.backend.effects import Deals, Effects, Watch
-from copying.backend.render import Renderer, Rows
+from copying.backend.core.apply import apply
+from copying.backend.core.render import Renderer, Rows
+from copying.backend.state.commands import Command, Entry
+from copying.backend.state.effects import Deals, Effects, Watch
 from tests.unit.copying.backend.desk import Desk
 
 PARTS = ("mtAndBrokerSignalLatency", "tradeAlgorithmLatency", "mtAndBrokerTradeLatency")

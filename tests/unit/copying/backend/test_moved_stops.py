@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from copying.backend.commands import SetConnection
+from copying.backend.state.commands import SetConnection
 from tests.unit.copying.backend.desk import Desk
 
 PIPS_30 = {"maxStopLoss": {"value": 30, "units": "pips"}}

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from copying.backend import snapshot
-from copying.backend.apply import apply
-from copying.backend.book import Book
-from copying.backend.commands import SetRules
-from copying.backend.effects import Deals
-from copying.backend.numbers import FIRST, counts_of, record_id, scrambled
-from copying.backend.render import Renderer, Rows
-from copying.backend.rules import NEWEST
+from copying.backend.broker.paper import PaperBroker
+from copying.backend.core.apply import apply
+from copying.backend.core.render import Renderer, Rows
+from copying.backend.settings.rules import NEWEST
+from copying.backend.state import snapshot
+from copying.backend.state.book import Book
+from copying.backend.state.commands import SetRules
+from copying.backend.state.effects import Deals
+from copying.backend.state.numbers import FIRST, counts_of, record_id, scrambled
 
 SECRET = b"0123456789abcdef"
 
@@ -59,7 +60,7 @@ def test_a_journal_goes_on_with_secret_ids_and_replays_to_the_same(desk):
     assert desk.told(Deals)[-1].number[0] >= FIRST
     assert decision_ids(desk, first) == [f"{first.sequence}-0"]
     assert "-" not in decision_ids(desk, second)[0]
-    again = Book(slippage_spreads=0.0)
+    again = Book(PaperBroker(), slippage_spreads=0.0)
     for sequence, entry in enumerate(desk.entries, 1):
         apply(again, entry, sequence)
     assert snapshot.pack(again) == snapshot.pack(desk.book)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from copying.backend import snapshot
-from copying.backend.apply import apply
-from copying.backend.book import Book
-from copying.backend.commands import (
+from copying.backend.broker.paper import PaperBroker
+from copying.backend.core.apply import apply
+from copying.backend.http import reads
+from copying.backend.http.reads import risk_limits
+from copying.backend.settings.offers import offered_to
+from copying.backend.settings.rules import CONSENT, MOST_RESERVED, RESERVED_SECONDS, may_put
+from copying.backend.state import snapshot
+from copying.backend.state.book import Book
+from copying.backend.state.commands import (
     PutPortfolio,
     PutStrategy,
     PutSubscriber,
@@ -15,11 +20,8 @@ from copying.backend.commands import (
     Resynchronise,
     SetRules,
 )
-from copying.backend.effects import Decided, Line, Withheld
-from copying.backend.errors import Refused
-from copying.backend.headroom import risk_limits
-from copying.backend.offers import offered_to
-from copying.backend.rules import CONSENT, MOST_RESERVED, RESERVED_SECONDS, may_put
+from copying.backend.state.effects import Decided, Line, Withheld
+from copying.backend.state.errors import Refused
 
 EVERYBODY = {"offer": {"to": "everybody"}}
 NAMED = {"offer": {"to": "tenants", "tenants": ["u"]}}
@@ -82,9 +84,9 @@ def test_withdrawn_consent_stops_new_copies_and_lets_open_ones_follow(consenting
     desk.signal("before01")
     desk.signal("waiting1", type="ORDER_TYPE_BUY_LIMIT", openPrice=1.0)
     assert len(desk.held("x")) == len(desk.held("own")) == 1
-    assert len(desk.book.account_orders("u", "x")) == 1
+    assert len(reads.account_orders(desk.book, "u", "x")) == 1
     offer(desk)
-    assert desk.book.account_orders("u", "x") == []
+    assert reads.account_orders(desk.book, "u", "x") == []
     assert len(desk.waiting("own")) == 1
     assert len(desk.told(Withheld)) == 1
     told = len(desk.told(Decided))
@@ -94,7 +96,7 @@ def test_withdrawn_consent_stops_new_copies_and_lets_open_ones_follow(consenting
     assert (len(desk.held("x")), len(desk.held("own"))) == (1, 2)
     desk.do(Resynchronise(tenant="u", subscriber_id="x"))
     assert len(desk.held("x")) == 1
-    assert desk.book.trading_signals("u", "x") == []
+    assert reads.trading_signals(desk.book, "u", "x") == []
     desk.close_signal("before01")
     assert desk.held("x") == []
 
@@ -194,22 +196,22 @@ def test_a_journal_from_before_replays_as_it_was_and_strangers_stop_at_the_new_r
     assert len(desk.told(Withheld)) == 1
     desk.signal("after001")
     assert (len(desk.held("x")), len(desk.held("own"))) == (1, 2)
-    again = Book(slippage_spreads=0.0)
+    again = Book(PaperBroker(), slippage_spreads=0.0)
     for sequence, entry in enumerate(desk.entries, 1):
         apply(again, entry, sequence)
     assert snapshot.pack(again) == snapshot.pack(desk.book)
-    assert snapshot.pack(snapshot.unpack(snapshot.pack(again))) == snapshot.pack(again)
+    assert snapshot.pack(snapshot.unpack(snapshot.pack(again), PaperBroker())) == snapshot.pack(again)
 
 
 def test_reads_ask_for_consent_as_soon_as_the_newer_rules_are_known(desk):
     desk.strategy()
     follow(desk, "u", "x", "S")
     desk.signal("before01")
-    assert len(desk.book.trading_signals("u", "x")) == 1
+    assert len(reads.trading_signals(desk.book, "u", "x")) == 1
     desk.book.upcoming_privacy = CONSENT
     desk.book.changed_configuration()
     desk.book.plans.clear()
-    assert desk.book.trading_signals("u", "x") == []
+    assert reads.trading_signals(desk.book, "u", "x") == []
     desk.do(SetRules(tenant="", version=CONSENT))
     assert len(desk.told(Withheld)) == 1  # as in a replay, where nothing was known before
 

@@ -6,10 +6,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from copying.backend import orphans
-from copying.backend.commands import FindOrphans, Resynchronise, SetConnection
-from copying.backend.effects import Deals
-from copying.backend.render import Renderer, Rows
+from copying.backend.core.render import Renderer, Rows
+from copying.backend.signals import orphans
+from copying.backend.state.commands import FindOrphans, Resynchronise, SetConnection
+from copying.backend.state.effects import Deals
 from tests.unit.copying.backend.desk import Desk
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from copying.backend.effects import Deals
-from copying.backend.errors import Refused
 from copying.backend.market.instruments import base_symbol, instrument
+from copying.backend.state.effects import Deals
+from copying.backend.state.errors import Refused
 from tests.unit.copying.backend.desk import DAY, Desk
 
 
@@ -98,7 +98,7 @@ def test_swap_is_tripled_on_wednesday_and_absent_at_the_weekend(desk: Desk) -> N
 
 
 def test_money_in_and_out_is_neither_gain_nor_loss(desk: Desk) -> None:
-    from copying.backend.commands import Deposit
+    from copying.backend.state.commands import Deposit
 
     desk.account("a")
     desk.do(Deposit(tenant="t", account_id="a", amount=500))

@@ -5,12 +5,15 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from copying.backend import limit_periods, snapshot
-from copying.backend.apply import apply
-from copying.backend.book import Book
-from copying.backend.commands import Deposit, PutSubscriber, Remove
-from copying.backend.headroom import risk_limits
-from copying.backend.limits import iso
+from copying.backend.broker.paper import PaperBroker
+from copying.backend.core.apply import apply
+from copying.backend.http import reads
+from copying.backend.http.reads import risk_limits
+from copying.backend.risk import periods
+from copying.backend.state import snapshot
+from copying.backend.state.book import Book
+from copying.backend.state.commands import Deposit, PutSubscriber, Remove
+from copying.backend.state.times import iso
 from tests.unit.copying.backend.desk import DAY, Desk
 
 START, MINUTE = 1_772_452_800.0, 60.0  # Monday 2026-03-02 12:00, when a desk opens
@@ -48,7 +51,7 @@ def losing(desk: Desk) -> Desk:
 
 
 @pytest.mark.parametrize("where", ["subscriber", "subscription", "strategy"])
-@pytest.mark.parametrize("basis", limit_periods.BASES)
+@pytest.mark.parametrize("basis", periods.BASES)
 @pytest.mark.parametrize(
     ("kind", "since", "lost"),
     [
@@ -81,7 +84,7 @@ def test_a_limit_counts_from_its_period_not_from_when_it_is_set(
 def test_what_was_lost_before_it_was_set_makes_a_limit_fire(losing: Desk) -> None:
     losing.subscriber("a", "S", settings=limit(START, "lifetime", maxAbsoluteRisk=90))
     losing.tick(1)
-    assert [each["reason"] for each in losing.book.stopouts("t", "a")] == ["lifetime-balance-difference"]
+    assert [each["reason"] for each in reads.stopouts(losing.book, "t", "a")] == ["lifetime-balance-difference"]
 
 
 def test_relative_limits_are_fractions_of_the_balance_at_the_start(losing: Desk) -> None:
@@ -134,7 +137,7 @@ def test_a_member_counts_what_came_through_it(desk: Desk) -> None:
 def test_results_that_are_not_kept_count_from_the_earliest_known_moment(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, since: float, lost: float, where: str
 ) -> None:
-    monkeypatch.setattr(limit_periods, "KEPT_RESULTS", 2)  # of the last trade only, at times of the last two
+    monkeypatch.setattr(periods, "KEPT_RESULTS", 2)  # of the last trade only, at times of the last two
     desk.strategy()
     desk.subscriber()
     for number, (seconds, dollars) in enumerate(((3600, 40), (DAY - 3600, 30), (3600, 20))):
@@ -149,7 +152,7 @@ def test_results_that_are_not_kept_count_from_the_earliest_known_moment(
 def test_a_snapshot_from_before_results_were_kept_still_knows_the_calendar(losing: Desk) -> None:
     state = msgspec.msgpack.decode(snapshot.pack(losing.book))
     del state["results"], state["results_since"]
-    losing.book = snapshot.unpack(msgspec.msgpack.encode(state))
+    losing.book = snapshot.unpack(msgspec.msgpack.encode(state), PaperBroker())
     losing.subscriber("a", "S", settings=limit(START + 40 * MINUTE, "week"))
     assert told(losing)["drawdown"] == pytest.approx(51.2)
 
@@ -158,7 +161,7 @@ def test_a_replay_and_a_restored_snapshot_count_the_same(losing: Desk) -> None:
     held, place = snapshot.pack(losing.book), len(losing.entries)
     losing.subscriber("a", "S", settings=limit(START + 40 * MINUTE, "week"))
     lose(losing, "sig00009", 10)
-    fresh, restored = Book(slippage_spreads=0.0), snapshot.unpack(held)
+    fresh, restored = Book(PaperBroker(), slippage_spreads=0.0), snapshot.unpack(held, PaperBroker())
     for sequence, entry in enumerate(losing.entries, 1):
         apply(fresh, entry, sequence)
     for sequence, entry in enumerate(losing.entries[place:], place + 1):

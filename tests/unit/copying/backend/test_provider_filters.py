@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from copying.backend import curve, news, snapshot
-from copying.backend.commands import AddNews, Deposit, PutNews
-from copying.backend.effects import Deals, Decided
-from copying.backend.errors import Refused
+from copying.backend.broker.paper import PaperBroker
+from copying.backend.settings import news
+from copying.backend.state import provider_balances, snapshot
+from copying.backend.state.commands import AddNews, Deposit, PutNews
+from copying.backend.state.effects import Deals, Decided
+from copying.backend.state.errors import Refused
 from copying.engine.reasons import Reason
 from tests.unit.copying.backend.desk import Desk
 
@@ -126,7 +128,7 @@ def test_news_are_added_once_and_the_oldest_go_when_it_is_too_much(desk: Desk) -
 def test_a_calendar_is_replaced_and_survives_a_snapshot(desk: Desk) -> None:
     put_news(desk, 60, title="Payrolls")
     put_news(desk, 90, "EUR", title="Rates")
-    restored = snapshot.unpack(snapshot.pack(desk.book))
+    restored = snapshot.unpack(snapshot.pack(desk.book), PaperBroker())
     assert [event["title"] for event in news.calendar(restored, "t")] == ["Rates"]
     desk.do(PutNews(tenant="t", events=[]))
     assert news.calendar(desk.book, "t") == []
@@ -160,10 +162,10 @@ def test_a_csv_is_read_with_its_head() -> None:
 def test_the_average_is_of_the_closes_of_the_timeframe() -> None:
     changes = [(0.0, 100.0), (2.5 * HOUR, 200.0), (3.5 * HOUR, 400.0)]
     settings = {"period": 4, "timeframe": "1h"}
-    assert curve.average(changes, settings, 3.75 * HOUR) == (400 + 200 + 100 + 100) / 4
-    assert curve.average(changes, {"period": 6, "timeframe": "1h"}, 3.75 * HOUR) is None
-    assert curve.average(changes, {"period": 1, "timeframe": "2h"}, 3.75 * HOUR) == 400
-    assert curve.average(changes, None, 3.75 * HOUR) is None
+    assert provider_balances.average(changes, settings, 3.75 * HOUR) == (400 + 200 + 100 + 100) / 4
+    assert provider_balances.average(changes, {"period": 6, "timeframe": "1h"}, 3.75 * HOUR) is None
+    assert provider_balances.average(changes, {"period": 1, "timeframe": "2h"}, 3.75 * HOUR) == 400
+    assert provider_balances.average(changes, None, 3.75 * HOUR) is None
 
 
 def test_equity_below_the_average_of_the_balance_opens_nothing(desk: Desk) -> None:

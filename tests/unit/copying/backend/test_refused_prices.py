@@ -11,12 +11,13 @@ import msgspec
 import numpy as np
 import pytest
 
-from copying.backend.apply import apply
-from copying.backend.book import Book
-from copying.backend.commands import Entry, Resynchronise, SetConnection
-from copying.backend.effects import Deals, Decided, Line
-from copying.backend.errors import Refused
-from copying.backend.render import Renderer, Rows
+from copying.backend.broker.paper import PaperBroker
+from copying.backend.core.apply import apply
+from copying.backend.core.render import Renderer, Rows
+from copying.backend.state.book import Book
+from copying.backend.state.commands import Entry, Resynchronise, SetConnection
+from copying.backend.state.effects import Deals, Decided, Line
+from copying.backend.state.errors import Refused
 from copying.engine.reasons import Reason
 from tests.unit.copying.backend.desk import Desk
 
@@ -253,7 +254,7 @@ def test_entries_from_before_replay_as_they_were_carried_out(copying: Desk) -> N
     assert [deals.kind for deals in effects.told if isinstance(deals, Deals)] == ["open"]
     assert copying.book.rules > 0
 
-    again = Book(slippage_spreads=0.0)
+    again = Book(PaperBroker(), slippage_spreads=0.0)
     for number, entry in enumerate([*copying.entries, old], 1):
         apply(again, entry, number)
     assert np.array_equal(again.positions.price, copying.book.positions.price)

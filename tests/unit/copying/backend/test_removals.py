@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from copying.backend.commands import Remove
+from copying.backend.state.commands import Remove
 from tests.unit.copying.backend.desk import Desk
 
 

@@ -9,13 +9,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from copying.backend import snapshot
-from copying.backend.apply import apply
-from copying.backend.book import Book
-from copying.backend.commands import Deposit, PutSignal, Remove, RemoveSignal, Resynchronise, Trade
-from copying.backend.effects import Deals
-from copying.backend.limits import iso
-from copying.backend.render import Renderer, Rows
+from copying.backend.broker.paper import PaperBroker
+from copying.backend.core.apply import apply
+from copying.backend.core.render import Renderer, Rows
+from copying.backend.state import snapshot
+from copying.backend.state.book import Book
+from copying.backend.state.commands import (
+    Deposit,
+    PutSignal,
+    Remove,
+    RemoveSignal,
+    Resynchronise,
+    Trade,
+)
+from copying.backend.state.effects import Deals
+from copying.backend.state.times import iso
 from tests.unit.copying.backend.desk import DAY, Desk
 
 LIMIT = {"type": "date", "applyTo": "balance-minus-equity", "maxAbsoluteRisk": 80, "closePositions": True}
@@ -81,7 +89,7 @@ def rendered(book: Book, effects) -> list[tuple]:
 @given(STEPS)
 def test_replay_equals_live(steps) -> None:
     desk = play(steps)
-    book = Book(slippage_spreads=0.1)
+    book = Book(PaperBroker(), slippage_spreads=0.1)
     effects = [apply(book, entry, number) for number, entry in enumerate(desk.entries, 1)]
     desk.book.set_quotes(desk.pending)
     book.set_quotes(desk.pending)
@@ -94,10 +102,10 @@ def test_replay_equals_live(steps) -> None:
 def test_a_snapshot_anywhere_continues_like_the_original(steps, place) -> None:
     desk = play(steps)
     place = min(place, len(desk.entries))
-    book = Book(slippage_spreads=0.1)
+    book = Book(PaperBroker(), slippage_spreads=0.1)
     for number, entry in enumerate(desk.entries, 1):
         if number == place:
-            book = snapshot.unpack(snapshot.pack(book))
+            book = snapshot.unpack(snapshot.pack(book), PaperBroker())
         apply(book, entry, number)
     book.set_quotes(desk.pending)
     assert snapshot.pack(book) == snapshot.pack(desk.book)
@@ -111,7 +119,7 @@ def test_a_limit_begins_its_next_period_at_the_prices_of_its_tick_on_replay_too(
     desk.signal()
     desk.tick(DAY * 0.8)  # midnight on its own: it would value the book first
     desk.tick(DAY * 0.2, EURUSD=(1.09, 1.0901))
-    replayed = Book(slippage_spreads=0.0)
+    replayed = Book(PaperBroker(), slippage_spreads=0.0)
     for number, entry in enumerate(desk.entries, 1):
         apply(replayed, entry, number)
     assert desk.book.limits.base.tolist() == replayed.limits.base.tolist() == [desk.equity()]

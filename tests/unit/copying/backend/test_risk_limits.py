@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from copying.backend import limits
-from copying.backend.commands import ResetStopouts
-from copying.backend.effects import Decided, StopoutEvent
-from copying.backend.errors import Refused
-from copying.backend.limit_periods import BASES, KINDS, calendar_start, period_end
-from copying.backend.limits import iso
+from copying.backend.http import reads
+from copying.backend.risk import limits
+from copying.backend.risk.periods import BASES, KINDS, calendar_start, period_end
+from copying.backend.state.commands import ResetStopouts
+from copying.backend.state.effects import Decided, StopoutEvent
+from copying.backend.state.errors import Refused
+from copying.backend.state.times import iso
 from copying.engine.model import Level
 from copying.engine.reasons import Reason
 from tests.unit.copying.backend.desk import DAY, MONDAY, Desk
@@ -37,13 +38,13 @@ def test_every_limit_fires_at_its_level_and_names_itself(desk: Desk, kind: str, 
     desk.subscriber(settings={"riskLimits": [limit(kind, basis)]})
     desk.signal()
     lose(desk, 40)
-    assert desk.book.stopouts("t", "a") == []
+    assert reads.stopouts(desk.book, "t", "a") == []
     lose(desk, 60)
     if basis == "balance-difference":
         assert desk.held() != []  # floating losses do not count
         desk.close_signal()
         desk.tick(1)
-    stopout = desk.book.stopouts("t", "a")[0]
+    stopout = reads.stopouts(desk.book, "t", "a")[0]
     assert stopout["reason"] == f"{kind}-{basis}"
     assert stopout["sequenceNumber"] == 1
     assert "strategy" not in stopout
@@ -66,7 +67,7 @@ def test_every_limit_stops_on_every_level(desk: Desk, kind: str, basis: str, clo
     lose(desk, 60)
     desk.close_signal("sig00001")
     desk.tick(1)
-    [stopout] = desk.book.stopouts("t", "a")
+    [stopout] = reads.stopouts(desk.book, "t", "a")
     assert (stopout["reason"], stopout["closePositions"], stopout["partial"]) == (f"{kind}-{basis}", closes, not closes)
     assert stopout["stoppedTill"] > stopout["stoppedAt"]
     assert ("strategy" in stopout) == (level != "subscriber")
@@ -83,19 +84,19 @@ def test_limits_above_the_subscriber_look_at_the_subscription_only(desk: Desk, l
     desk.strategy("S", **(terms if level == "strategy" else {}))
     desk.strategy("T", "prov2")
     desk.subscriber("a", "S", **(terms if level == "subscription" else {}))
-    document = desk.book.subscriber("t", "a")
+    document = reads.subscriber(desk.book, "t", "a")
     document = {key: each for key, each in document.items() if key != "_id"}
     other = {"strategyId": "T", "tradeSizeScaling": {"mode": "none"}}
-    from copying.backend.commands import PutSubscriber
+    from copying.backend.state.commands import PutSubscriber
 
     document["subscriptions"] = [*document["subscriptions"], other]
     desk.do(PutSubscriber(tenant="t", subscriber_id="a", document=document))
     desk.signal("sig00001", "T", volume=1.0)
     lose(desk)
-    assert desk.book.stopouts("t", "a") == []  # T's loss is not S's
+    assert reads.stopouts(desk.book, "t", "a") == []  # T's loss is not S's
     desk.signal("sig00002", "S")
     desk.tick(1, EURUSD=(1.08, 1.0801))
-    stopout = desk.book.stopouts("t", "a")[0]
+    stopout = reads.stopouts(desk.book, "t", "a")[0]
     assert stopout["strategy"] == {"id": "S", "name": "S"}
     assert desk.held() == [("EURUSD", 1, 1.0)]
 
@@ -117,9 +118,9 @@ def test_relative_limits_count_from_the_balance_at_the_start(desk: Desk) -> None
     desk.subscriber(settings={"riskLimits": [limit(maxAbsoluteRisk=None, maxRelativeRisk=0.005)]})
     desk.signal()
     lose(desk, 49)
-    assert desk.book.stopouts("t", "a") == []
+    assert reads.stopouts(desk.book, "t", "a") == []
     lose(desk, 51)
-    assert len(desk.book.stopouts("t", "a")) == 1
+    assert len(reads.stopouts(desk.book, "t", "a")) == 1
 
 
 def test_a_stopout_ends_with_its_period_and_may_come_again(desk: Desk) -> None:
@@ -127,9 +128,9 @@ def test_a_stopout_ends_with_its_period_and_may_come_again(desk: Desk) -> None:
     desk.subscriber(settings={"riskLimits": [limit()]})
     desk.signal()
     lose(desk)
-    assert desk.book.stopouts("t", "a")[0]["stoppedTill"] == "2026-03-03T00:00:00.000Z"
+    assert reads.stopouts(desk.book, "t", "a")[0]["stoppedTill"] == "2026-03-03T00:00:00.000Z"
     desk.tick(DAY / 2 + 60)
-    assert desk.book.stopouts("t", "a") == []
+    assert reads.stopouts(desk.book, "t", "a") == []
     desk.signal("sig00002")
     lose(desk, 120)
     assert [event.number for event in desk.told(StopoutEvent)] == [1, 2]
@@ -142,13 +143,13 @@ def test_reset_takes_two_steps(desk: Desk) -> None:
     lose(desk)
     reset = ResetStopouts(tenant="t", subscriber_id="a", reason="date-balance-minus-equity")
     desk.do(reset)
-    assert desk.book.stopouts("t", "a") == []
+    assert reads.stopouts(desk.book, "t", "a") == []
     desk.tick(1)
-    assert len(desk.book.stopouts("t", "a")) == 1  # the drawdown still counts
+    assert len(reads.stopouts(desk.book, "t", "a")) == 1  # the drawdown still counts
     desk.subscriber(settings={"riskLimits": [limit(startTime=iso(desk.now))]})
     desk.do(reset)
     desk.tick(1)
-    assert desk.book.stopouts("t", "a") == []
+    assert reads.stopouts(desk.book, "t", "a") == []
 
 
 def test_resetting_what_is_not_active_is_allowed_and_nonsense_is_not(desk: Desk) -> None:
@@ -162,13 +163,13 @@ def test_resetting_what_is_not_active_is_allowed_and_nonsense_is_not(desk: Desk)
 
 
 def test_money_paid_out_is_not_a_drawdown(desk: Desk) -> None:
-    from copying.backend.commands import Deposit
+    from copying.backend.state.commands import Deposit
 
     desk.strategy()
     desk.subscriber(settings={"riskLimits": [limit("lifetime", "balance-difference")]})
     desk.do(Deposit(tenant="t", account_id="a", amount=-5000))
     desk.tick(1)
-    assert desk.book.stopouts("t", "a") == []
+    assert reads.stopouts(desk.book, "t", "a") == []
 
 
 def test_a_later_limit_of_the_same_kind_replaces_an_earlier_one(desk: Desk) -> None:

@@ -8,16 +8,18 @@ from typing import Any
 
 import pytest
 
-from copying.backend import ticks
-from copying.backend.apply import apply
-from copying.backend.book import Book
-from copying.backend.commands import Command, Entry, PutSignal, RemoveSignal, Resynchronise, SetConnection
-from copying.backend.effects import Decided
-from copying.backend.headroom import risk_limits
-from copying.backend.limits import iso
-from copying.backend.parts import UNKNOWN as UNKNOWN_PART
-from copying.backend.routing import plan_for
-from copying.backend.snapshot import pack, unpack
+from copying.backend.broker.paper import PaperBroker
+from copying.backend.core import ticks
+from copying.backend.core.apply import apply
+from copying.backend.http import reads
+from copying.backend.http.reads import risk_limits
+from copying.backend.signals.plans import plan_for
+from copying.backend.state.book import Book
+from copying.backend.state.commands import Command, Entry, PutSignal, RemoveSignal, Resynchronise, SetConnection
+from copying.backend.state.effects import Decided
+from copying.backend.state.parts import UNKNOWN as UNKNOWN_PART
+from copying.backend.state.snapshot import pack, unpack
+from copying.backend.state.times import iso
 from copying.engine.reasons import Reason
 from tests.unit.copying.backend.desk import DAY, Desk
 
@@ -50,11 +52,11 @@ def live_on(desk: Desk) -> None:
     desk.tick(3 * DAY)
     desk.do(Resynchronise(tenant="t", subscriber_id="a"))
     for account in ("a", "b", "prov"):
-        desk.book.account_positions("t", account)
-        desk.book.account_orders("t", account)
-    desk.book.trading_signals("t", "b")
+        reads.account_positions(desk.book, "t", account)
+        reads.account_orders(desk.book, "t", account)
+    reads.trading_signals(desk.book, "t", "b")
     risk_limits(desk.book, "t")
-    again: Book = unpack(pack(desk.book))
+    again: Book = unpack(pack(desk.book), PaperBroker())
     assert ticks.due(again, desk.now) == ticks.due(desk.book, desk.now)
     desk.trade("ORDER_TYPE_BUY", "a", symbol="GBPUSD")
 
@@ -162,7 +164,8 @@ def test_a_plan_knows_the_parts_that_were_made_while_an_account_was_left_out(des
     apply(desk.book, entry, desk.book.sequence + 1)
     assert [key.subscriber_id for key in plan.table.keys] == ["a", "b"]
     assert plan_for(desk.book, "S") is plan
-    assert plan.part.tolist() == plan_for(unpack(pack(desk.book)), "S").part.tolist() == [0, UNKNOWN_PART]
+    again = unpack(pack(desk.book), PaperBroker())
+    assert plan.part.tolist() == plan_for(again, "S").part.tolist() == [0, UNKNOWN_PART]
 
 
 def without_b(desk: Desk, command: Command, faulty: bool = True) -> None:
@@ -183,7 +186,7 @@ def test_a_close_that_an_account_was_left_out_of_is_made_up_for_at_the_next_look
     moment = datetime.fromtimestamp(desk.now, UTC)
     without_b(desk, RemoveSignal(tenant="t", strategy_id="S", signal_id="sig00001", time=moment), faulty)
     assert (len(desk.held("a")), len(desk.held("b"))) == (0, 1)
-    again: Book = unpack(pack(desk.book))
+    again: Book = unpack(pack(desk.book), PaperBroker())
     assert ticks.due(again, desk.now)
     assert desk.tick(1) is not None
     assert desk.held("b") == []
@@ -201,11 +204,11 @@ def test_levels_and_withdrawals_that_an_account_was_left_out_of_are_made_up_for(
     without_b(desk, PutSignal(tenant="t", strategy_id="S", signal_id="sig00001", document=document))
     moment = datetime.fromtimestamp(desk.now, UTC)
     without_b(desk, RemoveSignal(tenant="t", strategy_id="S", signal_id="sig00002", time=moment))
-    stops = {account: desk.book.account_positions("t", account)[0].get("stopLoss") for account in ("a", "b")}
+    stops = {account: reads.account_positions(desk.book, "t", account)[0].get("stopLoss") for account in ("a", "b")}
     assert stops == {"a": 1.05, "b": None}
     assert (len(desk.waiting("a")), len(desk.waiting("b"))) == (0, 1)
     desk.tick(1)
-    assert desk.book.account_positions("t", "b")[0]["stopLoss"] == 1.05
+    assert reads.account_positions(desk.book, "t", "b")[0]["stopLoss"] == 1.05
     assert desk.waiting("b") == []
 
 

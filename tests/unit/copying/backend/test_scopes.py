@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from copying.backend.commands import Remove
+from copying.backend.http import reads
+from copying.backend.state.commands import Remove
 from tests.unit.copying.backend.desk import Desk
 
 #        S --(member)--+
@@ -40,7 +41,7 @@ def tree(desk: Desk, at: str = "nowhere", **settings: Any) -> None:
 
 
 def lots_of(desk: Desk, strategy_id: str) -> list[float]:
-    held = desk.book.account_positions("t", "a")
+    held = reads.account_positions(desk.book, "t", "a")
     return [each["volume"] for each in held if each["sourceStrategyId"] == strategy_id]
 
 

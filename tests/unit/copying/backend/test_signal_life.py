@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from copying.backend.commands import Remove, Resynchronise, SetConnection
-from copying.backend.effects import Deals, Decided
-from copying.backend.errors import Refused
+from copying.backend.http import reads
+from copying.backend.state.commands import Remove, Resynchronise, SetConnection
+from copying.backend.state.effects import Deals, Decided
+from copying.backend.state.errors import Refused
 from copying.engine.model import Outcome
 from copying.engine.reasons import Reason
 from tests.unit.copying.backend.desk import DAY, Desk
@@ -274,9 +275,9 @@ def test_removal_modes(copying: Desk, what: str, mode: str, open_after: int) -> 
         copying.close_signal()
         assert copying.held() == []
         copying.tick(1)
-    assert (copying.book.subscriber("t", "a") is None) == (what == "subscriber")
-    assert (copying.book.strategy("t", "S") is None) == (what == "strategy")
-    assert what == "subscriber" or copying.book.subscriber("t", "a")["subscriptions"] == []
+    assert (reads.subscriber(copying.book, "t", "a") is None) == (what == "subscriber")
+    assert (reads.strategy(copying.book, "t", "S") is None) == (what == "strategy")
+    assert what == "subscriber" or reads.subscriber(copying.book, "t", "a")["subscriptions"] == []
 
 
 def test_winding_down_by_symbol_still_takes_symbols_that_are_open(copying: Desk) -> None:
@@ -285,16 +286,16 @@ def test_winding_down_by_symbol_still_takes_symbols_that_are_open(copying: Desk)
     copying.signal("sig00002")
     copying.signal("sig00003", symbol="GBPUSD")
     assert copying.held() == [("EURUSD", 1, 0.1)] * 2
-    assert copying.book.subscriber("t", "a")["subscriptions"][0]["removed"] is True
+    assert reads.subscriber(copying.book, "t", "a")["subscriptions"][0]["removed"] is True
 
 
 def test_what_is_left_at_remove_after_belongs_to_the_account(copying: Desk) -> None:
     copying.signal()
     until = datetime.fromtimestamp(copying.now + 31 * DAY, UTC)
     copying.do(Remove(tenant="t", what="subscriber", id="a", mode="close-gracefully-by-position", remove_after=until))
-    assert copying.book.subscriber("t", "a")["removed"] is True
+    assert reads.subscriber(copying.book, "t", "a")["removed"] is True
     copying.tick(32 * DAY)
-    assert copying.book.subscriber("t", "a") is None
+    assert reads.subscriber(copying.book, "t", "a") is None
     assert copying.held() == [("EURUSD", 1, 0.1)]
 
 
@@ -311,6 +312,6 @@ def test_strangers_are_told_nothing(copying: Desk) -> None:
     with pytest.raises(Refused) as refused:
         copying.do(Remove(tenant="stranger", what="strategy", id="S"))
     assert refused.value.status == 404
-    assert copying.book.strategies("stranger") == []
-    assert copying.book.subscriber("stranger", "a") is None
-    assert copying.book.account_positions("stranger", "a") is None
+    assert reads.strategies(copying.book, "stranger") == []
+    assert reads.subscriber(copying.book, "stranger", "a") is None
+    assert reads.account_positions(copying.book, "stranger", "a") is None

@@ -5,11 +5,13 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from copying.backend import snapshot
-from copying.backend.commands import PutSignal, Resynchronise, SetConnection
-from copying.backend.effects import Decided, SignalEvent
-from copying.backend.limits import iso
-from copying.backend.render import Renderer, Rows
+from copying.backend.broker.paper import PaperBroker
+from copying.backend.core.render import Renderer, Rows
+from copying.backend.http import reads
+from copying.backend.state import snapshot
+from copying.backend.state.commands import PutSignal, Resynchronise, SetConnection
+from copying.backend.state.effects import Decided, SignalEvent
+from copying.backend.state.times import iso
 from copying.engine.reasons import Reason
 from tests.unit.copying.backend.desk import Desk
 
@@ -57,7 +59,7 @@ def test_a_late_signal_is_known_and_can_be_opened_by_resynchronisation(desk: Des
     desk.strategy()
     desk.subscriber()
     send(desk, 90)
-    assert [each["id"] for each in desk.book.external_signals("t", "S")] == ["sig00001"]
+    assert [each["id"] for each in reads.external_signals(desk.book, "t", "S")] == ["sig00001"]
     desk.do(Resynchronise(tenant="t", subscriber_id="a"))
     assert desk.held() == [("EURUSD", 1, 0.1)]
     desk.close_signal()
@@ -164,7 +166,9 @@ def test_signals_of_older_snapshots_were_not_under_way(desk: Desk) -> None:
     state = msgspec.msgpack.decode(snapshot.pack(desk.book))
     for each in state["signals"]:
         del each["age_s"]
-    assert [each.age_s for each in snapshot.unpack(msgspec.msgpack.encode(state)).signals.values()] == [0.0]
+    assert [each.age_s for each in snapshot.unpack(msgspec.msgpack.encode(state), PaperBroker()).signals.values()] == [
+        0.0
+    ]
 
 
 def test_a_webhook_post_begins_when_it_arrives(desk: Desk) -> None:

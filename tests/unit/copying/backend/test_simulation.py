@@ -9,11 +9,18 @@ import msgspec
 import pytest
 
 from copying.backend import simulation
-from copying.backend.commands import Deposit, PutSubscriber
-from copying.backend.effects import Decided, SignalEvent
-from copying.backend.recording import Facts
-from copying.backend.render import Renderer, Rows
-from copying.backend.simulation import Event, Result, leaves_of, scene_of, simulate
+from copying.backend.core.render import Renderer, Rows
+from copying.backend.http import reads
+from copying.backend.signals.recording import Facts
+from copying.backend.simulation import (
+    Event,
+    Result,
+    leaves_of,
+    scene_of,
+    simulate,
+)
+from copying.backend.state.commands import Deposit, PutSubscriber
+from copying.backend.state.effects import Decided, SignalEvent
 from copying.engine.reasons import Reason
 from copying.engine.routes import Configuration
 from tests.unit.copying.backend.desk import Desk
@@ -91,7 +98,9 @@ def test_a_doubled_multiplier_doubles_profit_and_drawdown(traded: Desk) -> None:
 
 
 def test_a_filter_tells_what_would_have_been_skipped(traded: Desk) -> None:
-    result = run(traded, strategies={"S": {**traded.book.strategy("t", "S"), "symbolFilter": {"excluded": ["USDJPY"]}}})
+    result = run(
+        traded, strategies={"S": {**reads.strategy(traded.book, "t", "S"), "symbolFilter": {"excluded": ["USDJPY"]}}}
+    )
     served = [answer.served() for answer in result.answers]
     assert [each["changed"]["skipped"] for each in served] == [0, 2]
     assert served[1]["changed"]["reasons"] == {"symbol-filter": 2}
@@ -213,7 +222,7 @@ def nested(desk: Desk) -> Desk:
 
 def without(desk: Desk, strategy_id: str) -> dict[str, Any]:
     """The subscriber a without one of its subscriptions."""
-    document = desk.book.subscriber("t", "a")
+    document = reads.subscriber(desk.book, "t", "a")
     kept = [each for each in document["subscriptions"] if each["strategyId"] != strategy_id]
     return {"subscribers": {"a": {**document, "subscriptions": kept}}}
 
@@ -223,9 +232,9 @@ def without(desk: Desk, strategy_id: str) -> dict[str, Any]:
     [
         lambda desk: {},
         lambda desk: without(desk, "Q"),
-        lambda desk: {"portfolios": {"P": {**desk.book.portfolio("t", "P"), "members": []}}},
+        lambda desk: {"portfolios": {"P": {**reads.portfolio(desk.book, "t", "P"), "members": []}}},
         lambda desk: {"subscribers": {"b": subscriber("Q", reduceCorrelations="by-strategy", multiplier=3)}},
-        lambda desk: {"strategies": {"S": {**desk.book.strategy("t", "S"), "allowedSides": ["sell"]}}},
+        lambda desk: {"strategies": {"S": {**reads.strategy(desk.book, "t", "S"), "allowedSides": ["sell"]}}},
     ],
 )
 def test_totals_are_the_sum_of_subscribers_and_of_signals(nested: Desk, changes: Any) -> None:
@@ -255,7 +264,7 @@ def test_the_baseline_decides_what_was_decided_live(nested: Desk) -> None:
 
 
 def test_the_book_is_not_touched(traded: Desk) -> None:
-    from copying.backend import snapshot
+    from copying.backend.state import snapshot
 
     before = snapshot.pack(traded.book)
     run(traded, subscribers={"a": subscriber(multiplier=5)})

@@ -1,4 +1,4 @@
-"""What a quote triggers, worked out one order and one position at a time: an oracle for `copying.backend.ticks`.
+"""What a quote triggers, worked out one order and one position at a time: an oracle for `copying.backend.core.ticks`.
 
 Prices are whole points, so that "exactly at" is a comparison of integers. A limit waits for a better price than now, a
 stop for a worse one; what is bought opens at the ask and closes at the bid, what is sold the other way round.

@@ -1,0 +1,1 @@
+"""Who executes: the paper broker, and what waits for an account without a connection."""

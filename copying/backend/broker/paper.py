@@ -1,0 +1,267 @@
+"""The paper broker: hedging accounts, filled at the quote, with commission, swap, margin and stop out.
+
+Assumptions, all in docs/copying.md: bid/ask fills without a volume limit; a commission per lot and side; slippage of
+copies drawn from the ticket number, so that a replay fills at the same price; money rounded to the currency's minor
+unit per deal.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from copying.backend.market.instruments import SWAP_RATES, base_symbol
+from copying.backend.risk.periods import note_results
+from copying.backend.settings import commission
+from copying.backend.state.book import Book
+from copying.backend.state.broker_port import Orders
+from copying.backend.state.effects import Deals, Effects
+from copying.backend.state.entities import Signal
+from copying.backend.state.left_out import taking_part
+from copying.backend.state.valuation import (
+    closing_prices,
+    lot_values,
+    opening_prices,
+    profit_rates,
+    round_money,
+    value,
+)
+
+from . import deferred
+
+COMMISSION_DOLLARS = 3.0  # per lot and side
+STOP_OUT_LEVEL = 0.5  # equity / margin
+
+
+def _columns(count: int, value: np.ndarray | float | int, kind: type = float) -> np.ndarray:
+    return np.broadcast_to(np.asarray(value, dtype=kind), (count,))
+
+
+def draw(tickets: np.ndarray) -> np.ndarray:
+    """(n,) numbers in [-1, 1) that follow from ticket numbers (splitmix64)."""
+    with np.errstate(over="ignore"):
+        mixed = tickets.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        mixed ^= mixed >> np.uint64(31)
+    return (mixed >> np.uint64(11)).astype(float) / 2**52 - 1.0
+
+
+class PaperBroker:
+    """The first broker behind the port."""
+
+    def open(self, book: Book, effects: Effects, orders: Orders) -> np.ndarray:
+        """Fill market orders: ask to buy, bid to sell."""
+        if effects.watch is not None:
+            effects.watch.hand_over()
+        value(book)
+        count = len(orders.account)
+        symbol, side = np.asarray(orders.symbol), np.asarray(orders.side)
+        tickets = book.next_ids("ticket", count)
+        price = opening_prices(book, symbol, side)
+        subscription = _columns(count, orders.subscription, int)
+        price = self._slip(book, price, symbol, side, tickets, subscription >= 0)
+        lots = lot_values(book, symbol, orders.account)
+        filled = self._carried(book, orders.account, orders.volume * lots) & ~np.isnan(price) & ~np.isnan(lots)
+        tickets = np.where(filled, tickets, 0)
+        if filled.all():
+            self._book(book, effects, orders, tickets, price, lots, np.arange(count))
+        elif filled.any():
+            self._book(book, effects, orders, tickets, price, lots, np.flatnonzero(filled))
+        return tickets
+
+    def _slip(self, book: Book, price, symbol, side, tickets, copied) -> np.ndarray:
+        if book.slippage_spreads == 0 or not copied.any():
+            return price
+        quotes = book.symbol_quotes()[symbol]
+        scale = 10.0 ** book.symbol_facts()[symbol, 3]
+        slip = draw(tickets) * book.slippage_spreads * (quotes[:, 1] - quotes[:, 0])
+        return np.where(copied, np.round((price + side * slip) * scale) / scale, price)
+
+    def _carried(self, book: Book, account: np.ndarray, worth: np.ndarray) -> np.ndarray:
+        """(n,) True where free margin carries the order together with the others for the same account."""
+        accounts = book.accounts
+        needed = np.bincount(account, np.nan_to_num(worth) / accounts.leverage[account], accounts.size)
+        return (accounts.equity - accounts.margin >= needed)[account]
+
+    def _book(self, book: Book, effects: Effects, orders: Orders, tickets, price, lots, rows) -> None:
+        """Take fills into positions, balances and deals."""
+        count = len(tickets)
+        account, symbol, side = orders.account[rows], np.asarray(orders.symbol)[rows], np.asarray(orders.side)[rows]
+        subscription = _columns(count, orders.subscription, int)[rows]
+        leaf, part = _columns(count, orders.leaf, int)[rows], _columns(count, orders.part, int)[rows]
+        volume, price, lots, tickets = orders.volume[rows], price[rows], lots[rows], tickets[rows]
+        fee = self._charge(book, account, volume)
+        wanted = _columns(count, orders.provider_price)[rows]
+        slip = (wanted - price) * side
+        book.positions.extend(
+            len(rows), id=tickets, account=account, symbol=symbol, side=side, kind=0, volume=volume, open_volume=volume,
+            price=price, stop_loss=_columns(count, orders.stop_loss)[rows], time=book.time, magic=orders.magic,
+            take_profit=_columns(count, orders.take_profit)[rows], subscription=subscription, signal=orders.signal,
+            leaf=leaf, part=part, flags=_columns(count, orders.flags, int)[rows],
+            expires=_columns(count, orders.expires)[rows], commission=fee, slippage=np.nan_to_num(slip),
+        )  # fmt: skip
+        self._settle(book, account, subscription, part, fee)
+        copied = subscription >= 0
+        if copied.any():
+            pick = np.flatnonzero(copied)
+            zero = np.zeros(len(pick))
+            deals = Deals(
+                kind="open", cause=orders.cause, time=book.time, number=self._numbers(book, len(pick)),
+                account=account[pick], subscription=subscription[pick], leaf=leaf[pick],
+                signal=np.full(len(pick), orders.signal), signal_ids={orders.signal: orders.signal_id},
+                position=tickets[pick], symbol=symbol[pick], side=side[pick], volume=volume[pick], price=price[pick],
+                lot_value=lots[pick], profit=zero, swap=zero, commission=fee[pick], improvement=zero,
+                provider_commission=zero, platform_commission=zero, incoming_provider=zero, incoming_platform=zero,
+                slippage=slip[pick],
+                slippage_money=(slip * volume * profit_rates(book, symbol, account))[pick],
+                latency_ms=effects.watch.fill() if effects.watch is not None else None, part=part[pick],
+            )  # fmt: skip
+            commission.charge(book, deals)
+            effects.told.append(deals)
+
+    def place(self, book: Book, effects: Effects, orders: Orders) -> np.ndarray:
+        """Take pending orders; margin is asked for when they fill."""
+        count = len(orders.account)
+        tickets = book.next_ids("ticket", count)
+        book.orders.extend(
+            count, id=tickets, account=orders.account, symbol=orders.symbol, side=orders.side, kind=orders.kind,
+            volume=orders.volume, open_volume=orders.volume, price=orders.price, stop_loss=orders.stop_loss,
+            take_profit=orders.take_profit, time=book.time, magic=orders.magic, subscription=orders.subscription,
+            part=orders.part, signal=orders.signal, leaf=orders.leaf, flags=orders.flags, expires=orders.expires,
+        )  # fmt: skip
+        return tickets
+
+    def cancel(self, book: Book, rows: np.ndarray, *, by_broker: bool = False) -> None:
+        """Withdraw pending orders."""
+        rows = np.asarray(rows, dtype=np.intp)
+        if by_broker:
+            rows = rows[taking_part(book, book.orders.account[rows])]
+        elif not deferred.all_reached(book):
+            rows = deferred.hold_cancels(book, rows)
+        mask = np.ones(book.orders.size, dtype=bool)
+        mask[rows] = False
+        book.orders.keep(mask)
+
+    def close(
+        self,
+        book: Book,
+        effects: Effects,
+        rows: np.ndarray,
+        cause: str,
+        volumes: np.ndarray | None = None,
+        *,
+        by_broker: bool = False,
+        copy_of: Signal | None = None,
+    ) -> None:
+        """Close at bid (bought) or ask (sold); profit, the part of swap and commission go to the balance."""
+        if effects.watch is not None:
+            effects.watch.hand_over()
+        if len(rows) and not deferred.all_reached(book):
+            if by_broker:
+                mine = taking_part(book, book.positions.account[rows])
+                rows, volumes = rows[mine], None if volumes is None else volumes[mine]
+            else:
+                rows, volumes = deferred.hold_closes(book, rows, cause, volumes)
+        if not len(rows):
+            return
+        held = book.positions.take(rows)
+        volume = held["volume"] if volumes is None else np.minimum(volumes, held["volume"])
+        share = volume / held["volume"]
+        price = closing_prices(book, held["symbol"], held["side"])
+        price = np.where(np.isnan(price), held["price"], price)
+        currency = book.accounts.currency[held["account"]]
+        rates = profit_rates(book, held["symbol"], held["account"])
+        profit = (price - held["price"]) * held["side"] * volume * rates
+        profit = np.where(np.isnan(profit), held["profit"] * share, profit)  # no rate: the last that was known
+        profit = round_money(profit, currency)
+        swap = round_money(held["swap"] * share, currency)
+        fee = self._charge(book, held["account"], volume)
+        self._settle(book, held["account"], held["subscription"], held["part"], profit + swap + fee)
+        whole = share >= 1 - 1e-9
+        copied = np.flatnonzero(held["subscription"] >= 0)
+        if len(copied):
+            deals = self._closing(book, held, copied, cause, volume, price, profit, swap, fee)
+            if copy_of is not None:
+                deals.slippage = self._closing_slippage(book, held, price, copy_of)[copied]
+                deals.slippage_money = deals.slippage * volume[copied] * rates[copied]
+                deals.latency_ms = effects.watch.fill() if effects.watch is not None else None
+            effects.told.append(deals)
+        positions = book.positions
+        positions.volume[rows] = np.round(held["volume"] - volume, 8)
+        positions.swap[rows] = held["swap"] - swap
+        if whole.any():
+            mask = np.ones(positions.size, dtype=bool)
+            mask[rows[whole]] = False
+            positions.keep(mask)
+
+    def _closing(self, book: Book, held, pick, cause, volume, price, profit, swap, fee) -> Deals:
+        """Deals of copied positions that are closed."""
+        zero, none = np.zeros(len(pick)), np.full(len(pick), np.nan)
+        signals = held["signal"][pick]
+        known = {row: book.signals[row].id for row in np.unique(signals).tolist() if row in book.signals}
+        known = book.ended_signals | known if book.ended_signals else known
+        lots = lot_values(book, held["symbol"][pick], held["account"][pick])
+        lots = np.where(np.isnan(lots), held["value"][pick] / held["volume"][pick], lots)  # the last that was known
+        deals = Deals(
+            kind="close", cause=cause, time=book.time, number=self._numbers(book, len(pick)),
+            account=held["account"][pick], subscription=held["subscription"][pick], leaf=held["leaf"][pick],
+            signal=signals, signal_ids=known, position=held["id"][pick], symbol=held["symbol"][pick],
+            side=-held["side"][pick], volume=volume[pick], price=price[pick],
+            lot_value=lots, profit=profit[pick],
+            swap=swap[pick], commission=fee[pick], improvement=zero, provider_commission=zero,
+            platform_commission=zero, incoming_provider=zero, incoming_platform=zero, slippage=none,
+            slippage_money=none, part=held["part"][pick],
+        )  # fmt: skip
+        commission.charge(book, deals)
+        return deals
+
+    def _closing_slippage(self, book: Book, held, price, signal: Signal) -> np.ndarray:
+        """(n,) price difference to what the provider closes at; nan on the other side and for other pairs."""
+        quote = book.quote(signal.symbol)
+        if quote is None:
+            return np.full(len(price), np.nan)
+        same = (book.symbol_quotes()[held["symbol"]] == quote).all(axis=1) & (held["side"] == signal.side)
+        wanted = quote[0] if signal.side > 0 else quote[1]
+        return np.where(same, (price - wanted) * held["side"], np.nan)
+
+    def _charge(self, book: Book, account: np.ndarray, volume: np.ndarray) -> np.ndarray:
+        """(n,) commission of deals, negative, in account currency."""
+        amount = -COMMISSION_DOLLARS * volume / book.account_dollars()[account]
+        return round_money(np.nan_to_num(amount), book.accounts.currency[account])
+
+    def _settle(self, book: Book, account, subscription, part, result: np.ndarray) -> None:
+        """Results of deals into balances."""
+        accounts = book.accounts
+        change = np.bincount(account, result, accounts.size)
+        accounts.traded[:] = round_money(accounts.traded + change, accounts.currency)
+        accounts.balance[:] = round_money(accounts.balance + change, accounts.currency)
+        copied = subscription >= 0
+        if copied.any():
+            np.add.at(book.subscriptions.realised, subscription[copied], result[copied])
+        if book.parts.size:
+            split = part >= 0
+            np.add.at(book.parts.realised, part[split], result[split])
+        note_results(book, account, subscription, part, result)
+        book.valued = False
+
+    def _numbers(self, book: Book, count: int) -> np.ndarray:
+        return book.next_ids("deal", count)
+
+
+def swap_rollover(book: Book, weekday: int) -> None:
+    """One night's swap on every position at UTC midnight.
+
+    weekday: of the day that ends (0 = Monday). Three nights are booked for Wednesday, none for Saturday and Sunday.
+    """
+    positions = book.positions
+    nights = {2: 3, 5: 0, 6: 0}.get(weekday, 1)
+    if not positions.size or not nights:
+        return
+    value(book)
+    unknown = (0.0, 0.0)  # a name that the broker does not know earns and costs nothing
+    rates = np.array([SWAP_RATES.get(base_symbol(symbol) or "", unknown) for symbol in book.symbols.texts])
+    rates = rates.reshape(-1, 2)
+    rate = np.where(positions.side > 0, rates[positions.symbol, 0], rates[positions.symbol, 1])
+    amount = positions.value * rate * nights / 365
+    positions.swap[:] = positions.swap + round_money(amount, book.accounts.currency[positions.account])
+    book.valued = False

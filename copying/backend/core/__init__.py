@@ -1,0 +1,1 @@
+"""One writer: it journals commands, applies them, lets time pass, and writes records of what happened."""

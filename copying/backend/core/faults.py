@@ -1,0 +1,113 @@
+"""One account's fault is that account's: an entry that cannot be carried out for some accounts is carried out without.
+
+When carrying an entry out raises, which only a fault of the program does, the book may be half changed. The core builds
+it anew, finds out here for which accounts the entry fails, writes their ids into the entry, so that every replay leaves
+out the same, and carries it out for everybody else. Their routes get a failed decision, their log an ERROR; their
+positions and orders stay as they are until the next entry of this kind that works.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import msgspec
+import numpy as np
+
+from copying.backend.signals.plans import learn_parts
+from copying.backend.state import snapshot
+from copying.backend.state.book import Book
+from copying.backend.state.commands import Entry, Note
+from copying.backend.state.effects import Effects, Line
+
+SEARCH_SECONDS = 10.0  # everybody waits meanwhile; who is still suspected then is left out as well
+ERROR = 3
+Carry = Callable[["Book", Entry, int], Effects]
+
+
+# ---------------------------------------------------------------------------------------------------------- searching
+
+
+def isolate(before: Book, entry: Entry, sequence: int, carry: Carry) -> Entry | None:
+    """The entry with the accounts that it fails for, as few as can be; None when it fails whatever is left out.
+
+    before: the state that the entry met, not changed. carry: `apply.apply`.
+    """
+    packed = snapshot.pack(before)
+    everybody = [meta.id for meta in before.account_meta]
+    stop_at = time.monotonic() + SEARCH_SECONDS
+
+    def works(left_out: list[str]) -> bool:
+        book = snapshot.unpack(packed, before.broker)
+        try:
+            carry(book, msgspec.structs.replace(entry, faulty=left_out), sequence)
+        except Exception:
+            return False
+        return True
+
+    def search(suspects: list[str]) -> list[str]:
+        if len(suspects) < 2 or time.monotonic() > stop_at:
+            return suspects
+        found = []
+        for half in (suspects[: len(suspects) // 2], suspects[len(suspects) // 2 :]):
+            part = set(half)
+            if not works([each for each in everybody if each not in part]):
+                found += search(half)
+        return found or suspects  # it takes accounts of both halves
+
+    if not everybody or not works(everybody):
+        return None
+    faulty = search(everybody)
+    return msgspec.structs.replace(entry, faulty=faulty if works(faulty) else everybody)
+
+
+def set_aside(entry: Entry, error: Exception) -> Entry:
+    """What stands in the journal for an entry that nobody's absence mends: an error in its user's log."""
+    command = entry.command
+    what = type(command).__struct_config__.tag
+    note = Note(
+        tenant=command.tenant,
+        strategy_id=getattr(command, "strategy_id", ""),
+        severity=ERROR,
+        message=f"A command ({what}) could not be carried out and was set aside: {type(error).__name__}: {error}",
+    )
+    return Entry(time=entry.time, quotes=entry.quotes, command=note)
+
+
+# -------------------------------------------------------------------------------------------------------- leaving out
+
+
+@contextmanager
+def without(book: Book, account_ids: list[str]) -> Iterator[None]:
+    """Leave some accounts out of what is done to the book meanwhile; unknown ones are nobody's."""
+    if not account_ids:
+        yield
+        return
+    book.left_out = np.zeros(book.accounts.size, dtype=bool)
+    book.left_out[[book.account_rows[each] for each in account_ids if each in book.account_rows]] = True
+    book.reduced.clear()
+    try:
+        yield
+    finally:
+        book.left_out = None
+        for strategy_id in book.reduced:
+            if strategy_id in book.plans:
+                learn_parts(book, book.plans[strategy_id])
+        book.reduced.clear()
+
+
+# ------------------------------------------------------------------------------------------------------------ telling
+
+
+def tell_faults(book: Book, effects: Effects, entry: Entry) -> None:
+    """An ERROR in the log of every account that the entry was found to fail for."""
+    what = type(entry.command).__struct_config__.tag
+    text = (
+        f"A fault of the program: a command ({what}) was carried out without this account. Nothing on it was changed."
+    )
+    for account_id in entry.faulty:
+        row = book.account_rows.get(account_id)
+        if row is not None:
+            tenant = book.account_meta[row].tenant
+            effects.told.append(Line(book.time, tenant, ERROR, text, "", account_id))

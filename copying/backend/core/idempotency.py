@@ -1,0 +1,56 @@
+"""What was answered to callers that name their requests with a key: asked again, it is answered again, not done again.
+
+A key is kept with the command that it came with, so it survives what the command survives. Only what was carried out is
+kept: a refusal changed nothing, so its key may be used again. Must not know of HTTP.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from copying.backend.state.book import Book
+from copying.backend.state.commands import Once
+from copying.backend.state.entities import Kept
+from copying.backend.state.errors import Refused
+
+KEPT_SECONDS = 86_400.0
+MOST_KEPT = 10_000  # per caller; the oldest is forgotten for the next
+
+
+def answer_before(book: Book, once: Once) -> Kept | None:
+    """What the request of this key was answered; None: it was not carried out yet. Raises Refused (422)."""
+    kept = book.kept.get(once.caller, {}).get(once.key)
+    if kept is None or book.time - kept.time >= KEPT_SECONDS:
+        return None
+    if kept.digest != once.digest:
+        raise Refused(
+            422,
+            "IdempotencyKeyReusedError",
+            "The idempotency key was sent before with another request (address, query or body). "
+            "Nothing was done: send a new key with a new request.",
+        )
+    return kept
+
+
+def keep(book: Book, once: Once, answer: Any) -> Any:
+    """Remember what a command that was carried out is answered; the answer."""
+    told = once.answer if answer is None else answer
+    kept = book.kept.pop(once.caller, {})
+    kept.pop(once.key, None)
+    kept[once.key] = Kept(time=book.time, digest=once.digest, status=once.status, answer=told)
+    book.kept[once.caller] = kept  # callers in the order of their newest keys, keys in the order of their times
+    while len(kept) > MOST_KEPT or is_over(book, next(iter(kept.values()))):
+        del kept[next(iter(kept))]
+    while is_over(book, newest(book.kept[caller := next(iter(book.kept))])):
+        del book.kept[caller]
+    return told
+
+
+def newest(kept: dict[str, Kept]) -> Kept:
+    """The answer that was kept last."""
+    return next(reversed(kept.values()))
+
+
+def is_over(book: Book, kept: Kept) -> bool:
+    """Whether an answer has been kept long enough."""
+    return book.time - kept.time >= KEPT_SECONDS

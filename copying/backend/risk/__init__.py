@@ -1,0 +1,1 @@
+"""Risk limits: their periods, when they fire, how near they are."""

@@ -1,0 +1,1 @@
+"""What people set: documents, nesting of portfolios, consent, news, commissions, sealed secrets."""

@@ -1,0 +1,45 @@
+"""Signals whose delay is over, and failed copies whose next try is due: they are decided again for their routes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from copying.backend.state.book import Book
+from copying.backend.state.effects import Effects
+from copying.backend.state.left_out import taking_part
+
+from .fan_out import fan_out, route_codes
+from .plans import plan_for
+
+
+def ready_delays(book: Book, now: float) -> np.ndarray:
+    """(n_delayed,) True where a wait is over."""
+    delayed = book.delayed
+    if not delayed.size:
+        return np.empty(0, dtype=bool)
+    return (delayed.due <= now) & taking_part(book, book.subscriptions.account[delayed.subscription])
+
+
+def apply_delayed(book: Book, effects: Effects) -> None:
+    """Signals whose delay is over are decided again for the routes that waited, and failed ones tried again."""
+    delayed = book.delayed
+    ready = ready_delays(book, book.time)
+    if not ready.any():
+        return
+    taken = delayed.take(np.flatnonzero(ready))
+    delayed.keep(~ready)
+    for row in np.unique(taken["signal"]).tolist():
+        signal = book.signals.get(row)
+        if signal is None:
+            continue
+        plan = plan_for(book, signal.strategy_id)
+        mine = taken["signal"] == row
+        codes = route_codes(taken["subscription"][mine], taken["part"][mine])
+        held = zip(codes.tolist(), *(taken[name][mine].tolist() for name in ("deadline", "reason")), strict=True)
+        tries = {code: (deadline, reason) for code, deadline, reason in held}
+        waiting = np.isin(route_codes(plan.subscription, plan.part), codes)
+        if effects.watch is not None:
+            effects.watch.waited = book.time - signal.time
+        fan_out(book, effects, signal, only=waiting, after_delay=True, late=True, tries=tries)
+    if effects.watch is not None:
+        effects.watch.waited = 0.0

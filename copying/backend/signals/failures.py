@@ -1,0 +1,57 @@
+"""Failed decisions: what the routes of accounts that an entry is carried out without are told (core/faults.py)."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+import numpy as np
+
+from copying.backend.state.book import Book
+from copying.backend.state.effects import Decided, Effects
+from copying.backend.state.entities import Signal
+from copying.backend.state.left_out import left_out_ids
+from copying.engine.model import Decisions, Level, Outcome
+from copying.engine.reasons import Reason
+
+
+def tell_routes(book: Book, effects: Effects, signal: Signal) -> None:
+    """A failed decision for every subscription by which an account that is left out copies the signal's strategy."""
+    rows = []
+    for account_id in left_out_ids(book):
+        subscriber = book.subscribers_by_id.get(account_id)
+        for each in subscriber.document["subscriptions"] if subscriber else ():
+            row = book.subscription(account_id, each["strategyId"])
+            if row >= 0 and leads_to(book, each["strategyId"], signal.strategy_id):
+                rows.append(row)
+    if rows:
+        shown = msgspec.structs.replace(signal)
+        leaf, count = book.strategy_names.number(signal.strategy_id), len(rows)
+        decisions = failed(signal, count)
+        effects.told.append(
+            Decided(book.time, shown, decisions, np.arange(count), np.array(rows, dtype=np.intp), leaf, False)
+        )
+
+
+def failed(signal: Signal, count: int) -> Decisions:
+    """Decisions of routes that a fault kept from being decided."""
+    steps = np.zeros((count, 6))
+    steps[:, 0] = signal.volume
+    return Decisions(
+        outcome=np.full(count, Outcome.FAILED, np.uint8), reason=np.full(count, Reason.PROGRAM_FAULT, np.uint8),
+        level=np.full(count, Level.SUBSCRIBER, np.uint8), steps=steps, limit_value=np.full(count, math.nan),
+        symbols=[signal.symbol], symbol=np.zeros(count, np.intp), side=np.full(count, signal.side, np.int8),
+        kind=np.full(count, signal.kind, np.uint8), stop_loss=np.full(count, math.nan),
+        take_profit=np.full(count, math.nan), delay_s=np.zeros(count), notes=np.zeros(count, np.uint8),
+    )  # fmt: skip
+
+
+def leads_to(book: Book, strategy_id: str, leaf: str, visited: tuple[str, ...] = ()) -> bool:
+    """Whether a strategy is the leaf, or a portfolio that holds it."""
+    if strategy_id == leaf:
+        return True
+    strategy = book.strategies_by_id.get(strategy_id)
+    if strategy is None or strategy_id in visited:
+        return False
+    members = strategy.document.get("members") or ()
+    return any(leads_to(book, each["strategyId"], leaf, (*visited, strategy_id)) for each in members)

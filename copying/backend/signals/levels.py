@@ -1,0 +1,169 @@
+"""Prices of signals and orders that a MetaTrader broker would refuse: found before anything is changed.
+
+What is judged, and by which price, is in docs/copying.md, "Prices that are refused". Prices are of the symbol's quotes.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from copying.backend.market.instruments import instrument
+from copying.backend.state.book import Book
+from copying.backend.state.columns import Columns
+from copying.backend.state.effects import Effects, Line
+from copying.backend.state.entities import Signal
+from copying.backend.state.errors import invalid
+from copying.backend.state.valuation import closing_prices, opening_prices
+from copying.engine.levels import EPSILON, FAR, Relation, is_far, is_wrong_side, relation_of
+from copying.engine.model import OrderKind
+from copying.engine.reasons import number
+
+CHECKED = 1  # entries of these rules and later judge prices (commands.NEWEST_RULES)
+NO_PRICE = math.nan
+
+
+class Wrong(NamedTuple):
+    """A price that is refused. parameter: its name on the wire; message: what it must be."""
+
+    parameter: str
+    value: float
+    message: str
+
+
+class Levels(NamedTuple):
+    """The prices of an order; nan: none, or not to be judged. order_price: of a pending one, nan for none."""
+
+    stop_loss: float = NO_PRICE
+    take_profit: float = NO_PRICE
+    order_price: float = NO_PRICE
+
+
+def wrong_price(side: int, kind: int, levels: Levels, order_price: float, quote: Any) -> Wrong | None:
+    """The first price of an order that is on the wrong side, or no price at all; None: all are in order.
+
+    order_price: by which the levels of a pending order are measured. quote: (bid, ask), None unknown.
+    """
+    bid, ask = quote or (NO_PRICE, NO_PRICE)
+    (opening, market), (reference, word) = ((ask, "ask"), (bid, "bid")) if side > 0 else ((bid, "bid"), (ask, "ask"))
+    judged = []
+    if kind != OrderKind.MARKET:
+        away = -side if kind == OrderKind.LIMIT else side
+        judged.append(("openPrice", levels.order_price, away, opening, f"the market ({market} {number(opening)})"))
+        reference, word = order_price, "order's price"
+    measure = f"the {word} ({number(reference)})"
+    judged.append(("stopLoss", levels.stop_loss, -side, reference, measure))
+    judged.append(("takeProfit", levels.take_profit, side, reference, measure))
+    for parameter, price, away, by, words in judged:
+        if is_wrong_side(price, by, away):
+            return Wrong(parameter, price, f"must be {'above' if away > 0 else 'below'} {words}")
+        if is_far(price, by):
+            return Wrong(parameter, price, f"must be a price near {words}, not a distance")
+    return None
+
+
+def check_signal(book: Book, document: dict[str, Any], side: int, kind: int, known: Signal | None) -> None:
+    """A new signal's prices, or those of a known one that are to change, are on their side. Raises Refused (400)."""
+    if book.rules < CHECKED:
+        return
+    stop, take = (float(document.get(name) or NO_PRICE) for name in ("stopLoss", "takeProfit"))
+    price = float(document.get("openPrice") or (known.price if known else 0) or NO_PRICE)
+    order_price = price if kind != OrderKind.MARKET else NO_PRICE
+    if known is not None:
+        is_moved = kind != OrderKind.MARKET and price != known.price
+        order_price = price if is_moved else NO_PRICE
+        stop = NO_PRICE if stop == known.stop_loss and not is_moved else stop
+        take = NO_PRICE if take == known.take_profit and not is_moved else take
+    wrong = wrong_price(side, kind, Levels(stop, take, order_price), price, book.quote(document["symbol"]))
+    if wrong is not None:
+        raise invalid(*wrong)
+
+
+def is_another_symbol(book: Book, signal: Signal, symbols: np.ndarray) -> np.ndarray:
+    """(n,) whether symbols (by number) are another instrument than the signal's: its prices say nothing about them."""
+    verdicts = {}
+    for symbol in np.unique(symbols).tolist():
+        own = instrument(book.symbols.texts[symbol])
+        related = Relation.SAME if own is None else relation_of(signal.symbol, instrument(signal.symbol), own)
+        verdicts[symbol] = related is Relation.ANOTHER
+    return np.array([verdicts[symbol] for symbol in symbols.tolist()], dtype=bool)
+
+
+def references(book: Book, table: Columns, rows: np.ndarray) -> np.ndarray:
+    """(n,) what stops are measured by: what positions would close at, the price of orders; nan unknown."""
+    if table is book.orders:
+        return table.price[rows]
+    return closing_prices(book, table.symbol[rows], table.side[rows])
+
+
+def are_refused(price: np.ndarray, reference: np.ndarray, away: np.ndarray) -> np.ndarray:
+    """(n,) `is_wrong_side` or `is_far` of columns."""
+    with np.errstate(invalid="ignore"):
+        wrong = (price - reference) * away <= reference * EPSILON
+        return wrong | (price > reference * FAR) | (price * FAR < reference)
+
+
+def refused_levels(
+    book: Book, signal: Signal, table: Columns, rows: np.ndarray, stop: np.ndarray, take: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Two (n,) bool: copies whose broker would refuse a new stop loss, and a new take profit (nan: taken away)."""
+    nobody = np.zeros(len(rows), dtype=bool)
+    if book.rules < CHECKED:
+        return nobody, nobody
+    side, reference = table.side[rows], references(book, table, rows)
+    another = is_another_symbol(book, signal, table.symbol[rows])
+    return (
+        (are_refused(stop, reference, -side) | another) & ~np.isnan(stop),
+        (are_refused(take, reference, side) | another) & ~np.isnan(take),
+    )
+
+
+def refused_prices(book: Book, signal: Signal, rows: np.ndarray, price: float) -> np.ndarray:
+    """(n,) pending copies whose broker would refuse a new price."""
+    if book.rules < CHECKED or not len(rows):
+        return np.zeros(len(rows), dtype=bool)
+    orders = book.orders
+    market = opening_prices(book, orders.symbol[rows], orders.side[rows])
+    away = np.where(orders.kind[rows] == OrderKind.LIMIT, -orders.side[rows], orders.side[rows])
+    return are_refused(np.full(len(rows), price), market, away) | is_another_symbol(book, signal, orders.symbol[rows])
+
+
+def without_refused(
+    book: Book,
+    effects: Effects,
+    signal: Signal,
+    table: Columns,
+    rows: np.ndarray,
+    wanted: tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]],
+) -> list[np.ndarray]:
+    """Which copies really get a new stop loss, and a new take profit: two (n,) bool; the others are told.
+
+    wanted: of both, which copies follow the provider and what the new level is.
+    """
+    refused = refused_levels(book, signal, table, rows, wanted[0][1], wanted[1][1])
+    kept = []
+    for what, (moves, level), wrong in zip(("stop loss", "take profit"), wanted, refused, strict=True):
+        if (moves & wrong).any():
+            tell_kept(book, effects, signal, table, rows[moves & wrong], what, level[moves & wrong])
+        kept.append(moves & ~wrong)
+    return kept
+
+
+def without_refused_prices(book: Book, effects: Effects, signal: Signal, rows: np.ndarray, price: float) -> np.ndarray:
+    """The pending copies that get a new price; the others are told."""
+    wrong = refused_prices(book, signal, rows, price)
+    if wrong.any():
+        tell_kept(book, effects, signal, book.orders, rows[wrong], "price", np.full(int(wrong.sum()), price))
+    return rows[~wrong]
+
+
+def tell_kept(
+    book: Book, effects: Effects, signal: Signal, table: Columns, rows: np.ndarray, what: str, price: np.ndarray
+) -> None:
+    """WARN in the logs of copies that keep what they had."""
+    for row, wanted in zip(rows.tolist(), price.tolist(), strict=True):
+        meta, symbol = book.account_meta[table.account[row]], book.symbols.texts[table.symbol[row]]
+        text = f"The provider moved its {what} to {number(wanted)}. For {symbol} the broker refuses that: it stays."
+        effects.told.append(Line(book.time, meta.tenant, 2, text, signal.strategy_id, meta.id, signal.id, symbol))

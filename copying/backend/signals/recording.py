@@ -1,0 +1,102 @@
+"""What is written down of every signal so that it can be decided again later (simulation.py).
+
+Decisions say what was decided; a simulation also needs what the decision knew: prices, the money of the provider and of
+every account that was asked, stopouts and news. All of it is of the moment of the signal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from copying.backend.settings.news import events_near
+from copying.backend.state.book import Book
+from copying.backend.state.effects import Effects, SignalEvent
+from copying.backend.state.entities import Signal
+from copying.engine import model
+
+from .plans import Plan
+
+MONEY = ("balance", "equity", "margin", "position_value")
+FEW = 8
+
+
+class Facts(msgspec.Struct, array_like=True):
+    """accounts: rows of the book as int32; money: float64 columns of `MONEY` over them, one after another.
+
+    stopouts: (account row, strategy id or "", level). news: (time, currency, priority, is_breaking). barred: rows of
+    accounts that the signal came through. scopes: of the stopouts, the end of the path of a member's, else "".
+    """
+
+    provider_balance: float
+    provider_equity: float
+    provider_rate: float  # US dollars for one unit of the provider's currency
+    accounts: bytes
+    money: bytes
+    stopouts: list[tuple[int, str, int]]
+    news: list[tuple[float, str, str, bool]]
+    barred: list[int] = []
+    scopes: list[str] = []
+
+
+def record(book: Book, effects: Effects, signal: Signal, what: str, facts: Any = None) -> None:
+    """Tell what happened to a signal."""
+    strategy = book.strategies_by_id.get(signal.strategy_id)
+    effects.told.append(
+        SignalEvent(
+            book.time, strategy.tenant if strategy else "", what, signal.row, signal.id, signal.strategy_id,
+            signal.symbol, signal.side, signal.kind, signal.volume, signal.price, signal.stop_loss,
+            signal.take_profit, signal.magic, dict(book.quotes), facts,
+        )
+    )  # fmt: skip
+
+
+@dataclass(slots=True)
+class Noted:
+    """What the engine was told at one moment, in a form that can be kept; made while an order waits, packed later.
+
+    few: `Facts` without accounts and money. account: (n_routes,) rows, -1 for none. columns: `MONEY`, by account row,
+    or by route where the routes are few among the accounts.
+    """
+
+    few: Facts
+    account: np.ndarray
+    columns: list[np.ndarray]
+    is_by_route: bool
+
+    def packed(self) -> Facts:
+        """All of it."""
+        known = self.account >= 0
+        rows = self.account[known]
+        money = b"".join((each[known] if self.is_by_route else each[rows]).tobytes() for each in self.columns)
+        return msgspec.structs.replace(self.few, accounts=rows.astype(np.int32).tobytes(), money=money)
+
+
+def note_facts(book: Book, plan: Plan, signal: Signal, facts: model.Facts) -> Noted:
+    """What the engine is told, and news also where no filter asks for them yet. Prices are in the event.
+
+    Whole columns are copied unless that is much more than the routes need: picking ten thousand numbers out of memory
+    that has gone cold takes ten times as long.
+    """
+    columns = [getattr(book.accounts, name) for name in MONEY]
+    is_by_route = len(plan.account) * FEW < book.accounts.size
+    events = events_near(book, book.strategies_by_id[signal.strategy_id].tenant, book.time)
+    few = Facts(
+        facts.provider_balance,
+        facts.provider_equity,
+        facts.provider_balance_base / facts.provider_balance if facts.provider_balance else 0.0,
+        b"",
+        b"",
+        [
+            (each.account, book.subscription_keys[each.subscription][1] if each.subscription >= 0 else "", each.level)
+            for each in book.active_stopouts
+        ],
+        [(each.time, each.currency, each.priority, each.is_breaking) for each in events],
+        signal.accounts,
+        [book.paths.texts[each.scope] if each.scope >= 0 else "" for each in book.active_stopouts],
+    )
+    picked = [each[plan.account] if is_by_route else each.copy() for each in columns]
+    return Noted(few, plan.account, picked, is_by_route)

@@ -1,0 +1,235 @@
+"""The whole state of copying in memory. Changed only by `apply`; serialisable as one snapshot (snapshot.py).
+
+Nothing here knows a clock, a socket or a random number: `time` and prices come with the entries of the journal.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from copying.backend.market.instruments import CURRENCIES, base_symbol, dollars, instrument
+from copying.engine.model import Accounts, Instrument
+
+from .broker_port import Broker
+from .columns import Columns, Names
+from .commands import NEWEST_RULES
+from .entities import (
+    ACCOUNT_CURRENCIES,
+    ACCOUNTS,
+    DELAYED,
+    LIMITS,
+    ORDERS,
+    PARTS,
+    POSITIONS,
+    RESULTS,
+    SUBSCRIPTIONS,
+    Account,
+    Kept,
+    Missed,
+    News,
+    Removal,
+    Signal,
+    Stopout,
+    Strategy,
+    Subscriber,
+    Webhook,
+)
+from .numbers import scrambled
+
+
+class Book:
+    """Documents, accounts, positions, orders, signals, limits and stopouts of all tenants.
+
+    broker: executes orders and closes positions; it is no part of a snapshot.
+    slippage_spreads: half-width of the paper broker's slippage on copies, in spreads (docs/copying.md).
+    """
+
+    def __init__(self, broker: Broker[Book], *, slippage_spreads: float = 0.1) -> None:
+        self.broker = broker
+        self.sequence = 0
+        self.time = 0.0
+        self.slippage_spreads = slippage_spreads
+        self.counters = {"ticket": 0, "deal": 0, "signal": 0}
+        self.tenant_names: dict[str, str] = {}
+        self.stopout_numbers: dict[str, int] = {}
+        self.snapshot_numbers: dict[str, int] = {}
+        self.snapshots_at = 0.0  # when account snapshots were last taken
+        self.next_midnight = 0.0
+        self.next_broker_midnight = 0.0
+        self.broker_ahead = 0.0  # seconds by which the broker's clock is ahead of UTC
+        self.removals: list[Removal] = []
+        self.strategies_by_id: dict[str, Strategy] = {}
+        self.strategy_owners: dict[str, str] = {}  # also of removed ones: their records may still have to be told
+        self.subscribers_by_id: dict[str, Subscriber] = {}
+        self.webhooks_by_id: dict[str, Webhook] = {}
+        self.account_meta: list[Account] = []
+        self.account_rows: dict[str, int] = {}
+        self.accounts = Columns(ACCOUNTS)
+        self.strategy_names = Names()
+        self.symbols = Names()
+        self.subscriptions = Columns(SUBSCRIPTIONS)
+        self.subscription_keys: list[tuple[str, str]] = []
+        self.subscription_rows: dict[tuple[str, str], int] = {}
+        self.parts = Columns(PARTS)  # of subscriptions to portfolios, one for each way to a leaf: parts.py
+        self.part_rows: dict[tuple[int, int], int] = {}
+        self.paths = Names()
+        self.positions = Columns(POSITIONS)
+        self.orders = Columns(ORDERS)
+        self.limits = Columns(LIMITS)
+        self.delayed = Columns(DELAYED)
+        self.results = Columns(RESULTS)  # of the newest deals, oldest first: risk/periods.py
+        self.results_since = 0.0  # later ones are all there
+        self.signals: dict[int, Signal] = {}
+        self.signal_rows: dict[tuple[str, str], int] = {}
+        self.chained: dict[int, None] = {}  # rows of the signals that are copies themselves, oldest first
+        self.closed_signals: dict[tuple[str, str], float] = {}  # external ids are not reused; kept for two days
+        self.active_stopouts: list[Stopout] = []
+        self.provider_balances: dict[str, list[tuple[float, float]]] = {}  # account -> (time, balance), newest last
+        self.news: dict[str, list[News]] = {}  # tenant -> its calendar by time
+        self.missed: list[Missed] = []
+        self.privacy = 0  # what entries go by: settings/rules.py
+        self.secret = b""  # of the ids that are shown; empty: they are the counts: numbers.py
+        self.reserved: dict[str, dict[str, float]] = {}  # tenant -> strategy ids handed out, and when
+        self.kept: dict[str, dict[str, Kept]] = {}  # caller -> answers by key: core/idempotency.py
+        self.ended_signals: dict[int, str] = {}  # ids of closed signals whose copies wait in `missed`
+        self._reset_derived()
+
+    def _reset_derived(self) -> None:
+        """Everything that follows from the rest: caches that no snapshot holds."""
+        self.received: float | None = None  # the wall clock at the entry's receipt; None: `time`
+        self.quotes: dict[str, tuple[float, float]] = {}
+        self.version = 0  # of the configuration
+        self.upcoming_privacy = 0  # those of the next entry, where the core goes by newer ones: settings/rules.py
+        self.configuration: Any = None  # (version, engine.routes.Configuration)
+        self.plans: dict[str, Any] = {}  # leaf strategy id -> routing.Plan
+        self.foreseen: Any = None  # fan_out.Foreseen
+        self.rules = NEWEST_RULES  # of the entry that is carried out, else those of the next one
+        self.providers: Any = None  # (version, account rows): provider_balances.py
+        self.relays: Any = None  # (version, mask over accounts that copy and provide): signals/relays.py
+        self.relayed = b""  # what was seen on them last
+        self.scoped: Any = None  # (key, limit rows, part rows): risk/limits.py
+        self.past: Any = None  # (key, sums of results): risk/periods.py
+        self.left_out: np.ndarray | None = None  # mask over accounts that an entry leaves out: core/faults.py
+        self.reduced: dict[str, Any] = {}  # leaf strategy id -> routing.Plan without those
+        self._view: Accounts | None = None
+        self._symbol_quotes = np.full((0, 2), np.nan)
+        self._symbol_facts = np.empty((0, 4))
+        self.dollars = np.ones(len(CURRENCIES))
+        self.valued = False
+
+    # ------------------------------------------------------------------------------------------------- market port
+
+    def set_quotes(self, quotes: dict[str, tuple[float, float]]) -> None:
+        """Take over prices; positions are revalued when somebody asks, unless these are the prices known already."""
+        known = self.quotes
+        if all(known.get(symbol) == quote for symbol, quote in quotes.items()):
+            return
+        self.quotes.update(quotes)
+        self._symbol_quotes = np.full((0, 2), np.nan)
+        self.dollars = np.array([dollars(currency, self.quotes) or np.nan for currency in CURRENCIES])
+        self.valued = False
+
+    def instrument(self, symbol: str) -> Instrument | None:
+        """Contract specification (engine.model.Market)."""
+        return instrument(symbol)
+
+    def quote(self, symbol: str) -> tuple[float, float] | None:
+        """Bid and ask under any broker's name of the symbol (engine.model.Market)."""
+        found = self.quotes.get(symbol)
+        return found if found is not None else self.quotes.get(base_symbol(symbol) or "")
+
+    def rate(self, currency: str, target: str) -> float | None:
+        """Units of `target` for one unit of `currency` (engine.model.Market)."""
+        if currency == target:
+            return 1.0
+        worth, base = dollars(currency, self.quotes), dollars(target, self.quotes)
+        return None if worth is None or base is None else worth / base
+
+    def symbol_quotes(self) -> np.ndarray:
+        """(n_symbols, 2) bid and ask by symbol number, nan without a price."""
+        if len(self._symbol_quotes) != len(self.symbols):
+            missing = (np.nan, np.nan)
+            pairs = [self.quote(symbol) or missing for symbol in self.symbols.texts]
+            self._symbol_quotes = np.array(pairs, dtype=float).reshape(-1, 2)
+        return self._symbol_quotes
+
+    def symbol_facts(self) -> np.ndarray:
+        """(n_symbols, 4): contract size, base currency, profit currency (numbers in CURRENCIES), digits.
+
+        Of a symbol that the broker does not know: nan, -1, -1 and the usual digits, so that whatever is worked out of
+        it is unknown as well. Such names stand in books that earlier versions wrote.
+        """
+        if len(self._symbol_facts) != len(self.symbols):
+            rows = [facts_of(instrument(symbol)) for symbol in self.symbols.texts]
+            self._symbol_facts = np.array(rows, dtype=float).reshape(-1, 4)
+        return self._symbol_facts
+
+    # ---------------------------------------------------------------------------------------------------- accounts
+
+    def accounts_view(self) -> Accounts:
+        """The accounts as the engine wants them; views of the columns."""
+        view, columns = self._view, self.accounts
+        if view is None or len(view.ids) != columns.size or view.balance.base is not columns.balance.base:
+            view = self._view = Accounts(
+                ids=[meta.id for meta in self.account_meta],
+                currency=columns.currency,
+                currencies=list(ACCOUNT_CURRENCIES),
+                balance=columns.balance,
+                equity=columns.equity,
+                margin=columns.margin,
+                leverage=columns.leverage,
+                position_value=columns.position_value,
+            )
+        return view
+
+    def account_dollars(self) -> np.ndarray:
+        """(n_accounts,) US dollars for one unit of each account's currency."""
+        return self.currency_dollars()[self.accounts.currency]
+
+    def currency_dollars(self) -> np.ndarray:
+        """US dollars for one unit of each currency that accounts may have, in the order of `ACCOUNT_CURRENCIES`."""
+        return np.array([self.dollars[CURRENCIES.index(currency)] for currency in ACCOUNT_CURRENCIES])
+
+    # ------------------------------------------------------------------------------------------------ small helpers
+
+    def next_number(self, counter: str, count: int = 1) -> int:
+        """The first of `count` fresh numbers."""
+        first = self.counters[counter] + 1
+        self.counters[counter] += count
+        return first
+
+    def next_ids(self, counter: str, count: int) -> np.ndarray:
+        """(count,) fresh ids as they are shown."""
+        first = self.next_number(counter, count)
+        counts = np.arange(first, first + count)
+        return scrambled(counts, self.secret) if self.secret else counts
+
+    def changed_configuration(self) -> None:
+        """Documents or accounts changed: compiled routes and rendered names are void."""
+        self.version += 1
+
+    def tenant_name(self, tenant: str) -> str:
+        return self.tenant_names.get(tenant, tenant)
+
+    def subscription(self, subscriber_id: str, strategy_id: str) -> int:
+        """Row of a subscription, -1 when there never was one."""
+        return self.subscription_rows.get((subscriber_id, strategy_id), -1)
+
+    def strategies_of_account(self, account: int) -> list[Strategy]:
+        """Strategies an account provides, in creation order."""
+        account_id = self.account_meta[account].id
+        return [
+            strategy
+            for strategy in self.strategies_by_id.values()
+            if not strategy.is_portfolio and strategy.document.get("accountId") == account_id
+        ]
+
+
+def facts_of(spec: Instrument | None) -> tuple[float, float, float, float]:
+    """A row of `Book.symbol_facts`."""
+    if spec is None:
+        return np.nan, -1, -1, 5
+    currencies = CURRENCIES.index(spec.base_currency), CURRENCIES.index(spec.profit_currency)
+    return spec.contract_size, *currencies, spec.digits

@@ -1,0 +1,265 @@
+"""What can be asked of the backend's core, as msgspec structs: the API makes them, the journal stores them.
+
+A command is checked against the state, journalled and applied as one step by the single writer (core/writer.py).
+`tenant` is the caller's user id. Documents are the contract's, already validated.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+
+class Command(msgspec.Struct, tag_field="kind", frozen=True, kw_only=True):
+    """Base of all commands."""
+
+    tenant: str
+
+
+class PutStrategy(Command, tag="put-strategy", frozen=True, kw_only=True):
+    """Create or replace a strategy (contract, C4)."""
+
+    strategy_id: str
+    document: dict[str, Any]
+
+
+class PutPortfolio(Command, tag="put-portfolio", frozen=True, kw_only=True):
+    """Create or replace a portfolio strategy (C8)."""
+
+    strategy_id: str
+    document: dict[str, Any]
+
+
+class PutSubscriber(Command, tag="put-subscriber", frozen=True, kw_only=True):
+    """Create or replace a subscriber (C13)."""
+
+    subscriber_id: str
+    document: dict[str, Any]
+
+
+class Remove(Command, tag="remove", frozen=True, kw_only=True):
+    """Remove a strategy, portfolio, member, subscriber or subscription (C5, C9, C10, C14, C15).
+
+    what: "strategy" | "portfolio" | "member" | "subscriber" | "subscription"; `id` is the owner, `part` the member or
+    subscribed strategy.
+    """
+
+    what: str
+    id: str
+    part: str = ""
+    mode: str = "close-immediately"
+    remove_after: datetime | None = None
+
+
+class PutWebhook(Command, tag="put-webhook", frozen=True, kw_only=True):
+    """Create (C17) or change (C18) a webhook."""
+
+    strategy_id: str
+    webhook_id: str
+    document: dict[str, Any]
+
+
+class RemoveWebhook(Command, tag="remove-webhook", frozen=True, kw_only=True):
+    """C19."""
+
+    strategy_id: str
+    webhook_id: str
+
+
+class PutSignal(Command, tag="put-signal", frozen=True, kw_only=True):
+    """Create or change an external signal (S3, S5). posted: through a webhook."""
+
+    strategy_id: str
+    signal_id: str
+    document: dict[str, Any]
+    posted: bool = False
+
+
+class RemoveSignal(Command, tag="remove-signal", frozen=True, kw_only=True):
+    """Close an external signal (S4)."""
+
+    strategy_id: str
+    signal_id: str
+    time: datetime
+
+
+class ResetStopouts(Command, tag="reset-stopouts", frozen=True, kw_only=True):
+    """T3 (strategy_id given) or T4 (empty)."""
+
+    subscriber_id: str
+    strategy_id: str = ""
+    reason: str
+
+
+class Resynchronise(Command, tag="resynchronise", frozen=True, kw_only=True):
+    """T1. Empty lists: everything."""
+
+    subscriber_id: str
+    strategy_ids: list[str] = []
+    position_ids: list[str] = []
+
+
+class OpenAccount(Command, tag="open-account", frozen=True, kw_only=True):
+    """Open or re-configure a paper account (beyond the contract; docs/copying.md)."""
+
+    account_id: str
+    name: str
+    currency: str = "USD"
+    leverage: float = 100
+    deposit: float = 10_000
+    demo: bool = True
+    robot: str = ""
+
+
+class Deposit(Command, tag="deposit", frozen=True, kw_only=True):
+    """Pay money in (positive) or out (negative) of a paper account, in its currency."""
+
+    account_id: str
+    amount: float
+    comment: str = ""
+
+
+class Trade(Command, tag="trade", frozen=True, kw_only=True):
+    """Trade on a paper account by hand, in the vocabulary of the vendor's trade call (action_type)."""
+
+    account_id: str
+    action_type: str
+    symbol: str = ""
+    volume_lots: float | None = None
+    price: float | None = None
+    stop_loss: float | None = None
+    take_profit: float | None = None
+    position_id: str = ""
+    order_id: str = ""
+    magic: int = 0
+
+
+class PutNews(Command, tag="put-news", frozen=True, kw_only=True):
+    """Replace the caller's economic calendar. events: {time, currency, priority, breaking?, title?}, times in ISO."""
+
+    events: list[dict[str, Any]]
+
+
+class AddNews(Command, tag="add-news", frozen=True, kw_only=True):
+    """Add events to the caller's economic calendar, as a feed hears of them. events: as PutNews."""
+
+    events: list[dict[str, Any]]
+
+
+class SetConnection(Command, tag="set-connection", frozen=True, kw_only=True):
+    """An account lost its connection to the broker, or has it again: what a broker's own program reports."""
+
+    account_id: str
+    is_connected: bool
+
+
+class Note(Command, tag="note", frozen=True, kw_only=True):
+    """A line for the log of a strategy, from something that happened beside the book. severity as in the log."""
+
+    strategy_id: str
+    severity: int
+    message: str
+
+
+class SetBrokerClock(Command, tag="set-broker-clock", frozen=True, kw_only=True):
+    """The broker's clock, hours ahead of UTC: by it the periods of equity-difference limits begin (contract, 4.5)."""
+
+    offset_hours: float
+
+
+class SetRules(Command, tag="set-rules", frozen=True, kw_only=True):
+    """From here on entries go by the rules of this version (settings/rules.py): journalled at its first start.
+
+    secret: of the ids from here on (numbers.py).
+    """
+
+    version: int
+    secret: bytes = b""
+
+
+class ReserveStrategyId(Command, tag="reserve-strategy-id", frozen=True, kw_only=True):
+    """C1: an id is handed out; only whoever it was handed to may make a strategy or portfolio of it."""
+
+    strategy_id: str
+
+
+class FindOrphans(Command, tag="find-orphans", frozen=True, kw_only=True):
+    """Close what lost its signal or its provider's position: asked at a start that finds some."""
+
+
+class Tick(Command, tag="tick", frozen=True, kw_only=True):
+    """Time or prices moved in a way that has effects: orders fill, stops hit, limits fire, periods roll, delays end.
+
+    snapshots: also write down balance and equity of every account (hourly; daily in accelerated time).
+    """
+
+    snapshots: bool = False
+
+
+NEWEST_RULES = 2
+"""The newest set of rules, by which every new entry is carried out. A rule that would change what an entry does that
+is in somebody's journal already gets the next number, and asks `book.rules` for it.
+
+1: prices on the wrong side of the market and of another symbol are refused (levels.py, copying.engine.levels),
+   and a copy under maxStopLoss keeps a stop when the provider takes its own off (signals/stop_limits.py).
+2: a risk limit that is reached to the cent fires whatever floating point makes of the last digit, and an account is
+   stopped out at a margin level of exactly 50 % as well (risk/limits.py, core/ticks.py).
+"""
+
+
+class Once(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The key that came with a request, and what its caller is told if the command itself answers nothing.
+
+    caller: the tenant, or the address of a webhook: keys of different callers are different. digest: of the request.
+    """
+
+    caller: str
+    key: str
+    digest: bytes
+    status: int = 204
+    answer: Any = None
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One journal entry: `quotes` are those that changed since the entry before (symbol -> bid, ask).
+
+    received: the wall clock at its receipt where that is not `time`, because the journal was ahead of the clock.
+    faulty: accounts that it was found to fail for; left_out: those that such an entry failed for shortly before. It is
+    carried out without both (core/faults.py).
+    rules: those of `NEWEST_RULES` that it was carried out by first, and is for ever; 0 in entries from before.
+    once: the key of its request, if there was one (core/idempotency.py).
+    """
+
+    time: float
+    received: float | None = None
+    rules: int = 0
+    quotes: dict[str, tuple[float, float]]
+    command: (
+        PutStrategy
+        | PutPortfolio
+        | PutSubscriber
+        | Remove
+        | PutWebhook
+        | RemoveWebhook
+        | PutSignal
+        | RemoveSignal
+        | ResetStopouts
+        | Resynchronise
+        | OpenAccount
+        | Deposit
+        | Trade
+        | PutNews
+        | AddNews
+        | SetConnection
+        | Note
+        | SetBrokerClock
+        | SetRules
+        | ReserveStrategyId
+        | FindOrphans
+        | Tick
+    )
+    faulty: list[str] = []
+    left_out: list[str] = []
+    once: Once | None = None

@@ -1,0 +1,88 @@
+"""What positions are worth now: profit, margin and value of every position, equity and margin of every account.
+
+One pass of array operations over all positions, done only when prices or positions changed and somebody asks. The
+result depends on nothing but positions and prices, so it is the same however the state was reached.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .book import Book
+
+MINOR_UNITS = np.array([2, 2, 2, 0])  # of book.ACCOUNT_CURRENCIES
+_CENTS = 10.0**MINOR_UNITS
+
+
+def round_money(amounts: np.ndarray, currencies: np.ndarray) -> np.ndarray:
+    """(n,) amounts rounded to the minor unit of (n,) account currencies, half away from zero."""
+    scale = _CENTS[currencies]
+    return np.copysign(np.floor(np.abs(amounts) * scale + 0.5 + 1e-9), amounts) / scale
+
+
+def value(book: Book) -> None:
+    """Bring profit, margin and value of positions and equity of accounts and subscriptions up to the present prices."""
+    if book.valued:
+        return
+    positions, accounts, subscriptions = book.positions, book.accounts, book.subscriptions
+    if positions.size:
+        symbols = positions.symbol.astype(np.intp)
+        facts = book.symbol_facts()  # of few symbols: what is the same for all of one is worked out before it is spread
+        closing = closing_prices(book, symbols, positions.side)
+        worth = book.account_dollars()[positions.account]
+        size = positions.volume * facts[:, 0].take(symbols)
+        profit = size * positions.side * (closing - positions.price)
+        profit *= book.dollars[facts[:, 2].astype(np.intp)].take(symbols)
+        profit /= worth
+        _keep_known(positions.profit, profit)
+        size *= book.dollars[facts[:, 1].astype(np.intp)].take(symbols)
+        size /= worth
+        _keep_known(positions.value, size)
+        np.divide(positions.value, accounts.leverage[positions.account], out=positions.margin)
+    floating = positions.profit + positions.swap
+    accounts.equity[:] = accounts.balance + np.bincount(positions.account, floating, accounts.size)
+    accounts.margin[:] = np.bincount(positions.account, positions.margin, accounts.size)
+    accounts.position_value[:] = np.bincount(positions.account, positions.value, accounts.size)
+    copied = positions.subscription >= 0
+    subscriptions.floating[:] = np.bincount(positions.subscription[copied], floating[copied], subscriptions.size)
+    if book.parts.size:
+        split = positions.part >= 0
+        book.parts.floating[:] = np.bincount(positions.part[split], floating[split], book.parts.size)
+    book.valued = True
+
+
+def _keep_known(column: np.ndarray, fresh: np.ndarray) -> None:
+    """Fresh numbers into a column; where there is none (no price), the last one stays."""
+    unknown = np.isnan(fresh)
+    if unknown.any():
+        fresh[unknown] = column[unknown]
+    column[:] = fresh
+
+
+def closing_prices(book: Book, symbols: np.ndarray, sides: np.ndarray) -> np.ndarray:
+    """(n,) what positions would be closed at: bid for bought, ask for sold; nan without a price."""
+    quotes = book.symbol_quotes()
+    symbols = symbols.astype(np.intp, copy=False)
+    return np.where(sides > 0, quotes[:, 0].take(symbols), quotes[:, 1].take(symbols))
+
+
+def opening_prices(book: Book, symbols: np.ndarray, sides: np.ndarray) -> np.ndarray:
+    """(n,) what a market order would be filled at: ask to buy, bid to sell; nan without a price."""
+    return closing_prices(book, symbols, -sides)
+
+
+def lot_values(book: Book, symbols: np.ndarray, accounts: np.ndarray) -> np.ndarray:
+    """(n,) worth of one lot in each account's currency."""
+    return _per_lot(book, symbols, accounts, 1)
+
+
+def profit_rates(book: Book, symbols: np.ndarray, accounts: np.ndarray) -> np.ndarray:
+    """(n,) account currency for one unit of price and one lot."""
+    return _per_lot(book, symbols, accounts, 2)
+
+
+def _per_lot(book: Book, symbols: np.ndarray, accounts: np.ndarray, column: int) -> np.ndarray:
+    """(n,) contract sizes times the worth of a currency (column of the symbols' facts), in each account's currency."""
+    facts = book.symbol_facts()
+    per_symbol = facts[:, 0] * book.dollars[facts[:, column].astype(np.intp)]
+    return per_symbol[symbols] / book.account_dollars()[accounts]
