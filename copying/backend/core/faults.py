@@ -18,7 +18,7 @@ import numpy as np
 from copying.backend.signals.plans import learn_parts
 from copying.backend.state import snapshot
 from copying.backend.state.book import Book
-from copying.backend.state.commands import Entry, Note
+from copying.backend.state.commands import Command, Entry, Note, Trade
 from copying.backend.state.effects import Effects, Line
 
 SEARCH_SECONDS = 10.0  # everybody waits meanwhile; who is still suspected then is left out as well
@@ -35,7 +35,7 @@ def isolate(before: Book, entry: Entry, sequence: int, carry: Carry) -> Entry | 
     before: the state that the entry met, not changed. carry: `apply.apply`.
     """
     packed = snapshot.pack(before)
-    everybody = [meta.id for meta in before.account_meta]
+    everybody = [meta.id for meta in before.account_meta if meta.id != trading_account(entry.command)]
     stop_at = time.monotonic() + SEARCH_SECONDS
 
     def works(left_out: list[str]) -> bool:
@@ -49,17 +49,36 @@ def isolate(before: Book, entry: Entry, sequence: int, carry: Carry) -> Entry | 
     def search(suspects: list[str]) -> list[str]:
         if len(suspects) < 2 or time.monotonic() > stop_at:
             return suspects
-        found = []
+        faulty = []
         for half in (suspects[: len(suspects) // 2], suspects[len(suspects) // 2 :]):
             part = set(half)
-            if not works([each for each in everybody if each not in part]):
-                found += search(half)
-        return found or suspects  # it takes accounts of both halves
+            if not works([account_id for account_id in everybody if account_id not in part]):
+                faulty += search(half)
+        return faulty or suspects  # it takes accounts of both halves
+
+    def shrunk(faulty: list[str]) -> list[str]:
+        """Without those that need not be left out: a half may fail for what only two of its accounts do together."""
+        size = len(faulty) // 2
+        while size and time.monotonic() < stop_at:
+            for start in range(0, len(faulty), size):
+                fewer = faulty[:start] + faulty[start + size :]
+                if len(fewer) < len(faulty) and works(fewer):
+                    return shrunk(fewer)
+            size //= 2
+        return faulty
 
     if not everybody or not works(everybody):
         return None
     faulty = search(everybody)
-    return msgspec.structs.replace(entry, faulty=faulty if works(faulty) else everybody)
+    return msgspec.structs.replace(entry, faulty=shrunk(faulty if works(faulty) else everybody))
+
+
+def trading_account(command: Command) -> str:
+    """The account whose owner trades on it by hand, "" for other commands.
+
+    It is never left out: without it the trade would be answered and not be done.
+    """
+    return command.account_id if isinstance(command, Trade) else ""
 
 
 def set_aside(entry: Entry, error: Exception) -> Entry:

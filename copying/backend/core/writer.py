@@ -358,7 +358,8 @@ class Core:
         if isinstance(command, PutSubscriber):
             for held in self._aside.values():
                 held.pop(command.subscriber_id, None)
-        held = self._aside.get(type(command), {})
+        held = dict(self._aside.get(type(command), {}))
+        held.pop(faults.trading_account(command), None)
         return sorted(account_id for account_id, until in held.items() if now < until)
 
     # ---------------------------------------------------------------------------------------------------------- market
