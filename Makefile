@@ -11,7 +11,7 @@ help:
 	@echo "make reset  empty the folder of run-time data (VAR, default var/) after asking"
 	@echo "make test   run the whole test suite with its own services; ARGS=... goes to pytest, such as"
 	@echo "            ARGS=tests/integration/users or ARGS='-p no:xdist --pdb tests/unit/users'"
-	@echo "make lint   check style and types (types of copying/backend: not yet, see pyproject.toml)"
+	@echo "make lint   check style and types"
 	@echo "make mutants  try by hand which small changes of CODE=copying/engine no unit test notices"
 	@echo "make lock   make the requirement locks anew from pyproject.toml"
 

@@ -100,7 +100,7 @@ async def serve(
         raise CannotStart(f"The database cannot be reached: {str(error).strip().splitlines()[0]}") from error
     room = Room(raised_descriptors())
     app = create_app(core, Options.from_settings(port=bound.getsockname()[1], is_tls=certificate is not None), room)
-    tls = {"ssl_certfile": str(certificate[0]), "ssl_keyfile": str(certificate[1])} if certificate else {}
+    certificate_file, key_file = certificate or (None, None)
     config = uvicorn.Config(
         app,
         http=protocol_in(room),
@@ -111,7 +111,8 @@ async def serve(
         timeout_graceful_shutdown=GRACE_SECONDS,
         timeout_keep_alive=75,
         backlog=16_384,
-        **tls,
+        ssl_certfile=certificate_file,
+        ssl_keyfile=key_file,
     )
 
     def release() -> None:

@@ -154,11 +154,22 @@ class Facts:
     provider_balance_average: float | None = None  # moving average for equityCurveFilter; None: too little history
 
 
+class Step(IntEnum):
+    """Columns of `Decisions.steps`."""
+
+    PROVIDER = 0
+    SCALED = 1  # by the mode
+    MULTIPLIED = 2
+    LIMITED = 3
+    ROUNDED = 4
+    FINAL = 5
+
+
 @dataclass(slots=True)
 class Decisions:
-    """One verdict per route. `steps` is the chain of volumes in lots, in the order of the columns.
+    """One verdict per route. `steps` is the chain of volumes in lots, in the order of `Step`.
 
-    steps: (n_routes, 6) float64: provider, scaled (by the mode), multiplied, limited, rounded, final.
+    steps: (n_routes, len(Step)) float64, lots.
     limit_value: (n_routes,) the number of the rule that changed or stopped it (nan: none), unit given by the reason.
     symbol: (n_routes,) index into `symbols` (subscriber-side names), -1 where the symbol was filtered away.
     """
@@ -180,9 +191,16 @@ class Decisions:
     @property
     def volume_lots(self) -> np.ndarray:
         """What is to be traded; 0 where nothing is."""
-        return self.steps[:, 5]
+        return self.steps[:, Step.FINAL]
 
     @property
     def opens(self) -> np.ndarray:
         """(n,) bool: routes on which an order is to be placed now or after the delay."""
         return self.outcome <= Outcome.DELAYED
+
+    def refuse(self, rows: np.ndarray, outcome: Outcome, reason: int, level: Level) -> None:
+        """Nothing is traded on some routes after all, for a reason beyond the rules."""
+        self.outcome[rows] = outcome
+        self.reason[rows] = reason
+        self.level[rows] = level
+        self.steps[rows, Step.FINAL] = 0.0

@@ -13,7 +13,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from copying.engine.model import Level, Outcome
+from copying.engine.model import Level, Outcome, Step
 
 
 class Reason(IntEnum):
@@ -323,9 +323,9 @@ def sentence(
     template = (about.changed if outcome <= Outcome.DELAYED else about.refused) or about.changed or about.refused
     limit = limit_text(limit_value, about.unit)
     told = template.format(
-        x=lots(steps[2]),
-        rounded=lots(steps[4]),
-        y=lots(steps[5]),
+        x=lots(steps[Step.MULTIPLIED]),
+        rounded=lots(steps[Step.ROUNDED]),
+        y=lots(steps[Step.FINAL]),
         limit=limit,
         s="" if limit == "1" else "s",
         level=LEVEL_NAMES[level],

@@ -12,12 +12,12 @@ import math
 import numpy as np
 
 from copying.backend.state.book import Book
-from copying.backend.state.columns import Columns
 from copying.backend.state.entities import NEVER, Missed
 from copying.backend.state.left_out import taking_part
+from copying.backend.state.tables import TradeTable
 
 
-def away(book: Book, table: Columns, rows: np.ndarray) -> np.ndarray:
+def away(book: Book, table: TradeTable, rows: np.ndarray) -> np.ndarray:
     """(n,) True for rows of positions or orders whose account has no connection, or is left out."""
     accounts = table.account[rows]
     return ~(book.accounts.connected[accounts] & taking_part(book, accounts))
@@ -79,7 +79,7 @@ def hold_filled(book: Book, orders: np.ndarray, tickets: np.ndarray) -> None:
         hold_closes(book, np.flatnonzero(np.isin(book.positions.id, tickets[late])), "its order was withdrawn", None)
 
 
-def hold_levels(book: Book, table: Columns, rows: np.ndarray, stop: np.ndarray, take: np.ndarray) -> np.ndarray:
+def hold_levels(book: Book, table: TradeTable, rows: np.ndarray, stop: np.ndarray, take: np.ndarray) -> np.ndarray:
     """Keep new stops of accounts without connection. (n,) True for rows that can be changed now."""
     out = away(book, table, rows)
     for place in np.flatnonzero(out).tolist():

@@ -56,7 +56,12 @@ class Changes:
             return False
         loop = asyncio.get_running_loop()
         future = loop.create_future()
-        handle = loop.call_later(timeout, lambda: future.done() or future.set_result(False))
+
+        def end() -> None:
+            if not future.done():
+                future.set_result(False)
+
+        handle = loop.call_later(timeout, end)
         self._waiting.setdefault(topic, set()).add(future)
         try:
             return await future

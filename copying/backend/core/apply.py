@@ -24,7 +24,7 @@ from copying.backend.signals import (
     removal,
     trading,
 )
-from copying.backend.signals.fan_out import fan_out
+from copying.backend.signals.fan_out import ask_again
 from copying.backend.signals.plans import plan_for
 from copying.backend.state import accounts, provider_balances
 from copying.backend.state.book import Book
@@ -190,7 +190,7 @@ def resynchronise(book: Book, command: Resynchronise, effects: Effects) -> None:
             count=len(plan.table),
         )
         if wanted.any():
-            fan_out(book, effects, signal, only=wanted, late=True)
+            ask_again(book, effects, signal, wanted)
 
 
 def tick(book: Book, command: Tick, effects: Effects) -> None:

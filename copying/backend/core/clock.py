@@ -159,6 +159,7 @@ def database_clock(url: str) -> Witness:
     async def ask() -> float:
         async with await psycopg.AsyncConnection.connect(url, connect_timeout=2) as connection:
             cursor = await connection.execute("SELECT extract(epoch FROM clock_timestamp())::float8")
-            return (await cursor.fetchone())[0]
+            (seconds,) = await cursor.fetchone() or (math.nan,)
+            return seconds
 
     return ask

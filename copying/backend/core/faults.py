@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import msgspec
 import numpy as np
 
-from copying.backend.signals.plans import learn_parts
+from copying.backend.signals.plans import Plans, learn_parts
 from copying.backend.state import snapshot
 from copying.backend.state.book import Book
 from copying.backend.state.commands import Command, Entry, Note, Trade
@@ -105,15 +105,16 @@ def without(book: Book, account_ids: list[str]) -> Iterator[None]:
         return
     book.left_out = np.zeros(book.accounts.size, dtype=bool)
     book.left_out[[book.account_rows[each] for each in account_ids if each in book.account_rows]] = True
-    book.reduced.clear()
+    plans = book.cache(Plans)
+    plans.reduced.clear()
     try:
         yield
     finally:
         book.left_out = None
-        for strategy_id in book.reduced:
-            if strategy_id in book.plans:
-                learn_parts(book, book.plans[strategy_id])
-        book.reduced.clear()
+        for strategy_id in plans.reduced:
+            if strategy_id in plans.whole:
+                learn_parts(book, plans.whole[strategy_id])
+        plans.reduced.clear()
 
 
 # ------------------------------------------------------------------------------------------------------------ telling

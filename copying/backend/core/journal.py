@@ -102,7 +102,7 @@ class Journal:
         """Connect and take the lock. Raises AlreadyRunning."""
         connection = await psycopg.AsyncConnection.connect(database_url, autocommit=True, prepare_threshold=1)
         row = await (await connection.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])).fetchone()
-        if not row[0]:
+        if row is None or not row[0]:
             await connection.close()
             raise AlreadyRunning
         return cls(connection, database_url)
@@ -224,9 +224,11 @@ class Journal:
             cursor = await self._connection.execute(
                 "SELECT state FROM copying_snapshot WHERE sequence = %s", [sequence]
             )
-            (state,) = await cursor.fetchone()
+            row = await cursor.fetchone()
+            if row is None:  # deleted meanwhile
+                continue
             try:
-                return snapshot.unpack(state, broker)
+                return snapshot.unpack(row[0], broker)
             except snapshot.UNREADABLE:
                 log.exception("Snapshot %s cannot be read; the journal behind an older one is replayed", sequence)
         return None

@@ -64,6 +64,8 @@ def rows_of(written: list[tuple[int, Rows]], name: str) -> Iterator[tuple]:
 class Projector:
     """Queue of effects and the task that writes them. `announce` is called with every topic that got rows."""
 
+    _connection: psycopg.AsyncConnection  # from `connect` on
+
     def __init__(self, book: Book, announce: Callable[[tuple], None], projected: int) -> None:
         self.book = book
         self.projected = projected
@@ -73,7 +75,6 @@ class Projector:
         self._wake = asyncio.Event()
         self._moved = asyncio.Event()
         self._renderer = Renderer(book)
-        self._connection: psycopg.AsyncConnection | None = None
         self._snapshot: tuple[int, bytes] | None = None
         self._snapshot_sequence = book.sequence
         self._snapshot_time = 0.0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any
@@ -30,7 +30,7 @@ from copying.backend.state.effects import (
 )
 from copying.backend.state.numbers import record_id
 from copying.backend.state.times import iso
-from copying.engine.model import Level, Outcome
+from copying.engine.model import Level, Outcome, Step
 from copying.engine.reasons import CODES, Reason, sentence
 
 from .fragments import Names, text
@@ -38,6 +38,7 @@ from .fragments import Names, text
 log = logging.getLogger(__name__)
 SIDE_WORDS = {1: "buy", -1: "sell"}
 KIND_WORDS = ("market", "limit", "stop")
+STEPS = tuple(step.name.lower() for step in Step)
 WRONG_PRICES = (Reason.INVALID_PRICE, Reason.INVALID_STOPS, Reason.PRICES_OF_ANOTHER_SYMBOL)
 OUTCOME_WORDS = tuple(outcome.name.lower() for outcome in Outcome)
 LEVEL_WORDS = tuple(level.name.lower() for level in Level)
@@ -99,7 +100,7 @@ class Renderer:
     def render(self, effects: Effects, rows: Rows) -> Iterator[None]:
         """Append the rows of an entry; yields now and then, so that a loop can breathe."""
         self.names.refresh()
-        makers = {
+        makers: dict[type, Callable[[Any, Effects, Rows], Iterator[None]]] = {
             Deals: self.deals,
             Decided: self.decided,
             Withheld: self.withheld,
@@ -227,9 +228,7 @@ class Renderer:
         code = CODES[reason]
         volumes = ",".join(
             f'"{step}":{number(lots) if math.isfinite(lots) else "null"}'
-            for step, lots in zip(
-                ("provider", "scaled", "multiplied", "limited", "rounded", "final"), steps, strict=True
-            )
+            for step, lots in zip(STEPS, steps, strict=True)
         )
         quoted = text(words)
         document = (

@@ -26,10 +26,10 @@ from copying.backend.signals.lifecycle import (
 from copying.backend.signals.removal import finish_removals
 from copying.backend.state.accounts import take_snapshots
 from copying.backend.state.book import Book
-from copying.backend.state.columns import Columns
 from copying.backend.state.effects import Effects, Line
 from copying.backend.state.entities import Stopout
 from copying.backend.state.left_out import taking_part
+from copying.backend.state.tables import TradeTable
 from copying.backend.state.valuation import closing_prices, opening_prices, value
 from copying.engine.model import OrderKind
 
@@ -259,7 +259,7 @@ def close_stopped(book: Book, effects: Effects, stopout: Stopout) -> None:
             book.broker.close(book, effects, rows, "risk limit")
 
 
-def expired(book: Book, table: Columns, now: float) -> np.ndarray:
+def expired(book: Book, table: TradeTable, now: float) -> np.ndarray:
     """(n,) True for positions or orders whose time is over."""
     return (table.expires <= now) & taking_part(book, table.account)
 

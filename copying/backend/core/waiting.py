@@ -1,4 +1,4 @@
-"""Commands on their way to the journal, with whoever waits for what comes of them."""
+"""AnyCommands on their way to the journal, with whoever waits for what comes of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from typing import Any, NamedTuple
 
 from copying.backend.state.book import Book
-from copying.backend.state.commands import Command, Once
+from copying.backend.state.commands import AnyCommand, Once
 from copying.backend.state.errors import Refused
 
 from . import idempotency
@@ -15,7 +15,7 @@ from . import idempotency
 class Waiting(NamedTuple):
     """future: of whoever waits for the answer, None: nobody; received: seconds on a monotonic clock."""
 
-    command: Command
+    command: AnyCommand
     future: asyncio.Future | None
     received: float
     once: Once | None = None

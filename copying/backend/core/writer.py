@@ -24,12 +24,12 @@ from copying.backend.market.feed import Feed
 from copying.backend.settings.rules import NEWEST, newer_rules
 from copying.backend.settings.sealing import reseal_book
 from copying.backend.signals import orphans
-from copying.backend.signals.plans import plan_for
+from copying.backend.signals.plans import Plans, plan_for
 from copying.backend.state.book import Book
 from copying.backend.state.broker_port import Broker
 from copying.backend.state.commands import (
     NEWEST_RULES,
-    Command,
+    AnyCommand,
     Entry,
     FindOrphans,
     Once,
@@ -74,6 +74,8 @@ class Core:
     """
 
     book: Book
+    _journal: Journal  # from `start` on
+    _projector: Projector
 
     def __init__(
         self,
@@ -103,13 +105,12 @@ class Core:
         self._settled = asyncio.Event()  # no entry has a time and is not applied yet
         self._settled.set()
         self._tasks: list[asyncio.Task] = []
-        self._journal: Journal | None = None
-        self._projector: Projector | None = None
+        self._is_open = False  # the journal is, and has to be closed
         self._pending_quotes: dict[str, tuple[float, float]] = {}
         self._stopping = False
         self._committing = False
         self._look_later = False
-        self._aside: dict[type[Command], dict[str, float]] = {}  # by kind: account -> until when it is left out
+        self._aside: dict[type[AnyCommand], dict[str, float]] = {}  # by kind: account -> until when it is left out
         self._idle_until = 0.0  # after a tick that failed for everybody
         self._cannot_compile: dict[str, int] = {}  # strategy -> version of the configuration
 
@@ -127,6 +128,7 @@ class Core:
     async def start(self, *, ticking: bool = True) -> None:
         """Take the lock, recover the state, begin to write, project and tick. Raises AlreadyRunning, CannotReplay."""
         self._journal = await self._journal_type.open(self._database_url)
+        self._is_open = True
         while not await self._recover():
             pass
         self._journal.watch(lambda: self._fail("The connection that holds the lock is gone"))
@@ -186,13 +188,13 @@ class Core:
         self._stopping = True
         self.release()
         self._wake.set()
-        if self._projector is not None and self._tasks:
+        if self._tasks:
             await self._tasks[1]
             self._projector.stop()
             await self._tasks[0]
         for task in self._tasks[2:]:
             task.cancel()
-        if self._journal is not None:
+        if self._is_open:
             await self._journal.close()
 
     async def _guard(self, work: Any, reason: str) -> None:
@@ -206,7 +208,7 @@ class Core:
 
     # -------------------------------------------------------------------------------------------------------- commands
 
-    async def submit(self, command: Command, once: Once | None = None) -> Any:
+    async def submit(self, command: AnyCommand, once: Once | None = None) -> Any:
         """Carry a command out; durable when it returns. Raises Refused and changes nothing.
 
         once: the key of its request: when that was carried out already, its answer then is returned.
@@ -283,7 +285,7 @@ class Core:
             self.look_at_market()
         self._settled.set()
 
-    def _checked(self, command: Command) -> Exception | None:
+    def _checked(self, command: AnyCommand) -> Exception | None:
         """What is wrong with a command. A fault of the program in a check, which changes nothing, must end nothing."""
         self.book.time = self.clock.after(self.book.time)
         try:
@@ -351,7 +353,7 @@ class Core:
         vars(self.book).update(vars(book))
         return mended
 
-    def _left_out(self, command: Command, now: float) -> list[str]:
+    def _left_out(self, command: AnyCommand, now: float) -> list[str]:
         """Accounts that commands of a kind failed for shortly before, and whose settings are what they were then."""
         if not self._aside:
             return []
@@ -394,7 +396,7 @@ class Core:
             self._idle_until = now + LEFT_OUT_SECONDS
             return True
 
-    def _queue(self, command: Command) -> None:
+    def _queue(self, command: AnyCommand) -> None:
         """A command of the core's own, which nobody waits for."""
         self._waiting.append(Waiting(command, None, time.perf_counter()))
         self._wake.set()
@@ -414,7 +416,7 @@ class Core:
     def _compile_one(self) -> None:
         """The configuration has come to rest: compile a strategy's routes before its next signal needs them."""
         for strategy_id, strategy in self.book.strategies_by_id.items():
-            plan = self.book.plans.get(strategy_id)
+            plan = self.book.cache(Plans).whole.get(strategy_id)
             is_old = plan is None or plan.version != self.book.version
             if not strategy.is_portfolio and is_old and self._cannot_compile.get(strategy_id) != self.book.version:
                 self._cannot_compile[strategy_id] = self.book.version  # until it has been done
@@ -435,7 +437,7 @@ class Core:
     @property
     def projected(self) -> int:
         """Up to which entry the tables tell the effects."""
-        return self._projector.projected if self._projector else 0
+        return self._projector.projected if self._tasks else 0
 
     def changes(self, topic: tuple) -> Subscription:
         """What to wait on; topics: ("transactions" | "log" | "stopouts" | "snapshots", tenant)."""

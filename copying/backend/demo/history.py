@@ -22,7 +22,7 @@ from copying.backend.core.render import Renderer, Rows
 from copying.backend.market.ecb import LEGS, EcbMarket, quotes_of
 from copying.backend.state import snapshot
 from copying.backend.state.book import Book
-from copying.backend.state.commands import NEWEST_RULES, Command, Entry, Tick
+from copying.backend.state.commands import NEWEST_RULES, AnyCommand, Entry, Tick
 
 from .robots import (
     BARS,
@@ -74,7 +74,7 @@ class Recorder:
         self._quotes.update(quotes)
         self.book.set_quotes(quotes)
 
-    def do(self, command: Command, moment: float) -> None:
+    def do(self, command: AnyCommand, moment: float) -> None:
         """One entry. A refusal is kept out: it would change nothing."""
         entry = Entry(time=moment, rules=NEWEST_RULES, quotes=self._quotes, command=command)
         effects = application.apply(self.book, entry, self.book.sequence + 1)
@@ -96,7 +96,7 @@ def run(
     market: HourlyMarket,
     start: float,
     end: float,
-    scheduled: list[tuple[float, Command]],
+    scheduled: list[tuple[float, AnyCommand]],
     progress: Callable[[str], None],
 ) -> None:
     """Hour by hour from `start` to `end`: prices, what is due, what is scheduled, what robots do."""
@@ -147,7 +147,7 @@ def store(connection: psycopg.Connection, recorder: Recorder) -> None:
 
 def recover(connection: psycopg.Connection) -> Book:
     """Lock the data set and bring the book up to the journal. Raises AlreadyRunning."""
-    if not connection.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK]).fetchone()[0]:
+    if connection.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK]).fetchone() != (True,):
         raise AlreadyRunning
     row = connection.execute(
         "SELECT state FROM copying_snapshot WHERE format = %s ORDER BY sequence DESC LIMIT 1", [snapshot.FORMAT]

@@ -15,7 +15,7 @@ import psycopg
 
 from copying.backend.market.ecb import EcbMarket
 from copying.backend.state.commands import (
-    Command,
+    AnyCommand,
     Deposit,
     OpenAccount,
     PutPortfolio,
@@ -89,10 +89,10 @@ async def prepare_demo(tenant: str, now: datetime, progress: Callable[[str], Non
     progress("The demo history is ready")
 
 
-def schedule(tenant: str, start: float, days: int) -> list[tuple[float, Command]]:
+def schedule(tenant: str, start: float, days: int) -> list[tuple[float, AnyCommand]]:
     """Everything that people do in the demo, with the moment it happens."""
     draw = random.Random(41)
-    planned: list[tuple[float, Command]] = []
+    planned: list[tuple[float, AnyCommand]] = []
     offers = [(start, offer) for offer in STRATEGIES] + [(start + days * 24 * HOUR, LIVE)]
     for moment, (strategy_id, name, description, account, robot) in offers:
         planned.append((moment, OpenAccount(
@@ -114,7 +114,9 @@ def scheme(strategy_id: str) -> dict[str, Any]:
     return {"commissionScheme": {"type": kind, "billingPeriod": period, "commissionRate": rate}}
 
 
-def subscriber(tenant: str, number: int, start: float, days: int, draw: random.Random) -> list[tuple[float, Command]]:
+def subscriber(
+    tenant: str, number: int, start: float, days: int, draw: random.Random
+) -> list[tuple[float, AnyCommand]]:
     """One account: opened, subscribed, now and then paid in or out."""
     account = f"A-{2001 + number}"
     currency = tuple(CURRENCIES)[number % 4] if number % 7 else "USD"
@@ -122,7 +124,7 @@ def subscriber(tenant: str, number: int, start: float, days: int, draw: random.R
     deposit = round(draw.choice((10_000, 15_000, 20_000, 30_000, 50_000, 80_000)) * size, -2)
     joined = start + HOUR * (draw.randrange(0, 24 * max(days // 3, 1)) if number % 3 == 2 else draw.randrange(1, 48))
     document = settings(number, currency, draw)
-    planned: list[tuple[float, Command]] = [
+    planned: list[tuple[float, AnyCommand]] = [
         (joined, OpenAccount(
             tenant=tenant, account_id=account, name=f"Account {account}", currency=currency, deposit=deposit,
             leverage=draw.choice((30, 50, 100, 200)), demo=number % 5 != 0,

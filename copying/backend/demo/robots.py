@@ -18,7 +18,7 @@ from copying.backend.core.writer import Core
 from copying.backend.market.feed import Feed
 from copying.backend.market.instruments import instrument
 from copying.backend.state.book import Book
-from copying.backend.state.commands import Command, PutSignal, RemoveSignal, Trade
+from copying.backend.state.commands import AnyCommand, PutSignal, RemoveSignal, Trade
 from copying.backend.state.errors import Refused
 from copying.backend.state.times import iso
 
@@ -92,7 +92,7 @@ RULES = {
 }
 
 
-def decide(rule: Rule, book: Book, feed: Feed, tenant: str, account_id: str, now: float) -> Iterator[Command]:
+def decide(rule: Rule, book: Book, feed: Feed, tenant: str, account_id: str, now: float) -> Iterator[AnyCommand]:
     """What a robot does at the end of a bar."""
     for symbol in rule.symbols:
         moments = now - rule.bar_seconds * np.arange(BARS - 1, -1, -1)
@@ -125,7 +125,7 @@ def holding(book: Book, rule: Rule, account_id: str, symbol: str) -> tuple[list[
     return [str(ticket) for ticket in positions.id[mine].tolist()], int(positions.side[mine[0]]) if len(mine) else 0
 
 
-def close(rule: Rule, tenant: str, account_id: str, ticket: str, now: float) -> Command:
+def close(rule: Rule, tenant: str, account_id: str, ticket: str, now: float) -> AnyCommand:
     """Close a position or an external signal."""
     if rule.strategy_id:
         moment = datetime.fromtimestamp(now, UTC)
@@ -135,14 +135,14 @@ def close(rule: Rule, tenant: str, account_id: str, ticket: str, now: float) -> 
 
 def open_(
     rule: Rule, book: Book, tenant: str, account_id: str, symbol: str, side: int, mids: np.ndarray, now: float
-) -> Iterator[Command]:
+) -> Iterator[AnyCommand]:
     """Open a position or send an external signal, with the rule's stop loss."""
-    quote = book.quote(symbol)
-    if quote is None:
+    quote, spec = book.quote(symbol), instrument(symbol)
+    if quote is None or spec is None:
         return
     price = quote[1] if side > 0 else quote[0]
     distance = float(np.abs(np.diff(mids)).mean()) * rule.stop_bars
-    stop = round(price - side * distance, instrument(symbol).digits) if rule.stop_bars else None
+    stop = round(price - side * distance, spec.digits) if rule.stop_bars else None
     if rule.strategy_id:
         letters = "abcdefghijklmnopqrstuvwxyz"
         count = int(now) * len(rule.symbols) + rule.symbols.index(symbol)

@@ -18,7 +18,7 @@ from copying.backend.http.auth import Gate
 from copying.backend.http.connections import Room
 from copying.backend.http.depths import Depths
 from copying.backend.http.errors import HANDLERS
-from copying.backend.http.once import once
+from copying.backend.http.once import Handler, once
 from copying.backend.http.options import Options, Service
 from copying.backend.http.pages import Database, Positions
 from copying.backend.http.rate_limits import TokenBuckets
@@ -114,6 +114,13 @@ TABLE = (
 )
 
 
+def _route(method: str, path: str, endpoint: Handler | streams.Stream) -> Route:
+    """A write may be sent again with its key; reads need none."""
+    if method == "GET" or isinstance(endpoint, streams.Stream):
+        return Route(path, endpoint, methods=[method])
+    return Route(path, once(endpoint), methods=[method])
+
+
 def create_app(core: Core, options: Options | None = None, room: Room | None = None) -> Starlette:
     """The API of a started core. `app.state.service.wakeups.close()` ends all waiting streams at once."""
     options = options or Options.from_settings()
@@ -129,10 +136,7 @@ def create_app(core: Core, options: Options | None = None, room: Room | None = N
         await database.close()
 
     app = Starlette(
-        routes=[
-            Route(path, endpoint if method == "GET" else once(endpoint), methods=[method])
-            for method, path, endpoint in TABLE
-        ],
+        routes=[_route(*row) for row in TABLE],
         middleware=[Middleware(Gate, buckets=TokenBuckets(options.requests_per_minute), room=room)],
         exception_handlers=HANDLERS,
         lifespan=lifespan,

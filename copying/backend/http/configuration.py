@@ -242,7 +242,9 @@ async def update_webhook(request: Request) -> Response:
     """C18: what the body does not name stays."""
     webhook = _webhook(request)
     written = wire.to_wire(await document(request, "webhook", optional=True))
-    kept = {name: webhook[name] for name in ("magic", "symbolMapping", "ignoreRepeatsInSeconds") if name in webhook}
+    kept: Document = {
+        name: webhook[name] for name in ("magic", "symbolMapping", "ignoreRepeatsInSeconds") if name in webhook
+    }
     return await carry_out(request, _put_webhook(request, webhook["_id"], {**kept, **written}))
 
 

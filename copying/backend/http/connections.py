@@ -109,6 +109,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes = self._header_bytes = self._body_bytes = 0
         self._too_much: TooMuch | None = None
         self._deadline: asyncio.TimerHandle | None = None
+        self._waits_for = ""  # "head" or "body", with a deadline
         self.room.open += 1
         if self.room.is_full:
             self.room.report()

@@ -131,7 +131,7 @@ async def on_database(request: Request, error: Exception) -> Response:
     return error_response(503, "The database does not answer at the moment.", headers={"retry-after": "1"})
 
 
-HANDLERS = {
+HANDLERS: dict[Any, Any] = {
     Refused: on_refused,
     Invalid: on_invalid,
     HTTPException: on_http,

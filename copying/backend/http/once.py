@@ -22,7 +22,7 @@ from copying.backend.http.options import service
 from copying.backend.http.parameters import body_bytes
 from copying.backend.http.replies import done, reply
 from copying.backend.http.webhooks import note_refusal
-from copying.backend.state.commands import Command, Once
+from copying.backend.state.commands import AnyCommand, Once
 from copying.backend.state.entities import Kept
 from copying.backend.state.errors import Refused, invalid
 
@@ -50,7 +50,7 @@ def once(handler: Handler) -> Handler:
     return guarded
 
 
-async def carry_out(request: Request, command: Command, answer: Any = None, *, status: int = 204) -> Response:
+async def carry_out(request: Request, command: AnyCommand, answer: Any = None, *, status: int = 204) -> Response:
     """Submit a request's only command; answers what the core does, else `answer`."""
     asked: Once | None = getattr(request.state, "once", None)
     if asked is not None:

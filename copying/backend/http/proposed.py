@@ -23,5 +23,5 @@ async def list_immediate_effects(request: Request) -> Response:
         raise invalid("", None, "The body must be an object")
     book, changes = here.core.book, asked.get("changes")
     laid = changed_configuration(book, tenant, scene_of(book, tenant).configuration, changes)
-    documents = {name: {key: getattr(laid, name).get(key) for key in changes.get(name) or {}} for name in KINDS}
+    documents = {name: {key: getattr(laid, name).get(key) for key in (changes or {}).get(name) or {}} for name in KINDS}
     return reply(immediate_effects(book, tenant, documents))

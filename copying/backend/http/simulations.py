@@ -203,13 +203,15 @@ def _lay_in(book: Book, tenant: str, made: dict[str, dict], name: str, kind: str
     path = f"changes.{name}.{key[:64]}"
     if not ID.fullmatch(key):
         raise invalid(path, None, "is not an id")
-    known = book.subscribers_by_id.get(key) if name == "subscribers" else book.strategies_by_id.get(key)
+    strategy = None if name == "subscribers" else book.strategies_by_id.get(key)
+    subscriber = book.subscribers_by_id.get(key) if name == "subscribers" else None
+    known = strategy or subscriber
     if name == "subscribers":
-        if known is not None and known.tenant != tenant:
+        if subscriber is not None and subscriber.tenant != tenant:
             raise not_found("Subscriber")
     elif not may_put(book, tenant, key):
         raise not_found("Strategy")
-    if known is not None and name != "subscribers" and known.is_portfolio != (name == "portfolios"):
+    if strategy is not None and strategy.is_portfolio != (name == "portfolios"):
         raise invalid(path, None, "is the id of something else")
     if raw is None:
         made[name].pop(key, None)
@@ -220,9 +222,9 @@ def _lay_in(book: Book, tenant: str, made: dict[str, dict], name: str, kind: str
         details = [{**each, "parameter": f"{path}.{each['parameter']}".rstrip(".")} for each in error.details]
         raise Invalid(details) from error
     if name == "portfolios":
-        document["members"] = members_of(known, document)
+        document["members"] = members_of(strategy, document)
     if name == "subscribers":
-        document["subscriptions"] = subscriptions_of(known, document)
+        document["subscriptions"] = subscriptions_of(subscriber, document)
     owned = {field: known.document[field] for field in KEPT if known is not None and field in known.document}
     made[name][key] = {**owned, **document}
 

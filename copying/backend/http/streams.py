@@ -235,7 +235,7 @@ async def _by_time(
     filters = tuple(asked.get(name) for name in ("severity", "position_id", "strategy_id"))
 
     def pick(records: Records) -> bytes | None:
-        since = None if start <= records.oldest else start
+        since = None if records.oldest is not None and start <= records.oldest else start
         return records.answer((column, key, limit, since, *filters), find)
 
     async def read() -> bytes | None:

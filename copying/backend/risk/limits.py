@@ -10,16 +10,17 @@ Sunday.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from copying.backend.state.book import Book
-from copying.backend.state.columns import Columns
 from copying.backend.state.effects import Effects, StopoutEvent
 from copying.backend.state.entities import ACCOUNT_CURRENCIES, Stopout, Strategy, Subscriber
 from copying.backend.state.left_out import taking_part
 from copying.backend.state.parts import SEPARATOR, parts_below, path_text
+from copying.backend.state.tables import TradeTable
 from copying.backend.state.times import iso, moment_of
 from copying.backend.state.valuation import value
 from copying.engine.model import Level
@@ -43,6 +44,15 @@ LEVEL_WORDS = {
     Level.SUBSCRIPTION: "subscription",
     Level.SUBSCRIBER: "subscriber",
 }
+
+
+@dataclass
+class ScopePairs:
+    """The pairs that were asked for last (`scope_pairs`), and what they are of."""
+
+    key: tuple[bytes, bytes, bytes, int] = (b"", b"", b"", 0)
+    limit: np.ndarray = field(default_factory=lambda: np.zeros(0, np.intp))
+    part: np.ndarray = field(default_factory=lambda: np.zeros(0, np.intp))
 
 
 # --------------------------------------------------------------------------------------------------- from documents
@@ -104,7 +114,10 @@ def replace(book: Book, account: int, subscription: int, merged: dict[tuple, tup
     old = {}
     for row in mine.tolist():
         key = (int(rows.scope[row]), KINDS[rows.kind[row]], BASES[rows.basis[row]], bool(rows.closes[row]))
-        old[key] = (float(rows.given_start[row]), {name: column[0] for name, column in rows.take([row]).items()})
+        old[key] = (
+            float(rows.given_start[row]),
+            {name: column[0] for name, column in rows.take(np.array([row])).items()},
+        )
     if len(mine):
         mask = np.ones(rows.size, dtype=bool)
         mask[mine] = False
@@ -170,11 +183,12 @@ def scope_pairs(book: Book, scoped: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     """(limit rows, part rows) of every limit of a member and every part that it looks at; kept until one changes."""
     rows = book.limits
     key = scoped.tobytes(), rows.scope[scoped].tobytes(), rows.subscription[scoped].tobytes(), book.parts.size
-    if book.scoped is None or book.scoped[0] != key:
+    cache = book.cache(ScopePairs)
+    if cache.key != key:
         below = [owner_of(book, row)[1] for row in scoped.tolist()]
         limit = np.repeat(scoped, [len(each) for each in below])
-        book.scoped = key, limit, np.concatenate(below).astype(np.intp)
-    return book.scoped[1], book.scoped[2]
+        cache.key, cache.limit, cache.part = key, limit, np.concatenate(below).astype(np.intp)
+    return cache.limit, cache.part
 
 
 def passed(book: Book) -> np.ndarray:
@@ -191,7 +205,7 @@ def passed(book: Book) -> np.ndarray:
     return np.flatnonzero(fires & taking_part(book, rows.account))
 
 
-def under(book: Book, table: Columns, account: int, subscription: int, scope: int) -> np.ndarray:
+def under(book: Book, table: TradeTable, account: int, subscription: int, scope: int) -> np.ndarray:
     """(n,) which copied positions or orders of `table` a limit or stopout governs; trades by hand are never touched."""
     mine = (table.account == account) & (table.subscription >= 0)
     if subscription >= 0:

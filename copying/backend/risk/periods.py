@@ -6,17 +6,18 @@ judges and fires.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
 from copying.backend.state.book import Book
-from copying.backend.state.columns import Columns
 from copying.backend.state.commands import SetBrokerClock
 from copying.backend.state.effects import Effects
 from copying.backend.state.entities import FAR_FUTURE
 from copying.backend.state.errors import invalid
 from copying.backend.state.parts import parts_below
+from copying.backend.state.tables import AccountTable, PartTable, SubscriptionTable
 from copying.backend.state.valuation import value
 from copying.engine import periods
 
@@ -26,6 +27,14 @@ EQUITIES = BASES.index("equity-difference")
 CALENDAR = {1: 0, 3: 1, 5: 2, 7: 3, 9: 4}  # kind -> column of period starts
 KEPT_RESULTS = 100_000
 DAY = 86_400.0
+
+
+@dataclass
+class PastSums:
+    """The sums of results that were asked for last (`sums_since`), and what they are of."""
+
+    key: tuple[float, ...] = ()
+    sums: tuple[np.ndarray, np.ndarray, np.ndarray] = (np.zeros(0), np.zeros(0), np.zeros(0))
 
 
 def calendar_start(kind: int, now: float, ahead: float = 0.0) -> datetime:
@@ -103,24 +112,30 @@ def take_column(book: Book, row: int, column: int) -> None:
     rows = book.limits
     owner, index = owner_of(book, row)
     is_equity = rows.basis[row] == EQUITIES
-    rows.base[row] = getattr(owner, f"{'equity' if is_equity else 'balance'}_{column}")[index].sum()
+    rows.base[row] = owner.starts("equity" if is_equity else "balance", column)[index].sum()
     clock = "broker_balance" if is_equity and book.broker_ahead else "balance"
-    rows.base_balance[row] = getattr(book.accounts, f"{clock}_{column}")[rows.account[row]]
+    rows.base_balance[row] = book.accounts.starts(clock, column)[rows.account[row]]
 
 
 def sums_since(book: Book, moment: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Sums of results from a moment on by account, by subscription and by part, in account currency."""
     results = book.results
     key = moment, book.sequence, results.size, book.accounts.size, book.subscriptions.size, book.parts.size
-    if book.past is None or book.past[0] != key:
+    past = book.cache(PastSums)
+    if past.key != key:
         first = int(np.searchsorted(results.time, moment))
         amount = results.amount[first:]
         sums = []
-        for name, table in (("account", book.accounts), ("subscription", book.subscriptions), ("part", book.parts)):
-            numbers = getattr(results, name)[first:]
+        owners = (
+            (results.account, book.accounts),
+            (results.subscription, book.subscriptions),
+            (results.part, book.parts),
+        )
+        for column, table in owners:
+            numbers = column[first:]
             sums.append(np.bincount(numbers[numbers >= 0], amount[numbers >= 0], table.size))
-        book.past = key, tuple(sums)
-    return book.past[1]
+        past.key, past.sums = key, (sums[0], sums[1], sums[2])
+    return past.sums
 
 
 def note_results(
@@ -136,7 +151,7 @@ def note_results(
         results.keep(np.arange(results.size) >= results.size - KEPT_RESULTS)
 
 
-def owner_of(book: Book, row: int) -> tuple[Columns, np.ndarray]:
+def owner_of(book: Book, row: int) -> tuple[AccountTable | SubscriptionTable | PartTable, np.ndarray]:
     """The table and its rows whose sum a limit looks at: an account, a subscription, or parts of one."""
     rows = book.limits
     subscription, scope = int(rows.subscription[row]), int(rows.scope[row])
@@ -151,7 +166,7 @@ def measured(book: Book, row: int, *, balance: bool) -> float:
     """Balance or equity now of what a limit looks at; of a subscription or a part: its result so far."""
     value(book)
     owner, index = owner_of(book, row)
-    if owner is book.accounts:
+    if isinstance(owner, AccountTable):
         return float((owner.balance if balance else owner.equity)[index].sum())
     realised = owner.realised[index]
     return float((realised if balance else realised + owner.floating[index]).sum())
@@ -161,9 +176,9 @@ def start_calendar_periods(book: Book, midnight: float) -> None:
     """Remember balances at the start of the calendar periods that begin at this midnight of UTC."""
     for kind, column in CALENDAR.items():
         if calendar_start(kind, midnight).timestamp() == midnight:
-            getattr(book.accounts, f"balance_{column}")[:] = book.accounts.balance
+            book.accounts.starts("balance", column)[:] = book.accounts.balance
             for table in (book.subscriptions, book.parts):
-                getattr(table, f"balance_{column}")[:] = table.realised
+                table.starts("balance", column)[:] = table.realised
 
 
 def start_broker_periods(book: Book, midnight: float) -> None:
@@ -171,10 +186,10 @@ def start_broker_periods(book: Book, midnight: float) -> None:
     value(book)
     for kind, column in CALENDAR.items():
         if calendar_start(kind, midnight, book.broker_ahead).timestamp() == midnight:
-            getattr(book.accounts, f"broker_balance_{column}")[:] = book.accounts.balance
-            getattr(book.accounts, f"equity_{column}")[:] = book.accounts.equity
+            book.accounts.starts("broker_balance", column)[:] = book.accounts.balance
+            book.accounts.starts("equity", column)[:] = book.accounts.equity
             for table in (book.subscriptions, book.parts):
-                getattr(table, f"equity_{column}")[:] = table.realised + table.floating
+                table.starts("equity", column)[:] = table.realised + table.floating
 
 
 def next_midnight(now: float, ahead: float = 0.0) -> float:
@@ -193,7 +208,7 @@ def set_broker_clock(book: Book, command: SetBrokerClock, effects: Effects) -> N
     book.broker_ahead = command.offset_hours * 3600
     book.next_broker_midnight = next_midnight(book.time, book.broker_ahead)
     for column in CALENDAR.values():
-        getattr(book.accounts, f"broker_balance_{column}")[:] = getattr(book.accounts, f"balance_{column}")
+        book.accounts.starts("broker_balance", column)[:] = book.accounts.starts("balance", column)
     rows = book.limits
     for row in np.flatnonzero(rows.basis == EQUITIES).tolist():
         period = period_of(int(rows.kind[row]), float(rows.start[row]), book.time, book.broker_ahead)

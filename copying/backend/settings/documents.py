@@ -60,7 +60,7 @@ def check_put_strategy(book: Book, command: PutStrategy | PutPortfolio) -> None:
             raise invalid("strategyId", command.strategy_id, f"is the id of {kind}")
         if known.removal_mode:
             raise invalid("strategyId", command.strategy_id, "is being removed")
-    if is_portfolio:
+    if isinstance(command, PutPortfolio):
         check_members(book, command)
         return
     account = book.account_rows.get(command.document.get("accountId", ""))
@@ -241,7 +241,7 @@ def add_subscription(book: Book, account: int, subscriber_id: str, strategy_id: 
         subscriptions.active[row], subscriptions.since[row] = True, book.time
         subscriptions.realised[row] = subscriptions.mark[row] = 0.0
         for period in range(5):
-            getattr(subscriptions, f"balance_{period}")[row] = getattr(subscriptions, f"equity_{period}")[row] = 0.0
+            subscriptions.starts("balance", period)[row] = subscriptions.starts("equity", period)[row] = 0.0
         parts.forget_results(book, row)
     return row
 

@@ -21,7 +21,7 @@ from copying.backend.state.times import iso, moment_of
 from copying.contract import wire
 from copying.engine.model import NewsEvent
 
-from .tables import UnreadableTable, read_table
+from .uploads import UnreadableTable, read_table
 
 MOST_EVENTS = 5_000
 WEEK = 604_800.0  # events further away concern nobody: a gap beyond a week counts as a week

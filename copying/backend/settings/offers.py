@@ -79,7 +79,8 @@ def withheld(book: Book) -> dict[int, str]:
 
 def _missing(book: Book, owners: Owners, tree: dict[str, list[str]], strategy_id: str, tenant: str) -> str:
     """What is not offered to a subscriber's owner, or to the owner of a portfolio above it; "": everything is."""
-    seen, waiting = set(), [(strategy_id, (tenant,))]
+    seen: set[tuple[str, tuple[str, ...]]] = set()
+    waiting: list[tuple[str, tuple[str, ...]]] = [(strategy_id, (tenant,))]
     while waiting:
         each, tenants = waiting.pop()
         strategy = book.strategies_by_id.get(each)

@@ -38,7 +38,7 @@ def set_rules(book: Book, command: SetRules, effects: Effects) -> None:
     book.privacy = command.version
     if command.version >= PRIVATE_IDS and not book.secret:
         book.secret = command.secret
-    book.plans.clear()
+    book.forget_caches()
     book.changed_configuration()
     consent_changed(book, effects, before)
 

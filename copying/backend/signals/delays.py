@@ -8,8 +8,9 @@ from copying.backend.state.book import Book
 from copying.backend.state.effects import Effects
 from copying.backend.state.left_out import taking_part
 
-from .fan_out import fan_out, route_codes
+from .fan_out import ask_again
 from .plans import plan_for
+from .retries import Try, route_codes
 
 
 def ready_delays(book: Book, now: float) -> np.ndarray:
@@ -35,11 +36,11 @@ def apply_delayed(book: Book, effects: Effects) -> None:
         plan = plan_for(book, signal.strategy_id)
         mine = taken["signal"] == row
         codes = route_codes(taken["subscription"][mine], taken["part"][mine])
-        held = zip(codes.tolist(), *(taken[name][mine].tolist() for name in ("deadline", "reason")), strict=True)
-        tries = {code: (deadline, reason) for code, deadline, reason in held}
+        known = map(Try, taken["deadline"][mine].tolist(), taken["reason"][mine].tolist())
+        tries = dict(zip(codes.tolist(), known, strict=True))
         waiting = np.isin(route_codes(plan.subscription, plan.part), codes)
         if effects.watch is not None:
             effects.watch.waited = book.time - signal.time
-        fan_out(book, effects, signal, only=waiting, after_delay=True, late=True, tries=tries)
+        ask_again(book, effects, signal, waiting, tries=tries)
     if effects.watch is not None:
         effects.watch.waited = 0.0

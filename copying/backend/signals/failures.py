@@ -11,7 +11,7 @@ from copying.backend.state.book import Book
 from copying.backend.state.effects import Decided, Effects
 from copying.backend.state.entities import Signal
 from copying.backend.state.left_out import left_out_ids
-from copying.engine.model import Decisions, Level, Outcome
+from copying.engine.model import Decisions, Level, Outcome, Step
 from copying.engine.reasons import Reason
 
 
@@ -35,8 +35,8 @@ def tell_routes(book: Book, effects: Effects, signal: Signal) -> None:
 
 def failed(signal: Signal, count: int) -> Decisions:
     """Decisions of routes that a fault kept from being decided."""
-    steps = np.zeros((count, 6))
-    steps[:, 0] = signal.volume
+    steps = np.zeros((count, len(Step)))
+    steps[:, Step.PROVIDER] = signal.volume
     return Decisions(
         outcome=np.full(count, Outcome.FAILED, np.uint8), reason=np.full(count, Reason.PROGRAM_FAULT, np.uint8),
         level=np.full(count, Level.SUBSCRIBER, np.uint8), steps=steps, limit_value=np.full(count, math.nan),

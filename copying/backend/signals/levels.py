@@ -12,10 +12,10 @@ import numpy as np
 
 from copying.backend.market.instruments import instrument
 from copying.backend.state.book import Book
-from copying.backend.state.columns import Columns
 from copying.backend.state.effects import Effects, Line
 from copying.backend.state.entities import Signal
 from copying.backend.state.errors import invalid
+from copying.backend.state.tables import TradeTable
 from copying.backend.state.valuation import closing_prices, opening_prices
 from copying.engine.levels import EPSILON, FAR, Relation, is_far, is_wrong_side, relation_of
 from copying.engine.model import OrderKind
@@ -91,7 +91,7 @@ def is_another_symbol(book: Book, signal: Signal, symbols: np.ndarray) -> np.nda
     return np.array([verdicts[symbol] for symbol in symbols.tolist()], dtype=bool)
 
 
-def references(book: Book, table: Columns, rows: np.ndarray) -> np.ndarray:
+def references(book: Book, table: TradeTable, rows: np.ndarray) -> np.ndarray:
     """(n,) what stops are measured by: what positions would close at, the price of orders; nan unknown."""
     if table is book.orders:
         return table.price[rows]
@@ -106,7 +106,7 @@ def are_refused(price: np.ndarray, reference: np.ndarray, away: np.ndarray) -> n
 
 
 def refused_levels(
-    book: Book, signal: Signal, table: Columns, rows: np.ndarray, stop: np.ndarray, take: np.ndarray
+    book: Book, signal: Signal, table: TradeTable, rows: np.ndarray, stop: np.ndarray, take: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Two (n,) bool: copies whose broker would refuse a new stop loss, and a new take profit (nan: taken away)."""
     nobody = np.zeros(len(rows), dtype=bool)
@@ -134,7 +134,7 @@ def without_refused(
     book: Book,
     effects: Effects,
     signal: Signal,
-    table: Columns,
+    table: TradeTable,
     rows: np.ndarray,
     wanted: tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]],
 ) -> list[np.ndarray]:
@@ -160,7 +160,7 @@ def without_refused_prices(book: Book, effects: Effects, signal: Signal, rows: n
 
 
 def tell_kept(
-    book: Book, effects: Effects, signal: Signal, table: Columns, rows: np.ndarray, what: str, price: np.ndarray
+    book: Book, effects: Effects, signal: Signal, table: TradeTable, rows: np.ndarray, what: str, price: np.ndarray
 ) -> None:
     """WARN in the logs of copies that keep what they had."""
     for row, wanted in zip(rows.tolist(), price.tolist(), strict=True):

@@ -24,7 +24,7 @@ from copying.engine.model import OrderKind
 from copying.engine.timing import close_after
 
 from .arrival import age_of
-from .fan_out import fan_out, foresee
+from .fan_out import ask_again, foresee, publish
 from .levels import check_signal, without_refused, without_refused_prices
 from .plans import plan_for
 from .recording import record
@@ -87,7 +87,7 @@ def put_signal(book: Book, command: PutSignal, effects: Effects) -> None:
         change_signal(book, effects, known, *levels, price if known.kind != MARKET else known.price)
         lower_volume(book, effects, known, float(document["volume"]))
         return
-    fan_out(book, effects, add_signal(book, command.signal_id, command.strategy_id, **values_of(book, command)))
+    publish(book, effects, add_signal(book, command.signal_id, command.strategy_id, **values_of(book, command)))
 
 
 def foresee_signal(book: Book, command: PutSignal) -> None:
@@ -129,7 +129,8 @@ def check_remove_signal(book: Book, command: RemoveSignal) -> None:
 
 def remove_signal(book: Book, command: RemoveSignal, effects: Effects) -> None:
     """Close an external signal everywhere."""
-    close_signal(book, effects, find(book, command.strategy_id, command.signal_id), "the signal was closed")
+    signal = book.signals[book.signal_rows[command.strategy_id, command.signal_id]]
+    close_signal(book, effects, signal, "the signal was closed")
 
 
 # ------------------------------------------------------------------------------------------------------------- life
@@ -261,7 +262,7 @@ def fill_signal(
     if not opens:
         return
     routes = len(plan_for(book, signal.strategy_id).table)
-    fan_out(book, effects, signal, only=np.ones(routes, dtype=bool), late=True)
+    ask_again(book, effects, signal, np.ones(routes, dtype=bool))
 
 
 def fill_orders(book: Book, effects: Effects, rows: np.ndarray, signal_id: str) -> np.ndarray:
@@ -312,7 +313,7 @@ def _publish(book: Book, effects: Effects, table: Any, row: int, kind: int) -> N
     values = {**values_of_trade(book, table, row, kind), "accounts": [int(table.account[row])]}
     for strategy in book.strategies_of_account(int(table.account[row])):
         if strategy.takes_signals:
-            fan_out(book, effects, add_signal(book, str(values["ticket"]), strategy.id, **values))
+            publish(book, effects, add_signal(book, str(values["ticket"]), strategy.id, **values))
 
 
 def values_of_trade(book: Book, table: Any, row: int, kind: int) -> dict[str, Any]:
@@ -324,7 +325,7 @@ def values_of_trade(book: Book, table: Any, row: int, kind: int) -> dict[str, An
     }  # fmt: skip
 
 
-def level(price: float) -> float | None:
+def level(price: float | np.ndarray) -> float | None:
     """A price, None for none."""
     return None if math.isnan(price) else float(price)
 

@@ -17,7 +17,7 @@ from copying.backend.state.book import Book
 from copying.backend.state.commands import FindOrphans
 from copying.backend.state.effects import Decided, Effects, Line
 from copying.backend.state.entities import Signal
-from copying.engine.model import Decisions, Level, OrderKind, Outcome
+from copying.engine.model import Decisions, Level, OrderKind, Outcome, Step
 from copying.engine.reasons import Reason
 
 from .lifecycle import close_signal
@@ -116,7 +116,7 @@ def decisions_on(book: Book, held: dict[str, np.ndarray]) -> Decisions:
     symbols, numbers = np.unique(held["symbol"], return_inverse=True)
     return Decisions(
         outcome=np.full(count, Outcome.SKIPPED, np.uint8), reason=np.full(count, Reason.ORPHAN, np.uint8),
-        level=np.full(count, Level.STRATEGY, np.uint8), steps=np.zeros((count, 6)),
+        level=np.full(count, Level.STRATEGY, np.uint8), steps=np.zeros((count, len(Step))),
         limit_value=np.full(count, math.nan), symbols=[book.symbols.texts[number] for number in symbols.tolist()],
         symbol=numbers, side=held["side"], kind=held["kind"], stop_loss=held["stop_loss"],
         take_profit=held["take_profit"], delay_s=np.zeros(count), notes=np.zeros(count, np.uint8),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from copying.backend.settings import news
 from copying.backend.settings.offers import owners_of
 from copying.backend.state import provider_balances
 from copying.backend.state.book import Book
-from copying.backend.state.entities import COPIES_STOP_LOSS, COPIES_TAKE_PROFIT, Stopout
+from copying.backend.state.entities import COPIES_STOP_LOSS, COPIES_TAKE_PROFIT, Signal, Stopout
 from copying.backend.state.left_out import left_out_ids
 from copying.backend.state.parts import (
     UNKNOWN,
@@ -21,7 +21,7 @@ from copying.backend.state.parts import (
     path_text,
 )
 from copying.backend.state.valuation import value
-from copying.engine.model import Facts, Level, Signal
+from copying.engine.model import Facts, Level
 from copying.engine.routes import Configuration, RouteTable, compile_routes
 
 from .scopes import Scopes, correlation_scopes, removal_scopes
@@ -48,24 +48,39 @@ class Plan:
     removed: Scopes
 
 
+@dataclass
+class Plans:
+    """The documents of a version of the configuration, and plans by leaf strategy id, whatever version they are of.
+
+    reduced: without the accounts that the present entry is carried out without (core/faults.py).
+    """
+
+    version: int = -1
+    configuration: Configuration | None = None
+    whole: dict[str, Plan] = field(default_factory=dict)
+    reduced: dict[str, Plan] = field(default_factory=dict)
+
+
 def configuration(book: Book) -> Configuration:
     """All documents by id; objects are the ones of the book, so that unchanged routes are recognised."""
-    held = book.configuration
-    if held is None or held[0] != book.version:
-        made = Configuration(
-            strategies={key: each.document for key, each in book.strategies_by_id.items() if not each.is_portfolio},
-            portfolios={key: each.document for key, each in book.strategies_by_id.items() if each.is_portfolio},
-            subscribers={key: each.document for key, each in book.subscribers_by_id.items()},
-            owners=owners_of(book),
+    plans = book.cache(Plans)
+    if plans.configuration is None or plans.version != book.version:
+        plans.version, plans.configuration = (
+            book.version,
+            Configuration(
+                strategies={key: each.document for key, each in book.strategies_by_id.items() if not each.is_portfolio},
+                portfolios={key: each.document for key, each in book.strategies_by_id.items() if each.is_portfolio},
+                subscribers={key: each.document for key, each in book.subscribers_by_id.items()},
+                owners=owners_of(book),
+            ),
         )
-        held = book.configuration = (book.version, made)
-    return held[1]
+    return plans.configuration
 
 
 def plan_for(book: Book, strategy_id: str) -> Plan:
     """Routes of a leaf strategy as the configuration stands now."""
-    plans = book.plans if book.left_out is None else book.reduced
-    plan: Plan | None = plans.get(strategy_id)
+    plans = book.cache(Plans).whole if book.left_out is None else book.cache(Plans).reduced
+    plan = plans.get(strategy_id)
     if plan is not None and plan.version == book.version:
         return plan
     table = compile_routes(strategy_id, reduced_configuration(book), book.account_rows, plan.table if plan else None)

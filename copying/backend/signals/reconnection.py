@@ -13,11 +13,11 @@ from copying.backend.broker import deferred
 from copying.backend.settings.documents import own_strategy
 from copying.backend.state.accounts import own_account
 from copying.backend.state.book import Book
-from copying.backend.state.columns import Columns
 from copying.backend.state.commands import Note, SetConnection
 from copying.backend.state.effects import Effects, Line
 from copying.backend.state.entities import Missed
 from copying.backend.state.left_out import taking_part
+from copying.backend.state.tables import TradeTable
 from copying.engine.model import OrderKind
 from copying.engine.reasons import Reason
 from copying.engine.timing import opening_deadline
@@ -92,7 +92,7 @@ def make_up(book: Book, effects: Effects, event: Missed) -> None:
             make_up_levels(book, effects, event, table, found)
 
 
-def make_up_levels(book: Book, effects: Effects, event: Missed, table: Columns, rows: np.ndarray) -> None:
+def make_up_levels(book: Book, effects: Effects, event: Missed, table: TradeTable, rows: np.ndarray) -> None:
     """New stops that were missed; what the broker refuses by now stays as it is."""
     signal = book.signals.get(int(table.signal[rows[0]])) if len(rows) else None
     stop, take = (

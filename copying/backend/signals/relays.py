@@ -7,6 +7,7 @@ Never in a circle: a signal knows the accounts its trade stands on (fan_out.bar)
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from copying.engine.model import OrderKind
 from copying.engine.routes import MAX_DEPTH
 from copying.engine.timing import opening_deadline
 
-from .fan_out import fan_out
+from .fan_out import publish
 from .lifecycle import (
     add_signal,
     change_signal,
@@ -35,14 +36,24 @@ MOST_HOPS = MAX_DEPTH
 MARKET = int(OrderKind.MARKET)
 
 
+@dataclass
+class Relays:
+    """Which accounts copy and provide (`relaying`), and what was seen on them last (`watched`)."""
+
+    version: int = -1
+    mask: np.ndarray | None = None
+    seen: bytes = b""
+
+
 def follow(book: Book, effects: Effects, newest: int) -> None:
     """Pass on what the entry did to copies on providers' accounts. newest: the last ticket before the entry."""
     relays = relaying(book)
     if relays is None:
         return
     relays = relays & taking_part(book, np.arange(len(relays)))
-    while (seen := watched(book, relays)) != book.relayed:
-        book.relayed = seen
+    cache = book.cache(Relays)
+    while (seen := watched(book, relays)) != cache.seen:
+        cache.seen = seen
         before, newest = newest, book.counters["ticket"]
         for signal in [book.signals[row] for row in book.chained]:
             if signal.row in book.signals and relays[signal.accounts[0]]:
@@ -52,7 +63,8 @@ def follow(book: Book, effects: Effects, newest: int) -> None:
 
 def relaying(book: Book) -> np.ndarray | None:
     """(n_accounts,) True for accounts that provide a strategy and copy; None while there is none."""
-    if book.relays is None or book.relays[0] != book.version:
+    relays = book.cache(Relays)
+    if relays.version != book.version:
         provide = {
             each.document.get("accountId", "") for each in book.strategies_by_id.values() if not each.is_portfolio
         }
@@ -60,9 +72,8 @@ def relaying(book: Book) -> np.ndarray | None:
         rows |= {book.signals[row].accounts[0] for row in book.chained}
         mask = np.zeros(book.accounts.size, dtype=bool)
         mask[list(rows)] = True
-        book.relays = book.version, mask if rows else None
-        book.relayed = b""
-    return book.relays[1]
+        relays.version, relays.mask, relays.seen = book.version, mask if rows else None, b""
+    return relays.mask
 
 
 def watched(book: Book, relays: np.ndarray) -> bytes:
@@ -126,10 +137,10 @@ def publish_new(book: Book, effects: Effects, relays: np.ndarray, before: int, n
         for ticket in table.id[fresh].tolist():
             row = np.flatnonzero(table.id == ticket)
             if ticket not in known and len(row):
-                publish(book, effects, table, int(row[0]))
+                publish_copy(book, effects, table, int(row[0]))
 
 
-def publish(book: Book, effects: Effects, table: Any, row: int) -> None:
+def publish_copy(book: Book, effects: Effects, table: Any, row: int) -> None:
     """One copy as a signal, unless it came through the strategy or from too far."""
     source = book.signals.get(int(table.signal[row]))
     if source is None:
@@ -151,4 +162,4 @@ def publish(book: Book, effects: Effects, table: Any, row: int) -> None:
                 Line(book.time, strategy.tenant, 2, text, strategy.id, position_id=str(values["ticket"]))
             )  # fmt: skip
             continue
-        fan_out(book, effects, add_signal(book, str(values["ticket"]), strategy.id, **values))
+        publish(book, effects, add_signal(book, str(values["ticket"]), strategy.id, **values))

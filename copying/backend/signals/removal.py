@@ -15,6 +15,7 @@ from copying.backend.state.entities import Removal
 from copying.backend.state.errors import invalid, not_found
 
 from .lifecycle import drop_signal
+from .plans import Plans
 
 MODES = ("preserve", "close-gracefully-by-position", "close-gracefully-by-symbol", "close-immediately")
 DAY = 86_400.0
@@ -88,7 +89,7 @@ def _concerns(removal: Removal, key: tuple[str, str], concerned: set[str]) -> bo
 
 def cancel_orders(book: Book, removal: Removal) -> None:
     """Copied pending orders of the scope are withdrawn in every mode."""
-    orders = np.flatnonzero(scope(book, book.orders, removal)) if book.orders.size else ()
+    orders = np.flatnonzero(scope(book, book.orders, removal))
     if len(orders):
         book.broker.cancel(book, orders)
 
@@ -177,7 +178,7 @@ def drop_strategy(book: Book, effects: Effects, strategy_id: str) -> None:
             portfolio.document = {**portfolio.document, "members": kept}
     book.webhooks_by_id = {key: each for key, each in book.webhooks_by_id.items() if each.strategy_id != strategy_id}
     del book.strategies_by_id[strategy_id]
-    book.plans.pop(strategy_id, None)
+    book.cache(Plans).whole.pop(strategy_id, None)
     kind = "portfolio strategy" if strategy.is_portfolio else "strategy"
     effects.told.append(Line(book.time, strategy.tenant, 1, f"The {kind} was removed.", strategy_id))
 

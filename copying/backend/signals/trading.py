@@ -18,6 +18,7 @@ from copying.backend.state.broker_port import Orders
 from copying.backend.state.commands import Trade
 from copying.backend.state.effects import Effects
 from copying.backend.state.errors import Refused, invalid
+from copying.backend.state.tables import TradeTable
 from copying.engine.model import OrderKind
 
 from .levels import CHECKED, NO_PRICE, Levels, wrong_price
@@ -49,12 +50,20 @@ INVALID_STOPS = {"numericCode": 10016, "stringCode": "TRADE_RETCODE_INVALID_STOP
 NO_MONEY = {"numericCode": 10019, "stringCode": "TRADE_RETCODE_NO_MONEY", "message": "Not enough free margin"}
 
 
-def row_of(table: Any, account: int, ticket: str) -> int | None:
-    """Row of a position or order of an account by its id."""
+def row_of(table: TradeTable, account: int, ticket: str) -> int | None:
+    """Row of a position or order of an account by its id, None when there is none."""
     if not ticket.isdigit() or len(ticket) > 18:
         return None
-    found = np.flatnonzero((table.id == int(ticket)) & (table.account == account))
-    return int(found[0]) if len(found) else None
+    rows = np.flatnonzero((table.id == int(ticket)) & (table.account == account))
+    return int(rows[0]) if len(rows) else None
+
+
+def present_row(table: TradeTable, account: int, ticket: str) -> int:
+    """As `row_of`, of one that `check_trade` has seen."""
+    row = row_of(table, account, ticket)
+    if row is None:
+        raise LookupError(ticket)
+    return row
 
 
 def check_trade(book: Book, command: Trade) -> None:
@@ -94,12 +103,13 @@ def missing(parameter: str, ticket: str) -> Refused:
 
 def check_new(book: Book, command: Trade) -> None:
     """A known symbol with a price, a volume in steps, a sensible price for pending orders."""
-    if instrument(command.symbol) is None:
+    spec = instrument(command.symbol)
+    if spec is None:
         raise invalid("symbol", command.symbol, "is not offered by the broker")
     quote = book.quote(command.symbol)
     if quote is None:
         raise invalid("symbol", command.symbol, "has no price at the moment")
-    check_volume(command, instrument(command.symbol).max_volume)
+    check_volume(command, spec.max_volume)
     words = command.action_type.split("_")
     if len(words) == 3:
         return
@@ -135,7 +145,7 @@ def trade(book: Book, command: Trade, effects: Effects) -> dict[str, Any]:
     if action == "ORDER_MODIFY":
         return modify_order(book, command, effects, account)
     if action == "ORDER_CANCEL":
-        row = row_of(book.orders, account, command.order_id)
+        row = present_row(book.orders, account, command.order_id)
         ticket = int(book.orders.id[row])
         book.broker.cancel(book, np.array([row]))
         for signal in signals_of_ticket(book, ticket):
@@ -146,15 +156,15 @@ def trade(book: Book, command: Trade, effects: Effects) -> dict[str, Any]:
         rows = np.flatnonzero((book.positions.account == account) & (book.positions.symbol == symbol))
         close_by_rows(book, effects, rows, "closed by hand", "the provider closed the position")
         return dict(DONE)
-    row = row_of(book.positions, account, command.position_id)
+    row = present_row(book.positions, account, command.position_id)
     if action == "POSITION_MODIFY":
         return modify_position(book, command, effects, row)
-    volume = float(book.positions.volume[row])
-    if action == "POSITION_PARTIAL" and command.volume_lots < volume - 1e-9:
+    volume, lots = float(book.positions.volume[row]), command.volume_lots
+    if action == "POSITION_PARTIAL" and lots is not None and lots < volume - 1e-9:
         ticket = int(book.positions.id[row])
-        book.broker.close(book, effects, np.array([row]), "partly closed by hand", np.array([command.volume_lots]))
+        book.broker.close(book, effects, np.array([row]), "partly closed by hand", np.array([lots]))
         for signal in signals_of_ticket(book, ticket):
-            lower_volume(book, effects, signal, round(volume - command.volume_lots, 8))
+            lower_volume(book, effects, signal, round(volume - lots, 8))
     else:
         close_by_rows(book, effects, np.array([row]), "closed by hand", "the provider closed the position")
     return {**DONE, "positionId": command.position_id}
@@ -180,7 +190,7 @@ def open_trade(book: Book, command: Trade, effects: Effects, account: int) -> di
         return refused
     orders = Orders(
         account=np.array([account]), symbol=np.array([book.symbols.number(command.symbol)]),
-        side=np.array([SIDES[words[2]]]), volume=np.array([float(command.volume_lots)]), kind=kind,
+        side=np.array([SIDES[words[2]]]), volume=np.array([command.volume_lots or 0.0]), kind=kind,
         price=command.price or math.nan, stop_loss=command.stop_loss or math.nan,
         take_profit=command.take_profit or math.nan, magic=command.magic,
     )  # fmt: skip
@@ -238,11 +248,11 @@ def modify_position(book: Book, command: Trade, effects: Effects, row: int) -> d
 def modify_order(book: Book, command: Trade, effects: Effects, account: int) -> dict[str, Any]:
     """New price, stop loss and take profit of a pending order."""
     orders = book.orders
-    row = row_of(orders, account, command.order_id)
+    row = present_row(orders, account, command.order_id)
     present = float(orders.price[row])
     price = command.price or present
     is_moved = price != present
-    stop, take = (0.0, 0.0) if is_moved else (orders.stop_loss[row], orders.take_profit[row])
+    stop, take = (0.0, 0.0) if is_moved else (float(orders.stop_loss[row]), float(orders.take_profit[row]))
     levels = Levels(
         changed(command.stop_loss, stop), changed(command.take_profit, take), price if is_moved else NO_PRICE
     )

@@ -18,8 +18,9 @@ from copying.backend.risk.headroom import served_limit
 from copying.backend.settings.nesting import above, tree_of
 from copying.backend.signals.news_closing import closing_positions
 from copying.backend.state.book import Book
-from copying.backend.state.columns import Columns, Names
-from copying.backend.state.entities import ACCOUNT_CURRENCIES, LIMITS, Subscriber
+from copying.backend.state.columns import Interned
+from copying.backend.state.entities import ACCOUNT_CURRENCIES, Subscriber
+from copying.backend.state.tables import LimitTable
 from copying.backend.state.times import iso
 from copying.backend.state.valuation import value
 
@@ -66,13 +67,13 @@ def shadow_of(book: Book) -> Book:
     """A book that shares accounts, positions and prices, and has documents, limits and caches of its own."""
     value(book)
     shadow = copy.copy(book)
-    shadow.limits = Columns(LIMITS, max(book.limits.size, 16))
+    shadow.limits = LimitTable(max(book.limits.size, 16))
     shadow.limits.extend(book.limits.size, **book.limits.take(np.arange(book.limits.size)))
-    shadow.paths = Names(list(book.paths.texts))
+    shadow.paths = Interned(list(book.paths.texts))
     shadow.active_stopouts = list(book.active_stopouts)
     shadow.strategies_by_id = dict(book.strategies_by_id)
     shadow.subscribers_by_id = dict(book.subscribers_by_id)
-    shadow.plans, shadow.configuration, shadow.scoped, shadow.past = {}, None, None, None
+    shadow.forget_caches()
     return shadow
 
 
@@ -81,8 +82,9 @@ def refresh_reached(shadow: Book, tenant: str, strategy_id: str) -> None:
     reached = above(tree_of(shadow), strategy_id)
     for row, (subscriber_id, subscribed) in enumerate(shadow.subscription_keys):
         subscriber = shadow.subscribers_by_id.get(subscriber_id)
-        is_own = subscriber is not None and subscriber.tenant == tenant
-        if is_own and subscribed in reached and shadow.subscriptions.active[row]:
+        if subscriber is None or subscriber.tenant != tenant:
+            continue
+        if subscribed in reached and shadow.subscriptions.active[row]:
             limits.refresh_subscription(shadow, row, subscriber, shadow.strategies_by_id[subscribed])
 
 

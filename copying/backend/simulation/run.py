@@ -20,7 +20,7 @@ from copying.backend.state.parts import is_below, path_text
 from copying.engine import model
 from copying.engine.decide import decide
 from copying.engine.model import NewsEvent, OrderKind, Outcome, Side
-from copying.engine.reasons import CODES
+from copying.engine.reasons import CODES, Reason
 from copying.engine.routes import Configuration, RouteKey, RouteTable, compile_routes
 
 from .past import Event, Money, Past, Scene
@@ -117,12 +117,12 @@ class Run:
     def decide(self, event: Event) -> tuple[Tally, np.ndarray, np.ndarray]:
         """Decide a signal. The tally, and outcome and lots by route."""
         nothing = Tally([0] * len(OUTCOMES), Counter(), 0.0), np.empty(0), np.empty(0)
-        if event.strategy_id not in self.configuration.strategies:
+        if event.facts is None or event.strategy_id not in self.configuration.strategies:
             return nothing
         table, _, asked = self.table(event.strategy_id)
         if not len(table):
             return nothing
-        decisions = self._ask(event, table)
+        decisions = self._ask(event, event.facts, table)
         lots = np.where(decisions.opens & asked, decisions.volume_lots, 0.0)
         kinds = PLACES[decisions.outcome]
         np.add.at(self.counts, (table.account[asked], kinds[asked]), 1)
@@ -133,14 +133,14 @@ class Run:
         self._take(event, decisions, lots, tally, entry)
         return tally, np.where(asked, kinds, -1), lots
 
-    def _ask(self, event: Event, table: RouteTable) -> model.Decisions:
+    def _ask(self, event: Event, recorded: Facts, table: RouteTable) -> model.Decisions:
         signal = model.Signal(
             id=event.signal_id, strategy_id=event.strategy_id, symbol=event.symbol, side=Side(event.side),
             kind=OrderKind(event.kind), volume_lots=event.volume, price=event.price, time=event.time,
             stop_loss=event.stop_loss, take_profit=event.take_profit, magic=event.magic,
         )  # fmt: skip
-        decisions = decide(table, signal, self._facts(event, table), is_after_delay=True)
-        barred = [self.money.row_of(account) for account in event.facts.barred]
+        decisions = decide(table, signal, self._facts(event, recorded, table), is_after_delay=True)
+        barred = [self.money.row_of(account) for account in recorded.barred]
         if barred:
             bar(decisions, np.flatnonzero(np.isin(table.account, [row for row in barred if row >= 0])))
         return decisions
@@ -160,8 +160,7 @@ class Run:
         if entry is not None:
             self._hold(holding, lots)
 
-    def _facts(self, event: Event, table: RouteTable) -> model.Facts:
-        recorded = event.facts
+    def _facts(self, event: Event, recorded: Facts, table: RouteTable) -> model.Facts:
         document = table.strategy
         subscription = self.table(event.strategy_id)[1]
         facts = model.Facts(
@@ -253,10 +252,12 @@ class Run:
         waiting.entry = Past(event.quotes)
         self._hold(waiting, waiting.lots * (waiting.left / waiting.event.volume))
         table, _, asked = self.table(event.strategy_id)
-        opened = waiting.event
-        again = msgspec.structs.replace(event, kind=int(OrderKind.MARKET), facts=opened.facts)
-        self.money.set(opened.facts)
-        decisions = self._ask(again, table)
+        facts = waiting.event.facts
+        if facts is None:
+            return
+        again = msgspec.structs.replace(event, kind=int(OrderKind.MARKET), facts=facts)
+        self.money.set(facts)
+        decisions = self._ask(again, facts, table)
         late = asked & decisions.opens & (waiting.lots == 0)
         if not late.any():
             return
@@ -318,16 +319,18 @@ class Run:
 def counted(reasons: np.ndarray) -> Counter:
     """How often each reason was given, by code."""
     counts = np.bincount(reasons)
-    return Counter({CODES[code]: int(counts[code]) for code in np.flatnonzero(counts).tolist()})
+    return Counter({CODES[Reason(code)]: int(counts[code]) for code in np.flatnonzero(counts).tolist()})
 
 
 def unit_profits(holding: Holding, exits: Past) -> np.ndarray:
     """(n_routes,) US dollars that one lot made from the entry to `exits`, commission of both sides off; 0 unknown."""
     by_symbol = np.zeros((len(holding.symbols) + 1, 2))
+    entry = holding.entry
     for place, name in enumerate(holding.symbols):
-        spec, first, last = instrument(name), holding.entry.quote(name), exits.quote(name)
+        first = None if entry is None else entry.quote(name)
+        spec, last = instrument(name), exits.quote(name)
         worth = dollars(spec.profit_currency, exits.quotes) if spec else None
-        if first is None or last is None or worth is None:
+        if spec is None or first is None or last is None or worth is None:
             continue
         size = spec.contract_size * worth
         by_symbol[place] = (last[0] - first[1]) * size, (first[0] - last[1]) * size

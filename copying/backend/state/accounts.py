@@ -109,7 +109,7 @@ def deposit(book: Book, command: Deposit, effects: Effects) -> None:
     accounts.deposits[row] += amount
     for period in range(5):
         for what in STARTS:
-            getattr(accounts, f"{what}_{period}")[row] += amount
+            accounts.starts(what, period)[row] += amount
     limits = book.limits
     whole = (limits.account == row) & (limits.subscription < 0)
     limits.base[whole] += amount

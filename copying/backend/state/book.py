@@ -5,7 +5,7 @@ Nothing here knows a clock, a socket or a random number: `time` and prices come 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeVar, cast
 
 import numpy as np
 
@@ -13,18 +13,10 @@ from copying.backend.market.instruments import CURRENCIES, base_symbol, dollars,
 from copying.engine.model import Accounts, Instrument
 
 from .broker_port import Broker
-from .columns import Columns, Names
+from .columns import Interned
 from .commands import NEWEST_RULES
 from .entities import (
     ACCOUNT_CURRENCIES,
-    ACCOUNTS,
-    DELAYED,
-    LIMITS,
-    ORDERS,
-    PARTS,
-    POSITIONS,
-    RESULTS,
-    SUBSCRIPTIONS,
     Account,
     Kept,
     Missed,
@@ -37,6 +29,18 @@ from .entities import (
     Webhook,
 )
 from .numbers import scrambled
+from .tables import (
+    AccountTable,
+    DealResults,
+    DelayTable,
+    LimitTable,
+    OrderTable,
+    PartTable,
+    PositionTable,
+    SubscriptionTable,
+)
+
+CacheT = TypeVar("CacheT")
 
 
 class Book:
@@ -66,20 +70,20 @@ class Book:
         self.webhooks_by_id: dict[str, Webhook] = {}
         self.account_meta: list[Account] = []
         self.account_rows: dict[str, int] = {}
-        self.accounts = Columns(ACCOUNTS)
-        self.strategy_names = Names()
-        self.symbols = Names()
-        self.subscriptions = Columns(SUBSCRIPTIONS)
+        self.accounts = AccountTable()
+        self.strategy_names = Interned()
+        self.symbols = Interned()
+        self.subscriptions = SubscriptionTable()
         self.subscription_keys: list[tuple[str, str]] = []
         self.subscription_rows: dict[tuple[str, str], int] = {}
-        self.parts = Columns(PARTS)  # of subscriptions to portfolios, one for each way to a leaf: parts.py
+        self.parts = PartTable()  # of subscriptions to portfolios, one for each way to a leaf: parts.py
         self.part_rows: dict[tuple[int, int], int] = {}
-        self.paths = Names()
-        self.positions = Columns(POSITIONS)
-        self.orders = Columns(ORDERS)
-        self.limits = Columns(LIMITS)
-        self.delayed = Columns(DELAYED)
-        self.results = Columns(RESULTS)  # of the newest deals, oldest first: risk/periods.py
+        self.paths = Interned()
+        self.positions = PositionTable()
+        self.orders = OrderTable()
+        self.limits = LimitTable()
+        self.delayed = DelayTable()
+        self.results = DealResults()  # of the newest deals, oldest first: risk/periods.py
         self.results_since = 0.0  # later ones are all there
         self.signals: dict[int, Signal] = {}
         self.signal_rows: dict[tuple[str, str], int] = {}
@@ -94,30 +98,35 @@ class Book:
         self.reserved: dict[str, dict[str, float]] = {}  # tenant -> strategy ids handed out, and when
         self.kept: dict[str, dict[str, Kept]] = {}  # caller -> answers by key: core/idempotency.py
         self.ended_signals: dict[int, str] = {}  # ids of closed signals whose copies wait in `missed`
-        self._reset_derived()
-
-    def _reset_derived(self) -> None:
-        """Everything that follows from the rest: caches that no snapshot holds."""
+        # what follows from the rest; no snapshot holds it
         self.received: float | None = None  # the wall clock at the entry's receipt; None: `time`
         self.quotes: dict[str, tuple[float, float]] = {}
         self.version = 0  # of the configuration
         self.upcoming_privacy = 0  # those of the next entry, where the core goes by newer ones: settings/rules.py
-        self.configuration: Any = None  # (version, engine.routes.Configuration)
-        self.plans: dict[str, Any] = {}  # leaf strategy id -> routing.Plan
-        self.foreseen: Any = None  # fan_out.Foreseen
         self.rules = NEWEST_RULES  # of the entry that is carried out, else those of the next one
-        self.providers: Any = None  # (version, account rows): provider_balances.py
-        self.relays: Any = None  # (version, mask over accounts that copy and provide): signals/relays.py
-        self.relayed = b""  # what was seen on them last
-        self.scoped: Any = None  # (key, limit rows, part rows): risk/limits.py
-        self.past: Any = None  # (key, sums of results): risk/periods.py
         self.left_out: np.ndarray | None = None  # mask over accounts that an entry leaves out: core/faults.py
-        self.reduced: dict[str, Any] = {}  # leaf strategy id -> routing.Plan without those
+        self._caches: dict[type, object] = {}
         self._view: Accounts | None = None
         self._symbol_quotes = np.full((0, 2), np.nan)
         self._symbol_facts = np.empty((0, 4))
         self.dollars = np.ones(len(CURRENCIES))
         self.valued = False
+
+    # ---------------------------------------------------------------------------------------------------------- caches
+
+    def cache(self, kind: type[CacheT]) -> CacheT:
+        """What a module keeps beside the book, as a class of its own; new and empty when it is first asked for.
+
+        Whoever fills a cache finds out whether it still holds: it names what it was made of (`version`, `sequence`).
+        """
+        found = self._caches.get(kind)
+        if found is None:
+            found = self._caches[kind] = kind()
+        return cast("CacheT", found)
+
+    def forget_caches(self) -> None:
+        """Everything that modules keep beside the book is void."""
+        self._caches = {}
 
     # ------------------------------------------------------------------------------------------------- market port
 

@@ -1,23 +1,44 @@
 """Tables as numpy columns of equal length: appended in bulk, filtered in one step, kept in order.
 
-`table.name` is a view of the filled part; writing into it writes the table. Views are replaced when rows come or go, so
-nobody may hold one across a change.
+A table is a class that declares its columns (tables.py). `table.name` is a view of the filled part, a plain attribute:
+writing into it writes the table. Views are replaced when rows come or go, so nobody may hold one across a change.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 
-class Columns:
-    """Columns by a schema of name -> (type, value for what is not given)."""
+class Column(NamedTuple):
+    """kind: a numpy type; default: what rows have where nothing is said."""
 
-    def __init__(self, schema: dict[str, tuple[str, Any]], capacity: int = 16) -> None:
-        self._schema = schema
-        self._store = {name: np.empty(capacity, dtype=kind) for name, (kind, _) in schema.items()}
+    kind: str
+    default: float
+
+
+def column(kind: str, default: float) -> Any:
+    """Declare a column of a table: `volume: np.ndarray = column("f8", 0.0)`."""
+    return Column(kind, default)
+
+
+class Columns:
+    """A table; its subclasses declare the columns."""
+
+    schema: ClassVar[dict[str, Column]] = {}
+
+    def __init_subclass__(cls) -> None:
+        """Take the declarations out of the class, whose attributes would stand before those of its tables."""
+        own = {name: declared for name, declared in vars(cls).items() if isinstance(declared, Column)}
+        for name in own:
+            delattr(cls, name)
+        cls.schema = {**cls.schema, **own}
+
+    def __init__(self, capacity: int = 16) -> None:
+        self._store = {name: np.empty(capacity, dtype=each.kind) for name, each in self.schema.items()}
         self._capacity = capacity
+        self.size = 0
         self._resize(0)
 
     def __len__(self) -> int:
@@ -32,7 +53,7 @@ class Columns:
         start, end = self.size, self.size + count
         if end > self._capacity:
             self._grow(end)
-        for name, (_, default) in self._schema.items():
+        for name, (_, default) in self.schema.items():
             self._store[name][start:end] = values.get(name, default)
         self._resize(end)
         return np.arange(start, end)
@@ -42,22 +63,22 @@ class Columns:
         kept = int(np.count_nonzero(mask))
         if kept == self.size:
             return
-        for name in self._schema:
+        for name in self.schema:
             self._store[name][:kept] = self._store[name][: self.size][mask]
         self._resize(kept)
 
     def take(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """Copies of some rows, by column."""
-        return {name: self._store[name][rows] for name in self._schema}
+        return {name: self._store[name][rows] for name in self.schema}
 
     def pack(self) -> dict[str, bytes]:
         """All columns as bytes, for a snapshot."""
-        return {name: np.ascontiguousarray(getattr(self, name)).tobytes() for name in self._schema}
+        return {name: np.ascontiguousarray(getattr(self, name)).tobytes() for name in self.schema}
 
     def unpack(self, packed: dict[str, bytes], size: int) -> None:
         """The reverse of `pack`; columns that a newer version added get their default."""
         self._grow(max(size, 16))
-        for name, (kind, default) in self._schema.items():
+        for name, (kind, default) in self.schema.items():
             self._store[name][:size] = np.frombuffer(packed[name], dtype=kind) if name in packed else default
         self._resize(size)
 
@@ -70,12 +91,11 @@ class Columns:
 
     def _resize(self, size: int) -> None:
         self.size = size
-        views = self.__dict__
         for name, column in self._store.items():
-            views[name] = column[:size]
+            setattr(self, name, column[:size])
 
 
-class Names:
+class Interned:
     """Texts as small numbers that never change: symbols, strategy ids."""
 
     def __init__(self, texts: list[str] | None = None) -> None:

@@ -222,6 +222,32 @@ class Once(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     answer: Any = None
 
 
+AnyCommand = (
+    PutStrategy
+    | PutPortfolio
+    | PutSubscriber
+    | Remove
+    | PutWebhook
+    | RemoveWebhook
+    | PutSignal
+    | RemoveSignal
+    | ResetStopouts
+    | Resynchronise
+    | OpenAccount
+    | Deposit
+    | Trade
+    | PutNews
+    | AddNews
+    | SetConnection
+    | Note
+    | SetBrokerClock
+    | SetRules
+    | ReserveStrategyId
+    | FindOrphans
+    | Tick
+)
+
+
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One journal entry: `quotes` are those that changed since the entry before (symbol -> bid, ask).
 
@@ -236,30 +262,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     received: float | None = None
     rules: int = 0
     quotes: dict[str, tuple[float, float]]
-    command: (
-        PutStrategy
-        | PutPortfolio
-        | PutSubscriber
-        | Remove
-        | PutWebhook
-        | RemoveWebhook
-        | PutSignal
-        | RemoveSignal
-        | ResetStopouts
-        | Resynchronise
-        | OpenAccount
-        | Deposit
-        | Trade
-        | PutNews
-        | AddNews
-        | SetConnection
-        | Note
-        | SetBrokerClock
-        | SetRules
-        | ReserveStrategyId
-        | FindOrphans
-        | Tick
-    )
+    command: AnyCommand
     faulty: list[str] = []
     left_out: list[str] = []
     once: Once | None = None

@@ -183,7 +183,9 @@ class Effects:
 
     sequence: int
     time: float
-    told: list[Deals | Decided | SignalEvent | Line | StopoutEvent | AccountSnapshots] = field(default_factory=list)
+    told: list[Deals | Decided | Withheld | SignalEvent | Line | StopoutEvent | AccountSnapshots] = field(
+        default_factory=list
+    )
     answer: Any = None
     refused: Exception | None = None
     watch: Watch | None = None

@@ -1,4 +1,4 @@
-"""The things the book holds that are few enough to be objects, and the columns of those that are many.
+"""The things the book holds that are few enough to be objects; what there are many of are tables (tables.py).
 
 Everything here is plain and serialisable. Times are UTC seconds since the epoch, money is in the account's currency.
 """
@@ -14,110 +14,8 @@ NEVER = math.inf
 ACCOUNT_CURRENCIES = ("USD", "EUR", "GBP", "JPY")
 FAR_FUTURE = 4_102_444_800.0  # 2100-01-01: `stoppedTill` of what never ends by itself
 
-_TRADE = {
-    "id": ("i8", 0),
-    "account": ("i4", 0),
-    "symbol": ("i4", 0),  # number in book.symbols
-    "side": ("i1", 1),
-    "kind": ("u1", 0),  # OrderKind; positions are MARKET
-    "volume": ("f8", 0.0),
-    "open_volume": ("f8", 0.0),
-    "price": ("f8", 0.0),
-    "stop_loss": ("f8", math.nan),
-    "take_profit": ("f8", math.nan),
-    "time": ("f8", 0.0),
-    "magic": ("i8", 0),
-    "subscription": ("i4", -1),  # row in subscriptions; -1: by hand, or a provider's own
-    "signal": ("i8", -1),  # Signal.row that is copied
-    "leaf": ("i4", -1),  # number in book.strategy_names of the strategy that gave the signal
-    "part": ("i4", -1),  # row in parts of a copy that came through a portfolio
-    "flags": ("u1", 0),  # what follows the provider: COPIES_STOP_LOSS, COPIES_TAKE_PROFIT
-    "expires": ("f8", NEVER),
-    "swap": ("f8", 0.0),
-    "commission": ("f8", 0.0),
-    "slippage": ("f8", 0.0),  # price difference to the provider's fill, negative = worse
-}
 COPIES_STOP_LOSS = 1
 COPIES_TAKE_PROFIT = 2
-
-POSITIONS = {**_TRADE, "profit": ("f8", 0.0), "margin": ("f8", 0.0), "value": ("f8", 0.0)}
-ORDERS = _TRADE
-
-ACCOUNTS = {
-    "currency": ("i4", 0),
-    "balance": ("f8", 0.0),
-    "equity": ("f8", 0.0),
-    "margin": ("f8", 0.0),
-    "leverage": ("f8", 100.0),
-    "connected": ("?", True),  # False: orders do not reach the broker (signals/reconnection.py)
-    "position_value": ("f8", 0.0),
-    "deposits": ("f8", 0.0),  # all balance operations
-    "traded": ("f8", 0.0),  # all results of deals; balance = deposits + traded
-    # at the start of the calendar periods of limit_periods.CALENDAR: balance by UTC, equity and balance by the broker
-    **{f"{what}_{period}": ("f8", 0.0) for what in ("balance", "equity", "broker_balance") for period in range(5)},
-}
-
-SUBSCRIPTIONS = {
-    "account": ("i4", 0),
-    "strategy": ("i4", 0),  # number in book.strategy_names, as subscribed
-    "active": ("?", True),
-    "since": ("f8", 0.0),
-    "realised": ("f8", 0.0),  # sum of net results of copied deals
-    "floating": ("f8", 0.0),
-    "mark": ("f8", 0.0),  # high-water mark of `realised`
-    "scheme": ("u1", 0),  # commission.SCHEMES
-    "period": ("u1", 0),  # commission.PERIODS
-    "rate": ("f8", 0.0),
-    "platform_rate": ("f8", 0.0),
-    **{f"{what}_{period}": ("f8", 0.0) for what in ("balance", "equity") for period in range(5)},
-}
-
-PARTS = {
-    "subscription": ("i4", 0),
-    "path": ("i4", 0),  # number in book.paths
-    "leaf": ("i4", 0),  # number in book.strategy_names
-    "member": ("i4", -1),  # the same of the member of the subscribed portfolio that the way leads through
-    "realised": ("f8", 0.0),
-    "floating": ("f8", 0.0),
-    "mark": ("f8", 0.0),  # high-water mark of `realised`, for what the portfolio's owner owes to the member
-    **{f"{what}_{period}": ("f8", 0.0) for what in ("balance", "equity") for period in range(5)},
-}
-
-LIMITS = {
-    "account": ("i4", 0),
-    "subscription": ("i4", -1),  # -1: the whole account
-    "scope": ("i4", -1),  # number in book.paths of the member it watches; -1: the whole subscription
-    "level": ("u1", 0),
-    "kind": ("u1", 0),  # limit_periods.KINDS
-    "basis": ("u1", 0),  # limit_periods.BASES
-    "absolute": ("f8", math.inf),
-    "relative": ("f8", math.inf),
-    "closes": ("?", False),
-    "start": ("f8", 0.0),
-    "given_start": ("f8", 0.0),  # startTime of the document, 0 when absent
-    "period_end": ("f8", 0.0),
-    "base": ("f8", 0.0),  # result (subscription) or balance/equity (account) at the start of the period
-    "base_balance": ("f8", 0.0),  # account balance at the start of the period, for relative values
-    "stopped": ("?", False),  # an active stopout of this limit
-}
-
-RESULTS = {
-    "time": ("f8", 0.0),
-    "account": ("i4", 0),
-    "subscription": ("i4", -1),
-    "part": ("i4", -1),
-    "amount": ("f8", 0.0),  # what the deal did to the balance
-}
-
-DELAYED = {
-    "due": ("f8", 0.0),
-    "signal": ("i8", 0),
-    "subscription": ("i4", 0),
-    "part": ("i4", -1),  # row in parts, as of positions
-    "leaf": ("i4", 0),
-    "deadline": ("f8", NEVER),  # when the opening window ends
-    "reason": ("u1", 0),  # of a retry: why it failed last (engine.reasons.Reason); 0: the wait of signalDelay
-}
 
 
 class Strategy(msgspec.Struct):

@@ -46,7 +46,7 @@ def forget_results(book: Book, subscription: int) -> None:
     mine = parts.subscription == subscription
     parts.realised[mine] = parts.mark[mine] = 0.0
     for period in range(5):
-        getattr(parts, f"balance_{period}")[mine] = getattr(parts, f"equity_{period}")[mine] = 0.0
+        parts.starts("balance", period)[mine] = parts.starts("equity", period)[mine] = 0.0
 
 
 def parts_below(book: Book, subscription: int, scope: int) -> np.ndarray:

@@ -7,6 +7,7 @@ depend on when somebody looked.
 from __future__ import annotations
 
 from bisect import bisect_right
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,15 +19,25 @@ MOST_SAMPLES = 10_000
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
+@dataclass
+class Providers:
+    """Rows of the accounts that provide strategies, with the balances that were noted last."""
+
+    version: int = -1
+    rows: np.ndarray = field(default_factory=lambda: np.zeros(0, np.intp))
+    last: np.ndarray = field(default_factory=lambda: np.zeros(0))
+
+
 def note_balances(book: Book) -> None:
     """Remember the balances of provider accounts that changed with the entry just applied."""
-    if book.providers is None or book.providers[0] != book.version:
+    providers = book.cache(Providers)
+    if providers.version != book.version:
         ids = {each.document.get("accountId", "") for each in book.strategies_by_id.values() if not each.is_portfolio}
         rows = np.array(sorted(book.account_rows[each] for each in ids if each in book.account_rows), dtype=np.intp)
         known = [book.provider_balances.get(book.account_meta[row].id) for row in rows.tolist()]
-        last = np.array([each[-1][1] if each else np.nan for each in known])
-        book.providers = (book.version, rows, last)
-    _, rows, last = book.providers
+        providers.version, providers.rows = book.version, rows
+        providers.last = np.array([each[-1][1] if each else np.nan for each in known])
+    rows, last = providers.rows, providers.last
     balances = book.accounts.balance[rows]
     changed = np.flatnonzero(balances != last)
     for place in changed.tolist():

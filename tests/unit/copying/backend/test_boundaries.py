@@ -13,7 +13,7 @@ from copying.backend.core import ticks
 from copying.backend.core.apply import apply
 from copying.backend.http import reads
 from copying.backend.risk import limits
-from copying.backend.signals import fan_out
+from copying.backend.signals import fan_out, retries
 from copying.backend.state.commands import Deposit, Entry, Tick
 from copying.backend.state.effects import Decided
 from copying.backend.state.entities import ACCOUNT_CURRENCIES
@@ -303,10 +303,10 @@ def test_give_up_looks_at_the_deadline_of_each_route(desk, deadline, expected):
     desk.strategy()
     desk.subscriber()
     plan = fan_out.plan_for(desk.book, "S")
-    [code] = fan_out.codes_of(plan, np.array([0])).tolist()
+    [code] = retries.codes_of(plan, np.array([0])).tolist()
     desk.book.time = 100.0
     decisions = fanout_decisions(desk, plan)
-    fan_out.give_up(desk.book, plan, decisions, np.array([0]), {code: (deadline, 0)})
+    retries.give_up(desk.book, plan, decisions, np.array([0]), {code: retries.Try(deadline, 0)})
     assert (Reason(decisions.reason[0]) is Reason.TOO_LATE) is expected
 
 
@@ -314,7 +314,7 @@ def fanout_decisions(desk: Desk, plan):
     desk.signal("sig00007")
     desk.book.time = 100.0
     signal = next(iter(desk.book.signals.values()))
-    return fan_out.decided(plan, signal, fan_out.facts_for(desk.book, plan, signal), False)
+    return fan_out.decided(plan, signal, fan_out.facts_for(desk.book, plan, signal))
 
 
 # ----------------------------------------------------------------------------------------- what a quote triggers

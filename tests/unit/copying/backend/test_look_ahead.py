@@ -7,7 +7,8 @@ from __future__ import annotations
 import pytest
 
 from copying.backend.core.apply import apply
-from copying.backend.signals import fan_out
+from copying.backend.signals import orders
+from copying.backend.signals.fan_out import LookAhead
 from copying.backend.state.commands import NEWEST_RULES, Entry, PutNews, PutSignal
 from copying.backend.state.effects import Decided
 from copying.backend.state.valuation import value
@@ -42,21 +43,21 @@ def test_nothing_happens_before_the_entry(copying: Desk) -> None:
 
 def test_what_was_decided_ahead_is_carried_out(copying: Desk) -> None:
     copying.look_ahead(put())
-    decided_ahead = copying.book.foreseen.decisions
+    decided_ahead = copying.book.cache(LookAhead).foreseen.decisions
     assert carried_out(copying, put(), copying.book.time).decisions is decided_ahead
     assert copying.held() == [("EURUSD", 1, 0.1)]
-    assert copying.book.foreseen is None
+    assert copying.book.cache(LookAhead).foreseen is None
 
 
 def test_it_is_decided_anew_at_another_time(copying: Desk) -> None:
     copying.look_ahead(put())
-    decided_ahead = copying.book.foreseen.decisions
+    decided_ahead = copying.book.cache(LookAhead).foreseen.decisions
     assert carried_out(copying, put(), copying.book.time + 1).decisions is not decided_ahead
 
 
 def test_it_is_decided_anew_after_another_entry(copying: Desk) -> None:
     copying.look_ahead(put())
-    decided_ahead, time = copying.book.foreseen.decisions, copying.book.time
+    decided_ahead, time = copying.book.cache(LookAhead).foreseen.decisions, copying.book.time
     apply(
         copying.book,
         Entry(time=time, rules=NEWEST_RULES, quotes={}, command=PutNews(tenant="t", events=[])),
@@ -77,10 +78,10 @@ def test_orders_made_ahead_are_the_ones_placed(copying: Desk, monkeypatch: pytes
     second = PutSignal(tenant="t", strategy_id="S", signal_id="sig00002", document=DOCUMENT)
     desk.look_ahead(second)
     placed = []
-    monkeypatch.setattr(fan_out, "orders_for", None)  # would be called if they were made again
+    monkeypatch.setattr(orders, "orders_for", None)  # would be called if they were made again
     opened = desk.book.broker.open
     monkeypatch.setattr(desk.book.broker, "open", lambda *args: placed.append(args[2]) or opened(*args))
-    _, made = desk.book.foreseen.orders
+    _, made = desk.book.cache(LookAhead).foreseen.orders
     carried_out(desk, second, desk.book.time)
     assert placed == [made]
     assert desk.held() == [("EURUSD", 1, 0.1)] * 2
@@ -88,11 +89,11 @@ def test_orders_made_ahead_are_the_ones_placed(copying: Desk, monkeypatch: pytes
 
 def test_no_orders_are_made_ahead_that_would_give_out_numbers_or_reach_nobody(copying: Desk) -> None:
     copying.look_ahead(put())
-    assert copying.book.foreseen.orders is None  # the symbol has no number yet
+    assert copying.book.cache(LookAhead).foreseen.orders is None  # the symbol has no number yet
     carried_out(copying, put(), copying.book.time)
     copying.book.accounts.connected[:] = False
     copying.look_ahead(PutSignal(tenant="t", strategy_id="S", signal_id="sig00002", document=DOCUMENT))
-    assert copying.book.foreseen.orders is None
+    assert copying.book.cache(LookAhead).foreseen.orders is None
 
 
 def test_prices_that_are_known_already_are_not_valued_again(copying: Desk) -> None:

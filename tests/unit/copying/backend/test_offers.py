@@ -210,7 +210,7 @@ def test_reads_ask_for_consent_as_soon_as_the_newer_rules_are_known(desk):
     assert len(reads.trading_signals(desk.book, "u", "x")) == 1
     desk.book.upcoming_privacy = CONSENT
     desk.book.changed_configuration()
-    desk.book.plans.clear()
+    desk.book.forget_caches()
     assert reads.trading_signals(desk.book, "u", "x") == []
     desk.do(SetRules(tenant="", version=CONSENT))
     assert len(desk.told(Withheld)) == 1  # as in a replay, where nothing was known before

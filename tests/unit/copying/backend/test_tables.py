@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from copying.backend.settings.tables import UnreadableTable, read_table
+from copying.backend.settings.uploads import UnreadableTable, read_table
 
 HEAD = "time,currency,priority,breaking,title"
 ROW = "2030-01-04T13:30:00Z,USD,high,,Payrolls"
