@@ -17,9 +17,7 @@ app.autodiscover_tasks()
 app.conf.beat_schedule = {
     # the shortest pace of any sync, and how long a sync waits at most after its worker was killed beyond its lease
     "sweep": {"task": "reporting.tasks.sweep", "schedule": 5.0, "options": {"expires": 5}},
-    # a workspace is due every 15 s (reporting/commission/runs.py); a long history has a turn at each of these
-    "accrue-commissions": {"task": "reporting.tasks.accrue_commissions", "schedule": 5.0, "options": {"expires": 5}},
-    # long work as rows: what a killed worker left is taken over by one of these after its lease has ended
+    # long work as rows, accrual every 15 s among it: what a killed worker left is taken over after its lease
     "sweep-jobs": {"task": "jobs.tasks.sweep_jobs", "schedule": 5.0, "options": {"expires": 5}},
     # results stay for days, so an hour more or less is nothing
     "clean-jobs": {"task": "jobs.tasks.clean_jobs", "schedule": 3_600.0, "options": {"expires": 600}},

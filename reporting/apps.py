@@ -7,6 +7,7 @@ class ReportingConfig(AppConfig):
     name = "reporting"
 
     def ready(self) -> None:
+        from reporting.commission import book_jobs, runs  # noqa: F401  # they register their kinds of jobs
         from strategies.files import register_file
 
         def with_results(request, table):

@@ -48,22 +48,6 @@ class AccrualState(models.Model):
         constraints = [models.UniqueConstraint(fields=["connection", "strategy_id"], name="one_accrual_per_strategy")]
 
 
-class AccrualRun(models.Model):
-    """One workspace's place in the queue of accruals: the row is the queue (reporting/commission/runs.py).
-
-    position: the ledger account that had the last slice, so that the next turn begins behind it.
-    """
-
-    workspace = models.OneToOneField(Workspace, on_delete=models.CASCADE, primary_key=True, related_name="+")
-    due_at = models.DateTimeField()
-    lease_until = models.DateTimeField(null=True)
-    lease_token = models.UUIDField(null=True)
-    position = models.CharField(max_length=100, blank=True, default="", db_default="")
-    started_at = models.DateTimeField(null=True)
-    finished_at = models.DateTimeField(null=True, help_text="When nothing was left to do the last time.")
-    error = models.TextField(blank=True, default="", db_default="")
-
-
 class CommissionLineQuerySet(PerSubscriberQuerySet["CommissionLine"]):
     """Reads of the ledger: what subscribers owe, and (`incoming`) what portfolios owe to their members' providers."""
 

@@ -16,14 +16,13 @@ from reporting.books import (
     StatementItem,
     StatementState,
 )
-from reporting.ledger import AccrualRun, AccrualState, CommissionLine, CommissionLineQuerySet, CommissionPolicy
+from reporting.ledger import AccrualState, CommissionLine, CommissionLineQuerySet, CommissionPolicy
 from reporting.scoping import PerSubscriberQuerySet
 from strategies.models import Strategy
 from subscribers.models import Subscriber
 from users.models import Connection, Membership, Workspace
 
 __all__ = [
-    "AccrualRun",
     "AccrualState",
     "BillingPeriod",
     "Books",

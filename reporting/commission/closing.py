@@ -17,7 +17,7 @@ from django.db.models import Count, Sum
 
 from reporting.commission import sources
 from reporting.commission.money import MINOR_DIGITS
-from reporting.commission.services import Run, accrue_strategy, calendar_of
+from reporting.commission.services import Bounds, Run, accrue_slice, accrue_strategy, calendar_of
 from reporting.ledger import CommissionLineQuerySet
 from reporting.models import (
     AccrualState,
@@ -223,13 +223,35 @@ def close_strategy(
     return Closed(periods=periods)
 
 
+def settle_slice(
+    workspace: Workspace, connection_id: int, strategy_id: str, *, until: datetime, now: datetime, bounds: Bounds
+) -> bool:
+    """Make the lines of the next few subscribers final, ahead of `close_strategy`; whether more of them wait.
+
+    Nothing is closed by it: without the closing that follows, the next accrual takes these subscribers up as before.
+    """
+    run = _closing_run(workspace, connection_id, until=until, now=now)
+    return any(accrue_slice(account, run, bounds)[1] for account in _charging_accounts(connection_id, strategy_id))
+
+
+def _closing_run(workspace: Workspace, connection_id: int, *, until: datetime, now: datetime) -> Run:
+    complete_until = sources.read_complete_until(connection_id, now)
+    return Run(workspace.pk, calendar_of(workspace), now, complete_until, closes_until=until)
+
+
+def _charging_accounts(connection_id: int, strategy_id: str) -> list[sources.Account]:
+    return [
+        account
+        for account in sources.read_accounts(connection_id)
+        if account.strategy_id == strategy_id and account.terms is not None
+    ]
+
+
 def _settle(workspace: Workspace, connection_id: int, strategy_id: str, *, until: datetime, now: datetime) -> None:
     """Take up what is known, and make every line until then final."""
-    complete_until = sources.read_complete_until(connection_id, now)
-    run = Run(workspace.pk, calendar_of(workspace), now, complete_until, closes_until=until)
-    for account in sources.read_accounts(connection_id):
-        if account.strategy_id == strategy_id and account.terms is not None:
-            accrue_strategy(account, run)
+    run = _closing_run(workspace, connection_id, until=until, now=now)
+    for account in _charging_accounts(connection_id, strategy_id):
+        accrue_strategy(account, run)
     states = AccrualState.objects.filter(connection_id=connection_id, strategy_id=strategy_id)
     states.exclude(settled_until__gte=until).update(settled_until=until)
     own = CommissionLine.objects.filter(connection_id=connection_id, strategy_id=strategy_id)

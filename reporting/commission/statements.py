@@ -5,7 +5,7 @@ Numbers have no gap: they are given inside the transaction, under the lock of th
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -28,7 +28,7 @@ from reporting.commission.accounts import (
 )
 from reporting.commission.money import money_text, round_money
 from reporting.commission.services import calendar_of
-from reporting.models import BillingPeriod, DocumentKind, EntryKind, Statement, StatementItem
+from reporting.models import BillingPeriod, DocumentKind, EntryKind, PeriodState, Statement, StatementItem
 from reporting.rates import UnknownRate, rate_on
 from strategies.models import Strategy
 from subscribers.models import Subscriber
@@ -45,12 +45,30 @@ JOIN reporting_commissionline line
   ON line.workspace_id = period.workspace_id AND line.connection_id = period.connection_id
  AND line.strategy_id = period.strategy_id AND line.period_start = period.period_start
  AND line.period_end = period.period_end AND line.member_id = ''
-WHERE period.workspace_id = %(workspace)s AND period.state = 'closed' AND period.period_end <= %(until)s
+WHERE period.workspace_id = %(workspace)s AND period.period_end <= %(until)s AND {chosen}
   AND NOT EXISTS (
       SELECT FROM reporting_statementitem item WHERE item.period_id = period.id AND NOT item.is_void
       AND item.subscriber_id = line.subscriber_id AND item.currency = line.currency)
 GROUP BY line.connection_id, line.subscriber_id, line.currency, period.id
 ORDER BY line.connection_id, line.subscriber_id, line.currency, period.period_start, period.strategy_id
+"""
+
+
+CHOSEN_BY_STATE = "period.state = 'closed'"
+CHOSEN_BY_NAME = """period.id = ANY(%(periods)s) AND (line.connection_id, line.subscriber_id) IN (
+      SELECT * FROM unnest(%(connections)s::bigint[], %(subscribers)s::text[]))"""
+# the accounts that those lines are of
+_ACCOUNTS = """
+SELECT DISTINCT line.connection_id, line.subscriber_id
+FROM reporting_billingperiod period
+JOIN reporting_commissionline line
+  ON line.workspace_id = period.workspace_id AND line.connection_id = period.connection_id
+ AND line.strategy_id = period.strategy_id AND line.period_start = period.period_start
+ AND line.period_end = period.period_end AND line.member_id = ''
+WHERE period.workspace_id = %(workspace)s AND period.id = ANY(%(periods)s)
+  AND NOT EXISTS (
+      SELECT FROM reporting_statementitem item WHERE item.period_id = period.id AND NOT item.is_void
+      AND item.subscriber_id = line.subscriber_id AND item.currency = line.currency)
 """
 
 
@@ -106,10 +124,43 @@ class Draft:
         return sum(item.lines for item in self.items)
 
 
-def drafts_of(workspace: Workspace, until: datetime) -> list[Draft]:
-    """The statements that can be issued of every closed period that ended by `until`, by subscriber's name."""
+@dataclass(frozen=True, slots=True)
+class Among:
+    """A part of what is issued: accounts as (connection's id, subscriber's id), and ids of closed periods."""
+
+    accounts: Sequence[tuple[int, str]]
+    periods: Sequence[int]
+
+    def parameters(self) -> dict[str, Any]:
+        connections, subscribers = [pair[0] for pair in self.accounts], [pair[1] for pair in self.accounts]
+        return {"connections": connections, "subscribers": subscribers, "periods": list(self.periods)}
+
+
+def closed_periods(workspace: Workspace, until: datetime) -> list[int]:
+    """Ids of the periods that ended by `until` and have something on no statement."""
+    own = BillingPeriod.objects.filter(workspace=workspace, state=PeriodState.CLOSED, period_end__lte=until)
+    return list(own.order_by("pk").values_list("pk", flat=True))
+
+
+def accounts_to_issue(workspace: Workspace, periods: Sequence[int]) -> list[tuple[str, str, int]]:
+    """(subscriber's name in lower case, subscriber's id, connection's) with a line of these periods on no statement.
+
+    In the order of `drafts_of`, which gives their statements their numbers.
+    """
     with database.cursor() as cursor:
-        cursor.execute(_UNISSUED, {"workspace": workspace.pk, "until": until})
+        cursor.execute(_ACCOUNTS, {"workspace": workspace.pk, "periods": list(periods)})
+        pairs = cursor.fetchall()
+    people = Subscriber.objects.filter(workspace=workspace).values_list("connection_id", "backend_id", "name")
+    names = {(connection_id, backend_id): name for connection_id, backend_id, name in people}
+    return sorted((names.get(pair, pair[1]).lower(), pair[1], pair[0]) for pair in pairs)
+
+
+def drafts_of(workspace: Workspace, until: datetime, among: Among | None = None) -> list[Draft]:
+    """The statements that can be issued of every closed period that ended by `until`, by subscriber's name."""
+    chosen = CHOSEN_BY_STATE if among is None else CHOSEN_BY_NAME
+    wanted: dict[str, Any] = {"workspace": workspace.pk, "until": until} | (among.parameters() if among else {})
+    with database.cursor() as cursor:
+        cursor.execute(_UNISSUED.format(chosen=chosen), wanted)
         rows = cursor.fetchall()
     strategies = {
         (connection_id, backend_id): name
@@ -144,6 +195,7 @@ def issue_statements(
     by: User | None = None,
     now: datetime,
     only: Collection[str] | None = None,
+    among: Among | None = None,
 ) -> list[Statement]:
     """Issue a statement to each account with closed periods on none yet; twice or in parallel issues nothing twice.
 
@@ -152,7 +204,7 @@ def issue_statements(
     """
     books = lock_books(workspace)
     issued, nothing_owed = [], []
-    for draft in drafts_of(workspace, until):
+    for draft in drafts_of(workspace, until, among):
         if only is not None and draft.account.subscriber_id not in only:
             continue
         if not draft.amount:

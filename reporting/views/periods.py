@@ -12,15 +12,18 @@ from django.db.models.lookups import Exact
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from editing.terms import SCHEMES
 from reporting.commission.billing import days_text
-from reporting.commission.closing import close_periods, lines_of_period, problems_of
+from reporting.commission.book_jobs import CLOSE
+from reporting.commission.closing import lines_of_period, problems_of
 from reporting.commission.services import calendar_of
 from reporting.models import BillingPeriod, CommissionLine, PeriodState, StatementItem
 from reporting.states import PERIOD_STATES, period_code, period_state
+from reporting.views.booking import carry_out
 from reporting.views.commissions import chosen_span
 from reporting.views.history import render_list
 from reporting.views.payments import in_reporting_currency
@@ -125,19 +128,19 @@ def periods(request: MemberRequest) -> HttpResponseBase:
 
 # --- Closing ----------------------------------------------------------------------------------------------------------
 def chosen_periods(request: MemberRequest) -> tuple:
-    """(the month in the URL or None for all, the ended open periods to its end, the oldest first)."""
+    """(the month in the URL or None for all, its end or now, the ended open periods to then, the oldest first)."""
     span = chosen_span(request) if request.GET.get("period") else None
     until = min(span.end, timezone.now()) if span else timezone.now()
     waiting = BillingPeriod.objects.visible_to(request.membership).to_close(timezone.now())
     found = waiting.filter(period_end__lte=until).select_related("strategy").order_by("period_end", "strategy_id", "pk")
-    return span, found
+    return span, until, found
 
 
 @require_safe
 @may_bill
 def review(request: MemberRequest) -> HttpResponse:
     """What closing would close: sums, and what is incomplete."""
-    span, found = chosen_periods(request)
+    span, _, found = chosen_periods(request)
     rows = list(found[:MOST_REVIEWED])
     totals: dict[str, Decimal] = {}
     shown = with_sums(request, rows)
@@ -155,20 +158,21 @@ def review(request: MemberRequest) -> HttpResponse:
 @once
 def close(request: MemberRequest) -> HttpResponse:
     """Close every ended period to the end of the month in the URL."""
-    _, found = chosen_periods(request)
-    say_closed(request, close_periods(request.workspace, list(found), by=request.user, now=timezone.now()))
+    span, until, found = chosen_periods(request)
+    if not found.exists():
+        say_not_closed(request)
+        return redirect("reporting:periods")
+    title = f"Periods that ended by the end of {span.label}" if span else f"Periods that ended by {until:%Y-%m-%d}"
+    parameters = {"until": until.isoformat()}
+    carry_out(request, CLOSE, title=title, parameters=parameters, origin=reverse("reporting:periods"))
     return redirect("reporting:periods")
 
 
-def say_closed(request: MemberRequest, closed) -> None:
-    """What became of it, for the person who asked."""
-    if closed.periods:
-        number = len(closed.periods)
-        messages.success(request, f"{number} billing {'period is' if number == 1 else 'periods are'} closed.")
-    elif closed.before:
-        first = max(closed.before, key=lambda period: period.closed_at or period.period_end)
-        who = f" by {first.closed_by}" if first.closed_by else ""
-        messages.info(request, f"Nothing to do: closed already{who} on {first.closed_at:%Y-%m-%d %H:%M} UTC.")
+def say_not_closed(request: MemberRequest, period: BillingPeriod | None = None) -> None:
+    """Why nothing is closed, for the person who asked."""
+    if period is not None and period.closed_at is not None:
+        who = f" by {period.closed_by}" if period.closed_by else ""
+        messages.info(request, f"Nothing to do: closed already{who} on {period.closed_at:%Y-%m-%d %H:%M} UTC.")
     else:
         messages.info(request, "Nothing to close: no open period has ended.")
 
@@ -178,11 +182,19 @@ def say_closed(request: MemberRequest, closed) -> None:
 @once
 def close_one(request: MemberRequest, pk: int) -> HttpResponse:
     """Close one strategy's period, and its earlier ones with it."""
-    period = get_object_or_404(BillingPeriod.objects.visible_to(request.membership), pk=pk)
+    own = BillingPeriod.objects.visible_to(request.membership).select_related("strategy", "closed_by")
+    period = get_object_or_404(own, pk=pk)
     if period.period_end > timezone.now():
         messages.error(request, "Not closed: the period has not ended yet.")
         return redirect("reporting:period", pk)
-    say_closed(request, close_periods(request.workspace, [period], by=request.user, now=timezone.now()))
+    if period.state != PeriodState.OPEN:
+        say_not_closed(request, period)
+        return redirect("reporting:period", pk)
+    name = period.strategy.name if period.strategy else period.strategy_id
+    title = f"{name}, {days_text(calendar_of(request.workspace), period.period_start, period.period_end)}"
+    parameters = {"until": period.period_end.isoformat(), "connection_id": period.connection_id}
+    parameters["strategy_id"] = period.strategy_id
+    carry_out(request, CLOSE, title=title, parameters=parameters, origin=reverse("reporting:period", args=[pk]))
     # without lines there is no period
     still_there = BillingPeriod.objects.visible_to(request.membership).filter(pk=pk).exists()
     return redirect("reporting:period", pk) if still_there else redirect("reporting:periods")

@@ -10,12 +10,14 @@ from django.db.models.functions import Cast, Concat, LPad
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from editing.terms import SCHEMES
 from reporting.commission.accounts import Account, credit_of
 from reporting.commission.billing import days_text
+from reporting.commission.book_jobs import ISSUE
 from reporting.commission.money import money_text
 from reporting.commission.payments import use_credit
 from reporting.commission.pdf import statement_pdf
@@ -25,13 +27,13 @@ from reporting.commission.statements import (
     creditable,
     drafts_of,
     issue_credit_note,
-    issue_statements,
     periods_to_issue,
     void_statement,
 )
 from reporting.forms import CreditNoteForm, IssueForm, ReasonForm
 from reporting.models import BillingPeriod, CommissionLine, DocumentKind, Statement, StatementItem
 from reporting.states import STATEMENT_STATES
+from reporting.views.booking import carry_out
 from reporting.views.commissions import LINES, chosen_span, explained
 from reporting.views.history import render_list
 from users.listing import Choice, Column, Listing, Option, Period, Search
@@ -156,13 +158,10 @@ def issue(request: MemberRequest) -> HttpResponse:
     form = IssueForm(request.POST, today=calendar_of(request.workspace).day_of(timezone.now()))
     if not form.is_valid():
         return render_review(request, form, status=422)
-    given = {"until": issue_until(request), "due_on": form.cleaned_data["due_on"]}
-    issued = issue_statements(request.workspace, **given, by=request.user, now=timezone.now())
-    number = len(issued)
-    if issued:
-        messages.success(request, f"{number} {'statement is' if number == 1 else 'statements are'} issued.")
-    else:
-        messages.info(request, "Nothing to issue: everything closed and owed is on a statement already.")
+    until, due_on = issue_until(request), form.cleaned_data["due_on"]
+    title = f"Statements of periods that ended by {until:%Y-%m-%d}"
+    parameters = {"until": until.isoformat(), "due_on": due_on.isoformat()}
+    carry_out(request, ISSUE, title=title, parameters=parameters, origin=reverse("reporting:statements"))
     return redirect("reporting:statements")
 
 

@@ -7,12 +7,15 @@ import time
 from datetime import timedelta
 
 import pytest
-from django.db import OperationalError, connection, connections
+from django.db import connection, connections
 from django.utils import timezone
 
+from jobs import queue, run
+from jobs import services as jobs
+from jobs.models import Job
 from reporting.commission import runs, services
 from reporting.commission.services import Bounds, accrue_slice, due_accounts
-from reporting.models import AccrualRun, AccrualState, DailyResult
+from reporting.models import AccrualState, DailyResult
 from tests import builders
 from tests.firm import SCHEMES, Firm, at
 
@@ -32,8 +35,26 @@ def crowded(scheme="amount-won", people=5, **more) -> Firm:
     return firm
 
 
-def ended(workspace) -> AccrualRun:
-    return AccrualRun.objects.get(workspace=workspace)
+@pytest.fixture(autouse=True)
+def _slices(monkeypatch):
+    monkeypatch.setattr(runs, "SLICE", ONE)
+
+
+def ended(workspace) -> Job:
+    return Job.objects.get(workspace=workspace, kind="accrual")
+
+
+def run_due() -> int:
+    """What a worker does when it is woken: turns until nothing is due."""
+    jobs.ensure_standing()
+    return run.run_due()
+
+
+def turn(seconds: float = 20) -> int:
+    """One turn of whoever is next; returns the workspace."""
+    lease = queue.claim_due()
+    run.run_turn(lease, stop_at=time.monotonic() + seconds)
+    return Job.objects.get(pk=lease.job_id).workspace_id
 
 
 def apart(*functions):
@@ -113,13 +134,13 @@ def test_what_arrives_behind_a_pass_is_taken_up_after_it():
 @pytest.mark.django_db(transaction=True)
 def test_a_second_copy_goes_home_at_once():
     firm = crowded()
-    runs.ensure_runs()
-    turn = runs.claim_due()
+    jobs.ensure_standing()
+    lease = queue.claim_due()
     started = time.monotonic()
-    assert apart(runs.run_due, runs.run_due, runs.claim_due) == [0, 0, None]
+    assert apart(run_due, run_due, queue.claim_due) == [0, 0, None]
     assert time.monotonic() - started < 5
-    assert runs.count_startable() == 0
-    runs.run_turn(turn, now=timezone.now(), stop_at=time.monotonic() + 20)
+    assert queue.count_startable() == 0
+    run.run_turn(lease, stop_at=time.monotonic() + 20)
     assert len(firm.amounts()) == 10
 
 
@@ -137,14 +158,14 @@ def test_a_strategy_that_is_being_closed_does_not_hold_a_worker():
 
     def accrues():
         began.wait(20)
-        turns = runs.run_due()
+        turns = run_due()
         go_on.set()
         return turns
 
     assert apart(closes, accrues) == [None, 1]
     assert firm.amounts() == []
-    AccrualRun.objects.update(due_at=at(1, 1))
-    assert runs.run_due() == 1
+    Job.objects.update(due_at=at(1, 1))
+    assert run_due() == 1
     assert len(firm.amounts()) == 10
 
 
@@ -160,44 +181,66 @@ def test_a_worker_killed_between_slices_is_taken_over_where_it_was(monkeypatch):
 
     def dies(account, run, bounds, *, waits):
         slices.append(account)
-        if len(slices) == 3:  # PostgreSQL ends the connection of a worker that is killed
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        if len(slices) == 3:
+            raise SystemExit  # nothing of the worker goes on, as after a kill
         return accrue_slice(account, run, bounds, waits=waits)
 
     monkeypatch.setattr(runs, "accrue_slice", dies)
-    with pytest.raises(OperationalError):
-        runs.run_due(bounds=ONE)
-    connection.close()
-    monkeypatch.undo()
+    with pytest.raises(SystemExit):
+        run_due()
+    monkeypatch.setattr(runs, "accrue_slice", accrue_slice)
     assert firm.lines.values("subscriber_id").distinct().count() == 2
     assert AccrualState.objects.get().settled_until is None
-    assert runs.run_due(bounds=ONE) == 0  # its lease has not ended
-    AccrualRun.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
-    assert runs.run_due(bounds=ONE) == 1
+    assert run_due() == 0  # its lease has not ended
+    Job.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+    assert run_due() == 1
     assert firm.contents() == whole
     assert ended(firm.workspace).finished_at is not None
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_connection_that_the_database_ends_costs_one_slice_and_a_pause(monkeypatch):
+    firm = crowded()
+    services.accrue_workspace(firm.workspace.pk, timezone.now())
+    whole = firm.contents()
+    firm.lines.delete()
+    AccrualState.objects.all().delete()
+    DailyResult.objects.update(is_accrued=False)
+    slices = []
+
+    def loses_its_connection(account, run, bounds, *, waits):
+        slices.append(account)
+        if len(slices) == 3:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        return accrue_slice(account, run, bounds, waits=waits)
+
+    monkeypatch.setattr(runs, "accrue_slice", loses_its_connection)
+    run_due()
+    assert firm.lines.values("subscriber_id").distinct().count() == 2
+    job = ended(firm.workspace)
+    assert (job.attempts, job.lease_token, job.state) == (1, None, "running")
+    Job.objects.update(due_at=at(1, 1))
+    run_due()
+    assert firm.contents() == whole
+
+
+@pytest.mark.django_db(transaction=True)
 def test_whoever_lost_the_lease_writes_nothing_more():
     firm = crowded()
-    runs.ensure_runs()
-    slow = runs.claim_due()
-    AccrualRun.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
-    assert runs.claim_due() is not None
-    runs.run_turn(slow, now=timezone.now(), stop_at=time.monotonic() + 20)
+    jobs.ensure_standing()
+    slow = queue.claim_due()
+    Job.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+    assert queue.claim_due() is not None
+    run.run_turn(slow, stop_at=time.monotonic() + 20)
     assert firm.amounts() == []
 
 
 def test_workspaces_and_strategies_have_turns():
     big, small = crowded(people=6), crowded(people=1)
-    runs.ensure_runs()
-    first = runs.claim_due()
-    runs.run_turn(first, now=timezone.now(), stop_at=0, bounds=ONE)  # one slice, more is left
-    second = runs.claim_due()
-    assert {first.workspace_id, second.workspace_id} == {big.workspace.pk, small.workspace.pk}
-    runs.run_turn(second, now=timezone.now(), stop_at=0, bounds=ONE)
+    jobs.ensure_standing()
+    first, second = turn(0), turn(0)  # one slice each, more is left of the first one
+    assert {first, second} == {big.workspace.pk, small.workspace.pk}
     assert big.lines.exists()
     assert small.lines.exists()
 
@@ -214,11 +257,12 @@ def test_a_strategy_in_trouble_does_not_stop_the_others(monkeypatch):
         return accrue_slice(account, run, bounds, waits=waits)
 
     monkeypatch.setattr(runs, "accrue_slice", fails)
-    runs.run_due()
+    run_due()
     assert {line.strategy_id for line in firm.lines} == {other.backend_id}
-    assert broken.backend_id in ended(firm.workspace).error
+    assert ended(firm.workspace).result["is_error"] is True
+    assert broken.backend_id in ended(firm.workspace).message
     monkeypatch.undo()
-    AccrualRun.objects.update(due_at=at(1, 1))
-    runs.run_due()
-    assert ended(firm.workspace).error == ""
+    Job.objects.update(due_at=at(1, 1))
+    run_due()
+    assert ended(firm.workspace).result["is_error"] is False
     assert {line.strategy_id for line in firm.lines} == {other.backend_id, broken.backend_id}
