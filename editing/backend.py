@@ -49,7 +49,8 @@ def backend_of(connection: Connection) -> Iterator[Client]:
                     raise Unconfirmed(error.text) from error
                 raise
     except Rejected as error:
-        raise NotDone(f"The backend refuses it: {error.text}", error.details) from error
+        cause = error.text.removeprefix("The backend refused the request: ").removeprefix("Validation failed. ")
+        raise NotDone(f"The backend refuses it: {cause}", error.details) from error
     except NotFound as error:
         gone = "The backend does not have this any more. The page is brought up to date within a minute."
         raise NotDone(gone) from error

@@ -8,6 +8,7 @@ from typing import Any
 from django import forms
 
 from copying.contract import wire
+from users.numbers import DayField
 
 MODES = (
     (
@@ -33,10 +34,9 @@ class RemovalForm(forms.Form):
     """What becomes of open positions, and until when at the latest."""
 
     mode = forms.ChoiceField(label="Copied positions", choices=MODES, widget=forms.RadioSelect)
-    remove_after = forms.DateField(
+    remove_after = DayField(
         label="At the latest",
         required=False,
-        widget=forms.DateInput(attrs={"type": "date"}),
         help_text="When winding down: the day on which it is dropped even if positions remain, 30 to 90 days from now."
         " Empty: after 30 days.",
     )

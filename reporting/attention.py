@@ -186,7 +186,7 @@ def syncs(membership: Membership, now: datetime) -> Iterator[Line]:
     href = reverse("reporting:sync")
     failing = states.filter(failing_since__isnull=False).select_related("connection").defer("connection__token")
     for state in failing.order_by("failing_since")[:MOST_FAILING]:
-        note = f"{state.connection.name}. {state.error}"
+        note = f"{state.connection.name}. {state.error.rstrip('.')}"
         yield Line("bad", "refresh", SyncKind(state.kind).label, "does not sync", href, note, state.failing_since)
     offered = states.filter(failing_since=None, cursor__is_offered__isnull=True)
     late = Q(last_success_at__lt=now - STALE_AFTER)

@@ -10,7 +10,7 @@ from typing import Any
 from django import forms
 
 from reporting.commission.money import MINOR_DIGITS
-from users.numbers import NumberField, Unclear, read_number
+from users.numbers import DayField, NumberField, Unclear, read_number
 
 MOST = Decimal("1000000000000")
 
@@ -31,17 +31,12 @@ def check_digits(form: forms.Form, currency: str) -> None:
         form.add_error("amount", str(error))
 
 
-def day_input() -> forms.DateInput:
-    """The browser's own calendar."""
-    return forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
-
-
 class PaymentForm(forms.Form):
     """Money that was received. `token` makes sending the form twice harmless."""
 
     amount = amount_field(label="Amount received")
     currency = forms.CharField(label="Currency", min_length=3, max_length=3, help_text="Three letters, like USD.")
-    received_on = forms.DateField(label="Received on", widget=day_input())
+    received_on = DayField(label="Received on")
     reference = forms.CharField(
         label="Reference",
         required=False,
@@ -98,7 +93,7 @@ class CreditNoteForm(ReasonForm):
 class IssueForm(forms.Form):
     """Until when clients are asked to pay."""
 
-    due_on = forms.DateField(label="To be paid by", widget=day_input())
+    due_on = DayField(label="To be paid by")
 
     def __init__(self, *args, today: date, **kwargs) -> None:
         super().__init__(*args, **kwargs)

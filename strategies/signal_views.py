@@ -174,6 +174,7 @@ def act(request: MemberRequest, strategy: Strategy, signal_id: str, word: str, d
 
 @require_POST
 @may_manage
+@once
 def create_webhook(request: MemberRequest, pk: int) -> HttpResponse:
     """An address that signals can be posted to."""
     strategy = single(request, pk)

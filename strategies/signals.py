@@ -21,8 +21,9 @@ from copying.client import Client, ClientError
 from copying.contract import wire
 from copying.contract.documents import ExternalSignal, WebhookAddress
 from copying.contract.validation import Invalid, validate
-from editing.backend import Unconfirmed
+from editing.backend import NotDone, Unconfirmed
 from editing.problems import in_words
+from editing.widgets import plain_number
 from strategies.chains import portfolios_with, strategies_of
 from strategies.models import Strategy
 from strategies.outcomes import SignalOutcome, outcome_of
@@ -263,8 +264,14 @@ def change_signal(
 def close_signal(
     strategy: Strategy, signal: ExternalSignal, volume: float | None, *, client: Client, by: User | None, now: datetime
 ) -> float:
-    """Close a part of a signal, or all of it (None, or its whole volume); returns what stays open, in lots."""
+    """Close a part of a signal, or all of it (None, or its whole volume); returns what stays open, in lots.
+
+    Raises NotDone for more than is open, and what `noted` raises.
+    """
     left = 0.0 if volume is None else round(signal.volume - volume, 8)
+    if left < -STEP:
+        open_now = plain_number(signal.volume)
+        raise NotDone(f"Nothing was closed: {open_now} lots of it are open. Close those, or fewer.")
     if left > STEP:
         change_signal(strategy, signal, client=client, by=by, now=now, volume=left)
         return left

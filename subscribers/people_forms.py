@@ -46,9 +46,10 @@ class InviteForm(forms.Form):
 
     def __init__(self, *args, membership: Membership, account: Subscriber | None = None, **kwargs):
         super().__init__(*args, **kwargs)
-        self.fields["role"] = forms.ChoiceField(
-            label="Role", choices=[(role.value, role.label) for role in roles_to_give(membership)]
-        )
+        roles = [(role.value, role.label) for role in roles_to_give(membership)]
+        # nobody is made an owner by what happened to stand first
+        choose = [("", "Choose a role")] if len(roles) > 1 else []
+        self.fields["role"] = forms.ChoiceField(label="Role", choices=[*choose, *roles])
         accounts = own_accounts(membership)
         self.fields["accounts"] = AccountsField(accounts, {account.pk} if account else set())
         if account:

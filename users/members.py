@@ -16,9 +16,11 @@ from allauth.account.models import EmailAddress
 from django.db import IntegrityError, transaction
 
 from users.models import Invitation, Membership, Role, User, Workspace
+from users.permissions import roles_to_give
 from users.services import record_audit
 
 INVITATION_LASTS = timedelta(days=7)
+CHANGED_MEANWHILE = "Nothing was changed: your role or theirs was changed meanwhile. Open the list of members again."
 
 
 @dataclass(frozen=True)
@@ -138,11 +140,13 @@ def accept_invitation(invitation: Invitation, user: User, *, now: datetime) -> M
 # --- Members ----------------------------------------------------------------------------------------------------------
 @transaction.atomic
 def change_role(membership: Membership, role: str, *, by: User, now: datetime) -> Membership | Refusal:
-    """Give a member another role. Refused for the last owner."""
+    """Give a member another role. Refused for the last owner, and to whom may not give or take these roles by now."""
     locked = _lock(membership)
     if locked is None:
         return Refusal("This person is no member any more.")
     before = locked.role
+    if not {before, role} <= {*_roles_of(by, locked)}:
+        return Refusal(CHANGED_MEANWHILE)
     if before == role:
         return locked
     if _is_last_owner(locked):
@@ -158,10 +162,15 @@ def change_role(membership: Membership, role: str, *, by: User, now: datetime) -
 
 @transaction.atomic
 def remove_member(membership: Membership, *, by: User, now: datetime) -> Refusal | None:
-    """End a membership at once, open sessions included; the person and what they did stay. Refused: the last owner."""
+    """End a membership at once, open sessions included; the person and what they did stay.
+
+    Refused: the last owner, and to whom may not remove such members by now. Everybody may leave.
+    """
     locked = _lock(membership)
     if locked is None:
         return None
+    if by != locked.user and locked.role not in _roles_of(by, locked):
+        return Refusal(CHANGED_MEANWHILE)
     if _is_last_owner(locked):
         return Refusal("A workspace needs an owner: make somebody else owner first.")
     action = "member left" if by == locked.user else "member removed"
@@ -176,6 +185,11 @@ def _lock(membership: Membership) -> Membership | None:
     """The membership as it is now, after everybody who changes members of the workspace; None: it is gone."""
     Workspace.objects.select_for_update().get(pk=membership.workspace_id)
     return Membership.objects.select_related("user", "workspace").filter(pk=membership.pk).first()
+
+
+def _roles_of(person: User, member: Membership) -> tuple[Role, ...]:
+    """The roles that somebody gives in the member's workspace, as of now: theirs may have been changed meanwhile."""
+    return roles_to_give(Membership.objects.filter(workspace=member.workspace_id, user=person).first())
 
 
 def _is_last_owner(membership: Membership) -> bool:

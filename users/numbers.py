@@ -1,4 +1,4 @@
-"""How a number that a person typed is read: the same in every form, and never guessed or rounded.
+"""How a number or a day that a person typed is read: the same in every form, and never guessed or rounded.
 
 What has two readings is asked about, what has one is taken: docs/guide.md, "Numbers". Nothing else in the portal may
 turn typed text into a number (a test looks).
@@ -7,10 +7,13 @@ turn typed text into a number (a test looks).
 from __future__ import annotations
 
 import re
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from django import forms
+
+from users.parsing import day
 
 LIMIT = Decimal("1e15")  # where float64 ends to hold hundredths
 LONGEST = 400  # all digits of the smallest float64
@@ -158,3 +161,19 @@ class WholeNumberField(NumberField):
         if self.largest is not None and number > self.largest:
             raise forms.ValidationError(f"This must be {self.largest} or less.")
         return int(number)
+
+
+class DayField(forms.CharField):
+    """A day as the browser's calendar sends it; empty: None. 05/03/2026 is March to some and May to others."""
+
+    def __init__(self, **options: Any):
+        super().__init__(max_length=40, widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"), **options)
+
+    def clean(self, value: Any) -> date | None:
+        text = super().clean(str(value) if isinstance(value, date) else value)
+        if not text:
+            return None
+        found = day(text)
+        if found is None:
+            raise forms.ValidationError(f"“{text}” is not read as a day. Type year, month and day, like 2026-01-31.")
+        return found

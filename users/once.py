@@ -21,6 +21,7 @@ from django.utils import timezone
 
 from users.models import FormPost
 from users.requests import MemberRequest
+from users.unsent import page_of
 
 FIELD = "once"
 KEPT = timedelta(days=14)  # longer than any form stays open: a session ends before
@@ -30,6 +31,11 @@ AGAIN = "This form was sent before and is not done again. What came of it then:"
 UNKNOWN = (
     "This form was sent before. Nothing was done now, and it is not known yet what became of it then:"
     " look at what there is before you send it anew."
+)
+
+INCOMPLETE = (
+    "Nothing was done: the form came without the number that keeps it from being done twice."
+    " It stands on the page anew; send it from there."
 )
 
 
@@ -52,8 +58,11 @@ def once(view: Callable) -> Callable:
 
     @wraps(view)
     def guarded(request: MemberRequest, *args, **kwargs) -> HttpResponse:
-        if request.method != "POST" or not request.POST.get(FIELD):
+        if request.method != "POST":
             return view(request, *args, **kwargs)
+        if not request.POST.get(FIELD):
+            messages.error(request, INCOMPLETE)
+            return redirect(page_of(request) or "/")
         claim, is_first = _claim(request)
         if not is_first:
             return _told_again(request, claim)

@@ -25,6 +25,16 @@ class ConnectionCheck:
     text: str
 
 
+class AlreadyConnected(Exception):
+    """The workspace mirrors a backend with this token already. text: a sentence for the person."""
+
+    transient = False
+
+    def __init__(self, other: Connection):
+        self.text = f"“{other.name}” is connected with this token already, and nothing is mirrored twice."
+        super().__init__(self.text)
+
+
 def record_audit(
     workspace: Workspace,
     *,
@@ -102,8 +112,8 @@ def add_connection(
     market_is_simulated: bool | None = None,
     by: User | None = None,
 ) -> Connection:
-    """Connect the workspace to a backend; the next sweep starts to mirror it."""
-    connection = Connection.objects.create(
+    """Connect the workspace to a backend; the next sweep starts to mirror it. Raises AlreadyConnected."""
+    connection = Connection(
         workspace=workspace,
         name=name,
         base_url=base_url.rstrip("/"),
@@ -112,8 +122,22 @@ def add_connection(
         token_hint=token.strip()[-4:],
         market_is_simulated=market_is_simulated,
     )
+    _refuse_second(connection, token)
+    connection.save()
     record_audit(workspace, user=by, action="connection added", subject=name, details={"address": base_url or domain})
     return connection
+
+
+def _refuse_second(connection: Connection, token: str) -> None:
+    """Mirrored twice, every strategy would be listed twice and every commission owed twice.
+
+    Whatever the address: a backend has several names, and a token is of one backend.
+    """
+    Workspace.objects.select_for_update().get(pk=connection.workspace_id)
+    others = Connection.objects.filter(workspace=connection.workspace_id, token_hint=token.strip()[-4:])
+    for other in others.exclude(pk=connection.pk):
+        if other.token == token.strip():
+            raise AlreadyConnected(other)
 
 
 @transaction.atomic
@@ -127,12 +151,16 @@ def change_connection(
     token: str = "",
     by: User | None = None,
 ) -> Connection:
-    """Change the connection, with a `token` its token too. Without one a changed destination is asked nothing."""
+    """Change the connection, with a `token` its token too. Without one a changed destination is asked nothing.
+
+    Raises AlreadyConnected.
+    """
     before = Connection.objects.values_list("base_url", "domain").get(pk=connection.pk)
     connection.name, connection.base_url, connection.domain = name, base_url.rstrip("/"), domain
     connection.is_enabled = is_enabled
     fields = ["name", "base_url", "domain", "is_enabled"]
     if token:
+        _refuse_second(connection, token)
         connection.set_token(token)
         fields += ["token", "token_hint", "token_destination"]
     connection.save(update_fields=fields)
@@ -144,7 +172,8 @@ def change_connection(
 
 @transaction.atomic
 def replace_token(connection: Connection, *, token: str, by: User | None = None) -> Connection:
-    """Put a new token in the place of the old one, which nobody can read back."""
+    """Put a new token in the place of the old one, which nobody can read back. Raises AlreadyConnected."""
+    _refuse_second(connection, token)
     connection.set_token(token)
     connection.save(update_fields=["token", "token_hint", "token_destination"])
     record_audit(connection.workspace, user=by, action="token replaced", subject=connection.name)

@@ -18,6 +18,7 @@ from users import services
 from users.forms import EditConnectionForm, NewConnectionForm, SetupForm, TokenForm, WorkspaceForm
 from users.middleware import WORKSPACE_KEY
 from users.models import Connection, User
+from users.once import once
 from users.permissions import can_own, member_only, owner_only, staff_only
 from users.requests import MemberRequest
 
@@ -132,21 +133,19 @@ def connections(request: MemberRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 @owner_only
+@once
 def new_connection(request: MemberRequest) -> HttpResponse:
     """Connect another backend."""
     form = NewConnectionForm(request.POST or None)
     if request.method != "POST" or not form.is_valid():
         status = 422 if form.errors else 200
         return render(request, "users/connection_new.html", {"form": form}, status=status)
-    given = form.cleaned_data
-    made = services.add_connection(
-        request.workspace,
-        name=given["name"],
-        base_url=given["base_url"],
-        domain=given["domain"],
-        token=given["token"],
-        by=request.user,
-    )
+    given = {key: form.cleaned_data[key] for key in ("name", "base_url", "domain", "token")}
+    try:
+        made = services.add_connection(request.workspace, **given, by=request.user)
+    except services.AlreadyConnected as error:
+        form.add_error("token", error.text)
+        return render(request, "users/connection_new.html", {"form": form}, status=422)
     messages.success(request, f"{made.name} is connected. Its first sync starts within seconds.")
     return redirect("users:connection", made.pk)
 
@@ -157,14 +156,17 @@ def edit_connection(request: MemberRequest, pk: int) -> HttpResponse:
     """Address and name of a backend, its token (write-only) and the test."""
     found = get_object_or_404(Connection.objects.defer("token"), pk=pk, workspace=request.workspace)
     form = EditConnectionForm(request.POST or None, instance=found)
-    if request.method != "POST" or not form.is_valid():
-        status = 422 if form.errors else 200
-        context = {"form": form, "token_form": TokenForm(auto_id="replace_%s"), "connection": found}
-        return render(request, "users/connection.html", context, status=status)
-    given = {key: form.cleaned_data[key] for key in ("name", "base_url", "domain", "is_enabled", "token")}
-    services.change_connection(found, **given, by=request.user)
-    messages.success(request, "Saved.")
-    return redirect("users:connection", pk)
+    if request.method == "POST" and form.is_valid():
+        given = {key: form.cleaned_data[key] for key in ("name", "base_url", "domain", "is_enabled", "token")}
+        try:
+            services.change_connection(found, **given, by=request.user)
+        except services.AlreadyConnected as error:
+            form.add_error("token", error.text)
+        else:
+            messages.success(request, "Saved.")
+            return redirect("users:connection", pk)
+    context = {"form": form, "token_form": TokenForm(auto_id="replace_%s"), "connection": found}
+    return render(request, "users/connection.html", context, status=422 if form.errors else 200)
 
 
 @require_POST
@@ -173,12 +175,16 @@ def replace_connection_token(request: MemberRequest, pk: int) -> HttpResponse:
     """Put a new token in the place of the old one."""
     found = get_object_or_404(Connection.objects.defer("token"), pk=pk, workspace=request.workspace)
     form = TokenForm(request.POST, auto_id="replace_%s")
-    if not form.is_valid():
-        context = {"form": EditConnectionForm(instance=found), "token_form": form, "connection": found}
-        return render(request, "users/connection.html", context, status=422)
-    services.replace_token(found, token=form.cleaned_data["token"], by=request.user)
-    messages.success(request, "The new token is in use.")
-    return redirect("users:connection", pk)
+    if form.is_valid():
+        try:
+            services.replace_token(found, token=form.cleaned_data["token"], by=request.user)
+        except services.AlreadyConnected as error:
+            form.add_error("token", error.text)
+        else:
+            messages.success(request, "The new token is in use.")
+            return redirect("users:connection", pk)
+    context = {"form": EditConnectionForm(instance=found), "token_form": form, "connection": found}
+    return render(request, "users/connection.html", context, status=422)
 
 
 @require_POST

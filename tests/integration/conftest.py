@@ -7,14 +7,41 @@ from decimal import Decimal
 from types import SimpleNamespace
 
 import pytest
+from django.test import Client
+from django.urls import Resolver404, resolve
 from django.utils import timezone
 
 from reporting.commission.services import accrue_workspace
 from reporting.models import DailyResult, EquityPoint, LogRecord, Transaction
 from subscribers.models import Stopout
 from tests import builders
+from users.once import FIELD, new_token
 
 DAY_LIMIT = {"type": "day", "applyTo": "balance-difference", "maxRelativeRisk": 0.1, "closePositions": True}
+
+
+@pytest.fixture(autouse=True)
+def forms_carry_their_number():
+    """Posts to addresses that act once carry a fresh number, as forms of pages do; a test may say which ("": none)."""
+    post = Client.post
+
+    def post_as_a_form(client, path, data=None, *args, **options):
+        is_form = data is None or (isinstance(data, dict) and FIELD not in data)
+        if is_form and "content_type" not in options and acts_once(path):
+            data = {**(data or {}), FIELD: new_token()}
+        return post(client, path, data, *args, **options)
+
+    with pytest.MonkeyPatch.context() as patched:  # of its own: tests undo theirs in the middle
+        patched.setattr(Client, "post", post_as_a_form)
+        yield
+
+
+def acts_once(path: str) -> bool:
+    """Whether the view at an address does what a form asks once."""
+    try:
+        return getattr(resolve(path.partition("?")[0]).func, "acts_once", False)
+    except Resolver404:
+        return False
 
 
 @pytest.fixture

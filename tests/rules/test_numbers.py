@@ -1,11 +1,11 @@
-"""No form turns typed text into a number by itself: users/numbers.py does it for all."""
+"""No form turns typed text into a number or a day by itself: users/numbers.py does it for all."""
 
 import ast
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PACKAGES = ("users", "jobs", "editing", "strategies", "subscribers", "reporting", "copyportal")
-FIELDS = {"DecimalField", "FloatField", "IntegerField", "NumberInput"}
+FIELDS = {"DecimalField", "FloatField", "IntegerField", "NumberInput", "DateField", "DateTimeField", "TimeField"}
 READER = "users/numbers.py"
 
 
@@ -44,8 +44,9 @@ def test_forms_leave_numbers_to_the_one_reader():
 
 
 def test_the_rule_sees_what_it_looks_for():
-    assert readings(ast.parse("forms.DecimalField(); Decimal(text); float(request.POST['a'])")) == [
+    assert readings(ast.parse("forms.DecimalField(); forms.DateField(); Decimal(text); float(request.POST['a'])")) == [
         "forms.DecimalField",
+        "forms.DateField",
         "Decimal(text)",
         "float(request.POST['a'])",
     ]

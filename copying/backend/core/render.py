@@ -268,7 +268,8 @@ class Renderer:
         message = f"Signal of {signal.volume:g} lots on {len(outcomes)} {routes}: {told or 'none'}."
         if is_late:
             message += f" {came_late(signal.age_s, float(decided.decisions.limit_value[decided.rows[0]]))}"
-        wrong = [f"{int((reasons == each).sum())} {CODES[each]}" for each in WRONG_PRICES if (reasons == each).any()]
+        counted = [(int((reasons == each).sum()), CODES[each].replace("-", " ")) for each in WRONG_PRICES]
+        wrong = [f"{count} {words}" for count, words in counted if count]
         if wrong:
             message += f" Its prices could not be used: {', '.join(wrong)}."
         self.log(

@@ -114,6 +114,12 @@ def test_a_signal_is_sent_changed_closed_in_part_and_closed(desk, person, alice)
         [changed] = client.external_signals(desk.alpine.backend_id)
         assert (changed.stop_loss or None, changed.take_profit, changed.volume) == (None, 1.3, 0.15)
         assert client.account_positions(desk.hers.backend_id)[0]["volume"] == 0.3
+    refused = manager.http.post(f"{path}{signal.id}/close/", {"volume": "0.151"}, follow=True).content.decode()
+    assert "Nothing was closed: 0.15 lots of it are open" in refused
+    negative = manager.http.post(f"{path}{signal.id}/change/", {"stopLoss": "-1"}, follow=True).content.decode()
+    assert "The backend refuses it: stopLoss: must not be negative" in negative
+    with desk.client() as client:
+        assert [open_signal.volume for open_signal in client.external_signals(desk.alpine.backend_id)] == [0.15]
     manager.http.post(f"{path}{signal.id}/close/", {"volume": ""})
     with desk.client() as client:
         assert client.external_signals(desk.alpine.backend_id) == []

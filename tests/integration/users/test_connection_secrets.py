@@ -4,6 +4,7 @@ import http.server
 import threading
 
 import pytest
+from django.db import connections
 
 from copying.client import ClientError, Unauthorised
 from tests import builders
@@ -142,3 +143,41 @@ def test_domains_are_taken_in_any_case(sign_in, alice):
     form = {**FORM, "domain": "Agiliumtrade.Agiliumtrade.AI", "token": "x.y.z"}
     assert sign_in(alice).post("/settings/connections/new/", form).status_code == 302
     assert Connection.objects.get().domain == "agiliumtrade.agiliumtrade.ai"
+
+
+def test_a_backend_is_connected_once_however_often_it_is_asked(sign_in, alice, connection):
+    client = sign_in(alice)
+    form = {**FORM, "name": "Again", "base_url": f"{ADDRESS}/v2", "token": "aaa.bbb.cccd"}
+    answer = client.post("/settings/connections/new/", form)
+    assert answer.status_code == 422
+    assert "“Backend” is connected with this token already" in answer.content.decode()
+    other = builders.connection(connection.workspace, base_url="https://elsewhere.example.com", token="other")
+    replaced = client.post(f"/settings/connections/{other.pk}/token/", {"token": "aaa.bbb.cccd"})
+    moved = client.post(f"/settings/connections/{other.pk}/", form)
+    assert [replaced.status_code, moved.status_code] == [422, 422]
+    assert "nothing is mirrored twice" in replaced.content.decode()
+    assert "nothing is mirrored twice" in moved.content.decode()
+    assert Connection.objects.get(pk=connection.pk).token_hint == "cccd"
+    assert Connection.objects.get(pk=other.pk).token == "other"
+    own = client.post(f"/settings/connections/{connection.pk}/token/", {"token": "aaa.bbb.cccd"})
+    assert own.status_code == 302  # its own token once more
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_tabs_connect_one_backend(sign_in, alice, workspace):
+    start, answers = threading.Barrier(2), []
+
+    def send():
+        client = sign_in(alice)
+        start.wait(10)
+        form = {**FORM, "base_url": ADDRESS, "token": "aaa.bbb.cccd"}
+        answers.append(client.post("/settings/connections/new/", form).status_code)
+        connections.close_all()
+
+    threads = [threading.Thread(target=send) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(answers) == [302, 422]
+    assert Connection.objects.count() == 1

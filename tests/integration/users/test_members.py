@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from subscribers.models import SubscriberAccess
 from tests import builders
+from users import members
 from users.members import INVITATION_LASTS, Invited, Refusal, create_invitation, renew_invitation, revoke_invitation
 from users.models import AuditEntry, Invitation, Membership, User
 
@@ -461,3 +462,40 @@ def test_two_owners_who_remove_each_other_leave_one():
             outcomes = list(pool.map(act, range(2)))
         assert Membership.objects.filter(role="owner").count() == 1
         assert sum(isinstance(outcome, Refusal) for outcome in outcomes) == 1
+
+
+@pytest.mark.django_db
+def test_who_lost_the_role_meanwhile_changes_nobody():
+    """The request was let in before the role went; what counts is who one is when it is done."""
+    workspace = builders.workspace()
+    ann, ben, carl, dora = (
+        builders.member(workspace, name, role).memberships.get()
+        for name, role in (("ann", "owner"), ("ben", "owner"), ("carl", "manager"), ("dora", "subscriber"))
+    )
+    now = timezone.now()
+    members.change_role(ben, "manager", by=ann.user, now=now)
+    for refused in (
+        members.change_role(carl, "owner", by=ben.user, now=now),
+        members.change_role(ben, "owner", by=ben.user, now=now),
+        members.change_role(dora, "accountant", by=carl.user, now=now),
+        members.remove_member(carl, by=ben.user, now=now),
+        members.remove_member(ann, by=carl.user, now=now),
+        members.remove_member(dora, by=builders.member(builders.workspace(), "eve", "owner"), now=now),
+    ):
+        assert isinstance(refused, Refusal)
+        assert "changed meanwhile" in refused.text
+    roles = workspace.memberships.order_by("pk").values_list("role", flat=True)
+    assert list(roles) == ["owner", "manager", "manager", "subscriber"]
+    assert members.remove_member(dora, by=carl.user, now=now) is None
+    assert members.remove_member(carl, by=carl.user, now=now) is None  # leaving
+    assert workspace.memberships.count() == 2
+
+
+def test_an_owner_chooses_the_role_of_an_invitation(sign_in, alice):
+    client = sign_in(alice)
+    assert (
+        '<option value="" selected>Choose a role</option>' in client.get("/settings/members/invite/").content.decode()
+    )
+    refused = client.post("/settings/members/invite/", {"email": "new@example.com", "role": ""})
+    assert refused.status_code == 422
+    assert not Invitation.objects.exists()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 
 import pytest
 from django import forms
+from django.core.exceptions import ValidationError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from users.numbers import GROUPED_BY, NumberField, Unclear, WholeNumberField, read_number
+from users.numbers import GROUPED_BY, DayField, NumberField, Unclear, WholeNumberField, read_number
 
 
 @pytest.mark.parametrize(
@@ -117,3 +119,30 @@ def test_fields_refuse_what_is_out_of_range():
 def test_whole_numbers_have_no_decimals(typed, number):
     found = cleaned(WholeNumberField(smallest=8), typed)
     assert found == number if number is not None else isinstance(found, str)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "05/03/2026",
+        "12/11/26",
+        "2026-1-5",
+        "2026-02-31",
+        "２０２６-12-12",
+        "٢٠٢٦-١٢-١٢",
+        "12.12.2026",
+        "20261212",
+        "2026-W48-7",
+    ],
+)
+def test_a_day_is_never_guessed(text):
+    with pytest.raises(ValidationError) as caught:
+        DayField().clean(text)
+    assert f"“{text}” is not read as a day" in caught.value.messages[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("2026-01-31", date(2026, 1, 31)), (" 2026-01-31\n", date(2026, 1, 31)), ("", None)]
+)
+def test_a_day_is_read_as_the_browsers_calendar_sends_it(text, expected):
+    assert DayField(required=False).clean(text) == expected
