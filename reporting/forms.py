@@ -10,6 +10,7 @@ from typing import Any
 from django import forms
 
 from reporting.commission.money import MINOR_DIGITS
+from users.lines import LineField
 from users.numbers import DayField, NumberField, Unclear, read_number
 
 MOST = Decimal("1000000000000")
@@ -37,7 +38,7 @@ class PaymentForm(forms.Form):
     amount = amount_field(label="Amount received")
     currency = forms.CharField(label="Currency", min_length=3, max_length=3, help_text="Three letters, like USD.")
     received_on = DayField(label="Received on")
-    reference = forms.CharField(
+    reference = LineField(
         label="Reference",
         required=False,
         max_length=120,
@@ -71,7 +72,7 @@ class PaymentForm(forms.Form):
 class ReasonForm(forms.Form):
     """Why something is taken back: kept with the entry, and shown to the client."""
 
-    reason = forms.CharField(label="Reason", max_length=400, widget=forms.TextInput(attrs={"autocomplete": "off"}))
+    reason = LineField(label="Reason", max_length=400, widget=forms.TextInput(attrs={"autocomplete": "off"}))
 
 
 class CreditNoteForm(ReasonForm):

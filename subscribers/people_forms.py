@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 
 from subscribers.models import Subscriber
 from users.account_forms import NEW_PASSWORD
+from users.lines import LineField
 from users.models import Invitation, Membership, Role, User
 from users.permissions import roles_to_give
 
@@ -41,7 +42,7 @@ class InviteForm(forms.Form):
     """Whom to invite, as what."""
 
     email = forms.EmailField(label="E-mail address", widget=forms.EmailInput(attrs={"autocomplete": "off"}))
-    name = forms.CharField(label="Name", max_length=120, required=False, help_text="May be left empty.")
+    name = LineField(label="Name", max_length=120, required=False, help_text="May be left empty.")
     role = forms.ChoiceField(label="Role")
 
     def __init__(self, *args, membership: Membership, account: Subscriber | None = None, **kwargs):
@@ -103,7 +104,7 @@ class LinkForm(forms.Form):
 class JoinForm(forms.Form):
     """For whoever opens an invitation without being signed in: the same for a new person and one with an account."""
 
-    name = forms.CharField(label="Your name", max_length=120, required=False)
+    name = LineField(label="Your name", max_length=120, required=False)
     password = forms.CharField(
         label="Password",
         strip=False,

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from django import forms
 from django.contrib.auth.password_validation import validate_password
 
+from users.lines import LineField
 from users.models import Connection, User, Workspace
 
 ACCENTS = [("blue", "Blue"), ("teal", "Teal"), ("violet", "Violet"), ("graphite", "Graphite")]
@@ -29,6 +30,7 @@ def zone_choices() -> list[tuple[str, str]]:
 class WorkspaceForm(forms.ModelForm):
     """How the workspace names itself, counts its days and adds up money."""
 
+    name = LineField(max_length=120)
     timezone = forms.ChoiceField(
         label="Time zone",
         choices=zone_choices,
@@ -56,6 +58,7 @@ class WorkspaceForm(forms.ModelForm):
 class ConnectionForm(forms.ModelForm):
     """Where a copying backend is. Its token has a form of its own once the connection exists."""
 
+    name = LineField(max_length=120)
     base_url = forms.URLField(
         label="Address",
         required=False,
@@ -142,8 +145,8 @@ class NewConnectionForm(ConnectionForm, TokenForm):
 class SetupForm(forms.Form):
     """The first owner of an empty installation."""
 
-    workspace = forms.CharField(label="Name of your firm", max_length=120)
-    name = forms.CharField(label="Your name", max_length=120, required=False)
+    workspace = LineField(label="Name of your firm", max_length=120)
+    name = LineField(label="Your name", max_length=120, required=False)
     email = forms.EmailField(label="E-mail address", widget=forms.EmailInput(attrs={"autocomplete": "username"}))
     password = forms.CharField(
         label="Password",

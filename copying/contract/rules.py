@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from . import accounts, documents, settings
+from .texts import ONE_LINE, is_one_line
 
 Values = dict[str, Any]
 Problem = tuple[str, Any, str]
@@ -70,6 +71,8 @@ def _is_name(values: Values, *names: str) -> Iterator[Problem]:
             yield _camel(name), values[name], "must not be empty"
         elif name in values and len(values[name]) > _LONGEST_NAME:
             yield _camel(name), values[name], f"must have at most {_LONGEST_NAME} characters"
+        elif name in values and not is_one_line(values[name]):
+            yield _camel(name), values[name], ONE_LINE
 
 
 def _symbols(name: str, symbols: list[str] | None) -> Iterator[Problem]:
@@ -315,6 +318,8 @@ def deposit(values: Values) -> Iterator[Problem]:
     """Money moves or it does not."""
     if values.get("amount") == 0:
         yield "amount", 0, "must not be 0"
+    if not is_one_line(values.get("comment", "")):
+        yield "comment", values.get("comment"), ONE_LINE
 
 
 RULES: dict[type, tuple[Rule, ...]] = {

@@ -353,3 +353,25 @@ def test_only_plain_digits_are_numbers(change, parameter):
     with pytest.raises(Invalid) as refused:
         validate("strategy", {"name": "n", "description": "d", "accountId": "a", **change})
     assert [detail["parameter"] for detail in refused.value.details] == [parameter]
+
+
+@pytest.mark.parametrize(
+    "text", ["a\nb", "a\tb", "\x85", "\u2028", "\u202eabc", "a\u2066b", "\x7f"], ids=lambda text: ascii(text)
+)
+def test_names_read_as_they_are_stored(text):
+    for kind, more in (
+        ("subscriber", {}),
+        ("portfolio", {"description": "d", "members": []}),
+        ("strategy", {"description": "d", "accountId": "a"}),
+    ):
+        with pytest.raises(Invalid) as refused:
+            validate(kind, {"name": f"Alpine {text} Trend", **more})
+        assert [detail["parameter"] for detail in refused.value.details] == ["name"]
+        assert "one line" in refused.value.text
+    with pytest.raises(Invalid, match="comment"):
+        validate("deposit", {"amount": 1, "comment": text})
+
+
+@pytest.mark.parametrize("name", ["Ümläut & Söhne", "شركة", "株式会社", "👩\u200d💻 desk", "می\u200cخواهم"])
+def test_names_of_all_languages_are_taken(name):
+    assert validate("subscriber", {"name": name}).name == name
