@@ -5,3 +5,6 @@ from django.apps import AppConfig
 
 class EditingConfig(AppConfig):
     name = "editing"
+
+    def ready(self) -> None:
+        from editing import looking_back  # noqa: F401  # it registers its kind of job

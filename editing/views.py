@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,15 +14,19 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
+from copying.client.patience import is_used_up
 from editing.backend import NotDone, backend_of
 from editing.differences import Difference, differences
 from editing.immediate import ImmediateEffects, document_effects, effects_of, unknown_effects
+from editing.looking_back import ask_for, newest_job, summary_key
 from editing.models import Action, Change, ChangeOutcome
 from editing.proposals import differences_of, part_names, propose_undo, rebase
 from editing.saving import Busy, Conflict, may_arrive, save_change, settle
 from editing.secrets import holds_new_secret
 from editing.targets import SUBSCRIBER, current_document, target_of
 from editing.what_if import WhatIf, open_positions, simulate
+from jobs.models import JobState
+from jobs.services import TooMany
 from users.once import once
 from users.permissions import can_manage, may_manage, staff_only
 from users.requests import MemberRequest
@@ -259,15 +264,23 @@ def undo(request: MemberRequest, pk: int) -> HttpResponse:
 def what_if(request: MemberRequest, pk: int) -> HttpResponse:
     """What the change would have done to the last days' signals."""
     change = own_change(request, pk)
-    key = f"review-what-if:{change.pk}"
+    key = summary_key(change.pk)
     summary = cache.get(key)
-    if summary is None:
-        try:
-            with backend_of(change.connection) as client:
-                summary = simulate(change, client=client, now=timezone.now())
-            cache.set(key, summary, CACHED_S)
-        except NotDone as error:
-            summary = WhatIf(problem=error.text)
+    if summary is not None:
+        return show_part(request, "what_if", change, summary=summary)
+    job = newest_job(change)
+    if job is not None and (job.is_unfinished or job.state == JobState.FAILED):
+        return show_part(request, "looking_back", change, job=job)
+    try:
+        with backend_of(change.connection) as client:
+            summary = simulate(change, client=client, now=timezone.now())
+        cache.set(key, summary, CACHED_S)
+    except NotDone as error:
+        if is_used_up():  # it answers, or may, but not within a page
+            with suppress(TooMany):
+                job = ask_for(change, request.membership, before=job)
+                return show_part(request, "looking_back", change, job=job)
+        summary = WhatIf(problem=error.text)
     return show_part(request, "what_if", change, summary=summary)
 
 

@@ -62,10 +62,10 @@ def slices(work: Work) -> Iterator[Step]:
 
 def answer(address: str, membership: Membership) -> HttpResponseBase:
     """What the page of a list answers to this member. Raises JobRefused where that is no file."""
+    parts = urlsplit(address)
     try:
-        response = _answer_of(address, membership)
-        if response.status_code == 302:  # a list whose file another app knows
-            response = _answer_of(response["Location"], membership)
+        match = resolve(parts.path)
+        response = match.func(request_of(parts.path, parts.query, membership), *match.args, **match.kwargs)
     except (Http404, Resolver404, PermissionDenied) as error:
         raise JobRefused(NOT_YOURS) from error
     except BadRequest as error:
@@ -74,13 +74,6 @@ def answer(address: str, membership: Membership) -> HttpResponseBase:
         close(response)
         raise JobRefused(NOT_YOURS)
     return response
-
-
-def _answer_of(address: str, membership: Membership) -> HttpResponseBase:
-    """The answer of the view behind an address; of the portal in any case: only its path is looked at."""
-    parts = urlsplit(address)
-    match = resolve(parts.path)
-    return match.func(request_of(parts.path, parts.query, membership), *match.args, **match.kwargs)
 
 
 def request_of(path: str, query: str, membership: Membership) -> MemberRequest:

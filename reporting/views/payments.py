@@ -91,9 +91,12 @@ def payments(request: MemberRequest) -> HttpResponseBase:
 
 
 def payer(request: MemberRequest) -> tuple[Account, Subscriber | None, Statement | None]:
-    """The account that pays, by `statement` or `subscriber` in the URL. Raises Http404."""
-    if number := row_id(request.GET.get("statement", "")):
-        document = visible_statement(request, number)
+    """The account that pays, by `statement` or `subscriber` in the URL. Raises Http404.
+
+    A statement that is named but cannot be read is none: the money must not go to the account's oldest ones instead.
+    """
+    if asked := request.GET.get("statement", ""):
+        document = visible_statement(request, row_id(asked) or 0)
         return Account.of(document), document.subscriber, document
     visible = Subscriber.objects.visible_to(request.membership).exclude(currency="")
     found = get_object_or_404(visible, pk=row_id(request.GET.get("subscriber", "")))

@@ -9,6 +9,8 @@ from django.db import connection
 from django.utils import timezone
 
 from editing.models import Change
+from jobs import run
+from jobs.models import Job
 from strategies.mirror import keep_strategies
 from strategies.models import Strategy
 from tests import builders
@@ -177,6 +179,45 @@ def test_a_change_is_looked_at_over_the_signals_of_the_last_days(desk, person, a
     assert part.startswith('<div class="card-body" id="what-if">')
     assert "<strong>2 copies</strong> of 1 signal of the last 30 days" in part
     assert "Alpine" in part
+
+
+def test_looking_back_that_takes_too_long_for_a_page_goes_on_as_a_job(desk, person, alice, bob, charlie, monkeypatch):
+    from copying.client import Client, Unreachable
+
+    manager, simulate = person(alice), Client.simulate
+    desk.signal(desk.alpine)
+    change = manager.proposed(f"/strategies/{desk.alpine.pk}/edit/", **{"symbolFilter.excluded.0": "EURUSD"})
+    address, part = f"/changes/{change.pk}/what-if/", {"HX-Request": "true"}
+
+    def is_slow(self, body):
+        raise Unreachable("The backend takes longer.", was_sent=True, transient=True)
+
+    monkeypatch.setattr(Client, "simulate", is_slow)
+    assert "The backend takes longer." in manager.http.get(address, headers=part).content.decode()
+    assert not Job.objects.exists(), "a backend that cannot be reached is no long work"
+    monkeypatch.setattr("editing.views.is_used_up", lambda: True)
+    for _ in range(2):
+        waiting = manager.http.get(address, headers=part).content.decode()
+        assert "goes on in the background" in waiting
+        assert 'hx-trigger="every 2s"' in waiting
+    job = Job.objects.get()
+    assert "goes on in the background" in manager.http.get(address).content.decode()
+    assert person(bob).http.get(f"/jobs/{job.pk}/").status_code == 404
+    assert person(charlie).http.get(f"/jobs/{job.pk}/").status_code == 404
+    manager = person(alice)
+    run.run_due()
+    Job.objects.update(due_at=change.proposed_at)
+    run.run_due()
+    failed = manager.http.get(address, headers=part).content.decode()
+    assert "The backend takes longer." in failed
+    assert "every 2s" not in failed
+    monkeypatch.setattr(Client, "simulate", simulate)
+    manager.http.post(f"/jobs/{job.pk}/again/")
+    run.run_due()
+    job.refresh_from_db()
+    assert job.state == "done"
+    assert job.message == "2 copies of 1 signal of the last 30 days would have been decided otherwise."
+    assert "<strong>2 copies</strong> of 1 signal" in manager.http.get(address, headers=part).content.decode()
 
 
 def test_a_portfolios_change_is_looked_at_over_its_own_subscribers_only(desk, person, alice):

@@ -306,3 +306,16 @@ def test_money_with_two_readings_is_asked_about_and_nothing_is_booked(books, sig
         assert noted.status_code == 422
         assert words in noted.content.decode()
     assert not Statement.objects.filter(kind="credit-note").exists()
+
+
+@pytest.mark.parametrize("statement", ["x", "0", "-1", "²", "9" * 30, "1 2", "987654321"])
+def test_a_statement_that_cannot_be_read_is_no_payment_on_the_account(statement, books, sign_in):
+    given = {"amount": "5", "currency": "USD", "received_on": timezone.now().date(), "once": "t"}
+    address = f"/commissions/payments/new/?subscriber={books.hers.pk}&statement={statement}"
+    before = Payment.objects.count()
+    client = sign_in(books.accountant)
+    assert client.get(address).status_code == 404
+    assert client.post(address, given).status_code == 404
+    assert Payment.objects.count() == before
+    plain = f"/commissions/payments/new/?subscriber={books.hers.pk}&statement="
+    assert client.get(plain).status_code == 200
