@@ -319,3 +319,17 @@ def test_a_statement_that_cannot_be_read_is_no_payment_on_the_account(statement,
     assert Payment.objects.count() == before
     plain = f"/commissions/payments/new/?subscriber={books.hers.pk}&statement="
     assert client.get(plain).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "own", "of_others"),
+    [
+        ("/commissions/statements/", "Close a billing period, then", "Whoever does the billing closes a period"),
+        ("/commissions/payments/", "Record one from the statement", "Whoever does the billing records one"),
+    ],
+)
+def test_an_empty_list_names_the_next_step_of_whoever_looks(sign_in, alice, bob, path, own, of_others):
+    assert own in sign_in(alice).get(path).content.decode()
+    seen_by_a_viewer = sign_in(bob).get(path).content.decode()
+    assert of_others in seen_by_a_viewer
+    assert own not in seen_by_a_viewer
