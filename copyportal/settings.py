@@ -287,7 +287,8 @@ LOGGING = {
             ],
         },
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
+    "filters": {"refusals": {"()": "copyportal.logs.WithoutTracesOfRefusals"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["refusals"]}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     # what happens every few seconds is not news: requests, calls of the backend, tasks sent and received
     # and what every scanner sends is no error of ours: the refusal is logged as a request with code 400
