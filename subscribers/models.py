@@ -179,6 +179,7 @@ class Stopout(models.Model):
     ended_at = models.DateTimeField(null=True, help_text="When it was reset; null: it ends at stopped_till.")
     sequence_number = models.BigIntegerField(null=True)
     document = models.JSONField(default=dict)
+    limit_begun_anew = False  # not kept: whether the reset of this object began its limit anew at the backend
     cause: str  # in words; put on it, like the next, by the page that shows it
     is_endless: bool
 

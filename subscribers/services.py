@@ -27,7 +27,8 @@ def reset_stopout(stopout: Stopout, *, client: Client, by: User | None, now: dat
     Without the first step the same drawdown would stop the account again at once. A limit that the subscription
     inherits from its strategy is begun anew for this subscription alone, so that other subscribers keep what they have
     used. Repeating it does no harm. Raises the client's errors while it is stopped for certain, Unconfirmed where that
-    is not known; whatever was or may have been written is noted.
+    is not known; whatever was or may have been written is noted, and `limit_begun_anew` says of both whether the first
+    step was done.
     """
     account = stopout.subscriber.backend_id
     restarted = begin_limit_anew(client.subscriber(account), stopout, now=now)
@@ -39,11 +40,12 @@ def reset_stopout(stopout: Stopout, *, client: Client, by: User | None, now: dat
             raise
         _note(stopout, "stopout reset: not confirmed", by=by, now=now)
         raise Unconfirmed(error.text) from error
+    stopout.limit_begun_anew = restarted is not None
     try:
         _end_at_backend(stopout, client=client)
     except ClientError as error:
         if not error.may_be_done:
-            if restarted is not None:
+            if stopout.limit_begun_anew:
                 _note(stopout, "stopout reset: limit begun anew only", by=by, now=now)
             raise
         if not _has_ended(stopout, client=client):

@@ -177,21 +177,29 @@ def subscriber_stopouts(request: MemberRequest, pk: int) -> HttpResponseBase:
 @once
 def reset(request: MemberRequest, pk: int) -> HttpResponse:
     """Let the account trade again: begin its limit anew and end the stopout, or say why that did not work."""
-    found = Stopout.objects.visible_to(request.membership).select_related("subscriber", "connection", "strategy")
-    stopout = get_object_or_404(found, pk=pk)
-    back = redirect(local_address(request, reverse("subscribers:stopouts")))
+    visible = Stopout.objects.visible_to(request.membership).select_related("subscriber", "connection", "strategy")
+    stopout = get_object_or_404(visible, pk=pk)
+    name, answer = stopout.subscriber.name, redirect(local_address(request, reverse("subscribers:stopouts")))
     if stopout.ended_at is not None or stopout.stopped_till <= timezone.now():
-        messages.info(request, f"{stopout.subscriber.name} was not stopped any more.")
-        return back
+        messages.info(request, f"{name} was not stopped any more.")
+        return answer
     try:
         with stopout.connection.client(**CLIENT_OPTIONS) as client:
             reset_stopout(stopout, client=client, by=request.user, now=timezone.now())
     except Unconfirmed as error:
-        messages.warning(request, f"{stopout.subscriber.name}: {error.text} The next sync shows it here.")
-        return back
+        messages.warning(request, f"{name}: {limit_words(stopout)}{error.text} The next sync shows it here.")
     except (ClientError, ImproperlyConfigured) as error:
         text = getattr(error, "text", str(error))
-        messages.error(request, f"{stopout.subscriber.name} is still stopped. {text}")
-        return back
-    messages.success(request, f"{stopout.subscriber.name} copies again. The limit is measured from now on.")
-    return back
+        messages.error(request, f"{name} is still stopped. {limit_words(stopout)}{text}")
+    else:
+        messages.success(request, f"{name} copies again. {limit_words(stopout) or NO_LIMIT}")
+    return answer
+
+
+BEGUN_ANEW = "The limit has begun anew: it is measured from now on. "
+NO_LIMIT = "No limit behind it was found in the settings: one that is still exceeded stops the account again."
+
+
+def limit_words(stopout: Stopout) -> str:
+    """What the backend has done about the limit that fired, also where what came after it failed."""
+    return BEGUN_ANEW if stopout.limit_begun_anew else ""

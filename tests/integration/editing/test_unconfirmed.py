@@ -204,6 +204,24 @@ def limit_alpine(desk) -> None:
     desk.mirror()
 
 
+def test_a_reset_whose_second_step_may_have_arrived_says_that_the_first_did(desk, manager, monkeypatch):
+    limit_alpine(desk)
+    lose(monkeypatch, "reset_subscription_stopouts", is_done=False)
+    lose(monkeypatch, "stopouts")
+    page = words(reset(desk, manager))
+    assert "Hers: The limit has begun anew: it is measured from now on. It was sent, but whether" in page
+    assert audited("stopout reset") == ["stopout reset: not confirmed"]
+
+
+@pytest.mark.parametrize(
+    ("is_limited", "sentence"), [(True, "The limit has begun anew"), (False, "No limit behind it")]
+)
+def test_a_reset_says_what_it_did_about_the_limit(is_limited, sentence, desk, manager):
+    if not is_limited:  # not among the limits of the subscription, the account or what is copied
+        Stopout.objects.update(reason="week-equity-difference")
+    assert f"Hers copies again. {sentence}" in words(reset(desk, manager))
+
+
 @pytest.mark.parametrize("is_done", [True, False])
 def test_a_reset_whose_first_step_may_have_arrived_is_not_called_undone(is_done, desk, manager, monkeypatch):
     limit_alpine(desk)
@@ -219,7 +237,7 @@ def test_a_reset_that_began_the_limit_and_no_more_leaves_a_trace(desk, manager, 
     limit_alpine(desk)
     lose(monkeypatch, "reset_subscription_stopouts", error=AWAY, is_done=False)
     page = words(reset(desk, manager))
-    assert "still stopped" in page
+    assert "Hers is still stopped. The limit has begun anew: it is measured from now on." in page
     assert audited("stopout reset") == ["stopout reset: limit begun anew only"]
     assert Stopout.objects.get().ended_at is None
 
