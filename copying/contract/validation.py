@@ -73,7 +73,15 @@ class _Remnant(list[Any]):
 
 
 class _Problems(list[dict[str, Any]]):
-    def add(self, path: str, value: Any, message: str) -> Any:
+    """of_rules: the numbers of those that a rule has with a value of the right type, which can be kept."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.of_rules: set[int] = set()
+
+    def add(self, path: str, value: Any, message: str, *, is_of_rule: bool = False) -> Any:
+        if is_of_rule:
+            self.of_rules.add(len(self))
         self.append({"parameter": path, "value": None if path in _SECRET else _printable(value), "message": message})
         return _BAD
 
@@ -124,18 +132,52 @@ def _refuse_repeated_names(pairs: list[tuple[str, Any]]) -> None:
 _NAMES = json.JSONDecoder(object_pairs_hook=_refuse_repeated_names, parse_int=str, parse_float=str)
 
 
-def validate(kind: str, raw: Any, *, now: datetime | None = None) -> Any:
+def validate(kind: str, raw: Any, *, now: datetime | None = None, stored: dict[str, Any] | None = None) -> Any:
     """The document as its struct of `KINDS`. Raises Invalid with every problem.
 
     now: bounds `removeAfter` of close instructions; None leaves it unbounded (it is ignored for subscriptions).
+    stored: the document that this one replaces. What a rule has against both, at the same place with the same value,
+    came with a rule that is newer than the document, and is no reason to refuse an edit of something else.
     """
     found = _Problems()
     document = _walker(KINDS[kind])(raw, "", found)
     if kind == "close-instructions" and now is not None and document is not _BAD:
         _bound_removal(document, now, found)
-    if found:
-        raise Invalid(list(found))
+    problems = list(found)
+    if problems and stored is not None and document is not _BAD:
+        known = _Problems()
+        _walker(KINDS[kind])(stored, "", known)
+        problems = _beyond(found, raw, known, stored)
+    if problems:
+        raise Invalid(problems)
     return document
+
+
+def _beyond(found: _Problems, raw: dict[str, Any], known: _Problems, stored: dict[str, Any]) -> list[dict[str, Any]]:
+    """The problems of `raw` that `stored` does not have."""
+    old = [_standing(problem, stored) for number, problem in enumerate(known) if number in known.of_rules]
+    return [
+        problem
+        for number, problem in enumerate(found)
+        if number not in found.of_rules or _standing(problem, raw) not in old
+    ]
+
+
+def _standing(problem: dict[str, Any], document: dict[str, Any]) -> tuple[list[str], Any, str]:
+    """Where a problem stands, with which value, and what it is. A member or subscription is the strategy that it is of,
+    whatever its number: taking out another one moves it.
+    """
+    value: Any = document
+    place: list[str] = []
+    for name in problem["parameter"].split("."):
+        if isinstance(value, list):
+            value = value[int(name)]
+            part = value.get("strategyId") if len(place) == 1 and isinstance(value, dict) else None
+            place.append(f"of {part}" if part is not None else name)
+        else:
+            value = value.get(name) if isinstance(value, dict) else None
+            place.append(name)
+    return place, value, problem["message"]
 
 
 def _invalid(message: str) -> Invalid:
@@ -187,7 +229,7 @@ def _walker(struct: type[msgspec.Struct]) -> Walk:
         for rule in rules:
             for wire_name, value, message in rule(judged):
                 inner = ".".join(part for part in (path, wire_name) if part)
-                found.add(inner, value, message)
+                found.add(inner, value, message, is_of_rule=True)
         return struct(**values) if is_whole else _BAD
 
     return walk

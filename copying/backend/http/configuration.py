@@ -116,7 +116,8 @@ def _get(request: Request, name: str, what: str, read: Callable[[Book, str, str]
 async def put_strategy(request: Request) -> Response:
     """C4. What is secret in it is kept encrypted."""
     strategy_id = new_id(request, "strategy_id")
-    written = computable(wire.to_wire(await document(request, "strategy")))
+    known = stored_strategy(service(request).core.book, request.scope["tenant"], strategy_id)
+    written = computable(wire.to_wire(await document(request, "strategy", stored=known)))
     usable(request, strategy_id, "Strategy")
     command = PutStrategy(tenant=request.scope["tenant"], strategy_id=strategy_id, document=seal(written))
     return await carry_out(request, command)
@@ -125,7 +126,8 @@ async def put_strategy(request: Request) -> Response:
 async def put_portfolio(request: Request) -> Response:
     """C8."""
     strategy_id = new_id(request, "strategy_id")
-    written = computable(wire.to_wire(await document(request, "portfolio")))
+    known = stored_strategy(service(request).core.book, request.scope["tenant"], strategy_id)
+    written = computable(wire.to_wire(await document(request, "portfolio", stored=known)))
     usable(request, strategy_id, "Portfolio strategy")
     command = PutPortfolio(tenant=request.scope["tenant"], strategy_id=strategy_id, document=written)
     return await carry_out(request, command)
@@ -134,9 +136,22 @@ async def put_portfolio(request: Request) -> Response:
 async def put_subscriber(request: Request) -> Response:
     """C13."""
     subscriber_id = new_id(request, "subscriber_id")
-    written = computable(wire.to_wire(await document(request, "subscriber")))
+    known = stored_subscriber(service(request).core.book, request.scope["tenant"], subscriber_id)
+    written = computable(wire.to_wire(await document(request, "subscriber", stored=known)))
     command = PutSubscriber(tenant=request.scope["tenant"], subscriber_id=subscriber_id, document=written)
     return await carry_out(request, command)
+
+
+def stored_strategy(book: Book, tenant: str, strategy_id: str) -> Document | None:
+    """The tenant's own strategy or portfolio as it is stored; None: there is none."""
+    known = book.strategies_by_id.get(strategy_id)
+    return known.document if known is not None and known.tenant == tenant else None
+
+
+def stored_subscriber(book: Book, tenant: str, subscriber_id: str) -> Document | None:
+    """The tenant's own subscriber as it is stored; None: there is none."""
+    known = book.subscribers_by_id.get(subscriber_id)
+    return known.document if known is not None and known.tenant == tenant else None
 
 
 def usable(request: Request, strategy_id: str, what: str) -> None:

@@ -190,8 +190,18 @@ def content_type(request: Request) -> tuple[str, str]:
     return kind, str(header.get_param("charset") or "").strip().lower()
 
 
-async def document(request: Request, kind: str, *, optional: bool = False, now: datetime | None = None) -> Any:
-    """The body as a valid struct of the contract; an absent body is an empty object when `optional`."""
+async def document(
+    request: Request,
+    kind: str,
+    *,
+    optional: bool = False,
+    now: datetime | None = None,
+    stored: dict[str, Any] | None = None,
+) -> Any:
+    """The body as a valid struct of the contract; an absent body is an empty object when `optional`.
+
+    stored: the document that it replaces, whose old faults do not stand against it (copying.contract.validation).
+    """
     content = await body_bytes(request)
     raw = {} if optional and not content.strip() else load_json(content)
-    return validate(kind, raw, now=now)
+    return validate(kind, raw, now=now, stored=stored)

@@ -217,7 +217,8 @@ def _lay_in(book: Book, tenant: str, made: dict[str, dict], name: str, kind: str
         made[name].pop(key, None)
         return
     try:
-        document = computable(wire.to_wire(validate(kind, raw)), f"{path}.")
+        old = known.document if known is not None else None  # of the tenant: checked above
+        document = computable(wire.to_wire(validate(kind, raw, stored=old)), f"{path}.")
     except Invalid as error:
         details = [{**each, "parameter": f"{path}.{each['parameter']}".rstrip(".")} for each in error.details]
         raise Invalid(details) from error

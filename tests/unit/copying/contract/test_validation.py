@@ -375,3 +375,53 @@ def test_names_read_as_they_are_stored(text):
 @pytest.mark.parametrize("name", ["Ümläut & Söhne", "شركة", "株式会社", "👩\u200d💻 desk", "می\u200cخواهم"])
 def test_names_of_all_languages_are_taken(name):
     assert validate("subscriber", {"name": name}).name == name
+
+
+# --- a document that is stored from before a rule ---------------------------------------------------------------------
+def terms(strategy_id: str, multiplier: float) -> dict:
+    return {"strategyId": strategy_id, "multiplier": multiplier}
+
+
+def account(*subscriptions: dict, **more) -> dict:
+    return {"name": "Dora", "subscriptions": list(subscriptions), **more}
+
+
+OLD = account(terms("AAAA", 0), terms("BBBB", -1), terms("CCCC", 2))  # a ratio of 0 or less came from before its rule
+
+
+@pytest.mark.parametrize(
+    ("written", "refused"),
+    [
+        (OLD, []),
+        (OLD | {"maxLeverage": 5}, []),
+        (account(terms("AAAA", 1), terms("BBBB", -1), terms("CCCC", 2)), []),  # one of two is corrected
+        (account(terms("BBBB", -1), terms("CCCC", 2)), []),  # the first is taken out: the others move up
+        (account(terms("CCCC", 2), terms("BBBB", -1), terms("AAAA", 0)), []),
+        (account(terms("AAAA", -1), terms("BBBB", -1)), ["subscriptions.0.multiplier"]),  # another wrong value
+        (account(terms("AAAA", 0), terms("BBBB", -1), terms("CCCC", 0)), ["subscriptions.2.multiplier"]),
+        (account(terms("DDDD", 0)), ["subscriptions.0.multiplier"]),  # the same value at another strategy
+        (OLD | {"maxLeverage": -1}, ["maxLeverage"]),
+        (OLD | {"name": 5}, None),
+        (account(terms("AAAA", 0), {"strategyId": "BBBB", "multiplier": "-1"}), ["subscriptions.1.multiplier"]),
+    ],
+)
+def test_what_was_wrong_before_at_the_same_place_is_no_reason_to_refuse(written, refused):
+    if refused == []:
+        document = wire.to_wire(validate("subscriber", written, stored=OLD))
+        assert [one["multiplier"] for one in document["subscriptions"]] == [
+            one["multiplier"] for one in written["subscriptions"]
+        ], "nothing that is let through is lost"
+    elif refused is not None:
+        assert list(problems("subscriber", written, stored=OLD)) == refused
+    else:  # where something needed is of the wrong type there is no document: everything is said
+        assert problems("subscriber", written, stored=OLD) == problems("subscriber", written)
+
+
+def test_without_a_stored_document_every_problem_is_said():
+    assert list(problems("subscriber", OLD)) == ["subscriptions.0.multiplier", "subscriptions.1.multiplier"]
+    assert list(problems("subscriber", OLD, stored={})) == list(problems("subscriber", OLD))
+
+
+def test_a_stored_wrong_type_is_not_let_through():
+    strange = account(terms("AAAA", 1), maxLeverage="much")
+    assert list(problems("subscriber", strange, stored=strange)) == ["maxLeverage"]
