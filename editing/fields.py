@@ -12,13 +12,13 @@ from typing import Any
 from copying.engine.model import Level
 from editing.terms import BASES, BILLED, CLOSE_ONLY, PERIODS, SCHEMES
 from editing.widgets import (
-    Choice,
     Flag,
     Ids,
     Listed,
     LongText,
     Moment,
     Number,
+    OneOf,
     Percent,
     Secret,
     Several,
@@ -105,9 +105,17 @@ def _choices(words: dict[str, str]) -> tuple[tuple[str, str], ...]:
 
 
 BASICS, SIZE, COPIED, SYMBOLS, PROTECTION, NEWS, TIMING, PROVIDER, COMMISSION, PUBLISHING = (
-    "Basics", "Trade size", "What is copied", "Symbols", "Protection", "News", "Timing", "Filters on the provider",
-    "Commission", "Publishing",
-)  # fmt: skip
+    "Basics",
+    "Trade size",
+    "What is copied",
+    "Symbols",
+    "Protection",
+    "News",
+    "Timing",
+    "Filters on the provider",
+    "Commission",
+    "Publishing",
+)
 GROUPS = (BASICS, SIZE, COPIED, SYMBOLS, PROTECTION, NEWS, TIMING, PROVIDER, COMMISSION, PUBLISHING)
 SHARED, COMMON = (S, M, P, B), (S, M, P, B, U)
 LOTS, MINUTES, SECONDS, ACCOUNT_MONEY = Number("lots"), Number("min"), Number("s"), Number("in account currency")
@@ -133,19 +141,19 @@ FIELDS: tuple[Field, ...] = (
     _one("multiplier", "Ratio", "Multiplies the volume that the trade size gives: 2 doubles it, 0.5 halves it. Not set"
          " means 1.", BASICS, (M, B), Number("×"), holds="Ratio"),
     _one("closeOnly", "Close-only", "Open positions stay managed, new ones are not opened: a pause. “At once” closes"
-         " everything now.", BASICS, (B, U), Choice(_choices({k: v for k, v in CLOSE_ONLY.items() if k})),
+         " everything now.", BASICS, (B, U), OneOf(_choices({k: v for k, v in CLOSE_ONLY.items() if k})),
          holds="New trades"),
     _rows("phoneNumbers", "Telephone numbers", "Who gets a text message from the backend.", BASICS, (U,), Widget()),
     Field("offer", "Offered to others", "Who may copy it besides you. Not set: nobody. Whoever copies it sees every"
           " trade of it.", BASICS, (S, P), (
-              Part("to", "To", Choice((("nobody", "Nobody"), ("everybody", "Every user of this backend"),
+              Part("to", "To", OneOf((("nobody", "Nobody"), ("everybody", "Every user of this backend"),
                                        ("tenants", "Only the users named below")))),
               Part("tenants", "Users", Ids(), "Their ids at the backend, with commas between them."),
           )),
     # --- Trade size
     Field("tradeSizeScaling", "Trade size", "How the volume follows the provider's, before the ratio and the limits.",
           SIZE, SHARED, (
-              Part("mode", "Method", Choice(_choices(MODES))),
+              Part("mode", "Method", OneOf(_choices(MODES))),
               Part("tradeVolume", "Volume", LOTS, "For “always the same volume”."),
               Part("riskFraction", "Share of the balance", Percent(), "For “a share of the balance at risk”."),
               Part("expression", "Formula", LongText(), "For “by a formula”, such as providerVolume * balance /"
@@ -177,7 +185,7 @@ FIELDS: tuple[Field, ...] = (
     _one("copyTakeProfit", "Copy take profit", "Whether the provider's target is placed at the account.", COPIED,
          COMMON, Flag(), holds="Take profit"),
     _one("reduceCorrelations", "Opposite positions", "Whether a copy that only offsets other positions is made"
-         " smaller.", COPIED, SHARED, Choice((("by-strategy", "Reduced within a strategy"),
+         " smaller.", COPIED, SHARED, OneOf((("by-strategy", "Reduced within a strategy"),
                                               ("by-account", "Reduced within the account"),
                                               ("by-symbol", "Reduced within a symbol"))),
          holds="Opposite positions"),
@@ -192,8 +200,8 @@ FIELDS: tuple[Field, ...] = (
     # --- Protection
     Field("riskLimits", "Risk limits", "When the loss of a period reaches a limit, nothing new is opened until the"
           " period ends or somebody resumes.", PROTECTION, COMMON, (
-              Part("type", "Period", Choice(_choices(PERIODS))),
-              Part("applyTo", "Measured as", Choice(_choices(BASES))),
+              Part("type", "Period", OneOf(_choices(PERIODS))),
+              Part("applyTo", "Measured as", OneOf(_choices(BASES))),
               Part("maxAbsoluteRisk", "Amount", ACCOUNT_MONEY),
               Part("maxRelativeRisk", "Share", Percent()),
               Part("closePositions", "Close open positions", Flag()),
@@ -235,7 +243,7 @@ FIELDS: tuple[Field, ...] = (
           (S,), (Part("period", "Average over", Number("bars")),
                  Part("timeframe", "Length of a bar", Widget(), "Such as 30m, 2h or 1d."))),
     Field("drawdownFilter", "Drawdown", "Opens only below or above a drawdown of the provider.", PROVIDER, (S,), (
-        Part("action", "Opens", Choice((("exclude", "Only below it"), ("include", "Only above it")))),
+        Part("action", "Opens", OneOf((("exclude", "Only below it"), ("include", "Only above it")))),
         Part("maxRelativeDrawdown", "Drawdown", Percent()),
         Part("maxDrawdown", "Drawdown, as older clients write it", Percent(), is_rare=True),
         Part("maxAbsoluteDrawdown", "Amount", Number("of the provider's currency")),
@@ -243,8 +251,8 @@ FIELDS: tuple[Field, ...] = (
     # --- Commission
     Field("commissionScheme", "Commission", "What subscribers pay. Shares are in percent, a fee per period or per lot"
           " is an amount in the currency of each account.", COMMISSION, (S, P), (
-              Part("type", "Scheme", Choice(_choices(SCHEMES))),
-              Part("billingPeriod", "Settled", Choice(_choices(BILLED))),
+              Part("type", "Scheme", OneOf(_choices(SCHEMES))),
+              Part("billingPeriod", "Settled", OneOf(_choices(BILLED))),
               Part(RATE, "Rate", Number(), "20 is 20 % of a share, or 20 in money of a fee."),
           )),
     # --- Publishing

@@ -171,7 +171,9 @@ class SettingsForm:
         known = problems_of(kind, before) if before else []
         old = {(problem["parameter"], problem["message"]) for problem in known}
         problems = problems_of(kind, document)
-        self.attach([one for one in problems if (one["parameter"], one["message"]) not in old], path=path)
+        self.attach(
+            [problem for problem in problems if (problem["parameter"], problem["message"]) not in old], path=path
+        )
 
     def attach(self, details: Iterable[Mapping[str, Any]], *, path: str = "") -> None:
         """Put problems ({parameter, message}) of our validation or of a backend at their inputs."""

@@ -30,7 +30,7 @@ from editing.models import IN_FLIGHT, Action, Change, ChangeOutcome
 from editing.proposals import TYPE_AGAIN, summary_of
 from editing.scopes import scope_of
 from editing.secrets import holds_new_secret
-from editing.targets import CloseInstructions, Document, current_document, target_of
+from editing.targets import Document, RemovalInstructions, current_document, target_of
 from users.models import User
 from users.services import record_audit
 
@@ -171,7 +171,9 @@ def verdict_of(change: Change, current: Document | None) -> Verdict:
 def write(change: Change, *, client: Client) -> None:
     """The one call that does it."""
     target, until = target_of(change.kind), change.instructions.get("removeAfter")
-    instructions = CloseInstructions(change.instructions.get("mode") or None, wire.parse_time(until) if until else None)
+    instructions = RemovalInstructions(
+        change.instructions.get("mode") or None, wire.parse_time(until) if until else None
+    )
     if change.action == Action.REMOVE:
         target.remove(client, change.backend_id, instructions)
     elif change.action == Action.TAKE_OUT:

@@ -43,7 +43,7 @@ class Parts:
 
 
 @dataclass(frozen=True)
-class CloseInstructions:
+class RemovalInstructions:
     """What a removal says of open positions; until: the moment at the latest, None: the backend's own."""
 
     mode: RemovalMode | None = None
@@ -64,7 +64,7 @@ class Reach:
     through: list[tuple[Link, int]] = field(default_factory=list)
 
 
-class Accounts(Protocol):
+class KnownAccounts(Protocol):
     """What the app of the copying accounts knows of other apps' objects: it stands above them, and registers here."""
 
     def reach(self, change: Change, *, most: int) -> Reach:
@@ -98,10 +98,10 @@ class Target(ABC):
         """Write the whole document."""
 
     @abstractmethod
-    def remove(self, client: Client, backend_id: str, instructions: CloseInstructions) -> None:
+    def remove(self, client: Client, backend_id: str, instructions: RemovalInstructions) -> None:
         """Remove the object."""
 
-    def remove_part(self, client: Client, backend_id: str, part: str, instructions: CloseInstructions) -> None:
+    def remove_part(self, client: Client, backend_id: str, part: str, instructions: RemovalInstructions) -> None:
         """Remove one element of `parts`, by its strategy's id."""
         raise NotImplementedError(f"A {self.kind} has no parts.")
 
@@ -150,7 +150,7 @@ class Target(ABC):
 
 # --- The registry ---------------------------------------------------------------------------------------------------
 _targets: dict[str, Target] = {}
-_accounts: list[Accounts] = []
+_accounts: list[KnownAccounts] = []
 
 
 def register(target: Target) -> None:
@@ -160,7 +160,7 @@ def register(target: Target) -> None:
     _targets[target.kind] = target
 
 
-def register_accounts(known: Accounts) -> None:
+def register_accounts(known: KnownAccounts) -> None:
     """Say who knows the accounts that copy."""
     _accounts[:] = [known]
 
@@ -178,7 +178,7 @@ def kinds() -> tuple[str, ...]:
     return tuple(_targets)
 
 
-def accounts() -> Accounts:
+def accounts() -> KnownAccounts:
     """Who knows the accounts. Raises LookupError where no app has registered."""
     if not _accounts:
         raise LookupError("No app has registered what it knows of accounts.")

@@ -115,7 +115,7 @@ def _symbols(terms: Terms) -> str:
         only, never = (step.get("symbolFilter") or {}).get("included"), (step.get("symbolFilter") or {}).get("excluded")
         parts += [f"only {', '.join(only)}"] if only else []
         parts += [f"never {', '.join(never)}"] if never else []
-        parts += [f"{each['from']} as {each['to']}" for each in step.get("symbolMapping") or ()]
+        parts += [f"{pair['from']} as {pair['to']}" for pair in step.get("symbolMapping") or ()]
     return "; ".join(parts) or "All"
 
 
@@ -165,9 +165,9 @@ ROWS: tuple[tuple[str, tuple[str, ...], Callable[[Terms], str], str], ...] = (
 )  # fmt: skip
 
 
-def _same(one: Any, other: Any) -> bool:
-    both_nan = isinstance(one, float) and isinstance(other, float) and isnan(one) and isnan(other)
-    return both_nan or one == other
+def _same(before: Any, after: Any) -> bool:
+    both_nan = isinstance(before, float) and isinstance(after, float) and isnan(before) and isnan(after)
+    return both_nan or before == after
 
 
 def chain_settings(chain: Chain, *, only_set: bool = False) -> list[Setting]:
@@ -196,8 +196,8 @@ def limit_settings(chain: Chain) -> list[Setting]:
     """The risk limits that hold at the chain's end: those of the copied result, then the account's own."""
     above = [step for step in chain if step[0] != Level.SUBSCRIBER]
     account = [step for step in chain if step[0] == Level.SUBSCRIBER]
-    found = (*effective_limits(above).values(), *effective_limits(account).values())
-    return [_limit(level, limit) for level, limit in found]
+    limits = (*effective_limits(above).values(), *effective_limits(account).values())
+    return [_limit(level, limit) for level, limit in limits]
 
 
 def _limit(level: Level, limit: dict[str, Any]) -> Setting:
@@ -230,31 +230,31 @@ def commission_text(document: dict[str, Any]) -> str:
 
 def own_settings(document: dict[str, Any]) -> list[Setting]:
     """Filters and times that only the strategy itself has."""
-    found = []
+    settings = []
     magic = document.get("magicFilter") or {}
     if magic.get("included") or magic.get("excluded"):
         parts = [f"only {', '.join(magic['included'])}"] if magic.get("included") else []
         parts += [f"never {', '.join(magic['excluded'])}"] if magic.get("excluded") else []
-        found.append(Setting("Expert ids", "; ".join(parts), "strategy"))
+        settings.append(Setting("Expert ids", "; ".join(parts), "strategy"))
     curve = document.get("equityCurveFilter")
     if curve:
         text = f"Opens only while equity is above its average over {number(curve['period'])} × {curve['timeframe']}"
-        found.append(Setting("Equity curve", text, "strategy"))
+        settings.append(Setting("Equity curve", text, "strategy"))
     drawdown = document.get("drawdownFilter")
     if drawdown:
         level = drawdown.get("maxRelativeDrawdown", drawdown.get("maxDrawdown"))
         bound = percent(level) if level is not None else number(drawdown.get("maxAbsoluteDrawdown") or 0)
         side = "below" if drawdown.get("action") == "exclude" else "above"
-        found.append(Setting("Drawdown", f"Opens only {side} a drawdown of {bound} of the provider", "strategy"))
+        settings.append(Setting("Drawdown", f"Opens only {side} a drawdown of {bound} of the provider", "strategy"))
     if document.get("symbolsTraded"):
-        found.append(Setting("Symbols kept ready", ", ".join(document["symbolsTraded"]), "strategy"))
+        settings.append(Setting("Symbols kept ready", ", ".join(document["symbolsTraded"]), "strategy"))
     times = document.get("timeSettings") or {}
     if times.get("lifetimeInHours"):
-        found.append(Setting("Positions live", f"At most {number(times['lifetimeInHours'])} h", "strategy"))
+        settings.append(Setting("Positions live", f"At most {number(times['lifetimeInHours'])} h", "strategy"))
     if times.get("openingIntervalInMinutes"):
         text = f"Within {number(times['openingIntervalInMinutes'])} min of the signal"
-        found.append(Setting("Copied", text, "strategy"))
+        settings.append(Setting("Copied", text, "strategy"))
     publishing = (document.get("telegram") or {}).get("publishing") or {}
     if publishing.get("chatId"):
-        found.append(Setting("Telegram", f"Signals are published to {publishing['chatId']}", "strategy"))
-    return found
+        settings.append(Setting("Telegram", f"Signals are published to {publishing['chatId']}", "strategy"))
+    return settings

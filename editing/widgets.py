@@ -104,7 +104,7 @@ class Percent(Number):
 
 
 @dataclass(frozen=True)
-class Choice(Widget):
+class OneOf(Widget):
     """One of a few words. options: (value on the wire, label)."""
 
     options: tuple[tuple[str, str], ...] = ()
@@ -119,7 +119,7 @@ class Choice(Widget):
 
 
 @dataclass(frozen=True)
-class Listed(Choice):
+class Listed(OneOf):
     """One of what is there to choose from, and nothing else: ids, of which a form must not accept any other."""
 
     def read(self, text: str) -> str:
@@ -138,14 +138,14 @@ class Ids(Widget):
     def show(self, value: Any) -> str:
         if not isinstance(value, list):
             return "" if value is None else str(value)
-        return ", ".join(str(one) for one in value)
+        return ", ".join(str(item) for item in value)
 
     def read(self, text: str) -> list[str]:
         return list(dict.fromkeys(text.replace(",", " ").split()))
 
 
 @dataclass(frozen=True)
-class Flag(Choice):
+class Flag(OneOf):
     """Yes, no, or not set: three things."""
 
     options: tuple[tuple[str, str], ...] = (("true", "Yes"), ("false", "No"))
@@ -161,12 +161,15 @@ class Flag(Choice):
 
 
 @dataclass(frozen=True)
-class Sides(Choice):
+class Sides(OneOf):
     """Which sides of the market may be opened; a list on the wire."""
 
     options: tuple[tuple[str, str], ...] = (
-        ("buy,sell", "Buy and sell"), ("buy", "Only buy"), ("sell", "Only sell"), ("none", "Neither"),
-    )  # fmt: skip
+        ("buy,sell", "Buy and sell"),
+        ("buy", "Only buy"),
+        ("sell", "Only sell"),
+        ("none", "Neither"),
+    )
 
     def show(self, value: Any) -> str:
         if not isinstance(value, list):
@@ -181,7 +184,7 @@ class Sides(Choice):
 
 
 @dataclass(frozen=True)
-class Several(Choice):
+class Several(OneOf):
     """Any number of a few words, as boxes to tick; a list on the wire. None ticked: not set."""
 
     kind = "several"
@@ -190,18 +193,18 @@ class Several(Choice):
     def show(self, value: Any) -> str:
         if not isinstance(value, list):
             return "" if value is None else str(value)
-        return ",".join(str(one) for one in value)
+        return ",".join(str(item) for item in value)
 
     def read(self, text: str) -> list[str]:
         return text.split(",")
 
     def words(self, value: Any) -> str:
         known = dict(self.options)
-        return ", ".join(known.get(one, str(one)) for one in value) if isinstance(value, list) else ""
+        return ", ".join(known.get(word, str(word)) for word in value) if isinstance(value, list) else ""
 
     def choices(self, text: str) -> list[tuple[str, str]]:
-        strange = [one for one in text.split(",") if one and one not in dict(self.options)]
-        return [*self.options, *((one, one) for one in strange)]
+        strange = [word for word in text.split(",") if word and word not in dict(self.options)]
+        return [*self.options, *((word, word) for word in strange)]
 
 
 @dataclass(frozen=True)

@@ -44,18 +44,18 @@ def leaf_ids(strategy_id: str, strategies: Mapping[str, Strategy], depth: int = 
 
 def portfolios_with(strategy_id: str, strategies: Mapping[str, Strategy]) -> list[str]:
     """Backend ids of the portfolios that hold a strategy, directly or through others; nearest first."""
-    found: list[str] = []
+    portfolios: list[str] = []
     wanted = {strategy_id}
     while wanted:
         holders = [
-            each.backend_id
-            for each in strategies.values()
-            if each.backend_id not in found
+            strategy.backend_id
+            for strategy in strategies.values()
+            if strategy.backend_id not in portfolios
             and any(
                 isinstance(member, dict) and member.get("strategyId") in wanted
-                for member in each.document.get("members") or []
+                for member in strategy.document.get("members") or []
             )
         ]
-        found += holders
+        portfolios += holders
         wanted = set(holders)
-    return found
+    return portfolios

@@ -32,8 +32,8 @@ def is_removed(document: dict[str, Any]) -> bool:
 
 def text_of(document: dict[str, Any], name: str) -> str:
     """A field as text; empty when absent or no text."""
-    found = document.get(name)
-    return found if isinstance(found, str) else ""
+    value = document.get(name)
+    return value if isinstance(value, str) else ""
 
 
 def without_secrets(document: dict[str, Any]) -> dict[str, Any]:

@@ -26,12 +26,12 @@ class SignalOutcome:
     @property
     def words(self) -> str:
         """ "2 copied, 1 failed: unknown symbol"; "" while nothing was decided."""
-        told = ", ".join(f"{self.counts[name]:,} {name}" for name in ORDER if self.counts.get(name))
+        counted = ", ".join(f"{self.counts[name]:,} {name}" for name in ORDER if self.counts.get(name))
         if not self.reasons:
-            return told
+            return counted
         named = [reason.replace("-", " ") for reason, _ in self.reasons[:MOST_REASONS]]
         rest = len(self.reasons) - MOST_REASONS
-        return f"{told}: {', '.join(named)}" + (f" and {rest} more" if rest > 0 else "")
+        return f"{counted}: {', '.join(named)}" + (f" and {rest} more" if rest > 0 else "")
 
     def state(self, reached: int) -> State:
         """reached: accounts that copy the strategy. Green only when every account has its copy."""

@@ -5,6 +5,7 @@ They are read from the backend each time; nothing of it is mirrored.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
@@ -13,6 +14,8 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
+from copying.client import Client
+from copying.contract.documents import ExternalSignal
 from editing.backend import NotDone, backend_of
 from strategies import signals
 from strategies.models import Kind, Strategy
@@ -43,10 +46,10 @@ def signals_page(request: MemberRequest, strategy: Strategy, *, status: int = 20
     if strategy.kind == Kind.SINGLE:
         try:
             with backend_of(strategy.connection) as client:
-                found = client.external_signals(strategy.backend_id)
+                open_signals = client.external_signals(strategy.backend_id)
                 context["webhooks"] = list(client.webhooks(strategy.backend_id))[:MOST_WEBHOOKS]
-            found.sort(key=lambda one: one.time, reverse=True)
-            context |= {"open_signals": found[:MOST_SHOWN], "count": len(found)}
+            open_signals.sort(key=lambda signal: signal.time, reverse=True)
+            context |= {"open_signals": open_signals[:MOST_SHOWN], "count": len(open_signals)}
         except NotDone as error:
             cause = error.text.removeprefix("Nothing was changed. ")  # nothing was to be
             context["problem"] = f"What is open and the webhooks cannot be shown now. {cause}"
@@ -80,7 +83,7 @@ def send(request: MemberRequest, pk: int) -> HttpResponse:
     """Open a signal at everybody who copies the strategy, after a page that says what that is."""
     strategy, now = single(request, pk), timezone.now()
     form = signals.SignalForm(request.POST)
-    if not form.is_valid() or not form.judge(form.document(now)):
+    if not form.is_valid() or not form.is_accepted(form.document(now)):
         return signals_page(request, strategy, status=422, form=form)
     if request.POST.get("confirmed") != "yes":
         return signals_page(request, strategy, form=form) if "edit" in request.POST else ask(request, strategy, form)
@@ -92,7 +95,7 @@ def send(request: MemberRequest, pk: int) -> HttpResponse:
             )
             outcome = signals.outcome_so_far(signal_id, client=client)
     except NotDone as error:
-        form.place(error.details)
+        form.attach(error.details)
         return signals_page(request, strategy, status=503, form=form, problem=error.text)
     what = dict(signals.TYPES)[form.cleaned_data["type"]]
     say_sent(request, f"{what} {form.cleaned_data['symbol']}", outcome.state(signals.copying_accounts(strategy)))
@@ -131,13 +134,16 @@ def change(request: MemberRequest, pk: int, signal_id: str) -> HttpResponse:
     """Another stop loss and take profit."""
     strategy = single(request, pk)
     try:
-        prices = {name: signals.price_field(required=False).clean(request.POST.get(name, ""))
-                  for name in ("stopLoss", "takeProfit")}  # fmt: skip
+        field = signals.price_field(required=False)
+        prices = {name: field.clean(request.POST.get(name, "")) for name in ("stopLoss", "takeProfit")}
     except signals.forms.ValidationError as error:
         messages.error(request, f"Nothing was changed. {error.messages[0]}")
         return to_signals(strategy)
-    return act(request, strategy, signal_id, "changed", lambda signal, given: signals.change_signal(
-        strategy, signal, **given, **prices))  # fmt: skip
+
+    def do(signal: ExternalSignal, client: Client) -> None:
+        signals.change_signal(strategy, signal, client=client, by=request.user, now=timezone.now(), **prices)
+
+    return act(request, strategy, signal_id, "changed", do)
 
 
 @require_POST
@@ -151,17 +157,22 @@ def close(request: MemberRequest, pk: int, signal_id: str) -> HttpResponse:
     except signals.forms.ValidationError as error:
         messages.error(request, f"Nothing was closed. {error.messages[0]}")
         return to_signals(strategy)
-    return act(request, strategy, signal_id, "closed" if volume is None else "closed in part",
-               lambda signal, given: signals.close_signal(strategy, signal, volume, **given))  # fmt: skip
+
+    def do(signal: ExternalSignal, client: Client) -> None:
+        signals.close_signal(strategy, signal, volume, client=client, by=request.user, now=timezone.now())
+
+    return act(request, strategy, signal_id, "closed" if volume is None else "closed in part", do)
 
 
-def act(request: MemberRequest, strategy: Strategy, signal_id: str, word: str, do: Any) -> HttpResponse:
+def act(
+    request: MemberRequest, strategy: Strategy, signal_id: str, word: str, do: Callable[[ExternalSignal, Client], None]
+) -> HttpResponse:
     """Find an open signal, do something with it, say so."""
     try:
         with backend_of(strategy.connection) as client:
             signal = signals.find_signal(strategy, signal_id, client=client)
             if signal is not None:
-                do(signal, {"client": client, "by": request.user, "now": timezone.now()})
+                do(signal, client)
     except NotDone as error:
         messages.error(request, error.text)
         return to_signals(strategy)

@@ -67,22 +67,22 @@ class SignalForm(forms.Form):
 
     def document(self, now: datetime) -> dict[str, Any]:
         """The signal as it is sent."""
-        given = {name: value for name, value in self.cleaned_data.items() if value not in (None, "")}
-        return given | {"time": wire.format_time(now)}
+        filled = {name: value for name, value in self.cleaned_data.items() if value not in (None, "")}
+        return filled | {"time": wire.format_time(now)}
 
-    def judge(self, document: dict[str, Any]) -> bool:
+    def is_accepted(self, document: dict[str, Any]) -> bool:
         """Whether the contract accepts it; problems stand at their fields."""
         try:
             validate("external-signal", document)
         except Invalid as error:
-            self.place(error.details)
+            self.attach(error.details)
         return not self.errors
 
-    def place(self, details: list[dict[str, Any]]) -> None:
+    def attach(self, details: list[dict[str, Any]]) -> None:
         """Put problems of the contract or of a backend at their fields."""
-        for one in details:
-            name = one.get("parameter") if one.get("parameter") in self.fields else None
-            self.add_error(name, in_words(str(one.get("message", "is not accepted")), None))
+        for detail in details:
+            name = detail.get("parameter") if detail.get("parameter") in self.fields else None
+            self.add_error(name, in_words(str(detail.get("message", "is not accepted")), None))
 
 
 class Lines(forms.Textarea):
@@ -115,21 +115,21 @@ class WebhookForm(forms.Form):
         super().__init__(*args, **{**options, "auto_id": "webhook_%s"})  # the page has another form with these names
 
     def clean_mapping(self) -> list[dict[str, str]]:
-        found = []
+        pairs = []
         for line in self.cleaned_data["mapping"].splitlines():
             if not line.strip():
                 continue
             name, sign, other = (part.strip() for part in line.partition("="))
             if not (name and sign and other):
                 raise forms.ValidationError(f"“{line.strip()[:60]}” needs a name on both sides of the =.")
-            found.append({"from": name, "to": other})
-        return found
+            pairs.append({"from": name, "to": other})
+        return pairs
 
     def document(self) -> dict[str, Any]:
         """The webhook as it is sent."""
-        given = {"magic": self.cleaned_data["magic"], "symbolMapping": self.cleaned_data["mapping"]}
-        given["ignoreRepeatsInSeconds"] = self.cleaned_data["ignoreRepeatsInSeconds"]
-        return {name: value for name, value in given.items() if value not in (None, [])}
+        settings = {"magic": self.cleaned_data["magic"], "symbolMapping": self.cleaned_data["mapping"]}
+        settings["ignoreRepeatsInSeconds"] = self.cleaned_data["ignoreRepeatsInSeconds"]
+        return {name: value for name, value in settings.items() if value not in (None, [])}
 
 
 def note(strategy: Strategy, by: User | None, action: str, now: datetime, **details: Any) -> None:
@@ -234,7 +234,8 @@ def outcome_so_far(signal_id: str, *, client: Client) -> SignalOutcome:
 
 def find_signal(strategy: Strategy, signal_id: str, *, client: Client) -> ExternalSignal | None:
     """An open signal; None: it was closed meanwhile."""
-    return next((one for one in client.external_signals(strategy.backend_id) if one.id == signal_id), None)
+    signals = client.external_signals(strategy.backend_id)
+    return next((signal for signal in signals if signal.id == signal_id), None)
 
 
 def change_signal(
@@ -250,7 +251,7 @@ def change_signal(
     document = wire.to_wire(signal)
     document.pop("id", None)
     document |= changes | {"updateTime": wire.format_time(now)}
-    kept = {name: value for name, value in document.items() if value is not None}
+    written = {name: value for name, value in document.items() if value is not None}
 
     def is_changed() -> bool:
         current = find_signal(strategy, signal.id, client=client)
@@ -258,7 +259,7 @@ def change_signal(
         return bool(values) and all(values.get(name) == value for name, value in changes.items())
 
     with noted(strategy, "signal changed", {"signal": signal.id} | changes, by=by, now=now, is_done=is_changed):
-        client.put_external_signal(strategy.backend_id, signal.id, kept)
+        client.put_external_signal(strategy.backend_id, signal.id, written)
 
 
 def close_signal(
@@ -290,9 +291,9 @@ def create_webhook(
     """An address that signals can be posted to. Who has it may trade: it is written into no log."""
     details: dict[str, Any] = {}
     with noted(strategy, "webhook created", details, by=by, now=now):
-        made = client.create_webhook(strategy.backend_id, document)
-        details["hint"] = made.id[-4:]
-    return made
+        webhook = client.create_webhook(strategy.backend_id, document)
+        details["hint"] = webhook.id[-4:]
+    return webhook
 
 
 def remove_webhook(strategy: Strategy, webhook_id: str, *, client: Client, by: User | None, now: datetime) -> None:

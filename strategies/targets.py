@@ -11,7 +11,7 @@ from copying.client import Client
 from copying.engine.model import Level
 from editing import targets
 from editing.models import Change
-from editing.targets import PORTFOLIO, STRATEGY, CloseInstructions, Document, Link, Parts
+from editing.targets import PORTFOLIO, STRATEGY, Document, Link, Parts, RemovalInstructions
 from strategies.chains import leaf_ids, portfolios_with, strategies_of
 from strategies.mirror import keep_strategies
 from strategies.models import Kind, Strategy
@@ -34,7 +34,7 @@ class StrategyTarget(targets.Target):
     def put(self, client: Client, backend_id: str, document: Document) -> None:
         client.put_strategy(backend_id, document)
 
-    def remove(self, client: Client, backend_id: str, instructions: CloseInstructions) -> None:
+    def remove(self, client: Client, backend_id: str, instructions: RemovalInstructions) -> None:
         client.remove_strategy(backend_id, mode=instructions.mode, remove_after=instructions.until)
 
     def mirror(self, connection: Connection, backend_id: str, document: Document | None, *, now: datetime) -> None:
@@ -86,10 +86,10 @@ class PortfolioTarget(StrategyTarget):
     def put(self, client: Client, backend_id: str, document: Document) -> None:
         client.put_portfolio(backend_id, document)
 
-    def remove(self, client: Client, backend_id: str, instructions: CloseInstructions) -> None:
+    def remove(self, client: Client, backend_id: str, instructions: RemovalInstructions) -> None:
         client.remove_portfolio(backend_id, mode=instructions.mode, remove_after=instructions.until)
 
-    def remove_part(self, client: Client, backend_id: str, part: str, instructions: CloseInstructions) -> None:
+    def remove_part(self, client: Client, backend_id: str, part: str, instructions: RemovalInstructions) -> None:
         client.remove_portfolio_member(backend_id, part, mode=instructions.mode, remove_after=instructions.until)
 
     def simulated(self, change: Change) -> dict[str, str]:

@@ -40,16 +40,16 @@ def short_cause(reason: str) -> str:
 
 def in_words(text: str) -> str:
     """A sentence with the codes of limits in words: day-balance-difference -> closed loss within a day."""
-    return CODE.sub(lambda found: f"{BASES[found[2]]} {PERIODS[found[1]]}", text)
+    return CODE.sub(lambda code: f"{BASES[code[2]]} {PERIODS[code[1]]}", text)
 
 
-def told_of(description: str, reason: str) -> str:
+def describe(description: str, reason: str) -> str:
     """What the backend told of a stopout, without its reason, which `cause_of` says: its level stays."""
     return in_words(re.sub(rf" \({re.escape(reason)}, ([^()]+)\)", r", set by the \1", description))
 
 
 # what the embedded backend tells of a limit that fired; others are shown as they tell it
-TOLD = re.compile(
+DESCRIPTION = re.compile(
     r"Drawdown (?P<measured>[\d.]+) (?P<currency>[A-Z]{3}) reached the limit "
     r"(?:(?P<absolute>[\d.]+)(?= or | \())?(?: or )?(?:(?P<percent>[\d.e+-]+) % of (?P<base>[\d.]+))?"
     r" \([\w-]+, (?P<level>[^()]*?)(?: in portfolio member (?P<member>.+))?\)\.?"
@@ -57,7 +57,7 @@ TOLD = re.compile(
 
 
 @dataclass(frozen=True)
-class Told:
+class StopoutFigures:
     """A limit that fired: what was measured and what is allowed, in `currency`. relative: a fraction of `base`."""
 
     measured: Decimal
@@ -69,15 +69,22 @@ class Told:
     member: str
 
 
-def figures_of(description: str) -> Told | None:
+def figures_of(description: str) -> StopoutFigures | None:
     """The figures of a stopout; None: the backend told them in words that are not known here."""
-    found = TOLD.fullmatch(description.strip())
-    if found is None:
+    match = DESCRIPTION.fullmatch(description.strip())
+    if match is None:
         return None
-    number = {name: Decimal(text) if (text := found[name]) else None for name in ("absolute", "percent", "base")}
+    number = {name: Decimal(text) if (text := match[name]) else None for name in ("absolute", "percent", "base")}
     relative = None if number["percent"] is None else number["percent"] / 100
-    return Told(Decimal(found["measured"]), found["currency"], number["absolute"], relative, number["base"],
-                found["level"], found["member"] or "")  # fmt: skip
+    return StopoutFigures(
+        measured=Decimal(match["measured"]),
+        currency=match["currency"],
+        absolute=number["absolute"],
+        relative=relative,
+        base=number["base"],
+        level=match["level"],
+        member=match["member"] or "",
+    )
 
 
 def is_endless(stopped_till: datetime) -> bool:

@@ -14,7 +14,7 @@ from strategies.chains import MOST_LEAVES, leaf_chains, strategies_of
 from strategies.models import Strategy
 from subscribers.models import Subscriber, Subscription
 
-__all__ = ["Effective", "Terms", "effective_terms", "leaf_chains", "strategies_of"]
+__all__ = ["Effective", "EffectiveTerms", "effective_terms", "leaf_chains", "strategies_of"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Effective:
 
 
 @dataclass(frozen=True)
-class Terms:
+class EffectiveTerms:
     """A subscription as a page shows it: what it changes itself, and what holds in the end."""
 
     subscription: Subscription
@@ -35,13 +35,15 @@ class Terms:
     effective: list[Effective]
 
 
-def effective_terms(subscription: Subscription, subscriber: Subscriber, strategies: Mapping[str, Strategy]) -> Terms:
+def effective_terms(
+    subscription: Subscription, subscriber: Subscriber, strategies: Mapping[str, Strategy]
+) -> EffectiveTerms:
     """What holds for a subscription; a document that cannot be read becomes a sentence in its place."""
     below: Chain = [(Level.SUBSCRIPTION, subscription.document), (Level.SUBSCRIBER, subscriber.document)]
     chains = leaf_chains(subscription.strategy_backend_id, strategies)
-    found = [_effective(leaf if len(chains) > 1 else "", [*chain, *below]) for leaf, chain in chains[:MOST_LEAVES]]
+    ends = [_effective(leaf if len(chains) > 1 else "", [*chain, *below]) for leaf, chain in chains[:MOST_LEAVES]]
     own = _effective("", [below[0]], only_set=True)
-    return Terms(subscription, own.settings, found)
+    return EffectiveTerms(subscription, own.settings, ends)
 
 
 def _effective(name: str, chain: Chain, *, only_set: bool = False) -> Effective:

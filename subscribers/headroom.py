@@ -34,23 +34,23 @@ def left_fraction(drawdown: Decimal, bound: Decimal, *, is_stopped: bool = False
 
 def nearest(account: AccountLimits) -> tuple[str, Decimal | None, Decimal | None, Decimal | None]:
     """(reason, drawdown, bound, share left) of the limit that is nearest to firing; empty without one that counts."""
-    found: tuple = ("", None, None, None)
+    lowest: tuple = ("", None, None, None)
     for limit in account.limits:
         bound = allowed(limit)
         is_begun = limit.start_time is None or account.time is None or limit.start_time <= account.time
         if bound is None or not is_begun:
             continue
         left = left_fraction(limit.drawdown, bound, is_stopped=limit.stopped)
-        if found[3] is None or left < found[3]:
-            found = (f"{limit.type}-{limit.apply_to}"[:60], limit.drawdown, bound, left)
-    return found
+        if lowest[3] is None or left < lowest[3]:
+            lowest = (f"{limit.type}-{limit.apply_to}"[:60], limit.drawdown, bound, left)
+    return lowest
 
 
 def keep_limits(backend: Connection, accounts: Iterable[AccountLimits]) -> int:
     """Note the limits of these accounts with what is left of them; returns how many accounts differ now."""
     rows = [
-        (one.account_id, msgspec.json.encode(one.limits).decode(), *nearest(one))
-        for one in {account.account_id: account for account in accounts}.values()
+        (account.account_id, msgspec.json.encode(account.limits).decode(), *nearest(account))
+        for account in {account.account_id: account for account in accounts}.values()
     ]
     if not rows:
         return 0
@@ -74,7 +74,7 @@ def forget_limits(backend: Connection, *, but: Sequence[str] = ()) -> int:
 
 # --- Read -------------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
-class Standing:
+class LimitStanding:
     """One limit as a page shows it. measured: the loss so far, negative for a gain; left: until it fires.
 
     where: the strategy whose copies are watched, member: the part of it; empty: all of the account or strategy.
@@ -94,32 +94,32 @@ class Standing:
     ends_at: datetime | None
 
 
-def standings_of(subscriber: Subscriber, *, now: datetime) -> list[Standing]:
+def standings_of(subscriber: Subscriber, *, now: datetime) -> list[LimitStanding]:
     """Every limit of the account and of its subscriptions, the nearest to firing first. At most one query."""
     limits = msgspec.convert(subscriber.limits, list[RiskLimit], strict=False)
-    ids = {one for limit in limits for one in (limit.strategy_id, limit.source_strategy_id) if one}
+    ids = {backend_id for limit in limits for backend_id in (limit.strategy_id, limit.source_strategy_id) if backend_id}
     copied = Strategy.objects.filter(connection_id=subscriber.connection_id, backend_id__in=ids)
     names = dict(copied.values_list("backend_id", "name")) if ids else {}
-    found = [_standing(limit, names, now) for limit in limits]
-    return sorted((one for one in found if one), key=lambda one: (bool(one.begins_at), one.fraction, one.what))
+    standings = [standing for limit in limits if (standing := _standing(limit, names, now))]
+    return sorted(standings, key=lambda standing: (bool(standing.begins_at), standing.fraction, standing.what))
 
 
 def why_none(subscriber: Subscriber) -> str:
     """Why an account shows no limit: none is set, or the backend does not tell what is left. One query."""
     documents = [subscriber.document]
-    for one in subscriber.current_subscriptions():
-        above = one.strategy.document if one.strategy else {}
-        documents += [one.document, above, *(above.get("members") or ())]
+    for subscription in subscriber.current_subscriptions():
+        above = subscription.strategy.document if subscription.strategy else {}
+        documents += [subscription.document, above, *(above.get("members") or ())]
     if any(document.get("riskLimits") for document in documents if isinstance(document, dict)):
         return "Limits are set, but the copying backend does not tell how far they are used up."
     return "No risk limit is set for this account or for what it copies."
 
 
-def _standing(limit: RiskLimit, names: Mapping[str, str], now: datetime) -> Standing | None:
+def _standing(limit: RiskLimit, names: Mapping[str, str], now: datetime) -> LimitStanding | None:
     bound = allowed(limit)
     if bound is None:
         return None
-    return Standing(
+    return LimitStanding(
         what=limit_words(limit.type, limit.apply_to),
         where=names.get(limit.strategy_id or "", limit.strategy_id or ""),
         member=names.get(limit.source_strategy_id or "", limit.source_strategy_id or ""),

@@ -44,13 +44,13 @@ def currencies(membership: Membership) -> list[Option]:
     """The currencies of the accounts one may see, for staff at most a minute old: to find them reads every account."""
 
     def read() -> list[str]:
-        found = Subscriber.objects.visible_to(membership).exclude(currency="").order_by("currency")
-        return list(found.values_list("currency", flat=True).distinct())
+        accounts = Subscriber.objects.visible_to(membership).exclude(currency="").order_by("currency")
+        return list(accounts.values_list("currency", flat=True).distinct())
 
     if not membership.is_staff_role:
-        return [Option(one, one) for one in read()]
-    found = cache.get_or_set(f"account-currencies:{membership.workspace_id}", read, CURRENCIES_KEPT_S) or []
-    return [Option(one, one) for one in found]
+        return [Option(code, code) for code in read()]
+    codes = cache.get_or_set(f"account-currencies:{membership.workspace_id}", read, CURRENCIES_KEPT_S) or []
+    return [Option(code, code) for code in codes]
 
 
 def strategy_options(membership: Membership) -> list[Option]:
@@ -64,8 +64,8 @@ def strategy_options(membership: Membership) -> list[Option]:
             strategy_backend_id=models.OuterRef("backend_id"),
         )
         strategies = Strategy.objects.filter(models.Exists(copied), workspace_id=membership.workspace_id)
-    found = strategies.order_by("name").values_list("backend_id", "name")[:500]
-    return [Option(backend_id, name) for backend_id, name in found]
+    names = strategies.order_by("name").values_list("backend_id", "name")[:500]
+    return [Option(backend_id, name) for backend_id, name in names]
 
 
 def ids_of(membership: Membership, typed: str) -> list[str] | QuerySet:
@@ -73,12 +73,12 @@ def ids_of(membership: Membership, typed: str) -> list[str] | QuerySet:
     accounts = Subscriber.objects.visible_to(membership)
     if accounts.filter(backend_id=typed).exists():
         return [typed]
-    found = accounts.filter(name__icontains=typed).values_list("backend_id", flat=True)
-    few = list(found[: MOST_IDS + 1])
-    return few if len(few) <= MOST_IDS else found  # a short list serves the index, a long one stays a subquery
+    ids = accounts.filter(name__icontains=typed).values_list("backend_id", flat=True)
+    few = list(ids[: MOST_IDS + 1])
+    return few if len(few) <= MOST_IDS else ids  # a short list serves the index, a long one stays a subquery
 
 
-def told(pattern: str) -> Func:
+def figure_in_description(pattern: str) -> Func:
     """A figure in what the embedded backend tells of a stopout (`causes.figures_of`), for files; null: other words."""
     return Func(F("description"), Value(pattern), function="substring", output_field=CharField(null=True))
 
@@ -138,7 +138,7 @@ STRATEGY_SUBSCRIBERS = Listing(
         Column("multiplier", "Ratio", source="subscriptions__multiplier", is_number=True),
         Column("copies_close_only", source="subscriptions__close_only", csv_name="close_only"),
     ),
-    filters=(FILTERS[0], FILTERS[1], FILTERS[2], FILTERS[4]),
+    filters=tuple(entry for entry in FILTERS if entry.key != "strategy"),
 )
 STOPOUTS = Listing(
     name="stopouts",
@@ -154,11 +154,13 @@ STOPOUTS = Listing(
         Column("strategy_backend_id", csv_name="strategy_id"),
         Column("reason", "Cause"),
         Column("description", csv_name="cause"),
-        Column("measured", source=told(r"Drawdown ([0-9.]+) [A-Z]{3} "), in_table=False),
-        Column("currency", source=told(r"Drawdown [0-9.]+ ([A-Z]{3}) "), in_table=False),
-        Column("limit_amount", source=told(r"reached the limit ([0-9.]+)(?= or | \()"), in_table=False),
-        Column("limit_percent", source=told(r"([0-9.e+-]+) % of [0-9.]+"), in_table=False),
-        Column("set_by", source=told(r"\([a-z-]+, ([^()]*)"), in_table=False),
+        Column("measured", source=figure_in_description(r"Drawdown ([0-9.]+) [A-Z]{3} "), in_table=False),
+        Column("currency", source=figure_in_description(r"Drawdown [0-9.]+ ([A-Z]{3}) "), in_table=False),
+        Column(
+            "limit_amount", source=figure_in_description(r"reached the limit ([0-9.]+)(?= or | \()"), in_table=False
+        ),
+        Column("limit_percent", source=figure_in_description(r"([0-9.e+-]+) % of [0-9.]+"), in_table=False),
+        Column("set_by", source=figure_in_description(r"\([a-z-]+, ([^()]*)"), in_table=False),
         Column("close_positions", csv_name="closed_positions"),
         Column("ends_at", "Ends", source=ENDS_AT, is_sortable=True, in_csv=False),
         Column("stopped_till"),
@@ -178,7 +180,7 @@ STOPOUTS = Listing(
             "reason",
             "Cause",
             placeholder="Any cause",
-            options=[Option(one, cause_of(one).removesuffix(" reached its limit")) for one in STOPOUT_REASONS],
+            options=[Option(code, cause_of(code).removesuffix(" reached its limit")) for code in STOPOUT_REASONS],
         ),
         Period("period", "Period", field="stopped_at"),
     ),

@@ -57,9 +57,9 @@ def _row(document: dict[str, Any]) -> tuple:
 
 
 def _subscriptions(document: dict[str, Any]) -> list[dict[str, Any]]:
-    found = document.get("subscriptions")
-    found = found if isinstance(found, list) else []
-    by_strategy = {s["strategyId"]: s for s in found if isinstance(s, dict) and isinstance(s.get("strategyId"), str)}
+    listed = document.get("subscriptions")
+    listed = listed if isinstance(listed, list) else []
+    by_strategy = {s["strategyId"]: s for s in listed if isinstance(s, dict) and isinstance(s.get("strategyId"), str)}
     return list(by_strategy.values())
 
 

@@ -11,7 +11,7 @@ from django.db.models import F, Value
 from django.db.models.functions import Coalesce
 
 from strategies.models import Strategy
-from subscribers.states import ACCOUNT_STATES, SUBSCRIPTION_STATES, Facts, facts_of, subscription_code
+from subscribers.states import ACCOUNT_STATES, SUBSCRIPTION_STATES, AccountFacts, facts_of, subscription_code
 from users.models import Connection, Invitation, Membership, Workspace
 from users.states import State
 
@@ -79,7 +79,7 @@ class Subscriber(models.Model):
         return "subscriber"
 
     @cached_property
-    def facts(self) -> Facts:
+    def facts(self) -> AccountFacts:
         """What its state and those of its subscriptions follow from."""
         return facts_of(self)
 
@@ -99,7 +99,7 @@ class Subscriber(models.Model):
     def current_subscriptions(self) -> list[Subscription]:
         """What it copies and what still winds down, with the strategies, by their names."""
         every = self.subscriptions.select_related("strategy").order_by("strategy__name", "id")
-        return [one for one in every if one.state != "ended"]
+        return [subscription for subscription in every if subscription.state != "ended"]
 
 
 class SubscriberAccess(models.Model):

@@ -55,10 +55,10 @@ def waiting_invitations(request: MemberRequest, account: Subscriber | None = Non
     if account is not None:
         waiting = waiting.filter(accesses__subscriber=account)
     accounts = Prefetch("accesses", InvitationAccess.objects.select_related("subscriber"))
-    found = list(waiting.prefetch_related(accounts).order_by("-sent_at", "-id")[:MOST_MEMBERS])
-    for invitation in found:
+    invitations = list(waiting.prefetch_related(accounts).order_by("-sent_at", "-id")[:MOST_MEMBERS])
+    for invitation in invitations:
         invitation.is_expired = invitation.state(timezone.now()) == "expired"
-    return found
+    return invitations
 
 
 # --- Inviting ---------------------------------------------------------------------------------------------------------
@@ -69,8 +69,8 @@ def invite(request: MemberRequest) -> HttpResponse:
     """Whom to invite as what; the answer shows the link, once."""
     form = InviteForm(request.POST or None, membership=request.membership, account=named_account(request))
     if request.method == "POST" and form.is_valid():
-        given = {key: form.cleaned_data[key] for key in ("email", "name", "role", "accounts")}
-        invited = access.invite(request.workspace, **given, by=request.user, now=timezone.now())
+        values = {key: form.cleaned_data[key] for key in ("email", "name", "role", "accounts")}
+        invited = access.invite(request.workspace, **values, by=request.user, now=timezone.now())
         if isinstance(invited, Invited):
             return show_link(request, invited)
         form.add_error("email", invited.text)
@@ -143,8 +143,8 @@ def revoke(request: MemberRequest, pk: int) -> HttpResponse:
 # --- One member -------------------------------------------------------------------------------------------------------
 def own_member(request: MemberRequest, pk: int) -> Membership:
     """A member of the workspace; 404: none, 403: of a role that the person may not change."""
-    found = Membership.objects.select_related("user", "workspace")
-    membership = get_object_or_404(found, pk=pk, workspace=request.workspace)
+    members = Membership.objects.select_related("user", "workspace")
+    membership = get_object_or_404(members, pk=pk, workspace=request.workspace)
     if membership.role not in roles_to_give(request.membership):
         raise PermissionDenied
     return membership

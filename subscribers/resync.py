@@ -86,7 +86,7 @@ def resynchronise_page(request: MemberRequest, pk: int) -> HttpResponse:
     """Choose all, some strategies or some positions; say in numbers what opens; do it once the name is typed."""
     subscriber = visible_subscriber(request, pk)
     context = page_of(request, subscriber, "subscriptions", problem="", signals=[], chosen=request.POST)
-    context["back"] = back = reverse("subscribers:subscriptions", args=[pk])
+    context["back"] = home = reverse("subscribers:subscriptions", args=[pk])
     scope = request.POST.get("scope", "all")
     wanted = Wanted(
         request.POST.getlist("strategy") if scope == "strategies" else [],
@@ -101,24 +101,24 @@ def resynchronise_page(request: MemberRequest, pk: int) -> HttpResponse:
             if request.method == "POST" and not problem:
                 resynchronise(subscriber, wanted, client=client, by=request.user)
                 messages.success(request, f"{subscriber.name} is being resynchronised. What is missing opens now.")
-                return redirect(back)
+                return redirect(home)
     except Unconfirmed as error:  # sent again, it could open positions twice: the form counts as sent
         messages.warning(request, error.text)
-        return redirect(back)
+        return redirect(home)
     except NotDone as error:
         return render(request, "subscribers/resync.html", context | {"problem": error.text} | NOTHING, status=503)
-    missing = [one for one in signals if is_missing(one)]
-    strategies = {one.strategy.id: one.strategy.name or one.strategy.id for one in signals}
+    missing = [signal for signal in signals if is_missing(signal)]
+    strategies = {signal.strategy.id: signal.strategy.name or signal.strategy.id for signal in signals}
     context |= {"signals": signals, "missing": missing, "strategies": strategies, "problem": problem, "scope": scope}
-    context["missing_of"] = {key: sum(one.strategy.id == key for one in missing) for key in strategies}
+    context["missing_of"] = {key: sum(signal.strategy.id == key for signal in missing) for key in strategies}
     return render(request, "subscribers/resync.html", context, status=422 if problem else 200)
 
 
 def not_on_the_page(subscriber: Subscriber, wanted: Wanted, signals: list[TradingSignal]) -> str:
     """What is wrong with what was chosen: only the account's own strategies and its open signals are offered."""
-    strategies = {one.strategy.id for one in signals}
-    strategies |= {one.get("strategyId", "") for one in subscriber.document.get("subscriptions") or []}
-    if set(wanted.strategies) <= strategies and set(wanted.positions) <= {one.position_id for one in signals}:
+    strategies = {signal.strategy.id for signal in signals}
+    strategies |= {terms.get("strategyId", "") for terms in subscriber.document.get("subscriptions") or []}
+    if set(wanted.strategies) <= strategies and set(wanted.positions) <= {signal.position_id for signal in signals}:
         return ""
     return "Nothing was done. Choose of what the page lists now."
 

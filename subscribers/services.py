@@ -76,7 +76,7 @@ def _has_ended(stopout: Stopout, *, client: Client) -> bool:
     except ClientError:
         return False
     same = (stopout.reason, stopout.strategy_backend_id)
-    return all((each.reason, each.strategy.id if each.strategy else "") != same for each in active)
+    return all((other.reason, other.strategy.id if other.strategy else "") != same for other in active)
 
 
 @transaction.atomic
@@ -108,7 +108,7 @@ def begin_limit_anew(document: dict[str, Any], stopout: Stopout, *, now: datetim
     if not stopout.strategy_backend_id:
         limits = _started(document.get("riskLimits"), stopout.reason, start)
         return None if limits is None else document | {"riskLimits": limits}
-    subscriptions, found = [], False
+    subscriptions, has_limit = [], False
     for terms in document.get("subscriptions") or []:
         if terms.get("strategyId") == stopout.strategy_backend_id:
             own = terms.get("riskLimits") or []
@@ -117,9 +117,9 @@ def begin_limit_anew(document: dict[str, Any], stopout: Stopout, *, now: datetim
                 inherited = _started(_inherited_limits(stopout), stopout.reason, start, only=True)
                 limits = None if inherited is None else [*own, *inherited]
             if limits is not None:
-                terms, found = terms | {"riskLimits": limits}, True
+                terms, has_limit = terms | {"riskLimits": limits}, True
         subscriptions.append(terms)
-    return document | {"subscriptions": subscriptions} if found else None
+    return document | {"subscriptions": subscriptions} if has_limit else None
 
 
 def _is_behind(limit: dict[str, Any], reason: str) -> bool:

@@ -73,7 +73,7 @@ def account_state() -> Case:
     return Case(*cases, default=Value("copying"), output_field=CharField())
 
 
-class Facts(NamedTuple):
+class AccountFacts(NamedTuple):
     """What the states of an account's subscriptions follow from. stopped: (strategy, member) ids of active stopouts;
     an empty strategy is the whole account.
     """
@@ -83,19 +83,19 @@ class Facts(NamedTuple):
     stopped: list[tuple[str, str]]
 
 
-def facts_of(account: Subscriber) -> Facts:
+def facts_of(account: Subscriber) -> AccountFacts:
     """Two queries."""
     from subscribers.models import Stopout, Subscriber
 
     unconfirmed = Case(When(account_conditions()["unconfirmed"], then=True), default=False)
-    found = Subscriber.objects.filter(pk=account.pk).values_list(account_state(), unconfirmed)
-    code, is_unconfirmed = found.first() or ("removed", True)
+    states = Subscriber.objects.filter(pk=account.pk).values_list(account_state(), unconfirmed)
+    code, is_unconfirmed = states.first() or ("removed", True)
     active = Stopout.objects.filter(subscriber_id=account.pk, ended_at=None, stopped_till__gt=Now())
     rows = active.values_list("strategy_backend_id", "document__sourceStrategy__id")
-    return Facts(code, is_unconfirmed, [(strategy, member or "") for strategy, member in rows])
+    return AccountFacts(code, is_unconfirmed, [(strategy, member or "") for strategy, member in rows])
 
 
-def subscription_code(subscription: Subscription, facts: Facts) -> str:
+def subscription_code(subscription: Subscription, facts: AccountFacts) -> str:
     """The first of `SUBSCRIPTION_STATES` that applies."""
     account, strategy_id = subscription.subscriber, subscription.strategy_backend_id
     if subscription.is_removed:

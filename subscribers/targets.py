@@ -11,7 +11,7 @@ from copying.client import Client
 from copying.engine.model import Level
 from editing import targets
 from editing.models import Change
-from editing.targets import SUBSCRIBER, CloseInstructions, Document, Link, Parts, Reach
+from editing.targets import SUBSCRIBER, Document, Link, Parts, Reach, RemovalInstructions
 from strategies.chains import leaf_ids, portfolios_with, strategies_of
 from strategies.models import Strategy
 from subscribers.mirror import keep_subscribers, link_subscriptions
@@ -35,10 +35,10 @@ class SubscriberTarget(targets.Target):
     def put(self, client: Client, backend_id: str, document: Document) -> None:
         client.put_subscriber(backend_id, document)
 
-    def remove(self, client: Client, backend_id: str, instructions: CloseInstructions) -> None:
+    def remove(self, client: Client, backend_id: str, instructions: RemovalInstructions) -> None:
         client.remove_subscriber(backend_id, mode=instructions.mode, remove_after=instructions.until)
 
-    def remove_part(self, client: Client, backend_id: str, part: str, instructions: CloseInstructions) -> None:
+    def remove_part(self, client: Client, backend_id: str, part: str, instructions: RemovalInstructions) -> None:
         client.remove_subscription(backend_id, part, mode=instructions.mode)
 
     def mirror(self, connection: Connection, backend_id: str, document: Document | None, *, now: datetime) -> None:
@@ -79,7 +79,7 @@ def address_of(page: str, connection_id: int, backend_id: str) -> str:
 
 
 class CopyingAccounts:
-    """Accounts that copy strategies and portfolios, directly or through others (editing.targets.Accounts)."""
+    """Accounts that copy strategies and portfolios, directly or through others (editing.targets.KnownAccounts)."""
 
     def reach(self, change: Change, *, most: int) -> Reach:
         strategies = strategies_of(change.connection_id)

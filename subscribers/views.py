@@ -20,7 +20,7 @@ from editing.limits import reason_words
 from editing.listing import answer_changes
 from strategies.pages import page_of as strategy_page
 from strategies.pages import visible_strategy
-from subscribers.causes import cause_of, figures_of, is_endless, short_cause, told_of
+from subscribers.causes import cause_of, describe, figures_of, is_endless, short_cause
 from subscribers.effective import effective_terms, strategies_of
 from subscribers.headroom import standings_of, why_none
 from subscribers.listings import STOPOUTS, STRATEGY_SUBSCRIBERS, SUBSCRIBERS
@@ -79,8 +79,8 @@ def strategy_subscribers(request: MemberRequest, pk: int) -> HttpResponseBase:
 
 def active_stopouts(subscriber: Subscriber) -> list[Stopout]:
     """What keeps the account from copying at this moment, each with its cause in words."""
-    found = Stopout.objects.filter(subscriber=subscriber).active(timezone.now()).select_related("strategy")
-    stopouts = list(found.order_by("-stopped_at", "-id")[:20])
+    active = Stopout.objects.filter(subscriber=subscriber).active(timezone.now()).select_related("strategy")
+    stopouts = list(active.order_by("-stopped_at", "-id")[:20])
     for stopout in stopouts:
         stopout.cause, stopout.is_endless = cause_of(stopout.reason), is_endless(stopout.stopped_till)
     return stopouts
@@ -113,7 +113,7 @@ def subscriptions(request: MemberRequest, pk: int) -> HttpResponse:
     subscriber = visible_subscriber(request, pk)
     copied = subscriber.subscriptions.select_related("strategy").order_by("is_removed", "strategy__name", "id")
     strategies = strategies_of(subscriber.connection_id)
-    terms = [effective_terms(one, subscriber, strategies) for one in copied[:MOST_SUBSCRIPTIONS]]
+    terms = [effective_terms(subscription, subscriber, strategies) for subscription in copied[:MOST_SUBSCRIPTIONS]]
     return render(request, "subscribers/subscriptions.html", page_of(request, subscriber, "subscriptions", terms=terms))
 
 
@@ -142,7 +142,7 @@ def _answer_stopouts(request: MemberRequest, table, page: str, **context) -> Htt
         "causes": {row.reason: cause_of(row.reason) for row in rows},
         "short": {row.reason: short_cause(row.reason) for row in rows},
         "figures": {row.id: figures_of(row.description) for row in rows},
-        "told": {row.id: told_of(row.description, row.reason) for row in rows},
+        "told": {row.id: describe(row.description, row.reason) for row in rows},
     }
     context["may_manage"] = can_manage(request.membership)
     return render(request, "subscribers/_stopouts.html" if request.partial else page, context)

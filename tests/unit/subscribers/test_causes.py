@@ -2,7 +2,7 @@
 
 import pytest
 
-from subscribers.causes import cause_of, in_words, told_of
+from subscribers.causes import cause_of, describe, in_words
 
 
 @pytest.mark.parametrize(
@@ -19,12 +19,12 @@ def test_codes_inside_a_sentence_become_words(told, words):
 
 
 def test_what_is_told_of_a_stopout_does_not_repeat_its_reason():
-    told = "Drawdown 5.00 USD reached the limit 0.7 % of 714.29 (date-balance-minus-equity, portfolio member)."
+    text = "Drawdown 5.00 USD reached the limit 0.7 % of 714.29 (date-balance-minus-equity, portfolio member)."
     left = "Drawdown 5.00 USD reached the limit 0.7 % of 714.29, set by the portfolio member."
-    assert told_of(told, "date-balance-minus-equity") == left
-    inside = told.replace("portfolio member)", "portfolio in portfolio member Trend-1)")
-    assert told_of(inside, "date-balance-minus-equity").endswith("set by the portfolio in portfolio member Trend-1.")
-    assert told_of("It lost too much.", "date-balance-minus-equity") == "It lost too much."
+    assert describe(text, "date-balance-minus-equity") == left
+    inside = text.replace("portfolio member)", "portfolio in portfolio member Trend-1)")
+    assert describe(inside, "date-balance-minus-equity").endswith("set by the portfolio in portfolio member Trend-1.")
+    assert describe("It lost too much.", "date-balance-minus-equity") == "It lost too much."
 
 
 def test_a_reason_becomes_a_sentence():
