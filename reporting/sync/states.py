@@ -7,33 +7,21 @@ lease learns it from `Lease.save`, which raises LeaseLost and so takes back the 
 from __future__ import annotations
 
 import json
-import random
 import threading
 import uuid
 from collections.abc import Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-import structlog
-from django.db import DatabaseError, connection, connections
+from django.db import connection
 from django.utils import timezone
 from psycopg.types.json import Jsonb
 
+from jobs.leases import LEASE_S, LeaseLost, backoff_s, heartbeat
 from reporting.models import SyncKind, SyncState
 from users.models import Connection
-
-log = structlog.get_logger(__name__)
-
-LEASE_S = 12
-RENEW_EVERY_S = 3
-BACKOFF_FIRST_S = 2
-BACKOFF_CAP_S = 45
-
-
-class LeaseLost(Exception):
-    """Another worker took over; what is not committed must be dropped."""
 
 
 @dataclass(frozen=True)
@@ -85,28 +73,9 @@ class Lease:
             )
             return database.rowcount == 1
 
-    @contextmanager
-    def kept_alive(self):
+    def kept_alive(self) -> AbstractContextManager[None]:
         """Renews in the background for as long as the process lives and the block runs."""
-        done = threading.Event()
-        thread = threading.Thread(target=self._keep_renewing, args=(done,), name="lease", daemon=True)
-        thread.start()
-        try:
-            yield self
-        finally:
-            done.set()
-            thread.join(timeout=RENEW_EVERY_S)
-
-    def _keep_renewing(self, done: threading.Event) -> None:
-        while not done.wait(RENEW_EVERY_S):
-            try:
-                if not self._renew():
-                    self.lost.set()
-                    return
-            except DatabaseError:
-                log.warning("lease not renewed", state=self.state_id)
-            finally:
-                connections.close_all()
+        return heartbeat(self._renew, self.lost)
 
 
 def ensure_states() -> int:
@@ -208,11 +177,6 @@ def fail(lease: Lease, *, error: str) -> None:
 def hold_back(connection_id: int, *, until: datetime) -> None:
     """Start nothing of this connection before `until`, whoever asks: the backend said that it is asked too often."""
     SyncState.objects.filter(connection_id=connection_id).update(held_until=until)
-
-
-def backoff_s(failures: int) -> float:
-    """Pause after so many failures in a row: 2, 4, 8 ... 45 s, each a quarter more or less."""
-    return min(BACKOFF_FIRST_S * 2 ** min(failures - 1, 10), BACKOFF_CAP_S) * random.uniform(0.75, 1.25)
 
 
 def request_sync(backend: Connection, kinds: Sequence[str] | None = None, *, now: datetime | None = None) -> int:

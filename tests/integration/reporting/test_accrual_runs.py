@@ -266,3 +266,31 @@ def test_a_strategy_in_trouble_does_not_stop_the_others(monkeypatch):
     run_due()
     assert ended(firm.workspace).result["is_error"] is False
     assert {line.strategy_id for line in firm.lines} == {other.backend_id, broken.backend_id}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_queue_of_the_version_before_becomes_jobs_and_back():
+    from importlib import import_module
+
+    migration = import_module("reporting.migrations.0006_accrual_as_job")
+    firm, broken = crowded(people=1), crowded(people=1)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE TEMPORARY TABLE reporting_accrualrun (workspace_id bigint, due_at timestamptz, position text,"
+            " started_at timestamptz, finished_at timestamptz, error text)"
+        )
+        rows = [(firm.workspace.pk, "000000000001:s1", ""), (broken.workspace.pk, "", "It met an error.")]
+        insert = "INSERT INTO reporting_accrualrun VALUES (%s, '2026-05-20', %s, '2026-05-19', '2026-05-19', %s)"
+        cursor.executemany(insert, rows)
+        cursor.execute(migration.MOVE)
+        assert jobs.ensure_standing() == 0, "nothing is missing"
+        assert ended(firm.workspace).cursor == {"position": "000000000001:s1"}
+        assert ended(broken.workspace).result == {"text": "It met an error.", "is_error": True}
+        assert run_due() == 2
+        assert len(firm.amounts()) == 2
+        cursor.execute("DELETE FROM reporting_accrualrun")
+        cursor.execute(migration.MOVE_BACK)
+        cursor.execute("SELECT count(*) FROM reporting_accrualrun")
+        assert cursor.fetchone() == (2,)
+        cursor.execute("DROP TABLE reporting_accrualrun")
+    assert not Job.objects.filter(kind="accrual").exists()
