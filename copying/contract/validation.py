@@ -24,6 +24,7 @@ from . import accounts, documents, wire
 from .rules import ALIASES, RULES, Rule
 
 MAX_BODY_BYTES = 1_000_000
+_HOUR, _DAY = 3_600.0, 86_400.0
 KINDS: dict[str, type[msgspec.Struct]] = {
     "strategy": documents.StrategyUpdate,
     "portfolio": documents.PortfolioUpdate,
@@ -184,12 +185,20 @@ def _invalid(message: str) -> Invalid:
     return Invalid([{"parameter": "", "value": None, "message": message}])
 
 
+def is_removal_time(ahead_s: float, *, tolerance_s: float = 0.0) -> bool:
+    """Whether `removeAfter` may be so many seconds ahead: 30 to 90 days (8, row 9).
+
+    An hour less is let through, as 30 days is also the default. tolerance_s: by how much the clock that measures may be
+    behind the one of the request.
+    """
+    return 30 * _DAY - _HOUR <= ahead_s <= 90 * _DAY + tolerance_s
+
+
 def _bound_removal(document: documents.CloseInstructions, now: datetime, found: _Problems) -> None:
-    """Not less than 30 days (an hour of tolerance, as 30 days is also the default) and not more than 90 (8, row 9)."""
+    """Problems of `removeAfter`."""
     if document.remove_after is None:
         return
-    days = (document.remove_after - now).total_seconds() / 86_400
-    if not 30 - 1 / 24 <= days <= 90:
+    if not is_removal_time((document.remove_after - now).total_seconds()):
         found.add("removeAfter", wire.format_time(document.remove_after), "must be between 30 and 90 days from now")
 
 

@@ -45,6 +45,11 @@ def array_of(kind: np.dtype | type, dimensions: int = 1) -> numba.types.Array:
     return numba.types.Array(numba.from_dtype(np.dtype(kind)), dimensions, "C")
 
 
+def tuple_of(kind: type, *fields: numba.types.Type) -> numba.types.NamedTuple:
+    """The type of a named tuple with these fields."""
+    return numba.types.NamedTuple(fields, kind)  # type: ignore[no-untyped-call]  # numba has no types of its own
+
+
 def record(**fields: np.dtype | str) -> np.dtype:
     """The type of records whose fields rules read by name."""
     return np.dtype((np.record, np.dtype(list(fields.items()), align=True)))

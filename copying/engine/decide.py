@@ -9,10 +9,11 @@ compiled when this module is imported (`compiled.py`).
 from __future__ import annotations
 
 from math import nan
+from typing import NamedTuple
 
 import numpy as np
 
-from copying.engine.compiled import array_of, compiled, rule
+from copying.engine.compiled import array_of, compiled, record, rule, tuple_of
 from copying.engine.filters import (
     NEWS_GAP,
     below_equity_curve,
@@ -35,7 +36,7 @@ from copying.engine.limits import (
     limit_volume,
     need_stop_loss,
 )
-from copying.engine.model import Decisions, Facts, Level, Outcome, Signal
+from copying.engine.model import Decisions, Facts, Level, Outcome, Signal, Step
 from copying.engine.prices import (
     DIRECTIONS,
     MARKET,
@@ -60,17 +61,56 @@ from copying.engine.sizing import (
 )
 from copying.engine.stops import needs_placed_stop, place_stop, stop_loss_of, take_profit_of
 from copying.engine.timing import delay_of, seed_of
-from copying.engine.views import PLACE, view_of
+from copying.engine.views import PLACE, View, view_of
 
 STRATEGY_FILTERS = {
     "magicFilter": outside_magic,
     "equityCurveFilter": below_equity_curve,
     "drawdownFilter": outside_drawdown,
 }
+VERDICT = record(outcome="u1", reason="u1", level="u1", notes="u1")
+FIGURES = record(
+    **{step.name.lower(): "f8" for step in Step}, limit_value="f8", stop_loss="f8", take_profit="f8", delay_s="f8"
+)
+"""What is decided about a route: the volume steps first, in the order of `Step`."""
 NO_VOLUMES = (0.0, 0.0, 0.0, 0.0)
 DELAYED = pack(Outcome.DELAYED, Reason.DELAYED, Level.NONE)
 NO_NUMBERS = np.empty(0)
 NO_NEWS, NO_STOPS, NO_LEVELS = np.empty((0, 0), NEWS_GAP), np.empty(0, bool), np.empty(0, np.uint8)
+
+
+class Routes(NamedTuple):
+    """The routes of a table by row, each with its account (row of `Money`)."""
+
+    routes: np.ndarray  # (n,) ROUTE
+    places: np.ndarray  # (n,) PLACE
+    account: np.ndarray
+
+
+class Money(NamedTuple):
+    """The columns of `model.Accounts` that rules ask."""
+
+    currency: np.ndarray
+    balance: np.ndarray
+    equity: np.ndarray
+    margin: np.ndarray
+    leverage: np.ndarray
+    position_value: np.ndarray
+
+
+class World(NamedTuple):
+    """What else a decision knows, empty where there is nothing.
+
+    Columns of `open_symbols`, `by_route` and `by_account` follow the routes that ask for them.
+    """
+
+    stopped: np.ndarray  # (n,) bool
+    stopped_level: np.ndarray  # (n,) Level
+    open_symbols: np.ndarray  # (symbols, routes that ask)
+    news: np.ndarray  # (news chains, symbols) NEWS_GAP
+    by_route: np.ndarray  # (assets, routes that ask) signed lots
+    by_account: np.ndarray
+    computed: np.ndarray  # (n,) values of expressions
 
 
 def decide(table: RouteTable, signal: Signal, facts: Facts, *, is_after_delay: bool = False) -> Decisions:
@@ -83,45 +123,44 @@ def decide(table: RouteTable, signal: Signal, facts: Facts, *, is_after_delay: b
     view = view_of(table, signal.symbol, signal.side, signal.kind)
     specs = specs_of(view, facts.market, signal.symbol)
     moment = np.array(numbers_of(table, specs, signal, facts, is_after_delay))
-    verdicts, numbers = np.empty((n, 4), np.uint8), np.empty((n, 10))
+    verdicts, figures = np.empty(n, VERDICT), np.empty(n, FIGURES)
+    has_news = facts.news and table.has_news
     decide_routes(
         moment,
         specs.records,
-        table.columns,
-        view.places,
-        table.account,
-        accounts.currency,
-        accounts.balance,
-        accounts.equity,
-        accounts.margin,
-        accounts.leverage,
-        accounts.position_value,
-        NO_STOPS if facts.stopped is None else facts.stopped,
-        NO_LEVELS if facts.stopped_level is None else facts.stopped_level,
-        gathered(facts.open_symbols, view.symbols, view.asking_open),
-        news_gaps(table, view, facts) if facts.news and table.has_news else NO_NEWS,
-        gathered(facts.strategy_exposure, specs.assets, view.reducing_by_route),
-        gathered(facts.account_exposure, specs.assets, view.reducing_by_account),
-        expression_values(table, view, specs, moment, facts) if view.formulas else NO_NUMBERS,
+        Routes(table.columns, view.places, table.account),
+        Money(*(getattr(accounts, name) for name in Money._fields)),
+        World(
+            stopped=NO_STOPS if facts.stopped is None else facts.stopped,
+            stopped_level=NO_LEVELS if facts.stopped_level is None else facts.stopped_level,
+            open_symbols=gathered(facts.open_symbols, view.symbols, view.asking_open),
+            news=news_gaps(table, view, facts) if has_news else NO_NEWS,
+            by_route=gathered(facts.strategy_exposure, specs.assets, view.reducing_by_route),
+            by_account=gathered(facts.account_exposure, specs.assets, view.reducing_by_account),
+            computed=expression_values(table, view, specs, moment, facts) if view.formulas else NO_NUMBERS,
+        ),
         verdicts,
-        numbers,
+        figures,
     )
-    outcome, reason, level, notes = verdicts.T
-    limit_value, stop_loss, take_profit, delay_s = numbers.T[6:]
+    return decisions_of(view, verdicts, figures)
+
+
+def decisions_of(view: View, verdicts: np.ndarray, figures: np.ndarray) -> Decisions:
+    """What was filled in, as columns; nothing is copied."""
     return Decisions(
-        outcome=outcome,
-        reason=reason,
-        level=level,
-        steps=numbers[:, :6],
-        limit_value=limit_value,
+        outcome=verdicts["outcome"],
+        reason=verdicts["reason"],
+        level=verdicts["level"],
+        steps=figures.view(float).reshape(len(figures), -1)[:, : len(Step)],
+        limit_value=figures["limit_value"],
         symbols=view.symbols,
         symbol=view.symbol,
         side=view.side,
         kind=view.kind,
-        stop_loss=stop_loss,
-        take_profit=take_profit,
-        delay_s=delay_s,
-        notes=notes,
+        stop_loss=figures["stop_loss"],
+        take_profit=figures["take_profit"],
+        delay_s=figures["delay_s"],
+        notes=verdicts["notes"],
     )
 
 
@@ -220,27 +259,35 @@ def notes_of(signal, route, spec, price):
 
 
 @compiled(
-    array_of(float), array_of(SPEC), array_of(ROUTE), array_of(PLACE),
-    array_of(np.intp), array_of(np.int32), *[array_of(float)] * 5,
-    array_of(bool), array_of(np.uint8), array_of(float, 2), array_of(NEWS_GAP, 2), array_of(float, 2),
-    array_of(float, 2), array_of(float), array_of(np.uint8, 2), array_of(float, 2),
-)  # fmt: skip
-def decide_routes(
-    moment, specs, routes, places, accounts, currency, balance, equity, margin, leverage, position_value,
-    stopped, stopped_level, open_symbols, news, by_route, by_account, computed, verdicts, numbers,
-):  # fmt: skip
+    array_of(float),
+    array_of(SPEC),
+    tuple_of(Routes, array_of(ROUTE), array_of(PLACE), array_of(np.intp)),
+    tuple_of(Money, array_of(np.int32), *[array_of(float)] * 5),
+    tuple_of(
+        World,
+        array_of(bool),
+        array_of(np.uint8),
+        array_of(float, 2),
+        array_of(NEWS_GAP, 2),
+        array_of(float, 2),
+        array_of(float, 2),
+        array_of(float),
+    ),
+    array_of(VERDICT),
+    array_of(FIGURES),
+)
+def decide_routes(moment, specs, table, money, world, verdicts, figures):
     """Ask every rule about every route, in order; the last two arrays are filled.
 
-    Rules are given records and numbers only: an array as an argument costs more than most rules. The columns of
-    `open_symbols`, `by_route` and `by_account` follow the routes that ask for them.
+    Rules are given records and numbers only: an array as an argument costs more than most rules.
     """
     asked, rates, quotes = read_moment(moment, len(specs))
     signal = asked[0]
     prices = np.empty(2 * len(specs), PRICE)
     note_prices(signal, quotes, specs, prices)
     asking, reducing_by_route, reducing_by_account = -1, -1, -1
-    for row in range(len(routes)):
-        route, place, who = routes[row], places[row], accounts[row]
+    for row in range(len(table.routes)):
+        route, place, who = table.routes[row], table.places[row], table.account[row]
         asking += place.unless_open > 0
         reducing_by_route += route.correlations == BY_STRATEGY
         reducing_by_account += route.correlations > BY_STRATEGY
@@ -252,41 +299,45 @@ def decide_routes(
         if not word:  # account known, symbolFilter, skipPendingOrders, allowedSides, removal, closeOnly: views.py
             word = int(place.verdict)
         if not word and place.unless_open:
-            word = not_open_by_symbol(place, open_symbols[symbol, asking] > 0)
-        if not word and len(stopped) and stopped[row]:
-            word = stopped_out(int(stopped_level[row]) if len(stopped_level) else 0)
-        if not word and len(news):
-            word, value = near_news(news[route.news_chain, symbol])
+            word = not_open_by_symbol(place, world.open_symbols[symbol, asking] > 0)
+        if not word and len(world.stopped) and world.stopped[row]:
+            word = stopped_out(int(world.stopped_level[row]) if len(world.stopped_level) else 0)
+        if not word and len(world.news):
+            word, value = near_news(world.news[route.news_chain, symbol])
         # what it costs and what there is
         if not word:
             word = int(price.problem)
         if not word:
-            word, value = without_money(rates[currency[who]], balance[who], equity[who])
+            word, value = without_money(rates[money.currency[who]], money.balance[who], money.equity[who])
         if not word:
-            rate, buying_power, open_value = rates[currency[who]], 0.0, 0.0
+            rate, buying_power, open_value = rates[money.currency[who]], 0.0, 0.0
             if route.reserved_margin > 0:
-                buying_power = (equity[who] - margin[who]) * rate * leverage[who]
+                buying_power = (money.equity[who] - money.margin[who]) * rate * money.leverage[who]
             if route.max_leverage_level:
-                open_value = position_value[who] * rate
-            account = rate, balance[who] * rate, equity[who] * rate, buying_power, open_value
+                open_value = money.position_value[who] * rate
+            account = rate, money.balance[who] * rate, money.equity[who] * rate, buying_power, open_value
             held = (0.0, 0.0)
             if route.correlations and spec.base_asset >= 0:
                 if route.correlations == BY_STRATEGY:
-                    held = by_route[spec.base_asset, reducing_by_route], by_route[spec.profit_asset, reducing_by_route]
+                    held = (
+                        world.by_route[spec.base_asset, reducing_by_route],
+                        world.by_route[spec.profit_asset, reducing_by_route],
+                    )
                 else:
                     held = (
-                        by_account[spec.base_asset, reducing_by_account],
-                        by_account[spec.profit_asset, reducing_by_account],
+                        world.by_account[spec.base_asset, reducing_by_account],
+                        world.by_account[spec.profit_asset, reducing_by_account],
                     )
-            formula = computed[row] if len(computed) else 0.0
+            formula = world.computed[row] if len(world.computed) else 0.0
             word, value, volumes, stop_loss = size_route(signal, route, spec, price, account, held, formula)
-        final = volumes[3] if word < REFUSED else 0.0
-        verdicts[row, 3] = notes_of(signal, route, spec, price) if word < REFUSED else 0
+        verdict, figure = verdicts[row], figures[row]
+        verdict.notes = notes_of(signal, route, spec, price) if word < REFUSED else 0
+        figure.final = volumes[3] if word < REFUSED else 0.0
         if word < REFUSED and signal.imposes_delay and route.delay_max_s > 0:
             value = delay_s = delay_of(signal, route)
             word = DELAYED + int(route.delay_level)
-        verdicts[row, 0], verdicts[row, 1], verdicts[row, 2] = word >> 16, (word >> 8) & 0xFF, word & 0xFF
-        numbers[row, 0], numbers[row, 1], numbers[row, 2] = signal.volume, volumes[0], volumes[1]
-        numbers[row, 3], numbers[row, 4], numbers[row, 5] = volumes[2], volumes[3], final
-        numbers[row, 6], numbers[row, 7] = value, stop_loss
-        numbers[row, 8], numbers[row, 9] = take_profit_of(route, price), delay_s
+        verdict.outcome, verdict.reason, verdict.level = word >> 16, (word >> 8) & 0xFF, word & 0xFF
+        figure.provider, figure.scaled, figure.multiplied = signal.volume, volumes[0], volumes[1]
+        figure.limited, figure.rounded = volumes[2], volumes[3]
+        figure.limit_value, figure.stop_loss = value, stop_loss
+        figure.take_profit, figure.delay_s = take_profit_of(route, price), delay_s

@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from copying.backend.state.book import Book
-from copying.backend.state.entities import NEVER, Missed
+from copying.backend.state.entities import NEVER, Event, Missed
 from copying.backend.state.left_out import taking_part
 from copying.backend.state.tables import TradeTable
 
@@ -93,9 +93,9 @@ def hold_levels(book: Book, table: TradeTable, rows: np.ndarray, stop: np.ndarra
     return ~out
 
 
-def hold_event(book: Book, account: int, ticket: int, what: str, order: int = 0) -> None:
+def hold_event(book: Book, account: int, ticket: int, what: Event, order: int = 0) -> None:
     """Keep what happened to a provider's position: "provider-closed", or "provider-filled" of the order `order`."""
-    book.missed.append(Missed(account, ticket, what, str(order)))
+    book.missed.append(Missed(account, ticket, what, order=order))
 
 
 def remember_signal(book: Book, row: int) -> None:

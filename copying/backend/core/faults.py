@@ -8,6 +8,7 @@ positions and orders stay as they are until the next entry of this kind that wor
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,9 @@ from copying.backend.state.book import Book
 from copying.backend.state.commands import Command, Entry, Note, Trade
 from copying.backend.state.effects import Effects, Line
 
+from .journal import Journal
+
+log = logging.getLogger(__name__)
 SEARCH_SECONDS = 10.0  # everybody waits meanwhile; who is still suspected then is left out as well
 ERROR = 3
 Carry = Callable[["Book", Entry, int], Effects]
@@ -79,6 +83,27 @@ def trading_account(command: Command) -> str:
     It is never left out: without it the trade would be answered and not be done.
     """
     return command.account_id if isinstance(command, Trade) else ""
+
+
+def mend(
+    book: Book, journal: Journal, sequence: int, entry: Entry, error: Exception, carry: Carry
+) -> tuple[Book, Entry]:
+    """The book before an entry that failed, and what can be carried out of the entry; that is written into the journal.
+
+    book: which the entry may have left half changed. carry: `apply.apply`.
+    """
+    log.critical("Journal entry %s failed", sequence, exc_info=error)
+    before, entries = journal.state_before(sequence, book.broker)
+    for number, earlier in entries:
+        carry(before, earlier, number)
+    before.tenant_names, before.upcoming_privacy = book.tenant_names, book.upcoming_privacy
+    mended = isolate(before, entry, sequence, carry) or set_aside(entry, error)
+    journal.replace(sequence, mended)
+    if mended.faulty:
+        log.error("Journal entry %s is carried out without the accounts %s", sequence, ", ".join(mended.faulty))
+    else:
+        log.error("Journal entry %s is set aside", sequence)
+    return before, mended
 
 
 def set_aside(entry: Entry, error: Exception) -> Entry:

@@ -20,6 +20,7 @@ from copying.backend.state.book import Book
 from copying.backend.state.effects import (
     SEVERITIES,
     AccountSnapshots,
+    DealRow,
     Deals,
     Decided,
     Effects,
@@ -121,47 +122,46 @@ class Renderer:
         """Transactions (contract, 6.1), and the log line of every close."""
         moment = iso(deals.time)
         latencies = self.latencies(deals, effects)
-        columns = [
-            deals.number, deals.subscription, deals.leaf, deals.signal, deals.position, deals.symbol, deals.side,
-            deals.volume, deals.price, deals.lot_value, deals.profit, deals.swap, deals.commission,
-            deals.improvement, deals.provider_commission, deals.platform_commission, deals.incoming_provider,
-            deals.incoming_platform, deals.slippage, deals.slippage_money,
-        ]  # fmt: skip
-        for place, deal in enumerate(rowwise(columns)):
+        columns = [getattr(deals, name) for name in DealRow._fields]
+        for place, deal in enumerate(map(DealRow._make, rowwise(columns))):
             if place % CHUNK == CHUNK - 1:
                 yield
             self.transaction(deals, deal, moment, next(latencies), rows)
 
-    def transaction(self, deals: Deals, deal: tuple, moment: str, latency: str, rows: Rows) -> None:
+    def transaction(self, deals: Deals, deal: DealRow, moment: str, latency: str, rows: Rows) -> None:
         """One transaction."""
-        (count, subscription, leaf, signal, position, symbol, side, volume, price, lot_value, profit, swap, commission,
-         improvement, provider, platform, incoming, incoming_platform, slippage, slippage_money) = deal  # fmt: skip
-        subscriber_id, tenant, strategy_id, provider_tenant, fragment = self.names.subscription(subscription)
-        signed = volume * side
-        kind = "DEAL_TYPE_COMMISSION" if deals.kind == "commission" else f"DEAL_TYPE_{'BUY' if side > 0 else 'SELL'}"
+        subscriber_id, tenant, strategy_id, provider_tenant, fragment = self.names.subscription(deal.subscription)
+        signed = deal.volume * deal.side
+        kind = (
+            "DEAL_TYPE_COMMISSION" if deals.kind == "commission" else f"DEAL_TYPE_{'BUY' if deal.side > 0 else 'SELL'}"
+        )
         parts = [
-            f'{{"id":"{count}:{deals.kind}","type":"{kind}","time":"{moment}",{fragment},"improvement":{number(improvement)},'
-            f'"providerCommission":{number(provider)},"platformCommission":{number(platform)},'
-            f'"incomingProviderCommission":{number(incoming)},"incomingPlatformCommission":{number(incoming_platform)},'
-            f'"commission":{number(commission)},"swap":{number(swap)},"profit":{number(profit)}'
+            f'{{"id":"{deal.number}:{deals.kind}","type":"{kind}","time":"{moment}",{fragment},'
+            f'"improvement":{number(deal.improvement)},'
+            f'"providerCommission":{number(deal.provider_commission)},'
+            f'"platformCommission":{number(deal.platform_commission)},'
+            f'"incomingProviderCommission":{number(deal.incoming_provider)},'
+            f'"incomingPlatformCommission":{number(deal.incoming_platform)},'
+            f'"commission":{number(deal.commission)},"swap":{number(deal.swap)},"profit":{number(deal.profit)}'
         ]
-        if symbol >= 0:
-            source = deals.signal_ids.get(signal, "")
-            name = self.book.symbols.texts[symbol]
+        if deal.symbol >= 0:
+            source = deals.signal_ids.get(deal.signal, "")
+            name = self.book.symbols.texts[deal.symbol]
             parts.append(
-                f',"symbol":{text(name)},"positionId":{text(source)},"slavePositionId":"{position}",'
-                f'"quantity":{number(signed)},"lotPrice":{number(round(lot_value, 6))},"tickPrice":{number(price)},'
-                f'"amount":{number(round(signed * lot_value, 6))}'
+                f',"symbol":{text(name)},"positionId":{text(source)},"slavePositionId":"{deal.position}",'
+                f'"quantity":{number(signed)},"lotPrice":{number(round(deal.lot_value, 6))},'
+                f'"tickPrice":{number(deal.price)},'
+                f'"amount":{number(round(signed * deal.lot_value, 6))}'
             )
-            if slippage == slippage:  # not nan
-                basis_points = slippage / price * 1e4 if price else 0.0
+            if deal.slippage == deal.slippage:  # not nan
+                basis_points = deal.slippage / deal.price * 1e4 if deal.price else 0.0
                 latency = (
                     f'{latency}"tradeCopyingSlippageInBasisPoints":{number(round(basis_points, 4))},'
-                    f'"tradeCopyingSlippageInAccountCurrency":{number(round(slippage_money, 4))},'
+                    f'"tradeCopyingSlippageInAccountCurrency":{number(round(deal.slippage_money, 4))},'
                 )
             if latency:
                 parts.append(f',"metrics":{{{latency[:-1]}}}')
-        root, _, leaf_name, _ = self.names.leaf(leaf)
+        root, _, leaf_name, _ = self.names.leaf(deal.leaf)
         if root != strategy_id:
             parts.append(f',"sourceStrategy":{leaf_name}')
         parts.append("}")
@@ -170,15 +170,15 @@ class Renderer:
         if deals.kind == "close":
             self.closed(deals, deal, moment, rows)
 
-    def closed(self, deals: Deals, deal: tuple, moment: str, rows: Rows) -> None:
+    def closed(self, deals: Deals, deal: DealRow, moment: str, rows: Rows) -> None:
         """The log line of a close."""
-        subscriber_id, tenant, strategy_id, _, _ = self.names.subscription(deal[1])
-        net = deal[10] + deal[11] + deal[12]
-        symbol = self.book.symbols.texts[deal[5]]
-        message = f"Closed {deal[7]:g} lots at {deal[8]:g}, net result {net:.2f}: {deals.cause}."
+        subscriber_id, tenant, strategy_id, _, _ = self.names.subscription(deal.subscription)
+        net = deal.profit + deal.swap + deal.commission
+        symbol = self.book.symbols.texts[deal.symbol]
+        message = f"Closed {deal.volume:g} lots at {deal.price:g}, net result {net:.2f}: {deals.cause}."
         self.log(
             rows, moment, tenant, 1, message, strategy_id, subscriber_id,
-            deals.signal_ids.get(deal[3], ""), symbol, "close", "market", None,
+            deals.signal_ids.get(deal.signal, ""), symbol, "close", "market", None,
         )  # fmt: skip
 
     def latencies(self, deals: Deals, effects: Effects) -> Iterator[str]:

@@ -24,6 +24,7 @@ from copying.backend.state.commands import (
     PutStrategy,
     PutSubscriber,
     PutWebhook,
+    Removable,
     Remove,
     RemoveWebhook,
     ReserveStrategyId,
@@ -214,7 +215,7 @@ async def remove_subscription(request: Request) -> Response:
     return await _remove(request, "subscription", subscriber_id, path_id(request, "strategy_id", "Subscription"))
 
 
-async def _remove(request: Request, what: str, owner_id: str, part: str = "") -> Response:
+async def _remove(request: Request, what: Removable, owner_id: str, part: str = "") -> Response:
     is_bounded = what != "subscription"
     instructions = await document(
         request, "close-instructions", optional=True, now=present(request) if is_bounded else None

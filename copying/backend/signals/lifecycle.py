@@ -193,9 +193,14 @@ def lower_volume(book: Book, effects: Effects, signal: Signal, volume: float) ->
         book.broker.close(book, effects, rows[some], "the provider closed a part", closing[some], copy_of=signal)
     orders = reachable_orders(book, signal)
     if len(orders):
-        opened, present = book.orders.open_volume[orders], book.orders.volume[orders]
-        shrunk = volumes_after_partial_close(opened, present, share, LEAST_LOTS, STEP_LOTS)
-        book.orders.volume[orders] = np.maximum(shrunk, LEAST_LOTS)
+        shrink_orders(book, orders, share)
+
+
+def shrink_orders(book: Book, rows: np.ndarray, share: float) -> None:
+    """Pending copies keep a share of what they were placed with, at least the smallest volume: they can still fill."""
+    opened, present = book.orders.open_volume[rows], book.orders.volume[rows]
+    volumes = volumes_after_partial_close(opened, present, share, LEAST_LOTS, STEP_LOTS)
+    book.orders.volume[rows] = np.maximum(volumes, LEAST_LOTS)
 
 
 def change_signal(

@@ -25,7 +25,7 @@ from copying.engine.timing import opening_deadline
 from . import orphans
 from .delays import apply_delayed
 from .levels import refused_levels, refused_prices, tell_kept
-from .lifecycle import close_signal, fill_orders, fill_signal
+from .lifecycle import close_signal, fill_orders, fill_signal, shrink_orders
 
 
 def check_connection(book: Book, command: SetConnection) -> None:
@@ -112,7 +112,8 @@ def make_up_levels(book: Book, effects: Effects, event: Missed, table: TradeTabl
 def provider_filled(book: Book, effects: Effects, event: Missed) -> None:
     """A provider's order that became a position unnoticed: late opens only inside the opening window."""
     found = np.flatnonzero(book.positions.id == event.ticket)
-    for signal in [each for each in book.signals.values() if each.ticket == int(event.cause)]:
+    order = event.order or int(event.cause)
+    for signal in [each for each in book.signals.values() if each.ticket == order]:
         if not len(found):
             close_signal(book, effects, signal, "the provider's position closed without a connection")
             continue
@@ -135,8 +136,7 @@ def settle_orders(book: Book, effects: Effects, account: int) -> None:
         share = signal.volume / signal.open_volume
         if not refused_prices(book, signal, np.array([row]), signal.price)[0]:
             book.orders.price[row] = signal.price
-        kept = math.floor(float(book.orders.open_volume[row]) * share / 0.01 + 0.5 + 1e-9) * 0.01
-        book.orders.volume[row] = max(round(kept, 8), 0.01)
+        shrink_orders(book, np.array([row]), share)
 
 
 def check_note(book: Book, command: Note) -> None:

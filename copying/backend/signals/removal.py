@@ -13,12 +13,14 @@ from copying.backend.state.commands import Remove
 from copying.backend.state.effects import Effects, Line
 from copying.backend.state.entities import Removal
 from copying.backend.state.errors import invalid, not_found
+from copying.contract.validation import is_removal_time
 
 from .lifecycle import drop_signal
 from .plans import Plans
 
 MODES = ("preserve", "close-gracefully-by-position", "close-gracefully-by-symbol", "close-immediately")
 DAY = 86_400.0
+CLOCKS_APART = 3_600.0
 
 
 def check_remove(book: Book, command: Remove) -> None:
@@ -36,10 +38,11 @@ def check_remove(book: Book, command: Remove) -> None:
             raise not_found("Subscription")
     if command.mode not in MODES:
         raise invalid("mode", command.mode, f"must be one of {', '.join(MODES)}")
-    if command.remove_after is not None and command.what != "subscription":
-        days = (command.remove_after.timestamp() - book.time) / DAY
-        if not 30 - 1 / 24 <= days <= 90 + 1 / 24:
-            raise invalid("removeAfter", command.remove_after.isoformat(), "must be 30 to 90 days from now")
+    if command.remove_after is None or command.what == "subscription":
+        return
+    # the journal's time may be behind the clock by which the request was checked
+    if not is_removal_time(command.remove_after.timestamp() - book.time, tolerance_s=CLOCKS_APART):
+        raise invalid("removeAfter", command.remove_after.isoformat(), "must be 30 to 90 days from now")
 
 
 def remove(book: Book, command: Remove, effects: Effects) -> None:

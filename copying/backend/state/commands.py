@@ -7,7 +7,7 @@ A command is checked against the state, journalled and applied as one step by th
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -39,6 +39,9 @@ class PutSubscriber(Command, tag="put-subscriber", frozen=True, kw_only=True):
     document: dict[str, Any]
 
 
+Removable = Literal["strategy", "portfolio", "member", "subscriber", "subscription"]
+
+
 class Remove(Command, tag="remove", frozen=True, kw_only=True):
     """Remove a strategy, portfolio, member, subscriber or subscription (C5, C9, C10, C14, C15).
 
@@ -46,7 +49,7 @@ class Remove(Command, tag="remove", frozen=True, kw_only=True):
     subscribed strategy.
     """
 
-    what: str
+    what: Removable
     id: str
     part: str = ""
     mode: str = "close-immediately"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -46,6 +46,31 @@ class Watch:
     def next_hop(self) -> None:
         """What was filled last is a signal itself."""
         self.received, self.begun, self.waited = self.filled, self.clock(), 0.0
+
+
+class DealRow(NamedTuple):
+    """One deal of `effects.Deals`, column by column."""
+
+    number: int
+    subscription: int
+    leaf: int
+    signal: int
+    position: int
+    symbol: int
+    side: int
+    volume: float
+    price: float
+    lot_value: float
+    profit: float
+    swap: float
+    commission: float
+    improvement: float
+    provider_commission: float
+    platform_commission: float
+    incoming_provider: float
+    incoming_platform: float
+    slippage: float
+    slippage_money: float
 
 
 @dataclass(slots=True)

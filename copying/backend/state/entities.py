@@ -6,9 +6,11 @@ Everything here is plain and serialisable. Times are UTC seconds since the epoch
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
+
+from .commands import Removable
 
 NEVER = math.inf
 ACCOUNT_CURRENCIES = ("USD", "EUR", "GBP", "JPY")
@@ -106,20 +108,25 @@ class Signal(msgspec.Struct):
     strategies: list[str] = []
 
 
+Event = Literal["close", "levels", "cancel", "provider-closed", "provider-filled", "reconnected"]
+
+
 class Missed(msgspec.Struct):
     """What an account without connection could not be told about a copy; carried out when it is back.
 
-    what: "close" (volume_lots of the position), "levels" or "cancel".
+    what: "close" (volume_lots of the position), "levels", "cancel"; of a provider's own trade "provider-closed",
+    "provider-filled" (order: what it was before); "reconnected" of an account that was left out meanwhile.
     """
 
     account: int
     ticket: int
-    what: str
+    what: Event
     cause: str = ""
     volume_lots: float = 0.0
     price: float = 0.0
     stop_loss: float | None = None
     take_profit: float | None = None
+    order: int = 0  # snapshots of earlier versions have it as `cause`
 
 
 class Kept(msgspec.Struct):
@@ -160,7 +167,7 @@ class Stopout(msgspec.Struct):
 class Removal(msgspec.Struct):
     """Something that is being wound down: dropped when its last copied position is gone, or at `remove_after`."""
 
-    what: str  # as commands.Remove
+    what: Removable
     id: str
     part: str
     mode: str
