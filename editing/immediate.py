@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from copying.client import Client, NotFound, Rejected
-from copying.contract.accounts import RiskLimit
+from copying.contract.accounts import MeasuredLimit
 from editing.dangers import may_act, needs_measuring, reasons_of, side_effects_of
 from editing.limits import LEVEL_WORDS, allowed, limit_words
 from editing.models import Change
@@ -118,7 +118,7 @@ def add_measured(stated: ImmediateEffects, change: Change, answer: dict[str, Any
 
 def limit_now(row: dict[str, Any], known: dict[str, Link], strategies: dict[str, str]) -> LimitNow:
     """One limit of the answer."""
-    limit = msgspec.convert(row, RiskLimit, strict=False)
+    limit = msgspec.convert(row, MeasuredLimit, strict=False)
     where = [
         strategies.get(strategy_id, strategy_id)
         for strategy_id in (limit.source_strategy_id, limit.strategy_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from copying.contract.accounts import RiskLimit
+from copying.contract.accounts import MeasuredLimit
 from editing.terms import BASES, PERIODS
 
 LEVEL_WORDS = {
@@ -16,7 +16,7 @@ LEVEL_WORDS = {
 }
 
 
-def allowed(limit: RiskLimit) -> Decimal | None:
+def allowed(limit: MeasuredLimit) -> Decimal | None:
     """What the drawdown may come to: min(maxAbsoluteRisk, maxRelativeRisk x start balance); None: it bounds nothing."""
     bounds = [] if limit.max_absolute_risk is None else [limit.max_absolute_risk]
     if limit.max_relative_risk is not None and limit.start_balance > 0:

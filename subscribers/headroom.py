@@ -14,7 +14,7 @@ from decimal import Decimal
 import msgspec
 from django.db import connection
 
-from copying.contract.accounts import AccountLimits, RiskLimit
+from copying.contract.accounts import AccountLimits, MeasuredLimit
 from editing.limits import LEVEL_WORDS, allowed, limit_words
 from strategies.models import Strategy
 from subscribers.models import Subscriber
@@ -96,7 +96,7 @@ class LimitStanding:
 
 def standings_of(subscriber: Subscriber, *, now: datetime) -> list[LimitStanding]:
     """Every limit of the account and of its subscriptions, the nearest to firing first. At most one query."""
-    limits = msgspec.convert(subscriber.limits, list[RiskLimit], strict=False)
+    limits = msgspec.convert(subscriber.limits, list[MeasuredLimit], strict=False)
     ids = {backend_id for limit in limits for backend_id in (limit.strategy_id, limit.source_strategy_id) if backend_id}
     copied = Strategy.objects.filter(connection_id=subscriber.connection_id, backend_id__in=ids)
     names = dict(copied.values_list("backend_id", "name")) if ids else {}
@@ -115,7 +115,7 @@ def why_none(subscriber: Subscriber) -> str:
     return "No risk limit is set for this account or for what it copies."
 
 
-def _standing(limit: RiskLimit, names: Mapping[str, str], now: datetime) -> LimitStanding | None:
+def _standing(limit: MeasuredLimit, names: Mapping[str, str], now: datetime) -> LimitStanding | None:
     bound = allowed(limit)
     if bound is None:
         return None

@@ -82,7 +82,7 @@ async def serve(
     """Recover, serve until SIGTERM or SIGINT, keep a snapshot, end. Raises CannotStart."""
     from .http import create_app
     from .http.connections import Room, protocol_in, raised_descriptors
-    from .http.options import Options
+    from .http.options import ServerOptions
 
     try:
         allowed_base(settings.BACKEND_TELEGRAM_URL)
@@ -99,7 +99,9 @@ async def serve(
     except psycopg.OperationalError as error:
         raise CannotStart(f"The database cannot be reached: {str(error).strip().splitlines()[0]}") from error
     room = Room(raised_descriptors())
-    app = create_app(core, Options.from_settings(port=bound.getsockname()[1], is_tls=certificate is not None), room)
+    app = create_app(
+        core, ServerOptions.from_settings(port=bound.getsockname()[1], is_tls=certificate is not None), room
+    )
     certificate_file, key_file = certificate or (None, None)
     config = uvicorn.Config(
         app,

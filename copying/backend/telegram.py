@@ -20,7 +20,7 @@ from django.core.exceptions import ImproperlyConfigured
 from .core.render import KIND_WORDS, SIDE_WORDS
 from .core.writer import Core
 from .settings.sealing import unsealed
-from .state.commands import Note
+from .state.commands import AddNote
 from .state.effects import Effects, SignalEvent
 from .state.errors import Refused
 
@@ -221,7 +221,7 @@ class Publisher:
         text = f"A signal could not be published to Telegram chat {message.chat_id[:64]}: {reason}."
         try:
             await self._core.submit(
-                Note(tenant=message.tenant, strategy_id=message.strategy_id, severity=WARN, message=text)
+                AddNote(tenant=message.tenant, strategy_id=message.strategy_id, severity=WARN, message=text)
             )
         except Refused:
             log.info("telegram: strategy %s is gone", message.strategy_id)

@@ -59,7 +59,7 @@ class AccountSnapshot(Record, kw_only=True):
     net_deposits: Decimal | None = None
 
 
-class RiskLimit(Record, kw_only=True):
+class MeasuredLimit(Record, kw_only=True):
     """How far one risk limit is used up. Amounts in account currency; max_relative_risk is a fraction of start_balance.
 
     strategy_id: the subscription whose result is watched; None: the whole account. source_strategy_id: only what
@@ -87,7 +87,7 @@ class AccountLimits(Record, kw_only=True):
     account_id: str
     currency: str = ""
     time: datetime | None = None
-    limits: list[RiskLimit] = []
+    limits: list[MeasuredLimit] = []
 
 
 class DecisionVolumes(Document, kw_only=True):
@@ -101,7 +101,7 @@ class DecisionVolumes(Document, kw_only=True):
     final: float | None = None
 
 
-class Decision(Document, kw_only=True):
+class DecisionRecord(Document, kw_only=True):
     """What became of a signal at one subscriber, and why. `limit_value` is the number of the deciding rule."""
 
     id: str | int
@@ -125,7 +125,7 @@ class Decision(Document, kw_only=True):
 class DecisionPage(Document, kw_only=True):
     """Decisions, newest first; `next` is the cursor of the following page, None at the end."""
 
-    items: list[Decision]
+    items: list[DecisionRecord]
     next: str | int | None = None
 
 

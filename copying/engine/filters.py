@@ -138,7 +138,7 @@ def without_money(rate, balance, equity):
 # ------------------------------------------------------------------------------------------------------------ news
 
 
-class News(NamedTuple):
+class NewsGaps(NamedTuple):
     """What news forbids; it holds for the same events from `since` until `until`.
 
     gaps: (chains, symbols) `NEWS_GAP`.
@@ -152,13 +152,13 @@ class News(NamedTuple):
 
 def news_gaps(table: RouteTable, view: View, facts: Facts) -> np.ndarray:
     """(chains, symbols) `NEWS_GAP` of this moment."""
-    held: News | None = view.news
+    held: NewsGaps | None = view.news
     if held is None or not held.since <= facts.now < held.until or held.events != facts.news:
         held = view.news = news_now(table, view, facts)
     return held.gaps
 
 
-def news_now(table: RouteTable, view: View, facts: Facts) -> News:
+def news_now(table: RouteTable, view: View, facts: Facts) -> NewsGaps:
     """Ask every filter about every symbol. Nothing changes until the next edge of a gap."""
     gaps = np.zeros((len(table.news_chains), max(len(view.symbols), 1)), NEWS_GAP)
     edges: set[float] = set()
@@ -169,7 +169,7 @@ def news_now(table: RouteTable, view: View, facts: Facts) -> News:
             gaps[row, column] = (refusal(Reason.NEWS, level) if level else 0, minutes)
     since = max((edge for edge in edges if edge <= facts.now), default=-inf)
     until = min((edge for edge in edges if edge > facts.now), default=inf)
-    return News(facts.news, since, until, gaps)
+    return NewsGaps(facts.news, since, until, gaps)
 
 
 def gap_edges(document: Document, event: NewsEvent) -> tuple[float, ...]:

@@ -27,7 +27,7 @@ from django.db import connection, models
 
 from copying.backend import tokens
 from copying.backend.http import create_app
-from copying.backend.http.options import Options, database_url
+from copying.backend.http.options import ServerOptions, database_url
 
 PAGE = 1000
 FROM, TILL = "2020-01-01T00:00:00.000Z", "2030-01-01T00:00:00.000Z"
@@ -139,7 +139,7 @@ def naive_page(offset: int) -> str:
 
 
 async def measure_ours(depths: list[int], pages: int) -> dict[int, tuple[float, list[float], int]]:
-    app = create_app(IdleCore(), Options("http://127.0.0.1", database_url(), requests_per_minute=10**9))
+    app = create_app(IdleCore(), ServerOptions("http://127.0.0.1", database_url(), requests_per_minute=10**9))
     token, taken = tokens.issue("local").encode(), {}
     began = time.perf_counter()
     await app.state.service.depths.warm()

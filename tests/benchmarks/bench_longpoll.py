@@ -44,9 +44,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from copying.backend import tokens
-from copying.backend.core.announcements import Changes, Subscription
+from copying.backend.core.announcements import Changes, Listener
 from copying.backend.http import create_app, reads
-from copying.backend.http.options import Options, database_url
+from copying.backend.http.options import ServerOptions, database_url
 from copying.backend.http.pages import Database
 from copying.backend.service import listen, settle_memory
 from copying.backend.state.commands import Command
@@ -78,7 +78,7 @@ class AnnouncingCore:
     async def submit(self, command: Command) -> None:
         """Takes every signal: what is timed is how long it waits for the streams."""
 
-    def changes(self, topic: tuple) -> Subscription:
+    def changes(self, topic: tuple) -> Listener:
         return self.announced.subscribe(topic)
 
 
@@ -178,7 +178,7 @@ Late = dict[str, tuple[float, float]]  # median and 99th percentile, ms
 async def measure(count: int, is_naive: bool) -> tuple[float, Late]:
     """Kilobytes per waiting client, and how late the clients were."""
     core, reads.subscriber = AnnouncingCore(), any_subscriber
-    options = Options("http://127.0.0.1", database_url(), requests_per_minute=10**9, hold_s=600)
+    options = ServerOptions("http://127.0.0.1", database_url(), requests_per_minute=10**9, hold_s=600)
     app = naive_app() if is_naive else create_app(core, options)
     bound = listen("127.0.0.1", 0)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", backlog=16_384, access_log=False))

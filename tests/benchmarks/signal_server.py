@@ -28,7 +28,7 @@ import uvloop
 from copying.backend.core.journal import Journal
 from copying.backend.core.writer import Core
 from copying.backend.http import create_app
-from copying.backend.http.options import Options, database_url
+from copying.backend.http.options import ServerOptions, database_url
 from copying.backend.service import settle_memory
 from copying.backend.signals import fan_out
 from copying.backend.state.commands import OpenAccount, PutSignal, PutStrategy, PutSubscriber
@@ -97,7 +97,7 @@ async def main(socket: str, routes: int, target: Path) -> None:
     await subscribers(core, routes)
     stamps = Stamps()
     stamps.watch(core)
-    app = create_app(core, Options("http://backend", database_url(), requests_per_minute=10**9))
+    app = create_app(core, ServerOptions("http://backend", database_url(), requests_per_minute=10**9))
     config = uvicorn.Config(
         app, uds=socket, http="httptools", log_level="warning", access_log=False, lifespan="off", timeout_keep_alive=75
     )

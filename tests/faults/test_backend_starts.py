@@ -13,7 +13,7 @@ from copying.backend.core.projector import MOVE_PROGRESS
 from copying.backend.core.writer import CannotReplay, Core
 from copying.backend.state import snapshot
 from copying.backend.state.commands import (
-    Note,
+    AddNote,
     OpenAccount,
     PutSignal,
     PutStrategy,
@@ -120,7 +120,7 @@ def test_large_entries_are_read_a_few_at_a_time(tables: str, monkeypatch: pytest
     async def run() -> list[int]:
         core = await begun(tables)
         for number in range(10):
-            await core.submit(Note(tenant="t", strategy_id="S", severity=1, message=str(number) * 100_000))
+            await core.submit(AddNote(tenant="t", strategy_id="S", severity=1, message=str(number) * 100_000))
         await core.stop()
         counts, after = [], last
         reader = await journal.Journal.open(tables)

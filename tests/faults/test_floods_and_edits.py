@@ -15,7 +15,7 @@ from copying.backend import tokens
 from copying.backend.core.journal import decode_entry
 from copying.backend.core.writer import Core
 from copying.backend.http import create_app
-from copying.backend.http.options import Options
+from copying.backend.http.options import ServerOptions
 from copying.backend.state.commands import (
     OpenAccount,
     PutPortfolio,
@@ -70,7 +70,7 @@ def test_a_flood_is_copied_once_and_in_order_or_refused_with_429(tables: str) ->
     async def flood(core: Core) -> None:
         for number in range(5):
             await subscribe(core, f"a{number}", *(fixed(f"S{each}") for each in range(STRATEGIES)))
-        app = create_app(core, Options("http://backend", tables, requests_per_minute=LIMIT))
+        app = create_app(core, ServerOptions("http://backend", tables, requests_per_minute=LIMIT))
         headers = {"auth-token": tokens.issue("t")}
         transport = httpx.ASGITransport(app)
 

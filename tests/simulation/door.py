@@ -13,7 +13,7 @@ import msgspec
 
 from copying.backend.core.writer import Core
 from copying.backend.http import create_app
-from copying.backend.http.options import Options
+from copying.backend.http.options import ServerOptions
 from copying.backend.state.times import iso
 from tests.simulation.disk import Disk
 
@@ -63,7 +63,7 @@ class Door:
 
     def __init__(self, core: Core, disk: Disk) -> None:
         asyncio.get_running_loop().set_default_executor(Inline())
-        app = create_app(core, Options("http://backend", "", requests_per_minute=10**9))
+        app = create_app(core, ServerOptions("http://backend", "", requests_per_minute=10**9))
         app.state.service = replace(app.state.service, database=Records(disk))
         self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://backend")
 

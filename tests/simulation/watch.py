@@ -28,8 +28,8 @@ from copying.backend.state.commands import (
     Tick,
     Trade,
 )
-from copying.backend.state.effects import Deals, Effects, Line, SignalEvent
-from copying.backend.state.entities import Signal
+from copying.backend.state.effects import Deals, Effects, LogLine, SignalEvent
+from copying.backend.state.entities import OpenSignal
 from copying.backend.state.parts import SEPARATOR
 
 OPENING = (PutSignal, Trade, Resynchronise, SetConnection, Tick)
@@ -57,7 +57,7 @@ class Before:
 
     own: dict[int, Own]
     copies: Counter[tuple[int, int]]
-    signals: dict[int, Signal]
+    signals: dict[int, OpenSignal]
     strategies: dict[str, Document]
     subscribers: dict[str, Document]
 
@@ -243,7 +243,7 @@ class Watch:
         stopped_out = {
             line.subscriber_id
             for line in effects.told
-            if isinstance(line, Line) and line.message.startswith("Stop out: ")
+            if isinstance(line, LogLine) and line.message.startswith("Stop out: ")
         }
         now = own_positions(self.book)
         for ticket, own in before.own.items():

@@ -15,7 +15,7 @@ from copying.backend.settings import commission
 from copying.backend.state.book import Book
 from copying.backend.state.broker_port import Orders
 from copying.backend.state.effects import Deals, Effects
-from copying.backend.state.entities import Signal
+from copying.backend.state.entities import OpenSignal
 from copying.backend.state.left_out import taking_part
 from copying.backend.state.valuation import (
     closing_prices,
@@ -151,7 +151,7 @@ class PaperBroker:
         volumes: np.ndarray | None = None,
         *,
         by_broker: bool = False,
-        copy_of: Signal | None = None,
+        copy_of: OpenSignal | None = None,
     ) -> None:
         """Close at bid (bought) or ask (sold); profit, the part of swap and commission go to the balance."""
         if effects.watch is not None:
@@ -215,7 +215,7 @@ class PaperBroker:
         commission.charge(book, deals)
         return deals
 
-    def _closing_slippage(self, book: Book, held, price, signal: Signal) -> np.ndarray:
+    def _closing_slippage(self, book: Book, held, price, signal: OpenSignal) -> np.ndarray:
         """(n,) price difference to what the provider closes at; nan on the other side and for other pairs."""
         quote = book.quote(signal.symbol)
         if quote is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 
-class Subscription:
+class Listener:
     """Remembers the version of a topic at its creation, so a change between a query and the wait is not missed."""
 
     def __init__(self, changes: Changes, topic: tuple) -> None:
@@ -32,8 +32,8 @@ class Changes:
     def version(self, topic: tuple) -> int:
         return self._versions.get(topic, 0)
 
-    def subscribe(self, topic: tuple) -> Subscription:
-        return Subscription(self, topic)
+    def subscribe(self, topic: tuple) -> Listener:
+        return Listener(self, topic)
 
     def announce(self, topic: tuple) -> None:
         """Wake everybody who waits on `topic`."""

@@ -31,11 +31,11 @@ from copying.backend.state.book import Book
 from copying.backend.state.commands import (
     NEWEST_RULES,
     AddNews,
+    AddNote,
     Command,
     Deposit,
     Entry,
     FindOrphans,
-    Note,
     OpenAccount,
     PutNews,
     PutPortfolio,
@@ -55,7 +55,7 @@ from copying.backend.state.commands import (
     Tick,
     Trade,
 )
-from copying.backend.state.effects import Effects, Line, Watch
+from copying.backend.state.effects import Effects, LogLine, Watch
 from copying.backend.state.errors import Refused, invalid, not_found
 
 from . import idempotency, ticks
@@ -164,7 +164,7 @@ def reset_stopouts(book: Book, command: ResetStopouts, effects: Effects) -> None
     row = book.subscription(command.subscriber_id, command.strategy_id) if command.strategy_id else -1
     if limits.reset(book, account, row, command.reason):
         text = f"The stopout {command.reason} was reset: trading goes on."
-        effects.told.append(Line(book.time, command.tenant, 1, text, command.strategy_id, command.subscriber_id))
+        effects.told.append(LogLine(book.time, command.tenant, 1, text, command.strategy_id, command.subscriber_id))
 
 
 def check_resynchronise(book: Book, command: Resynchronise) -> None:
@@ -217,7 +217,7 @@ HANDLERS: dict[type, tuple[Callable, Callable]] = {
     PutNews: (news.check_put_news, news.put_news),
     AddNews: (news.check_add_news, news.add_news),
     SetConnection: (reconnection.check_connection, reconnection.set_connection),
-    Note: (reconnection.check_note, reconnection.note),
+    AddNote: (reconnection.check_note, reconnection.note),
     SetBrokerClock: (periods.check_broker_clock, periods.set_broker_clock),
     SetRules: (rules.check_set_rules, rules.set_rules),
     ReserveStrategyId: (rules.check_reserve, rules.reserve),

@@ -19,8 +19,8 @@ import numpy as np
 from copying.backend.signals.plans import Plans, learn_parts
 from copying.backend.state import snapshot
 from copying.backend.state.book import Book
-from copying.backend.state.commands import Command, Entry, Note, Trade
-from copying.backend.state.effects import Effects, Line
+from copying.backend.state.commands import AddNote, Command, Entry, Trade
+from copying.backend.state.effects import Effects, LogLine
 
 from .journal import Journal
 
@@ -110,7 +110,7 @@ def set_aside(entry: Entry, error: Exception) -> Entry:
     """What stands in the journal for an entry that nobody's absence mends: an error in its user's log."""
     command = entry.command
     what = type(command).__struct_config__.tag
-    note = Note(
+    note = AddNote(
         tenant=command.tenant,
         strategy_id=getattr(command, "strategy_id", ""),
         severity=ERROR,
@@ -155,4 +155,4 @@ def tell_faults(book: Book, effects: Effects, entry: Entry) -> None:
         row = book.account_rows.get(account_id)
         if row is not None:
             tenant = book.account_meta[row].tenant
-            effects.told.append(Line(book.time, tenant, ERROR, text, "", account_id))
+            effects.told.append(LogLine(book.time, tenant, ERROR, text, "", account_id))

@@ -14,7 +14,7 @@ def text(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
-class Names:
+class Fragments:
     """Encoded fragments of what many records say; made when needed, void after a change of configuration."""
 
     def __init__(self, book: Book) -> None:

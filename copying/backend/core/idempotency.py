@@ -10,14 +10,14 @@ from typing import Any
 
 from copying.backend.state.book import Book
 from copying.backend.state.commands import Once
-from copying.backend.state.entities import Kept
+from copying.backend.state.entities import KeptAnswer
 from copying.backend.state.errors import Refused
 
 KEPT_SECONDS = 86_400.0
 MOST_KEPT = 10_000  # per caller; the oldest is forgotten for the next
 
 
-def answer_before(book: Book, once: Once) -> Kept | None:
+def answer_before(book: Book, once: Once) -> KeptAnswer | None:
     """What the request of this key was answered; None: it was not carried out yet. Raises Refused (422)."""
     kept = book.kept.get(once.caller, {}).get(once.key)
     if kept is None or book.time - kept.time >= KEPT_SECONDS:
@@ -37,7 +37,7 @@ def keep(book: Book, once: Once, answer: Any) -> Any:
     told = once.answer if answer is None else answer
     kept = book.kept.pop(once.caller, {})
     kept.pop(once.key, None)
-    kept[once.key] = Kept(time=book.time, digest=once.digest, status=once.status, answer=told)
+    kept[once.key] = KeptAnswer(time=book.time, digest=once.digest, status=once.status, answer=told)
     book.kept[once.caller] = kept  # callers in the order of their newest keys, keys in the order of their times
     while len(kept) > MOST_KEPT or is_over(book, next(iter(kept.values()))):
         del kept[next(iter(kept))]
@@ -46,11 +46,11 @@ def keep(book: Book, once: Once, answer: Any) -> Any:
     return told
 
 
-def newest(kept: dict[str, Kept]) -> Kept:
+def newest(kept: dict[str, KeptAnswer]) -> KeptAnswer:
     """The answer that was kept last."""
     return next(reversed(kept.values()))
 
 
-def is_over(book: Book, kept: Kept) -> bool:
+def is_over(book: Book, kept: KeptAnswer) -> bool:
     """Whether an answer has been kept long enough."""
     return book.time - kept.time >= KEPT_SECONDS

@@ -38,7 +38,7 @@ class AlreadyRunning(Exception):
         super().__init__("Another backend is already running on this database: only one may write to a data set.")
 
 
-class Exchange:
+class PipelineExchange:
     """What was sent on a connection until its last answer, on the event loop without a task or a timer of its own."""
 
     def __init__(self, pgconn: PGconn) -> None:
@@ -173,7 +173,7 @@ class Journal:
 
     async def _answered(self, send: Callable[[], None]) -> None:
         """Send, and wait until everything is answered. Raises psycopg.Error."""
-        exchange = Exchange(self._connection.pgconn)
+        exchange = PipelineExchange(self._connection.pgconn)
         try:
             send()
             await exchange.run()

@@ -24,7 +24,7 @@ from copying.backend.state.effects import (
     Deals,
     Decided,
     Effects,
-    Line,
+    LogLine,
     SignalEvent,
     StopoutEvent,
     Withheld,
@@ -34,7 +34,7 @@ from copying.backend.state.times import iso
 from copying.engine.model import Level, Outcome, Step
 from copying.engine.reasons import CODES, Reason, sentence
 
-from .fragments import Names, text
+from .fragments import Fragments, text
 
 log = logging.getLogger(__name__)
 SIDE_WORDS = {1: "buy", -1: "sell"}
@@ -96,7 +96,7 @@ class Renderer:
 
     def __init__(self, book: Book) -> None:
         self.book = book
-        self.names = Names(book)
+        self.names = Fragments(book)
 
     def render(self, effects: Effects, rows: Rows) -> Iterator[None]:
         """Append the rows of an entry; yields now and then, so that a loop can breathe."""
@@ -105,7 +105,7 @@ class Renderer:
             Deals: self.deals,
             Decided: self.decided,
             Withheld: self.withheld,
-            Line: self.line,
+            LogLine: self.line,
             SignalEvent: self.signal_event,
             StopoutEvent: self.stopout,
             AccountSnapshots: self.snapshots,
@@ -310,7 +310,7 @@ class Renderer:
 
     # ------------------------------------------------------------------------------------------------------------- log
 
-    def line(self, line: Line, effects: Effects, rows: Rows) -> Iterator[None]:
+    def line(self, line: LogLine, effects: Effects, rows: Rows) -> Iterator[None]:
         """A log line that was told as such."""
         self.log(
             rows, iso(line.time), line.tenant, line.severity, line.message, line.strategy_id, line.subscriber_id,

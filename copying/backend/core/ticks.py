@@ -26,8 +26,8 @@ from copying.backend.signals.lifecycle import (
 from copying.backend.signals.removal import finish_removals
 from copying.backend.state.accounts import take_snapshots
 from copying.backend.state.book import Book
-from copying.backend.state.effects import Effects, Line
-from copying.backend.state.entities import Stopout
+from copying.backend.state.effects import Effects, LogLine
+from copying.backend.state.entities import ActiveStopout
 from copying.backend.state.left_out import taking_part
 from copying.backend.state.tables import TradeTable
 from copying.backend.state.valuation import closing_prices, opening_prices, value
@@ -224,7 +224,7 @@ def stop_out(book: Book, effects: Effects) -> None:
             meta = book.account_meta[account]
             side = "not above" if is_level_enough(book) else "below"
             text = f"Stop out: equity {book.accounts.equity[account]:.2f} is {side} half of the margin used."
-            effects.told.append(Line(book.time, meta.tenant, 2, text, subscriber_id=meta.id))
+            effects.told.append(LogLine(book.time, meta.tenant, 2, text, subscriber_id=meta.id))
             worst = rows[np.argmin(book.positions.profit[rows])]
             close_with_signals(book, effects, np.array([worst]), "stop out by margin")
 
@@ -240,11 +240,13 @@ def watch_limits(book: Book, effects: Effects) -> None:
         subscriber = book.subscribers_by_id.get(meta.id)
         strategy_id = book.subscription_keys[stopout.subscription][1] if stopout.subscription >= 0 else ""
         tenant = subscriber.tenant if subscriber else meta.tenant
-        effects.told.append(Line(book.time, tenant, 2, f"Trading stopped. {stopout.description}", strategy_id, meta.id))
+        effects.told.append(
+            LogLine(book.time, tenant, 2, f"Trading stopped. {stopout.description}", strategy_id, meta.id)
+        )
         close_stopped(book, effects, stopout)
 
 
-def close_stopped(book: Book, effects: Effects, stopout: Stopout) -> None:
+def close_stopped(book: Book, effects: Effects, stopout: ActiveStopout) -> None:
     """Copied orders under a stopout, and positions if it closes them; trades by hand are never touched.
 
     An order that stayed would be a new trade when it fills.

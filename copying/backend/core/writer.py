@@ -29,7 +29,7 @@ from copying.backend.state.errors import CannotReplay, Refused
 
 from . import apply as application
 from . import ticks
-from .announcements import Changes, Subscription
+from .announcements import Changes, Listener
 from .clock import Clock
 from .faults import without
 from .group_commit import LEFT_OUT_SECONDS, GroupCommit
@@ -224,6 +224,6 @@ class Core(GroupCommit):
         """Up to which entry the tables tell the effects."""
         return self._projector.projected if self._tasks else 0
 
-    def changes(self, topic: tuple) -> Subscription:
+    def changes(self, topic: tuple) -> Listener:
         """What to wait on; topics: ("transactions" | "log" | "stopouts" | "snapshots", tenant)."""
         return self._changes.subscribe(topic)

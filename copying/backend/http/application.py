@@ -19,7 +19,7 @@ from copying.backend.http.connections import Room
 from copying.backend.http.depths import Depths
 from copying.backend.http.errors import HANDLERS
 from copying.backend.http.once import Handler, once
-from copying.backend.http.options import Options, Service
+from copying.backend.http.options import ServerOptions, Service
 from copying.backend.http.pages import Database, Positions
 from copying.backend.http.rate_limits import TokenBuckets
 from copying.backend.http.wakeups import Wakeups
@@ -121,9 +121,9 @@ def _route(method: str, path: str, endpoint: Handler | streams.Stream) -> Route:
     return Route(path, once(endpoint), methods=[method])
 
 
-def create_app(core: Core, options: Options | None = None, room: Room | None = None) -> Starlette:
+def create_app(core: Core, options: ServerOptions | None = None, room: Room | None = None) -> Starlette:
     """The API of a started core. `app.state.service.wakeups.close()` ends all waiting streams at once."""
-    options = options or Options.from_settings()
+    options = options or ServerOptions.from_settings()
     database = Database(options.database_url)
     wakeups, depths = Wakeups(core, database), Depths(database)
 

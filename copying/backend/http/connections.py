@@ -85,7 +85,7 @@ def raised_descriptors() -> int:
     return wanted
 
 
-class TooMuch(Exception):
+class TooMuchUnread(Exception):
     """Raised inside the parser to end it; status and text are the answer."""
 
     def __init__(self, status: int, text: str) -> None:
@@ -107,7 +107,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._is_begun = self._in_body = False
         self._in_head = True
         self._head_bytes = self._header_bytes = self._body_bytes = 0
-        self._too_much: TooMuch | None = None
+        self._too_much: TooMuchUnread | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._waits_for = ""  # "head" or "body", with a deadline
         self.room.open += 1
@@ -174,7 +174,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def _stop(self, status: int, text: str) -> None:
-        self._too_much = TooMuch(status, text)
+        self._too_much = TooMuchUnread(status, text)
         raise self._too_much
 
     def send_400_response(self, msg: str) -> None:

@@ -23,7 +23,7 @@ from copying.backend.http.parameters import body_bytes
 from copying.backend.http.replies import done, reply
 from copying.backend.http.webhooks import note_refusal
 from copying.backend.state.commands import AnyCommand, Once
-from copying.backend.state.entities import Kept
+from copying.backend.state.entities import KeptAnswer
 from copying.backend.state.errors import Refused, invalid
 
 HEADERS = ("idempotency-key", "transaction-id")  # the second is what the vendor's clients send; the first counts
@@ -73,7 +73,7 @@ async def told(request: Request, read: Callable[[Request], Any]) -> Any:
         raise
 
 
-def kept_of(request: Request) -> Kept | None:
+def kept_of(request: Request) -> KeptAnswer | None:
     """What the request was answered before. Raises Refused (422)."""
     return answer_before(service(request).core.book, request.state.once)
 

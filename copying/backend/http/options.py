@@ -20,7 +20,7 @@ from copying.backend.http.wakeups import Wakeups
 
 
 @dataclass(frozen=True)
-class Options:
+class ServerOptions:
     """public_url: how others reach this server, without a trailing slash. hold_s: how long a stream waits, seconds."""
 
     public_url: str
@@ -30,7 +30,7 @@ class Options:
     hold_s: float = 55.0
 
     @classmethod
-    def from_settings(cls, *, port: int = 0, is_tls: bool = False) -> Options:
+    def from_settings(cls, *, port: int = 0, is_tls: bool = False) -> ServerOptions:
         """As copyportal/settings.py says; the port listened on stands in for a public address that is not set."""
         local = f"{'https' if is_tls else 'http'}://127.0.0.1:{port or settings.BACKEND_PORT}"
         return cls(
@@ -53,7 +53,7 @@ class Service:
     """What every handler works with. under_way: by caller and key of requests that are being carried out (once.py)."""
 
     core: Core
-    options: Options
+    options: ServerOptions
     database: Database
     positions: Positions
     depths: Depths

@@ -15,7 +15,7 @@ from copying.backend.risk.limits import drawdowns, served
 from copying.backend.settings.offers import marked, withheld, withheld_keys
 from copying.backend.signals.plans import plan_for
 from copying.backend.state.book import Book
-from copying.backend.state.entities import ACCOUNT_CURRENCIES, Signal, Subscriber
+from copying.backend.state.entities import ACCOUNT_CURRENCIES, OpenSignal, StoredSubscriber
 from copying.backend.state.times import iso
 from copying.backend.state.valuation import value
 from copying.engine.model import Level
@@ -130,7 +130,7 @@ def trading_signals(book: Book, tenant: str, subscriber_id: str) -> list[Documen
     return found
 
 
-def _closes_only(book: Book, subscriber: Subscriber, signal: Signal, subscribed: set[str]) -> bool:
+def _closes_only(book: Book, subscriber: StoredSubscriber, signal: OpenSignal, subscribed: set[str]) -> bool:
     """Whether nothing but closes of a signal is copied: by closeOnly, or because a part of the way is removed."""
     document = subscriber.document
     if document.get("closeOnly") or subscriber.removal_mode or book.strategies_by_id[signal.strategy_id].removal_mode:
@@ -139,7 +139,7 @@ def _closes_only(book: Book, subscriber: Subscriber, signal: Signal, subscribed:
     return all(each.get("closeOnly") or each.get("removed") for each in mine)
 
 
-def _trading_signal(book: Book, signal: Signal, account: int, closes_only: bool, wanted: float) -> Document:
+def _trading_signal(book: Book, signal: OpenSignal, account: int, closes_only: bool, wanted: float) -> Document:
     positions = book.positions
     mine = (positions.signal == signal.row) & (positions.account == account) & (positions.subscription >= 0)
     strategy = book.strategies_by_id[signal.strategy_id]

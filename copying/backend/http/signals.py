@@ -14,7 +14,7 @@ from copying.backend.http.once import carry_out
 from copying.backend.http.options import service
 from copying.backend.http.parameters import body_bytes, document, path_id
 from copying.backend.http.replies import reply
-from copying.backend.state.commands import Note, PutSignal, RemoveSignal
+from copying.backend.state.commands import AddNote, PutSignal, RemoveSignal
 from copying.backend.state.errors import Refused, invalid, not_found
 from copying.contract import wire
 from copying.contract.validation import Invalid, load_json, validate
@@ -114,7 +114,7 @@ async def _close_posted(request: Request, tenant: str, strategy_id: str, wanted:
         else:
             closed.append(each)
     text = f"A post to a webhook closed {', '.join(closed) or 'nothing: no signal that it means was open'}."
-    line = Note(tenant=tenant, strategy_id=strategy_id, severity=INFO, message=text)
+    line = AddNote(tenant=tenant, strategy_id=strategy_id, severity=INFO, message=text)
     return await carry_out(request, line, {"closed": closed}, status=200)
 
 

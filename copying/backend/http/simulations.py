@@ -20,13 +20,13 @@ from copying.backend.settings.documents import members_of, subscriptions_of
 from copying.backend.settings.nesting import check_circle, check_size
 from copying.backend.settings.offers import may_follow
 from copying.backend.settings.rules import may_put
-from copying.backend.signals.recording import Facts
+from copying.backend.signals.recording import RecordedFacts
 from copying.backend.simulation import (
     MOST_SIGNALS,
-    Answer,
+    Comparison,
     Event,
-    Result,
-    TooMuch,
+    SignalAnswer,
+    TooManyDecisions,
     leaves_of,
     scene_of,
     simulate,
@@ -46,7 +46,7 @@ KEPT = ("_id", "removed", "closeOnRemovalMode", "platformCommissionRate")
 CURSOR = re.compile(r"([0-9]{1,18})")
 _one_at_a_time = asyncio.Semaphore(1)
 _decode_event = msgspec.json.Decoder(Event).decode
-_decode_facts = msgspec.msgpack.Decoder(Facts).decode
+_decode_facts = msgspec.msgpack.Decoder(RecordedFacts).decode
 
 
 async def simulate_changes(request: Request) -> Response:
@@ -66,7 +66,7 @@ async def simulate_changes(request: Request) -> Response:
         events = await _events(here.database, leaves, start, end)
         try:
             result = await asyncio.to_thread(simulate, scene, changed, events, wanted)
-        except TooMuch as error:
+        except TooManyDecisions as error:
             raise Refused(400, "ValidationError", str(error)) from error
     result.answers = [answer for answer in result.answers if _is_about(answer, asked)]
     answers = result.answers
@@ -76,7 +76,7 @@ async def simulate_changes(request: Request) -> Response:
 
 
 def _answer(
-    result: Result, answers: list[Answer], start: datetime, end: datetime, limit: int, after: int
+    result: Comparison, answers: list[SignalAnswer], start: datetime, end: datetime, limit: int, after: int
 ) -> dict[str, Any]:
     behind = [answer for answer in answers if answer.event.row > after]
     page = behind[:limit]
@@ -130,7 +130,7 @@ def _wanted(asked: dict[str, Any]) -> Any:
     return wanted
 
 
-def _is_about(answer: Answer, asked: dict[str, Any]) -> bool:
+def _is_about(answer: SignalAnswer, asked: dict[str, Any]) -> bool:
     """Whether a signal is one of those asked for: of the strategy named itself, or with a route that was asked for."""
     strategy_id = asked.get("strategyId") or ""
     if strategy_id == "" and not asked.get("subscriberId"):

@@ -24,7 +24,7 @@ from copying.backend.http.wakeups import (
     SNAPSHOTS,
     STOPOUTS,
     TRANSACTIONS,
-    Record,
+    NewRecord,
     Records,
     Topic,
     millisecond,
@@ -244,7 +244,7 @@ async def _by_time(
     return await _poll(request, send, topic, key, hold_s, read, pick)
 
 
-def _oldest(ascending: list[Record], limit: int) -> bytes | None:
+def _oldest(ascending: list[NewRecord], limit: int) -> bytes | None:
     """The oldest `limit` records and all others of the last one's millisecond, newest first; None for none."""
     if not ascending:
         return None

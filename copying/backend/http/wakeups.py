@@ -22,7 +22,7 @@ SLICE = 16  # clients answered per turn of the event loop: an order that comes i
 MILLISECOND = timedelta(milliseconds=1)
 
 
-class Record(NamedTuple):
+class NewRecord(NamedTuple):
     """A projected record with what streams filter by; `number` is the sequence number of stopouts and snapshots."""
 
     id: int
@@ -35,10 +35,10 @@ class Record(NamedTuple):
     document: bytes
 
 
-class Records(list[Record]):
+class Records(list[NewRecord]):
     """Records that are handed to many clients: what the first of those who want the same finds serves the others."""
 
-    def __init__(self, records: Iterable[Record] = ()) -> None:
+    def __init__(self, records: Iterable[NewRecord] = ()) -> None:
         super().__init__(records)
         self.answers: dict[tuple, bytes | None] = {}
         self.oldest = min((record.time for record in self), default=None)
@@ -121,7 +121,7 @@ class Waiter:
             self._take(None)
 
 
-class Feed:
+class RecordFeed:
     """One topic of one tenant: reads what is new when the core announces it and passes it on by id."""
 
     def __init__(self, topic: Topic, tenant: str, core: Core, database: Database) -> None:
@@ -166,7 +166,7 @@ class Feed:
         finally:
             self.release()
 
-    async def _new_records(self) -> list[Record]:
+    async def _new_records(self) -> list[NewRecord]:
         """Everything since the last call, with the newest record's millisecond complete."""
         await self.core.caught_up()
         records = await self._read()
@@ -176,7 +176,7 @@ class Feed:
             records += await self._read()
         return records
 
-    async def _read(self) -> list[Record]:
+    async def _read(self) -> list[NewRecord]:
         rows = await self.database.rows(
             f"SELECT {self.topic.columns} FROM {self.topic.table}"
             f" WHERE id > %(last_id)s AND {self.topic.tenant} ORDER BY id LIMIT {MAX_ROWS + 1}",
@@ -186,10 +186,10 @@ class Feed:
             await self._find_end()
         elif rows:
             self._last_id = rows[-1][0]
-        return [Record(*row) for row in rows]
+        return [NewRecord(*row) for row in rows]
 
-    async def _dispatch(self, records: list[Record]) -> None:
-        by_key: dict[str, list[Record]] = {"": records} if records else {}
+    async def _dispatch(self, records: list[NewRecord]) -> None:
+        by_key: dict[str, list[NewRecord]] = {"": records} if records else {}
         if len(records) > MAX_ROWS:
             by_key = {key: [] for key in self._waiters}
         else:
@@ -217,7 +217,7 @@ class Wakeups:
     def __init__(self, core: Core, database: Database) -> None:
         self.core = core
         self.database = database
-        self._feeds: dict[tuple[str, str], Feed] = {}
+        self._feeds: dict[tuple[str, str], RecordFeed] = {}
         self._closed = False
 
     @asynccontextmanager
@@ -225,7 +225,7 @@ class Wakeups:
         """A waiter that is offered every record of `key` that is projected from now on."""
         feed = self._feeds.get((topic.name, tenant))
         if feed is None or feed.ended:
-            feed = self._feeds[topic.name, tenant] = Feed(topic, tenant, self.core, self.database)
+            feed = self._feeds[topic.name, tenant] = RecordFeed(topic, tenant, self.core, self.database)
         waiter = Waiter()
         feed.add(key, waiter)
         try:

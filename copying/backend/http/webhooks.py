@@ -16,7 +16,7 @@ from typing import Any
 from starlette.requests import Request
 
 from copying.backend.http.options import service
-from copying.backend.state.commands import Note
+from copying.backend.state.commands import AddNote
 from copying.backend.state.errors import Refused, invalid
 from copying.backend.state.times import iso
 
@@ -82,7 +82,7 @@ async def note_refusal(request: Request, sentence: str) -> None:
     posts.warned_at, posts.untold = now, 0
     text = f"A post to a webhook was refused: {sentence.rstrip('.')[:300]}.{others}"
     await service(request).core.submit(
-        Note(tenant=webhook[0], strategy_id=webhook[1], severity=WARN, message=text.replace("\0", ""))
+        AddNote(tenant=webhook[0], strategy_id=webhook[1], severity=WARN, message=text.replace("\0", ""))
     )
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from copying.backend.state.book import Book
 from copying.backend.state.effects import Effects, StopoutEvent
-from copying.backend.state.entities import ACCOUNT_CURRENCIES, Stopout, Strategy, Subscriber
+from copying.backend.state.entities import ACCOUNT_CURRENCIES, ActiveStopout, StoredStrategy, StoredSubscriber
 from copying.backend.state.left_out import taking_part
 from copying.backend.state.parts import SEPARATOR, parts_below, path_text
 from copying.backend.state.tables import TradeTable
@@ -58,7 +58,7 @@ class ScopePairs:
 # --------------------------------------------------------------------------------------------------- from documents
 
 
-def refresh_subscription(book: Book, row: int, subscriber: Subscriber, strategy: Strategy) -> None:
+def refresh_subscription(book: Book, row: int, subscriber: StoredSubscriber, strategy: StoredStrategy) -> None:
     """Replace the limits of a subscription by what its chains say now; unchanged ones keep their state.
 
     Every leaf below a portfolio has a chain of its own; a later limit replaces earlier ones of its own chain only.
@@ -72,14 +72,14 @@ def refresh_subscription(book: Book, row: int, subscriber: Subscriber, strategy:
     replace(book, int(book.subscriptions.account[row]), row, merged)
 
 
-def refresh_account(book: Book, account: int, subscriber: Subscriber) -> None:
+def refresh_account(book: Book, account: int, subscriber: StoredSubscriber) -> None:
     """Replace the limits of a whole account."""
     found = effective_limits([(Level.SUBSCRIBER, subscriber.document)])
     replace(book, account, -1, {(-1, *key): limit for key, limit in found.items()})
 
 
 def chains(
-    book: Book, strategy: Strategy, path: tuple[str, ...], depth: int
+    book: Book, strategy: StoredStrategy, path: tuple[str, ...], depth: int
 ) -> list[list[tuple[tuple[Level, int], dict[str, Any]]]]:
     """Per leaf the documents above a subscription, leaf first, each with its level and its scope (LIMITS).
 
@@ -221,11 +221,11 @@ def key_of(book: Book, row: int) -> tuple:
     return int(rows.account[row]), int(rows.subscription[row]), int(rows.scope[row]), reason, bool(rows.closes[row])
 
 
-def stopout_key(stopout: Stopout) -> tuple:
+def stopout_key(stopout: ActiveStopout) -> tuple:
     return stopout.account, stopout.subscription, stopout.scope, stopout.reason, stopout.closes
 
 
-def fire(book: Book, effects: Effects, row: int) -> Stopout:
+def fire(book: Book, effects: Effects, row: int) -> ActiveStopout:
     """Turn an exceeded limit into an active stopout and tell it."""
     rows = book.limits
     drawdown = float(drawdowns(book)[row])
@@ -244,7 +244,7 @@ def fire(book: Book, effects: Effects, row: int) -> Stopout:
         f"Drawdown {drawdown:.2f} {ACCOUNT_CURRENCIES[book.accounts.currency[account]]} reached the limit "
         f"{' or '.join(limits)} ({reason}, {LEVEL_WORDS.get(level, 'subscriber')}{member_words(book, scope)})."
     )
-    stopout = Stopout(
+    stopout = ActiveStopout(
         tenant, number, account, subscription, int(level), reason, description, closes, book.time,
         float(rows.period_end[row]), scope,
     )  # fmt: skip
@@ -255,7 +255,7 @@ def fire(book: Book, effects: Effects, row: int) -> Stopout:
     return stopout
 
 
-def served(book: Book, stopout: Stopout) -> dict[str, Any]:
+def served(book: Book, stopout: ActiveStopout) -> dict[str, Any]:
     """A stopout as the contract writes it (3.13)."""
     document: dict[str, Any] = {
         "subscriberId": book.account_meta[stopout.account].id,

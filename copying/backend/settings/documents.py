@@ -20,7 +20,7 @@ from copying.backend.state.commands import (
     RemoveWebhook,
 )
 from copying.backend.state.effects import Effects
-from copying.backend.state.entities import Strategy, Subscriber, Webhook
+from copying.backend.state.entities import StoredStrategy, StoredSubscriber, StoredWebhook
 from copying.backend.state.errors import invalid, not_found
 
 from . import commission
@@ -37,7 +37,7 @@ def _without_owned(document: dict[str, Any]) -> dict[str, Any]:
 # -------------------------------------------------------------------------------------------------------- strategies
 
 
-def own_strategy(book: Book, tenant: str, strategy_id: str, *, portfolio: bool | None = None) -> Strategy:
+def own_strategy(book: Book, tenant: str, strategy_id: str, *, portfolio: bool | None = None) -> StoredStrategy:
     """A strategy (or portfolio) of the caller, also while it winds down. Raises 404."""
     strategy = book.strategies_by_id.get(strategy_id)
     if strategy is None or strategy.tenant != tenant or (portfolio is not None and strategy.is_portfolio != portfolio):
@@ -84,7 +84,7 @@ def check_members(book: Book, command: PutPortfolio) -> None:
     check_size(tree, command.strategy_id)
 
 
-def _parts(known: Strategy | Subscriber | None, name: str) -> list[str]:
+def _parts(known: StoredStrategy | StoredSubscriber | None, name: str) -> list[str]:
     """What a document copies already: ids of its `members` or `subscriptions`."""
     return [each["strategyId"] for each in known.document.get(name) or ()] if known else []
 
@@ -102,7 +102,7 @@ def put_strategy(book: Book, command: PutStrategy | PutPortfolio, effects: Effec
     rate = known.document.get("platformCommissionRate", 0) if known else 0
     document = {"_id": command.strategy_id, "platformCommissionRate": rate, **document}
     if known is None:
-        made = Strategy(command.strategy_id, command.tenant, is_portfolio, document, book.time)
+        made = StoredStrategy(command.strategy_id, command.tenant, is_portfolio, document, book.time)
         book.strategies_by_id[command.strategy_id] = made
         book.strategy_names.number(command.strategy_id)
         book.strategy_owners[command.strategy_id] = command.tenant
@@ -113,7 +113,7 @@ def put_strategy(book: Book, command: PutStrategy | PutPortfolio, effects: Effec
     consent_changed(book, effects, before)
 
 
-def members_of(known: Strategy | None, document: dict[str, Any]) -> list[dict[str, Any]]:
+def members_of(known: StoredStrategy | None, document: dict[str, Any]) -> list[dict[str, Any]]:
     """The members that a portfolio has once the document is taken over: those that wind down go on doing so."""
     modes = known.members_removed if known else {}
     return [_member(member, modes.get(member["strategyId"], "")) for member in document.get("members") or ()]
@@ -150,7 +150,7 @@ def refresh_subscription(book: Book, row: int, subscriber_id: str, strategy_id: 
 # ------------------------------------------------------------------------------------------------------- subscribers
 
 
-def own_subscriber(book: Book, tenant: str, subscriber_id: str) -> Subscriber:
+def own_subscriber(book: Book, tenant: str, subscriber_id: str) -> StoredSubscriber:
     """A subscriber of the caller, also while it winds down. Raises 404."""
     subscriber = book.subscribers_by_id.get(subscriber_id)
     if subscriber is None or subscriber.tenant != tenant:
@@ -191,7 +191,7 @@ def put_subscriber(book: Book, command: PutSubscriber, effects: Effects) -> list
     document = {"_id": command.subscriber_id, **document}
     account = ensure_account(book, command.tenant, command.subscriber_id, document.get("name", ""))
     if known is None:
-        book.subscribers_by_id[command.subscriber_id] = Subscriber(
+        book.subscribers_by_id[command.subscriber_id] = StoredSubscriber(
             command.subscriber_id, command.tenant, document, book.time
         )
     else:
@@ -205,14 +205,14 @@ def put_subscriber(book: Book, command: PutSubscriber, effects: Effects) -> list
     return [book.subscription(command.subscriber_id, strategy_id) for strategy_id in gone]
 
 
-def subscriptions_of(known: Subscriber | None, document: dict[str, Any]) -> list[dict[str, Any]]:
+def subscriptions_of(known: StoredSubscriber | None, document: dict[str, Any]) -> list[dict[str, Any]]:
     """The subscriptions once the document is taken over: those that wind down go on doing so, named in it or not."""
     modes = known.subscriptions_removed if known else {}
     named = [_subscription(each, modes.get(each["strategyId"], "")) for each in document.get("subscriptions") or ()]
     return named + [each for each in _dropped(known, document) if each["strategyId"] in modes]
 
 
-def _dropped(known: Subscriber | None, document: dict[str, Any]) -> list[dict[str, Any]]:
+def _dropped(known: StoredSubscriber | None, document: dict[str, Any]) -> list[dict[str, Any]]:
     """Subscriptions that the document no longer names."""
     if known is None:
         return []
@@ -261,7 +261,7 @@ def put_webhook(book: Book, command: PutWebhook, effects: Effects) -> None:
     """Create or change a webhook; a change keeps what it does not name."""
     known = book.webhooks_by_id.get(command.webhook_id)
     if known is None:
-        book.webhooks_by_id[command.webhook_id] = Webhook(
+        book.webhooks_by_id[command.webhook_id] = StoredWebhook(
             command.webhook_id, command.tenant, command.strategy_id, command.document, book.time
         )
     else:

@@ -15,7 +15,7 @@ from msgspec.structs import astuple
 from copying.backend.state.book import Book
 from copying.backend.state.commands import AddNews, PutNews
 from copying.backend.state.effects import Effects
-from copying.backend.state.entities import FAR_FUTURE, News
+from copying.backend.state.entities import FAR_FUTURE, CalendarEvent
 from copying.backend.state.errors import Refused, invalid
 from copying.backend.state.times import iso, moment_of
 from copying.contract import wire
@@ -130,7 +130,7 @@ def add_news(book: Book, command: AddNews, effects: Effects) -> None:
     keep_calendar(book, command.tenant, joined(book, command))
 
 
-def joined(book: Book, command: AddNews) -> list[News]:
+def joined(book: Book, command: AddNews) -> list[CalendarEvent]:
     """The calendar with the new events. When it would be too long, events of more than a week ago are left out."""
     events = [*book.news.get(command.tenant, ()), *events_of(command)]
     events = list({astuple(each): each for each in events}.values())
@@ -139,10 +139,10 @@ def joined(book: Book, command: AddNews) -> list[News]:
     return events
 
 
-def events_of(command: PutNews | AddNews) -> list[News]:
+def events_of(command: PutNews | AddNews) -> list[CalendarEvent]:
     """The events of a command."""
     return [
-        News(
+        CalendarEvent(
             moment_of(str(event["time"])), event["currency"], event["priority"], bool(event.get("breaking")),
             str(event.get("title") or "")[:LONGEST_TITLE],
         )
@@ -150,7 +150,7 @@ def events_of(command: PutNews | AddNews) -> list[News]:
     ]  # fmt: skip
 
 
-def keep_calendar(book: Book, tenant: str, events: list[News]) -> None:
+def keep_calendar(book: Book, tenant: str, events: list[CalendarEvent]) -> None:
     """A user's calendar by time; none when it is empty."""
     book.news[tenant] = sorted(events, key=lambda each: each.time)
     if not events:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from copying.backend.state.book import Book
-from copying.backend.state.effects import Effects, Line, Withheld
-from copying.backend.state.entities import Subscriber
+from copying.backend.state.effects import Effects, LogLine, Withheld
+from copying.backend.state.entities import StoredSubscriber
 from copying.backend.state.parts import SEPARATOR
 from copying.backend.state.privacy import CONSENT
 from copying.engine.offers import Owners, first_withheld, is_offered
@@ -99,7 +99,7 @@ def withheld_keys(book: Book) -> set[tuple[str, str]]:
     return {book.subscription_keys[row] for row in withheld(book)}
 
 
-def marked(subscriber: Subscriber, hidden: set[tuple[str, str]]) -> dict[str, Any]:
+def marked(subscriber: StoredSubscriber, hidden: set[tuple[str, str]]) -> dict[str, Any]:
     """The document as it is read: subscriptions without consent say `offered: false`. hidden: `withheld_keys`."""
     document = subscriber.document
     if not hidden:
@@ -137,7 +137,7 @@ def consent_changed(book: Book, effects: Effects, before: dict[int, str]) -> Non
         subscriber = book.subscribers_by_id.get(subscriber_id)
         if subscriber is not None and book.subscriptions.active[row]:
             text = "The strategy is offered to you again: new trades are copied."
-            effects.told.append(Line(book.time, subscriber.tenant, 1, text, strategy_id, subscriber_id))
+            effects.told.append(LogLine(book.time, subscriber.tenant, 1, text, strategy_id, subscriber_id))
     if after:
         withdraw_orders(book, list(after))
 

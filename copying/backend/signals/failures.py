@@ -9,13 +9,13 @@ import numpy as np
 
 from copying.backend.state.book import Book
 from copying.backend.state.effects import Decided, Effects
-from copying.backend.state.entities import Signal
+from copying.backend.state.entities import OpenSignal
 from copying.backend.state.left_out import left_out_ids
 from copying.engine.model import Decisions, Level, Outcome, Step
 from copying.engine.reasons import Reason
 
 
-def tell_routes(book: Book, effects: Effects, signal: Signal) -> None:
+def tell_routes(book: Book, effects: Effects, signal: OpenSignal) -> None:
     """A failed decision for every subscription by which an account that is left out copies the signal's strategy."""
     rows = []
     for account_id in left_out_ids(book):
@@ -33,7 +33,7 @@ def tell_routes(book: Book, effects: Effects, signal: Signal) -> None:
         )
 
 
-def failed(signal: Signal, count: int) -> Decisions:
+def failed(signal: OpenSignal, count: int) -> Decisions:
     """Decisions of routes that a fault kept from being decided."""
     steps = np.zeros((count, len(Step)))
     steps[:, Step.PROVIDER] = signal.volume

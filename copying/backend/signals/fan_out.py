@@ -9,7 +9,7 @@ import numpy as np
 
 from copying.backend.state.book import Book
 from copying.backend.state.effects import Decided, Effects
-from copying.backend.state.entities import Signal
+from copying.backend.state.entities import OpenSignal
 from copying.backend.state.parts import UNKNOWN
 from copying.engine import model
 from copying.engine.decide import decide
@@ -26,7 +26,7 @@ from .retries import Tries, begin_anew, codes_of, give_up, retry_later, too_late
 MARKET = int(OrderKind.MARKET)
 
 
-def publish(book: Book, effects: Effects, signal: Signal) -> None:
+def publish(book: Book, effects: Effects, signal: OpenSignal) -> None:
     """A new signal: record it with what the decision knows, decide it for all its routes, carry that out."""
     plan = plan_for(book, signal.strategy_id)
     ahead = foreseen(book, plan, signal)
@@ -51,7 +51,9 @@ def publish(book: Book, effects: Effects, signal: Signal) -> None:
     effects.told.append(Decided(book.time, copy(signal), decisions, rows, plan.subscription, plan.leaf, False))
 
 
-def ask_again(book: Book, effects: Effects, signal: Signal, routes: np.ndarray, *, tries: Tries | None = None) -> None:
+def ask_again(
+    book: Book, effects: Effects, signal: OpenSignal, routes: np.ndarray, *, tries: Tries | None = None
+) -> None:
     """Decide an open signal again for some routes, but for those that hold a copy of it, and carry that out.
 
     routes: (n_routes,) bool. tries: those of them that waited or failed, whose delay is over; None: they are asked for
@@ -83,7 +85,7 @@ def carry_out(
     book: Book,
     effects: Effects,
     plan: Plan,
-    signal: Signal,
+    signal: OpenSignal,
     decisions: Decisions,
     asked: np.ndarray,
     *,
@@ -108,12 +110,12 @@ def carry_out(
         retry_later(book, plan, signal, decisions, failed, tries, age)
 
 
-def decided(plan: Plan, signal: Signal, facts: Facts, *, is_after_delay: bool = False) -> Decisions:
+def decided(plan: Plan, signal: OpenSignal, facts: Facts, *, is_after_delay: bool = False) -> Decisions:
     """What the engine says now."""
     return decide(plan.table, engine_signal(signal), facts, is_after_delay=is_after_delay)
 
 
-def is_too_old(book: Book, signal: Signal) -> bool:
+def is_too_old(book: Book, signal: OpenSignal) -> bool:
     """Whether an external signal was on its way for longer than its opening window."""
     if not signal.age_s:
         return False
@@ -128,7 +130,7 @@ def bar(decisions: Decisions, barred: np.ndarray) -> None:
     decisions.steps[barred, Step.SCALED :] = 0.0
 
 
-def holders(book: Book, plan: Plan, signal: Signal) -> np.ndarray:
+def holders(book: Book, plan: Plan, signal: OpenSignal) -> np.ndarray:
     """(n_routes,) True for routes that have a position or order of the signal.
 
     What was copied on a way that no longer exists stands for all ways of its subscription.
@@ -147,7 +149,7 @@ def holders(book: Book, plan: Plan, signal: Signal) -> np.ndarray:
 # ------------------------------------------------------------------------------------------------------- looking ahead
 
 
-def engine_signal(signal: Signal) -> model.Signal:
+def engine_signal(signal: OpenSignal) -> model.Signal:
     """The signal as the engine takes it."""
     return model.Signal(
         id=signal.id, strategy_id=signal.strategy_id, symbol=signal.symbol, side=Side(signal.side),
@@ -180,7 +182,7 @@ class LookAhead:
     foreseen: Foreseen | None = None
 
 
-def foresee(book: Book, signal: Signal) -> None:
+def foresee(book: Book, signal: OpenSignal) -> None:
     """Decide a new signal ahead of its entry, so that the first order need not wait for it.
 
     Decisions are pure: `publish` takes these if it asks the same of the same state, else it decides anew.
@@ -204,7 +206,7 @@ def foresee(book: Book, signal: Signal) -> None:
     )
 
 
-def foreseen(book: Book, plan: Plan, signal: Signal) -> Foreseen | None:
+def foreseen(book: Book, plan: Plan, signal: OpenSignal) -> Foreseen | None:
     """What was decided ahead, if it is about this signal at this moment in this state; it is used once.
 
     The book changes only by entries, so it is the same until the next one.

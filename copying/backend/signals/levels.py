@@ -12,8 +12,8 @@ import numpy as np
 
 from copying.backend.market.instruments import instrument
 from copying.backend.state.book import Book
-from copying.backend.state.effects import Effects, Line
-from copying.backend.state.entities import Signal
+from copying.backend.state.effects import Effects, LogLine
+from copying.backend.state.entities import OpenSignal
 from copying.backend.state.errors import invalid
 from copying.backend.state.tables import TradeTable
 from copying.backend.state.valuation import closing_prices, opening_prices
@@ -64,7 +64,7 @@ def wrong_price(side: int, kind: int, levels: Levels, order_price: float, quote:
     return None
 
 
-def check_signal(book: Book, document: dict[str, Any], side: int, kind: int, known: Signal | None) -> None:
+def check_signal(book: Book, document: dict[str, Any], side: int, kind: int, known: OpenSignal | None) -> None:
     """A new signal's prices, or those of a known one that are to change, are on their side. Raises Refused (400)."""
     if book.rules < CHECKED:
         return
@@ -81,7 +81,7 @@ def check_signal(book: Book, document: dict[str, Any], side: int, kind: int, kno
         raise invalid(*wrong)
 
 
-def is_another_symbol(book: Book, signal: Signal, symbols: np.ndarray) -> np.ndarray:
+def is_another_symbol(book: Book, signal: OpenSignal, symbols: np.ndarray) -> np.ndarray:
     """(n,) whether symbols (by number) are another instrument than the signal's: its prices say nothing about them."""
     verdicts = {}
     for symbol in np.unique(symbols).tolist():
@@ -106,7 +106,7 @@ def are_refused(price: np.ndarray, reference: np.ndarray, away: np.ndarray) -> n
 
 
 def refused_levels(
-    book: Book, signal: Signal, table: TradeTable, rows: np.ndarray, stop: np.ndarray, take: np.ndarray
+    book: Book, signal: OpenSignal, table: TradeTable, rows: np.ndarray, stop: np.ndarray, take: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Two (n,) bool: copies whose broker would refuse a new stop loss, and a new take profit (nan: taken away)."""
     nobody = np.zeros(len(rows), dtype=bool)
@@ -120,7 +120,7 @@ def refused_levels(
     )
 
 
-def refused_prices(book: Book, signal: Signal, rows: np.ndarray, price: float) -> np.ndarray:
+def refused_prices(book: Book, signal: OpenSignal, rows: np.ndarray, price: float) -> np.ndarray:
     """(n,) pending copies whose broker would refuse a new price."""
     if book.rules < CHECKED or not len(rows):
         return np.zeros(len(rows), dtype=bool)
@@ -133,7 +133,7 @@ def refused_prices(book: Book, signal: Signal, rows: np.ndarray, price: float) -
 def without_refused(
     book: Book,
     effects: Effects,
-    signal: Signal,
+    signal: OpenSignal,
     table: TradeTable,
     rows: np.ndarray,
     wanted: tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]],
@@ -151,7 +151,9 @@ def without_refused(
     return kept
 
 
-def without_refused_prices(book: Book, effects: Effects, signal: Signal, rows: np.ndarray, price: float) -> np.ndarray:
+def without_refused_prices(
+    book: Book, effects: Effects, signal: OpenSignal, rows: np.ndarray, price: float
+) -> np.ndarray:
     """The pending copies that get a new price; the others are told."""
     wrong = refused_prices(book, signal, rows, price)
     if wrong.any():
@@ -160,10 +162,10 @@ def without_refused_prices(book: Book, effects: Effects, signal: Signal, rows: n
 
 
 def tell_kept(
-    book: Book, effects: Effects, signal: Signal, table: TradeTable, rows: np.ndarray, what: str, price: np.ndarray
+    book: Book, effects: Effects, signal: OpenSignal, table: TradeTable, rows: np.ndarray, what: str, price: np.ndarray
 ) -> None:
     """WARN in the logs of copies that keep what they had."""
     for row, wanted in zip(rows.tolist(), price.tolist(), strict=True):
         meta, symbol = book.account_meta[table.account[row]], book.symbols.texts[table.symbol[row]]
         text = f"The provider moved its {what} to {number(wanted)}. For {symbol} the broker refuses that: it stays."
-        effects.told.append(Line(book.time, meta.tenant, 2, text, signal.strategy_id, meta.id, signal.id, symbol))
+        effects.told.append(LogLine(book.time, meta.tenant, 2, text, signal.strategy_id, meta.id, signal.id, symbol))

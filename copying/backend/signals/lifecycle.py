@@ -16,7 +16,7 @@ from copying.backend.state.book import Book
 from copying.backend.state.broker_port import Orders
 from copying.backend.state.commands import PutSignal, RemoveSignal
 from copying.backend.state.effects import Effects
-from copying.backend.state.entities import COPIES_STOP_LOSS, COPIES_TAKE_PROFIT, Signal
+from copying.backend.state.entities import COPIES_STOP_LOSS, COPIES_TAKE_PROFIT, OpenSignal
 from copying.backend.state.errors import invalid, not_found
 from copying.backend.state.times import moment_of
 from copying.engine.closing import volumes_after_partial_close
@@ -96,7 +96,9 @@ def foresee_signal(book: Book, command: PutSignal) -> None:
         values = values_of(book, command)
         opened = values["volume"]
         row = book.counters["signal"] + 1
-        foresee(book, Signal(row, command.signal_id, command.strategy_id, time=book.time, open_volume=opened, **values))
+        foresee(
+            book, OpenSignal(row, command.signal_id, command.strategy_id, time=book.time, open_volume=opened, **values)
+        )
 
 
 def values_of(book: Book, command: PutSignal) -> dict[str, Any]:
@@ -136,15 +138,15 @@ def remove_signal(book: Book, command: RemoveSignal, effects: Effects) -> None:
 # ------------------------------------------------------------------------------------------------------------- life
 
 
-def find(book: Book, strategy_id: str, signal_id: str) -> Signal | None:
+def find(book: Book, strategy_id: str, signal_id: str) -> OpenSignal | None:
     """An open signal by its id."""
     return book.signals.get(book.signal_rows.get((strategy_id, signal_id), -1))
 
 
-def add_signal(book: Book, signal_id: str, strategy_id: str, **values: Any) -> Signal:
+def add_signal(book: Book, signal_id: str, strategy_id: str, **values: Any) -> OpenSignal:
     """Take a signal into the book."""
     row = book.next_number("signal")
-    signal = Signal(
+    signal = OpenSignal(
         row=row, id=signal_id, strategy_id=strategy_id, time=book.time, open_volume=values["volume"], **values
     )
     book.signals[row] = signal
@@ -154,7 +156,7 @@ def add_signal(book: Book, signal_id: str, strategy_id: str, **values: Any) -> S
     return signal
 
 
-def drop_signal(book: Book, signal: Signal) -> None:
+def drop_signal(book: Book, signal: OpenSignal) -> None:
     """Forget a signal; its copies are gone or on their own."""
     del book.signals[signal.row]
     book.chained.pop(signal.row, None)
@@ -165,7 +167,7 @@ def drop_signal(book: Book, signal: Signal) -> None:
         book.delayed.keep(book.delayed.signal != signal.row)
 
 
-def close_signal(book: Book, effects: Effects, signal: Signal, cause: str) -> None:
+def close_signal(book: Book, effects: Effects, signal: OpenSignal, cause: str) -> None:
     """Full close: always copied, whatever stopouts, filters or close-only say."""
     record(book, effects, signal, "close")
     orders = np.flatnonzero((book.orders.signal == signal.row) & (book.orders.subscription >= 0))
@@ -176,7 +178,7 @@ def close_signal(book: Book, effects: Effects, signal: Signal, cause: str) -> No
     drop_signal(book, signal)
 
 
-def lower_volume(book: Book, effects: Effects, signal: Signal, volume: float) -> None:
+def lower_volume(book: Book, effects: Effects, signal: OpenSignal, volume: float) -> None:
     """Partial close: every copy keeps the same share of what it opened with, to the nearest step."""
     if volume >= signal.volume - 1e-9:
         return
@@ -204,7 +206,7 @@ def shrink_orders(book: Book, rows: np.ndarray, share: float) -> None:
 
 
 def change_signal(
-    book: Book, effects: Effects, signal: Signal, stop_loss: float | None, take_profit: float | None, price: float
+    book: Book, effects: Effects, signal: OpenSignal, stop_loss: float | None, take_profit: float | None, price: float
 ) -> None:
     """New stop loss, take profit or order price: copied to those who copy them, exchanged where reversed.
 
@@ -244,14 +246,14 @@ def change_signal(
         book.orders.price[without_refused_prices(book, effects, signal, reachable_orders(book, signal), price)] = price
 
 
-def reachable_orders(book: Book, signal: Signal) -> np.ndarray:
+def reachable_orders(book: Book, signal: OpenSignal) -> np.ndarray:
     """Rows of the pending copies of a signal whose account can be reached."""
     rows = np.flatnonzero((book.orders.signal == signal.row) & (book.orders.subscription >= 0))
     return rows[~deferred.away(book, book.orders, rows)]
 
 
 def fill_signal(
-    book: Book, effects: Effects, signal: Signal, price: float, ticket: int = 0, *, opens: bool = True
+    book: Book, effects: Effects, signal: OpenSignal, price: float, ticket: int = 0, *, opens: bool = True
 ) -> None:
     """The provider's pending order became a position: copies still waiting are filled now, others are asked again.
 
@@ -335,6 +337,6 @@ def level(price: float | np.ndarray) -> float | None:
     return None if math.isnan(price) else float(price)
 
 
-def signals_of_ticket(book: Book, ticket: int) -> list[Signal]:
+def signals_of_ticket(book: Book, ticket: int) -> list[OpenSignal]:
     """Signals that a provider's position or order gives."""
     return [signal for signal in book.signals.values() if signal.ticket == ticket]

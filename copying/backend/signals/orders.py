@@ -7,7 +7,7 @@ import numpy as np
 from copying.backend.state.book import Book
 from copying.backend.state.broker_port import Orders
 from copying.backend.state.effects import Effects
-from copying.backend.state.entities import Signal
+from copying.backend.state.entities import OpenSignal
 from copying.backend.state.parts import UNKNOWN
 from copying.engine.model import Decisions, Level, OrderKind, Outcome
 from copying.engine.reasons import Reason
@@ -23,7 +23,7 @@ def execute(
     book: Book,
     effects: Effects,
     plan: Plan,
-    signal: Signal,
+    signal: OpenSignal,
     decisions: Decisions,
     rows: np.ndarray,
     orders: Placed | None,
@@ -42,7 +42,7 @@ def execute(
         fail(decisions, refused, Reason.NOT_ENOUGH_MARGIN)
 
 
-def orders_for(book: Book, plan: Plan, signal: Signal, decisions: Decisions, rows: np.ndarray) -> Placed:
+def orders_for(book: Book, plan: Plan, signal: OpenSignal, decisions: Decisions, rows: np.ndarray) -> Placed:
     """The orders of some routes, at the market or pending as the signal is, with their routes; nothing is placed."""
     document = book.strategies_by_id[signal.strategy_id].document
     numbers = symbol_numbers(book, decisions, rows)
@@ -88,7 +88,7 @@ def fail(decisions: Decisions, rows: np.ndarray, reason: Reason) -> None:
     decisions.refuse(rows, Outcome.FAILED, reason, Level.BROKER)
 
 
-def provider_prices(book: Book, signal: Signal, decisions: Decisions, rows: np.ndarray) -> np.ndarray | float:
+def provider_prices(book: Book, signal: OpenSignal, decisions: Decisions, rows: np.ndarray) -> np.ndarray | float:
     """What slippage is measured against: the provider's fill, where the copy is on the same side and pair."""
     if signal.price <= 0:
         return np.nan

@@ -15,8 +15,8 @@ import numpy as np
 from copying.backend.broker.deferred import closing_tickets
 from copying.backend.state.book import Book
 from copying.backend.state.commands import FindOrphans
-from copying.backend.state.effects import Decided, Effects, Line
-from copying.backend.state.entities import Signal
+from copying.backend.state.effects import Decided, Effects, LogLine
+from copying.backend.state.entities import OpenSignal
 from copying.engine.model import Decisions, Level, OrderKind, Outcome, Step
 from copying.engine.reasons import Reason
 
@@ -35,7 +35,7 @@ def orphan_rows(book: Book, table: Any, account: int = -1) -> np.ndarray:
     return np.flatnonzero(mine & ~np.isin(table.signal, alive) & ~np.isin(table.id, closing_tickets(book)))
 
 
-def gone_signals(book: Book) -> list[Signal]:
+def gone_signals(book: Book) -> list[OpenSignal]:
     """Signals of provider accounts whose position or order is not there any more."""
     there = {*book.positions.id.tolist(), *book.orders.id.tolist(), *(each.ticket for each in book.missed)}
     found = []
@@ -74,7 +74,7 @@ def close_gone(book: Book, effects: Effects) -> None:
             tell(book, effects, table, rows)
         text = "The provider's position is gone: the signal is closed."
         tenant = book.strategy_owners.get(signal.strategy_id, "")
-        effects.told.append(Line(book.time, tenant, 2, text, signal.strategy_id, "", signal.id, signal.symbol))
+        effects.told.append(LogLine(book.time, tenant, 2, text, signal.strategy_id, "", signal.id, signal.symbol))
         close_signal(book, effects, signal, GONE)
 
 
@@ -97,7 +97,7 @@ def tell(book: Book, effects: Effects, table: Any, rows: np.ndarray) -> None:
     for row in np.unique(held["signal"]).tolist():
         some = np.flatnonzero(held["signal"] == row)
         leaf = int(held["leaf"][some[0]])
-        signal = book.signals.get(row) or Signal(
+        signal = book.signals.get(row) or OpenSignal(
             row=row, id=book.ended_signals.get(row, ""), strategy_id=book.strategy_names.texts[leaf],
             symbol=book.symbols.texts[held["symbol"][some[0]]], side=int(held["side"][some[0]]),
             kind=int(OrderKind.MARKET), volume=0.0, open_volume=0.0, price=0.0, time=book.time,

@@ -11,7 +11,7 @@ from copying.backend.settings import news
 from copying.backend.settings.offers import owners_of
 from copying.backend.state import provider_balances
 from copying.backend.state.book import Book
-from copying.backend.state.entities import COPIES_STOP_LOSS, COPIES_TAKE_PROFIT, Signal, Stopout
+from copying.backend.state.entities import COPIES_STOP_LOSS, COPIES_TAKE_PROFIT, ActiveStopout, OpenSignal
 from copying.backend.state.left_out import left_out_ids
 from copying.backend.state.parts import (
     UNKNOWN,
@@ -115,7 +115,7 @@ def reduced_configuration(book: Book) -> Configuration:
     return Configuration(strategies=whole.strategies, portfolios=whole.portfolios, subscribers=kept)
 
 
-def facts_for(book: Book, plan: Plan, signal: Signal) -> Facts:
+def facts_for(book: Book, plan: Plan, signal: OpenSignal) -> Facts:
     """The world as the engine is told it at this moment."""
     value(book)
     accounts = book.accounts_view()
@@ -171,7 +171,7 @@ def stopped_routes(book: Book, plan: Plan) -> tuple[np.ndarray | None, np.ndarra
     return level > 0, level
 
 
-def stop_member(book: Book, plan: Plan, stopout: Stopout, by_route: np.ndarray) -> None:
+def stop_member(book: Book, plan: Plan, stopout: ActiveStopout, by_route: np.ndarray) -> None:
     """Write the level of a member's stopout onto the routes that lead through the member."""
     scope = book.paths.texts[stopout.scope]
     for route in np.flatnonzero(plan.subscription == stopout.subscription).tolist():

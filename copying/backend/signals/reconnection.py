@@ -13,8 +13,8 @@ from copying.backend.broker import deferred
 from copying.backend.settings.documents import own_strategy
 from copying.backend.state.accounts import own_account
 from copying.backend.state.book import Book
-from copying.backend.state.commands import Note, SetConnection
-from copying.backend.state.effects import Effects, Line
+from copying.backend.state.commands import AddNote, SetConnection
+from copying.backend.state.effects import Effects, LogLine
 from copying.backend.state.entities import Missed
 from copying.backend.state.left_out import taking_part
 from copying.backend.state.tables import TradeTable
@@ -41,7 +41,9 @@ def set_connection(book: Book, command: SetConnection, effects: Effects) -> None
     book.accounts.connected[account] = command.is_connected
     words = "is back" if command.is_connected else "is lost: signals are retried, closes are kept"
     text = f"The connection to the broker {words}."
-    effects.told.append(Line(book.time, command.tenant, 1 if command.is_connected else 2, text, "", command.account_id))
+    effects.told.append(
+        LogLine(book.time, command.tenant, 1 if command.is_connected else 2, text, "", command.account_id)
+    )
     if command.is_connected:
         catch_up(book, effects, account)
 
@@ -139,11 +141,11 @@ def settle_orders(book: Book, effects: Effects, account: int) -> None:
         shrink_orders(book, np.array([row]), share)
 
 
-def check_note(book: Book, command: Note) -> None:
+def check_note(book: Book, command: AddNote) -> None:
     """The strategy is the caller's."""
     own_strategy(book, command.tenant, command.strategy_id)
 
 
-def note(book: Book, command: Note, effects: Effects) -> None:
+def note(book: Book, command: AddNote, effects: Effects) -> None:
     """A line for a strategy's log."""
-    effects.told.append(Line(book.time, command.tenant, command.severity, command.message, command.strategy_id))
+    effects.told.append(LogLine(book.time, command.tenant, command.severity, command.message, command.strategy_id))

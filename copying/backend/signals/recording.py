@@ -15,7 +15,7 @@ import numpy as np
 from copying.backend.settings.news import events_near
 from copying.backend.state.book import Book
 from copying.backend.state.effects import Effects, SignalEvent
-from copying.backend.state.entities import Signal
+from copying.backend.state.entities import OpenSignal
 from copying.engine import model
 
 from .plans import Plan
@@ -24,7 +24,7 @@ MONEY = ("balance", "equity", "margin", "position_value")
 FEW = 8
 
 
-class Facts(msgspec.Struct, array_like=True):
+class RecordedFacts(msgspec.Struct, array_like=True):
     """accounts: rows of the book as int32; money: float64 columns of `MONEY` over them, one after another.
 
     stopouts: (account row, strategy id or "", level). news: (time, currency, priority, is_breaking). barred: rows of
@@ -42,7 +42,7 @@ class Facts(msgspec.Struct, array_like=True):
     scopes: list[str] = []
 
 
-def record(book: Book, effects: Effects, signal: Signal, what: str, facts: Any = None) -> None:
+def record(book: Book, effects: Effects, signal: OpenSignal, what: str, facts: Any = None) -> None:
     """Tell what happened to a signal."""
     strategy = book.strategies_by_id.get(signal.strategy_id)
     effects.told.append(
@@ -62,12 +62,12 @@ class Noted:
     or by route where the routes are few among the accounts.
     """
 
-    few: Facts
+    few: RecordedFacts
     account: np.ndarray
     columns: list[np.ndarray]
     is_by_route: bool
 
-    def packed(self) -> Facts:
+    def packed(self) -> RecordedFacts:
         """All of it."""
         known = self.account >= 0
         rows = self.account[known]
@@ -75,7 +75,7 @@ class Noted:
         return msgspec.structs.replace(self.few, accounts=rows.astype(np.int32).tobytes(), money=money)
 
 
-def note_facts(book: Book, plan: Plan, signal: Signal, facts: model.Facts) -> Noted:
+def note_facts(book: Book, plan: Plan, signal: OpenSignal, facts: model.Facts) -> Noted:
     """What the engine is told, and news also where no filter asks for them yet. Prices are in the event.
 
     Whole columns are copied unless that is much more than the routes need: picking ten thousand numbers out of memory
@@ -84,7 +84,7 @@ def note_facts(book: Book, plan: Plan, signal: Signal, facts: model.Facts) -> No
     columns = [getattr(book.accounts, name) for name in MONEY]
     is_by_route = len(plan.account) * FEW < book.accounts.size
     events = events_near(book, book.strategies_by_id[signal.strategy_id].tenant, book.time)
-    few = Facts(
+    few = RecordedFacts(
         facts.provider_balance,
         facts.provider_equity,
         facts.provider_balance_base / facts.provider_balance if facts.provider_balance else 0.0,

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from copying.backend.state.book import Book
-from copying.backend.state.effects import Effects, Line
-from copying.backend.state.entities import Signal
+from copying.backend.state.effects import Effects, LogLine
+from copying.backend.state.entities import OpenSignal
 from copying.backend.state.left_out import taking_part
 from copying.backend.state.numbers import counts_of
 from copying.engine.model import OrderKind
@@ -86,7 +86,7 @@ def watched(book: Book, relays: np.ndarray) -> bytes:
     return b"|".join(parts)
 
 
-def pass_on(book: Book, effects: Effects, signal: Signal) -> None:
+def pass_on(book: Book, effects: Effects, signal: OpenSignal) -> None:
     """What became of the copy that gives a signal; nothing while its account has no connection."""
     account = signal.accounts[0]
     if not book.accounts.connected[account]:
@@ -114,7 +114,7 @@ def pass_on(book: Book, effects: Effects, signal: Signal) -> None:
     pass_on(book, effects, signal)  # what the position has that the order had not
 
 
-def filled_by(book: Book, signal: Signal) -> int:
+def filled_by(book: Book, signal: OpenSignal) -> int:
     """Row of the position that the copied order of a signal became, -1 when there is none."""
     positions = book.positions
     rows = np.flatnonzero(
@@ -159,7 +159,7 @@ def publish_copy(book: Book, effects: Effects, table: Any, row: int) -> None:
         if len(passed) >= MOST_HOPS:
             text = f"A copy that came through {len(passed)} strategies is not copied any further."
             effects.told.append(
-                Line(book.time, strategy.tenant, 2, text, strategy.id, position_id=str(values["ticket"]))
+                LogLine(book.time, strategy.tenant, 2, text, strategy.id, position_id=str(values["ticket"]))
             )  # fmt: skip
             continue
         publish(book, effects, add_signal(book, str(values["ticket"]), strategy.id, **values))

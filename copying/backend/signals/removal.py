@@ -10,7 +10,7 @@ from copying.backend.settings.documents import own_strategy, own_subscriber
 from copying.backend.settings.nesting import above, below, tree_of
 from copying.backend.state.book import Book
 from copying.backend.state.commands import Remove
-from copying.backend.state.effects import Effects, Line
+from copying.backend.state.effects import Effects, LogLine
 from copying.backend.state.entities import Removal
 from copying.backend.state.errors import invalid, not_found
 from copying.contract.validation import is_removal_time
@@ -158,7 +158,7 @@ def drop(book: Book, effects: Effects, removal: Removal) -> None:
             end_subscription(book, effects, removal.id, subscription["strategyId"])
         account = book.account_rows.get(removal.id, -1)
         forget_limits(book, (book.limits.account == account) & (book.limits.subscription < 0))
-        effects.told.append(Line(book.time, subscriber.tenant, 1, "The subscriber was removed.", "", removal.id))
+        effects.told.append(LogLine(book.time, subscriber.tenant, 1, "The subscriber was removed.", "", removal.id))
     else:
         end_in_document(book, effects, removal.id, removal.part)
     book.changed_configuration()
@@ -183,7 +183,7 @@ def drop_strategy(book: Book, effects: Effects, strategy_id: str) -> None:
     del book.strategies_by_id[strategy_id]
     book.cache(Plans).whole.pop(strategy_id, None)
     kind = "portfolio strategy" if strategy.is_portfolio else "strategy"
-    effects.told.append(Line(book.time, strategy.tenant, 1, f"The {kind} was removed.", strategy_id))
+    effects.told.append(LogLine(book.time, strategy.tenant, 1, f"The {kind} was removed.", strategy_id))
 
 
 def end_in_document(book: Book, effects: Effects, subscriber_id: str, strategy_id: str) -> None:
@@ -244,4 +244,4 @@ def drop_subscriptions(book: Book, effects: Effects, rows: list[int]) -> None:
         end_subscription(book, effects, subscriber_id, strategy_id)
         subscriber = book.subscribers_by_id[subscriber_id]
         text = "The subscription is missing in the new settings: it ended and its positions were closed."
-        effects.told.append(Line(book.time, subscriber.tenant, 2, text, strategy_id, subscriber_id))
+        effects.told.append(LogLine(book.time, subscriber.tenant, 2, text, strategy_id, subscriber_id))

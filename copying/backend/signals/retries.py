@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from copying.backend.state.book import Book
-from copying.backend.state.entities import Signal
+from copying.backend.state.entities import OpenSignal
 from copying.engine.model import Decisions, Level, OrderKind, Outcome
 from copying.engine.reasons import Reason
 from copying.engine.timing import DEFAULT_OPENING_MINUTES, opening_deadline
@@ -38,7 +38,7 @@ def codes_of(plan: Plan, rows: np.ndarray) -> np.ndarray:
     return route_codes(plan.subscription[rows], plan.part[rows])
 
 
-def wait(book: Book, plan: Plan, signal: Signal, decisions: Decisions, rows: np.ndarray, age: float) -> None:
+def wait(book: Book, plan: Plan, signal: OpenSignal, decisions: Decisions, rows: np.ndarray, age: float) -> None:
     """Remember delayed routes. Their opening window begins when the delay ends, whenever anybody looks.
 
     age: what is over of the window of a first try, in seconds.
@@ -54,7 +54,7 @@ def wait(book: Book, plan: Plan, signal: Signal, decisions: Decisions, rows: np.
 def retry_later(
     book: Book,
     plan: Plan,
-    signal: Signal,
+    signal: OpenSignal,
     decisions: Decisions,
     rows: np.ndarray,
     tries: Tries | None,
@@ -78,7 +78,7 @@ def retry_later(
     )  # fmt: skip
 
 
-def begin_anew(book: Book, plan: Plan, signal: Signal, rows: np.ndarray) -> None:
+def begin_anew(book: Book, plan: Plan, signal: OpenSignal, rows: np.ndarray) -> None:
     """Routes that are asked again wait for nothing from before: else the signal could be opened a second time."""
     delayed = book.delayed
     if delayed.size:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from copying.backend.state.book import Book
-from copying.backend.state.entities import Signal
+from copying.backend.state.entities import OpenSignal
 from copying.backend.state.tables import TradeTable
 from copying.backend.state.valuation import profit_rates
 from copying.engine.held_stops import held_stops
@@ -15,7 +15,7 @@ from .plans import Plan, plan_for
 KEEPS_STOP = 1  # entries of these rules and later keep a stop under maxStopLoss (commands.NEWEST_RULES)
 
 
-def within_terms(book: Book, signal: Signal, table: TradeTable, rows: np.ndarray, stop: np.ndarray) -> np.ndarray:
+def within_terms(book: Book, signal: OpenSignal, table: TradeTable, rows: np.ndarray, stop: np.ndarray) -> np.ndarray:
     """(n,) new stops of some copies of a signal, each within the terms of its own route.
 
     Copies whose route is gone follow the provider alone.

@@ -3,9 +3,9 @@
 from .compare import (
     METHOD,
     MOST_SIGNALS,
-    Answer,
-    Result,
-    TooMuch,
+    Comparison,
+    SignalAnswer,
+    TooManyDecisions,
     simulate,
 )
 from .past import Event, Scene, leaves_of, scene_of
@@ -13,11 +13,11 @@ from .past import Event, Scene, leaves_of, scene_of
 __all__ = [
     "METHOD",
     "MOST_SIGNALS",
-    "Answer",
+    "Comparison",
     "Event",
-    "Result",
     "Scene",
-    "TooMuch",
+    "SignalAnswer",
+    "TooManyDecisions",
     "leaves_of",
     "scene_of",
     "simulate",

@@ -17,7 +17,7 @@ from copying.backend.state.times import iso
 from copying.engine.routes import Configuration, RouteKey
 
 from .past import Event, Money, Scene
-from .run import OUTCOMES, Run, Tally
+from .run import OUTCOMES, SimulationRun, Tally
 
 MOST_SIGNALS = 5_000
 MOST_DECISIONS = 20_000_000
@@ -35,14 +35,14 @@ METHOD = (
 )
 
 
-class TooMuch(Exception):
+class TooManyDecisions(Exception):
     """The simulation would take too long; `str()` is a sentence for the user. Never transient."""
 
     transient = False
 
 
 @dataclass(slots=True)
-class Answer:
+class SignalAnswer:
     """A signal as both configurations decided it. differs: routes whose outcome or volume is another."""
 
     event: Event
@@ -63,11 +63,11 @@ class Answer:
 
 
 @dataclass(slots=True)
-class Result:
+class Comparison:
     """Both runs and their answers per signal, oldest first."""
 
-    runs: list[Run]
-    answers: list[Answer] = field(default_factory=list)
+    runs: list[SimulationRun]
+    answers: list[SignalAnswer] = field(default_factory=list)
 
     def summary(self) -> dict[str, Any]:
         """Totals and figures per subscriber."""
@@ -104,12 +104,12 @@ def simulate(
     wanted: Callable[[str, RouteKey], bool] = lambda strategy_id, key: True,
     *,
     clock: Callable[[], float] = time.monotonic,
-) -> Result:
+) -> Comparison:
     """Decide `events` (ascending) with the scene's configuration and with `changed`. Raises TooMuch."""
     money = Money(scene, [*scene.configuration.subscribers, *changed.subscribers])
-    runs = [Run(each, scene, money, wanted) for each in (scene.configuration, changed)]
-    result = Result(runs)
-    by_row: dict[int, Answer] = {}
+    runs = [SimulationRun(each, scene, money, wanted) for each in (scene.configuration, changed)]
+    result = Comparison(runs)
+    by_row: dict[int, SignalAnswer] = {}
     alignments: dict[str, np.ndarray] = {}
     begun, decided = clock(), 0
     for event in events:
@@ -124,18 +124,20 @@ def simulate(
         money.set(event.facts)
         (first, kinds, lots), (second, other_kinds, other_lots) = (run.decide(event) for run in runs)
         differs = count_differences(runs, event.strategy_id, alignments, (kinds, lots), (other_kinds, other_lots))
-        answer = by_row[event.row] = Answer(event, [first, second], differs)
+        answer = by_row[event.row] = SignalAnswer(event, [first, second], differs)
         result.answers.append(answer)
         decided += len(kinds) + len(other_kinds)
         if decided > MOST_DECISIONS or clock() - begun > MOST_SECONDS:
-            raise TooMuch("There are too many signals and subscribers: choose a shorter period or one subscriber.")
+            raise TooManyDecisions(
+                "There are too many signals and subscribers: choose a shorter period or one subscriber."
+            )
     for run in runs:
         run.value_open()
     return result
 
 
 def count_differences(
-    runs: list[Run],
+    runs: list[SimulationRun],
     strategy_id: str,
     alignments: dict[str, np.ndarray],
     before: tuple[np.ndarray, np.ndarray],

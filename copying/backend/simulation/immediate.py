@@ -19,7 +19,7 @@ from copying.backend.settings.nesting import above, tree_of
 from copying.backend.signals.news_closing import closing_positions
 from copying.backend.state.book import Book
 from copying.backend.state.columns import Interned
-from copying.backend.state.entities import ACCOUNT_CURRENCIES, Subscriber
+from copying.backend.state.entities import ACCOUNT_CURRENCIES, StoredSubscriber
 from copying.backend.state.tables import LimitTable
 from copying.backend.state.times import iso
 from copying.backend.state.valuation import value
@@ -44,7 +44,7 @@ def immediate_effects(book: Book, tenant: str, documents: Documents) -> dict[str
     closing |= {"close-only": np.zeros(0, np.intp), "left-out": np.zeros(0, np.intp)}
     for key, document in documents.get("subscribers", {}).items():
         if document is not None:
-            known = book.subscribers_by_id.get(key) or Subscriber(key, tenant, {}, book.time)
+            known = book.subscribers_by_id.get(key) or StoredSubscriber(key, tenant, {}, book.time)
             lay_in_subscriber(book, shadow, known, document, closing)
     changed, firing = changed_rows(book, shadow, tenant)
     closed = {row: closed_by(shadow, row) for row in firing if shadow.limits.closes[row]}
@@ -89,7 +89,7 @@ def refresh_reached(shadow: Book, tenant: str, strategy_id: str) -> None:
 
 
 def lay_in_subscriber(
-    book: Book, shadow: Book, known: Subscriber, document: dict[str, Any], closing: dict[str, np.ndarray]
+    book: Book, shadow: Book, known: StoredSubscriber, document: dict[str, Any], closing: dict[str, np.ndarray]
 ) -> None:
     """A subscriber's document; adds to `closing` what taking a subscription out and close-only would close.
 

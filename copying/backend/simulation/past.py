@@ -10,7 +10,7 @@ import numpy as np
 
 from copying.backend.market.instruments import base_symbol, dollars, instrument
 from copying.backend.settings.offers import owners_of
-from copying.backend.signals.recording import MONEY, Facts
+from copying.backend.signals.recording import MONEY, RecordedFacts
 from copying.backend.state.book import Book
 from copying.backend.state.entities import ACCOUNT_CURRENCIES
 from copying.engine import model
@@ -35,7 +35,7 @@ class Event(msgspec.Struct, rename="camel"):
     magic: int
     time: float
     quotes: dict[str, tuple[float, float]]
-    facts: Facts | None = None
+    facts: RecordedFacts | None = None
 
 
 @dataclass(slots=True)
@@ -125,7 +125,7 @@ class Money:
         """Row here of an account of the book, -1 when it is nobody's here."""
         return int(self._here[account]) if account < len(self._here) else -1
 
-    def set(self, facts: Facts) -> None:
+    def set(self, facts: RecordedFacts) -> None:
         """Take over what was recorded."""
         rows = np.frombuffer(facts.accounts, dtype=np.int32)
         values = np.frombuffer(facts.money).reshape(len(MONEY), -1)

@@ -13,7 +13,7 @@ import numpy as np
 from copying.backend.broker.paper import COMMISSION_DOLLARS
 from copying.backend.market.instruments import CURRENCIES, dollars, instrument
 from copying.backend.signals.fan_out import bar
-from copying.backend.signals.recording import Facts
+from copying.backend.signals.recording import RecordedFacts
 from copying.backend.signals.scopes import Scopes, correlation_scopes, removal_scopes
 from copying.backend.state import provider_balances
 from copying.backend.state.parts import is_below, path_text
@@ -74,7 +74,7 @@ class Scoped:
     symbols: dict[str, np.ndarray]
 
 
-class Run:
+class SimulationRun:
     """One configuration over the signals, in the order of their times."""
 
     def __init__(
@@ -133,7 +133,7 @@ class Run:
         self._take(event, decisions, lots, tally, entry)
         return tally, np.where(asked, kinds, -1), lots
 
-    def _ask(self, event: Event, recorded: Facts, table: RouteTable) -> model.Decisions:
+    def _ask(self, event: Event, recorded: RecordedFacts, table: RouteTable) -> model.Decisions:
         signal = model.Signal(
             id=event.signal_id, strategy_id=event.strategy_id, symbol=event.symbol, side=Side(event.side),
             kind=OrderKind(event.kind), volume_lots=event.volume, price=event.price, time=event.time,
@@ -160,7 +160,7 @@ class Run:
         if entry is not None:
             self._hold(holding, lots)
 
-    def _facts(self, event: Event, recorded: Facts, table: RouteTable) -> model.Facts:
+    def _facts(self, event: Event, recorded: RecordedFacts, table: RouteTable) -> model.Facts:
         document = table.strategy
         subscription = self.table(event.strategy_id)[1]
         facts = model.Facts(
@@ -195,7 +195,7 @@ class Run:
         for number, text in enumerate(scopes.texts):
             yield np.flatnonzero(scopes.number == number), self.scoped[text]
 
-    def _stop(self, facts: model.Facts, recorded: Facts, table: RouteTable) -> None:
+    def _stop(self, facts: model.Facts, recorded: RecordedFacts, table: RouteTable) -> None:
         """Stopouts of that time, where their subscription is a route still."""
         levels = np.zeros(len(table), dtype=np.uint8)
         scopes = recorded.scopes or [""] * len(recorded.stopouts)

@@ -8,8 +8,8 @@ import numpy as np
 
 from .book import Book
 from .commands import Deposit, OpenAccount
-from .effects import AccountSnapshots, Effects, Line
-from .entities import ACCOUNT_CURRENCIES, Account
+from .effects import AccountSnapshots, Effects, LogLine
+from .entities import ACCOUNT_CURRENCIES, AccountMeta
 from .errors import Refused, invalid, not_found
 from .valuation import MINOR_UNITS, value
 
@@ -58,7 +58,7 @@ def add_account(book: Book, command: OpenAccount) -> int:
         **{f"{what}_{period}": command.deposit for what in STARTS for period in range(5)},
     )
     book.account_meta.append(
-        Account(command.account_id, command.tenant, command.name, command.demo, command.robot, book.time)
+        AccountMeta(command.account_id, command.tenant, command.name, command.demo, command.robot, book.time)
     )
     book.account_rows[command.account_id] = row
     book.changed_configuration()
@@ -117,7 +117,7 @@ def deposit(book: Book, command: Deposit, effects: Effects) -> None:
     words = "Deposit" if amount >= 0 else "Withdrawal"
     note = f" ({command.comment})" if command.comment else ""
     effects.told.append(
-        Line(
+        LogLine(
             book.time, command.tenant, 1, f"{words} of {abs(amount):.2f} {currency}{note}.",
             subscriber_id=command.account_id,
         )

@@ -17,16 +17,16 @@ from .columns import Interned
 from .commands import NEWEST_RULES
 from .entities import (
     ACCOUNT_CURRENCIES,
-    Account,
-    Kept,
+    AccountMeta,
+    ActiveStopout,
+    CalendarEvent,
+    KeptAnswer,
     Missed,
-    News,
+    OpenSignal,
     Removal,
-    Signal,
-    Stopout,
-    Strategy,
-    Subscriber,
-    Webhook,
+    StoredStrategy,
+    StoredSubscriber,
+    StoredWebhook,
 )
 from .numbers import scrambled
 from .tables import (
@@ -64,11 +64,11 @@ class Book:
         self.next_broker_midnight = 0.0
         self.broker_ahead = 0.0  # seconds by which the broker's clock is ahead of UTC
         self.removals: list[Removal] = []
-        self.strategies_by_id: dict[str, Strategy] = {}
+        self.strategies_by_id: dict[str, StoredStrategy] = {}
         self.strategy_owners: dict[str, str] = {}  # also of removed ones: their records may still have to be told
-        self.subscribers_by_id: dict[str, Subscriber] = {}
-        self.webhooks_by_id: dict[str, Webhook] = {}
-        self.account_meta: list[Account] = []
+        self.subscribers_by_id: dict[str, StoredSubscriber] = {}
+        self.webhooks_by_id: dict[str, StoredWebhook] = {}
+        self.account_meta: list[AccountMeta] = []
         self.account_rows: dict[str, int] = {}
         self.accounts = AccountTable()
         self.strategy_names = Interned()
@@ -85,18 +85,18 @@ class Book:
         self.delayed = DelayTable()
         self.results = DealResults()  # of the newest deals, oldest first: risk/periods.py
         self.results_since = 0.0  # later ones are all there
-        self.signals: dict[int, Signal] = {}
+        self.signals: dict[int, OpenSignal] = {}
         self.signal_rows: dict[tuple[str, str], int] = {}
         self.chained: dict[int, None] = {}  # rows of the signals that are copies themselves, oldest first
         self.closed_signals: dict[tuple[str, str], float] = {}  # external ids are not reused; kept for two days
-        self.active_stopouts: list[Stopout] = []
+        self.active_stopouts: list[ActiveStopout] = []
         self.provider_balances: dict[str, list[tuple[float, float]]] = {}  # account -> (time, balance), newest last
-        self.news: dict[str, list[News]] = {}  # tenant -> its calendar by time
+        self.news: dict[str, list[CalendarEvent]] = {}  # tenant -> its calendar by time
         self.missed: list[Missed] = []
         self.privacy = 0  # what entries go by: settings/rules.py
         self.secret = b""  # of the ids that are shown; empty: they are the counts: numbers.py
         self.reserved: dict[str, dict[str, float]] = {}  # tenant -> strategy ids handed out, and when
-        self.kept: dict[str, dict[str, Kept]] = {}  # caller -> answers by key: core/idempotency.py
+        self.kept: dict[str, dict[str, KeptAnswer]] = {}  # caller -> answers by key: core/idempotency.py
         self.ended_signals: dict[int, str] = {}  # ids of closed signals whose copies wait in `missed`
         # what follows from the rest; no snapshot holds it
         self.received: float | None = None  # the wall clock at the entry's receipt; None: `time`
@@ -226,7 +226,7 @@ class Book:
         """Row of a subscription, -1 when there never was one."""
         return self.subscription_rows.get((subscriber_id, strategy_id), -1)
 
-    def strategies_of_account(self, account: int) -> list[Strategy]:
+    def strategies_of_account(self, account: int) -> list[StoredStrategy]:
         """Strategies an account provides, in creation order."""
         account_id = self.account_meta[account].id
         return [

@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from .effects import Effects
-from .entities import Signal
+from .entities import OpenSignal
 
 BookT = TypeVar("BookT", contravariant=True)
 
@@ -65,7 +65,7 @@ class Broker(Protocol[BookT]):
         volumes: np.ndarray | None = None,
         *,
         by_broker: bool = False,
-        copy_of: Signal | None = None,
+        copy_of: OpenSignal | None = None,
     ) -> None:
         """Close positions by row, wholly or by `volumes` lots.
 

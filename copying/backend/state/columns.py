@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 
-class Column(NamedTuple):
+class ColumnType(NamedTuple):
     """kind: a numpy type; default: what rows have where nothing is said."""
 
     kind: str
@@ -20,17 +20,17 @@ class Column(NamedTuple):
 
 def column(kind: str, default: float) -> Any:
     """Declare a column of a table: `volume: np.ndarray = column("f8", 0.0)`."""
-    return Column(kind, default)
+    return ColumnType(kind, default)
 
 
 class Columns:
     """A table; its subclasses declare the columns."""
 
-    schema: ClassVar[dict[str, Column]] = {}
+    schema: ClassVar[dict[str, ColumnType]] = {}
 
     def __init_subclass__(cls) -> None:
         """Take the declarations out of the class, whose attributes would stand before those of its tables."""
-        own = {name: declared for name, declared in vars(cls).items() if isinstance(declared, Column)}
+        own = {name: declared for name, declared in vars(cls).items() if isinstance(declared, ColumnType)}
         for name in own:
             delattr(cls, name)
         cls.schema = {**cls.schema, **own}

@@ -158,7 +158,7 @@ class SetConnection(Command, tag="set-connection", frozen=True, kw_only=True):
     is_connected: bool
 
 
-class Note(Command, tag="note", frozen=True, kw_only=True):
+class AddNote(Command, tag="note", frozen=True, kw_only=True):
     """A line for the log of a strategy, from something that happened beside the book. severity as in the log."""
 
     strategy_id: str
@@ -242,7 +242,7 @@ AnyCommand = (
     | PutNews
     | AddNews
     | SetConnection
-    | Note
+    | AddNote
     | SetBrokerClock
     | SetRules
     | ReserveStrategyId

@@ -13,7 +13,7 @@ import numpy as np
 
 from copying.engine.model import Decisions
 
-from .entities import Signal
+from .entities import OpenSignal
 
 SEVERITIES = ("DEBUG", "INFO", "WARN", "ERROR")
 
@@ -116,7 +116,7 @@ class Decided:
     """The decisions of one signal (as it was then) on some routes. `rows`: the routes told, the rest was not asked."""
 
     time: float
-    signal: Signal
+    signal: OpenSignal
     decisions: Decisions
     rows: np.ndarray
     subscription: np.ndarray  # by route
@@ -158,7 +158,7 @@ class SignalEvent:
 
 
 @dataclass(slots=True)
-class Line:
+class LogLine:
     """One log line. `tenant` owns the log it stands in."""
 
     time: float
@@ -208,7 +208,7 @@ class Effects:
 
     sequence: int
     time: float
-    told: list[Deals | Decided | Withheld | SignalEvent | Line | StopoutEvent | AccountSnapshots] = field(
+    told: list[Deals | Decided | Withheld | SignalEvent | LogLine | StopoutEvent | AccountSnapshots] = field(
         default_factory=list
     )
     answer: Any = None

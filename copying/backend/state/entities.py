@@ -20,7 +20,7 @@ COPIES_STOP_LOSS = 1
 COPIES_TAKE_PROFIT = 2
 
 
-class Strategy(msgspec.Struct):
+class StoredStrategy(msgspec.Struct):
     """A strategy or portfolio with what only the backend sets."""
 
     id: str
@@ -42,7 +42,7 @@ class Strategy(msgspec.Struct):
         return self.removal_mode in ("", "close-gracefully-by-symbol")
 
 
-class Subscriber(msgspec.Struct):
+class StoredSubscriber(msgspec.Struct):
     """An account that copies."""
 
     id: str
@@ -58,7 +58,7 @@ class Subscriber(msgspec.Struct):
         return self.document.get("name", "")
 
 
-class Webhook(msgspec.Struct):
+class StoredWebhook(msgspec.Struct):
     id: str
     tenant: str
     strategy_id: str
@@ -66,7 +66,7 @@ class Webhook(msgspec.Struct):
     created_at: float
 
 
-class Account(msgspec.Struct):
+class AccountMeta(msgspec.Struct):
     """What an account is besides its numbers."""
 
     id: str
@@ -77,7 +77,7 @@ class Account(msgspec.Struct):
     created_at: float
 
 
-class Signal(msgspec.Struct):
+class OpenSignal(msgspec.Struct):
     """An open wish of a provider. `ticket`: the provider's position or order, 0 for external signals.
 
     accounts: rows of the accounts on which its trade stands already, the provider's first. Of a signal that is itself
@@ -129,7 +129,7 @@ class Missed(msgspec.Struct):
     order: int = 0  # snapshots of earlier versions have it as `cause`
 
 
-class Kept(msgspec.Struct):
+class KeptAnswer(msgspec.Struct):
     """What a request with a key was answered (core/idempotency.py). answer: JSON."""
 
     time: float
@@ -138,7 +138,7 @@ class Kept(msgspec.Struct):
     answer: Any = None
 
 
-class News(msgspec.Struct):
+class CalendarEvent(msgspec.Struct):
     """An event of a tenant's economic calendar."""
 
     time: float
@@ -148,7 +148,7 @@ class News(msgspec.Struct):
     title: str = ""
 
 
-class Stopout(msgspec.Struct):
+class ActiveStopout(msgspec.Struct):
     """A limit that fired and has not ended."""
 
     tenant: str

@@ -9,16 +9,16 @@ from .book import Book
 from .broker_port import Broker
 from .columns import Columns
 from .entities import (
-    Account,
-    Kept,
+    AccountMeta,
+    ActiveStopout,
+    CalendarEvent,
+    KeptAnswer,
     Missed,
-    News,
+    OpenSignal,
     Removal,
-    Signal,
-    Stopout,
-    Strategy,
-    Subscriber,
-    Webhook,
+    StoredStrategy,
+    StoredSubscriber,
+    StoredWebhook,
 )
 from .parts import member_number
 from .valuation import value
@@ -31,12 +31,12 @@ _PLAIN = (
 )  # fmt: skip
 _TABLES = ("accounts", "subscriptions", "parts", "positions", "orders", "limits", "delayed", "results")
 _OBJECTS = {
-    "strategies_by_id": list[Strategy],
-    "subscribers_by_id": list[Subscriber],
-    "webhooks_by_id": list[Webhook],
-    "account_meta": list[Account],
-    "signals": list[Signal],
-    "active_stopouts": list[Stopout],
+    "strategies_by_id": list[StoredStrategy],
+    "subscribers_by_id": list[StoredSubscriber],
+    "webhooks_by_id": list[StoredWebhook],
+    "account_meta": list[AccountMeta],
+    "signals": list[OpenSignal],
+    "active_stopouts": list[ActiveStopout],
     "removals": list[Removal],
     "missed": list[Missed],
 }
@@ -93,8 +93,8 @@ def unpack(packed: bytes, broker: Broker[Book]) -> Book:
     book.privacy, book.reserved = state.get("privacy", 0), state.get("reserved", {})
     book.secret = state.get("secret", b"")
     book.results_since = state.get("results_since", book.time)
-    book.news = msgspec.convert(state.get("news", {}), dict[str, list[News]])
-    book.kept = msgspec.convert(state.get("kept", {}), dict[str, dict[str, Kept]])
+    book.news = msgspec.convert(state.get("news", {}), dict[str, list[CalendarEvent]])
+    book.kept = msgspec.convert(state.get("kept", {}), dict[str, dict[str, KeptAnswer]])
     book.ended_signals = dict(state.get("ended_signals", ()))
     book.subscription_keys = [tuple(key) for key in state["subscription_keys"]]
     book.subscription_rows = {key: row for row, key in enumerate(book.subscription_keys)}

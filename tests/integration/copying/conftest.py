@@ -20,7 +20,7 @@ import pytest
 from copying.backend import tokens
 from copying.backend.core.writer import Core
 from copying.backend.http import create_app
-from copying.backend.http.options import Options, database_url
+from copying.backend.http.options import ServerOptions, database_url
 from copying.backend.state.commands import ReserveStrategyId
 from copying.backend.state.errors import Refused
 
@@ -173,7 +173,7 @@ async def backend(django_db_setup, anyio_backend):
     market = StillMarket()
     core = Core(database_url(), market, fail=pytest.fail)
     await core.start()
-    options = Options("http://127.0.0.1:8001", database_url(), requests_per_minute=10**6)
+    options = ServerOptions("http://127.0.0.1:8001", database_url(), requests_per_minute=10**6)
     app = create_app(core, options)
     yield Backend(core, app, market)
     app.state.service.wakeups.close()

@@ -13,7 +13,7 @@ import pytest
 from copying.backend.core.clock import Clock
 from copying.backend.core.writer import Core
 from copying.backend.http import create_app
-from copying.backend.http.options import Options, database_url
+from copying.backend.http.options import ServerOptions, database_url
 
 from .conftest import Backend, StillMarket, User, assert_error, empty, iso
 
@@ -43,7 +43,7 @@ class World:
         await core.start(ticking=False)
         core.look_at_market()
         self.backend = Backend(
-            core, create_app(core, Options("http://b", database_url(), requests_per_minute=10**6)), core.feed
+            core, create_app(core, ServerOptions("http://b", database_url(), requests_per_minute=10**6)), core.feed
         )
         self.user = self.backend.user("firm-1")
 

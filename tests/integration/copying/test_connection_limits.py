@@ -11,7 +11,7 @@ import uvicorn
 
 from copying.backend.http import create_app
 from copying.backend.http.connections import Room, protocol_in
-from copying.backend.http.options import Options, database_url
+from copying.backend.http.options import ServerOptions, database_url
 from copying.backend.service import listen
 
 pytestmark = [pytest.mark.anyio, pytest.mark.django_db]
@@ -55,7 +55,7 @@ async def answer_of(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], 
 @pytest.fixture
 async def served(backend):
     room = Room(10_000)
-    options = Options("http://127.0.0.1", database_url(), requests_per_minute=10**6, hold_s=1.0)
+    options = ServerOptions("http://127.0.0.1", database_url(), requests_per_minute=10**6, hold_s=1.0)
     app = create_app(backend.core, options, room)
     bound = listen("127.0.0.1", 0)
     protocol = protocol_in(room, head_seconds=0.6, body_seconds=0.9)

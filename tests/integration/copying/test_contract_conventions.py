@@ -8,7 +8,7 @@ import pytest
 
 from copying.backend.http import create_app
 from copying.backend.http.application import TABLE
-from copying.backend.http.options import Options, database_url
+from copying.backend.http.options import ServerOptions, database_url
 from copying.backend.state.commands import SetConnection
 from tests.integration.copying.conftest import PORTFOLIOS, STRATEGIES, SUBSCRIBERS, assert_error
 
@@ -181,7 +181,7 @@ async def test_unknown_fields_and_old_ones_are_ignored(user):
 
 
 async def test_too_many_requests_are_told_when_to_come_back(backend):
-    app = create_app(backend.core, Options("http://x", database_url(), requests_per_minute=3))
+    app = create_app(backend.core, ServerOptions("http://x", database_url(), requests_per_minute=3))
     first, second = backend.user(), backend.user()
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://backend") as http:
         mine, other = {"auth-token": first.token}, {"auth-token": second.token}

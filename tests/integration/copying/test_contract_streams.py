@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from copying.backend.http import create_app
-from copying.backend.http.options import Options, database_url
+from copying.backend.http.options import ServerOptions, database_url
 from tests.integration.copying.conftest import Backend, assert_error, iso
 from tests.integration.copying.test_contract_history import START, _sequences, ids, write_log, write_transactions
 
@@ -229,7 +229,7 @@ async def test_hundreds_of_polls_of_one_stream_are_all_woken(copier):
 
 async def test_shutting_down_ends_every_poll_at_once(backend, copier):
     user, _, subscriber_id = copier
-    app = create_app(backend.core, Options("http://x", database_url()))
+    app = create_app(backend.core, ServerOptions("http://x", database_url()))
     same = Backend(backend.core, app, backend.market).user(user.tenant)
     path = transactions_of(subscriber_id)
     poll = asyncio.create_task(same.get(path, startTime=datetime.now(UTC).isoformat()))

@@ -7,7 +7,7 @@ import pytest
 
 from copying.backend.core.writer import Core
 from copying.backend.http import create_app
-from copying.backend.http.options import Options, database_url
+from copying.backend.http.options import ServerOptions, database_url
 
 from .conftest import Backend, StillMarket, User, assert_error, empty
 from .test_idempotency import CALLS, Firm, founded, told
@@ -22,7 +22,7 @@ class Restarts:
         core = Core(database_url(), StillMarket(), fail=pytest.fail)
         await core.start(ticking=False)
         core.look_at_market()
-        app = create_app(core, Options("http://b", database_url(), requests_per_minute=10**6))
+        app = create_app(core, ServerOptions("http://b", database_url(), requests_per_minute=10**6))
         self.backend = Backend(core, app, core.feed)
         return self.backend.user("firm-1")
 

@@ -10,7 +10,7 @@ import pytest
 
 from copying.backend.core.journal import Journal
 from copying.backend.http.options import database_url
-from copying.backend.state.commands import Entry, Note
+from copying.backend.state.commands import AddNote, Entry
 
 from .conftest import empty
 
@@ -20,7 +20,7 @@ def note(number: int, size: int = 1) -> Entry:
     return Entry(
         time=1_772_452_800.25 + number,
         quotes={"EURUSD": (1.1, 1.2)},
-        command=Note(tenant="t", strategy_id=f"s{number}", severity=1, message=message),
+        command=AddNote(tenant="t", strategy_id=f"s{number}", severity=1, message=message),
     )
 
 

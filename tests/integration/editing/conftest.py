@@ -23,7 +23,7 @@ from django.utils import timezone
 from copying.backend import tokens
 from copying.backend.core.writer import Core
 from copying.backend.http import create_app
-from copying.backend.http.options import Options, database_url
+from copying.backend.http.options import ServerOptions, database_url
 from copying.backend.state.commands import RemoveSignal, ReserveStrategyId
 from copying.backend.state.errors import Refused
 from copying.client import Client
@@ -80,7 +80,7 @@ def served(django_db_setup, django_db_blocker) -> Iterator[Served]:
     async def serve() -> None:
         core = Core(database_url(), StillMarket(), fail=pytest.fail)
         await core.start()
-        app = create_app(core, Options(f"http://127.0.0.1:{port}", database_url(), requests_per_minute=10**6))
+        app = create_app(core, ServerOptions(f"http://127.0.0.1:{port}", database_url(), requests_per_minute=10**6))
         server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", lifespan="off"))
         made.extend([server, Served(f"http://127.0.0.1:{port}", core.feed,
                                     core, asyncio.get_running_loop())])  # fmt: skip

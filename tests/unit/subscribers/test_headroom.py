@@ -5,16 +5,16 @@ from decimal import Decimal
 
 import pytest
 
-from copying.contract.accounts import AccountLimits, RiskLimit
+from copying.contract.accounts import AccountLimits, MeasuredLimit
 from editing.limits import allowed, reason_words
 from subscribers.headroom import left_fraction, nearest
 
 NOW = datetime(2026, 3, 4, tzinfo=UTC)
 
 
-def limit(**fields) -> RiskLimit:
+def limit(**fields) -> MeasuredLimit:
     given = {"type": "date", "apply_to": "equity-difference", "drawdown": Decimal(0), "start_balance": Decimal(1000)}
-    return RiskLimit(**{**given, **fields})
+    return MeasuredLimit(**{**given, **fields})
 
 
 @pytest.mark.parametrize(

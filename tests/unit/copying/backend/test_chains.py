@@ -11,7 +11,7 @@ from copying.backend.http import reads
 from copying.backend.state import snapshot
 from copying.backend.state.book import Book
 from copying.backend.state.commands import Remove, Resynchronise, SetConnection
-from copying.backend.state.effects import Deals, Decided, Line, SignalEvent
+from copying.backend.state.effects import Deals, Decided, LogLine, SignalEvent
 from copying.engine.model import Outcome
 from copying.engine.reasons import Reason
 from tests.unit.copying.backend.desk import Desk
@@ -178,7 +178,7 @@ def test_a_chain_ends_after_eight_strategies(desk: Desk) -> None:
         desk.subscriber(f"p{number + 1}", f"S{number}")
     desk.trade("ORDER_TYPE_BUY", "p0", volume_lots=0.1)
     assert [len(desk.held(f"p{number}")) for number in range(11)] == [1] * 9 + [0] * 2
-    assert [line.strategy_id for line in desk.told(Line) if "any further" in line.message] == ["S8"]
+    assert [line.strategy_id for line in desk.told(LogLine) if "any further" in line.message] == ["S8"]
 
 
 def test_a_strategy_that_comes_later_does_not_publish_what_was_open(desk: Desk) -> None:

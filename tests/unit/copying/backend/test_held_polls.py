@@ -13,8 +13,8 @@ from copying.backend.http.streams import NOTHING, Held, messages
 from copying.backend.http.wakeups import (
     SLICE,
     TRANSACTIONS,
-    Feed,
-    Record,
+    NewRecord,
+    RecordFeed,
     Records,
     Waiter,
 )
@@ -28,8 +28,8 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-def record(number: int, subscriber_id: str = "a") -> Record:
-    return Record(number, MOMENT, "s", subscriber_id, "", 0, number, b'{"id":%d}' % number)
+def record(number: int, subscriber_id: str = "a") -> NewRecord:
+    return NewRecord(number, MOMENT, "s", subscriber_id, "", 0, number, b'{"id":%d}' % number)
 
 
 class Socket:
@@ -131,7 +131,7 @@ async def test_a_thousand_clients_cost_one_query_one_search_and_one_encoding_and
 
     changes, rows, clients = Changes(), Rows(), 1000
     core = SimpleNamespace(changes=changes.subscribe, caught_up=nothing)
-    feed = Feed(TRANSACTIONS, "t", core, SimpleNamespace(rows=rows.rows_of))
+    feed = RecordFeed(TRANSACTIONS, "t", core, SimpleNamespace(rows=rows.rows_of))
     await feed.ready
     searches, sockets = 0, [Socket() for _ in range(clients)]
 

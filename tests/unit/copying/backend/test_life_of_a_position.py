@@ -13,7 +13,7 @@ from copying.backend.core.apply import apply
 from copying.backend.state import snapshot
 from copying.backend.state.book import Book
 from copying.backend.state.commands import Remove, Resynchronise, SetConnection
-from copying.backend.state.effects import Deals, Decided, Line
+from copying.backend.state.effects import Deals, Decided, LogLine
 from copying.engine.model import Outcome
 from copying.engine.reasons import Reason
 from tests.unit.copying.backend.desk import Desk
@@ -284,9 +284,9 @@ def test_nobody_trades_by_hand_through_a_lost_connection(copying: Desk) -> None:
 
 
 def test_a_state_that_does_not_change_says_nothing(copying: Desk) -> None:
-    before = len(copying.told(Line))
+    before = len(copying.told(LogLine))
     reconnect(copying)
-    assert len(copying.told(Line)) == before
+    assert len(copying.told(LogLine)) == before
 
 
 # --------------------------------------------------------------------------------------------------- provider offline

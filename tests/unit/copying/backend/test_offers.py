@@ -20,7 +20,7 @@ from copying.backend.state.commands import (
     Resynchronise,
     SetRules,
 )
-from copying.backend.state.effects import Decided, Line, Withheld
+from copying.backend.state.effects import Decided, LogLine, Withheld
 from copying.backend.state.errors import Refused
 
 EVERYBODY = {"offer": {"to": "everybody"}}
@@ -109,7 +109,7 @@ def test_consent_that_comes_back_copies_again_and_is_told_once(consenting):
     offer(desk, name="renamed")  # nothing changes: nothing more is told
     assert len(desk.told(Withheld)) == 1
     offer(desk, **EVERYBODY)
-    assert [line.message for line in desk.told(Line) if line.tenant == "u" and "again" in line.message]
+    assert [line.message for line in desk.told(LogLine) if line.tenant == "u" and "again" in line.message]
     desk.signal()
     assert len(desk.held("x")) == 1
 

@@ -16,7 +16,7 @@ from copying.backend.core.apply import apply
 from copying.backend.core.render import Renderer, Rows
 from copying.backend.state.book import Book
 from copying.backend.state.commands import Entry, Resynchronise, SetConnection
-from copying.backend.state.effects import Deals, Decided, Line
+from copying.backend.state.effects import Deals, Decided, LogLine
 from copying.backend.state.errors import Refused
 from copying.engine.reasons import Reason
 from tests.unit.copying.backend.desk import Desk
@@ -207,7 +207,7 @@ def test_levels_of_another_pair_are_never_copied(desk: Desk, terms: dict) -> Non
     desk.signal(takeProfit=1.13, stopLoss=1.08)
     assert np.isnan(levels(desk)).all()
     assert levels(desk, "b")[0] == (1.08, 1.13)
-    kept = [line.message for line in desk.told(Line) if line.subscriber_id == "a" and line.severity == 2]
+    kept = [line.message for line in desk.told(LogLine) if line.subscriber_id == "a" and line.severity == 2]
     assert len(kept) == 2
     desk.tick(1)
     assert len(desk.held("a")) == 1
@@ -221,7 +221,7 @@ def test_a_moved_level_that_is_wrong_for_one_copy_stays_there(desk: Desk) -> Non
     desk.signal(stopLoss=1.05, takeProfit=1.10005)  # above the bid, not above the ask, where the reversed copy ends
     assert levels(desk, "a") == [(1.05, 1.10005)]
     assert levels(desk, "b") == [(1.2, 1.05)]
-    assert any("stays" in line.message and line.subscriber_id == "b" for line in desk.told(Line))
+    assert any("stays" in line.message and line.subscriber_id == "b" for line in desk.told(LogLine))
 
 
 def test_levels_that_were_missed_are_made_up_for_on_the_right_side_only(copying: Desk) -> None:

@@ -11,10 +11,10 @@ import pytest
 from copying.backend import simulation
 from copying.backend.core.render import Renderer, Rows
 from copying.backend.http import reads
-from copying.backend.signals.recording import Facts
+from copying.backend.signals.recording import RecordedFacts
 from copying.backend.simulation import (
+    Comparison,
     Event,
-    Result,
     leaves_of,
     scene_of,
     simulate,
@@ -36,12 +36,12 @@ def recorded(desk: Desk) -> list[Event]:
     events = []
     for _, document, _, _, _, _, facts in rows.signals:
         event = msgspec.json.decode(document, type=Event)
-        event.facts = msgspec.msgpack.decode(facts, type=Facts) if facts else None
+        event.facts = msgspec.msgpack.decode(facts, type=RecordedFacts) if facts else None
         events.append(event)
     return events
 
 
-def run(desk: Desk, **changed: dict[str, Any]) -> Result:
+def run(desk: Desk, **changed: dict[str, Any]) -> Comparison:
     """What `changed` subscribers or strategies would have made of everything so far."""
     scene = scene_of(desk.book, "t")
     now = scene.configuration
