@@ -11,14 +11,14 @@ from datetime import datetime, timedelta
 from allauth.account.models import EmailAddress
 from django.core import signing
 from django.db import IntegrityError, transaction
-from django.utils.crypto import constant_time_compare, salted_hmac
+from django.utils.crypto import constant_time_compare
 
 from users import tasks
+from users.confirmations import SALT, password_mark
 from users.models import EmailChange, User
 from users.services import record_audit
 
 CONFIRM_WITHIN = timedelta(days=1)
-_SALT = "users.email-change"
 
 
 @dataclass(frozen=True)
@@ -41,25 +41,16 @@ def request_change(user: User, email: str, *, origin: str, now: datetime) -> Ema
     return change
 
 
-def confirmation_key(change: EmailChange) -> str:
-    """What the link carries; a later wish, or a new password, makes it void."""
-    return signing.dumps([change.pk, change.email, _password_mark(change.user)], salt=_SALT)
-
-
-def _password_mark(user: User) -> str:
-    return salted_hmac(_SALT, user.password).hexdigest()[:16]
-
-
 def change_of(key: str, *, now: datetime) -> EmailChange | None:
     """The wish that a link belongs to; None: forged, too old, done or replaced."""
     try:
-        pk, email, mark = signing.loads(key, salt=_SALT)
+        pk, email, mark = signing.loads(key, salt=SALT)
     except (signing.BadSignature, TypeError, ValueError):
         return None
     wanted = EmailChange.objects.filter(pk=pk, email=email, requested_at__gt=now - CONFIRM_WITHIN)
     change = wanted.select_related("user").first()
     is_current = (
-        change is not None and change.user.is_active and constant_time_compare(_password_mark(change.user), mark)
+        change is not None and change.user.is_active and constant_time_compare(password_mark(change.user), mark)
     )
     return change if is_current else None
 

@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from users import mails, throttle
+from users.confirmations import confirmation_key
 from users.models import EmailChange, User
 
 MAIL = {"autoretry_for": (OSError,), "retry_backoff": 5, "max_retries": 5}
@@ -39,8 +40,6 @@ def tell_of_new_password(user_id: int) -> None:
 @shared_task(**MAIL)
 def send_email_confirmation(change_id: int, origin: str) -> None:
     """Mail the link to the new address; to one that somebody else has, nothing."""
-    from users.addresses import confirmation_key
-
     change = EmailChange.objects.filter(pk=change_id).first()
     if change and not User.objects.filter(email=change.email).exists():
         mails.send_email_confirmation(

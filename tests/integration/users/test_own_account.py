@@ -9,7 +9,8 @@ from django.urls import get_resolver, reverse
 from django.utils import timezone
 
 from tests import builders
-from users.addresses import change_of, confirm_change, confirmation_key, request_change
+from users.addresses import change_of, confirm_change, request_change
+from users.confirmations import confirmation_key
 from users.models import AuditEntry, EmailChange, User
 
 
