@@ -151,7 +151,7 @@ def decisions_of(view: View, verdicts: np.ndarray, figures: np.ndarray) -> Decis
         outcome=verdicts["outcome"],
         reason=verdicts["reason"],
         level=verdicts["level"],
-        steps=figures.view(float).reshape(len(figures), -1)[:, : len(Step)],
+        steps=figures.view(float).reshape(len(figures), FIGURES.itemsize // 8)[:, : len(Step)],
         limit_value=figures["limit_value"],
         symbols=view.symbols,
         symbol=view.symbol,
