@@ -164,31 +164,31 @@ class PaperBroker:
                 rows, volumes = deferred.hold_closes(book, rows, cause, volumes)
         if not len(rows):
             return
-        held = book.positions.take(rows)
-        volume = held["volume"] if volumes is None else np.minimum(volumes, held["volume"])
-        share = volume / held["volume"]
-        price = closing_prices(book, held["symbol"], held["side"])
-        price = np.where(np.isnan(price), held["price"], price)
-        currency = book.accounts.currency[held["account"]]
-        rates = profit_rates(book, held["symbol"], held["account"])
-        profit = (price - held["price"]) * held["side"] * volume * rates
-        profit = np.where(np.isnan(profit), held["profit"] * share, profit)  # no rate: the last that was known
+        closing = book.positions.take(rows)
+        volume = closing["volume"] if volumes is None else np.minimum(volumes, closing["volume"])
+        share = volume / closing["volume"]
+        price = closing_prices(book, closing["symbol"], closing["side"])
+        price = np.where(np.isnan(price), closing["price"], price)
+        currency = book.accounts.currency[closing["account"]]
+        rates = profit_rates(book, closing["symbol"], closing["account"])
+        profit = (price - closing["price"]) * closing["side"] * volume * rates
+        profit = np.where(np.isnan(profit), closing["profit"] * share, profit)  # no rate: the last that was known
         profit = round_money(profit, currency)
-        swap = round_money(held["swap"] * share, currency)
-        fee = self._charge(book, held["account"], volume)
-        self._settle(book, held["account"], held["subscription"], held["part"], profit + swap + fee)
+        swap = round_money(closing["swap"] * share, currency)
+        fee = self._charge(book, closing["account"], volume)
+        self._settle(book, closing["account"], closing["subscription"], closing["part"], profit + swap + fee)
         whole = share >= 1 - 1e-9
-        copied = np.flatnonzero(held["subscription"] >= 0)
+        copied = np.flatnonzero(closing["subscription"] >= 0)
         if len(copied):
-            deals = self._closing(book, held, copied, cause, volume, price, profit, swap, fee)
+            deals = self._closing(book, closing, copied, cause, volume, price, profit, swap, fee)
             if copy_of is not None:
-                deals.slippage = self._closing_slippage(book, held, price, copy_of)[copied]
+                deals.slippage = self._closing_slippage(book, closing, price, copy_of)[copied]
                 deals.slippage_money = deals.slippage * volume[copied] * rates[copied]
                 deals.latency_ms = effects.watch.fill() if effects.watch is not None else None
             effects.told.append(deals)
         positions = book.positions
-        positions.volume[rows] = np.round(held["volume"] - volume, 8)
-        positions.swap[rows] = held["swap"] - swap
+        positions.volume[rows] = np.round(closing["volume"] - volume, 8)
+        positions.swap[rows] = closing["swap"] - swap
         if whole.any():
             mask = np.ones(positions.size, dtype=bool)
             mask[rows[whole]] = False

@@ -130,14 +130,14 @@ def put_subscriber(book: Book, command: PutSubscriber, effects: Effects) -> None
 
 def close_only(book: Book, effects: Effects, row: int, mode: str) -> None:
     """Withdraw the orders of a subscription that would open what close-only refuses, and close what it says (4.4)."""
-    held = np.flatnonzero(book.positions.subscription == row)
+    copies = np.flatnonzero(book.positions.subscription == row)
     refused = book.orders.subscription == row
     if mode == "by-symbol":
-        refused &= ~np.isin(book.orders.symbol, book.positions.symbol[held])
+        refused &= ~np.isin(book.orders.symbol, book.positions.symbol[copies])
     if refused.any():
         book.broker.cancel(book, np.flatnonzero(refused))
     if mode == "immediately":
-        book.broker.close(book, effects, held, "close-only: immediately")
+        book.broker.close(book, effects, copies, "close-only: immediately")
 
 
 def check_reset(book: Book, command: ResetStopouts) -> None:

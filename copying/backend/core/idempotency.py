@@ -19,31 +19,31 @@ MOST_KEPT = 10_000  # per caller; the oldest is forgotten for the next
 
 def answer_before(book: Book, once: Once) -> KeptAnswer | None:
     """What the request of this key was answered; None: it was not carried out yet. Raises Refused (422)."""
-    kept = book.kept.get(once.caller, {}).get(once.key)
-    if kept is None or book.time - kept.time >= KEPT_SECONDS:
+    answer = book.kept.get(once.caller, {}).get(once.key)
+    if answer is None or book.time - answer.time >= KEPT_SECONDS:
         return None
-    if kept.digest != once.digest:
+    if answer.digest != once.digest:
         raise Refused(
             422,
             "IdempotencyKeyReusedError",
             "The idempotency key was sent before with another request (address, query or body). "
             "Nothing was done: send a new key with a new request.",
         )
-    return kept
+    return answer
 
 
 def keep(book: Book, once: Once, answer: Any) -> Any:
     """Remember what a command that was carried out is answered; the answer."""
-    told = once.answer if answer is None else answer
-    kept = book.kept.pop(once.caller, {})
-    kept.pop(once.key, None)
-    kept[once.key] = KeptAnswer(time=book.time, digest=once.digest, status=once.status, answer=told)
-    book.kept[once.caller] = kept  # callers in the order of their newest keys, keys in the order of their times
-    while len(kept) > MOST_KEPT or is_over(book, next(iter(kept.values()))):
-        del kept[next(iter(kept))]
+    reply = once.answer if answer is None else answer
+    answers = book.kept.pop(once.caller, {})
+    answers.pop(once.key, None)
+    answers[once.key] = KeptAnswer(time=book.time, digest=once.digest, status=once.status, answer=reply)
+    book.kept[once.caller] = answers  # callers in the order of their newest keys, keys in the order of their times
+    while len(answers) > MOST_KEPT or is_over(book, next(iter(answers.values()))):
+        del answers[next(iter(answers))]
     while is_over(book, newest(book.kept[caller := next(iter(book.kept))])):
         del book.kept[caller]
-    return told
+    return reply
 
 
 def newest(kept: dict[str, KeptAnswer]) -> KeptAnswer:

@@ -263,9 +263,9 @@ class Renderer:
         reasons = decided.decisions.reason[decided.rows]
         is_late = bool((reasons == Reason.TOO_LATE).all())
         counts = {word: outcomes.count(index) for index, word in enumerate(OUTCOME_WORDS)}
-        told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+        totals = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
         routes = "route" if len(outcomes) == 1 else "routes"
-        message = f"Signal of {signal.volume:g} lots on {len(outcomes)} {routes}: {told or 'none'}."
+        message = f"Signal of {signal.volume:g} lots on {len(outcomes)} {routes}: {totals or 'none'}."
         if is_late:
             message += f" {came_late(signal.age_s, float(decided.decisions.limit_value[decided.rows[0]]))}"
         counted = [(int((reasons == each).sum()), CODES[each].replace("-", " ")) for each in WRONG_PRICES]

@@ -124,9 +124,9 @@ def fill_pending(book: Book, effects: Effects) -> None:
         return
     tickets = book.orders.id[rows][np.argsort(book.orders.subscription[rows] >= 0, kind="stable")].tolist()
     for ticket in tickets:
-        found = np.flatnonzero(book.orders.id == ticket)
-        if len(found):
-            fill_one(book, effects, int(found[0]))
+        rows_of_ticket = np.flatnonzero(book.orders.id == ticket)
+        if len(rows_of_ticket):
+            fill_one(book, effects, int(rows_of_ticket[0]))
 
 
 def fill_one(book: Book, effects: Effects, row: int) -> None:

@@ -39,10 +39,10 @@ class Waiting(NamedTuple):
         if self.once is None:
             return False
         try:
-            kept = idempotency.answer_before(book, self.once)
+            answer = idempotency.answer_before(book, self.once)
         except Refused as refused:
             self.tell(refused)
             return True
-        if kept is not None:
-            self.tell(kept.answer)
-        return kept is not None
+        if answer is not None:
+            self.tell(answer.answer)
+        return answer is not None

@@ -99,8 +99,8 @@ def decide(rule: Rule, book: Book, feed: Feed, tenant: str, account_id: str, now
         mids = feed.mids(symbol, moments)
         if np.isnan(mids).any():
             continue
-        tickets, held = holding(book, rule, account_id, symbol)
-        wish = rule.wish(mids, held)
+        tickets, holdings = holding(book, rule, account_id, symbol)
+        wish = rule.wish(mids, holdings)
         if wish is None:
             continue
         for ticket in tickets:
@@ -112,10 +112,10 @@ def decide(rule: Rule, book: Book, feed: Feed, tenant: str, account_id: str, now
 def holding(book: Book, rule: Rule, account_id: str, symbol: str) -> tuple[list[str], int]:
     """What is open in a symbol: ids and side."""
     if rule.strategy_id:
-        found = [
+        signals = [
             each for each in book.signals.values() if each.strategy_id == rule.strategy_id and each.symbol == symbol
         ]
-        return [each.id for each in found], found[0].side if found else 0
+        return [each.id for each in signals], signals[0].side if signals else 0
     positions = book.positions
     mine = np.flatnonzero(
         (positions.account == book.account_rows[account_id])

@@ -54,10 +54,10 @@ async def account_orders(request: Request) -> Response:
 
 
 def _read(request: Request, read: Callable[[Book, str, str], Any]) -> Response:
-    found = read(service(request).core.book, request.scope["tenant"], path_id(request, "account_id", "Account"))
-    if found is None:
+    content = read(service(request).core.book, request.scope["tenant"], path_id(request, "account_id", "Account"))
+    if content is None:
         raise not_found("Account")
-    return reply(found)
+    return reply(content)
 
 
 async def trade(request: Request) -> Response:
@@ -84,12 +84,12 @@ async def put_account(request: Request) -> Response:
     """E6: open, or change what is given."""
     account_id = new_id(request, "account_id")
     asked = await document(request, "account")
-    given = {
+    values = {
         name: value
         for name in ("currency", "leverage", "deposit", "demo")
         if (value := getattr(asked, name)) is not None
     }
-    command = OpenAccount(tenant=request.scope["tenant"], account_id=account_id, name=asked.name, **given)
+    command = OpenAccount(tenant=request.scope["tenant"], account_id=account_id, name=asked.name, **values)
     if command.currency in ACCOUNT_CURRENCIES:
         _check_decimals("deposit", command.deposit, command.currency)
     return await carry_out(request, command)

@@ -80,8 +80,8 @@ def _list(request: Request, read: Callable[..., list[Document]]) -> Response:
     if version not in ("1", "2"):
         raise invalid("api-version", version, "must be 1 or 2")
     book = service(request).core.book
-    found = read(book, request.scope["tenant"], include_removed=query.boolean("includeRemoved"))
-    return page_of(found, query, is_classic=version == "2", shown=unseal)
+    documents = read(book, request.scope["tenant"], include_removed=query.boolean("includeRemoved"))
+    return page_of(documents, query, is_classic=version == "2", shown=unseal)
 
 
 async def list_offered(request: Request) -> Response:
@@ -108,10 +108,10 @@ async def get_subscriber(request: Request) -> Response:
 
 
 def _get(request: Request, name: str, what: str, read: Callable[[Book, str, str], Document | None]) -> Response:
-    found = read(service(request).core.book, request.scope["tenant"], path_id(request, name, what))
-    if found is None:
+    content = read(service(request).core.book, request.scope["tenant"], path_id(request, name, what))
+    if content is None:
         raise not_found(what)
-    return reply(unseal(found))
+    return reply(unseal(content))
 
 
 async def put_strategy(request: Request) -> Response:
@@ -238,11 +238,11 @@ async def list_webhooks(request: Request) -> Response:
     """C16."""
     query = Query.of(request)
     style = query.choice("paginationStyle", ("infiniteScroll", "classic"))
-    found = [
+    webhooks = [
         {**webhook, "url": _url(request, webhook["_id"]), **times_of(request, webhook["_id"])}
         for webhook in _webhooks(request)
     ]
-    return page_of(found, query, is_classic=style == "classic")
+    return page_of(webhooks, query, is_classic=style == "classic")
 
 
 async def create_webhook(request: Request) -> Response:
@@ -258,10 +258,10 @@ async def update_webhook(request: Request) -> Response:
     """C18: what the body does not name stays."""
     webhook = _webhook(request)
     written = wire.to_wire(await document(request, "webhook", optional=True))
-    kept: Document = {
+    present: Document = {
         name: webhook[name] for name in ("magic", "symbolMapping", "ignoreRepeatsInSeconds") if name in webhook
     }
-    return await carry_out(request, _put_webhook(request, webhook["_id"], {**kept, **written}))
+    return await carry_out(request, _put_webhook(request, webhook["_id"], {**present, **written}))
 
 
 async def remove_webhook(request: Request) -> Response:
@@ -279,10 +279,10 @@ def _put_webhook(request: Request, webhook_id: str, written: Document) -> PutWeb
 
 def _webhooks(request: Request) -> list[Document]:
     strategy_id = path_id(request, "strategy_id", "Strategy")
-    found = reads.webhooks(service(request).core.book, request.scope["tenant"], strategy_id)
-    if found is None:
+    webhooks = reads.webhooks(service(request).core.book, request.scope["tenant"], strategy_id)
+    if webhooks is None:
         raise not_found("Strategy")
-    return found
+    return webhooks
 
 
 def _webhook(request: Request) -> Document:

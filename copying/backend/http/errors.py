@@ -107,8 +107,8 @@ async def on_http(request: Request, error: HTTPException) -> Response:
 
 def _methods_of(request: Request) -> list[str]:
     """All that the address offers: every method is a route of its own, and the framework names only the first's."""
-    found = (route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE)
-    return sorted({method for route in found for method in route.methods})
+    routes = (route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE)
+    return sorted({method for route in routes for method in route.methods})
 
 
 async def on_surprise(request: Request, error: Exception) -> Response:

@@ -50,13 +50,13 @@ async def _read(request: Request, *, is_timeless: bool = False) -> list[dict[str
 
 
 def _events(raw: Any) -> list[dict[str, Any]]:
-    found = raw.get("events") if isinstance(raw, dict) else raw
-    if not isinstance(found, list):
+    events = raw.get("events") if isinstance(raw, dict) else raw
+    if not isinstance(events, list):
         raise invalid("events", None, "must be a list of events")
-    for number, event in enumerate(found):
+    for number, event in enumerate(events):
         if not isinstance(event, dict):
             raise invalid(f"events.{number}", None, "must be an object")
-    return found
+    return events
 
 
 async def delete_calendar(request: Request) -> Response:

@@ -44,8 +44,8 @@ def once(handler: Handler) -> Handler:
         caller = request.scope["tenant"] or request.scope["path"]
         request.state.once = Once(caller=caller, key=key, digest=digest(request))
         async with service(request).under_way.setdefault((caller, key), asyncio.Lock()):
-            kept = await told(request, kept_of)
-            return await handler(request) if kept is None else answered(kept.answer, kept.status)
+            earlier = await told(request, kept_of)
+            return await handler(request) if earlier is None else answered(earlier.answer, earlier.status)
 
     return guarded
 
@@ -55,8 +55,8 @@ async def carry_out(request: Request, command: AnyCommand, answer: Any = None, *
     asked: Once | None = getattr(request.state, "once", None)
     if asked is not None:
         asked = msgspec.structs.replace(asked, status=status, answer=answer)
-    told = await service(request).core.submit(command, asked)
-    return answered(answer if told is None else told, status)
+    result = await service(request).core.submit(command, asked)
+    return answered(answer if result is None else result, status)
 
 
 def answered(answer: Any, status: int) -> Response:

@@ -135,10 +135,10 @@ class Selection:
 
     def without(self, condition: str) -> Selection:
         """The same without one of its conditions and the parameters that only it has."""
-        kept = tuple(each for each in self.conditions if each != condition)
-        text = " ".join(kept)
+        conditions = tuple(each for each in self.conditions if each != condition)
+        text = " ".join(conditions)
         return Selection(
-            self.table, kept, {name: value for name, value in self.parameters.items() if f"%({name})s" in text}
+            self.table, conditions, {name: value for name, value in self.parameters.items() if f"%({name})s" in text}
         )
 
     def older_than(self, end: datetime | None, position: Position | None) -> Selection:

@@ -46,8 +46,8 @@ class Query:
 
     def texts(self, name: str) -> list[str]:
         """All values of a list parameter, in any of its forms, each once; empty ones are absent."""
-        found = [text for value in self._values.get(name, ()) for text in _unwrapped(name, value)]
-        return list(dict.fromkeys(text for text in found if text))
+        texts = [text for value in self._values.get(name, ()) for text in _unwrapped(name, value)]
+        return list(dict.fromkeys(text for text in texts if text))
 
     def text(self, name: str) -> str:
         """One value, "" when absent; the last one given counts."""

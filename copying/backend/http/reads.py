@@ -65,14 +65,14 @@ def portfolio(book: Book, tenant: str, strategy_id: str) -> Document | None:
 
 
 def _strategy(book: Book, tenant: str, strategy_id: str, is_portfolio: bool) -> Document | None:
-    found = book.strategies_by_id.get(strategy_id)
-    return found.document if found and found.tenant == tenant and found.is_portfolio == is_portfolio else None
+    stored = book.strategies_by_id.get(strategy_id)
+    return stored.document if stored and stored.tenant == tenant and stored.is_portfolio == is_portfolio else None
 
 
 def subscriber(book: Book, tenant: str, subscriber_id: str) -> Document | None:
     """C12."""
-    found = book.subscribers_by_id.get(subscriber_id)
-    return marked(found, withheld_keys(book)) if found and found.tenant == tenant else None
+    stored = book.subscribers_by_id.get(subscriber_id)
+    return marked(stored, withheld_keys(book)) if stored and stored.tenant == tenant else None
 
 
 def knows_strategy(book: Book, strategy_id: str) -> bool:
@@ -93,10 +93,10 @@ def webhooks(book: Book, tenant: str, strategy_id: str) -> list[Document] | None
 
 def webhook(book: Book, webhook_id: str) -> tuple[str, str, Document] | None:
     """(tenant, strategy id, webhook) for the public post (S5)."""
-    found = book.webhooks_by_id.get(webhook_id)
-    if found is None:
+    stored = book.webhooks_by_id.get(webhook_id)
+    if stored is None:
         return None
-    return found.tenant, found.strategy_id, {"_id": found.id, "createdAt": iso(found.created_at), **found.document}
+    return stored.tenant, stored.strategy_id, {"_id": stored.id, "createdAt": iso(stored.created_at), **stored.document}
 
 
 def external_signals(book: Book, tenant: str, strategy_id: str) -> list[Document] | None:
@@ -116,7 +116,7 @@ def trading_signals(book: Book, tenant: str, subscriber_id: str) -> list[Documen
     if subscriber is None or subscriber.tenant != tenant:
         return None
     value(book)
-    found = []
+    documents = []
     for signal in book.signals.values():
         table = plan_for(book, signal.strategy_id).table
         _, first, end = table.spans.get(subscriber_id, (None, 0, 0))
@@ -126,8 +126,8 @@ def trading_signals(book: Book, tenant: str, subscriber_id: str) -> list[Documen
         subscribed = {key.strategy_id for key in table.keys[first:end]}
         closes_only = _closes_only(book, subscriber, signal, subscribed)
         wanted = sum(each.wanted_lots(signal.volume) for each in table.terms[first:end])
-        found.append(_trading_signal(book, signal, account, closes_only, wanted))
-    return found
+        documents.append(_trading_signal(book, signal, account, closes_only, wanted))
+    return documents
 
 
 def _closes_only(book: Book, subscriber: StoredSubscriber, signal: OpenSignal, subscribed: set[str]) -> bool:
@@ -239,9 +239,9 @@ def account_positions(book: Book, tenant: str, account_id: str) -> list[Document
         return None
     value(book)
     positions = book.positions
-    found = []
+    documents = []
     for place in np.flatnonzero(positions.account == row).tolist():
-        found.append(
+        documents.append(
             {
                 **_trade(book, positions, place),
                 "type": "POSITION_TYPE_BUY" if positions.side[place] > 0 else "POSITION_TYPE_SELL",
@@ -250,7 +250,7 @@ def account_positions(book: Book, tenant: str, account_id: str) -> list[Document
                 "commission": round(float(positions.commission[place]), 2),
             }
         )
-    return found
+    return documents
 
 
 def account_orders(book: Book, tenant: str, account_id: str) -> list[Document] | None:
@@ -259,12 +259,12 @@ def account_orders(book: Book, tenant: str, account_id: str) -> list[Document] |
     if row is None:
         return None
     orders = book.orders
-    found = []
+    documents = []
     for place in np.flatnonzero(orders.account == row).tolist():
         side = "BUY" if orders.side[place] > 0 else "SELL"
         kind = f"ORDER_TYPE_{side}_{KIND_WORDS[orders.kind[place]].upper()}"
-        found.append({**_trade(book, orders, place), "type": kind})
-    return found
+        documents.append({**_trade(book, orders, place), "type": kind})
+    return documents
 
 
 def _trade(book: Book, table: Any, place: int) -> Document:
@@ -305,11 +305,11 @@ def risk_limits(book: Book, tenant: str, *, after: str = "", limit: int = 1000) 
     drawdown, hidden = drawdowns(book), withheld(book)
     order = np.argsort(rows.account, kind="stable")
     accounts = rows.account[order]
-    told = []
+    pages = []
     for account_id in page:
         account = own[account_id]
         mine = order[np.searchsorted(accounts, account) : np.searchsorted(accounts, account, side="right")]
-        told.append(
+        pages.append(
             {
                 "accountId": account_id,
                 "currency": ACCOUNT_CURRENCIES[book.accounts.currency[account]],
@@ -321,4 +321,4 @@ def risk_limits(book: Book, tenant: str, *, after: str = "", limit: int = 1000) 
                 ],
             }
         )
-    return told
+    return pages

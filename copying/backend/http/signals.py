@@ -28,19 +28,19 @@ SIGNAL_ID = re.compile(r"[A-Za-z0-9]{1,32}")
 async def trading_signals(request: Request) -> Response:
     """S1."""
     subscriber_id = path_id(request, "subscriber_id", "Subscriber")
-    found = reads.trading_signals(service(request).core.book, request.scope["tenant"], subscriber_id)
-    if found is None:
+    documents = reads.trading_signals(service(request).core.book, request.scope["tenant"], subscriber_id)
+    if documents is None:
         raise not_found("Subscriber")
-    return reply(found)
+    return reply(documents)
 
 
 async def external_signals(request: Request) -> Response:
     """S2."""
     strategy_id = path_id(request, "strategy_id", "Strategy")
-    found = reads.external_signals(service(request).core.book, request.scope["tenant"], strategy_id)
-    if found is None:
+    documents = reads.external_signals(service(request).core.book, request.scope["tenant"], strategy_id)
+    if documents is None:
         raise not_found("Strategy")
-    return reply(found)
+    return reply(documents)
 
 
 async def put_signal(request: Request) -> Response:
@@ -68,14 +68,14 @@ async def remove_signal(request: Request) -> Response:
 async def post_webhook(request: Request) -> Response:
     """S5: whoever knows the address may post; every post is a new signal, or closes (our extension)."""
     webhook_id = path_id(request, "webhook_id", "Webhook")
-    found = reads.webhook(service(request).core.book, webhook_id)
-    if found is None:
+    webhook = reads.webhook(service(request).core.book, webhook_id)
+    if webhook is None:
         raise not_found("Webhook")
     posts, digest = webhooks.posts_of(request, webhook_id), b""
     try:
         body = await body_bytes(request)
-        digest = webhooks.take(posts, body, found[2].get("ignoreRepeatsInSeconds"))
-        answer = await _carry_out_post(request, load_json(body), *found)
+        digest = webhooks.take(posts, body, webhook[2].get("ignoreRepeatsInSeconds"))
+        answer = await _carry_out_post(request, load_json(body), *webhook)
     except Exception as error:
         webhooks.give_back(posts, digest)
         if isinstance(error, Invalid):

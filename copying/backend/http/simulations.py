@@ -245,20 +245,20 @@ async def _events(database: Database, leaves: list[str], start: datetime, end: d
     )
     if len(opens) > MOST_SIGNALS:
         raise invalid("startTime", iso(start.timestamp()), f"more than {MOST_SIGNALS} signals: choose a shorter period")
-    found = []
+    events = []
     for document, facts, number in opens:
         event = _decode_event(document)
         event.facts = _decode_facts(bytes(facts)) if facts is not None else None
-        found.append((event.time, number, event))
+        events.append((event.time, number, event))
     later = await database.rows(
         "SELECT document, id FROM copying_signalrecord WHERE strategy_id = ANY(%(leaves)s)"
         " AND what IN ('fill', 'part', 'close') AND time >= %(start)s AND signal_row = ANY(%(rows)s)"
         " ORDER BY time, id LIMIT %(all)s",
-        {**parameters, "rows": [event.row for *_, event in found]},
+        {**parameters, "rows": [event.row for *_, event in events]},
     )
     if len(later) > MOST_EVENTS:
         raise invalid("startTime", iso(start.timestamp()), "too many events: choose a shorter period")
     for document, number in later:
         event = _decode_event(document)
-        found.append((event.time, number, event))
-    return [event for *_, event in sorted(found, key=lambda each: each[:2])]
+        events.append((event.time, number, event))
+    return [event for *_, event in sorted(events, key=lambda each: each[:2])]

@@ -120,16 +120,16 @@ class Rest:
         self._work, self._waited_for = work, waited_for
 
     def __await__(self) -> Generator[Any, Any, None]:
-        found = self._waited_for
+        waited_for = self._waited_for
         while True:
             try:
-                value = yield found
+                value = yield waited_for
             except BaseException as error:
                 step = partial(self._work.throw, error)
             else:
                 step = partial(self._work.send, value)
             try:
-                found = step()
+                waited_for = step()
             except StopIteration:
                 return
 
@@ -225,7 +225,7 @@ async def _by_time(
     asked = selection.parameters
 
     def find(records: Records) -> bytes | None:
-        found = [
+        matching = [
             record
             for record in records
             if getattr(record, column) == key
@@ -234,7 +234,7 @@ async def _by_time(
             and record.position_id == asked.get("position_id", record.position_id)
             and record.strategy_id == asked.get("strategy_id", record.strategy_id)
         ]
-        return _oldest(sorted(found, key=lambda record: (record.time, record.id)), limit)
+        return _oldest(sorted(matching, key=lambda record: (record.time, record.id)), limit)
 
     filters = tuple(asked.get(name) for name in ("severity", "position_id", "strategy_id"))
 
@@ -299,13 +299,13 @@ async def _by_number(
         selection = selection.by_ids(column, [value])
 
     def find(records: Records) -> bytes | None:
-        found = [
+        matching = [
             record
             for record in records
             if record.number > previous and all(getattr(record, name) == value for name, value in filters.items())
         ]
-        found.sort(key=lambda record: record.number)
-        return joined_once(tuple(record.document for record in found[:limit])) if found else None
+        matching.sort(key=lambda record: record.number)
+        return joined_once(tuple(record.document for record in matching[:limit])) if matching else None
 
     def pick(records: Records) -> bytes | None:
         since = 0 if previous < records.lowest else previous
@@ -341,13 +341,13 @@ async def _poll(
         body = await read()
         if body is not None or hold_s <= 0:
             return Response(body or NOTHING, media_type="application/json")
-        held = Held(send, read, pick)
-        timer = loop.call_at(deadline, held.take, None)
+        poll = Held(send, read, pick)
+        timer = loop.call_at(deadline, poll.take, None)
         try:
-            waiter.hold(held.take)
+            waiter.hold(poll.take)
             while (await request.receive())["type"] != "http.disconnect":  # which an answer ends, too
                 pass
-            return None if held.is_over else Response(NOTHING, media_type="application/json")  # to nobody
+            return None if poll.is_over else Response(NOTHING, media_type="application/json")  # to nobody
         finally:
-            held.is_over = True
+            poll.is_over = True
             timer.cancel()

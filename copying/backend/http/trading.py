@@ -33,10 +33,10 @@ async def resynchronise(request: Request) -> Response:
 async def list_stopouts(request: Request) -> Response:
     """T2."""
     subscriber_id = path_id(request, "subscriber_id", "Subscriber")
-    found = reads.stopouts(service(request).core.book, request.scope["tenant"], subscriber_id)
-    if found is None:
+    documents = reads.stopouts(service(request).core.book, request.scope["tenant"], subscriber_id)
+    if documents is None:
         raise not_found("Subscriber")
-    return reply(found)
+    return reply(documents)
 
 
 async def reset_subscription_stopouts(request: Request) -> Response:

@@ -63,8 +63,8 @@ def posts_of(request: Request, webhook_id: str) -> Posts:
 def times_of(request: Request, webhook_id: str) -> dict[str, str]:
     """When the last post was taken and the last one was refused, as far as is known since the start."""
     posts = getattr(request.app.state, "webhook_posts", {}).get(webhook_id, Posts())
-    found = {"lastAcceptedAt": posts.accepted_at, "lastRefusedAt": posts.refused_at}
-    return {name: iso(moment) for name, moment in found.items() if moment}
+    times = {"lastAcceptedAt": posts.accepted_at, "lastRefusedAt": posts.refused_at}
+    return {name: iso(moment) for name, moment in times.items() if moment}
 
 
 async def note_refusal(request: Request, sentence: str) -> None:

@@ -45,12 +45,12 @@ class ReplayFeed:
 
     def quotes(self, now: float) -> dict[str, tuple[float, float]]:
         """The newest recorded quote of every symbol at or before `now`."""
-        found = {}
+        quotes = {}
         for symbol, times in self._times.items():
             place = bisect_right(times, now)
             if place:
-                found[symbol] = self._prices[symbol][place - 1]
-        return found
+                quotes[symbol] = self._prices[symbol][place - 1]
+        return quotes
 
     def mids(self, symbol: str, times: np.ndarray) -> np.ndarray:
         """(n,) mid prices standing at `times`, nan before the first quote."""

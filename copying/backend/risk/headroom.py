@@ -20,7 +20,7 @@ def served_limit(book: Book, row: int, drawdown: float) -> dict[str, Any]:
     """One limit. drawdown, maxAbsoluteRisk, startBalance: account currency; maxRelativeRisk: of startBalance."""
     rows = book.limits
     subscription = int(rows.subscription[row])
-    told: dict[str, Any] = {
+    document: dict[str, Any] = {
         "level": Level(int(rows.level[row])).name.lower(),
         "type": KINDS[rows.kind[row]],
         "applyTo": BASES[rows.basis[row]],
@@ -32,10 +32,10 @@ def served_limit(book: Book, row: int, drawdown: float) -> dict[str, Any]:
         "stopped": bool(rows.stopped[row]),
     }
     if subscription >= 0:
-        told["strategyId"] = book.subscription_keys[subscription][1]
+        document["strategyId"] = book.subscription_keys[subscription][1]
     if rows.scope[row] >= 0:
-        told["sourceStrategyId"] = member_of(book, int(rows.scope[row]))[0]
+        document["sourceStrategyId"] = member_of(book, int(rows.scope[row]))[0]
     for name, bound in (("maxAbsoluteRisk", rows.absolute[row]), ("maxRelativeRisk", rows.relative[row])):
         if np.isfinite(bound):
-            told[name] = float(bound)
-    return told
+            document[name] = float(bound)
+    return document

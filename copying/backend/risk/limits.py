@@ -74,8 +74,8 @@ def refresh_subscription(book: Book, row: int, subscriber: StoredSubscriber, str
 
 def refresh_account(book: Book, account: int, subscriber: StoredSubscriber) -> None:
     """Replace the limits of a whole account."""
-    found = effective_limits([(Level.SUBSCRIBER, subscriber.document)])
-    replace(book, account, -1, {(-1, *key): limit for key, limit in found.items()})
+    merged = effective_limits([(Level.SUBSCRIBER, subscriber.document)])
+    replace(book, account, -1, {(-1, *key): limit for key, limit in merged.items()})
 
 
 def chains(
@@ -88,7 +88,7 @@ def chains(
     scope = book.paths.number(path_text(path)) if len(path) > 1 else -1
     if not strategy.is_portfolio or depth == 0:
         return [[((Level.STRATEGY, scope), strategy.document)]]
-    found = []
+    complete = []
     seen: dict[str, int] = {}
     for member in strategy.document.get("members") or ():
         child = member["strategyId"]
@@ -99,9 +99,9 @@ def chains(
             continue
         number = book.paths.number(path_text((name, *path)))
         for chain in chains(book, below, (name, *path), depth - 1):
-            found.append([*chain, ((Level.MEMBER, number), member)])
+            complete.append([*chain, ((Level.MEMBER, number), member)])
     own = ((Level.PORTFOLIO, scope), strategy.document)
-    return [[*chain, own] for chain in found] or [[own]]
+    return [[*chain, own] for chain in complete] or [[own]]
 
 
 def replace(book: Book, account: int, subscription: int, merged: dict[tuple, tuple[Level, dict]]) -> None:
@@ -123,22 +123,22 @@ def replace(book: Book, account: int, subscription: int, merged: dict[tuple, tup
         mask[mine] = False
         rows.keep(mask)
     for key, (level, limit) in merged.items():
-        given = moment_of(limit.get("startTime"))
+        start = moment_of(limit.get("startTime"))
         thresholds = {
             "absolute": threshold(limit.get("maxAbsoluteRisk")),
             "relative": threshold(limit.get("maxRelativeRisk")),
             "level": int(level),
         }
-        kept = old.get(key)
-        if kept is not None and kept[0] == given:
-            rows.append(**(kept[1] | thresholds))
+        present = old.get(key)
+        if present is not None and present[0] == start:
+            rows.append(**(present[1] | thresholds))
             continue
         row = rows.append(
             account=account, subscription=subscription, scope=key[0], kind=KINDS.index(key[1]),
-            basis=BASES.index(key[2]), closes=key[3], given_start=given, start=given or book.time, **thresholds,
+            basis=BASES.index(key[2]), closes=key[3], given_start=start, start=start or book.time, **thresholds,
         )  # fmt: skip
         begin(book, row)
-        if 0 < given < book.time:
+        if 0 < start < book.time:
             look_back(book, row)
 
 
@@ -294,15 +294,15 @@ def reset(book: Book, account: int, subscription: int, reason: str) -> int:
 
     The drawdown goes on counting (two-step reset).
     """
-    found = [
+    ending = [
         each for each in book.active_stopouts
         if each.account == account and each.subscription == subscription and each.reason == reason
     ]  # fmt: skip
-    if not found:
+    if not ending:
         return 0
-    keys = {stopout_key(each) for each in found}
+    keys = {stopout_key(each) for each in ending}
     book.active_stopouts = [each for each in book.active_stopouts if stopout_key(each) not in keys]
     for row in range(book.limits.size):
         if key_of(book, row) in keys:
             book.limits.stopped[row] = False
-    return len(found)
+    return len(ending)

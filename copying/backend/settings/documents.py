@@ -102,8 +102,8 @@ def put_strategy(book: Book, command: PutStrategy | PutPortfolio, effects: Effec
     rate = known.document.get("platformCommissionRate", 0) if known else 0
     document = {"_id": command.strategy_id, "platformCommissionRate": rate, **document}
     if known is None:
-        made = StoredStrategy(command.strategy_id, command.tenant, is_portfolio, document, book.time)
-        book.strategies_by_id[command.strategy_id] = made
+        strategy = StoredStrategy(command.strategy_id, command.tenant, is_portfolio, document, book.time)
+        book.strategies_by_id[command.strategy_id] = strategy
         book.strategy_names.number(command.strategy_id)
         book.strategy_owners[command.strategy_id] = command.tenant
     else:

@@ -27,13 +27,13 @@ def tree_of(book: Book) -> dict[str, list[str]]:
 
 def below(tree: Tree, strategy_id: str) -> set[str]:
     """A strategy and everything that it is made of."""
-    found, waiting = set(), [strategy_id]
+    members, waiting = set(), [strategy_id]
     while waiting:
         each = waiting.pop()
-        if each not in found:
-            found.add(each)
+        if each not in members:
+            members.add(each)
             waiting += tree.get(each, ())
-    return found
+    return members
 
 
 def above(tree: Tree, strategy_id: str) -> set[str]:

@@ -42,12 +42,12 @@ def may_follow(book: Book, tenant: str, strategy_id: str) -> bool:
 
 def offered_to(book: Book, tenant: str, *, after: str = "", limit: int = MOST_OFFERED) -> list[dict[str, Any]]:
     """E12: what others offer to a tenant, by ascending id after `after`; never what is being removed."""
-    found = [
+    offers = [
         each
         for each in book.strategies_by_id.values()
         if each.tenant != tenant and not each.removal_mode and is_offered(each.document, each.tenant, tenant)
     ]
-    page = sorted((each for each in found if each.id > after), key=lambda each: each.id)[:limit]
+    page = sorted((each for each in offers if each.id > after), key=lambda each: each.id)[:limit]
     return [
         {
             "strategyId": each.id,
@@ -65,7 +65,7 @@ def withheld(book: Book) -> dict[int, str]:
     owners = owners_of(book)
     if owners is None:
         return {}
-    tree, known, found = tree_of(book), {}, {}
+    tree, known, rows = tree_of(book), {}, {}
     for row, (subscriber_id, strategy_id) in enumerate(book.subscription_keys):
         tenant = owners.subscribers.get(subscriber_id)
         if tenant is None or not book.subscriptions.active[row]:
@@ -73,8 +73,8 @@ def withheld(book: Book) -> dict[int, str]:
         if (strategy_id, tenant) not in known:
             known[strategy_id, tenant] = _missing(book, owners, tree, strategy_id, tenant)
         if known[strategy_id, tenant]:
-            found[row] = known[strategy_id, tenant]
-    return found
+            rows[row] = known[strategy_id, tenant]
+    return rows
 
 
 def _missing(book: Book, owners: Owners, tree: dict[str, list[str]], strategy_id: str, tenant: str) -> str:

@@ -52,14 +52,14 @@ def check_reserve(book: Book, command: ReserveStrategyId) -> None:
 
 def reserve(book: Book, command: ReserveStrategyId, effects: Effects) -> None:
     """Keep an id for a tenant."""
-    kept = {
+    reserved = {
         strategy_id: moment
         for strategy_id, moment in book.reserved.get(command.tenant, {}).items()
         if book.time - moment < RESERVED_SECONDS
     }
-    while len(kept) >= MOST_RESERVED:
-        del kept[next(iter(kept))]
-    book.reserved[command.tenant] = {**kept, command.strategy_id: book.time}
+    while len(reserved) >= MOST_RESERVED:
+        del reserved[next(iter(reserved))]
+    book.reserved[command.tenant] = {**reserved, command.strategy_id: book.time}
 
 
 def is_reserved(book: Book, tenant: str, strategy_id: str) -> bool:

@@ -143,12 +143,12 @@ def without_refused(
     wanted: of both, which copies follow the provider and what the new level is.
     """
     refused = refused_levels(book, signal, table, rows, wanted[0][1], wanted[1][1])
-    kept = []
+    allowed = []
     for what, (moves, level), wrong in zip(("stop loss", "take profit"), wanted, refused, strict=True):
         if (moves & wrong).any():
             tell_kept(book, effects, signal, table, rows[moves & wrong], what, level[moves & wrong])
-        kept.append(moves & ~wrong)
-    return kept
+        allowed.append(moves & ~wrong)
+    return allowed
 
 
 def without_refused_prices(

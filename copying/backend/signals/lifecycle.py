@@ -189,8 +189,8 @@ def lower_volume(book: Book, effects: Effects, signal: OpenSignal, volume: float
     rows = np.flatnonzero((positions.signal == signal.row) & (positions.subscription >= 0))
     if len(rows):
         opened, present = positions.open_volume[rows], positions.volume[rows]
-        kept = volumes_after_partial_close(opened, present, share, LEAST_LOTS, STEP_LOTS)
-        closing = np.maximum(np.round(positions.volume[rows] - kept, 8), 0.0)
+        volumes = volumes_after_partial_close(opened, present, share, LEAST_LOTS, STEP_LOTS)
+        closing = np.maximum(np.round(positions.volume[rows] - volumes, 8), 0.0)
         some = closing > 1e-9
         book.broker.close(book, effects, rows[some], "the provider closed a part", closing[some], copy_of=signal)
     orders = reachable_orders(book, signal)
@@ -238,8 +238,8 @@ def change_signal(
         wanted_stop = np.where(moves_stop, new_stop, table.stop_loss[rows])
         wanted_take = np.where(moves_take, new_take, table.take_profit[rows])
         if not deferred.all_reached(book):
-            told = deferred.hold_levels(book, table, rows, wanted_stop, wanted_take)
-            rows, wanted_stop, wanted_take = rows[told], wanted_stop[told], wanted_take[told]
+            reached = deferred.hold_levels(book, table, rows, wanted_stop, wanted_take)
+            rows, wanted_stop, wanted_take = rows[reached], wanted_stop[reached], wanted_take[reached]
         table.stop_loss[rows] = wanted_stop
         table.take_profit[rows] = wanted_take
     if changed_price:
@@ -274,21 +274,22 @@ def fill_signal(
 
 def fill_orders(book: Book, effects: Effects, rows: np.ndarray, signal_id: str) -> np.ndarray:
     """Turn pending orders of one signal (or of nobody) into positions at the market. (n,) tickets."""
-    held = book.orders.take(rows)
+    orders = book.orders.take(rows)
     book.broker.cancel(book, rows, by_broker=True)
-    signal = int(held["signal"][0])
+    signal = int(orders["signal"][0])
     tickets = book.broker.open(
         book, effects,
         Orders(
-            account=held["account"], symbol=held["symbol"], side=held["side"], volume=held["volume"],
-            stop_loss=held["stop_loss"], take_profit=held["take_profit"], magic=int(held["magic"][0]),
-            subscription=held["subscription"], part=held["part"], signal=signal, leaf=held["leaf"], flags=held["flags"],
-            expires=lifetimes(book, held["signal"]), provider_price=held["price"], signal_id=signal_id,
+            account=orders["account"], symbol=orders["symbol"], side=orders["side"], volume=orders["volume"],
+            stop_loss=orders["stop_loss"], take_profit=orders["take_profit"], magic=int(orders["magic"][0]),
+            subscription=orders["subscription"], part=orders["part"], signal=signal, leaf=orders["leaf"],
+            flags=orders["flags"],
+            expires=lifetimes(book, orders["signal"]), provider_price=orders["price"], signal_id=signal_id,
             cause="pending order filled",
         ),
     )  # fmt: skip
     if book.missed and signal in book.signals:  # without a signal it is an orphan, and closed as such
-        deferred.hold_filled(book, held["id"], tickets)
+        deferred.hold_filled(book, orders["id"], tickets)
     return tickets
 
 

@@ -20,16 +20,16 @@ KEPT_CLOSES = 2  # entries of these rules and later keep a close for every accou
 
 def closing_positions(book: Book, now: float) -> np.ndarray:
     """Rows of copied positions that a newsFilter wants closed at `now`."""
-    found = [np.empty(0, dtype=np.intp)]
+    closing = [np.empty(0, dtype=np.intp)]
     positions = book.positions
     if not book.news or not positions.size:
-        return found[0]
+        return closing[0]
     for leaf in np.unique(positions.leaf[positions.subscription >= 0]).tolist():
         strategy = book.strategies_by_id.get(book.strategy_names.texts[leaf])
         events = events_near(book, strategy.tenant, now) if strategy else ()
         if events:
-            found.append(_closing_of(book, leaf, events, now))
-    return np.concatenate(found)
+            closing.append(_closing_of(book, leaf, events, now))
+    return np.concatenate(closing)
 
 
 def _closing_of(book: Book, leaf: int, events: tuple[NewsEvent, ...], now: float) -> np.ndarray:

@@ -38,14 +38,14 @@ def orphan_rows(book: Book, table: Any, account: int = -1) -> np.ndarray:
 def gone_signals(book: Book) -> list[OpenSignal]:
     """Signals of provider accounts whose position or order is not there any more."""
     there = {*book.positions.id.tolist(), *book.orders.id.tolist(), *(each.ticket for each in book.missed)}
-    found = []
+    gone = []
     for signal in book.signals.values():
         if signal.ticket and signal.ticket not in there:
             strategy = book.strategies_by_id[signal.strategy_id]
             account = signal.accounts[0] if signal.accounts else book.account_rows[strategy.document["accountId"]]
             if book.accounts.connected[account]:
-                found.append(signal)
-    return found
+                gone.append(signal)
+    return gone
 
 
 def exist(book: Book) -> bool:
@@ -93,19 +93,19 @@ def close_orphans(book: Book, effects: Effects, account: int = -1) -> None:
 
 def tell(book: Book, effects: Effects, table: Any, rows: np.ndarray) -> None:
     """A decision, and with it a line in the log, for every copy that is closed."""
-    held = table.take(rows)
-    for row in np.unique(held["signal"]).tolist():
-        some = np.flatnonzero(held["signal"] == row)
-        leaf = int(held["leaf"][some[0]])
+    trades = table.take(rows)
+    for row in np.unique(trades["signal"]).tolist():
+        some = np.flatnonzero(trades["signal"] == row)
+        leaf = int(trades["leaf"][some[0]])
         signal = book.signals.get(row) or OpenSignal(
             row=row, id=book.ended_signals.get(row, ""), strategy_id=book.strategy_names.texts[leaf],
-            symbol=book.symbols.texts[held["symbol"][some[0]]], side=int(held["side"][some[0]]),
+            symbol=book.symbols.texts[trades["symbol"][some[0]]], side=int(trades["side"][some[0]]),
             kind=int(OrderKind.MARKET), volume=0.0, open_volume=0.0, price=0.0, time=book.time,
         )  # fmt: skip
         effects.told.append(
             Decided(
-                book.time, signal, decisions_on(book, {name: column[some] for name, column in held.items()}),
-                np.arange(len(some)), held["subscription"][some], leaf, late=True,
+                book.time, signal, decisions_on(book, {name: column[some] for name, column in trades.items()}),
+                np.arange(len(some)), trades["subscription"][some], leaf, late=True,
             )
         )  # fmt: skip
 

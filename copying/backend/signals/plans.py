@@ -111,8 +111,8 @@ def reduced_configuration(book: Book) -> Configuration:
     if book.left_out is None:
         return whole
     apart = set(left_out_ids(book))
-    kept = {key: document for key, document in whole.subscribers.items() if key not in apart}
-    return Configuration(strategies=whole.strategies, portfolios=whole.portfolios, subscribers=kept)
+    subscribers = {key: document for key, document in whole.subscribers.items() if key not in apart}
+    return Configuration(strategies=whole.strategies, portfolios=whole.portfolios, subscribers=subscribers)
 
 
 def facts_for(book: Book, plan: Plan, signal: OpenSignal) -> Facts:
@@ -184,31 +184,31 @@ def open_symbols(book: Book, plan: Plan) -> dict[str, np.ndarray]:
     positions = book.positions
     copied = positions.subscription >= 0
     inside = copies_inside(book, plan.removed)
-    found = {}
+    is_open = {}
     for symbol in np.unique(positions.symbol[copied]).tolist():
         has = (copied & (positions.symbol == symbol)).astype(float)
-        found[book.symbols.texts[symbol]] = by_scope(book, plan, plan.removed, inside, has) > 0
-    return found
+        is_open[book.symbols.texts[symbol]] = by_scope(book, plan, plan.removed, inside, has) > 0
+    return is_open
 
 
 def copies_inside(book: Book, scopes: Scopes) -> list[np.ndarray]:
     """For every scope (n_positions,) bool: the copy came through it."""
-    found, part = [], book.positions.part
+    masks, part = [], book.positions.part
     for text in scopes.texts:
         below = np.array([is_below(each, text) for each in book.paths.texts], dtype=bool)
-        found.append((part >= 0) & below[book.parts.path[np.maximum(part, 0)]] if book.parts.size else part >= 0)
-    return found
+        masks.append((part >= 0) & below[book.parts.path[np.maximum(part, 0)]] if book.parts.size else part >= 0)
+    return masks
 
 
 def by_scope(book: Book, plan: Plan, scopes: Scopes, inside: list[np.ndarray], amounts: np.ndarray) -> np.ndarray:
     """(n_routes,) sums of an amount per position (0: of no copy) over the copies that each route looks at."""
     subscription = np.maximum(book.positions.subscription, 0)
-    found = np.bincount(subscription, amounts, book.subscriptions.size)[plan.subscription]
+    totals = np.bincount(subscription, amounts, book.subscriptions.size)[plan.subscription]
     for number, mask in enumerate(inside):
         rows = scopes.number == number
         sums = np.bincount(subscription[mask], amounts[mask], book.subscriptions.size)
-        found[rows] = sums[plan.subscription[rows]]
-    return found
+        totals[rows] = sums[plan.subscription[rows]]
+    return totals
 
 
 def exposures(book: Book, plan: Plan) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:

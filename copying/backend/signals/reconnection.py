@@ -113,13 +113,13 @@ def make_up_levels(book: Book, effects: Effects, event: Missed, table: TradeTabl
 
 def provider_filled(book: Book, effects: Effects, event: Missed) -> None:
     """A provider's order that became a position unnoticed: late opens only inside the opening window."""
-    found = np.flatnonzero(book.positions.id == event.ticket)
+    rows = np.flatnonzero(book.positions.id == event.ticket)
     order = event.order or int(event.cause)
     for signal in [each for each in book.signals.values() if each.ticket == order]:
-        if not len(found):
+        if not len(rows):
             close_signal(book, effects, signal, "the provider's position closed without a connection")
             continue
-        row = int(found[0])
+        row = int(rows[0])
         document = book.strategies_by_id[signal.strategy_id].document
         is_late = opening_deadline(document, float(book.positions.time[row]), 0.0, False) < book.time
         fill_signal(book, effects, signal, float(book.positions.price[row]), event.ticket, opens=not is_late)

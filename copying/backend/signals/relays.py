@@ -92,9 +92,9 @@ def pass_on(book: Book, effects: Effects, signal: OpenSignal) -> None:
     if not book.accounts.connected[account]:
         return
     for table in (book.positions, book.orders):
-        found = np.flatnonzero(table.id == signal.ticket)
-        if len(found):
-            row = int(found[0])
+        rows = np.flatnonzero(table.id == signal.ticket)
+        if len(rows):
+            row = int(rows[0])
             price = signal.price if table is book.positions else float(table.price[row])
             change_signal(
                 book, effects, signal, level(table.stop_loss[row]), level(table.take_profit[row]), price
@@ -131,8 +131,8 @@ def publish_new(book: Book, effects: Effects, relays: np.ndarray, before: int, n
     """Copies with tickets behind `before`, up to `newest`, are signals of every strategy of their account."""
     known = {book.signals[row].ticket for row in book.chained}
     for table in (book.positions, book.orders):
-        made = counts_of(table.id, book.secret)
-        fresh = relays[table.account] & (table.subscription >= 0) & (made > before) & (made <= newest)
+        counts = counts_of(table.id, book.secret)
+        fresh = relays[table.account] & (table.subscription >= 0) & (counts > before) & (counts <= newest)
         fresh &= book.accounts.connected[table.account]
         for ticket in table.id[fresh].tolist():
             row = np.flatnonzero(table.id == ticket)

@@ -176,9 +176,9 @@ def drop_strategy(book: Book, effects: Effects, strategy_id: str) -> None:
             end_in_document(book, effects, subscriber_id, strategy_id)
     for portfolio in book.strategies_by_id.values():
         members = portfolio.document.get("members") or ()
-        kept = [member for member in members if member["strategyId"] != strategy_id]
-        if len(kept) != len(members):
-            portfolio.document = {**portfolio.document, "members": kept}
+        remaining = [member for member in members if member["strategyId"] != strategy_id]
+        if len(remaining) != len(members):
+            portfolio.document = {**portfolio.document, "members": remaining}
     book.webhooks_by_id = {key: each for key, each in book.webhooks_by_id.items() if each.strategy_id != strategy_id}
     del book.strategies_by_id[strategy_id]
     book.cache(Plans).whole.pop(strategy_id, None)
@@ -190,9 +190,9 @@ def end_in_document(book: Book, effects: Effects, subscriber_id: str, strategy_i
     """Take a subscription out of its subscriber's document."""
     subscriber = book.subscribers_by_id[subscriber_id]
     subscriptions = subscriber.document["subscriptions"]
-    kept = [each for each in subscriptions if each["strategyId"] != strategy_id]
-    if len(kept) != len(subscriptions):
-        subscriber.document = {**subscriber.document, "subscriptions": kept}
+    remaining = [each for each in subscriptions if each["strategyId"] != strategy_id]
+    if len(remaining) != len(subscriptions):
+        subscriber.document = {**subscriber.document, "subscriptions": remaining}
     removed = subscriber.subscriptions_removed
     subscriber.subscriptions_removed = {key: mode for key, mode in removed.items() if key != strategy_id}
     end_subscription(book, effects, subscriber_id, strategy_id)

@@ -48,9 +48,9 @@ def _scopes(
             continue
         if key.path not in above:
             above[key.path] = [scope for scope, document in _places(configuration, key) if concerns(document)]
-        found = above[key.path] + [WHOLE] * any(concerns(each) for each in _own(configuration, key))
-        if found and found[which]:
-            number[row] = texts.setdefault(found[which], len(texts))
+        levels = above[key.path] + [WHOLE] * any(concerns(each) for each in _own(configuration, key))
+        if levels and levels[which]:
+            number[row] = texts.setdefault(levels[which], len(texts))
     return Scopes(number, list(texts))
 
 

@@ -68,7 +68,7 @@ def scene_of(book: Book, tenant: str) -> Scene:
 
 def leaves_of(configuration: Configuration) -> set[str]:
     """Strategies whose signals reach a subscriber."""
-    found: set[str] = set()
+    leaves: set[str] = set()
     waiting = [
         each["strategyId"]
         for subscriber in configuration.subscribers.values()
@@ -81,10 +81,10 @@ def leaves_of(configuration: Configuration) -> set[str]:
             continue
         seen.add(strategy_id)
         if strategy_id in configuration.strategies:
-            found.add(strategy_id)
+            leaves.add(strategy_id)
         portfolio = configuration.portfolios.get(strategy_id) or {}
         waiting += [member["strategyId"] for member in portfolio.get("members") or ()]
-    return found
+    return leaves
 
 
 @dataclass(slots=True)

@@ -217,13 +217,13 @@ class SimulationRun:
             spec = instrument(name)
             if spec is None or not mine.any():
                 continue
-            held = self.held_symbols.setdefault(name, np.zeros(len(self.exposure)))
-            np.add.at(held, holding.subscription[mine], lots[mine])
+            lots_by_row = self.held_symbols.setdefault(name, np.zeros(len(self.exposure)))
+            np.add.at(lots_by_row, holding.subscription[mine], lots[mine])
             signed = lots[mine] * holding.side[mine]
             for text, scoped in self.scoped.items():
                 inside = mine & self._inside(holding.event.strategy_id, text)
-                held = scoped.symbols.setdefault(name, np.zeros(len(self.exposure)))
-                np.add.at(held, holding.subscription[inside], lots[inside])
+                lots_by_row = scoped.symbols.setdefault(name, np.zeros(len(self.exposure)))
+                np.add.at(lots_by_row, holding.subscription[inside], lots[inside])
                 for currency, sign in ((spec.base_currency, 1.0), (spec.profit_currency, -1.0)):
                     amounts = sign * lots[inside] * holding.side[inside]
                     np.add.at(scoped.exposure[:, CURRENCIES.index(currency)], holding.subscription[inside], amounts)

@@ -119,10 +119,10 @@ class Book:
 
         Whoever fills a cache finds out whether it still holds: it names what it was made of (`version`, `sequence`).
         """
-        found = self._caches.get(kind)
-        if found is None:
-            found = self._caches[kind] = kind()
-        return cast("CacheT", found)
+        cache = self._caches.get(kind)
+        if cache is None:
+            cache = self._caches[kind] = kind()
+        return cast("CacheT", cache)
 
     def forget_caches(self) -> None:
         """Everything that modules keep beside the book is void."""
@@ -146,8 +146,8 @@ class Book:
 
     def quote(self, symbol: str) -> tuple[float, float] | None:
         """Bid and ask under any broker's name of the symbol (engine.model.Market)."""
-        found = self.quotes.get(symbol)
-        return found if found is not None else self.quotes.get(base_symbol(symbol) or "")
+        quote = self.quotes.get(symbol)
+        return quote if quote is not None else self.quotes.get(base_symbol(symbol) or "")
 
     def rate(self, currency: str, target: str) -> float | None:
         """Units of `target` for one unit of `currency` (engine.model.Market)."""

@@ -60,12 +60,12 @@ class Columns:
 
     def keep(self, mask: np.ndarray) -> None:
         """Drop the rows where `mask` is False; the rest keep their order."""
-        kept = int(np.count_nonzero(mask))
-        if kept == self.size:
+        count = int(np.count_nonzero(mask))
+        if count == self.size:
             return
         for name in self.schema:
-            self._store[name][:kept] = self._store[name][: self.size][mask]
-        self._resize(kept)
+            self._store[name][:count] = self._store[name][: self.size][mask]
+        self._resize(count)
 
     def take(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """Copies of some rows, by column."""

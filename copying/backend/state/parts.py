@@ -32,12 +32,12 @@ def member_number(book: Book, text: str) -> int:
 
 def known_parts(book: Book, keys: list, subscription: np.ndarray) -> np.ndarray:
     """(n_routes,) rows of parts: -1 for plain subscriptions, UNKNOWN where there is none yet."""
-    found = np.full(len(keys), -1)
+    rows = np.full(len(keys), -1)
     for row, key in enumerate(keys):
         if len(key.path) > 1:
             number = book.paths.find(path_text(key.path))
-            found[row] = book.part_rows.get((int(subscription[row]), number), UNKNOWN)
-    return found
+            rows[row] = book.part_rows.get((int(subscription[row]), number), UNKNOWN)
+    return rows
 
 
 def forget_results(book: Book, subscription: int) -> None:

@@ -47,8 +47,8 @@ def pack(book: Book) -> bytes:
     value(book)
     state = {name: getattr(book, name) for name in _PLAIN}
     for name in _OBJECTS:
-        held = getattr(book, name)
-        state[name] = list(held.values()) if isinstance(held, dict) else held
+        objects = getattr(book, name)
+        state[name] = list(objects.values()) if isinstance(objects, dict) else objects
     for name in _TABLES:
         table: Columns = getattr(book, name)
         state[name] = {"size": table.size, "columns": table.pack()}
