@@ -122,7 +122,7 @@ def test_a_symbol_without_a_price_is_judged_on_each_route(desk: Desk) -> None:
     told = [msgspec.json.decode(row[1]) for row in rows.log]
     summary = next(each for each in told if each["message"].startswith("Signal of") and "subscriberId" not in each)
     assert summary["level"] == "WARN"
-    assert "1 invalid-stops" in summary["message"]
+    assert "1 invalid stops" in summary["message"]
 
 
 def test_a_resynchronisation_behind_the_stop_opens_nothing(copying: Desk) -> None:
