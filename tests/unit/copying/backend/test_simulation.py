@@ -280,5 +280,5 @@ def test_strangers_see_their_own_subscribers_only(traded: Desk) -> None:
 def test_it_gives_up_when_there_is_too_much(traded: Desk) -> None:
     ticks = iter(range(0, 1000, 30))
     scene = scene_of(traded.book, "t")
-    with pytest.raises(simulation.TooMuch):
+    with pytest.raises(simulation.TooManyDecisions):
         simulate(scene, scene.configuration, recorded(traded), clock=lambda: next(ticks))
