@@ -113,7 +113,7 @@ def test_a_subscriber_sees_the_deals_of_their_own_account_only(sign_in, firm, al
 def test_the_overview_answers_whether_all_is_well(sign_in, firm, alice):
     page = text_of(sign_in(alice).get("/"))
     assert "The closed loss within a day reached its limit" in page
-    assert "The backend answered 500." in page
+    assert "Backend one. The backend answered 500," in page
     assert "No margin left" in page
     assert "1 account</a> not measured" in page
     assert "+7.00" in page
