@@ -52,7 +52,7 @@ def test_a_months_end(page, live_server, alice, dora, month):
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("never be changed again")
     dialog.get_by_role("button", name="Close").click()
-    expect(page.get_by_text("1 billing period is closed.")).to_be_visible()
+    expect(page.locator("#toasts").get_by_text("1 billing period is closed.")).to_be_visible()
     page.get_by_role("navigation", name="Commissions").get_by_role("link", name="Statements").click()
     page.get_by_role("link", name="Issue statements").first.click()
     page.get_by_role("button", name="Issue 1 statement").click()
