@@ -22,10 +22,12 @@ from copying.engine.model import OrderKind
 from copying.engine.reasons import Reason
 from copying.engine.timing import opening_deadline
 
-from . import orphans
+from . import orphans, removal
 from .delays import apply_delayed
 from .levels import refused_levels, refused_prices, tell_kept
 from .lifecycle import close_signal, fill_orders, fill_signal, shrink_orders
+
+RELEASES_REST = 2  # entries of these rules and later release what a kept close in part leaves (commands.NEWEST_RULES)
 
 
 def check_connection(book: Book, command: SetConnection) -> None:
@@ -61,6 +63,8 @@ def catch_up(book: Book, effects: Effects, account: int) -> None:
     book.missed = [event for event in book.missed if event.account != account]
     for event in events:
         make_up(book, effects, event)
+    if events and book.rules >= RELEASES_REST:
+        removal.release_ended(book, account)
     settle_orders(book, effects, account)
     orphans.close_orphans(book, effects, account)
     if not book.missed:

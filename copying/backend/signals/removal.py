@@ -232,6 +232,14 @@ def release(book: Book, mask: np.ndarray) -> None:
     book.valued = False
 
 
+def release_ended(book: Book, account: int) -> None:
+    """Release what a close in part that was made up for has left of copies whose subscription ended meanwhile."""
+    positions = book.positions
+    copies = (positions.account == account) & (positions.subscription >= 0)
+    ended = ~book.subscriptions.active[np.maximum(positions.subscription, 0)] if copies.any() else copies
+    release(book, copies & ended)
+
+
 def drop_subscriptions(book: Book, effects: Effects, rows: list[int]) -> None:
     """Subscriptions that a new document leaves out end like removed ones: closed at once, told as a warning."""
     for row in rows:

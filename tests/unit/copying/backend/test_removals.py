@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from copying.backend.state.commands import Remove
+from copying.backend.state.commands import Remove, SetConnection
 from tests.unit.copying.backend.desk import Desk
 
 
@@ -62,3 +62,17 @@ def test_a_strategy_that_is_removed_by_symbol_still_gives_signals_of_what_is_ope
     publish(2, "EURUSD")
     publish(3, "GBPUSD")
     assert desk.held() == [("EURUSD", 1, 0.1), ("EURUSD", 1, 0.1)]
+
+
+def test_what_a_late_partial_close_leaves_of_an_ended_subscription_is_the_owners(desk: Desk) -> None:
+    desk.strategy()
+    desk.subscriber()
+    ticket = desk.trade("ORDER_TYPE_BUY", volume_lots=0.2)["positionId"]
+    desk.do(SetConnection(tenant="t", account_id="a", is_connected=False))
+    desk.trade("POSITION_PARTIAL", position_id=ticket, volume_lots=0.1)
+    remove(desk, "subscription", "a", "S", "preserve")
+    assert desk.held() == [("EURUSD", 1, 0.2)]
+    desk.do(SetConnection(tenant="t", account_id="a", is_connected=True))
+    assert desk.held() == [("EURUSD", 1, 0.1)]
+    mine = desk.book.positions.account == desk.book.account_rows["a"]
+    assert desk.book.positions.subscription[mine].tolist() == [-1]
