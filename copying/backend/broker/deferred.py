@@ -16,6 +16,8 @@ from copying.backend.state.entities import NEVER, Event, Missed
 from copying.backend.state.left_out import taking_part
 from copying.backend.state.tables import TradeTable
 
+LOTS_TOLERANCE = 1e-9
+
 
 def away(book: Book, table: TradeTable, rows: np.ndarray) -> np.ndarray:
     """(n,) True for rows of positions or orders whose account has no connection, or is left out."""
@@ -46,7 +48,7 @@ def hold_closes(
         row = int(rows[place])
         lots = float(positions.volume[row] if volumes is None else volumes[place])
         ticket = int(positions.id[row])
-        is_whole = lots >= positions.volume[row] - 1e-9
+        is_whole = lots >= positions.volume[row] - LOTS_TOLERANCE
         if any(each.ticket == ticket and each.what == "close" and each.volume_lots >= lots for each in book.missed):
             continue  # it is to be closed whole already
         # lots are told from what is open now, so a later close includes the earlier ones
@@ -93,6 +95,14 @@ def hold_levels(book: Book, table: TradeTable, rows: np.ndarray, stop: np.ndarra
     return ~out
 
 
+def hold_release(book: Book, rows: np.ndarray) -> None:
+    """Keep for copies that are to be closed in part that what is left then is their account's owner's."""
+    for row in rows.tolist():
+        ticket = int(book.positions.id[row])
+        if not any(each.ticket == ticket and each.what == "release" for each in book.missed):
+            hold_event(book, int(book.positions.account[row]), ticket, "release")
+
+
 def hold_event(book: Book, account: int, ticket: int, what: Event, order: int = 0) -> None:
     """Keep what happened to a provider's position: "provider-closed", or "provider-filled" of the order `order`."""
     book.missed.append(Missed(account, ticket, what, order=order))
@@ -105,5 +115,14 @@ def remember_signal(book: Book, row: int) -> None:
 
 
 def closing_tickets(book: Book) -> list[int]:
-    """Positions and orders that are to end as soon as their account is back."""
+    """Positions and orders that are to end, positions in part or whole, as soon as their account is back."""
     return [each.ticket for each in book.missed if each.what in ("close", "cancel")]
+
+
+def to_close_whole(book: Book) -> np.ndarray:
+    """(n_positions,) True for those of which nothing is to be left as soon as their account is back."""
+    lots = {each.ticket: each.volume_lots for each in book.missed if each.what == "close"}
+    mask = np.isin(book.positions.id, list(lots))
+    for row in np.flatnonzero(mask).tolist():
+        mask[row] = lots[int(book.positions.id[row])] >= book.positions.volume[row] - LOTS_TOLERANCE
+    return mask

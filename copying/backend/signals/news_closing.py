@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from copying.backend.broker.deferred import closing_tickets
+from copying.backend.broker.deferred import to_close_whole
 from copying.backend.settings.news import events_near
 from copying.backend.state.book import Book
 from copying.backend.state.entities import NEVER
@@ -15,7 +15,7 @@ from copying.engine.model import Level, NewsEvent
 
 from .plans import plan_for
 
-KEPT_CLOSES = 2  # entries of these rules and later keep a close for every account away (commands.NEWEST_RULES)
+KEPT_CLOSES = 2  # entries of these rules and later ask what is kept, not when it ends (commands.NEWEST_RULES)
 
 
 def closing_positions(book: Book, now: float) -> np.ndarray:
@@ -44,7 +44,7 @@ def _closing_of(book: Book, leaf: int, events: tuple[NewsEvent, ...], now: float
     of_part[plan.part] = plan.table.columns["news_chain"]
     positions = book.positions
     if book.rules >= KEPT_CLOSES:
-        awaits_close = np.isin(positions.id, closing_tickets(book))
+        awaits_close = to_close_whole(book)
     else:
         awaits_close = ~book.accounts.connected[positions.account] & (positions.expires == NEVER)
     rows = np.flatnonzero((positions.leaf == leaf) & (positions.subscription >= 0) & ~awaits_close)

@@ -27,8 +27,6 @@ from .delays import apply_delayed
 from .levels import refused_levels, refused_prices, tell_kept
 from .lifecycle import close_signal, fill_orders, fill_signal, shrink_orders
 
-RELEASES_REST = 2  # entries of these rules and later release what a kept close in part leaves (commands.NEWEST_RULES)
-
 
 def check_connection(book: Book, command: SetConnection) -> None:
     """The account is the caller's."""
@@ -61,10 +59,8 @@ def catch_up(book: Book, effects: Effects, account: int) -> None:
         return
     events = [event for event in book.missed if event.account == account]
     book.missed = [event for event in book.missed if event.account != account]
-    for event in events:
+    for event in sorted(events, key=lambda each: each.what == "release"):  # which is about what closes leave
         make_up(book, effects, event)
-    if events and book.rules >= RELEASES_REST:
-        removal.release_ended(book, account)
     settle_orders(book, effects, account)
     orphans.close_orphans(book, effects, account)
     if not book.missed:
@@ -91,6 +87,8 @@ def make_up(book: Book, effects: Effects, event: Missed) -> None:
     if event.what == "close" and len(rows):
         lots = np.array([event.volume_lots])
         book.broker.close(book, effects, rows, f"{event.cause}, made up for", lots)
+    elif event.what == "release":
+        removal.release(book, book.positions.id == event.ticket)
     elif event.what == "cancel" and len(orders):
         book.broker.cancel(book, orders)
     elif event.what == "levels":

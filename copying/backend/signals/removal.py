@@ -21,6 +21,7 @@ from .plans import Plans
 MODES = ("preserve", "close-gracefully-by-position", "close-gracefully-by-symbol", "close-immediately")
 DAY = 86_400.0
 CLOCKS_APART = 3_600.0
+RELEASES_REST = 2  # entries of these rules and later release what a kept close in part leaves (commands.NEWEST_RULES)
 
 
 def check_remove(book: Book, command: Remove) -> None:
@@ -223,21 +224,16 @@ def release(book: Book, mask: np.ndarray) -> None:
     """Copied positions become the account owner's own: no longer managed."""
     positions = book.positions
     if book.missed:  # what still has to be closed stays a copy until it is
-        mask = mask & ~np.isin(positions.id, deferred.closing_tickets(book))
+        closing = mask & np.isin(positions.id, deferred.closing_tickets(book))
+        mask = mask & ~closing
+        if book.rules >= RELEASES_REST:
+            deferred.hold_release(book, np.flatnonzero(closing))
     positions.subscription[mask] = -1
     positions.signal[mask] = -1
     positions.leaf[mask] = -1
     positions.part[mask] = -1
     positions.expires[mask] = np.inf
     book.valued = False
-
-
-def release_ended(book: Book, account: int) -> None:
-    """Release what a close in part that was made up for has left of copies whose subscription ended meanwhile."""
-    positions = book.positions
-    copies = (positions.account == account) & (positions.subscription >= 0)
-    ended = ~book.subscriptions.active[np.maximum(positions.subscription, 0)] if copies.any() else copies
-    release(book, copies & ended)
 
 
 def drop_subscriptions(book: Book, effects: Effects, rows: list[int]) -> None:

@@ -108,14 +108,15 @@ class OpenSignal(msgspec.Struct):
     strategies: list[str] = []
 
 
-Event = Literal["close", "levels", "cancel", "provider-closed", "provider-filled", "reconnected"]
+Event = Literal["close", "levels", "cancel", "provider-closed", "provider-filled", "reconnected", "release"]
 
 
 class Missed(msgspec.Struct):
     """What an account without connection could not be told about a copy; carried out when it is back.
 
     what: "close" (volume_lots of the position), "levels", "cancel"; of a provider's own trade "provider-closed",
-    "provider-filled" (order: what it was before); "reconnected" of an account that was left out meanwhile.
+    "provider-filled" (order: what it was before); "reconnected" of an account that was left out meanwhile; "release":
+    what closes in part leave is the owner's, because what it was a copy for was removed.
     """
 
     account: int

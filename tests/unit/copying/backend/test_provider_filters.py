@@ -7,10 +7,14 @@ from datetime import UTC, datetime
 import pytest
 
 from copying.backend.broker.paper import PaperBroker
+from copying.backend.core import ticks
+from copying.backend.core.apply import apply
+from copying.backend.core.faults import without
 from copying.backend.settings import news
 from copying.backend.state import provider_balances, snapshot
-from copying.backend.state.commands import AddNews, Deposit, PutNews
+from copying.backend.state.commands import NEWEST_RULES, AddNews, Deposit, Entry, PutNews, SetConnection, Tick
 from copying.backend.state.effects import Deals, Decided
+from copying.backend.state.entities import NEVER
 from copying.backend.state.errors import Refused
 from copying.engine.reasons import Reason
 from tests.unit.copying.backend.desk import Desk
@@ -27,6 +31,19 @@ def put_news(desk: Desk, minutes: float, currency: str = "USD", **fields: object
     """An event so many minutes from now."""
     moment = datetime.fromtimestamp(desk.now + minutes * 60, UTC).isoformat()
     desk.do(PutNews(tenant="t", events=[{"time": moment, "currency": currency, "priority": "high", **fields}]))
+
+
+CLOSED = "news are near: newsFilter"
+CLOSES = {"calendarNewsFilter": {**HIGH, "closePositionTimeGapInMinutes": 30}}
+
+
+def follow_news(desk: Desk, *accounts: str) -> None:
+    """Copies on some accounts, and news in 20 minutes that close them."""
+    desk.strategy()
+    for account_id in accounts:
+        desk.subscriber(account_id, newsFilter=CLOSES)
+    desk.signal()
+    put_news(desk, 20)
 
 
 def last_reason(desk: Desk) -> Reason:
@@ -64,6 +81,63 @@ def test_positions_are_closed_before_news_only_with_a_gap(desk: Desk) -> None:
     assert desk.held("a") == [("EURGBP", 1, 0.1)]
     assert len(desk.held("b")) == 2
     assert [deals.cause for deals in desk.told(Deals) if deals.kind == "close"] == ["news are near: newsFilter"]
+
+
+@pytest.mark.parametrize("rules", [1, NEWEST_RULES])
+def test_a_close_near_news_is_kept_for_accounts_that_are_away(desk: Desk, rules: int) -> None:
+    """Entries of older rules keep none for a copy without a lifetime (an order that filled after its signal ended)."""
+    follow_news(desk, "online", "offline", "unlimited", "left")
+    rows, positions = desk.book.account_rows, desk.book.positions
+    positions.expires[positions.account == rows["unlimited"]] = NEVER
+    for account_id in ("offline", "unlimited"):
+        desk.do(SetConnection(tenant="t", account_id=account_id, is_connected=False))
+    desk.now += 1
+    entry = Entry(time=desk.now, rules=rules, quotes={}, command=Tick(tenant=""), left_out=["left"])
+    desk.effects.append(apply(desk.book, entry, desk.book.sequence + 1))
+    assert [len(desk.held(each)) for each in ("online", "offline", "unlimited", "left")] == [0, 1, 1, 1]
+    waiting = ["offline"] if rules == 1 else ["offline", "unlimited"]
+    assert [each.account for each in desk.book.missed] == [rows[each] for each in waiting]
+    desk.book.rules = rules
+    with without(desk.book, ["left"]):
+        assert not ticks.due(desk.book, desk.now), "kept, and not asked again"
+    desk.book.rules = NEWEST_RULES
+    if rules == NEWEST_RULES:
+        desk.tick(1)
+        assert desk.held("left") == [], "closed as soon as it takes part again"
+    desk.now += 3 * HOUR  # the news are over
+    for account_id in ("offline", "unlimited"):
+        entry = Entry(
+            time=desk.now,
+            rules=rules,
+            quotes={},
+            command=SetConnection(tenant="t", account_id=account_id, is_connected=True),
+        )
+        desk.effects.append(apply(desk.book, entry, desk.book.sequence + 1))
+    assert [len(desk.held(each)) for each in ("offline", "unlimited")] == ([0, 1] if rules == 1 else [0, 0])
+    late = [deals.cause for deals in desk.told(Deals) if deals.kind == "close" and deals.cause != CLOSED]
+    assert late == [f"{CLOSED}, made up for"] * len(waiting)
+
+
+@pytest.mark.parametrize("rules", [1, NEWEST_RULES])
+@pytest.mark.parametrize(("part", "lots"), [(0.1, 0.2), (0.29, 0.01), (0.3, 0.0)])
+def test_news_close_all_of_a_copy_of_which_a_part_is_to_be_closed(
+    desk: Desk, rules: int, part: float, lots: float
+) -> None:
+    desk.strategy()
+    for account_id in ("a", "b"):
+        desk.subscriber(account_id, newsFilter=CLOSES)
+    ticket = desk.trade("ORDER_TYPE_BUY", volume_lots=0.3)["positionId"]
+    desk.do(SetConnection(tenant="t", account_id="a", is_connected=False))
+    desk.trade("POSITION_PARTIAL", position_id=ticket, volume_lots=part)
+    assert desk.held("b") == ([("EURUSD", 1, pytest.approx(lots))] if lots else [])
+    put_news(desk, 20)
+    desk.now += 1
+    entry = Entry(time=desk.now, rules=rules, quotes={}, command=Tick(tenant=""))
+    apply(desk.book, entry, desk.book.sequence + 1)
+    assert not ticks.due(desk.book, desk.now), "kept, and not asked again"
+    desk.tick(2 * HOUR)
+    desk.do(SetConnection(tenant="t", account_id="a", is_connected=True))
+    assert (desk.held("a"), desk.held("b")) == ([], [])
 
 
 def test_breaking_news_close_after_the_event(desk: Desk) -> None:

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from copying.backend.state.commands import Remove, SetConnection
+from copying.backend.broker.paper import PaperBroker
+from copying.backend.core.apply import apply
+from copying.backend.state.commands import NEWEST_RULES, Command, Entry, Remove, SetConnection, Tick, Trade
+from copying.backend.state.snapshot import pack, unpack
 from tests.unit.copying.backend.desk import Desk
 
 
 def remove(desk: Desk, what: str, owner: str, part: str = "", mode: str = "preserve") -> None:
     desk.do(Remove(tenant="t", what=what, id=owner, part=part, mode=mode))
+
+
+def by_rules(desk: Desk, rules: int, command: Command, **fields: Any) -> None:
+    """Carry a command out as an entry of some rules."""
+    desk.now += 1
+    entry = Entry(time=desk.now, rules=rules, quotes={}, command=command, **fields)
+    assert apply(desk.book, entry, desk.book.sequence + 1).refused is None
 
 
 def test_a_portfolio_that_dropped_a_strategy_does_not_keep_its_copies_managed(desk: Desk) -> None:
@@ -76,3 +88,43 @@ def test_what_a_late_partial_close_leaves_of_an_ended_subscription_is_the_owners
     assert desk.held() == [("EURUSD", 1, 0.1)]
     mine = desk.book.positions.account == desk.book.account_rows["a"]
     assert desk.book.positions.subscription[mine].tolist() == [-1]
+
+
+@pytest.mark.parametrize("rules", [1, NEWEST_RULES])
+@pytest.mark.parametrize(
+    ("what", "owner"),
+    [
+        ("member", ("P", "S")),
+        ("strategy", ("S", "")),
+        ("portfolio", ("P", "")),
+        ("subscription", ("a", "P")),
+        ("subscriber", ("a", "")),
+    ],
+)
+def test_what_a_late_partial_close_leaves_of_a_removed_way_is_the_owners(
+    desk: Desk, what: str, owner: tuple[str, str], rules: int
+) -> None:
+    """Account a is away, b is there, and c is left out of the partial close. Entries of older rules left a copy."""
+    accounts = ("a", "b", "c")
+    desk.strategy()
+    desk.portfolio("P", [{"strategyId": "S"}])
+    for account_id in accounts:
+        desk.subscriber(account_id, "P")
+    ticket = desk.trade("ORDER_TYPE_BUY", volume_lots=0.4)["positionId"]
+    desk.do(SetConnection(tenant="t", account_id="a", is_connected=False))
+    partial = Trade(tenant="t", account_id="prov", action_type="POSITION_PARTIAL", position_id=ticket, volume_lots=0.1)
+    by_rules(desk, rules, partial, left_out=["c"])
+    by_rules(desk, rules, Remove(tenant="t", what=what, id=owner[0], part=owner[1], mode="preserve"))
+    desk.book = unpack(pack(desk.book), PaperBroker())
+    by_rules(desk, rules, Tick(tenant=""))
+    by_rules(desk, rules, SetConnection(tenant="t", account_id="a", is_connected=True))
+    assert desk.book.missed == []
+    positions = desk.book.positions
+    copies = {each: positions.subscription[positions.account == desk.book.account_rows[each]] >= 0 for each in accounts}
+    if rules == NEWEST_RULES:
+        assert [desk.held(each) for each in accounts] == [[("EURUSD", 1, pytest.approx(0.3))]] * 3
+        assert {each: copies[each].tolist() for each in accounts} == {
+            each: [owner[0] not in (each, "P", "S")] for each in accounts
+        }
+    else:  # a copy as before, but an orphan without its strategy
+        assert [copies[each].tolist() for each in ("a", "c")] == [[] if what == "strategy" else [True]] * 2
