@@ -40,7 +40,7 @@ def close_slices(work: Work) -> Iterator[Step]:
         end = datetime.fromisoformat(until)
         while settle_slice(workspace, connection_id, strategy_id, until=end, now=work.now, bounds=SLICE):
             cursor = {"waiting": waiting, "total": total, "closed": closed}
-            yield Step(cursor, done=closed, total=total, message=f"The lines of {name} are made final.")
+            yield Step(cursor, done=closed, total=total, message=_words_so_far(closed, name))
         outcome = close_strategy(
             workspace, connection_id, strategy_id, until=end, by=work.job.asked_by, now=work.now, closed_at=work.now
         )
@@ -48,7 +48,7 @@ def close_slices(work: Work) -> Iterator[Step]:
         total = max(total, closed)  # deals that were not accrued yet make periods of their own
         waiting = waiting[1:]
         cursor = {"waiting": waiting, "total": total, "closed": closed}
-        yield Step(cursor, done=closed, total=total, message=f"{name} is closed.")
+        yield Step(cursor, done=closed, total=total, message=_words_so_far(closed))
     yield Step(done=closed, total=total, result=_result(closed_words(closed), closed, "reporting:periods"))
 
 
@@ -75,7 +75,16 @@ def closed_words(number: int) -> str:
     """What closing did."""
     if not number:
         return "Nothing was left to close: no open period has ended."
-    return f"{number} billing {'period is' if number == 1 else 'periods are'} closed."
+    return f"{_periods_are(number)} closed."
+
+
+def _words_so_far(number: int, following: str = "") -> str:
+    """What is closed for good: it stays in the row of a job that is cancelled or fails."""
+    return f"{_periods_are(number)} closed so far" + (f"; {following} is next." if following else ".")
+
+
+def _periods_are(number: int) -> str:
+    return f"{number} billing {'period is' if number == 1 else 'periods are'}"
 
 
 def issue_slices(work: Work) -> Iterator[Step]:

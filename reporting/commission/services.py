@@ -118,6 +118,8 @@ def _all_are_due(account: Account, state: AccrualState, run: Run) -> bool:
     """Whether every subscription of the strategy has to be computed, not only those with new deals."""
     if state.terms != _digest(account, run):
         return True
+    if state.pass_key:  # a pass that did not end, such as a closing's that was cancelled: some are ahead of the others
+        return True
     if account.terms is None:
         return False
     run = _with_past(run, state)

@@ -174,6 +174,31 @@ def test_closing_that_is_cancelled_leaves_whole_strategies_and_the_rest_as_it_wa
     assert_same(books_of_april(firm), whole)
 
 
+@pytest.mark.parametrize("after", [1, 2, 4])
+@pytest.mark.parametrize("scheme", ["flat-fee", "high-water-mark"])
+def test_closing_that_is_cancelled_makes_nothing_final_for_long(scheme, after):
+    firm = crowded(scheme, accrued=False)
+    firm.complete_until(at(4, 1, 0))  # what came later may still change
+    accrue_workspace(firm.workspace.pk, timezone.now())
+    before = [row for row in firm.contents() if row["period_end"] <= UNTIL]
+    assert {row["is_provisional"] for row in before} == {True}, "nothing is settled yet"
+    job = ask(firm, book_jobs.CLOSE)
+    for _ in range(after):
+        assert one_slice(job).is_unfinished
+    assert [row for row in firm.contents() if row in before] != before
+    services.cancel(job, by=firm.owner, now=timezone.now())
+    job.refresh_from_db()
+    number = BillingPeriod.objects.exclude(closed_at=None).count()
+    are = "period is" if number == 1 else "periods are"
+    assert (job.state, job.message[: len(f"{number} billing {are}")]) == ("cancelled", f"{number} billing {are}")
+    assert "final" not in job.message
+    closed = BillingPeriod.objects.exclude(closed_at=None).values_list("strategy_id", flat=True)
+    open_before = [row for row in before if row["strategy_id"] not in set(closed)]
+    assert len(set(closed)) < 2, "one is open at least"
+    accrue_workspace(firm.workspace.pk, timezone.now())
+    assert [row for row in firm.contents() if row in open_before] == open_before
+
+
 @pytest.mark.parametrize(
     ("scheme", "at_call"), [("amount-won", 1), ("amount-won", 5), ("high-water-mark", 3), ("high-water-mark", 5)]
 )
