@@ -15,7 +15,7 @@ from django.core.cache import cache
 from django.db import connection as database
 
 from reporting.models import Transaction
-from reporting.rates import UnknownRate, rate_on
+from reporting.rates import rate_on
 from users.models import Membership, Workspace
 
 LATENCY_ROWS = 5_000
@@ -48,7 +48,7 @@ class Latency:
 
 @dataclass(frozen=True)
 class Total:
-    """Everything in one currency, at the rate of `rate_day`. None: some currency has no rate."""
+    """Everything in one currency, at the rate of `rate_day`."""
 
     currency: str
     equity: Decimal
@@ -132,13 +132,10 @@ def standings(workspace: Workspace, *, now: datetime) -> list[Standing]:
 
 
 def total(standings: list[Standing], *, currency: str, on: date) -> Total | None:
-    """The standings added up in `currency`; None when there are none, or one of them cannot be converted."""
-    try:
-        rates = [rate_on(on, standing.currency, currency) for standing in standings]
-    except UnknownRate:
-        return None
+    """The standings added up in `currency`; None when there are none. Raises UnknownRate."""
     if not standings:
         return None
+    rates = [rate_on(on, standing.currency, currency) for standing in standings]
     sums: dict[str, Any] = {
         name: sum((getattr(s, name) or Decimal(0)) * rate.value for s, rate in zip(standings, rates, strict=True))
         for name in ("equity", "floating", "today", "month", "accrued")

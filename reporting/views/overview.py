@@ -10,6 +10,7 @@ from django.views.decorators.http import require_safe
 from reporting import overview as reads
 from reporting.attention import attention
 from reporting.decisions import copies_of_day
+from reporting.rates import UnknownRate
 from strategies.models import Strategy
 from subscribers.models import Subscriber
 from users.listing import BadParameter
@@ -43,10 +44,16 @@ def overview(request: MemberRequest) -> HttpResponse:
         return redirect("/me/")
     now = timezone.now()
     standings = reads.standings(request.workspace, now=now)
+    total, no_total = None, ""
+    try:
+        total = reads.total(standings, currency=request.workspace.reporting_currency, on=now.date())
+    except UnknownRate as error:
+        no_total = error.text
     context = {
         "standings": standings,
         "currencies": [standing.currency for standing in standings],
-        "total": reads.total(standings, currency=request.workspace.reporting_currency, on=now.date()),
+        "total": total,
+        "no_total": no_total,
         "accounts": sum(standing.accounts for standing in standings),
         "deals_today": sum(standing.deals_today for standing in standings),
         "latency": reads.latency(request.workspace, now=now),

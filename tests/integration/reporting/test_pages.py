@@ -120,6 +120,29 @@ def test_the_overview_answers_whether_all_is_well(sign_in, firm, alice):
     assert "50\u202fms" in page
 
 
+@pytest.mark.parametrize(
+    ("reporting", "of_accounts", "missing"),
+    [
+        ("XYZ", ("USD", "EUR"), "XYZ"),
+        ("USD", ("USD", "USC"), "USC"),
+        ("XYZ", ("XYZ", "XYZ"), ""),  # nothing is to be converted
+        ("USD", ("USD", "EUR"), ""),
+        ("XYZ", ("", ""), ""),  # nothing was measured yet
+    ],
+)
+def test_the_overview_says_why_nothing_is_added_up(reporting, of_accounts, missing, sign_in, firm, workspace, bob):
+    workspace.reporting_currency = reporting
+    workspace.save()
+    for account, currency in zip(Subscriber.objects.order_by("pk"), of_accounts, strict=True):
+        account.currency = currency
+        account.save()
+    for headers in ({}, {"HX-Request": "true"}):
+        page = " ".join(re.sub("<[^>]+>", "", text_of(sign_in(bob).get("/", headers=headers))).split())
+        assert ("Equity under management" in page) is (not missing and any(of_accounts))
+        assert (f"publishes no reference rate for {missing or reporting}." in page) is bool(missing)
+        assert (f"So nothing is added up in {reporting}; each currency is below." in page) is bool(missing)
+
+
 def test_the_equity_curve_carries_every_account_forward(sign_in, firm, alice):
     times, equities, drawdown, moved = sign_in(alice).get("/overview/equity.json?range=1M&currency=USD").json()
     assert len(times) == len(equities) == len(moved) == 3
