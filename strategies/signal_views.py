@@ -5,7 +5,8 @@ They are read from the backend each time; nothing of it is mirrored.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import messages
@@ -16,7 +17,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from copying.client import Client
 from copying.contract.documents import ExternalSignal
-from editing.backend import NotDone, backend_of
+from editing.backend import NotDone, Unconfirmed, backend_of
 from strategies import signals
 from strategies.models import Kind, Strategy
 from strategies.pages import page_of, visible_strategy
@@ -27,6 +28,16 @@ from users.states import State
 
 MOST_SHOWN = 200
 MOST_WEBHOOKS = 50
+CHANGED = ("stopLoss", "takeProfit", "volume")  # inputs of the forms of an open signal
+MOST_TYPED = 40
+
+
+@dataclass(frozen=True)
+class RefusedForm:
+    """What somebody typed for an open signal and was not done: it stays in the inputs of its form."""
+
+    signal_id: str
+    typed: Mapping[str, str]
 
 
 def signals_page(request: MemberRequest, strategy: Strategy, *, status: int = 200, **more: Any) -> HttpResponse:
@@ -39,6 +50,7 @@ def signals_page(request: MemberRequest, strategy: Strategy, *, status: int = 20
         "webhooks": [],
         "types": dict(signals.TYPES),
         "problem": "",
+        "refused": None,
         "copying": signals.copying_accounts(strategy),
         "form": more.pop("form", None) or signals.SignalForm(),
         "webhook_form": more.pop("webhook_form", None) or signals.WebhookForm(),
@@ -137,8 +149,7 @@ def change(request: MemberRequest, pk: int, signal_id: str) -> HttpResponse:
         field = signals.price_field(required=False)
         prices = {name: field.clean(request.POST.get(name, "")) for name in ("stopLoss", "takeProfit")}
     except signals.forms.ValidationError as error:
-        messages.error(request, f"Nothing was changed. {error.messages[0]}")
-        return to_signals(strategy)
+        return refused(request, strategy, signal_id, f"Nothing was changed. {error.messages[0]}", status=422)
 
     def do(signal: ExternalSignal, client: Client) -> None:
         signals.change_signal(strategy, signal, client=client, by=request.user, now=timezone.now(), **prices)
@@ -155,8 +166,7 @@ def close(request: MemberRequest, pk: int, signal_id: str) -> HttpResponse:
     try:
         volume = signals.lots_field(required=False).clean(request.POST.get("volume", ""))
     except signals.forms.ValidationError as error:
-        messages.error(request, f"Nothing was closed. {error.messages[0]}")
-        return to_signals(strategy)
+        return refused(request, strategy, signal_id, f"Nothing was closed. {error.messages[0]}", status=422)
 
     def do(signal: ExternalSignal, client: Client) -> None:
         signals.close_signal(strategy, signal, volume, client=client, by=request.user, now=timezone.now())
@@ -173,14 +183,22 @@ def act(
             signal = signals.find_signal(strategy, signal_id, client=client)
             if signal is not None:
                 do(signal, client)
-    except NotDone as error:
+    except Unconfirmed as error:  # it may be done: sending the same form once more must not do it again
         messages.error(request, error.text)
         return to_signals(strategy)
+    except NotDone as error:
+        return refused(request, strategy, signal_id, error.text, status=503)
     if signal is None:
         messages.info(request, "That signal is not open any more.")
     else:
         messages.success(request, f"The signal on {signal.symbol} is {word}.")
     return to_signals(strategy)
+
+
+def refused(request: MemberRequest, strategy: Strategy, signal_id: str, text: str, *, status: int) -> HttpResponse:
+    """The page with the sentence, and what was typed in the form of the signal."""
+    typed = {name: value[:MOST_TYPED] for name in CHANGED if (value := request.POST.get(name)) is not None}
+    return signals_page(request, strategy, status=status, problem=text, refused=RefusedForm(signal_id, typed))
 
 
 @require_POST
