@@ -44,7 +44,7 @@ def hold_closes(
     """Keep the closes of accounts without connection; the rows and volumes that can be closed now."""
     out = away(book, book.positions, rows)
     positions = book.positions
-    for place in np.flatnonzero(out).tolist():
+    for place in np.flatnonzero(out & ~to_release(book, positions, rows)).tolist():
         row = int(rows[place])
         lots = float(positions.volume[row] if volumes is None else volumes[place])
         ticket = int(positions.id[row])
@@ -84,7 +84,7 @@ def hold_filled(book: Book, orders: np.ndarray, tickets: np.ndarray) -> None:
 def hold_levels(book: Book, table: TradeTable, rows: np.ndarray, stop: np.ndarray, take: np.ndarray) -> np.ndarray:
     """Keep new stops of accounts without connection. (n,) True for rows that can be changed now."""
     out = away(book, table, rows)
-    for place in np.flatnonzero(out).tolist():
+    for place in np.flatnonzero(out & ~to_release(book, table, rows)).tolist():
         row = int(rows[place])
         ticket = int(table.id[row])
         book.missed = [each for each in book.missed if (each.ticket, each.what) != (ticket, "levels")]
@@ -96,11 +96,18 @@ def hold_levels(book: Book, table: TradeTable, rows: np.ndarray, stop: np.ndarra
 
 
 def hold_release(book: Book, rows: np.ndarray) -> None:
-    """Keep for copies that are to be closed in part that what is left then is their account's owner's."""
-    for row in rows.tolist():
-        ticket = int(book.positions.id[row])
-        if not any(each.ticket == ticket and each.what == "release" for each in book.missed):
-            hold_event(book, int(book.positions.account[row]), ticket, "release")
+    """Keep for copies that are to be closed in part that what is left then is their account's owner's.
+
+    From now on nothing further is kept for them: it would be done to the owner's position.
+    """
+    for row in rows[~to_release(book, book.positions, rows)].tolist():
+        hold_event(book, int(book.positions.account[row]), int(book.positions.id[row]), "release")
+        book.positions.expires[row] = NEVER
+
+
+def to_release(book: Book, table: TradeTable, rows: np.ndarray) -> np.ndarray:
+    """(n,) True for rows of copies that become their owner's as soon as their account is back."""
+    return np.isin(table.id[rows], [each.ticket for each in book.missed if each.what == "release"])
 
 
 def hold_event(book: Book, account: int, ticket: int, what: Event, order: int = 0) -> None:
@@ -119,10 +126,10 @@ def closing_tickets(book: Book) -> list[int]:
     return [each.ticket for each in book.missed if each.what in ("close", "cancel")]
 
 
-def to_close_whole(book: Book) -> np.ndarray:
-    """(n_positions,) True for those of which nothing is to be left as soon as their account is back."""
+def ending_copies(book: Book) -> np.ndarray:
+    """(n_positions,) True for those of which no copy is to be left as soon as their account is back."""
     lots = {each.ticket: each.volume_lots for each in book.missed if each.what == "close"}
-    mask = np.isin(book.positions.id, list(lots))
-    for row in np.flatnonzero(mask).tolist():
-        mask[row] = lots[int(book.positions.id[row])] >= book.positions.volume[row] - LOTS_TOLERANCE
-    return mask
+    whole = np.isin(book.positions.id, list(lots))
+    for row in np.flatnonzero(whole).tolist():
+        whole[row] = lots[int(book.positions.id[row])] >= book.positions.volume[row] - LOTS_TOLERANCE
+    return whole | to_release(book, book.positions, np.arange(book.positions.size))

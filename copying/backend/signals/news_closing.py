@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from copying.backend.broker.deferred import to_close_whole
+from copying.backend.broker.deferred import ending_copies
 from copying.backend.settings.news import events_near
 from copying.backend.state.book import Book
 from copying.backend.state.entities import NEVER
@@ -44,7 +44,7 @@ def _closing_of(book: Book, leaf: int, events: tuple[NewsEvent, ...], now: float
     of_part[plan.part] = plan.table.columns["news_chain"]
     positions = book.positions
     if book.rules >= KEPT_CLOSES:
-        awaits_close = to_close_whole(book)
+        awaits_close = ending_copies(book)
     else:
         awaits_close = ~book.accounts.connected[positions.account] & (positions.expires == NEVER)
     rows = np.flatnonzero((positions.leaf == leaf) & (positions.subscription >= 0) & ~awaits_close)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from copying.backend.broker.paper import PaperBroker
@@ -90,6 +91,7 @@ def test_what_a_late_partial_close_leaves_of_an_ended_subscription_is_the_owners
     assert desk.book.positions.subscription[mine].tolist() == [-1]
 
 
+@pytest.mark.parametrize("later", ["POSITION_PARTIAL", "POSITION_CLOSE_ID", "POSITION_MODIFY"])
 @pytest.mark.parametrize("rules", [1, NEWEST_RULES])
 @pytest.mark.parametrize(
     ("what", "owner"),
@@ -102,7 +104,7 @@ def test_what_a_late_partial_close_leaves_of_an_ended_subscription_is_the_owners
     ],
 )
 def test_what_a_late_partial_close_leaves_of_a_removed_way_is_the_owners(
-    desk: Desk, what: str, owner: tuple[str, str], rules: int
+    desk: Desk, what: str, owner: tuple[str, str], rules: int, later: str
 ) -> None:
     """Account a is away, b is there, and c is left out of the partial close. Entries of older rules left a copy."""
     accounts = ("a", "b", "c")
@@ -116,15 +118,24 @@ def test_what_a_late_partial_close_leaves_of_a_removed_way_is_the_owners(
     by_rules(desk, rules, partial, left_out=["c"])
     by_rules(desk, rules, Remove(tenant="t", what=what, id=owner[0], part=owner[1], mode="preserve"))
     desk.book = unpack(pack(desk.book), PaperBroker())
+    if rules == NEWEST_RULES and what != "strategy":  # what its provider does from now on is not the owner's business
+        further = Trade(
+            tenant="t", account_id="prov", action_type=later, position_id=ticket, volume_lots=0.1, stop_loss=1.05
+        )
+        by_rules(desk, rules, further, left_out=["c"])
     by_rules(desk, rules, Tick(tenant=""))
     by_rules(desk, rules, SetConnection(tenant="t", account_id="a", is_connected=True))
     assert desk.book.missed == []
     positions = desk.book.positions
     copies = {each: positions.subscription[positions.account == desk.book.account_rows[each]] >= 0 for each in accounts}
     if rules == NEWEST_RULES:
-        assert [desk.held(each) for each in accounts] == [[("EURUSD", 1, pytest.approx(0.3))]] * 3
-        assert {each: copies[each].tolist() for each in accounts} == {
-            each: [owner[0] not in (each, "P", "S")] for each in accounts
-        }
+        followed = {"POSITION_PARTIAL": [0.2], "POSITION_CLOSE_ID": [], "POSITION_MODIFY": [0.3]}[later]
+        for each in accounts:
+            is_concerned = owner[0] in (each, "P", "S")
+            lots = [0.3] if is_concerned or what == "strategy" else followed
+            assert [volume for *_, volume in desk.held(each)] == pytest.approx(lots)
+            assert copies[each].tolist() == [not is_concerned] * len(lots)
+        mine = positions.account == desk.book.account_rows["a"]
+        assert np.isnan(positions.stop_loss[mine]).all()
     else:  # a copy as before, but an orphan without its strategy
         assert [copies[each].tolist() for each in ("a", "c")] == [[] if what == "strategy" else [True]] * 2
