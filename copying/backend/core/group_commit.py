@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -36,7 +37,7 @@ GROUP = 256  # most entries in one commit
 LEFT_OUT_SECONDS = 60.0  # how long an account that a kind of entry failed for is not tried again
 
 
-class GroupCommit:
+class GroupCommit(ABC):
     """The only place that changes the book. `writer.Core` starts it, moves prices and time, and ends it.
 
     listeners: told what was just applied, not on replay.
@@ -70,9 +71,9 @@ class GroupCommit:
     def clock(self, clock: Clock | Callable[[], float]) -> None:
         self._clock = clock if isinstance(clock, Clock) else Clock(clock, None)
 
+    @abstractmethod
     def look_at_market(self) -> None:
         """Take over new prices, unless a group is being committed: then when it has been."""
-        raise NotImplementedError
 
     async def submit(self, command: AnyCommand, once: Once | None = None) -> Any:
         """Carry a command out; durable when it returns. Raises Refused and changes nothing.

@@ -26,6 +26,7 @@ from copying.backend.state.effects import (
     Effects,
     LogLine,
     SignalEvent,
+    SignalValues,
     StopoutEvent,
     Withheld,
 )
@@ -37,6 +38,7 @@ from copying.engine.reasons import CODES, Reason, sentence
 from .fragments import Fragments, text
 
 log = logging.getLogger(__name__)
+RECORDED = msgspec.structs.fields(SignalValues)
 SIDE_WORDS = {1: "buy", -1: "sell"}
 KIND_WORDS = ("market", "limit", "stop")
 STEPS = tuple(step.name.lower() for step in Step)
@@ -296,12 +298,7 @@ class Renderer:
 
     def signal_event(self, event: SignalEvent, effects: Effects, rows: Rows) -> Iterator[None]:
         """What a simulation will read."""
-        document = {
-            "what": event.what, "row": event.row, "signalId": event.signal_id, "strategyId": event.strategy_id,
-            "symbol": event.symbol, "side": event.side, "kind": event.kind, "volume": event.volume,
-            "price": event.price, "stopLoss": event.stop_loss, "takeProfit": event.take_profit, "magic": event.magic,
-            "time": event.time, "quotes": event.quotes,
-        }  # fmt: skip
+        document = {each.encode_name: getattr(event, each.name) for each in RECORDED}
         facts = None if event.facts is None else msgspec.msgpack.encode(event.facts.packed())
         rows.signals.append(
             (iso(event.time), text(document), event.tenant, event.strategy_id, event.row, event.what, facts)

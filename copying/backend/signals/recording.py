@@ -47,11 +47,24 @@ def record(book: Book, effects: Effects, signal: OpenSignal, what: str, facts: A
     strategy = book.strategies_by_id.get(signal.strategy_id)
     effects.told.append(
         SignalEvent(
-            book.time, strategy.tenant if strategy else "", what, signal.row, signal.id, signal.strategy_id,
-            signal.symbol, signal.side, signal.kind, signal.volume, signal.price, signal.stop_loss,
-            signal.take_profit, signal.magic, dict(book.quotes), facts,
+            time=book.time,
+            what=what,
+            row=signal.row,
+            signal_id=signal.id,
+            strategy_id=signal.strategy_id,
+            symbol=signal.symbol,
+            side=signal.side,
+            kind=signal.kind,
+            volume=signal.volume,
+            price=signal.price,
+            stop_loss=signal.stop_loss,
+            take_profit=signal.take_profit,
+            magic=signal.magic,
+            quotes=dict(book.quotes),
+            tenant=strategy.tenant if strategy else "",
+            facts=facts,
         )
-    )  # fmt: skip
+    )
 
 
 @dataclass(slots=True)

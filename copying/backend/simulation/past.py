@@ -5,36 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import msgspec
 import numpy as np
 
 from copying.backend.market.instruments import base_symbol, dollars, instrument
 from copying.backend.settings.offers import owners_of
 from copying.backend.signals.recording import MONEY, RecordedFacts
 from copying.backend.state.book import Book
+from copying.backend.state.effects import SignalValues
 from copying.backend.state.entities import ACCOUNT_CURRENCIES
 from copying.engine import model
 from copying.engine.model import Accounts
 from copying.engine.routes import Configuration
 
 
-class Event(msgspec.Struct, rename="camel"):
+class Event(SignalValues):
     """A recorded event (signals/recording.py)."""
 
-    what: str
-    row: int
-    signal_id: str
-    strategy_id: str
-    symbol: str
-    side: int
-    kind: int
-    volume: float
-    price: float
-    stop_loss: float | None
-    take_profit: float | None
-    magic: int
-    time: float
-    quotes: dict[str, tuple[float, float]]
     facts: RecordedFacts | None = None
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 
 from copying.engine.model import Decisions
@@ -132,15 +133,13 @@ class Withheld:
     subscription: int
 
 
-@dataclass(slots=True)
-class SignalEvent:
-    """What happened to a signal: recorded for simulations, published to messengers. The values are of that moment.
+class SignalValues(msgspec.Struct, rename="camel"):
+    """What happened to a signal, and its values of that moment: what is recorded for simulations.
 
-    what: "open", "change", "fill", "part" or "close". volume: lots left. facts: of an open, what it was decided with.
+    what: "open", "change", "fill", "part" or "close". volume: lots left.
     """
 
     time: float
-    tenant: str
     what: str
     row: int
     signal_id: str
@@ -154,6 +153,12 @@ class SignalEvent:
     take_profit: float | None
     magic: int
     quotes: dict[str, tuple[float, float]]
+
+
+class SignalEvent(SignalValues):
+    """As it is told, also to messengers. facts: of an open, what it was decided with (recording.Noted)."""
+
+    tenant: str
     facts: Any = None
 
 

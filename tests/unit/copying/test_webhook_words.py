@@ -1,5 +1,7 @@
 """What a charting service posts, in the contract's words."""
 
+from contextlib import nullcontext
+
 import pytest
 
 from copying.backend.http.webhooks import (
@@ -56,6 +58,16 @@ def test_the_same_alert_is_refused_only_with_a_guard() -> None:
     assert refused.value.status == 409
     posts.taken_at[taken] -= 61
     take(posts, b"a", 60)
+
+
+@pytest.mark.parametrize(("age", "is_refused"), [(59.9, True), (60.0, False), (60.1, False)])
+def test_the_guard_ends_exactly_with_its_seconds(monkeypatch: pytest.MonkeyPatch, age: float, is_refused: bool) -> None:
+    now, posts = 1000.0, Posts()
+    monkeypatch.setattr("copying.backend.http.webhooks.time.monotonic", lambda: now)
+    take(posts, b"a", 60)
+    now += age
+    with pytest.raises(Refused) if is_refused else nullcontext():
+        take(posts, b"a", 60)
 
 
 def test_an_alert_that_came_to_nothing_may_come_again() -> None:
