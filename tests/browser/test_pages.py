@@ -30,6 +30,7 @@ OF_MANAGER = (
     # where things are changed
     "/strategies/new/", "/strategies/new-portfolio/", "/strategies/{strategy}/edit/", "/strategies/{strategy}/signals/",
     "/strategies/{strategy}/changes/", "/strategies/{strategy}/remove/", "/strategies/{portfolio}/signals/",
+    "/strategies/{external}/signals/",
     "/strategies/{portfolio}/edit/", "/strategies/{portfolio}/members/Trd1/edit/",
     "/strategies/{portfolio}/members/add/", "/strategies/{portfolio}/members/Trd1/remove/", "/subscribers/new/",
     "/subscribers/{subscriber}/edit/", "/subscribers/{subscriber}/subscribe/",
@@ -163,6 +164,10 @@ UNNAMED = """() => {
   }
   return found;
 }"""
+# pills that leave the card that they are in
+OUTSIDE = """() => [...document.querySelectorAll(".card .state")].filter((pill) => pill.checkVisibility()
+  && pill.getBoundingClientRect().right > pill.closest(".card").getBoundingClientRect().right)
+  .map((pill) => pill.textContent)"""
 WIDER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 SIZES = {"desk": ({"width": 1440, "height": 900}, "light"), "phone": ({"width": 360, "height": 780}, "dark")}
 
@@ -173,6 +178,7 @@ def ids(stack) -> dict[str, int]:
     return {
         "strategy": stack.one("SELECT id FROM strategies_strategy WHERE backend_id = 'Trd1'"),
         "portfolio": stack.one("SELECT id FROM strategies_strategy WHERE backend_id = 'Mix1'"),
+        "external": stack.one("SELECT id FROM strategies_strategy WHERE backend_id = 'Ext1'"),
         "subscriber": stack.one(
             "SELECT subscriber_id FROM subscribers_subscription WHERE strategy_backend_id = 'Trd1' ORDER BY id"
         ),
@@ -249,6 +255,7 @@ def test_a_page_fits_keeps_still_and_names_everything(role, path, size, contexts
     assert page.evaluate("document.documentElement.dataset.bsTheme") == SIZES[size][1]
     assert [text for text in complaints if answer.status == 200 or "404" not in text] == []
     assert page.evaluate(WIDER) <= 0
+    assert page.evaluate(OUTSIDE) == []
     assert page.evaluate("window.shift") < 0.05
     assert page.evaluate(UNNAMED) == []
     assert barriers(page) == []
