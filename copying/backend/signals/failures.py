@@ -13,6 +13,9 @@ from copying.backend.state.entities import OpenSignal
 from copying.backend.state.left_out import left_out_ids
 from copying.engine.model import Decisions, Level, Outcome, Step
 from copying.engine.reasons import Reason
+from copying.engine.routes import walk_branches
+
+from .plans import configuration
 
 
 def tell_routes(book: Book, effects: Effects, signal: OpenSignal) -> None:
@@ -20,10 +23,15 @@ def tell_routes(book: Book, effects: Effects, signal: OpenSignal) -> None:
     rows = []
     for account_id in left_out_ids(book):
         subscriber = book.subscribers_by_id.get(account_id)
-        for each in subscriber.document["subscriptions"] if subscriber else ():
-            row = book.subscription(account_id, each["strategyId"])
-            if row >= 0 and leads_to(book, each["strategyId"], signal.strategy_id):
-                rows.append(row)
+        if subscriber is None:
+            continue
+        ways = ways_to(book, signal.strategy_id, subscriber.tenant)
+        rows += [
+            book.subscription(account_id, each["strategyId"])
+            for each in subscriber.document["subscriptions"]
+            if each["strategyId"] in ways
+        ]
+    rows = [row for row in rows if row >= 0]
     if rows:
         shown = msgspec.structs.replace(signal)
         leaf, count = book.strategy_names.number(signal.strategy_id), len(rows)
@@ -46,12 +54,7 @@ def failed(signal: OpenSignal, count: int) -> Decisions:
     )  # fmt: skip
 
 
-def leads_to(book: Book, strategy_id: str, leaf: str, visited: tuple[str, ...] = ()) -> bool:
-    """Whether a strategy is the leaf, or a portfolio that holds it."""
-    if strategy_id == leaf:
-        return True
-    strategy = book.strategies_by_id.get(strategy_id)
-    if strategy is None or strategy_id in visited:
-        return False
-    members = strategy.document.get("members") or ()
-    return any(leads_to(book, each["strategyId"], leaf, (*visited, strategy_id)) for each in members)
+def ways_to(book: Book, leaf: str, tenant: str) -> set[str]:
+    """What a tenant may subscribe to so that signals of the leaf reach it: the leaf, and portfolios above it."""
+    documents = configuration(book)
+    return {way.strategy_id for way in walk_branches(leaf, documents) if documents.may_copy(way.path, tenant)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -112,7 +112,7 @@ def reduced_configuration(book: Book) -> Configuration:
         return whole
     apart = set(left_out_ids(book))
     subscribers = {key: document for key, document in whole.subscribers.items() if key not in apart}
-    return Configuration(strategies=whole.strategies, portfolios=whole.portfolios, subscribers=subscribers)
+    return replace(whole, subscribers=subscribers)
 
 
 def facts_for(book: Book, plan: Plan, signal: OpenSignal) -> Facts:

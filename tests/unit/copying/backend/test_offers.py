@@ -13,7 +13,9 @@ from copying.backend.settings.rules import CONSENT, MOST_RESERVED, RESERVED_SECO
 from copying.backend.state import snapshot
 from copying.backend.state.book import Book
 from copying.backend.state.commands import (
+    Entry,
     PutPortfolio,
+    PutSignal,
     PutStrategy,
     PutSubscriber,
     ReserveStrategyId,
@@ -22,6 +24,7 @@ from copying.backend.state.commands import (
 )
 from copying.backend.state.effects import Decided, LogLine, Withheld
 from copying.backend.state.errors import Refused
+from copying.backend.state.times import iso
 
 EVERYBODY = {"offer": {"to": "everybody"}}
 NAMED = {"offer": {"to": "tenants", "tenants": ["u"]}}
@@ -99,6 +102,29 @@ def test_withdrawn_consent_stops_new_copies_and_lets_open_ones_follow(consenting
     assert reads.trading_signals(desk.book, "u", "x") == []
     desk.close_signal("before01")
     assert desk.held("x") == []
+
+
+@pytest.mark.parametrize("followed", ["S", "P"])
+@pytest.mark.parametrize("left_out", ["own", "x", "other"])
+def test_nobody_copies_without_consent_while_an_account_is_left_out(consenting, left_out, followed):
+    """Neither a new signal nor one that is asked for again, on whichever account the fault is."""
+    desk = consenting
+    offer(desk, **NAMED)
+    bundle(desk, "u", "P", "S")
+    follow(desk, "u", "x", followed)
+    for account_id in ("own", "other"):
+        desk.subscriber(account_id)
+    offer(desk)
+    document = {"symbol": "EURUSD", "type": "POSITION_TYPE_BUY", "time": iso(desk.now + 1), "volume": 0.1}
+    signal = PutSignal(tenant="t", strategy_id="S", signal_id="after001", document=document)
+    for command in (signal, Resynchronise(tenant="u", subscriber_id="x")):
+        desk.now += 1
+        entry = Entry(time=desk.now, rules=desk.book.rules, quotes=desk.pending, command=command, left_out=[left_out])
+        desk.effects.append(apply(desk.book, entry, desk.book.sequence + 1))
+    copied = {each for each in ("own", "x", "other") if desk.held(each)}
+    assert copied == {"own", "other"} - {left_out}
+    told = [desk.book.subscription_keys[each.subscription[row]][0] for each in desk.told(Decided) for row in each.rows]
+    assert "x" not in told, "hears nothing of the signal either"
 
 
 def test_consent_that_comes_back_copies_again_and_is_told_once(consenting):
