@@ -69,6 +69,7 @@ class Job(models.Model):
     created_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
+    answered_at = models.DateTimeField(null=True, help_text="When the page that asked for it said itself how it ended.")
     cancel_asked_at = models.DateTimeField(null=True)
     cancel_asked_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
 

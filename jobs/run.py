@@ -14,6 +14,7 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
+from jobs import services
 from jobs.kinds import KINDS, CancelAsked, JobRefused, Kind, Result, Step, Work
 from jobs.leases import LeaseLost, heartbeat
 from jobs.models import Job
@@ -43,13 +44,20 @@ def run_due(*, budget_s: float = BUDGET_S, turn_s: float = TURN_S) -> int:
 def run_now(job: Job, *, patience_s: float) -> Job:
     """Carry out the slices of a job that fit into so many seconds, in the request that asked for it.
 
-    A small job is done when its page is answered; the workers go on with a large one. Returns the job as it is then.
+    A small job is done when its page is answered, which says so, and the live line of that page does not say it again;
+    the workers go on with a large one. Returns the job as it is then.
     """
     stop_at = time.monotonic() + patience_s
     lease = claim_due(job.pk)
     if lease is not None:
         run_turn(lease, stop_at=stop_at)
-    return Job.objects.select_related("asked_by", "workspace").get(pk=job.pk)
+    job = Job.objects.select_related("asked_by", "workspace").get(pk=job.pk)
+    if job.is_unfinished:
+        services.wake()
+    else:
+        job.answered_at = timezone.now()
+        job.save(update_fields=["answered_at"])
+    return job
 
 
 def run_turn(lease: Lease, *, stop_at: float) -> None:
@@ -57,13 +65,13 @@ def run_turn(lease: Lease, *, stop_at: float) -> None:
     job = Job.objects.select_related("workspace", "asked_by").get(pk=lease.job_id)
     kind, work = KINDS[job.kind], Work(job, _membership(job), timezone.now())
     try:
+        if job.cancel_asked_at is not None:
+            lease.cancel()
+            return
         if not job.is_standing and (work.membership is None or not kind.may_ask(work.membership)):
             raise JobRefused(NO_LONGER_ALLOWED)
         if lease.attempts > kind.most_attempts and not job.is_standing:
             raise JobRefused(f"Given up after {kind.most_attempts} tries. {job.message}".strip())
-        if job.cancel_asked_at is not None:
-            lease.cancel()
-            return
         with heartbeat(lambda: lease.renew(work), work.lost):
             _run_slices(kind, work, lease, stop_at)
     except LeaseLost:

@@ -40,10 +40,12 @@ def ask(
     origin: str = "",
     key: str = "",
     now: datetime,
+    wakes: bool = True,
 ) -> Job:
     """Put a job into the queue and wake a worker. With the key of a job that exists: that one. Raises TooMany.
 
-    A key belongs to the person: somebody else's never names one's job.
+    A key belongs to the person: somebody else's never names one's job. wakes: False for whoever begins with it
+    (run.run_now), so that no worker takes it from under the request that waits for it.
     """
     if not KINDS[kind].may_ask(membership):
         raise ValueError(f"{membership} may not ask for {kind}; the view has to check it.")
@@ -62,7 +64,8 @@ def ask(
             job, _ = Job.objects.get_or_create(workspace_id=membership.workspace_id, key=named, defaults=values)
         else:
             job = Job.objects.create(workspace_id=membership.workspace_id, **values)
-        transaction.on_commit(wake)
+        if wakes:
+            transaction.on_commit(wake)
     return job
 
 
@@ -118,6 +121,7 @@ def try_again(job: Job, *, by: User, now: datetime) -> Job:
         return locked
     locked.state, locked.attempts, locked.message, locked.due_at = JobState.QUEUED, 0, "", now
     locked.asked_by, locked.cancel_asked_at, locked.cancel_asked_by, locked.finished_at = by, None, None, None
+    locked.answered_at = None
     locked.save()
     record_audit(locked.workspace, user=by, action="job tried again", subject=locked.title, now=now)
     transaction.on_commit(wake)

@@ -91,14 +91,17 @@ def job(request: MemberRequest, pk: int) -> HttpResponse:
 @require_safe
 @staff_only
 def line(request: MemberRequest) -> HttpResponse:
-    """What a person's jobs that were asked for on one page are doing, as a part of that page."""
+    """What a person's jobs that were asked for on one page are doing, as a part of that page.
+
+    What ended before its page was answered, that page has said.
+    """
     if not request.partial:
         return redirect("jobs:list")
     own = Job.objects.visible_to(request.membership).filter(asked_by=request.user, origin=request.GET.get("page", ""))
     since = timezone.now().timestamp() - LINE_STAYS_S
     rows = [
         row
-        for row in own.order_by("-created_at")[:MOST_LINES]
+        for row in own.filter(answered_at=None).order_by("-created_at")[:MOST_LINES]
         if row.is_unfinished or (row.finished_at is not None and row.finished_at.timestamp() >= since)
     ]
     shown = [(row, KINDS[row.kind], has_file(request, row)) for row in rows]

@@ -21,7 +21,14 @@ def carry_out(request: MemberRequest, kind: str, *, title: str, parameters: dict
     token = request.POST.get(FIELD, "")
     try:
         job = ask(
-            kind, request.membership, title=title, parameters=parameters, origin=origin, key=token, now=timezone.now()
+            kind,
+            request.membership,
+            title=title,
+            parameters=parameters,
+            origin=origin,
+            key=token,
+            now=timezone.now(),
+            wakes=False,
         )
     except TooMany as error:
         messages.error(request, error.text)

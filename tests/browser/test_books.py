@@ -52,6 +52,9 @@ def test_a_months_end(page, live_server, alice, dora, month):
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("never be changed again")
     dialog.get_by_role("button", name="Close").click()
+    live_line = page.locator("div.job-line[role=status]")
+    expect(live_line).to_have_count(1)  # it came after the page
+    expect(page.get_by_text("1 billing period is closed.")).to_have_count(1)
     expect(page.locator("#toasts").get_by_text("1 billing period is closed.")).to_be_visible()
     page.get_by_role("navigation", name="Commissions").get_by_role("link", name="Statements").click()
     page.get_by_role("link", name="Issue statements").first.click()

@@ -161,6 +161,21 @@ def test_a_page_says_what_this_persons_jobs_of_it_are_doing(asks, alice, bob, si
     assert "Mine" not in text(client.get("/jobs/line/?page=/here/", headers=HTMX))
 
 
+def test_what_ended_before_its_page_was_answered_is_not_said_again_by_the_live_line(asks, alice, sign_in):
+    at_once = asks(alice, title="At once", origin="/here/", upto=1)
+    refused = asks(alice, title="Refused", origin="/here/", error={"at": 0, "final": True})
+    large = asks(alice, title="Large", origin="/here/", upto=2)
+    ended = [run.run_now(job, patience_s=patience).state for job, patience in ((at_once, 9), (refused, 9), (large, 0))]
+    assert ended == ["done", "failed", "running"]
+    client = sign_in(alice)
+    part = text(client.get("/jobs/line/?page=/here/", headers=HTMX))
+    assert [title in part for title in ("At once", "Refused", "Large")] == [False, False, True]
+    run.run_due()
+    assert "All is counted." in text(client.get("/jobs/line/?page=/here/", headers=HTMX)), "of the one that was left"
+    services.try_again(refused, by=alice, now=timezone.now())
+    assert "Refused" in text(client.get("/jobs/line/?page=/here/", headers=HTMX)), "nobody has said how that ends"
+
+
 def test_the_number_of_queries(asks, alice, sign_in, django_assert_num_queries):
     for number in range(10):
         asks(alice, title=f"Job {number}")

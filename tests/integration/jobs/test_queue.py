@@ -64,6 +64,19 @@ def test_asking_twice_with_a_key_is_one_job_and_others_have_their_own(asks, alic
     assert asks(alice).pk != asks(alice).pk
 
 
+@pytest.mark.parametrize(("upto", "patience_s", "rings"), [(1, 9, 0), (2, 0, 1)])
+def test_what_a_request_begins_is_taken_from_it_by_no_worker_and_handed_on_at_once(
+    upto, patience_s, rings, asks, alice, monkeypatch, django_capture_on_commit_callbacks
+):
+    rung = []
+    monkeypatch.setattr(services, "wake", lambda: rung.append(Job.objects.get().lease_token))
+    with django_capture_on_commit_callbacks(execute=True):
+        job = asks(alice, upto=upto, wakes=False)
+    assert rung == []
+    run.run_now(job, patience_s=patience_s)
+    assert rung == [None] * rings, "after the lease was given back"
+
+
 @pytest.mark.parametrize(("unfinished", "is_taken"), [(9, True), (10, False)])
 def test_a_person_waits_for_so_many_at_most(unfinished, is_taken, asks, alice):
     for _ in range(unfinished):
@@ -177,6 +190,20 @@ def test_a_running_job_ends_after_its_slice_and_what_is_stored_stays(asks, alice
     Job.objects.update(cancel_asked_at=timezone.now())
     run.run_turn(lease, stop_at=time.monotonic() + 9)
     assert (state_of(job), job.done) == ("cancelled", 1)
+
+
+@pytest.mark.parametrize("trouble", ["killed each time", "right lost"])
+def test_an_end_that_was_asked_for_is_no_failure_whatever_became_of_its_worker(trouble, asks, alice, workspace, seen):
+    carol = builders.member(workspace, "carol", "manager")
+    job = asks(carol)
+    for _ in range(KINDS["count"].most_attempts if trouble == "killed each time" else 1):
+        assert queue.claim_due() is not None
+        Job.objects.update(lease_until=PAST)
+    if trouble == "right lost":
+        carol.memberships.update(role="viewer")
+    assert services.cancel(job, by=alice, now=timezone.now()).state == "running", "nobody knows that its worker is dead"
+    run.run_due()
+    assert (state_of(job), job.message, seen) == ("cancelled", "", [])
 
 
 def test_an_end_that_comes_with_the_last_slice_finds_it_done(asks, alice):
