@@ -112,7 +112,9 @@ class Child:
         with self.log.open("rb+") as log:
             log.seek(self.read_until)
             text = log.read(1_000_000)
-            self.read_until = log.tell()
+            if len(text) < 1_000_000:  # the last line may still be written: it waits for its end
+                text = text[: text.rfind(b"\n") + 1]
+            self.read_until += len(text)
             if self.read_until > LOG_LIMIT_BYTES:
                 log.truncate(0)
                 self.read_until = 0

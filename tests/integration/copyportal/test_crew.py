@@ -64,11 +64,24 @@ def test_what_dies_comes_back_later_and_later(crew, tmp_path, capsys):
 def test_important_lines_are_repeated_and_others_are_not(crew, tmp_path, capsys):
     script = "print('all is well'); print('2026 ERROR something broke', flush=True); import time; time.sleep(60)"
     crew.launch(child(tmp_path, script=script))
-    until(lambda: crew.children[0].last_lines())
+    until(lambda: len(crew.children[0].last_lines()) == 2)
     crew.tend(time.monotonic())
     shown = capsys.readouterr().out
     assert "something broke" in shown
     assert "all is well" not in shown
+
+
+def test_a_line_that_is_still_being_written_is_repeated_once_it_is_whole(crew, tmp_path, capsys):
+    crew.launch(child(tmp_path))
+    log = tmp_path / "child.log"
+    for piece in ("2026 ERR", "OR something", " broke\n2026 INFO"):
+        assert capsys.readouterr().out == ""
+        with log.open("a") as output:
+            output.write(piece)
+        crew.tend(time.monotonic())
+    assert "2026 ERROR something broke" in capsys.readouterr().out
+    crew.tend(time.monotonic())
+    assert capsys.readouterr().out == ""
 
 
 def test_what_cannot_start_is_told_with_the_end_of_its_log(crew, tmp_path):
@@ -135,6 +148,6 @@ def test_nothing_outlives_a_killed_supervisor(tmp_path, with_setpriv):
 def test_logs_do_not_grow_without_end(crew, tmp_path, monkeypatch):
     monkeypatch.setattr(processes, "LOG_LIMIT_BYTES", 100)
     crew.launch(child(tmp_path, script="print('x' * 200, flush=True); import time; time.sleep(60)"))
-    until(lambda: crew.children[0].last_lines())
+    until(lambda: (tmp_path / "child.log").stat().st_size > 200)
     crew.tend(time.monotonic())
     assert (tmp_path / "child.log").stat().st_size == 0
