@@ -113,6 +113,18 @@ def test_an_id_in_an_address_that_is_not_ones_own_is_not_there(desk, theirs, per
     assert Change.objects.count() == kept
 
 
+@pytest.mark.parametrize("part", ["add/", "{part}/edit/", "{part}/remove/"])
+def test_a_strategy_has_no_members_to_add_edit_or_take_out(desk, person, alice, part):
+    """Its own page of members is not there, so no change asks its target for a part that it does not have."""
+    manager, sent = person(alice), {"mode": "close-immediately", "strategy": desk.boreal.backend_id}
+    for member in (desk.alpine, desk.boreal):
+        path = f"/strategies/{desk.alpine.pk}/members/" + part.format(part=member.backend_id)
+        assert [manager.http.get(path).status_code, manager.http.post(path, sent).status_code] == [404, 404]
+    of_portfolio = f"/strategies/{desk.portfolio.pk}/members/" + part.format(part=desk.alpine.backend_id)
+    assert manager.http.get(of_portfolio).status_code == 200, "the address is one"
+    assert not Change.objects.exists()
+
+
 def test_what_is_offered_to_the_workspace_can_be_chosen_and_nothing_else(desk, rival, person, alice):
     manager = person(alice)
     form = {"name": "New", "account": desk.id("new"), "subscriptions.0.strategyId": rival.strategy}
