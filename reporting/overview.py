@@ -120,14 +120,14 @@ FROM (
 
 def standings(workspace: Workspace, *, now: datetime) -> list[Standing]:
     """One row per currency, the one with most accounts first. Days are UTC days, as the results are kept."""
-    given: dict[str, Any] = {
+    parameters: dict[str, Any] = {
         "workspace": workspace.pk,
         "now": now,
         "today": now.date(),
         "month": now.date().replace(day=1),
     }
     with database.cursor() as cursor:
-        cursor.execute(STANDINGS, given)
+        cursor.execute(STANDINGS, parameters)
         return [Standing(*row) for row in cursor.fetchall()]
 
 
@@ -145,9 +145,9 @@ def total(standings: list[Standing], *, currency: str, on: date) -> Total | None
 
 def latency(workspace: Workspace, *, now: datetime) -> Latency:
     """Median and 95th percentile of the newest deals of the last day, at most 5,000 of them."""
-    given: dict[str, Any] = {"workspace": workspace.pk, "since": now - timedelta(days=1), "rows": LATENCY_ROWS}
+    parameters: dict[str, Any] = {"workspace": workspace.pk, "since": now - timedelta(days=1), "rows": LATENCY_ROWS}
     with database.cursor() as cursor:
-        cursor.execute(LATENCIES, given)
+        cursor.execute(LATENCIES, parameters)
         return Latency(*cursor.fetchone())
 
 
@@ -157,13 +157,13 @@ def equity_curve(workspace: Workspace, *, currency: str, days: int, now: datetim
     The third place is the drawdown's, which this curve has none of. Kept for a minute.
     """
     key = f"equity-and-flows:{workspace.pk}:{currency}:{days}"
-    found = cache.get(key)
-    if found is None:
-        found = _read_curve(workspace, currency, 3600 if 0 < days <= 31 else 86_400)
+    points = cache.get(key)
+    if points is None:
+        points = _read_curve(workspace, currency, 3600 if 0 < days <= 31 else 86_400)
         if days:
-            found = [point for point in found if point[0] >= (now - timedelta(days=days)).timestamp()]
-        cache.set(key, found, CURVE_CACHE_S)
-    times, equity, moved = ([list(column) for column in zip(*found, strict=True)]) if found else ([], [], [])
+            points = [point for point in points if point[0] >= (now - timedelta(days=days)).timestamp()]
+        cache.set(key, points, CURVE_CACHE_S)
+    times, equity, moved = ([list(column) for column in zip(*points, strict=True)]) if points else ([], [], [])
     return [times, equity, None, [0.0, *moved[1:]] if moved else []]
 
 

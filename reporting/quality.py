@@ -47,7 +47,7 @@ class Quality:
 def quality_of(measured: Strategy | Subscriber, *, now: datetime) -> Quality:
     """The measured copying of one strategy, or to one account."""
     column = "strategy_id" if isinstance(measured, Strategy) else "subscriber_id"
-    given: dict[str, Any] = {
+    parameters: dict[str, Any] = {
         "ranks": [0.5, 0.95, 0.99],
         "workspace": measured.workspace_id,
         "connection": measured.connection_id,
@@ -56,7 +56,7 @@ def quality_of(measured: Strategy | Subscriber, *, now: datetime) -> Quality:
         "most": MOST_DEALS,
     }
     with database.cursor() as cursor:
-        cursor.execute(PERCENTILES.format(column), given)
+        cursor.execute(PERCENTILES.format(column), parameters)
         deals, since, latency, slippage = cursor.fetchone()
     return Quality(deals, since, _known(latency), _known(slippage))
 

@@ -69,36 +69,38 @@ def problems_of(workspace: Workspace, periods: Iterable[BillingPeriod], now: dat
     if not periods:
         return []
     end = max(period.period_end for period in periods)
-    found = []
+    problems = []
     if end > now:
-        found.append(Problem(f"A period that ends on {end:%Y-%m-%d %H:%M} UTC has not ended yet.", blocks=True))
+        problems.append(Problem(f"A period that ends on {end:%Y-%m-%d %H:%M} UTC has not ended yet.", blocks=True))
     for backend in Connection.objects.filter(pk__in={period.connection_id for period in periods}).order_by("pk"):
         here = [period for period in periods if period.connection_id == backend.pk]
-        found += _sync_problems(backend, max(period.period_end for period in here))
-        found += _account_problems(backend, here)
-    found += _rate_problems(workspace, periods)
-    return found
+        problems += _sync_problems(backend, max(period.period_end for period in here))
+        problems += _account_problems(backend, here)
+    problems += _rate_problems(workspace, periods)
+    return problems
 
 
 def _sync_problems(backend: Connection, end: datetime) -> list[Problem]:
-    found = []
+    problems = []
     for state in SyncState.objects.filter(connection=backend, kind__in=HISTORY).order_by("kind"):
         name = state.get_kind_display().lower()
         if state.complete_until is None:
-            found.append(Problem(f"{backend.name}: the {name} have never been mirrored completely."))
+            problems.append(Problem(f"{backend.name}: the {name} have never been mirrored completely."))
         elif state.complete_until < end:
-            found.append(
+            problems.append(
                 Problem(
                     f"{backend.name}: the {name} are complete only until {state.complete_until:%Y-%m-%d %H:%M} UTC. "
                     "Later ones become adjustments of the next period."
                 )
             )
         if state.failing_since is not None:
-            found.append(Problem(f"{backend.name}: mirroring the {name} fails since {state.failing_since:%Y-%m-%d}."))
+            problems.append(
+                Problem(f"{backend.name}: mirroring the {name} fails since {state.failing_since:%Y-%m-%d}.")
+            )
     unread = QuarantinedPage.objects.filter(connection=backend, kind__in=HISTORY, resolved_at=None).count()
     if unread:
-        found.append(Problem(f"{backend.name}: {_count(unread, 'answer')} with transactions could not be read."))
-    return found
+        problems.append(Problem(f"{backend.name}: {_count(unread, 'answer')} with transactions could not be read."))
+    return problems
 
 
 def _account_problems(backend: Connection, periods: Sequence[BillingPeriod]) -> list[Problem]:
@@ -120,7 +122,7 @@ def _account_problems(backend: Connection, periods: Sequence[BillingPeriod]) -> 
 
 
 def _rate_problems(workspace: Workspace, periods: Sequence[BillingPeriod]) -> list[Problem]:
-    found: dict[str, Problem] = {}
+    problems: dict[str, Problem] = {}
     for period in periods:
         day = _last_day_of(period, workspace)
         for currency in _currencies(period):
@@ -130,12 +132,12 @@ def _rate_problems(workspace: Workspace, periods: Sequence[BillingPeriod]) -> li
                 rate = rate_on(day, currency, workspace.reporting_currency)
             except UnknownRate as error:
                 text = f"{error.text} Its lines stay without an amount in {workspace.reporting_currency}."
-                found.setdefault(text, Problem(text))
+                problems.setdefault(text, Problem(text))
             else:
                 if rate.is_last_known:
                     text = f"The shipped exchange rates end on {last_day()}: that day's rate is used for {currency}."
-                    found.setdefault(text, Problem(text))
-    return list(found.values())
+                    problems.setdefault(text, Problem(text))
+    return list(problems.values())
 
 
 def _count(number: int, word: str) -> str:
@@ -261,14 +263,16 @@ def _settle(workspace: Workspace, connection_id: int, strategy_id: str, *, until
 def _convert(period: BillingPeriod, workspace: Workspace) -> None:
     """Write each line's amount in the reporting currency, with the rate, its source and its day; never again."""
     quote, day = workspace.reporting_currency, _last_day_of(period, workspace)
-    given = []
+    known_rates = []
     for currency in _currencies(period):
         try:
             rate = rate_on(day, currency, quote)
         except UnknownRate:
             continue
-        given.append((currency, rate.value, SAME_CURRENCY if currency == quote else SOURCE, rate.day))
-    currencies, rates, names, days = (list(column) for column in zip(*given, strict=True)) if given else ([],) * 4
+        known_rates.append((currency, rate.value, SAME_CURRENCY if currency == quote else SOURCE, rate.day))
+    currencies, rates, names, days = (
+        (list(column) for column in zip(*known_rates, strict=True)) if known_rates else ([],) * 4
+    )
     with database.cursor() as cursor:
         cursor.execute(
             _CONVERT,

@@ -264,8 +264,8 @@ def _issue(
 
 def creditable(statement: Statement) -> Decimal:
     """How much of a statement credit notes may still take off."""
-    given = statement.credit_notes.aggregate(total=Sum("amount"))["total"] or ZERO
-    return max(statement.amount + given, ZERO)
+    credited = statement.credit_notes.aggregate(total=Sum("amount"))["total"] or ZERO
+    return max(statement.amount + credited, ZERO)
 
 
 @transaction.atomic

@@ -99,8 +99,12 @@ def payer(request: MemberRequest) -> tuple[Account, Subscriber | None, Statement
         document = visible_statement(request, row_id(asked) or 0)
         return Account.of(document), document.subscriber, document
     visible = Subscriber.objects.visible_to(request.membership).exclude(currency="")
-    found = get_object_or_404(visible, pk=row_id(request.GET.get("subscriber", "")))
-    return Account(found.workspace_id, found.connection_id, found.backend_id, found.currency), found, None
+    subscriber = get_object_or_404(visible, pk=row_id(request.GET.get("subscriber", "")))
+    return (
+        Account(subscriber.workspace_id, subscriber.connection_id, subscriber.backend_id, subscriber.currency),
+        subscriber,
+        None,
+    )
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -155,9 +159,9 @@ def payment(request: MemberRequest, pk: int) -> HttpResponse:
 
 def render_payment(request: MemberRequest, pk: int, form: ReasonForm, status: int = 200) -> HttpResponse:
     own = Payment.objects.visible_to(request.membership).with_undone().select_related("subscriber", "recorded_by")
-    found = get_object_or_404(own, pk=pk)
-    entries = found.entries.select_related("statement", "made_by").order_by("pk")
-    context = {"payment": found, "entries": entries, "form": form, "may_bill": can_bill(request.membership)}
+    payment = get_object_or_404(own, pk=pk)
+    entries = payment.entries.select_related("statement", "made_by").order_by("pk")
+    context = {"payment": payment, "entries": entries, "form": form, "may_bill": can_bill(request.membership)}
     return render(request, "reporting/payment.html", {**context, "tab": "payments"}, status=status)
 
 
@@ -166,12 +170,12 @@ def render_payment(request: MemberRequest, pk: int, form: ReasonForm, status: in
 @once
 def undo(request: MemberRequest, pk: int) -> HttpResponse:
     """Take a payment back by a counter-entry."""
-    found = get_object_or_404(Payment.objects.visible_to(request.membership), pk=pk)
+    payment = get_object_or_404(Payment.objects.visible_to(request.membership), pk=pk)
     form = ReasonForm(request.POST)
     if not form.is_valid():
         return render_payment(request, pk, form, status=422)
     try:
-        undo_payment(found, reason=form.cleaned_data["reason"], by=request.user, now=timezone.now())
+        undo_payment(payment, reason=form.cleaned_data["reason"], by=request.user, now=timezone.now())
         messages.success(request, "The payment is taken back. Its entries stay, with their counter-entries.")
     except CannotBook as error:
         messages.info(request, error.text)
@@ -263,7 +267,7 @@ def backends_incoming(request: MemberRequest, rows: list[dict], now: datetime) -
     spans: dict[tuple, list] = {}
     for row in rows:
         spans.setdefault((row["connection_id"], row["strategy_id"]), []).append((row["start"], row["end"]))
-    found: dict[tuple, Decimal] = {}
+    figures: dict[tuple, Decimal] = {}
     for (connection_id, strategy_id), dates in spans.items():
         start, end = min(first for first, _ in dates), min(max(last for _, last in dates), now)
         key = f"backends-incoming:{connection_id}:{strategy_id}:{start.date()}:{end.date()}".replace(" ", "")
@@ -276,8 +280,8 @@ def backends_incoming(request: MemberRequest, rows: list[dict], now: datetime) -
             by_currency = deals.order_by().annotate(unit=F("subscriber__currency")).values_list("unit")
             sums = list(by_currency.annotate(total=Sum("incoming_provider_commission")))
             cache.set(key, sums, KEPT_S)
-        found |= {(connection_id, strategy_id, currency): total or Decimal(0) for currency, total in sums}
-    return found
+        figures |= {(connection_id, strategy_id, currency): total or Decimal(0) for currency, total in sums}
+    return figures
 
 
 @require_safe

@@ -93,17 +93,17 @@ def with_sums(request: MemberRequest, rows: Sequence) -> list[tuple]:
             strategy_id__in={row.strategy_id for row in open_rows},
         )
         grouped = lines.totals("connection_id", "strategy_id", "period_start", "period_end")
-        for found in grouped.annotate(accounts=Count("subscriber_id", distinct=True)):
-            key = tuple(found[name] for name in ("connection_id", "strategy_id", "period_start", "period_end"))
-            sums.setdefault(key, []).append(found)
+        for sums_of_period in grouped.annotate(accounts=Count("subscriber_id", distinct=True)):
+            key = tuple(sums_of_period[name] for name in ("connection_id", "strategy_id", "period_start", "period_end"))
+            sums.setdefault(key, []).append(sums_of_period)
     shown = []
     for row in rows:
         days = days_text(calendar, row.period_start, row.period_end)
         if row.state == PeriodState.OPEN:
-            found = sums.get((row.connection_id, row.strategy_id, row.period_start, row.period_end), [])
-            amounts = [(each["currency"], each["total"]) for each in found]
-            converted = in_reporting_currency(found, request.workspace.reporting_currency, now)
-            counted = sum(each["accounts"] for each in found), sum(each["lines"] for each in found)
+            own_sums = sums.get((row.connection_id, row.strategy_id, row.period_start, row.period_end), [])
+            amounts = [(each["currency"], each["total"]) for each in own_sums]
+            converted = in_reporting_currency(own_sums, request.workspace.reporting_currency, now)
+            counted = sum(each["accounts"] for each in own_sums), sum(each["lines"] for each in own_sums)
         else:
             amounts = [(currency, Decimal(amount)) for currency, amount in sorted((row.amounts or {}).items())]
             converted, counted = row.reporting_amount, (row.subscribers, row.lines)
@@ -132,16 +132,16 @@ def chosen_periods(request: MemberRequest) -> tuple:
     span = chosen_span(request) if request.GET.get("period") else None
     until = min(span.end, timezone.now()) if span else timezone.now()
     waiting = BillingPeriod.objects.visible_to(request.membership).to_close(timezone.now())
-    found = waiting.filter(period_end__lte=until).select_related("strategy").order_by("period_end", "strategy_id", "pk")
-    return span, until, found
+    ended = waiting.filter(period_end__lte=until).select_related("strategy").order_by("period_end", "strategy_id", "pk")
+    return span, until, ended
 
 
 @require_safe
 @may_bill
 def review(request: MemberRequest) -> HttpResponse:
     """What closing would close: sums, and what is incomplete."""
-    span, _, found = chosen_periods(request)
-    rows = list(found[:MOST_REVIEWED])
+    span, _, ended = chosen_periods(request)
+    rows = list(ended[:MOST_REVIEWED])
     totals: dict[str, Decimal] = {}
     shown = with_sums(request, rows)
     for _, _, _, amounts, *_ in shown:
@@ -149,7 +149,7 @@ def review(request: MemberRequest) -> HttpResponse:
             totals[currency] = totals.get(currency, Decimal(0)) + amount
     context = {"shown": shown, "span": span, "totals": sorted(totals.items()), "tab": "periods"}
     context["currency"] = request.workspace.reporting_currency
-    context |= {"problems": problems_of(request.workspace, rows, timezone.now()), "count": found.count()}
+    context |= {"problems": problems_of(request.workspace, rows, timezone.now()), "count": ended.count()}
     return render(request, "reporting/close_periods.html", context)
 
 
@@ -158,8 +158,8 @@ def review(request: MemberRequest) -> HttpResponse:
 @once
 def close(request: MemberRequest) -> HttpResponse:
     """Close every ended period to the end of the month in the URL."""
-    span, until, found = chosen_periods(request)
-    if not found.exists():
+    span, until, ended = chosen_periods(request)
+    if not ended.exists():
         say_not_closed(request)
         return redirect("reporting:periods")
     title = f"Periods that ended by the end of {span.label}" if span else f"Periods that ended by {until:%Y-%m-%d}"
@@ -228,32 +228,32 @@ def accounts_listing(period: BillingPeriod) -> Listing:
 def period(request: MemberRequest, pk: int) -> HttpResponseBase:
     """One period: its sums, its accounts, what a portfolio's owner owes, and closing it."""
     own = BillingPeriod.objects.visible_to(request.membership).select_related("strategy", "closed_by")
-    found = get_object_or_404(own, pk=pk)
-    lines = lines_of_period(found).filter(member_id="", subscriber_id=OuterRef("backend_id"))
-    accounts = Subscriber.objects.visible_to(request.membership).filter(connection_id=found.connection_id)
-    table = accounts_listing(found).bind(request, accounts.filter(Exists(lines)))
+    period = get_object_or_404(own, pk=pk)
+    lines = lines_of_period(period).filter(member_id="", subscriber_id=OuterRef("backend_id"))
+    accounts = Subscriber.objects.visible_to(request.membership).filter(connection_id=period.connection_id)
+    table = accounts_listing(period).bind(request, accounts.filter(Exists(lines)))
     if table.wants_csv:
         return table.csv()
     now = timezone.now()
-    (shown,) = with_sums(request, [found])
-    is_open = found.state == PeriodState.OPEN
-    of_strategy = BillingPeriod.objects.filter(connection_id=found.connection_id, strategy_id=found.strategy_id)
-    earlier = of_strategy.filter(closed_at=None, period_end__lt=found.period_end)
+    (shown,) = with_sums(request, [period])
+    is_open = period.state == PeriodState.OPEN
+    of_strategy = BillingPeriod.objects.filter(connection_id=period.connection_id, strategy_id=period.strategy_id)
+    earlier = of_strategy.filter(closed_at=None, period_end__lt=period.period_end)
     context = {
-        "period": found, "shown": shown, "schemes": SCHEMES, "tab": "periods", "is_open": is_open,
-        "has_ended": found.period_end <= now, "earlier": earlier.count() if is_open else 0,
-        "problems": [one.text for one in problems_of(request.workspace, [found], now)] if is_open else found.problems,
-        "may_bill": can_bill(request.membership), "incoming": incoming_of(found),
+        "period": period, "shown": shown, "schemes": SCHEMES, "tab": "periods", "is_open": is_open,
+        "has_ended": period.period_end <= now, "earlier": earlier.count() if is_open else 0,
+        "problems": [one.text for one in problems_of(request.workspace, [period], now)] if is_open else period.problems,
+        "may_bill": can_bill(request.membership), "incoming": incoming_of(period),
         "currency": request.workspace.reporting_currency,
     }  # fmt: skip
     return render_list(request, "reporting/period.html", "reporting/_period_accounts.html", table, **context)
 
 
-def incoming_of(found: BillingPeriod) -> list[dict]:
+def incoming_of(period: BillingPeriod) -> list[dict]:
     """What the owner of a portfolio owes for the period, by member and currency."""
-    rows = list(lines_of_period(found).exclude(member_id="").totals("member_id"))
+    rows = list(lines_of_period(period).exclude(member_id="").totals("member_id"))
     names = dict(
-        Strategy.objects.filter(Q(connection_id=found.connection_id), backend_id__in={r["member_id"] for r in rows})
+        Strategy.objects.filter(Q(connection_id=period.connection_id), backend_id__in={r["member_id"] for r in rows})
         .values_list("backend_id", "name")
     )  # fmt: skip
     return [{**row, "name": names.get(row["member_id"], row["member_id"])} for row in rows]

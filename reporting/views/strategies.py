@@ -51,10 +51,10 @@ STRATEGY_LOG = without(LOG, "strategy")
 
 def asked_ids(request: MemberRequest) -> list[int] | None:
     """The strategies of `ids`, comma separated; None: all. Raises BadParameter."""
-    given = request.GET.get("ids", "")
-    if not given:
+    listed = request.GET.get("ids", "")
+    if not listed:
         return None
-    if (ids := row_ids(given, most=LONGEST_IDS)) is None:
+    if (ids := row_ids(listed, most=LONGEST_IDS)) is None:
         raise BadParameter("“ids” is a list of numbers with commas between them.")
     return ids
 
@@ -68,8 +68,8 @@ def results_csv(request: MemberRequest, table: Table) -> StreamingHttpResponse:
     headings = [column.heading for column in table.csv_columns] + list(FIGURES_CSV)
 
     def rows() -> Iterator[list]:
-        found, now = table.whole.defer("document").iterator(AT_ONCE), timezone.now()
-        while strategies := list(islice(found, AT_ONCE)):
+        visible, now = table.whole.defer("document").iterator(AT_ONCE), timezone.now()
+        while strategies := list(islice(visible, AT_ONCE)):
             figures = performance.strategy_figures(request.workspace, strategies, now=now)
             for strategy in strategies:
                 own = [getattr(strategy, column.key) for column in table.csv_columns]

@@ -60,8 +60,10 @@ def results(request: MemberRequest) -> HttpResponse:
     accounts = Subscriber.objects.visible_to(request.membership).filter(pk__in=asked_ids(request) or [])
     rows = list(accounts.only("pk", "name", "currency", "connection_id", "backend_id").order_by("name", "pk"))
     today = timezone.now().date()
-    found = performance.results_of_accounts([(one.connection_id, one.backend_id) for one in rows], today=today)
-    shown = [(one, *found.get((one.connection_id, one.backend_id), (0, 0))) for one in rows]
+    results_by_account = performance.results_of_accounts(
+        [(one.connection_id, one.backend_id) for one in rows], today=today
+    )
+    shown = [(one, *results_by_account.get((one.connection_id, one.backend_id), (0, 0))) for one in rows]
     part, page = "reporting/_subscriber_cells.html", "reporting/subscriber_results.html"
     return render(request, part if request.partial else page, {"shown": shown})
 
@@ -69,11 +71,11 @@ def results(request: MemberRequest) -> HttpResponse:
 def returns_kept(subscriber: Subscriber, whole: Curve | None, today: date) -> tuple:
     """(month, year, drawdown) as `performance.returns_of`: of the curve, or without one at most a minute old."""
     key = f"account-returns:{subscriber.pk}:{today}"
-    found = cache.get(key) if whole is None else None
-    if found is None:
-        found = performance.returns_of(curve_of(subscriber) if whole is None else whole, today)
-        cache.set(key, found, RETURNS_KEPT_S)
-    return found
+    returns = cache.get(key) if whole is None else None
+    if returns is None:
+        returns = performance.returns_of(curve_of(subscriber) if whole is None else whole, today)
+        cache.set(key, returns, RETURNS_KEPT_S)
+    return returns
 
 
 def figures_of(subscriber: Subscriber, whole: Curve | None) -> dict:
