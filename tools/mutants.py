@@ -1,39 +1,57 @@
-"""Changes one small thing of the code at a time and says which changes no unit test notices.
+"""Changes one small thing of the code at a time and says which changes no test notices.
 
     make mutants                                            300 of copying/engine, by its unit tests
-    make mutants CODE=copying/backend SAMPLE=300 SEED=7
-    make mutants CODE=copying/engine/rounding.py TESTS=tests/unit/copying/engine/test_oracle.py SAMPLE=10
+    make mutants CODE=copying/backend SEED=7 TESTS="tests/unit/copying tests/integration/copying"
+    make mutants CODE=copying/engine/rounding.py SAMPLE=10 ONLY=3,7
 
-By hand, as it takes hours: every mutant runs the tests once. The mutants are drawn by a seed, so a sample can be
-repeated. A copy of the repository is changed, never the checkout itself; numba compiles nothing, because the compiled
-rules are kept under the digest of their files.
+By hand, as it takes an hour. The mutants are drawn by a seed, so a sample can be repeated; they are tried in the order
+drawn, so that a run that was cut short (MINUTES=30, Ctrl-C) is a smaller sample. `mutant_runs.py` says how they are
+tried, docs/testing.md what was found. A copy of the repository is changed, never the checkout itself; numba compiles
+nothing, because the compiled rules are kept under the digest of their files.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import difflib
 import json
 import random
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
+import cosmic_ray.plugins
+from cosmic_ray.commands.init import init
+from cosmic_ray.modules import find_modules
+from cosmic_ray.mutating import mutate_code
 from cosmic_ray.work_db import WorkDB, use_db
-from cosmic_ray.work_item import MutationSpec, TestOutcome
+from cosmic_ray.work_item import MutationSpec
 
 ROOT = Path(__file__).resolve().parent.parent
-# a rule without its decorator is the same rule where nothing is compiled
-LEFT_OUT = ("core/RemoveDecorator",)
-ENVIRONMENT = {
-    "NUMBA_DISABLE_JIT": "1",
-    # two mutants of one second and one size would otherwise share a compiled file
-    "PYTHONDONTWRITEBYTECODE": "1",
-    "SECRET_KEY": "mutants",
-}
+sys.path.insert(0, str(ROOT))  # started as a file, this folder would be the root
+
+from tools.mutant_runs import Mutant, Orders, Outcome  # noqa: E402
+
+LEFT_OUT = (
+    # a rule without its decorator is the same rule where nothing is compiled
+    "core/RemoveDecorator",
+    # None, small numbers and members of enumerations are equal exactly where they are the same
+    "core/ReplaceComparisonOperator_Is_Eq",
+    "core/ReplaceComparisonOperator_Eq_Is",
+    "core/ReplaceComparisonOperator_IsNot_NotEq",
+    "core/ReplaceComparisonOperator_NotEq_IsNot",
+)
+SETTINGS = ("NUMBA_DISABLE_JIT=1", "SECRET_KEY=mutants")
+NEED_SERVICES = "tests/integration"
+# tries the cache of compiled code, in processes of its own: long, and of no rule
+NOT_RUN = ("tests/unit/copying/engine/test_compiled.py",)
 
 
 def main(arguments: list[str]) -> int:
@@ -42,20 +60,15 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="copyportal-mutants-") as folder:
         copy = Path(folder) / "copy"
         copy_repository(copy)
-        session = Path(folder) / "session.sqlite"
-        config = Path(folder) / "config.toml"
-        config.write_text(config_of(options))
-        run = ["cosmic-ray", "--verbosity", "ERROR"]
-        call(copy, *run, "init", str(config), str(session))
-        drawn, of_all = draw(copy, session, options.sample, options.seed)
-        print(f"{drawn} of {of_all} mutants of {options.code}, seed {options.seed}, by {options.tests}", flush=True)
-        if call(copy, *run, "baseline", str(config), check=False):
-            print("The tests fail without any change: mend them first.", file=sys.stderr)
-            return 1
+        mutants, of_all = drawn(copy, Path(folder), options)
+        print(f"{len(mutants)} of {of_all} mutants of {options.code}, seed {options.seed}", flush=True)
+        outcomes = Path(folder) / "outcomes"
         try:
-            call(copy, *run, "exec", str(config), str(session))
+            run_tests(copy, Path(folder), options, mutants, outcomes)
+        except KeyboardInterrupt:
+            print("Cut short.")
         finally:
-            report(session)  # after Ctrl-C of what was tried
+            report(mutants, outcomes)
     return 0
 
 
@@ -65,7 +78,9 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--tests", default="", help="default: the unit tests of the package")
     parser.add_argument("--sample", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--timeout", type=float, default=600, help="seconds that a run of the tests may take")
+    parser.add_argument("--only", default="", help="numbers of the sample, such as 3,7")
+    parser.add_argument("--minutes", type=float, default=600, help="begin no other mutant after so many")
+    parser.add_argument("--budget", type=float, default=60, help="seconds that the tests of one mutant may take in all")
     options = parser.parse_args(arguments)
     if not (ROOT / options.code).exists():
         parser.error(f"{options.code} does not exist")
@@ -81,46 +96,35 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
 
 def copy_repository(target: Path) -> None:
     """What git knows, and files that it would take in."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     for name in filter(None, listed.stdout.split("\0")):
         if (ROOT / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, target / name)
 
 
-def config_of(options: argparse.Namespace) -> str:
-    command = f"{sys.executable} -m pytest -x -p no:randomly -p no:cacheprovider --hypothesis-seed=0 {options.tests}"
-    lines = [
-        "[cosmic-ray]",
-        f"module-path = {json.dumps(options.code)}",
-        f"timeout = {options.timeout}",
-        f"test-command = {json.dumps(command)}",
-        "excluded-modules = []",
-        "[cosmic-ray.distributor]",
-        'name = "local"',
-    ]
-    return "\n".join(lines)
+def drawn(copy: Path, folder: Path, options: argparse.Namespace) -> tuple[list[Mutant], int]:
+    """A sample in the order in which it was drawn, and how many mutants there are."""
+    with use_db(folder / "session.sqlite", WorkDB.Mode.create) as database:
+        init(find_modules([copy / options.code]), database, {})
+        mutations = [mutation for item in database.work_items for mutation in item.mutations]
+    mutations = [mutation for mutation in mutations if is_worth_it(mutation)]
+    mutations.sort(key=place_of)  # a session has no order of its own
+    sample = random.Random(options.seed).sample(mutations, min(options.sample, len(mutations)))
+    numbers = {int(number) for number in options.only.split(",") if number}
+    return [
+        mutant_of(number, mutation, copy)
+        for number, mutation in enumerate(sample, 1)
+        if not numbers or number in numbers
+    ], len(mutations)
 
 
-def call(copy: Path, *command: str, check: bool = True) -> int:
-    """Run a program of the virtual environment in the copy; its exit code."""
-    program = Path(sys.executable).parent / command[0]
-    settings = [f"{name}={value}" for name, value in ENVIRONMENT.items()]
-    return subprocess.run(["env", *settings, program, *command[1:]], cwd=copy, check=check).returncode
-
-
-def draw(copy: Path, session: Path, sample: int, seed: int) -> tuple[int, int]:
-    """Keep a sample of the mutants of a session: how many, of how many."""
-    with use_db(session, WorkDB.Mode.open) as database:
-        items = [item for item in database.work_items if all(is_worth_it(copy, each) for each in item.mutations)]
-        items.sort(key=lambda item: [place_of(each) for each in item.mutations])  # a session has no order of its own
-        drawn = random.Random(seed).sample(items, min(sample, len(items)))
-        database.clear()
-        database.add_work_items(drawn)
-    return len(drawn), len(items)
+def mutant_of(number: int, mutation: MutationSpec, copy: Path) -> Mutant:
+    operator = cosmic_ray.plugins.get_operator(mutation.operator_name)(**mutation.operator_args)
+    source = mutate_code(Path(mutation.module_path).read_text(), operator, mutation.occurrence)
+    path = str(Path(mutation.module_path).relative_to(copy))
+    return Mutant(number, path, mutation.start_pos[0], mutation.operator_name, source)
 
 
 def place_of(mutation: MutationSpec) -> tuple:
@@ -128,43 +132,68 @@ def place_of(mutation: MutationSpec) -> tuple:
     return str(mutation.module_path), mutation.start_pos, mutation.operator_name, arguments, mutation.occurrence
 
 
-def is_worth_it(copy: Path, mutation: MutationSpec) -> bool:
-    """Whether a change can be noticed: none of an annotation can, nothing looks at them at run time."""
+def is_worth_it(mutation: MutationSpec) -> bool:
+    """Whether a change can be noticed: what only a type checker or a reader of the log sees cannot."""
     if mutation.operator_name in LEFT_OUT:
         return False
     return not any(
         start <= tuple(mutation.start_pos) and tuple(mutation.end_pos) <= end
-        for start, end in annotations_of(copy / mutation.module_path)
+        for start, end in unseen_spans(Path(mutation.module_path))
     )
 
 
-_ANNOTATIONS: dict[Path, list[tuple[tuple[int, int], tuple[int, int]]]] = {}
+_UNSEEN: dict[Path, list[tuple[tuple[int, int], tuple[int, int]]]] = {}
 
 
-def annotations_of(file: Path) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-    """(start, end) of every annotation as (line, column)."""
-    if file not in _ANNOTATIONS:
+def unseen_spans(file: Path) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """(start, end) of every annotation and log line as (line, column)."""
+    if file not in _UNSEEN:
         nodes = ast.walk(ast.parse(file.read_text()))
-        spans = [node for parent in nodes for node in annotations_in(parent)]
-        _ANNOTATIONS[file] = [((n.lineno, n.col_offset), (n.end_lineno, n.end_col_offset)) for n in spans]
-    return _ANNOTATIONS[file]
+        spans = [node for parent in nodes for node in unseen_in(parent)]
+        _UNSEEN[file] = [((n.lineno, n.col_offset), (n.end_lineno, n.end_col_offset)) for n in spans]
+    return _UNSEEN[file]
 
 
-def annotations_in(node: ast.AST) -> Iterator[ast.expr]:
+def unseen_in(node: ast.AST) -> Iterator[ast.expr]:
     for name in ("annotation", "returns"):
         if isinstance(annotation := getattr(node, name, None), ast.expr):
             yield annotation
+    if isinstance(node, ast.Call) and ast.unparse(node.func).startswith(("log.", "logger.")):
+        yield node
 
 
-def report(session: Path) -> None:
+def run_tests(copy: Path, folder: Path, options: argparse.Namespace, mutants: list[Mutant], outcomes: Path) -> None:
+    listed = folder / "mutants.json"
+    listed.write_text(json.dumps([asdict(mutant) for mutant in mutants]))
+    until = time.time() + 60 * options.minutes
+    orders = json.dumps(asdict(Orders(str(listed), str(outcomes), options.budget, until)))
+    options_of_pytest = ["-s", "-pno:randomly", "-pno:cacheprovider", "--hypothesis-seed=0", "--reuse-db"]
+    left_out = [f"--ignore={path}" for path in NOT_RUN]
+    pytest = ["pytest", "-ptools.mutant_runs", f"--mutants={orders}", *options_of_pytest, *left_out]
+    services = ["copyportal.services", "run", "--", sys.executable, "-m"] if NEED_SERVICES in options.tests else []
+    command = ["env", *SETTINGS, sys.executable, "-m", *services, *pytest, *options.tests.split()]
+    subprocess.run(command, cwd=copy, check=False)
+
+
+def report(mutants: list[Mutant], file: Path) -> None:
     """The share killed, and every survivor as a difference."""
-    with use_db(session, WorkDB.Mode.open) as database:
-        results = [result for _, result in database.results]
-    survivors = [result for result in results if result.test_outcome == TestOutcome.SURVIVED]
-    for survivor in survivors:
-        print(survivor.diff, end="\n\n")
-    killed = len(results) - len(survivors)
-    print(f"{killed} of {len(results)} killed ({100 * killed / max(len(results), 1):.0f} %), {len(survivors)} survived")
+    lines = file.read_text().splitlines() if file.exists() else []
+    outcomes = {outcome.number: outcome for outcome in (Outcome(**json.loads(line)) for line in lines)}
+    for mutant in mutants:
+        outcome = outcomes.get(mutant.number)
+        if outcome and outcome.outcome in ("survived", "uncovered"):
+            print(f"{mutant.number} {mutant.change} {outcome.outcome} by {outcome.tests} tests: {mutant.path}")
+            print(difference(mutant), end="\n\n")
+    counts = Counter(outcome.outcome for outcome in outcomes.values())
+    killed = counts["killed"] + counts["timeout"]
+    share = 100 * killed / max(len(outcomes), 1)
+    print(f"{killed} of {len(outcomes)} killed ({share:.1f} %), {counts['timeout']} of them by time; {dict(counts)}")
+
+
+def difference(mutant: Mutant) -> str:
+    before = (ROOT / mutant.path).read_text().splitlines()
+    lines = difflib.unified_diff(before, mutant.source.splitlines(), n=1, lineterm="")
+    return "\n".join([*lines][2:])
 
 
 if __name__ == "__main__":
