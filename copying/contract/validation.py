@@ -20,8 +20,9 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from . import accounts, documents, wire
-from .rules import ALIASES, RULES, Rule
+from . import accounts, documents, provisioning, provisioning_rules, terminal, wire
+from .rules import ALIASES, Rule
+from .rules import RULES as COPYING_RULES
 
 MAX_BODY_BYTES = 1_000_000
 _HOUR, _DAY = 3_600.0, 86_400.0
@@ -38,13 +39,25 @@ KINDS: dict[str, type[msgspec.Struct]] = {
     "account": accounts.AccountUpdate,
     "deposit": accounts.DepositRequest,
     "trade": accounts.TradeRequest,
+    "new-trading-account": provisioning.NewTradingAccount,
+    "trading-account": provisioning.TradingAccountUpdate,
+    "copy-factory-api": provisioning.CopyFactoryApi,
+    "account-features": provisioning.AccountFeatures,
+    "credentials": provisioning.TradingAccountCredentials,
+    "margin": terminal.MarginRequest,
 }
+RULES = {**COPYING_RULES, **provisioning_rules.RULES}
 
 _BAD = object()  # in place of a value that was refused
 _LARGEST = 1e15
 _LONGEST_TEXT = 20_000
 _MOST_DETAILS = 100  # a body of a megabyte may have half a million faults, each longer in the answer than in the body
-_SECRET = ("telegram", "telegram.publishing", "telegram.publishing.token")  # what stands there is not repeated
+_SECRET = (
+    "telegram",
+    "telegram.publishing",
+    "telegram.publishing.token",
+    "password",
+)  # what stands there is not repeated
 
 
 class Invalid(Exception):
@@ -256,6 +269,8 @@ def _walk_of(described: inspect.Type) -> Walk:
         return _walker(described.cls)
     if isinstance(described, inspect.ListType):
         return _walk_list(_walk_of(described.item_type))
+    if isinstance(described, inspect.DictType):
+        return _walk_object
     if isinstance(described, inspect.LiteralType):
         return _walk_choice(tuple(str(value) for value in described.values))
     return {
@@ -276,6 +291,10 @@ def _walk_list(walk_item: Walk) -> Walk:
         return whole if len(whole) == len(walked) else _Remnant(whole)
 
     return walk
+
+
+def _walk_object(raw: Any, path: str, found: _Problems) -> Any:
+    return raw if isinstance(raw, dict) else found.add(path, raw, "must be an object")
 
 
 def _walk_choice(choices: tuple[str, ...]) -> Walk:
