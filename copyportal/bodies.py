@@ -11,7 +11,7 @@ from urllib.parse import unquote_to_bytes
 MEMORY_BYTES = 64 * 1024  # of one body; what is longer goes to a temporary file
 
 
-class Refused(Exception):
+class BodyRefused(Exception):
     """A request that is answered without Django: status, a sentence, more headers."""
 
     def __init__(self, status: int, text: str, headers: list[tuple[bytes, bytes]] | None = None):
@@ -61,8 +61,8 @@ async def read_body(scope: dict, receive, limits: BodyLimits) -> Body:
             await _receive_into(body, receive, limits)
     except TimeoutError:
         body.file.close()
-        raise Refused(408, "The request did not arrive in time. Nothing was changed. Try again.") from None
-    except Refused:
+        raise BodyRefused(408, "The request did not arrive in time. Nothing was changed. Try again.") from None
+    except BodyRefused:
         body.file.close()
         raise
     body.file.seek(0)
@@ -74,7 +74,7 @@ async def _receive_into(body: Body, receive, limits: BodyLimits) -> None:
         async with asyncio.timeout(limits.idle_s):
             message = await receive()
         if message["type"] == "http.disconnect":
-            raise Refused(400, "The client left before its request was complete.")
+            raise BodyRefused(400, "The client left before its request was complete.")
         piece = message.get("body", b"")
         body.length += len(piece)
         if body.length > limits.body_bytes:
@@ -84,9 +84,9 @@ async def _receive_into(body: Body, receive, limits: BodyLimits) -> None:
             return
 
 
-def _too_long(limits: BodyLimits) -> Refused:
+def _too_long(limits: BodyLimits) -> BodyRefused:
     megabytes = limits.body_bytes / 1_048_576
-    return Refused(413, f"The request is longer than {megabytes:g} MB. Nothing was changed.")
+    return BodyRefused(413, f"The request is longer than {megabytes:g} MB. Nothing was changed.")
 
 
 def environ_of(scope: dict, body: Body) -> dict:

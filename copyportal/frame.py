@@ -87,7 +87,7 @@ class Freshness:
 
 
 @dataclass(frozen=True)
-class Step:
+class NextStep:
     """The next thing that this person can do about an empty list; without an address: who does it."""
 
     text: str
@@ -137,17 +137,17 @@ class Frame:
         """Whether the person connects backends and invites people."""
         return can_own(self.membership)
 
-    def first_step(self, kind: str) -> Step:
+    def first_step(self, kind: str) -> NextStep:
         """Of an empty list of a kind of FIRST_STEPS: connect, then make one; for others, who does it."""
         if not self.state["connections"]:
             if self.may_own:
                 text = "It begins with a copying backend: connect one with its address and token."
-                return Step(text, reverse("users:connection-new"), "Connect a backend")
-            return Step("It begins with a copying backend. The owner of the workspace connects one.")
+                return NextStep(text, reverse("users:connection-new"), "Connect a backend")
+            return NextStep("It begins with a copying backend. The owner of the workspace connects one.")
         about, address, action = FIRST_STEPS[kind]
         if self.may_manage:
-            return Step(f"{about} {EXISTING}", reverse(address), action)
-        return Step(f"{about} The owner or a manager of the workspace makes the first one. {EXISTING}")
+            return NextStep(f"{about} {EXISTING}", reverse(address), action)
+        return NextStep(f"{about} The owner or a manager of the workspace makes the first one. {EXISTING}")
 
     @property
     def places(self) -> tuple[Place, ...]:

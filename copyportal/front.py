@@ -23,7 +23,7 @@ import structlog
 from django.conf import settings
 from django.db import close_old_connections
 
-from copyportal.bodies import Body, Refused, environ_of, read_body
+from copyportal.bodies import Body, BodyRefused, environ_of, read_body
 from copyportal.spool import PIECE_BYTES, Abandoned, Spool
 
 log = structlog.get_logger(__name__)
@@ -91,10 +91,12 @@ class Front:
             if scope["path"] == "/readyz":
                 return await self._answer(scope, Body.empty(), send, self.readiness_thread)
             if self.waiting >= self.limits.waiting:
-                raise Refused(503, "Too many requests are waiting. Try again in a moment.", [(b"retry-after", b"5")])
+                raise BodyRefused(
+                    503, "Too many requests are waiting. Try again in a moment.", [(b"retry-after", b"5")]
+                )
             with await read_body(scope, receive, self.limits) as body:
                 await self._answer(scope, body, send, self.page_threads)
-        except Refused as refusal:
+        except BodyRefused as refusal:
             head = [PLAIN, NO_STORE, (b"connection", b"close"), *refusal.headers]
             await _send_whole(send, refusal.status, head, refusal.text.encode())
         return None

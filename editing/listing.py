@@ -10,7 +10,7 @@ from django.shortcuts import render
 from editing.models import Change
 from editing.scopes import Editable
 from editing.targets import PORTFOLIO, STRATEGY
-from users.listing import Column, Listing, Period, Search
+from users.listing import Column, DayRange, Listing, Search
 from users.permissions import can_manage
 from users.requests import MemberRequest
 
@@ -29,7 +29,7 @@ CHANGES = Listing(
     ),
     filters=(
         Search("q", "Search", placeholder="Search in settings and people", fields=("summary", "saved_by__email")),
-        Period("period", "Period", field="saved_at"),
+        DayRange("period", "Period", field="saved_at"),
     ),
 )
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from editing.models import Change
 from editing.what_if import WhatIf, simulate
-from jobs.kinds import JobRefused, Kind, Result, Step, Work, register
+from jobs.kinds import JobKind, JobRefused, JobStep, Result, Work, register
 from jobs.models import Job
 from jobs.services import ask
 from users.models import Membership
@@ -26,7 +26,7 @@ def summary_key(change_id: int) -> str:
     return f"review-what-if:{change_id}"
 
 
-def slices(work: Work) -> Iterator[Step]:
+def slices(work: Work) -> Iterator[JobStep]:
     """One call of the backend; what it answers is kept for the review."""
     own = Change.objects.filter(workspace=work.job.workspace, pk=work.job.parameters["change"])
     change = own.select_related("connection").first()
@@ -39,7 +39,7 @@ def slices(work: Work) -> Iterator[Step]:
     except ImproperlyConfigured as error:
         raise JobRefused(str(error)) from error
     cache.set(summary_key(change.pk), summary, KEPT_S)
-    yield Step(result=Result(in_short(summary), href=reverse("editing:change", args=[change.pk])))
+    yield JobStep(result=Result(in_short(summary), href=reverse("editing:change", args=[change.pk])))
 
 
 def in_short(summary: WhatIf) -> str:
@@ -71,7 +71,7 @@ def ask_for(change: Change, membership: Membership, *, before: Job | None) -> Jo
 
 
 LOOKING_BACK = register(
-    Kind(
+    JobKind(
         key="looking-back",
         words="Looking back before a save",
         unit="signals",

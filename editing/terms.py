@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from copying.engine.fold import Mode, Terms
+from copying.engine.fold import CopyTerms, Mode
 from copying.engine.model import Level
 from copying.engine.risk_limits import effective_limits
 
@@ -82,7 +82,7 @@ def percent(fraction: float) -> str:
 
 
 # --- One line per setting ---------------------------------------------------------------------------------------------
-def _size(terms: Terms) -> str:
+def _size(terms: CopyTerms) -> str:
     texts = {
         Mode.NONE: "The provider's volume as it is",
         Mode.CONTRACT_SIZE: "The provider's volume, contract sizes made equal",
@@ -95,12 +95,12 @@ def _size(terms: Terms) -> str:
     return texts[terms.mode]
 
 
-def _sides(terms: Terms) -> str:
+def _sides(terms: CopyTerms) -> str:
     allowed = [side for side, refusal in (("buy", terms.buy_refusal), ("sell", terms.sell_refusal)) if not refusal]
     return {2: "Buy and sell", 0: "Neither buy nor sell"}.get(len(allowed)) or f"Only {allowed[0]}"
 
 
-def _delay(terms: Terms) -> str:
+def _delay(terms: CopyTerms) -> str:
     if not terms.delay_max_s:
         return "None"
     if terms.delay_min_s == terms.delay_max_s:
@@ -108,7 +108,7 @@ def _delay(terms: Terms) -> str:
     return f"{number(terms.delay_min_s)} to {number(terms.delay_max_s)} s, at random"
 
 
-def _symbols(terms: Terms) -> str:
+def _symbols(terms: CopyTerms) -> str:
     parts = []
     for _, stored in terms.symbol_steps:
         step = msgspec.json.decode(stored)
@@ -119,7 +119,7 @@ def _symbols(terms: Terms) -> str:
     return "; ".join(parts) or "All"
 
 
-def _news(terms: Terms) -> str:
+def _news(terms: CopyTerms) -> str:
     kinds = []
     for _, stored in terms.news_filters:
         rules = msgspec.json.decode(stored)
@@ -135,7 +135,7 @@ CLOSE_ONLY = {
     "by-symbol": "Only closes: no new symbol",
     "immediately": "Closes everything at once",
 }
-ROWS: tuple[tuple[str, tuple[str, ...], Callable[[Terms], str], str], ...] = (
+ROWS: tuple[tuple[str, tuple[str, ...], Callable[[CopyTerms], str], str], ...] = (
     ("Ratio", ("multiplier",), lambda t: f"× {number(t.multiplier)}", "All ratios of the chain multiplied"),
     ("Trade size", ("mode", "amount", "expression", "mode_level"), _size, "Before the ratio and the limits below"),
     ("Direction", ("reversed",), lambda t: "Reversed: buys become sells" if t.reversed else "As the provider", ""),
@@ -172,12 +172,12 @@ def _same(before: Any, after: Any) -> bool:
 
 def chain_settings(chain: Chain, *, only_set: bool = False) -> list[Setting]:
     """Every setting of the chain's end with the level it comes from, risk limits last. Raises UnreadableTerms."""
-    terms = Terms()
+    terms = CopyTerms()
     sources: dict[str, list[str]] = {}
     try:
         for level, document in chain:
             folded = terms.at(level, document)
-            for name in (field.name for field in fields(Terms)):
+            for name in (field.name for field in fields(CopyTerms)):
                 if not _same(getattr(terms, name), getattr(folded, name)):
                     sources.setdefault(name, []).append(LEVELS.get(level, ""))
             terms = folded

@@ -19,7 +19,7 @@ from django.http.response import HttpResponseBase, StreamingHttpResponse
 from django.urls import Resolver404, resolve
 
 from jobs import files
-from jobs.kinds import JobRefused, Kind, Result, Step, Work, register, staff
+from jobs.kinds import JobKind, JobRefused, JobStep, Result, Work, register, staff
 from users.listing import Table
 from users.models import Membership
 from users.requests import MemberRequest
@@ -49,7 +49,7 @@ def unsign(signed: str) -> dict[str, Any] | None:
         return None
 
 
-def slices(work: Work) -> Iterator[Step]:
+def slices(work: Work) -> Iterator[JobStep]:
     """One slice: a file is one reading of the database, begun anew when a worker dies."""
     response = answer(work.job.parameters["address"], work.asker)
     with closing(pieces_of(response)) as pieces:
@@ -57,7 +57,7 @@ def slices(work: Work) -> Iterator[Step]:
     details: dict[str, Any] = {"bytes": size, "rows": rows, "role": work.asker.role}
     details["name"] = response["Content-Disposition"].split('filename="')[-1].rstrip('"')
     words = f"{rows:,} {'row' if rows == 1 else 'rows'} are in the file.".replace(",", "\u2009")
-    yield Step(done=rows, total=rows, result=Result(words, file=name, details=details))
+    yield JobStep(done=rows, total=rows, result=Result(words, file=name, details=details))
 
 
 def answer(address: str, membership: Membership) -> HttpResponseBase:
@@ -105,7 +105,7 @@ def close(response: HttpResponseBase) -> None:
 
 
 EXPORT = register(
-    Kind(
+    JobKind(
         key="export",
         words="CSV file",
         unit="rows",

@@ -1,7 +1,7 @@
 """What kinds of jobs there are: each app registers its own when it is loaded.
 
-A kind is carried out in slices: a generator that yields a `Step` after each. What a slice did and the step's cursor are
-stored in one transaction, so a worker may be killed anywhere: the next one calls the generator anew with the cursor
+A kind is carried out in slices: a generator that yields a `JobStep` after each. What a slice did and the step's cursor
+are stored in one transaction, so a worker may be killed anywhere: the next one calls the generator anew with the cursor
 that was stored last. A turn ends after some seconds; what the generator keeps in local names lives that long.
 """
 
@@ -46,7 +46,7 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class JobStep:
     """How far a job is after a slice. done, total: in the kind's unit; total None: not known.
 
     result: it is finished. cursor: JSON; None: as it was.
@@ -66,7 +66,7 @@ class Work:
     job: Job
     membership: Membership | None
     now: datetime
-    progress: Step | None = None
+    progress: JobStep | None = None
     lost: threading.Event = field(default_factory=threading.Event)
     cancelled: threading.Event = field(default_factory=threading.Event)
 
@@ -79,19 +79,19 @@ class Work:
 
     def report(self, done: int, total: int | None = None, message: str = "") -> None:
         """How far a long slice is: stored and shown within seconds. Raises LeaseLost, CancelAsked."""
-        self.progress = Step(done=done, total=total, message=message)
+        self.progress = JobStep(done=done, total=total, message=message)
         if self.lost.is_set():
             raise LeaseLost
         if self.cancelled.is_set():
             raise CancelAsked
 
 
-Slices = Callable[[Work], Iterator[Step]]
+Slices = Callable[[Work], Iterator[JobStep]]
 Right = Callable[[Membership], bool]
 
 
 @dataclass(frozen=True)
-class Kind:
+class JobKind:
     """One kind of job.
 
     words: what it is called on pages. unit: what its progress counts, several of them. may_ask: checked when it is
@@ -113,10 +113,10 @@ class Kind:
     stays: timedelta = timedelta(days=90)  # how long a finished row is listed
 
 
-KINDS: dict[str, Kind] = {}
+KINDS: dict[str, JobKind] = {}
 
 
-def register(kind: Kind) -> Kind:
+def register(kind: JobKind) -> JobKind:
     """Add a kind. A key is registered once, or again by the same module (a reload)."""
     other = KINDS.get(kind.key)
     if other is not None and other.slices.__module__ != kind.slices.__module__:

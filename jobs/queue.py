@@ -13,7 +13,7 @@ from typing import Any
 from django.db import connection
 from psycopg.types.json import Jsonb
 
-from jobs.kinds import KINDS, Step, Work
+from jobs.kinds import KINDS, JobStep, Work
 from jobs.leases import LEASE_S, LeaseLost, backoff_s
 
 MOST_RUNNERS = 3  # of all workers together: the others are for the syncs
@@ -51,14 +51,14 @@ def _rules() -> dict[str, Any]:
 
 
 @dataclass(slots=True)
-class Lease:
+class JobLease:
     """The right to carry out one job until LEASE_S after the last renewal. attempts: at its next slice."""
 
     job_id: int
     token: uuid.UUID
     attempts: int
 
-    def save(self, step: Step, repeats_after_s: float | None = None) -> bool:
+    def save(self, step: JobStep, repeats_after_s: float | None = None) -> bool:
         """Store a step, in the transaction of what the slice did; returns whether its end was asked for.
 
         A step with a result finishes the job and gives the lease back. Raises LeaseLost.
@@ -74,7 +74,7 @@ class Lease:
         self.attempts = 1  # what comes now is the first try at the next slice
         return bool(rows[0][0])
 
-    def _finish(self, step: Step, repeats_after_s: float | None) -> None:
+    def _finish(self, step: JobStep, repeats_after_s: float | None) -> None:
         result = step.result
         assert result is not None
         state = "done" if repeats_after_s is None else "queued"
@@ -94,7 +94,7 @@ class Lease:
 
     def renew(self, work: Work) -> bool:
         """Keep it for longer and store the progress of a long slice; False: it is another worker's."""
-        step = work.progress or Step()
+        step = work.progress or JobStep()
         try:
             rows = self._update(
                 "lease_until = clock_timestamp() + make_interval(secs => %(lease)s),"
@@ -153,12 +153,12 @@ class Lease:
         return rows
 
 
-def _values(step: Step) -> dict[str, Any]:
+def _values(step: JobStep) -> dict[str, Any]:
     cursor = None if step.cursor is None else Jsonb(step.cursor)
     return {"cursor": cursor, "done": step.done, "total": step.total, "message": step.message}
 
 
-def claim_due(job_id: int | None = None) -> Lease | None:
+def claim_due(job_id: int | None = None) -> JobLease | None:
     """Take the job whose workspace had no turn for longest, or `job_id` if it may be carried out now; or None."""
     token = uuid.uuid4()
     only = "AND job.id = %(only)s" if job_id is not None else ""
@@ -171,7 +171,7 @@ def claim_due(job_id: int | None = None) -> Lease | None:
             {**_rules(), "token": token, "lease": LEASE_S, "only": job_id},
         )
         row = database.fetchone()
-    return None if row is None else Lease(row[0], token, row[1])
+    return None if row is None else JobLease(row[0], token, row[1])
 
 
 def count_startable() -> int:

@@ -15,10 +15,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from jobs import services
-from jobs.kinds import KINDS, CancelAsked, JobRefused, Kind, Result, Step, Work
+from jobs.kinds import KINDS, CancelAsked, JobKind, JobRefused, JobStep, Result, Work
 from jobs.leases import LeaseLost, heartbeat
 from jobs.models import Job
-from jobs.queue import Lease, claim_due
+from jobs.queue import JobLease, claim_due
 from users.models import Membership
 
 log = structlog.get_logger(__name__)
@@ -60,7 +60,7 @@ def run_now(job: Job, *, patience_s: float) -> Job:
     return job
 
 
-def run_turn(lease: Lease, *, stop_at: float) -> None:
+def run_turn(lease: JobLease, *, stop_at: float) -> None:
     """Slices of one job until it is finished, cancelled, or it is `stop_at` (monotonic); at least one."""
     job = Job.objects.select_related("workspace", "asked_by").get(pk=lease.job_id)
     kind, work = KINDS[job.kind], Work(job, _membership(job), timezone.now())
@@ -82,7 +82,7 @@ def run_turn(lease: Lease, *, stop_at: float) -> None:
         _after_error(error, job, lease, kind)
 
 
-def _run_slices(kind: Kind, work: Work, lease: Lease, stop_at: float) -> None:
+def _run_slices(kind: JobKind, work: Work, lease: JobLease, stop_at: float) -> None:
     steps = kind.slices(work)
     try:
         while True:
@@ -101,10 +101,10 @@ def _run_slices(kind: Kind, work: Work, lease: Lease, stop_at: float) -> None:
             close()
 
 
-def _run_slice(steps: Iterator[Step], kind: Kind, work: Work, lease: Lease) -> tuple[Step, bool]:
+def _run_slice(steps: Iterator[JobStep], kind: JobKind, work: Work, lease: JobLease) -> tuple[JobStep, bool]:
     """One slice and its step, stored together; a generator that ends without a result is finished."""
     with transaction.atomic() if kind.is_stored_by_slice else nullcontext():
-        step = next(steps, None) or Step(result=Result("Done."))
+        step = next(steps, None) or JobStep(result=Result("Done."))
         if work.lost.is_set():
             raise LeaseLost
         work.progress = None  # what is stored now is newer than what the slice reported
@@ -119,7 +119,7 @@ def _membership(job: Job) -> Membership | None:
     return own.select_related("workspace", "user").first()
 
 
-def _after_error(error: Exception, job: Job, lease: Lease, kind: Kind) -> None:
+def _after_error(error: Exception, job: Job, lease: JobLease, kind: JobKind) -> None:
     """What cannot succeed fails with its sentence; anything else is tried again after a pause, so many times."""
     text = str(getattr(error, "text", "")) or UNKNOWN_ERROR
     is_final = not getattr(error, "transient", True) or lease.attempts >= kind.most_attempts

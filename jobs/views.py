@@ -14,10 +14,10 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
 from jobs import exports, files, services
-from jobs.kinds import KINDS, Kind
+from jobs.kinds import KINDS, JobKind
 from jobs.models import Job
 from jobs.states import JOB_STATES, job_state, state_code
-from users.listing import BadParameter, Choice, Column, Listing, Option, Period, Search
+from users.listing import BadParameter, Choice, Column, DayRange, Listing, Option, Search
 from users.models import Membership
 from users.once import FIELD, once
 from users.permissions import staff_only
@@ -55,7 +55,7 @@ JOBS = Listing(
         Choice("state", "State", field="code", placeholder="Any state",
                options=tuple(Option(state.code, state.words) for state in JOB_STATES.values())),
         Choice("kind", "Kind", placeholder="Any kind", options=kind_options),
-        Period("period", "Asked for", field="created_at"),
+        DayRange("period", "Asked for", field="created_at"),
     ),
 )  # fmt: skip
 
@@ -200,7 +200,7 @@ def visible_job(request: MemberRequest, pk: int) -> Job:
 
 def may_act(request: MemberRequest, row: Job) -> bool:
     """Whether the member may end it or try it again."""
-    kind: Kind = KINDS[row.kind]
+    kind: JobKind = KINDS[row.kind]
     return not row.is_standing and kind.may_ask(request.membership)
 
 

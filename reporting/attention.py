@@ -40,7 +40,7 @@ BOOKS_KEPT_S = 30
 
 
 @dataclass(frozen=True)
-class Line:
+class AttentionLine:
     """title: what it is about, a link where there is an address; rest: what of it; note: one more sentence.
 
     tone: bad, warn or muted. since: of when it is. amounts: (amount, currency) that belong to the note. account: for a
@@ -62,7 +62,7 @@ class Line:
 class Attention:
     """The lines, worst first within their order, and how many accounts are stopped."""
 
-    lines: list[Line]
+    lines: list[AttentionLine]
     stopout_count: int
 
     def __bool__(self) -> bool:
@@ -88,18 +88,20 @@ def counted(number: int, noun: str, nouns: str = "") -> str:
 
 
 # --- Checks -----------------------------------------------------------------------------------------------------------
-def connections(membership: Membership, now: datetime) -> Iterator[Line]:
+def connections(membership: Membership, now: datetime) -> Iterator[AttentionLine]:
     """No backend, or one that is switched off."""
     own = list(Connection.objects.filter(workspace_id=membership.workspace_id).defer("token").order_by("name"))
     if not any(connection.is_enabled for connection in own):
-        yield Line("warn", "plug-connected", "No backend", "is connected", reverse("users:connections"))
+        yield AttentionLine("warn", "plug-connected", "No backend", "is connected", reverse("users:connections"))
     for connection in own:
         if not connection.is_enabled:
             note = "Nothing of it is known at the moment"
-            yield Line("warn", "cloud-off", connection.name, "is switched off", reverse("users:connections"), note)
+            yield AttentionLine(
+                "warn", "cloud-off", connection.name, "is switched off", reverse("users:connections"), note
+            )
 
 
-def stopouts(membership: Membership, now: datetime) -> Iterator[Line]:
+def stopouts(membership: Membership, now: datetime) -> Iterator[AttentionLine]:
     """Accounts that take no new trades."""
     active = Stopout.objects.visible_to(membership).active(now)
     newest = active.select_related("subscriber", "strategy").order_by("-stopped_at", "-id")[: MOST_STOPOUTS + 1]
@@ -107,13 +109,15 @@ def stopouts(membership: Membership, now: datetime) -> Iterator[Line]:
     for stopout in rows[:MOST_STOPOUTS]:
         cause = cause_of(stopout.reason) + (f" on {stopout.strategy.name}" if stopout.strategy else "")
         href = reverse("subscribers:detail", args=[stopout.subscriber_id])
-        yield Line("bad", "shield-x", stopout.subscriber.name, "is stopped", href, cause, stopout.stopped_at)
+        yield AttentionLine("bad", "shield-x", stopout.subscriber.name, "is stopped", href, cause, stopout.stopped_at)
     if len(rows) > MOST_STOPOUTS:
         left = active.count() - MOST_STOPOUTS
-        yield Line("bad", "dots", counted(left, "more stopout"), href=address("subscribers:stopouts", state="active"))
+        yield AttentionLine(
+            "bad", "dots", counted(left, "more stopout"), href=address("subscribers:stopouts", state="active")
+        )
 
 
-def failed_copies(membership: Membership, now: datetime) -> Iterator[Line]:
+def failed_copies(membership: Membership, now: datetime) -> Iterator[AttentionLine]:
     """Copies of the last 24 hours that failed, by reason."""
     failed = Decision.objects.visible_to(membership).filter(outcome="failed", time__gte=now - DAY, time__lte=now)
     newest = failed.order_by("-time", "-id").values_list("reason", "time")[: MOST_COUNTED + 1]
@@ -127,11 +131,11 @@ def failed_copies(membership: Membership, now: datetime) -> Iterator[Line]:
         href = address("reporting:decisions", outcome="failed", reason=reasons[0][0], **{"from": from_day})
     told = [f"{number:,} {reason_label(reason).lower()}" for reason, number in reasons[:MOST_REASONS]]
     note = ", ".join(told) + (f" and {len(reasons) - MOST_REASONS} more reasons" if len(reasons) > MOST_REASONS else "")
-    yield Line("bad", "alert-triangle", counted(len(rows), "copy", "copies"), "failed within 24 hours", href,
+    yield AttentionLine("bad", "alert-triangle", counted(len(rows), "copy", "copies"), "failed within 24 hours", href,
                note, rows[0][1])  # fmt: skip
 
 
-def not_offered(membership: Membership, now: datetime) -> Iterator[Line]:
+def not_offered(membership: Membership, now: datetime) -> Iterator[AttentionLine]:
     """Accounts with a subscription to a strategy that its owner does not offer: nothing new is copied there."""
     accounts = Subscriber.objects.visible_to(membership).filter(is_removed=False)
     withheld = accounts.filter(document__subscriptions__contains=[{"offered": False}]).order_by("name", "id")
@@ -141,13 +145,13 @@ def not_offered(membership: Membership, now: datetime) -> Iterator[Line]:
     note = "Nothing new is copied. Ask the provider to offer it to you, or end the subscription"
     for pk, name in rows[:MOST_NOT_OFFERED]:
         href = reverse("subscribers:subscriptions", args=[pk])
-        yield Line("warn", "cloud-off", name, "copies a strategy that is not offered", href, note)
+        yield AttentionLine("warn", "cloud-off", name, "copies a strategy that is not offered", href, note)
     if len(rows) > MOST_NOT_OFFERED:
         left = counted(len(rows) - MOST_NOT_OFFERED, "more account")
-        yield Line("warn", "dots", left, "with a strategy that is not offered")
+        yield AttentionLine("warn", "dots", left, "with a strategy that is not offered")
 
 
-def corrections(membership: Membership, now: datetime) -> Iterator[Line]:
+def corrections(membership: Membership, now: datetime) -> Iterator[AttentionLine]:
     """Strategies and accounts that break a rule which is younger than they are: they copy on until somebody edits."""
     needed = needed_corrections(membership, now)
     if not needed:
@@ -160,11 +164,11 @@ def corrections(membership: Membership, now: datetime) -> Iterator[Line]:
     first = needed[0]
     note = f"{first.name}: {first.fault.setting}" if len(needed) == 1 else f"First {first.name}: {first.fault.setting}"
     rest = "needs a correction" if len(needed) == 1 else "need a correction"
-    yield Line("warn", "alert-triangle", title, rest, first.address(membership),
+    yield AttentionLine("warn", "alert-triangle", title, rest, first.address(membership),
                f"{note}. Copied as before, but changes may be refused until it is corrected")  # fmt: skip
 
 
-def close_to_limits(membership: Membership, now: datetime) -> Iterator[Line]:
+def close_to_limits(membership: Membership, now: datetime) -> Iterator[AttentionLine]:
     """Accounts with little left of a risk limit."""
     accounts = Subscriber.objects.visible_to(membership).filter(is_removed=False, headroom__gt=0, headroom__lte=CLOSE)
     rows = list(accounts.order_by("headroom", "id").defer("document", "limits")[:MOST_CLOSE])
@@ -175,35 +179,41 @@ def close_to_limits(membership: Membership, now: datetime) -> Iterator[Line]:
         else:
             account.left = None
         href = f"{reverse('subscribers:detail', args=[account.pk])}#limits"
-        yield Line("warn", "shield-check", account.name, "is close to a limit", href, account=account)
+        yield AttentionLine("warn", "shield-check", account.name, "is close to a limit", href, account=account)
     if rows:
-        yield Line("warn", "dots", "All accounts by headroom", href=address("subscribers:list", sort="headroom"))
+        yield AttentionLine(
+            "warn", "dots", "All accounts by headroom", href=address("subscribers:list", sort="headroom")
+        )
 
 
-def syncs(membership: Membership, now: datetime) -> Iterator[Line]:
+def syncs(membership: Membership, now: datetime) -> Iterator[AttentionLine]:
     """Kinds that fail, that are late, and that never succeeded: what the mirror says may be wrong."""
     states = SyncState.objects.filter(connection__workspace_id=membership.workspace_id, connection__is_enabled=True)
     href = reverse("reporting:sync")
     failing = states.filter(failing_since__isnull=False).select_related("connection").defer("connection__token")
     for state in failing.order_by("failing_since")[:MOST_FAILING]:
         note = f"{state.connection.name}. {state.error.rstrip('.')}"
-        yield Line("bad", "refresh", SyncKind(state.kind).label, "does not sync", href, note, state.failing_since)
+        yield AttentionLine(
+            "bad", "refresh", SyncKind(state.kind).label, "does not sync", href, note, state.failing_since
+        )
     offered = states.filter(failing_since=None, cursor__is_offered__isnull=True)
     late = Q(last_success_at__lt=now - STALE_AFTER)
     sums = offered.aggregate(late=Count("id", filter=late), oldest=Max("last_success_at", filter=late),
                              never=Count("id", filter=Q(last_success_at=None)), all=Count("id"))  # fmt: skip
     if sums["late"]:
         kinds = counted(sums["late"], "kind of data", "kinds of data")
-        yield Line("warn", "clock", kinds, "not up to date", href, "What the pages say may be old", sums["oldest"])
+        yield AttentionLine(
+            "warn", "clock", kinds, "not up to date", href, "What the pages say may be old", sums["oldest"]
+        )
     if sums["never"] or (not sums["all"] and not failing):
         note = "What the backend has is not known before the first sync is complete"
-        yield Line("muted", "clock", "Not synced yet", href=href, note=note)
+        yield AttentionLine("muted", "clock", "Not synced yet", href=href, note=note)
     pages = QuarantinedPage.objects.filter(connection__workspace_id=membership.workspace_id, resolved_at=None)
     if unread := pages.count():
-        yield Line("warn", "refresh", counted(unread, "answer"), "of the backend could not be read", href)
+        yield AttentionLine("warn", "refresh", counted(unread, "answer"), "of the backend could not be read", href)
 
 
-def silent_accounts(membership: Membership, now: datetime) -> Iterator[Line]:
+def silent_accounts(membership: Membership, now: datetime) -> Iterator[AttentionLine]:
     """Accounts without a sign of life; one that was just added has its first measurement before it."""
     accounts = Subscriber.objects.visible_to(membership).filter(is_removed=False)
     never = Q(measured_at=None, first_seen_at__lt=now - NEW_FOR)
@@ -211,18 +221,18 @@ def silent_accounts(membership: Membership, now: datetime) -> Iterator[Line]:
     if silent:
         note = "Their equity and limits are not known at the moment"
         href = address("subscribers:list", state="unconfirmed")
-        yield Line("warn", "cloud-off", counted(silent, "account"), "not measured for 2 hours", href, note)
+        yield AttentionLine("warn", "cloud-off", counted(silent, "account"), "not measured for 2 hours", href, note)
 
 
-def log_errors(membership: Membership, now: datetime) -> Iterator[Line]:
+def log_errors(membership: Membership, now: datetime) -> Iterator[AttentionLine]:
     """The last day's errors."""
     errors = LogRecord.objects.visible_to(membership).filter(level="ERROR", time__gte=now - DAY)
     href = address("reporting:log", level="ERROR")
     for record in errors.order_by("-time", "-id")[:MOST_ERRORS]:
-        yield Line("warn", "alert-triangle", "Error", "", href, record.message, record.time)
+        yield AttentionLine("warn", "alert-triangle", "Error", "", href, record.message, record.time)
 
 
-def books(membership: Membership, now: datetime) -> Iterator[Line]:
+def books(membership: Membership, now: datetime) -> Iterator[AttentionLine]:
     """Statements that are overdue, periods that wait to be closed, closed ones that wait for statements."""
     key = f"attention-books:{membership.workspace_id}"
     sums = cache.get(key)
@@ -234,16 +244,18 @@ def books(membership: Membership, now: datetime) -> Iterator[Line]:
         number = sum(row["number"] for row in overdue)
         amounts = tuple((row["owed"], row["currency"]) for row in overdue)
         href = address("reporting:statements", state=StatementState.OVERDUE.value)
-        yield Line("bad", "receipt-2", counted(number, "statement"), "overdue", href, "Still owed:", amounts=amounts)
+        yield AttentionLine(
+            "bad", "receipt-2", counted(number, "statement"), "overdue", href, "Still owed:", amounts=amounts
+        )
     may_bill = can_bill(membership)
     if to_close:
         href = reverse("reporting:close-review") if may_bill else address("reporting:periods", state="ended")
         waits = "waits to be closed" if to_close == 1 else "wait to be closed"
-        yield Line("warn", "receipt-2", counted(to_close, "billing period"), waits, href)
+        yield AttentionLine("warn", "receipt-2", counted(to_close, "billing period"), waits, href)
     if to_issue:
         href = reverse("reporting:issue-review") if may_bill else address("reporting:periods", state="closed")
         waits = "waits for its statements" if to_issue == 1 else "wait for their statements"
-        yield Line("warn", "receipt-2", counted(to_issue, "closed period"), waits, href)
+        yield AttentionLine("warn", "receipt-2", counted(to_issue, "closed period"), waits, href)
 
 
 def read_books(membership: Membership, now: datetime) -> tuple[list[Any], int, int]:
@@ -260,7 +272,7 @@ def read_books(membership: Membership, now: datetime) -> tuple[list[Any], int, i
     )
 
 
-CHECKS: tuple[Callable[[Membership, datetime], Iterator[Line]], ...] = (
+CHECKS: tuple[Callable[[Membership, datetime], Iterator[AttentionLine]], ...] = (
     connections,
     stopouts,
     failed_copies,

@@ -31,7 +31,7 @@ UNITS = {"fraction": "", "ratio": "", "magic": "", "account currency": "in accou
 
 
 @dataclass(frozen=True)
-class Step:
+class DecisionStep:
     """One step of the chain. `lots` None: not worked out. `is_decisive`: this step changed or stopped the trade."""
 
     label: str
@@ -74,13 +74,17 @@ def place_of(decision: Decision) -> str:
     return "Filters"
 
 
-def chain(decision: Decision) -> list[Step]:
+def chain(decision: Decision) -> list[DecisionStep]:
     """Source volume -> filters -> scaling -> multiplier -> limits -> rounding -> result, in lots."""
     place = place_of(decision)
     rule = rule_of(decision) if place else ""
-    source = Step("Source", decision.provider_lots, f"The provider's trade in {decision.symbol}")
-    filters = Step("Filters", None, rule if place == "Filters" else "Passed", place == "Filters", has_lots=False)
-    result = Step("Result", decision.final_lots, rule if place == "Result" else _result(decision), place == "Result")
+    source = DecisionStep("Source", decision.provider_lots, f"The provider's trade in {decision.symbol}")
+    filters = DecisionStep(
+        "Filters", None, rule if place == "Filters" else "Passed", place == "Filters", has_lots=False
+    )
+    result = DecisionStep(
+        "Result", decision.final_lots, rule if place == "Result" else _result(decision), place == "Result"
+    )
     if place == "Filters":
         return [source, filters, result]
     volumes = (
@@ -89,7 +93,9 @@ def chain(decision: Decision) -> list[Step]:
         ("Limits", decision.limited_lots, "None applied"),
         ("Rounding", decision.rounded_lots, "To the broker's volume step"),
     )
-    steps = [Step(label, lots, rule if place == label else note, place == label) for label, lots, note in volumes]
+    steps = [
+        DecisionStep(label, lots, rule if place == label else note, place == label) for label, lots, note in volumes
+    ]
     return [source, filters, *steps, result]
 
 

@@ -209,7 +209,7 @@ def strategy_curve(connection_id: int, strategy_id: str, currency: str) -> Curve
 
 
 @dataclass(frozen=True, slots=True)
-class Total:
+class NetTotal:
     """Net result and deals of some days in one currency. is_estimated: some rate was older than its day."""
 
     net: Decimal
@@ -218,7 +218,7 @@ class Total:
     is_estimated: bool = False
 
 
-def total_results(results: QuerySet, currency: str, *, start: date, end: date) -> Total:
+def total_results(results: QuerySet, currency: str, *, start: date, end: date) -> NetTotal:
     """Sum of net results of the UTC days [start, end), each converted at its day's rate. Raises UnknownRate.
 
     results: DailyResult rows of one connection or workspace, already limited to what the reader may see.
@@ -230,7 +230,7 @@ def total_results(results: QuerySet, currency: str, *, start: date, end: date) -
         net += amount * rate.value
         deals += count
         estimated = estimated or rate.is_last_known
-    return Total(net, deals, currency, estimated)
+    return NetTotal(net, deals, currency, estimated)
 
 
 def _sums_by_day(results: QuerySet, start: date, end: date) -> list[tuple[str, date, Decimal, int]]:

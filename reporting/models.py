@@ -50,7 +50,7 @@ __all__ = [
 ]
 
 
-class Named(models.Model):
+class NamedIds(models.Model):
     """What carries the backend's ids of a subscriber and a strategy: joins to the mirror, for their names.
 
     Null while the configuration has not been mirrored yet.
@@ -77,7 +77,7 @@ class Named(models.Model):
         abstract = True
 
 
-class Transaction(Named):
+class Transaction(NamedIds):
     """One deal of a subscriber's account (contract, 6.1). Money is in the subscriber account's currency.
 
     Ids of strategies and subscribers are the backend's: history must not wait for the configuration mirror.
@@ -203,7 +203,7 @@ class LogRecordQuerySet(models.QuerySet):
         return self.filter(workspace_id=membership.workspace_id)
 
 
-class LogRecord(Named):
+class LogRecord(NamedIds):
     """One line of the backend's trading log (contract, 6.3)."""
 
     workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, db_index=False)
@@ -231,7 +231,7 @@ class LogRecord(Named):
         ]
 
 
-class Decision(Named):
+class Decision(NamedIds):
     """What became of one signal on one way to one subscriber, and why (docs/copying.md, "Decisions").
 
     Volumes are lots, null where the chain ended before. The unit of `limit_value` belongs to the reason

@@ -47,7 +47,7 @@ class Latency:
 
 
 @dataclass(frozen=True)
-class Total:
+class OverviewTotal:
     """Everything in one currency, at the rate of `rate_day`."""
 
     currency: str
@@ -131,7 +131,7 @@ def standings(workspace: Workspace, *, now: datetime) -> list[Standing]:
         return [Standing(*row) for row in cursor.fetchall()]
 
 
-def total(standings: list[Standing], *, currency: str, on: date) -> Total | None:
+def total(standings: list[Standing], *, currency: str, on: date) -> OverviewTotal | None:
     """The standings added up in `currency`; None when there are none. Raises UnknownRate."""
     if not standings:
         return None
@@ -140,7 +140,7 @@ def total(standings: list[Standing], *, currency: str, on: date) -> Total | None
         name: sum((getattr(s, name) or Decimal(0)) * rate.value for s, rate in zip(standings, rates, strict=True))
         for name in ("equity", "floating", "today", "month", "accrued")
     }
-    return Total(currency=currency, rate_day=min(rate.day for rate in rates), **sums)
+    return OverviewTotal(currency=currency, rate_day=min(rate.day for rate in rates), **sums)
 
 
 def latency(workspace: Workspace, *, now: datetime) -> Latency:

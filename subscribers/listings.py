@@ -15,7 +15,7 @@ from strategies.models import Strategy
 from subscribers.causes import cause_of
 from subscribers.models import Subscriber, Subscription
 from subscribers.states import ACCOUNT_STATES, account_state
-from users.listing import Between, Choice, Column, Listing, Option, Period, Search
+from users.listing import Between, Choice, Column, DayRange, Listing, Option, Search
 from users.models import Membership
 
 MOST_IDS = 200
@@ -182,6 +182,6 @@ STOPOUTS = Listing(
             placeholder="Any cause",
             options=[Option(code, cause_of(code).removesuffix(" reached its limit")) for code in STOPOUT_REASONS],
         ),
-        Period("period", "Period", field="stopped_at"),
+        DayRange("period", "Period", field="stopped_at"),
     ),
 )

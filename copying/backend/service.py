@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 GRACE_SECONDS = 3
 
 
-class CannotStart(Exception):
+class CannotServe(Exception):
     """`str()` is a sentence for the operator."""
 
 
@@ -59,7 +59,7 @@ def listen(host: str, port: int) -> socket.socket:
         bound.bind((host, port))
     except OSError as error:
         bound.close()
-        raise CannotStart(
+        raise CannotServe(
             f"Port {port} of {host} cannot be used: {error.strerror}. Choose another with --port."
         ) from error
     return bound
@@ -87,17 +87,17 @@ async def serve(
     try:
         allowed_base(settings.BACKEND_TELEGRAM_URL)
     except ForbiddenHost as error:
-        raise CannotStart(str(error)) from error
+        raise CannotServe(str(error)) from error
     offset = settings.BACKEND_BROKER_OFFSET_HOURS
     if not -14 <= offset <= 14:
-        raise CannotStart(f"BACKEND_BROKER_OFFSET_HOURS is {offset:g}: it must be between -14 and 14.")
+        raise CannotServe(f"BACKEND_BROKER_OFFSET_HOURS is {offset:g}: it must be between -14 and 14.")
     core = Core(database_url, feed, clock=Clock(witness=database_clock(database_url)), broker_offset_hours=offset)
     try:
         await core.start()
     except (AlreadyRunning, CannotReplay) as error:
-        raise CannotStart(str(error)) from error
+        raise CannotServe(str(error)) from error
     except psycopg.OperationalError as error:
-        raise CannotStart(f"The database cannot be reached: {str(error).strip().splitlines()[0]}") from error
+        raise CannotServe(f"The database cannot be reached: {str(error).strip().splitlines()[0]}") from error
     room = Room(raised_descriptors())
     app = create_app(
         core, ServerOptions.from_settings(port=bound.getsockname()[1], is_tls=certificate is not None), room

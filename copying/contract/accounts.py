@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Literal
 
-from .history import Record
+from .history import HistoryRecord
 from .settings import Document
 
 ActionType = Literal[
@@ -28,7 +28,7 @@ ActionType = Literal[
 ]
 
 
-class AccountInformation(Record, kw_only=True):
+class AccountInformation(HistoryRecord, kw_only=True):
     """The state of one trading account, in its own currency."""
 
     account_id: str
@@ -45,7 +45,7 @@ class AccountInformation(Record, kw_only=True):
     time: datetime | None = None
 
 
-class AccountSnapshot(Record, kw_only=True):
+class AccountSnapshot(HistoryRecord, kw_only=True):
     """Balance and equity of one account at one moment, in its own currency.
 
     net_deposits: money paid in less money paid out since the account was opened; None: the backend does not say.
@@ -59,7 +59,7 @@ class AccountSnapshot(Record, kw_only=True):
     net_deposits: Decimal | None = None
 
 
-class MeasuredLimit(Record, kw_only=True):
+class MeasuredLimit(HistoryRecord, kw_only=True):
     """How far one risk limit is used up. Amounts in account currency; max_relative_risk is a fraction of start_balance.
 
     strategy_id: the subscription whose result is watched; None: the whole account. source_strategy_id: only what
@@ -81,7 +81,7 @@ class MeasuredLimit(Record, kw_only=True):
     stopped: bool = False
 
 
-class AccountLimits(Record, kw_only=True):
+class AccountLimits(HistoryRecord, kw_only=True):
     """Every risk limit of one account and of its subscriptions at one moment."""
 
     account_id: str

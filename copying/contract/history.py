@@ -17,18 +17,18 @@ BasisPoints = Annotated[float, Meta(ge=-1e7, le=1e7)]
 Amount = Annotated[float, Meta(gt=-1e14, lt=1e14)]
 
 
-class Record(Struct, rename="camel", omit_defaults=True, kw_only=True, gc=False):
+class HistoryRecord(Struct, rename="camel", omit_defaults=True, kw_only=True, gc=False):
     """Base of what is read by the thousand."""
 
 
-class StrategyRef(Record, kw_only=True):
+class StrategyRef(HistoryRecord, kw_only=True):
     """Which strategy a transaction belongs to."""
 
     id: str
     name: str = ""
 
 
-class UserRef(Record, kw_only=True):
+class UserRef(HistoryRecord, kw_only=True):
     """Who subscribes or provides."""
 
     id: str = ""
@@ -36,7 +36,7 @@ class UserRef(Record, kw_only=True):
     strategies: list[StrategyRef] | None = None
 
 
-class TransactionMetrics(Record, kw_only=True):
+class TransactionMetrics(HistoryRecord, kw_only=True):
     """How well a trade was copied. Latencies in ms, slippage negative where worse for the subscriber."""
 
     trade_copying_latency: Milliseconds | None = None
@@ -47,7 +47,7 @@ class TransactionMetrics(Record, kw_only=True):
     mt_and_broker_trade_latency: Milliseconds | None = None
 
 
-class Transaction(Record, kw_only=True):
+class Transaction(HistoryRecord, kw_only=True):
     """One deal of a subscriber's account. quantity in signed lots, money in the subscriber account's currency.
 
     lot_price: value of one lot; tick_price: the quote. Commissions are positive when owed.

@@ -1,8 +1,8 @@
 """How the settings of the levels of a chain combine into one set of terms (contract, 4.1 and 4.2).
 
 A chain is strategy -> (member -> portfolio)* -> subscription -> subscriber. `FOLDS` has one small function per setting;
-applying the documents level by level yields `Terms`. Documents are the contract's raw JSON objects, validated before.
-Nothing here knows a signal.
+applying the documents level by level yields `CopyTerms`. Documents are the contract's raw JSON objects, validated
+before. Nothing here knows a signal.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ MODES = {
 
 
 @dataclass(slots=True)
-class Terms:
+class CopyTerms:
     """The combined settings of one chain. Volumes in lots; inf or nan: no limit; `*_level`: which level won.
 
     `*_refusal` are words of `reasons.refusal` of the first level that refuses, 0 where none does.
@@ -100,7 +100,7 @@ class Terms:
         lots = self.amount if self.mode is Mode.FIXED_VOLUME else volume
         return lots * self.scaling_multiplier
 
-    def at(self, level: Level, document: Document) -> Terms:
+    def at(self, level: Level, document: Document) -> CopyTerms:
         """These terms with one more level below them."""
         terms = copy.copy(self)
         fold_multiplier(terms, level, document.get("multiplier"))
@@ -113,7 +113,7 @@ class Terms:
         return terms
 
 
-def fold_multiplier(terms: Terms, level: Level, value: float | None) -> None:
+def fold_multiplier(terms: CopyTerms, level: Level, value: float | None) -> None:
     """Product; and what was set above is multiplied, what is set on this level (folded after) is not (4.2)."""
     if value is None or value == 1:
         return
@@ -125,14 +125,14 @@ def fold_multiplier(terms: Terms, level: Level, value: float | None) -> None:
         terms.scaling_multiplier *= value
 
 
-def fold_symbol_step(terms: Terms, level: Level, document: Document) -> None:
+def fold_symbol_step(terms: CopyTerms, level: Level, document: Document) -> None:
     """Filters and mappings alternate along the chain: a filter sees the names before its own level's mapping."""
     step = {key: document[key] for key in ("symbolFilter", "symbolMapping") if document.get(key)}
     if step:
         terms.symbol_steps = (*terms.symbol_steps, (level, msgspec.json.encode(step)))
 
 
-def fold_scaling(terms: Terms, level: Level, value: Document) -> None:
+def fold_scaling(terms: CopyTerms, level: Level, value: Document) -> None:
     """Last wins, as a whole object. fixedVolume and fixedRisk take only multipliers below this level (section 8,
     26).
     """
@@ -152,18 +152,18 @@ def fold_scaling(terms: Terms, level: Level, value: Document) -> None:
         terms.scaling_multiplier = 1.0
 
 
-def fold_reverse(terms: Terms, level: Level, value: bool) -> None:
+def fold_reverse(terms: CopyTerms, level: Level, value: bool) -> None:
     """XOR of all."""
     terms.reversed ^= bool(value)
 
 
-def fold_skip_pending(terms: Terms, level: Level, value: bool) -> None:
+def fold_skip_pending(terms: CopyTerms, level: Level, value: bool) -> None:
     """True anywhere skips; the first level that says so is named."""
     if value and not terms.pending_refusal:
         terms.pending_refusal = refusal(Reason.PENDING_ORDERS_SKIPPED, level)
 
 
-def fold_sides(terms: Terms, level: Level, value: list[str]) -> None:
+def fold_sides(terms: CopyTerms, level: Level, value: list[str]) -> None:
     """Intersection; the first level that lacks a side is named. An empty list allows neither side."""
     if "buy" not in value and not terms.buy_refusal:
         terms.buy_refusal = refusal(Reason.SIDE_NOT_ALLOWED, level)
@@ -171,68 +171,68 @@ def fold_sides(terms: Terms, level: Level, value: list[str]) -> None:
         terms.sell_refusal = refusal(Reason.SIDE_NOT_ALLOWED, level)
 
 
-def fold_copy_stop_loss(terms: Terms, level: Level, value: bool) -> None:
+def fold_copy_stop_loss(terms: CopyTerms, level: Level, value: bool) -> None:
     """False anywhere disables."""
     terms.copy_stop_loss &= bool(value)
 
 
-def fold_copy_take_profit(terms: Terms, level: Level, value: bool) -> None:
+def fold_copy_take_profit(terms: CopyTerms, level: Level, value: bool) -> None:
     """False anywhere disables."""
     terms.copy_take_profit &= bool(value)
 
 
-def fold_min_volume(terms: Terms, level: Level, value: float) -> None:
+def fold_min_volume(terms: CopyTerms, level: Level, value: float) -> None:
     """Maximum, after multipliers; the earliest level wins a tie."""
     if value > terms.min_volume * (1 + NOISE):
         terms.min_volume, terms.min_volume_level = float(value), level
 
 
-def fold_max_volume(terms: Terms, level: Level, value: float) -> None:
+def fold_max_volume(terms: CopyTerms, level: Level, value: float) -> None:
     """Minimum, after multipliers; the earliest level wins a tie."""
     if value < terms.max_volume * (1 - NOISE):
         terms.max_volume, terms.max_volume_level = float(value), level
 
 
-def fold_max_trade_risk(terms: Terms, level: Level, value: float) -> None:
+def fold_max_trade_risk(terms: CopyTerms, level: Level, value: float) -> None:
     """Last wins."""
     terms.max_trade_risk, terms.max_trade_risk_level = float(value), level
 
 
-def fold_max_leverage(terms: Terms, level: Level, value: float) -> None:
+def fold_max_leverage(terms: CopyTerms, level: Level, value: float) -> None:
     """Last wins."""
     terms.max_leverage, terms.max_leverage_level = float(value), level
 
 
-def fold_max_stop_loss(terms: Terms, level: Level, value: Document) -> None:
+def fold_max_stop_loss(terms: CopyTerms, level: Level, value: Document) -> None:
     """The smallest distance of the chain (section 8, 24). Pips."""
     terms.max_stop_pips = min(terms.max_stop_pips, float(value["value"]))
 
 
-def fold_correlations(terms: Terms, level: Level, value: str) -> None:
+def fold_correlations(terms: CopyTerms, level: Level, value: str) -> None:
     """Last wins; `by-symbol` is an alias of `by-account` (section 8, 18)."""
     terms.correlations = {"by-strategy": 1, "by-account": 2, "by-symbol": 2}.get(value, 0)
     terms.correlations_level = level
 
 
-def fold_delay(terms: Terms, level: Level, value: Document) -> None:
+def fold_delay(terms: CopyTerms, level: Level, value: Document) -> None:
     """Last wins. Seconds; limits given in the wrong order are exchanged."""
     bounds = sorted((float(value.get("minInSeconds") or 0), float(value.get("maxInSeconds") or 0)))
     terms.delay_min_s, terms.delay_max_s = bounds
     terms.delay_level = level
 
 
-def fold_news(terms: Terms, level: Level, value: Document) -> None:
+def fold_news(terms: CopyTerms, level: Level, value: Document) -> None:
     """Additive: all filters apply."""
     terms.news_filters = (*terms.news_filters, (level, msgspec.json.encode(value)))
 
 
-def fold_close_only(terms: Terms, level: Level, value: str) -> None:
+def fold_close_only(terms: CopyTerms, level: Level, value: str) -> None:
     """The subscription's value, else the subscriber's."""
     if value and not terms.close_only:
         terms.close_only, terms.close_only_level = value, level
 
 
-def fold_removal_mode(terms: Terms, level: Level, value: str) -> None:
+def fold_removal_mode(terms: CopyTerms, level: Level, value: str) -> None:
     """What is being removed takes no new trades; `close-gracefully-by-symbol` still takes symbols that are open (2.1).
 
     The strictest removal of the chain counts, the first of those is named.
@@ -242,17 +242,17 @@ def fold_removal_mode(terms: Terms, level: Level, value: str) -> None:
         terms.removed_refusal, terms.removed_by_symbol = refusal(Reason.REMOVED, level), by_symbol
 
 
-def fold_reserved_margin(terms: Terms, level: Level, value: float) -> None:
+def fold_reserved_margin(terms: CopyTerms, level: Level, value: float) -> None:
     """Subscriber only. Multiple of the balance."""
     terms.reserved_margin = float(value)
 
 
-def fold_min_amount(terms: Terms, level: Level, value: float) -> None:
+def fold_min_amount(terms: CopyTerms, level: Level, value: float) -> None:
     """Subscriber only. Account currency."""
     terms.min_amount = float(value)
 
 
-FOLDS: dict[str, Callable[[Terms, Level, Any], None]] = {
+FOLDS: dict[str, Callable[[CopyTerms, Level, Any], None]] = {
     "tradeSizeScaling": fold_scaling,
     "reverse": fold_reverse,
     "skipPendingOrders": fold_skip_pending,

@@ -17,14 +17,14 @@ TYPES = (
 )  # fmt: skip
 
 
-class Period(NamedTuple):
+class RiskPeriod(NamedTuple):
     """Half-open, seconds since the epoch; `end` is inf for a lifetime."""
 
     start: float
     end: float
 
 
-def period_at(kind: str, anchor: float, now: float) -> Period:
+def period_at(kind: str, anchor: float, now: float) -> RiskPeriod:
     """The period of a risk limit that contains `now`.
 
     kind: a member of TYPES. anchor: the limit's startTime, else its creation. `day`, `week`, `month`, `quarter` and
@@ -34,28 +34,28 @@ def period_at(kind: str, anchor: float, now: float) -> Period:
     units: seconds since the epoch, UTC.  source: contract, 4.5
     """
     if kind == "lifetime":
-        return Period(anchor, inf)
+        return RiskPeriod(anchor, inf)
     if now < anchor:
-        return Period(anchor, anchor)
+        return RiskPeriod(anchor, anchor)
     if kind in FIXED:
         length = FIXED[kind].total_seconds()
         start = anchor + (now - anchor) // length * length
-        return Period(start, start + length)
+        return RiskPeriod(start, start + length)
     moment = datetime.fromtimestamp(now, UTC)
     if kind in MONTHS:
         return anniversary_period(datetime.fromtimestamp(anchor, UTC), moment, MONTHS[kind])
     first, after = calendar_period(kind, moment)
-    return Period(max(first.timestamp(), anchor), after.timestamp())
+    return RiskPeriod(max(first.timestamp(), anchor), after.timestamp())
 
 
-def anniversary_period(anchor: datetime, moment: datetime, months: int) -> Period:
+def anniversary_period(anchor: datetime, moment: datetime, months: int) -> RiskPeriod:
     """The period of `months` months that repeats from the anchor; a missing day (31st) is the month's last."""
     passed = (moment.year - anchor.year) * 12 + moment.month - anchor.month
     count = passed // months
     if add_months(anchor, count * months) > moment:
         count -= 1
     start, end = add_months(anchor, count * months), add_months(anchor, (count + 1) * months)
-    return Period(start.timestamp(), end.timestamp())
+    return RiskPeriod(start.timestamp(), end.timestamp())
 
 
 def add_months(moment: datetime, months: int) -> datetime:

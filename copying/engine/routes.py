@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from copying.engine.compiled import record
-from copying.engine.fold import Document, Terms
+from copying.engine.fold import CopyTerms, Document
 from copying.engine.model import Level
 from copying.engine.offers import Owners, first_withheld
 from copying.engine.reasons import WORD, Reason, refusal
@@ -32,7 +32,7 @@ ROUTE = record(
     max_trade_risk_level="u1", max_leverage_level="u1", correlations_level="u1", delay_level="u1", news_chain="i4",
     reads_levels="?",
 )  # fmt: skip
-"""What a decision reads of a route, by the names and in the units of `Terms`. news_chain: into `news_chains`."""
+"""What a decision reads of a route, by the names and in the units of `CopyTerms`. news_chain: into `news_chains`."""
 
 GATE = record(
     pending_refusal=WORD, buy_refusal=WORD, sell_refusal=WORD, removed_refusal=WORD, removed_by_symbol="?",
@@ -79,7 +79,7 @@ class Branch(NamedTuple):
 
     strategy_id: str
     path: tuple[str, ...]
-    terms: Terms
+    terms: CopyTerms
     documents: tuple[Document, ...]
 
 
@@ -94,7 +94,7 @@ class RouteTable:
     strategy_id: str
     strategy: Document
     keys: list[RouteKey]
-    terms: list[Terms]
+    terms: list[CopyTerms]
     account: np.ndarray
     columns: np.ndarray
     gates: np.ndarray
@@ -135,7 +135,7 @@ def compile_routes(
     if previous is not None and same_branches(previous.branches, branches):
         known = previous.spans
     keys: list[RouteKey] = []
-    terms: list[Terms] = []
+    terms: list[CopyTerms] = []
     origin: list[int] = []  # row in the previous table, -1: new
     spans: dict[str, tuple[Document, int, int]] = {}
     by_tenant: dict[str, dict[str, list[Branch]]] = {}
@@ -217,9 +217,9 @@ def offered(
     return by_tenant[tenant]
 
 
-def routes_of(subscriber_id: str, subscriber: Document, branches: dict[str, list[Branch]]) -> dict[RouteKey, Terms]:
+def routes_of(subscriber_id: str, subscriber: Document, branches: dict[str, list[Branch]]) -> dict[RouteKey, CopyTerms]:
     """The routes that end at one subscriber."""
-    made: dict[RouteKey, Terms] = {}
+    made: dict[RouteKey, CopyTerms] = {}
     for subscription in subscriber.get("subscriptions") or ():
         for branch in branches.get(subscription["strategyId"], ()):
             key = RouteKey(subscriber_id, branch.strategy_id, branch.path)
@@ -241,7 +241,7 @@ def walk_branches(strategy_id: str, configuration: Configuration) -> Iterator[Br
             name = child if seen[child] == 1 else f"{child}#{seen[child]}"
             parents.setdefault(child, []).append((portfolio_id, name, member, portfolio))
     leaf = configuration.strategies[strategy_id]
-    waiting = [Branch(strategy_id, (strategy_id,), Terms().at(Level.STRATEGY, leaf), (leaf,))]
+    waiting = [Branch(strategy_id, (strategy_id,), CopyTerms().at(Level.STRATEGY, leaf), (leaf,))]
     while waiting:
         branch = waiting.pop(0)
         yield branch
@@ -263,7 +263,7 @@ def same_objects(first: Sequence[object], second: Sequence[object]) -> bool:
 
 
 def build_table(
-    strategy_id: str, strategy: Document, keys: list[RouteKey], terms: list[Terms], accounts: list[int]
+    strategy_id: str, strategy: Document, keys: list[RouteKey], terms: list[CopyTerms], accounts: list[int]
 ) -> RouteTable:
     """Terms turned into records; what many routes share is interned."""
     columns, gates = records_of(ROUTE, terms), records_of(GATE, terms)
@@ -292,10 +292,10 @@ def build_table(
     )
 
 
-def records_of(kind: np.dtype, terms: list[Terms]) -> np.ndarray:
-    """Terms as records; fields that `Terms` has not are 0."""
+def records_of(kind: np.dtype, terms: list[CopyTerms]) -> np.ndarray:
+    """Terms as records; fields that `CopyTerms` has not are 0."""
     made = np.zeros(len(terms), kind)
-    for name in set(kind.names or ()) & set(Terms.__slots__):
+    for name in set(kind.names or ()) & set(CopyTerms.__slots__):
         made[name] = [getattr(each, name) for each in terms]
     return made
 
@@ -304,7 +304,7 @@ def merge_tables(
     old: RouteTable,
     added: RouteTable,
     keys: list[RouteKey],
-    terms: list[Terms],
+    terms: list[CopyTerms],
     accounts: list[int],
     origin: np.ndarray,
 ) -> RouteTable:

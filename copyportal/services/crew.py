@@ -24,7 +24,7 @@ class Stopped(BaseException):
 
 
 @dataclass(frozen=True)
-class Step:
+class RunningStep:
     """A command that runs to its end; progress on its output, reasons of a failure in the last line of its log."""
 
     name: str
@@ -38,7 +38,7 @@ class Crew:
     def __init__(self, logs: Path) -> None:
         self.logs = logs
         self.children: list[Child] = []
-        self.steps: list[Step] = []
+        self.steps: list[RunningStep] = []
         self.stopping = False
 
     def listen(self) -> None:
@@ -108,7 +108,7 @@ class Crew:
             elif not child.is_running:
                 say(child.name, f"ended ({child.ending}), starts again in {child.plan_restart():g} s")
 
-    def begin(self, name: str, command: list[str], environment: dict[str, str]) -> Step:
+    def begin(self, name: str, command: list[str], environment: dict[str, str]) -> RunningStep:
         """Begin a step that runs to its end beside others; `finish` must follow."""
         self._check()
         log = self.logs / f"{name}.log"
@@ -123,10 +123,10 @@ class Crew:
                 text=True,
                 start_new_session=True,
             )
-        self.steps.append(step := Step(name, process, log))
+        self.steps.append(step := RunningStep(name, process, log))
         return step
 
-    def finish(self, step: Step, complaint: str) -> str:
+    def finish(self, step: RunningStep, complaint: str) -> str:
         """Wait for a step, repeating its progress lines; return its output. Raises CannotStart, Stopped."""
         lines: list[str] = []
         for line in step.process.stdout or ():

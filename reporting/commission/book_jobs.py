@@ -13,7 +13,7 @@ from typing import Any
 
 from django.urls import reverse
 
-from jobs.kinds import Kind, Result, Step, Work, register, staff
+from jobs.kinds import JobKind, JobStep, Result, Work, register, staff
 from reporting.commission.closing import close_strategy, settle_slice
 from reporting.commission.services import Bounds
 from reporting.commission.statements import Among, accounts_to_issue, closed_periods, issue_statements
@@ -25,7 +25,7 @@ ACCOUNTS_PER_SLICE = 100
 CLOSE, ISSUE = "close-periods", "issue-statements"
 
 
-def close_slices(work: Work) -> Iterator[Step]:
+def close_slices(work: Work) -> Iterator[JobStep]:
     """Close what is open and ended by `until`, of one strategy or of all; counted in periods.
 
     A slice is some subscribers of a strategy, the last one with the closing of its periods. Which strategies and until
@@ -40,7 +40,7 @@ def close_slices(work: Work) -> Iterator[Step]:
         end = datetime.fromisoformat(until)
         while settle_slice(workspace, connection_id, strategy_id, until=end, now=work.now, bounds=SLICE):
             cursor = {"waiting": waiting, "total": total, "closed": closed}
-            yield Step(cursor, done=closed, total=total, message=_words_so_far(closed, name))
+            yield JobStep(cursor, done=closed, total=total, message=_words_so_far(closed, name))
         outcome = close_strategy(
             workspace, connection_id, strategy_id, until=end, by=work.job.asked_by, now=work.now, closed_at=work.now
         )
@@ -48,8 +48,8 @@ def close_slices(work: Work) -> Iterator[Step]:
         total = max(total, closed)  # deals that were not accrued yet make periods of their own
         waiting = waiting[1:]
         cursor = {"waiting": waiting, "total": total, "closed": closed}
-        yield Step(cursor, done=closed, total=total, message=_words_so_far(closed))
-    yield Step(done=closed, total=total, result=_result(closed_words(closed), closed, "reporting:periods"))
+        yield JobStep(cursor, done=closed, total=total, message=_words_so_far(closed))
+    yield JobStep(done=closed, total=total, result=_result(closed_words(closed), closed, "reporting:periods"))
 
 
 def _to_close(work: Work) -> tuple[list[list[Any]], int]:
@@ -87,7 +87,7 @@ def _periods_are(number: int) -> str:
     return f"{number} billing {'period is' if number == 1 else 'periods are'}"
 
 
-def issue_slices(work: Work) -> Iterator[Step]:
+def issue_slices(work: Work) -> Iterator[JobStep]:
     """Issue to every account with something closed by `until` on no statement; counted in accounts.
 
     All are issued at the moment of the first slice, as in one go. An account that is renamed to stand before those that
@@ -114,8 +114,8 @@ def issue_slices(work: Work) -> Iterator[Step]:
         )
         issued, done = issued + len(documents), done + len(part)
         cursor = {"after": list(part[-1]), "now": now.isoformat(), "periods": periods, "issued": issued, "done": done}
-        yield Step(cursor, done=done, total=total, message=issued_words(issued))
-    yield Step(done=done, total=total, result=_result(issued_words(issued), issued, "reporting:statements"))
+        yield JobStep(cursor, done=done, total=total, message=issued_words(issued))
+    yield JobStep(done=done, total=total, result=_result(issued_words(issued), issued, "reporting:statements"))
 
 
 def issued_words(number: int) -> str:
@@ -126,7 +126,7 @@ def issued_words(number: int) -> str:
 
 
 CLOSING = register(
-    Kind(
+    JobKind(
         key=CLOSE,
         words="Closing of periods",
         unit="periods",
@@ -137,7 +137,7 @@ CLOSING = register(
     )
 )
 ISSUING = register(
-    Kind(
+    JobKind(
         key=ISSUE,
         words="Issuing of statements",
         unit="accounts",

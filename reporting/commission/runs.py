@@ -14,7 +14,7 @@ from datetime import datetime
 import structlog
 from django.db import InterfaceError, OperationalError, transaction
 
-from jobs.kinds import Kind, Result, Step, Work, nobody, register, staff
+from jobs.kinds import JobKind, JobStep, Result, Work, nobody, register, staff
 from reporting.commission.services import Bounds, Run, accrue_slice, due_accounts
 from reporting.commission.sources import Account
 
@@ -24,7 +24,7 @@ PAUSE_S = 15  # fees follow the deals within the time that a person needs to ope
 SLICE = Bounds()
 
 
-def slices(work: Work) -> Iterator[Step]:
+def slices(work: Work) -> Iterator[JobStep]:
     """Slices of one workspace until nothing is left.
 
     One strategy's trouble does not stop the others: it is logged, said in the row and tried again.
@@ -46,9 +46,9 @@ def slices(work: Work) -> Iterator[Step]:
         else:
             done += 1
         if waiting:
-            yield Step({"position": name}, done=done, total=total, message="Fees of new deals are worked out.")
+            yield JobStep({"position": name}, done=done, total=total, message="Fees of new deals are worked out.")
     result = Result(error or "Everything that is known is accrued.", details={"is_error": bool(error)})
-    yield Step(done=0, total=None, result=result)
+    yield JobStep(done=0, total=None, result=result)
 
 
 def _in_order(workspace_id: int, position: str, now: datetime) -> deque[tuple[str, Account, Run]]:
@@ -62,7 +62,7 @@ def _in_order(workspace_id: int, position: str, now: datetime) -> deque[tuple[st
 
 
 ACCRUAL = register(
-    Kind(
+    JobKind(
         key="accrual",
         words="Accrual of commissions",
         unit="strategies",

@@ -18,8 +18,8 @@ from copying.client import BackendFailed, ClientError, NotFound
 from copying.client.answers import public_text
 from copying.contract.accounts import AccountInformation, AccountSnapshot
 from reporting.sync import quarantine
-from reporting.sync.source import PAGE_SIZE, Source, Unreadable
-from reporting.sync.states import Lease, Outcome
+from reporting.sync.source import PAGE_SIZE, Source, UnreadableAnswer
+from reporting.sync.states import Lease, SyncOutcome
 from subscribers.mirror import keep_balances
 from subscribers.models import Subscriber
 from users.models import Connection
@@ -35,7 +35,7 @@ CLOCK_UNCONFIRMED = (
 UNREADABLE = "The balances could not be read; the answer is kept in quarantine and tried again."
 
 
-def sync_accounts(lease: Lease, *, source: Source, backend: Connection, now: datetime) -> Outcome:
+def sync_accounts(lease: Lease, *, source: Source, backend: Connection, now: datetime) -> SyncOutcome:
     """Mirror balances and equity. Raises the client's errors."""
     if not lease.cursor.get("one_by_one"):
         try:
@@ -58,15 +58,15 @@ def clock_trouble(source: Source) -> str:
         return ""
 
 
-def _sync_all(lease: Lease, *, source: Source, backend: Connection, now: datetime) -> Outcome:
+def _sync_all(lease: Lease, *, source: Source, backend: Connection, now: datetime) -> SyncOutcome:
     after: str | None = None
     told: set[bool | None] = set()
     while True:
         params = {"limit": PAGE_SIZE} | ({"after": after} if after else {})
         page = source.page(ALL, AccountInformation, params)
-        if isinstance(page, Unreadable):
+        if isinstance(page, UnreadableAnswer):
             quarantine.put_away(lease.connection_id, lease.kind, page, now=now)
-            return Outcome(error=UNREADABLE)
+            return SyncOutcome(error=UNREADABLE)
         with transaction.atomic():
             lease.save(rows=keep_balances(backend, page, now=now))
         told |= {account.simulated for account in page}
@@ -75,7 +75,7 @@ def _sync_all(lease: Lease, *, source: Source, backend: Connection, now: datetim
         after = page[-1].account_id
     note_simulated(backend, told)
     quarantine.resolve(lease.connection_id, lease.kind, now=now)
-    return Outcome(complete_until=now)
+    return SyncOutcome(complete_until=now)
 
 
 def note_simulated(backend: Connection, told: set[bool | None]) -> None:
@@ -87,7 +87,7 @@ def note_simulated(backend: Connection, told: set[bool | None]) -> None:
     other.update(market_is_simulated=is_simulated)
 
 
-def _sync_some(lease: Lease, *, source: Source, backend: Connection, now: datetime) -> Outcome:
+def _sync_some(lease: Lease, *, source: Source, backend: Connection, now: datetime) -> SyncOutcome:
     """A few accounts a run; the equity history is kept along the way, an hour apart."""
     waiting = Subscriber.objects.filter(connection=backend, is_removed=False).order_by(
         F("asked_at").asc(nulls_first=True)
@@ -107,7 +107,7 @@ def _sync_some(lease: Lease, *, source: Source, backend: Connection, now: dateti
         hour = now.replace(minute=0, second=0, microsecond=0)
         _keep_points(backend, [(a.account_id, hour, a.balance, a.equity, None) for a in found], replace=False)
         lease.save(rows=rows)
-    return Outcome(complete_until=now if found or not unknown else None)
+    return SyncOutcome(complete_until=now if found or not unknown else None)
 
 
 def _from_terminal(backend_id: str, raw: dict) -> AccountInformation:
@@ -122,7 +122,7 @@ def _from_terminal(backend_id: str, raw: dict) -> AccountInformation:
     )
 
 
-def sync_equity(lease: Lease, *, source: Source, backend: Connection, now: datetime) -> Outcome:
+def sync_equity(lease: Lease, *, source: Source, backend: Connection, now: datetime) -> SyncOutcome:
     """Mirror the equity history from its stream. Raises the client's errors."""
     cursor = lease.cursor
     while True:
@@ -131,10 +131,10 @@ def sync_equity(lease: Lease, *, source: Source, backend: Connection, now: datet
             page = source.poll(STREAM, AccountSnapshot, params)
         except NotFound:  # not offered: points are kept where balances are polled
             cursor["is_offered"] = False
-            return Outcome(complete_until=now, next_in_s=3600)
-        if isinstance(page, Unreadable):
+            return SyncOutcome(complete_until=now, next_in_s=3600)
+        if isinstance(page, UnreadableAnswer):
             quarantine.put_away(lease.connection_id, lease.kind, page, now=now)
-            return Outcome(error="The equity history could not be read; the answer is kept in quarantine.")
+            return SyncOutcome(error="The equity history could not be read; the answer is kept in quarantine.")
         cursor.pop("is_offered", None)
         with transaction.atomic():
             points = [(p.account_id, p.time, p.balance, p.equity, p.net_deposits) for p in page]
@@ -143,7 +143,7 @@ def sync_equity(lease: Lease, *, source: Source, backend: Connection, now: datet
             lease.save(rows=rows)
         if len(page) < PAGE_SIZE:
             quarantine.resolve(lease.connection_id, lease.kind, now=now)
-            return Outcome(complete_until=now)
+            return SyncOutcome(complete_until=now)
 
 
 def _keep_points(backend: Connection, points: list[tuple], *, replace: bool) -> int:

@@ -14,8 +14,8 @@ from django.db import connection, models, transaction
 
 from copying.client import NotFound
 from reporting.sync import quarantine
-from reporting.sync.source import PAGE_SIZE, Source, Unreadable, name_request
-from reporting.sync.states import Lease, Outcome
+from reporting.sync.source import PAGE_SIZE, Source, UnreadableAnswer, name_request
+from reporting.sync.states import Lease, SyncOutcome
 from strategies.mirror import keep_strategies
 from strategies.models import Kind, Strategy
 from subscribers.mirror import keep_subscribers, link_subscriptions
@@ -45,7 +45,7 @@ WHERE u.connection_id = %s AND own.traded_since IS NULL AND found.day IS NOT NUL
 """
 
 
-def sync_configuration(lease: Lease, *, source: Source, backend: Connection, now: datetime) -> Outcome:
+def sync_configuration(lease: Lease, *, source: Source, backend: Connection, now: datetime) -> SyncOutcome:
     """Mirror all configuration. Raises the client's errors."""
     errors = []
     singles = Strategy.objects.filter(connection=backend, kind=Kind.SINGLE)
@@ -64,7 +64,7 @@ def sync_configuration(lease: Lease, *, source: Source, backend: Connection, now
         errors += _sync_list(lease, name, mirrored, keep, source=source, now=now)
     link_subscriptions(backend)
     note_first_trades(backend)
-    return Outcome(complete_until=None if errors else now, error=" ".join(errors))
+    return SyncOutcome(complete_until=None if errors else now, error=" ".join(errors))
 
 
 def _sync_list(
@@ -76,7 +76,7 @@ def _sync_list(
     while True:
         params = {"includeRemoved": "true", "limit": PAGE_SIZE, "offset": offset}
         page = source.page(ROOT + name, dict[str, Any], params)
-        if isinstance(page, Unreadable):
+        if isinstance(page, UnreadableAnswer):
             quarantine.put_away(lease.connection_id, lease.kind, page, now=now)
             return [*errors, f"A page of {name} could not be read; it is kept in quarantine and tried again."]
         sound = {d["_id"]: d for d in page if isinstance(d.get("_id"), str) and 0 < len(d["_id"]) <= 64}

@@ -42,7 +42,7 @@ _OPTIONAL = (
 _ZERO, _NULL = Raw(b"0"), Raw(b"null")
 
 
-class Line(Struct, gc=False):
+class CopyLine(Struct, gc=False):
     """One transaction as a line of COPY text. key: what makes it one of a kind within a connection."""
 
     key: str
@@ -110,7 +110,7 @@ _MANY_DIGITS = b"9" * 15
 _SEPARATORS = re.compile(rb"[\t\n]")
 
 
-def read_page(body: bytes) -> list[Line]:
+def read_page(body: bytes) -> list[CopyLine]:
     """The lines of a page. Raises msgspec.DecodeError, as `wire.decode` does."""
     try:
         body = wire.without_nul(body)
@@ -139,7 +139,9 @@ def _is_plain(figures: bytes) -> bool:
     return all(wire.is_sound_figure(Decimal(f.decode())) for f in _SEPARATORS.split(figures) if len(f) >= 15)
 
 
-def _lines(deals: Sequence[_Deal], required: bytes, optional: bytes, unknown: list, *, has_escapes: bool) -> list[Line]:
+def _lines(
+    deals: Sequence[_Deal], required: bytes, optional: bytes, unknown: list, *, has_escapes: bool
+) -> list[CopyLine]:
     firsts, seconds = required.decode().split("\n"), optional.replace(b"null", b"\\N").decode().split("\n")
     escaped = _escaped if has_escapes else _as_it_is
     lines = []
@@ -149,7 +151,9 @@ def _lines(deals: Sequence[_Deal], required: bytes, optional: bytes, unknown: li
         texts = escaped(f"{deal.type}\0{deal.symbol or ''}\0{deal.position_id or ''}\0{deal.slave_position_id or ''}")
         measured = _NO_METRICS if metrics is None else _measured(metrics)
         extra = _extra(deal, more)
-        lines.append(Line(key, time, f"{key}\t{time.isoformat()}\t{texts}\t{first}\t{second}\t{measured}\t{extra}\n"))
+        lines.append(
+            CopyLine(key, time, f"{key}\t{time.isoformat()}\t{texts}\t{first}\t{second}\t{measured}\t{extra}\n")
+        )
     return lines
 
 
@@ -194,7 +198,7 @@ def _extra(deal: _Deal, more: dict[str, Any] | None) -> str:
 # ------------------------------------------------------------------------------------------- a page that is not plain
 
 
-def _read_carefully(body: bytes) -> list[Line]:
+def _read_carefully(body: bytes) -> list[CopyLine]:
     wire.decode(body, list[Transaction])  # raises what is wrong with it, if anything
     deals = _any.decode(body)
     required, optional = (

@@ -20,8 +20,8 @@ from copying.client import NotFound
 from copying.contract.accounts import DecisionPage, DecisionRecord, DecisionVolumes
 from reporting.sync import quarantine
 from reporting.sync.ahead import ahead
-from reporting.sync.source import PAGE_SIZE, Source, Unreadable
-from reporting.sync.states import Lease, Outcome
+from reporting.sync.source import PAGE_SIZE, Source, UnreadableAnswer
+from reporting.sync.states import Lease, SyncOutcome
 from users.models import Connection
 
 PATH = "/users/current/decisions"
@@ -80,12 +80,12 @@ class Batch:
     after: str
     lines: list[str] = field(default_factory=list)
     counts: Counter = field(default_factory=Counter)
-    unreadable: Unreadable | None = None
+    unreadable: UnreadableAnswer | None = None
 
 
 def sync_decisions(
     lease: Lease, *, source: Source, backend: Connection, now: datetime, budget_s: float = BUDGET_S
-) -> Outcome:
+) -> SyncOutcome:
     """Mirror the decisions that are new. Raises the client's errors."""
     cursor, stop_at = lease.cursor, time.monotonic() + budget_s
     try:
@@ -98,15 +98,15 @@ def sync_decisions(
                     if batch.unreadable:
                         quarantine.put_away(lease.connection_id, lease.kind, batch.unreadable, now=now)
                 if batch.unreadable:
-                    return Outcome(error=UNREADABLE)
+                    return SyncOutcome(error=UNREADABLE)
                 if time.monotonic() > stop_at:
-                    return Outcome(more=True)
+                    return SyncOutcome(more=True)
     except NotFound:
         cursor["is_offered"] = False
-        return Outcome(complete_until=now, next_in_s=ASK_AGAIN_S)
+        return SyncOutcome(complete_until=now, next_in_s=ASK_AGAIN_S)
     cursor.pop("is_offered", None)
     quarantine.resolve(lease.connection_id, lease.kind, now=now)
-    return Outcome(complete_until=now)
+    return SyncOutcome(complete_until=now)
 
 
 def _batches(source: Source, after: str) -> Iterator[Batch]:
@@ -114,7 +114,7 @@ def _batches(source: Source, after: str) -> Iterator[Batch]:
     batch = Batch(after)
     while True:
         page = source.read(PATH, DecisionPage, {"after": batch.after, "limit": PAGE_SIZE})
-        if isinstance(page, Unreadable):
+        if isinstance(page, UnreadableAnswer):
             batch.unreadable = page
             yield batch
             return

@@ -19,9 +19,9 @@ from psycopg.errors import UniqueViolation
 from copying.contract import wire
 from reporting.sync import quarantine
 from reporting.sync.ahead import ahead
-from reporting.sync.deals import COLUMNS, Line, read_page
-from reporting.sync.source import PAGE_SIZE, Source, Unreadable
-from reporting.sync.states import Lease, Outcome
+from reporting.sync.deals import COLUMNS, CopyLine, read_page
+from reporting.sync.source import PAGE_SIZE, Source, UnreadableAnswer
+from reporting.sync.states import Lease, SyncOutcome
 from reporting.sync.windows import EPOCH, FIRST_WIDTH, Window, windows
 
 PATHS = {"provided": "/users/current/provided-transactions", "subscribed": "/users/current/subscription-transactions"}
@@ -178,7 +178,13 @@ def _runs_without_conflict(database, owner: dict) -> bool:
 
 
 def store_sound(
-    lines: list[Line], *, workspace_id: int, lease: Lease, now: datetime, is_new: bool = False, text: str | None = None
+    lines: list[CopyLine],
+    *,
+    workspace_id: int,
+    lease: Lease,
+    now: datetime,
+    is_new: bool = False,
+    text: str | None = None,
 ) -> Stored:
     """As `store`; lines that no column can keep are found by halving and put into quarantine, the others are kept."""
     text = text_of(lines) if text is None else text
@@ -189,7 +195,7 @@ def store_sound(
         if len(lines) == 1:
             reason = str(error).split("CONTEXT")[0].strip()
             name = lines[0].key.split("\t")[0]
-            unreadable = Unreadable(f"transaction {name[:200]}", reason, lines[0].text[:10_000])
+            unreadable = UnreadableAnswer(f"transaction {name[:200]}", reason, lines[0].text[:10_000])
             quarantine.put_away(lease.connection_id, lease.kind, unreadable, now=now)
             return Stored()
     half = len(lines) // 2
@@ -205,7 +211,7 @@ def store_sound(
 key_of = attrgetter("key")
 
 
-def text_of(lines: list[Line]) -> str:
+def text_of(lines: list[CopyLine]) -> str:
     """Lines as the text that COPY reads."""
     return "".join([line.text for line in lines])
 
@@ -217,7 +223,7 @@ class _History:
     source: Source
     path: str
 
-    def __call__(self, start: datetime, end: datetime, offset: int) -> list[Line] | Unreadable:
+    def __call__(self, start: datetime, end: datetime, offset: int) -> list[CopyLine] | UnreadableAnswer:
         params = {"from": wire.format_time(start), "till": wire.format_time(end), "offset": offset, "limit": PAGE_SIZE}
         return self.source.read_by(read_page, self.path, params)
 
@@ -229,7 +235,7 @@ def _prepared(found: Iterator[Window]) -> Iterator[tuple[Window, str]]:
 
 def sync_history(
     lease: Lease, *, source: Source, workspace_id: int, now: datetime, budget_s: float = BUDGET_S
-) -> Outcome:
+) -> SyncOutcome:
     """Mirror one of the two histories up to `now`; stops with `more` when the time is up. Raises the client's errors.
 
     While one window goes into the table the next is fetched and decoded.
@@ -255,10 +261,10 @@ def sync_history(
                     quarantine.put_away(lease.connection_id, lease.kind, page, now=now)
             holds_doubles = holds_doubles or stored.added < len(window.records)
             if time.monotonic() > stop_at:
-                return Outcome(more=True, complete_until=_complete_until(cursor), error=_holes_text(cursor))
+                return SyncOutcome(more=True, complete_until=_complete_until(cursor), error=_holes_text(cursor))
     cursor.update(looked_back)
     cursor.pop("width_s", None)
-    return Outcome(complete_until=_complete_until(cursor), error=_holes_text(cursor))
+    return SyncOutcome(complete_until=_complete_until(cursor), error=_holes_text(cursor))
 
 
 def _start(cursor: dict, now: datetime) -> tuple[datetime, dict]:

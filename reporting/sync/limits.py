@@ -12,8 +12,8 @@ from django.db import transaction
 from copying.client import NotFound
 from copying.contract.accounts import AccountLimits
 from reporting.sync import quarantine
-from reporting.sync.source import PAGE_SIZE, Source, Unreadable
-from reporting.sync.states import Lease, Outcome
+from reporting.sync.source import PAGE_SIZE, Source, UnreadableAnswer
+from reporting.sync.states import Lease, SyncOutcome
 from subscribers.headroom import forget_limits, keep_limits
 from users.models import Connection
 
@@ -22,16 +22,16 @@ ASK_AGAIN_S = 3600
 UNREADABLE = "The risk limits could not be read; the answer is kept in quarantine and tried again."
 
 
-def sync_limits(lease: Lease, *, source: Source, backend: Connection, now: datetime) -> Outcome:
+def sync_limits(lease: Lease, *, source: Source, backend: Connection, now: datetime) -> SyncOutcome:
     """Mirror what is left of every limit. Raises the client's errors."""
     seen: list[str] = []
     try:
         while True:
             params = {"limit": PAGE_SIZE} | ({"after": seen[-1]} if seen else {})
             page = source.page(ALL, AccountLimits, params)
-            if isinstance(page, Unreadable):
+            if isinstance(page, UnreadableAnswer):
                 quarantine.put_away(lease.connection_id, lease.kind, page, now=now)
-                return Outcome(error=UNREADABLE)
+                return SyncOutcome(error=UNREADABLE)
             with transaction.atomic():
                 lease.save(rows=keep_limits(backend, page))
             is_last = len(page) < PAGE_SIZE or page[-1].account_id in seen[-1:]
@@ -42,9 +42,9 @@ def sync_limits(lease: Lease, *, source: Source, backend: Connection, now: datet
         lease.cursor["is_offered"] = False
         with transaction.atomic():
             lease.save(rows=forget_limits(backend))
-        return Outcome(complete_until=now, next_in_s=ASK_AGAIN_S)
+        return SyncOutcome(complete_until=now, next_in_s=ASK_AGAIN_S)
     lease.cursor.pop("is_offered", None)
     with transaction.atomic():
         lease.save(rows=forget_limits(backend, but=seen))
     quarantine.resolve(lease.connection_id, lease.kind, now=now)
-    return Outcome(complete_until=now)
+    return SyncOutcome(complete_until=now)

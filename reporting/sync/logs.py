@@ -20,8 +20,8 @@ from copying.client import NotFound
 from copying.contract import wire
 from copying.contract.documents import LogRecord
 from reporting.sync import quarantine
-from reporting.sync.source import PAGE_SIZE, Source, Unreadable
-from reporting.sync.states import Lease, Outcome
+from reporting.sync.source import PAGE_SIZE, Source, UnreadableAnswer
+from reporting.sync.states import Lease, SyncOutcome
 from reporting.sync.windows import windows
 from strategies.models import Strategy
 from subscribers.models import Subscriber
@@ -44,11 +44,11 @@ class _Log:
     def __call__(self, start: datetime, end: datetime, offset: int):
         params = {"startTime": wire.format_time(start), "endTime": wire.format_time(end)}
         page = self.source.page(self.path, LogRecord, {**params, "offset": offset, "limit": PAGE_SIZE})
-        return page if isinstance(page, Unreadable) else _numbered(page)
+        return page if isinstance(page, UnreadableAnswer) else _numbered(page)
 
 
 @dataclass(frozen=True)
-class Line:
+class DigestedRecord:
     """A log record with the digest that tells it from others of the same moment."""
 
     record: LogRecord
@@ -59,22 +59,22 @@ class Line:
         return self.record.time
 
 
-def _key(line: Line) -> tuple[datetime, str]:
+def _key(line: DigestedRecord) -> tuple[datetime, str]:
     return line.time, line.digest
 
 
-def _numbered(page: list[LogRecord]) -> list[Line]:
+def _numbered(page: list[LogRecord]) -> list[DigestedRecord]:
     counts: Counter = Counter()
     lines = []
     for record in page:
         content = msgspec.json.encode(record)
         counts[content] += 1
         digest = hashlib.blake2b(content + b"#%d" % counts[content], digest_size=20).hexdigest()
-        lines.append(Line(record, digest))
+        lines.append(DigestedRecord(record, digest))
     return lines
 
 
-def sync_logs(lease: Lease, *, source: Source, backend: Connection, now: datetime) -> Outcome:
+def sync_logs(lease: Lease, *, source: Source, backend: Connection, now: datetime) -> SyncOutcome:
     """Mirror the logs of the strategies whose turn it is. Raises the client's errors."""
     until: dict[str, str] = lease.cursor.setdefault("until", {})
     known = list(Strategy.objects.filter(connection=backend, is_removed=False).values_list("backend_id", flat=True))
@@ -96,7 +96,7 @@ def sync_logs(lease: Lease, *, source: Source, backend: Connection, now: datetim
     waits = len(lease.cursor["until"]) < len(known)
     oldest = min(lease.cursor["until"].values(), default=None) if not waits else None
     complete_until = datetime.fromisoformat(oldest) if oldest and not errors else None
-    return Outcome(more=waits, complete_until=complete_until, error=" ".join(sorted(set(errors))))
+    return SyncOutcome(more=waits, complete_until=complete_until, error=" ".join(sorted(set(errors))))
 
 
 def _mirror(
@@ -121,7 +121,7 @@ def _mirror(
     return errors
 
 
-def store(lines: list[Line], *, backend: Connection, strategy_id: str = "", subscriber_id: str = "") -> int:
+def store(lines: list[DigestedRecord], *, backend: Connection, strategy_id: str = "", subscriber_id: str = "") -> int:
     """Add lines that are new; returns how many were."""
     if not lines:
         return 0
@@ -137,7 +137,7 @@ def store(lines: list[Line], *, backend: Connection, strategy_id: str = "", subs
         return database.rowcount
 
 
-def _row(line: Line, strategy_id: str, subscriber_id: str) -> tuple:
+def _row(line: DigestedRecord, strategy_id: str, subscriber_id: str) -> tuple:
     record = line.record
     return (
         record.time,

@@ -7,10 +7,10 @@ from datetime import datetime
 from django.db.models import F
 
 from reporting.models import QuarantinedPage
-from reporting.sync.source import Unreadable
+from reporting.sync.source import UnreadableAnswer
 
 
-def put_away(connection_id: int, kind: str, unreadable: Unreadable, *, now: datetime) -> None:
+def put_away(connection_id: int, kind: str, unreadable: UnreadableAnswer, *, now: datetime) -> None:
     """Keep a page, or count it once more."""
     page, is_new = QuarantinedPage.objects.get_or_create(
         connection_id=connection_id,

@@ -26,7 +26,7 @@ from reporting.sync.history import sync_history
 from reporting.sync.limits import sync_limits
 from reporting.sync.logs import sync_logs
 from reporting.sync.source import Source
-from reporting.sync.states import Lease, LeaseLost, Outcome
+from reporting.sync.states import Lease, LeaseLost, SyncOutcome
 from reporting.sync.stopouts import sync_stopouts
 from reporting.sync.windows import KeepsRepeating
 from users.models import Connection
@@ -117,7 +117,7 @@ def _say_well(lease: Lease, error: str) -> None:
         )
 
 
-def _run(lease: Lease, *, source: Source, backend: Connection, now: datetime) -> Outcome:
+def _run(lease: Lease, *, source: Source, backend: Connection, now: datetime) -> SyncOutcome:
     if lease.kind in (SyncKind.PROVIDED, SyncKind.SUBSCRIBED):
         return sync_history(lease, source=source, workspace_id=backend.workspace_id, now=now)
     return _KINDS[SyncKind(lease.kind)](lease, source=source, backend=backend, now=now)

@@ -1,7 +1,7 @@
 """One page of the backend as structs, or the reason why it cannot be read.
 
-A page that is not JSON, is cut short, holds a NaN or has another shape is a value (`Unreadable`), because the sync of
-everything else goes on; that the backend cannot be reached, refuses or is broken are the client's exceptions.
+A page that is not JSON, is cut short, holds a NaN or has another shape is a value (`UnreadableAnswer`), because the
+sync of everything else goes on; that the backend cannot be reached, refuses or is broken are the client's exceptions.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ BODY_KEPT = 10_000  # characters
 
 
 @dataclass(frozen=True)
-class Unreadable:
+class UnreadableAnswer:
     """An answer that could not be read: which request, why, and how it began."""
 
     request: str
@@ -40,29 +40,31 @@ class Source:
         self.requests += 1
         return self.client.get_bytes(path, params, **options)
 
-    def page(self, path: str, of: type[T], params: dict[str, Any] | None = None) -> list[T] | Unreadable:
+    def page(self, path: str, of: type[T], params: dict[str, Any] | None = None) -> list[T] | UnreadableAnswer:
         """The list that `path` answers, as structs of type `of`; raises the client's errors."""
         kind: Any = list[of]  # type: ignore[valid-type]  # a type made while it runs
-        answer: list[T] | Unreadable = self.read(path, kind, params)
+        answer: list[T] | UnreadableAnswer = self.read(path, kind, params)
         return answer
 
-    def read(self, path: str, of: type[T], params: dict[str, Any] | None = None) -> T | Unreadable:
+    def read(self, path: str, of: type[T], params: dict[str, Any] | None = None) -> T | UnreadableAnswer:
         """What `path` answers, as `of`; raises the client's errors."""
         return self.read_by(lambda body: wire.decode(body, of), path, params)
 
-    def read_by(self, decode: Callable[[bytes], T], path: str, params: dict[str, Any] | None = None) -> T | Unreadable:
+    def read_by(
+        self, decode: Callable[[bytes], T], path: str, params: dict[str, Any] | None = None
+    ) -> T | UnreadableAnswer:
         """What `decode` makes of the answer of `path`; raises the client's errors."""
         body = self._body(path, params)
         try:
             return decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:  # ValidationError is a DecodeError
-            return Unreadable(name_request(path, params), str(error)[:1000], show(body))
+            return UnreadableAnswer(name_request(path, params), str(error)[:1000], show(body))
 
     def document(self, path: str) -> dict[str, Any]:
         """One object; raises the client's errors, NotFound among them."""
         return wire.decode(self._body(path), dict[str, Any])
 
-    def poll(self, path: str, of: type[T], params: dict[str, Any], *, hold_s: float = 0) -> list[T] | Unreadable:
+    def poll(self, path: str, of: type[T], params: dict[str, Any], *, hold_s: float = 0) -> list[T] | UnreadableAnswer:
         """One poll of a stream; a backend that holds the request longer than a few seconds has nothing new."""
         try:
             body = self._body(path, {**params, "holdInSeconds": round(hold_s)}, timeout_s=hold_s + 5)
@@ -72,7 +74,7 @@ class Source:
         except TimedOut:
             return []
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            return Unreadable(name_request(path, params), str(error)[:1000], show(body))
+            return UnreadableAnswer(name_request(path, params), str(error)[:1000], show(body))
 
 
 def name_request(path: str, params: dict[str, Any] | None) -> str:

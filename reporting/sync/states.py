@@ -25,7 +25,7 @@ from users.models import Connection
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SyncOutcome:
     """How a run ended: whether more waits, up to when the mirror is complete, and what could not be read."""
 
     more: bool = False

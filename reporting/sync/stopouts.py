@@ -15,8 +15,8 @@ from django.db import transaction
 from copying.client import NotFound
 from copying.contract import wire
 from reporting.sync import quarantine
-from reporting.sync.source import PAGE_SIZE, Source, Unreadable
-from reporting.sync.states import Lease, Outcome
+from reporting.sync.source import PAGE_SIZE, Source, UnreadableAnswer
+from reporting.sync.states import Lease, SyncOutcome
 from subscribers.mirror import keep_stopouts
 from subscribers.models import Stopout
 from users.models import Connection
@@ -26,16 +26,16 @@ MOST_ASKED = 20
 ASK_EVERY = timedelta(seconds=60)
 
 
-def sync_stopouts(lease: Lease, *, source: Source, backend: Connection, now: datetime) -> Outcome:
+def sync_stopouts(lease: Lease, *, source: Source, backend: Connection, now: datetime) -> SyncOutcome:
     """Mirror new stopouts and the end of active ones. Raises the client's errors."""
     cursor = lease.cursor
     while True:
         params = {"previousSequenceNumber": cursor.get("sequence", 0), "limit": PAGE_SIZE}
         page = source.poll(STREAM, dict[str, Any], params)
-        page = page if isinstance(page, Unreadable) else _checked(page, params)
-        if isinstance(page, Unreadable):
+        page = page if isinstance(page, UnreadableAnswer) else _checked(page, params)
+        if isinstance(page, UnreadableAnswer):
             quarantine.put_away(lease.connection_id, lease.kind, page, now=now)
-            return Outcome(error="The stream of stopouts could not be read; the answer is kept in quarantine.")
+            return SyncOutcome(error="The stream of stopouts could not be read; the answer is kept in quarantine.")
         with transaction.atomic():
             rows = keep_stopouts(backend, page, now=now)
             cursor["sequence"] = max([cursor.get("sequence", 0), *(event["sequenceNumber"] for event in page)])
@@ -44,10 +44,10 @@ def sync_stopouts(lease: Lease, *, source: Source, backend: Connection, now: dat
         if len(page) < PAGE_SIZE:
             break
     _find_ended(lease, source=source, backend=backend, now=now)
-    return Outcome(complete_until=now)
+    return SyncOutcome(complete_until=now)
 
 
-def _checked(page: list[dict[str, Any]], params: dict[str, Any]) -> list[dict[str, Any]] | Unreadable:
+def _checked(page: list[dict[str, Any]], params: dict[str, Any]) -> list[dict[str, Any]] | UnreadableAnswer:
     """The page, or why it is none: a stopout needs its number, account, reason and two times."""
     for event in page:
         try:
@@ -58,7 +58,9 @@ def _checked(page: list[dict[str, Any]], params: dict[str, Any]) -> list[dict[st
             is_whole = False
         if not is_whole:
             request = f"{STREAM} previousSequenceNumber={params['previousSequenceNumber']}"
-            return Unreadable(request, "A stopout lacks its number, account, reason or times.", repr(event)[:10_000])
+            return UnreadableAnswer(
+                request, "A stopout lacks its number, account, reason or times.", repr(event)[:10_000]
+            )
     return page
 
 
@@ -76,7 +78,7 @@ def _find_ended(lease: Lease, *, source: Source, backend: Connection, now: datet
         except NotFound:
             found = []
         asked[account] = now.isoformat()
-        if not isinstance(found, Unreadable):
+        if not isinstance(found, UnreadableAnswer):
             mark_ended(backend, account, still_active=found, now=now)
     lease.cursor["asked"] = {account: asked[account] for account in accounts if account in asked}
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from reporting.sync.source import PAGE_SIZE, Unreadable
+from reporting.sync.source import PAGE_SIZE, UnreadableAnswer
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FIRST_WIDTH = timedelta(days=30)
@@ -24,7 +24,7 @@ MOST_PAGES = 15
 MOST_PASSES = 6
 MOST_UNREADABLE = 3
 
-Fetch = Callable[[datetime, datetime, int], "list[Any] | Unreadable"]
+Fetch = Callable[[datetime, datetime, int], "list[Any] | UnreadableAnswer"]
 
 
 class KeepsRepeating(Exception):
@@ -41,7 +41,7 @@ class Window:
     start: datetime
     end: datetime
     records: list[Any] = field(default_factory=list)
-    unreadable: list[Unreadable] = field(default_factory=list)
+    unreadable: list[UnreadableAnswer] = field(default_factory=list)
 
 
 class _TooWide(Exception):
@@ -98,9 +98,9 @@ def read(
     return Window(start, end, list(seen.values()))
 
 
-def _pass(fetch, key, start, end, seen) -> tuple[list[Unreadable], int, int]:
+def _pass(fetch, key, start, end, seen) -> tuple[list[UnreadableAnswer], int, int]:
     """One walk over the pages: what could not be read, how many records came, how many different ones."""
-    unreadable: list[Unreadable] = []
+    unreadable: list[UnreadableAnswer] = []
     met: set[Hashable] = set()
     received = offset = 0
     may_split = end - start > SMALLEST
@@ -109,7 +109,7 @@ def _pass(fetch, key, start, end, seen) -> tuple[list[Unreadable], int, int]:
             raise _TooWide(1 / 8)
         page = fetch(start, end, offset)
         offset += PAGE_SIZE
-        if isinstance(page, Unreadable):
+        if isinstance(page, UnreadableAnswer):
             unreadable.append(page)
             if len(unreadable) >= MOST_UNREADABLE:
                 return unreadable, received, len(met)

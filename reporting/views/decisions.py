@@ -19,7 +19,7 @@ from reporting.views.history import STRATEGY, SUBSCRIBER, render_list, strategy_
 from strategies.models import Strategy
 from subscribers.listings import ids_of
 from subscribers.models import Subscriber
-from users.listing import Choice, Column, Listing, Named, Option, Period, Table, Text
+from users.listing import Choice, Column, DayRange, Listing, NameSearch, Option, Table, Text
 from users.permissions import staff_only, subscriber_only
 from users.requests import MemberRequest
 
@@ -58,9 +58,9 @@ DECISIONS = Listing(
     ),
     filters=(
         Text("signal", "Signal", field="signal_id", placeholder="Signal id"),
-        Period("period", "Period", field="time"),
+        DayRange("period", "Period", field="time"),
         Choice("strategy", "Strategy", field="strategy_id", placeholder="All strategies", options=strategy_options),
-        Named("subscriber", "Subscriber", field="subscriber_id", placeholder="Subscriber name or id", ids=ids_of),
+        NameSearch("subscriber", "Subscriber", field="subscriber_id", placeholder="Subscriber name or id", ids=ids_of),
         Text("symbol", "Symbol", placeholder="Symbol"),
         Choice("outcome", "Outcome", placeholder="Any outcome", options=OUTCOMES),
         Choice("reason", "Reason", placeholder="Any reason", options=REASONS),
@@ -72,8 +72,8 @@ OWN_DECISIONS = replace(
     DECISIONS,
     columns=tuple(replace(one, in_csv=one.in_csv and one.key not in NOT_FOR_CLIENTS) for one in DECISIONS.columns),
     filters=(
-        Period("period", "Period", field="time"),
-        Named("account", "Account", field="subscriber_id", placeholder="Account name or id", ids=ids_of),
+        DayRange("period", "Period", field="time"),
+        NameSearch("account", "Account", field="subscriber_id", placeholder="Account name or id", ids=ids_of),
         Text("symbol", "Symbol", placeholder="Symbol"),
         Choice("outcome", "Outcome", placeholder="Any outcome", options=OUTCOMES),
     ),

@@ -13,7 +13,7 @@ from reporting import deals
 from reporting.models import LogRecord, Transaction
 from reporting.totals import MOST_DEALS, Totals, daily_results, deal_totals, totals
 from subscribers.listings import ids_of, strategy_options
-from users.listing import Choice, Column, Listing, Named, Option, Period, Search, Text
+from users.listing import Choice, Column, DayRange, Listing, NameSearch, Option, Search, Text
 from users.listing.parameters import address, first_page
 from users.permissions import member_only, staff_only
 from users.requests import MemberRequest
@@ -71,9 +71,9 @@ TRANSACTIONS = Listing(
         Column("backend_id", csv_name="id"),
     ),
     filters=(
-        Period("period", "Period", field="time"),
+        DayRange("period", "Period", field="time"),
         Choice("strategy", "Strategy", field="strategy_id", placeholder="All strategies", options=strategy_options),
-        Named("subscriber", "Subscriber", field="subscriber_id", placeholder="Subscriber name or id", ids=ids_of),
+        NameSearch("subscriber", "Subscriber", field="subscriber_id", placeholder="Subscriber name or id", ids=ids_of),
         Text("symbol", "Symbol", placeholder="Symbol"),
         Choice("type", "Type", placeholder="All types", options=TRANSACTION_TYPES),
         Choice("entry", "Opens or closes", placeholder="Opens and closes", options=ENTRIES),
@@ -99,10 +99,10 @@ LOG = Listing(
     ),
     filters=(
         Search("q", "Text", placeholder="Search the messages", fields=("message",)),
-        Period("period", "Period", field="time"),
+        DayRange("period", "Period", field="time"),
         Choice("level", "Level", placeholder="All levels", options=LEVELS),
         Choice("strategy", "Strategy", field="strategy_id", placeholder="All strategies", options=strategy_options),
-        Named("subscriber", "Subscriber", field="subscriber_id", placeholder="Subscriber name or id", ids=ids_of),
+        NameSearch("subscriber", "Subscriber", field="subscriber_id", placeholder="Subscriber name or id", ids=ids_of),
     ),
 )
 

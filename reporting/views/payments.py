@@ -28,7 +28,7 @@ from reporting.views.history import render_list
 from reporting.views.statements import visible_statement
 from strategies.models import Strategy
 from subscribers.models import Subscriber
-from users.listing import Choice, Column, Listing, Option, Period, Search
+from users.listing import Choice, Column, DayRange, Listing, Option, Search
 from users.listing.export import file_name, plain_csv
 from users.once import once
 from users.parsing import row_id
@@ -39,7 +39,7 @@ MONEY = DecimalField(max_digits=24, decimal_places=4)
 KEPT_S = 20
 
 
-class Days(Period):
+class Days(DayRange):
     """From one day to another, of a column that is a day and no moment."""
 
     def narrow(self, queryset, parameters, zone, workspace=None):

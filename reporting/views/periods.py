@@ -29,7 +29,7 @@ from reporting.views.history import render_list
 from reporting.views.payments import in_reporting_currency
 from strategies.models import Strategy
 from subscribers.models import Subscriber
-from users.listing import Choice, Column, Listing, Option, Period, Search
+from users.listing import Choice, Column, DayRange, Listing, Option, Search
 from users.once import once
 from users.permissions import can_bill, may_bill, staff_only
 from users.requests import MemberRequest
@@ -74,7 +74,7 @@ PERIODS = Listing(
                 *(Option(s.code, s.words, Q(Exact(period_code(), Value(s.code)))) for s in PERIOD_STATES.values()),
             ),
         ),
-        Period("period_end", "Ended"),
+        DayRange("period_end", "Ended"),
     ),
 )  # fmt: skip
 

@@ -36,7 +36,7 @@ from reporting.states import STATEMENT_STATES
 from reporting.views.booking import carry_out
 from reporting.views.commissions import LINES, chosen_span, explained
 from reporting.views.history import render_list
-from users.listing import Choice, Column, Listing, Option, Period, Search
+from users.listing import Choice, Column, DayRange, Listing, Option, Search
 from users.once import once
 from users.permissions import can_bill, may_bill, member_only, staff_only, subscriber_only
 from users.requests import MemberRequest
@@ -85,7 +85,7 @@ STATEMENTS = Listing(
         Search("q", "Search", placeholder="Subscriber by name or id", fields=("subscriber_name", "subscriber_id")),
         STATE,
         KIND,
-        Period("issued_at", "Issued"),
+        DayRange("issued_at", "Issued"),
     ),
 )
 OWN_STATEMENTS = Listing(name="my-statements", sort="-issued_at", columns=COLUMNS, filters=(STATE,))

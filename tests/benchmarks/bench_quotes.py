@@ -26,7 +26,7 @@ from copying.backend.core.apply import apply
 from copying.backend.state.book import Book
 from copying.backend.state.commands import (
     Command,
-    Entry,
+    CommandEntry,
     OpenAccount,
     PutSignal,
     PutStrategy,
@@ -59,7 +59,7 @@ def filled(positions: int) -> Book:
     prices = {"EURUSD": (1.1, 1.1001), "GBPUSD": (1.25, 1.2501), "USDJPY": (150.0, 150.01)}
 
     def do(command: Command, quotes: dict | None = None) -> None:
-        effects = apply(book, Entry(time=MONDAY, quotes=quotes or {}, command=command), book.sequence + 1)
+        effects = apply(book, CommandEntry(time=MONDAY, quotes=quotes or {}, command=command), book.sequence + 1)
         assert effects.refused is None
 
     do(OpenAccount(tenant="t", account_id="prov", name="prov", deposit=100_000), prices)

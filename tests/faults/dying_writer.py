@@ -14,7 +14,7 @@ from copying.backend.broker.paper import PaperBroker
 from copying.backend.core.journal import Journal
 from copying.backend.core.projector import Projector
 from copying.backend.core.render import Rows
-from copying.backend.state.commands import Entry, PutSignal
+from copying.backend.state.commands import CommandEntry, PutSignal
 from tests.faults.signal_writer import main
 
 POINTS = ("before the commit", "committed", "between orders", "half told", "told")
@@ -45,7 +45,7 @@ def mortal(death: Death) -> dict[str, type]:
     PaperBroker._settle = settle_and_die
 
     class MortalJournal(Journal):
-        async def append(self, first: int, entries: list[Entry]) -> None:
+        async def append(self, first: int, entries: list[CommandEntry]) -> None:
             is_signal = isinstance(entries[0].command, PutSignal)
             if is_signal:
                 death.visit("before the commit")

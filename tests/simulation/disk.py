@@ -16,7 +16,7 @@ from copying.backend.core.render import Rows
 from copying.backend.state import snapshot
 from copying.backend.state.book import Book
 from copying.backend.state.broker_port import Broker
-from copying.backend.state.commands import Entry
+from copying.backend.state.commands import CommandEntry
 
 TABLES = tuple(COLUMNS)
 
@@ -55,7 +55,7 @@ class Disk:
             def watch(self, lost: Callable[[], None]) -> None:
                 pass
 
-            async def append(self, first: int, entries: list[Entry]) -> None:
+            async def append(self, first: int, entries: list[CommandEntry]) -> None:
                 await disk.pause()
                 assert first == len(disk.entries) + 1, "a journal number was given twice or left out"
                 disk.entries += [payload for _, _, payload in encode_entries(first, entries)]
@@ -65,17 +65,17 @@ class Disk:
                 await disk.pause()
                 return (snapshot.unpack(disk.snapshots[-1][1], broker) if disk.snapshots else None), disk.projected
 
-            async def entries(self, after: int, limit: int = 50) -> list[tuple[int, Entry]]:
+            async def entries(self, after: int, limit: int = 50) -> list[tuple[int, CommandEntry]]:
                 await disk.pause()
                 some = disk.entries[after : after + limit]
                 return [(after + place, decode_entry(payload)) for place, payload in enumerate(some, 1)]
 
-            def replace(self, sequence: int, replacement: Entry) -> None:
+            def replace(self, sequence: int, replacement: CommandEntry) -> None:
                 ((_, _, payload),) = encode_entries(sequence, [replacement])
                 disk.replaced[sequence] = disk.entries[sequence - 1]
                 disk.entries[sequence - 1] = payload
 
-            def state_before(self, sequence: int, broker: Broker[Book]) -> tuple[Book, list[tuple[int, Entry]]]:
+            def state_before(self, sequence: int, broker: Broker[Book]) -> tuple[Book, list[tuple[int, CommandEntry]]]:
                 known = [snapshot.unpack(state, broker) for number, state in disk.snapshots if number < sequence]
                 book = known[-1] if known else Book(broker)
                 some = disk.entries[book.sequence : sequence - 1]

@@ -22,8 +22,8 @@ from copying.backend.state import snapshot
 from copying.backend.state.book import Book
 from copying.backend.state.commands import (
     Command,
+    CommandEntry,
     Deposit,
-    Entry,
     OpenAccount,
     PutSignal,
     Trade,
@@ -42,7 +42,7 @@ WORDS = {"open": "opened", "change": "changed", "fill": "filled", "part": "partl
 
 def identity(command: Command) -> bytes:
     """A command as it comes back from the journal, to count it by."""
-    entry = Entry(time=0.0, quotes={}, command=command)
+    entry = CommandEntry(time=0.0, quotes={}, command=command)
     return encode_entries(0, [decode_entry(encode_entries(0, [entry])[0][2])])[0][2]
 
 
@@ -133,7 +133,7 @@ class Ledger:
             if strategy is not None and "telegram" in strategy.document:
                 self.published[event.strategy_id].append(f"{event.signal_id} {WORDS[event.what]}")
 
-    def check_window(self, entry: Entry, effects: Effects) -> None:
+    def check_window(self, entry: CommandEntry, effects: Effects) -> None:
         """What is of now by the wall clock at its receipt is never too late, wherever the journal's time is."""
         received = entry.time if entry.received is None else entry.received
         if received - datetime.fromisoformat(entry.command.document["time"]).timestamp() > 10:

@@ -18,7 +18,7 @@ from copying.backend.state.book import Book
 from copying.backend.state.commands import (
     AddNews,
     Command,
-    Entry,
+    CommandEntry,
     PutNews,
     PutSignal,
     PutSubscriber,
@@ -86,7 +86,7 @@ class Watch:
             {key: each.document for key, each in book.subscribers_by_id.items()},
         )  # fmt: skip
 
-    def after(self, before: Before, entry: Entry, effects: Effects) -> None:
+    def after(self, before: Before, entry: CommandEntry, effects: Effects) -> None:
         """Judge an entry that was carried out."""
         command = entry.command
         self.follow(command, effects.time)

@@ -15,7 +15,7 @@ A wrong parameter raises `BadParameter`, which the portal answers with a 400 pag
 """
 
 from users.listing.columns import Column
-from users.listing.filters import Between, Choice, Named, Option, Period, Search, Text
+from users.listing.filters import Between, Choice, DayRange, NameSearch, Option, Search, Text
 from users.listing.listing import Listing, Table
 from users.listing.parameters import BadParameter
 
@@ -24,10 +24,10 @@ __all__ = [
     "Between",
     "Choice",
     "Column",
+    "DayRange",
     "Listing",
-    "Named",
+    "NameSearch",
     "Option",
-    "Period",
     "Search",
     "Table",
     "Text",

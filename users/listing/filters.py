@@ -76,7 +76,7 @@ def no_ids(membership: Membership | None, text: str) -> Iterable[str]:
 
 
 @dataclass(frozen=True)
-class Named(Text):
+class NameSearch(Text):
     """What has an id and a name that people gave: `ids` finds what was typed, among what a member may see."""
 
     ids: Callable[..., Iterable[str]] = no_ids
@@ -144,7 +144,7 @@ class Choice(Filter):
 
 
 @dataclass(frozen=True)
-class Period(Filter):
+class DayRange(Filter):
     """From one day to another, both included, as days of the reader's zone."""
 
     kind = "period"

@@ -33,8 +33,8 @@ from copying.backend.state.commands import (
     AddNews,
     AddNote,
     Command,
+    CommandEntry,
     Deposit,
-    Entry,
     FindOrphans,
     OpenAccount,
     PutNews,
@@ -62,7 +62,7 @@ from . import idempotency, ticks
 from .faults import tell_faults, without
 
 
-def apply(book: Book, entry: Entry, sequence: int, watch: Watch | None = None) -> Effects:
+def apply(book: Book, entry: CommandEntry, sequence: int, watch: Watch | None = None) -> Effects:
     """Carry out journal entry `sequence` by its own rules. watch: to measure with, nothing else; None on replay."""
     book.rules = entry.rules
     try:
@@ -71,7 +71,7 @@ def apply(book: Book, entry: Entry, sequence: int, watch: Watch | None = None) -
         book.rules = NEWEST_RULES
 
 
-def apply_by_rules(book: Book, entry: Entry, sequence: int, watch: Watch | None) -> Effects:
+def apply_by_rules(book: Book, entry: CommandEntry, sequence: int, watch: Watch | None) -> Effects:
     """The effects of an entry, by the rules that the book has been told."""
     book.time = max(book.time, entry.time)
     book.received = entry.received

@@ -19,7 +19,7 @@ import numpy as np
 from copying.backend.signals.plans import Plans, learn_parts
 from copying.backend.state import snapshot
 from copying.backend.state.book import Book
-from copying.backend.state.commands import AddNote, Command, Entry, Trade
+from copying.backend.state.commands import AddNote, Command, CommandEntry, Trade
 from copying.backend.state.effects import Effects, LogLine
 
 from .journal import Journal
@@ -27,13 +27,13 @@ from .journal import Journal
 log = logging.getLogger(__name__)
 SEARCH_SECONDS = 10.0  # everybody waits meanwhile; who is still suspected then is left out as well
 ERROR = 3
-Carry = Callable[["Book", Entry, int], Effects]
+Carry = Callable[["Book", CommandEntry, int], Effects]
 
 
 # ---------------------------------------------------------------------------------------------------------- searching
 
 
-def isolate(before: Book, entry: Entry, sequence: int, carry: Carry) -> Entry | None:
+def isolate(before: Book, entry: CommandEntry, sequence: int, carry: Carry) -> CommandEntry | None:
     """The entry with the accounts that it fails for, as few as can be; None when it fails whatever is left out.
 
     before: the state that the entry met, not changed. carry: `apply.apply`.
@@ -86,8 +86,8 @@ def trading_account(command: Command) -> str:
 
 
 def mend(
-    book: Book, journal: Journal, sequence: int, entry: Entry, error: Exception, carry: Carry
-) -> tuple[Book, Entry]:
+    book: Book, journal: Journal, sequence: int, entry: CommandEntry, error: Exception, carry: Carry
+) -> tuple[Book, CommandEntry]:
     """The book before an entry that failed, and what can be carried out of the entry; that is written into the journal.
 
     book: which the entry may have left half changed. carry: `apply.apply`.
@@ -106,7 +106,7 @@ def mend(
     return before, mended
 
 
-def set_aside(entry: Entry, error: Exception) -> Entry:
+def set_aside(entry: CommandEntry, error: Exception) -> CommandEntry:
     """What stands in the journal for an entry that nobody's absence mends: an error in its user's log."""
     command = entry.command
     what = type(command).__struct_config__.tag
@@ -116,7 +116,7 @@ def set_aside(entry: Entry, error: Exception) -> Entry:
         severity=ERROR,
         message=f"A command ({what}) could not be carried out and was set aside: {type(error).__name__}: {error}",
     )
-    return Entry(time=entry.time, quotes=entry.quotes, command=note)
+    return CommandEntry(time=entry.time, quotes=entry.quotes, command=note)
 
 
 # -------------------------------------------------------------------------------------------------------- leaving out
@@ -145,7 +145,7 @@ def without(book: Book, account_ids: list[str]) -> Iterator[None]:
 # ------------------------------------------------------------------------------------------------------------ telling
 
 
-def tell_faults(book: Book, effects: Effects, entry: Entry) -> None:
+def tell_faults(book: Book, effects: Effects, entry: CommandEntry) -> None:
     """An ERROR in the log of every account that the entry was found to fail for."""
     what = type(entry.command).__struct_config__.tag
     text = (

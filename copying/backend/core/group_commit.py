@@ -20,7 +20,7 @@ from msgspec import structs
 from copying.backend.settings.rules import newer_rules
 from copying.backend.state.book import Book
 from copying.backend.state.broker_port import Broker
-from copying.backend.state.commands import NEWEST_RULES, AnyCommand, Entry, Once, PutSignal, Tick
+from copying.backend.state.commands import NEWEST_RULES, AnyCommand, CommandEntry, Once, PutSignal, Tick
 from copying.backend.state.effects import Effects, Watch
 from copying.backend.state.errors import Refused
 
@@ -131,7 +131,7 @@ class GroupCommit(ABC):
         moment = self.clock.after(self.book.time)
         received = wall if (wall := self.clock()) < moment else None
         entries = [
-            Entry(
+            CommandEntry(
                 time=moment,
                 received=received,
                 rules=NEWEST_RULES,
@@ -178,7 +178,7 @@ class GroupCommit(ABC):
             with contextlib.suppress(Exception):
                 application.look_ahead(self.book, first.command)
 
-    def _apply(self, entry: Entry, waiting: Waiting, committed: float) -> None:
+    def _apply(self, entry: CommandEntry, waiting: Waiting, committed: float) -> None:
         watch = Watch(time.perf_counter, waiting.received, committed)
         sequence = self.book.sequence + 1
         try:
@@ -193,7 +193,7 @@ class GroupCommit(ABC):
             except Exception:
                 log.exception("What journal entry %s did could not be passed on", effects.sequence)
 
-    def _carry_out_mended(self, sequence: int, entry: Entry, error: Exception) -> Effects:
+    def _carry_out_mended(self, sequence: int, entry: CommandEntry, error: Exception) -> Effects:
         """Carry an entry out for all that it does not fail for. Nobody sees the book before it is whole again."""
         mended = self._mend(sequence, entry, error)
         effects = application.apply(self.book, mended, sequence)
@@ -203,7 +203,7 @@ class GroupCommit(ABC):
                 self._idle_until = self.clock() + LEFT_OUT_SECONDS
         return effects
 
-    def _mend(self, sequence: int, entry: Entry, error: Exception) -> Entry:
+    def _mend(self, sequence: int, entry: CommandEntry, error: Exception) -> CommandEntry:
         """Write into the journal what can be carried out of an entry that failed; the book is as it was before it."""
         book, mended = faults.mend(self.book, self._journal, sequence, entry, error, application.apply)
         if mended.faulty:

@@ -18,7 +18,7 @@ from psycopg.pq.abc import PGconn
 from copying.backend.state import snapshot
 from copying.backend.state.book import Book
 from copying.backend.state.broker_port import Broker
-from copying.backend.state.commands import Entry
+from copying.backend.state.commands import CommandEntry
 
 log = logging.getLogger(__name__)
 LOCK = 5_117_243_891_006_151  # advisory: one writer per data set
@@ -28,7 +28,7 @@ EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # PostgreSQL counts from here
 MICROSECOND = timedelta(microseconds=1)
 BATCH_BYTES = 32 * 2**20  # of entries read at once: a start must not need the memory of thousands of large ones
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Entry)
+_decoder = msgspec.msgpack.Decoder(CommandEntry)
 
 
 class AlreadyRunning(Exception):
@@ -143,7 +143,7 @@ class Journal:
             lost, self._lost = self._lost, None
             lost()
 
-    async def append(self, first: int, entries: list[Entry]) -> None:
+    async def append(self, first: int, entries: list[CommandEntry]) -> None:
         """Write entries `first`, `first` + 1, … durably; they are on their way to the database before this waits.
 
         Straight through libpq: an order waits for nothing else as long as for this, and a cursor's execute() costs a
@@ -181,7 +181,7 @@ class Journal:
             exchange.end()
             self._listen()
 
-    def replace(self, sequence: int, replacement: Entry) -> None:
+    def replace(self, sequence: int, replacement: CommandEntry) -> None:
         """Put another entry in the place of one that cannot be carried out; what it was is kept beside.
 
         Waits for the database: nobody may see the book before it is whole again. On a connection of its own, as
@@ -194,7 +194,7 @@ class Journal:
                 [_encoder.encode(replacement), sequence],
             )
 
-    def state_before(self, sequence: int, broker: Broker[Book]) -> tuple[Book, list[tuple[int, Entry]]]:
+    def state_before(self, sequence: int, broker: Broker[Book]) -> tuple[Book, list[tuple[int, CommandEntry]]]:
         """The newest snapshot's book before an entry, and the entries from there up to it. Waits for the database."""
         with psycopg.connect(self._database_url, autocommit=True) as connection:
             cursor = connection.execute(
@@ -233,7 +233,7 @@ class Journal:
                 log.exception("Snapshot %s cannot be read; the journal behind an older one is replayed", sequence)
         return None
 
-    async def entries(self, after: int, limit: int = 2000) -> list[tuple[int, Entry]]:
+    async def entries(self, after: int, limit: int = 2000) -> list[tuple[int, CommandEntry]]:
         """Entries behind `after`, ascending: at most `limit`, and not many more bytes than BATCH_BYTES."""
         cursor = await self._connection.execute(
             "SELECT sequence, payload FROM (SELECT sequence, payload,"
@@ -257,7 +257,7 @@ def _readable(state: bytes, broker: Broker[Book]) -> Book | None:
         return None
 
 
-def encode_entries(first: int, entries: list[Entry]) -> list[tuple[int, datetime, bytes]]:
+def encode_entries(first: int, entries: list[CommandEntry]) -> list[tuple[int, datetime, bytes]]:
     """Rows of the journal table, for writing in bulk."""
     return [
         (first + place, datetime.fromtimestamp(entry.time, UTC), _encoder.encode(entry))
@@ -265,6 +265,6 @@ def encode_entries(first: int, entries: list[Entry]) -> list[tuple[int, datetime
     ]
 
 
-def decode_entry(payload: bytes) -> Entry:
+def decode_entry(payload: bytes) -> CommandEntry:
     """An entry as it stands in the table."""
     return _decoder.decode(payload)

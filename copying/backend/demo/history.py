@@ -22,7 +22,7 @@ from copying.backend.core.render import Renderer, Rows
 from copying.backend.market.ecb import LEGS, EcbMarket, quotes_of
 from copying.backend.state import snapshot
 from copying.backend.state.book import Book
-from copying.backend.state.commands import NEWEST_RULES, AnyCommand, Entry, Tick
+from copying.backend.state.commands import NEWEST_RULES, AnyCommand, CommandEntry, Tick
 
 from .robots import (
     BARS,
@@ -64,7 +64,7 @@ class Recorder:
     def __init__(self, book: Book) -> None:
         self.book = book
         self.first = book.sequence + 1
-        self.entries: list[Entry] = []
+        self.entries: list[CommandEntry] = []
         self.tables: dict[str, list[tuple]] = {name: [] for name in COLUMNS}
         self._renderer = Renderer(book)
         self._quotes: dict[str, tuple[float, float]] = {}
@@ -76,7 +76,7 @@ class Recorder:
 
     def do(self, command: AnyCommand, moment: float) -> None:
         """One entry. A refusal is kept out: it would change nothing."""
-        entry = Entry(time=moment, rules=NEWEST_RULES, quotes=self._quotes, command=command)
+        entry = CommandEntry(time=moment, rules=NEWEST_RULES, quotes=self._quotes, command=command)
         effects = application.apply(self.book, entry, self.book.sequence + 1)
         if effects.refused is not None and not isinstance(command, Tick):
             self.book.sequence -= 1

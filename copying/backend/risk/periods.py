@@ -46,10 +46,10 @@ def calendar_start(kind: int, now: float, ahead: float = 0.0) -> datetime:
     return periods.calendar_period(KINDS[kind], local)[0] - timedelta(seconds=ahead)
 
 
-def period_of(kind: int, start: float, now: float, ahead: float = 0.0) -> periods.Period:
+def period_of(kind: int, start: float, now: float, ahead: float = 0.0) -> periods.RiskPeriod:
     """The period that `now` lies in, the one that begins at `start` before that; a lifetime ends in the far future."""
     begun, end = periods.period_at(KINDS[kind], start + ahead, now + ahead)
-    return periods.Period(begun - ahead, min(end - ahead, FAR_FUTURE))
+    return periods.RiskPeriod(begun - ahead, min(end - ahead, FAR_FUTURE))
 
 
 def period_end(kind: int, start: float, now: float) -> float:

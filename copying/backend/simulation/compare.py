@@ -16,7 +16,7 @@ import numpy as np
 from copying.backend.state.times import iso
 from copying.engine.routes import Configuration, RouteKey
 
-from .past import Event, Money, Scene
+from .past import Event, PastMoney, Scene
 from .run import OUTCOMES, SimulationRun, Tally
 
 MOST_SIGNALS = 5_000
@@ -106,7 +106,7 @@ def simulate(
     clock: Callable[[], float] = time.monotonic,
 ) -> Comparison:
     """Decide `events` (ascending) with the scene's configuration and with `changed`. Raises TooMuch."""
-    money = Money(scene, [*scene.configuration.subscribers, *changed.subscribers])
+    money = PastMoney(scene, [*scene.configuration.subscribers, *changed.subscribers])
     runs = [SimulationRun(each, scene, money, wanted) for each in (scene.configuration, changed)]
     result = Comparison(runs)
     by_row: dict[int, SignalAnswer] = {}

@@ -90,7 +90,7 @@ class Past:
         return None if worth is None or base is None else worth / base
 
 
-class Money:
+class PastMoney:
     """Balances and equities as they were when a signal was decided, for all accounts of both configurations."""
 
     def __init__(self, scene: Scene, subscriber_ids: Iterable[str]) -> None:

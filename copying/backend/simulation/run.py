@@ -23,7 +23,7 @@ from copying.engine.model import NewsEvent, OrderKind, Outcome, Side
 from copying.engine.reasons import CODES, Reason
 from copying.engine.routes import Configuration, RouteKey, RouteTable, compile_routes
 
-from .past import Event, Money, Past, Scene
+from .past import Event, Past, PastMoney, Scene
 
 OUTCOMES = ("copied", "resized", "skipped", "failed")
 _PLACE = {Outcome.COPIED: 0, Outcome.RESIZED: 1, Outcome.DELAYED: 0, Outcome.SKIPPED: 2, Outcome.FAILED: 3}
@@ -78,7 +78,7 @@ class SimulationRun:
     """One configuration over the signals, in the order of their times."""
 
     def __init__(
-        self, configuration: Configuration, scene: Scene, money: Money, wanted: Callable[[str, RouteKey], bool]
+        self, configuration: Configuration, scene: Scene, money: PastMoney, wanted: Callable[[str, RouteKey], bool]
     ) -> None:
         self.configuration = configuration
         self.scene, self.money, self.wanted = scene, money, wanted

@@ -253,7 +253,7 @@ AnyCommand = (
 )
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class CommandEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One journal entry: `quotes` are those that changed since the entry before (symbol -> bid, ask).
 
     received: the wall clock at its receipt where that is not `time`, because the journal was ahead of the clock.

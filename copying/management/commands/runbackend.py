@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from copying.backend.market.ecb import EcbMarket
 from copying.backend.market.replay import NoQuotes, ReplayFeed
-from copying.backend.service import CannotStart, listen, serve
+from copying.backend.service import CannotServe, listen, serve
 
 
 class Command(BaseCommand):
@@ -36,7 +36,7 @@ class Command(BaseCommand):
             certificate = _certificate(port) if tls else None
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
                 runner.run(serve(database_url(), feed, bound, certificate=certificate))
-        except (CannotStart, NoQuotes) as error:
+        except (CannotServe, NoQuotes) as error:
             raise CommandError(str(error)) from error
         except KeyboardInterrupt:
             pass

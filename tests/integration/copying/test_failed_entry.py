@@ -10,7 +10,7 @@ import pytest
 from copying.backend.core import apply as application
 from copying.backend.core.writer import Core
 from copying.backend.http.options import database_url
-from copying.backend.state.commands import Entry, OpenAccount, PutSignal, PutStrategy
+from copying.backend.state.commands import CommandEntry, OpenAccount, PutSignal, PutStrategy
 
 from .conftest import StillMarket, empty
 
@@ -105,7 +105,7 @@ async def test_one_that_a_start_finds_is_set_aside_as_well(monkeypatch, rows):
     for command in (OpenAccount(tenant="firm", account_id="P-1", name="P"), strategy("AAAA"), signal("before01")):
         await core.submit(command)
     await core.caught_up()
-    entry = Entry(time=core.book.time, quotes={}, command=signal("poisoned"))
+    entry = CommandEntry(time=core.book.time, quotes={}, command=signal("poisoned"))
     await core._journal.append(core.book.sequence + 1, [entry])
     await abandon(core)
     monkeypatch.setitem(application.HANDLERS, PutSignal, (check, fails_for_one(act)))

@@ -10,14 +10,14 @@ import pytest
 
 from copying.backend.core.journal import Journal
 from copying.backend.http.options import database_url
-from copying.backend.state.commands import AddNote, Entry
+from copying.backend.state.commands import AddNote, CommandEntry
 
 from .conftest import empty
 
 
-def note(number: int, size: int = 1) -> Entry:
+def note(number: int, size: int = 1) -> CommandEntry:
     message = "m" * size
-    return Entry(
+    return CommandEntry(
         time=1_772_452_800.25 + number,
         quotes={"EURUSD": (1.1, 1.2)},
         command=AddNote(tenant="t", strategy_id=f"s{number}", severity=1, message=message),

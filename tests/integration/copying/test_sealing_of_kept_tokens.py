@@ -16,7 +16,7 @@ from copying.backend.http.options import database_url
 from copying.backend.settings import sealing
 from copying.backend.state import snapshot
 from copying.backend.state.book import Book
-from copying.backend.state.commands import Entry, PutStrategy, PutSubscriber
+from copying.backend.state.commands import CommandEntry, PutStrategy, PutSubscriber
 from tests.integration.copying.conftest import StillMarket, empty
 from tests.integration.copying.planted import TOKENS, assert_unknown, dump, publishing
 
@@ -37,7 +37,7 @@ def plain_tables() -> None:
     commands = [PutStrategy(tenant="t", strategy_id=f"S{n}", document=document) for n, document in enumerate(documents)]
     commands.append(PutSubscriber(tenant="t", subscriber_id="a", document={"name": "publishing", "subscriptions": []}))
     book = Book(PaperBroker())
-    entries = [Entry(time=1_772_452_800.0 + n, quotes={}, command=command) for n, command in enumerate(commands)]
+    entries = [CommandEntry(time=1_772_452_800.0 + n, quotes={}, command=command) for n, command in enumerate(commands)]
     for sequence, entry in enumerate(entries[:2], 1):
         apply(book, entry, sequence)
     with psycopg.connect(database_url()) as database, database.cursor() as cursor:

@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from jobs import kinds, services
-from jobs.kinds import Kind, Result, Step, Work
+from jobs.kinds import JobKind, JobStep, Result, Work
 from jobs.models import Job
 from users.models import Membership
 from users.permissions import can_manage
@@ -22,16 +22,18 @@ def count(work: Work):
         if (error := work.job.parameters.get("error")) and number == error["at"]:
             raise kinds.JobRefused("It cannot be.") if error["final"] else RuntimeError("a secret of the program")
         if number + 1 == upto:
-            yield Step(cursor={"next": number + 1}, done=upto, total=upto, result=Result("All is counted.", href="/"))
+            yield JobStep(
+                cursor={"next": number + 1}, done=upto, total=upto, result=Result("All is counted.", href="/")
+            )
         else:
-            yield Step(cursor={"next": number + 1}, done=number + 1, total=upto, message="Counting.")
+            yield JobStep(cursor={"next": number + 1}, done=number + 1, total=upto, message="Counting.")
 
 
 KINDS = (
-    Kind("count", "Counting", "numbers", count, may_see=kinds.staff, may_ask=can_manage),
-    Kind("private", "For managers", "numbers", count, may_see=can_manage, may_ask=can_manage),
-    Kind("serial", "One by one", "numbers", count, kinds.staff, can_manage, waits_for=("serial", "count")),
-    Kind("standing", "Again and again", "numbers", count, kinds.staff, kinds.nobody, True, ("serial",), 15),
+    JobKind("count", "Counting", "numbers", count, may_see=kinds.staff, may_ask=can_manage),
+    JobKind("private", "For managers", "numbers", count, may_see=can_manage, may_ask=can_manage),
+    JobKind("serial", "One by one", "numbers", count, kinds.staff, can_manage, waits_for=("serial", "count")),
+    JobKind("standing", "Again and again", "numbers", count, kinds.staff, kinds.nobody, True, ("serial",), 15),
 )
 
 

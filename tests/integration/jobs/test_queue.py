@@ -11,7 +11,7 @@ from django.db import connection, connections
 from django.utils import timezone
 
 from jobs import queue, run, services
-from jobs.kinds import KINDS, Kind, Result, Step, register, staff
+from jobs.kinds import KINDS, JobKind, JobStep, Result, register, staff
 from jobs.leases import LeaseLost
 from jobs.models import Job
 from tests import builders
@@ -103,7 +103,7 @@ def test_a_job_that_was_given_up_in_its_lease_is_taken_over_and_the_slow_holder_
     Job.objects.update(lease_until=PAST)
     quick = queue.claim_due()
     assert (quick.job_id, quick.attempts) == (job.pk, 2)
-    for act in (lambda: slow.save(Step(done=9)), slow.give_back, slow.cancel, lambda: slow.fail("x")):
+    for act in (lambda: slow.save(JobStep(done=9)), slow.give_back, slow.cancel, lambda: slow.fail("x")):
         with pytest.raises(LeaseLost):
             act()
     run.run_turn(slow, stop_at=time.monotonic())
@@ -277,11 +277,11 @@ def test_a_kind_of_a_newer_version_waits_for_a_worker_that_knows_it(asks, alice)
 
 def test_two_kinds_of_one_name_are_refused():
     def other(work):
-        yield Step(result=Result("x"))
+        yield JobStep(result=Result("x"))
 
     other.__module__ = "elsewhere"
     with pytest.raises(ValueError, match="count"):
-        register(Kind("count", "Other", "x", other, staff, staff))
+        register(JobKind("count", "Other", "x", other, staff, staff))
 
 
 # --- Real connections -------------------------------------------------------------------------------------------------
@@ -315,9 +315,9 @@ def test_a_slice_that_takes_longer_than_a_lease_keeps_it_and_shows_how_far_it_is
         for done in range(12):
             time.sleep(0.1)
             work.report(done, 12, "Half way.")
-        yield Step(done=12, total=12, result=Result("Through."))
+        yield JobStep(done=12, total=12, result=Result("Through."))
 
-    KINDS["long"] = Kind("long", "Long", "parts", long, staff, staff, is_stored_by_slice=False)
+    KINDS["long"] = JobKind("long", "Long", "parts", long, staff, staff, is_stored_by_slice=False)
     job = asks(alice, "long")
     worker = threading.Thread(target=lambda: (run.run_due(), connections.close_all()))
     worker.start()
@@ -343,9 +343,9 @@ def test_a_long_slice_that_reads_ends_soon_after_it_is_cancelled(monkeypatch, as
             begun.set()
             time.sleep(0.05)
             work.report(done)
-        yield Step(result=Result("Through."))
+        yield JobStep(result=Result("Through."))
 
-    KINDS["long"] = Kind("long", "Long", "parts", long, staff, staff, is_stored_by_slice=False)
+    KINDS["long"] = JobKind("long", "Long", "parts", long, staff, staff, is_stored_by_slice=False)
     job = asks(alice, "long")
     worker = threading.Thread(target=lambda: (run.run_due(), connections.close_all()))
     worker.start()

@@ -16,7 +16,7 @@ from reporting.models import Transaction
 from subscribers.models import Subscriber, SubscriberAccess, Subscription
 from tests import builders
 from users.listing import Listing
-from users.listing.filters import Choice, Named
+from users.listing.filters import Choice, NameSearch
 
 pytestmark = pytest.mark.django_db
 PAGES = (
@@ -69,7 +69,7 @@ def test_every_choice_of_every_list_is_scoped_like_its_rows(firm, request, who):
                 offered = {option.value for option in each.accepted(membership)}
                 assert offered == (currencies if each.key == "currency" else sees), (listing.name, each.key)
                 checked += 1
-            if isinstance(each, Named):
+            if isinstance(each, NameSearch):
                 for typed in ("hers", "other", "e"):
                     assert set(each.ids(membership, typed)) <= accounts | {typed}, (listing.name, each.key)
                     assert "other" in accounts or "other" not in set(each.ids(membership, "Theirs"))

@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from subscribers.models import Subscriber
 from tests import builders
-from users.listing import BadParameter, Choice, Column, Listing, Option, Period, Search
+from users.listing import BadParameter, Choice, Column, DayRange, Listing, Option, Search
 from users.listing.counting import two_figures
 
 LISTING = Listing(
@@ -22,7 +22,7 @@ LISTING = Listing(
     filters=(
         Search("q", "Search", fields=("name",)),
         Choice("currency", "Currency", options=(Option("USD", "Dollar"), Option("EUR", "Euro"))),
-        Period("seen", "Seen", field="first_seen_at"),
+        DayRange("seen", "Seen", field="first_seen_at"),
     ),
 )
 NAMES = ["Ann", "Ben", "Ben", "Ben", "Ben", "Ben", "Cid", "Dan", "Eve", "Fay"]

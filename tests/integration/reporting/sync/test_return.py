@@ -40,7 +40,7 @@ def connection(workspace):
 @pytest.fixture
 def sync(connection, monkeypatch):
     """A function that runs what is due first, with a backend that is silent or not."""
-    monkeypatch.setattr(run, "_run", lambda lease, **_: states.Outcome())
+    monkeypatch.setattr(run, "_run", lambda lease, **_: states.SyncOutcome())
 
     def once(*, is_silent: bool):
         lease = states.claim_due()

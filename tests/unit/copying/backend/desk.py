@@ -14,7 +14,7 @@ from copying.backend.http import reads
 from copying.backend.state.book import Book
 from copying.backend.state.commands import (
     Command,
-    Entry,
+    CommandEntry,
     OpenAccount,
     PutPortfolio,
     PutSignal,
@@ -44,7 +44,7 @@ class Desk:
     def __init__(self, *, slippage_spreads: float = 0.0) -> None:
         self.book = Book(PaperBroker(), slippage_spreads=slippage_spreads)
         self.now = MONDAY
-        self.entries: list[Entry] = []
+        self.entries: list[CommandEntry] = []
         self.effects: list[Effects] = []
         self.pending: dict[str, tuple[float, float]] = {}
         self.quote(**QUOTES)
@@ -59,7 +59,7 @@ class Desk:
     def try_(self, command: Command) -> Effects:
         """Carry a command out, whatever comes of it."""
         self.now += 1
-        entry = Entry(time=self.now, rules=self.book.rules, quotes=self.pending, command=command)
+        entry = CommandEntry(time=self.now, rules=self.book.rules, quotes=self.pending, command=command)
         self.pending = {}
         self.book.time = self.now
         self.look_ahead(command)

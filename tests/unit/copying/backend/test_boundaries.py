@@ -14,7 +14,7 @@ from copying.backend.core.apply import apply
 from copying.backend.http import reads
 from copying.backend.risk import limits
 from copying.backend.signals import fan_out, retries
-from copying.backend.state.commands import Deposit, Entry, Tick
+from copying.backend.state.commands import CommandEntry, Deposit, Tick
 from copying.backend.state.effects import Decided
 from copying.backend.state.entities import ACCOUNT_CURRENCIES
 from copying.backend.state.errors import Refused
@@ -216,7 +216,7 @@ def test_entries_from_before_compare_as_they_did(desk):
     assert limits.drawdowns(desk.book)[0] == pytest.approx(50)
     desk.book.accounts.equity[desk.book.account_rows["b"]] += 1e-9
     for rules, stopouts in ((1, 0), (2, 1)):
-        entry = Entry(time=desk.now, rules=rules, quotes={}, command=Tick(tenant=""))
+        entry = CommandEntry(time=desk.now, rules=rules, quotes={}, command=Tick(tenant=""))
         apply(desk.book, entry, desk.book.sequence + 1)
         assert len(reads.stopouts(desk.book, "t", "b")) == stopouts
 

@@ -13,8 +13,8 @@ from copying.backend.state import snapshot
 from copying.backend.state.book import Book
 from copying.backend.state.commands import (
     Command,
+    CommandEntry,
     Deposit,
-    Entry,
     Once,
     Trade,
 )
@@ -30,7 +30,7 @@ def asked(key: str = "k", caller: str = "t", digest: bytes = b"d", **told: objec
 def do(desk: Desk, command: Command, once: Once, seconds: float = 1) -> Effects:
     """Carry out what came with a key, as the core does when the key is new."""
     desk.now += seconds
-    entry = Entry(time=desk.now, rules=desk.book.rules, quotes=desk.pending, command=command, once=once)
+    entry = CommandEntry(time=desk.now, rules=desk.book.rules, quotes=desk.pending, command=command, once=once)
     desk.pending = {}
     desk.entries.append(entry)
     return apply(desk.book, entry, desk.book.sequence + 1)

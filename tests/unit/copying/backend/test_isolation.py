@@ -9,14 +9,14 @@ import pytest
 
 from copying.backend.core.faults import isolate
 from copying.backend.state.book import Book
-from copying.backend.state.commands import Entry, Tick, Trade
+from copying.backend.state.commands import CommandEntry, Tick, Trade
 from copying.backend.state.effects import Effects
 from tests.unit.copying.backend.desk import Desk
 
 ACCOUNTS = [f"a{number}" for number in range(11)]
-TICK = Entry(time=1.0, quotes={}, command=Tick(tenant=""))
+TICK = CommandEntry(time=1.0, quotes={}, command=Tick(tenant=""))
 CLOSING = Trade(tenant="t", account_id="a3", action_type="POSITIONS_CLOSE_SYMBOL", symbol="EURUSD")
-TRADE = Entry(time=1.0, quotes={}, command=CLOSING)
+TRADE = CommandEntry(time=1.0, quotes={}, command=CLOSING)
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def book(desk: Desk) -> Book:
 def failing(*groups: set[str]):
     """Carries an entry out, and raises when all accounts of any group take part."""
 
-    def carry(book: Book, entry: Entry, sequence: int) -> Effects:
+    def carry(book: Book, entry: CommandEntry, sequence: int) -> Effects:
         if any(not group & set(entry.faulty) for group in groups):
             raise ZeroDivisionError("planted")
         return Effects(sequence, 0.0)
@@ -62,7 +62,7 @@ def test_of_accounts_that_fail_together_no_more_are_left_out_than_it_takes(book:
     for account_id in isolated.faulty:
         fewer = [other for other in isolated.faulty if other != account_id]
         with pytest.raises(ZeroDivisionError):
-            carry(book, Entry(time=1.0, quotes={}, command=TICK.command, faulty=fewer), 1)
+            carry(book, CommandEntry(time=1.0, quotes={}, command=TICK.command, faulty=fewer), 1)
 
 
 def test_the_account_that_trades_itself_is_never_left_out(book: Book) -> None:

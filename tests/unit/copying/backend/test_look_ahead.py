@@ -9,7 +9,7 @@ import pytest
 from copying.backend.core.apply import apply
 from copying.backend.signals import orders
 from copying.backend.signals.fan_out import LookAhead
-from copying.backend.state.commands import NEWEST_RULES, Entry, PutNews, PutSignal
+from copying.backend.state.commands import NEWEST_RULES, CommandEntry, PutNews, PutSignal
 from copying.backend.state.effects import Decided
 from copying.backend.state.valuation import value
 from tests.unit.copying.backend.desk import Desk
@@ -31,7 +31,9 @@ def put(document: dict | None = None) -> PutSignal:
 
 def carried_out(desk: Desk, command: PutSignal, time: float) -> Decided:
     """What is told when the command arrives at `time` without looking ahead again."""
-    effects = apply(desk.book, Entry(time=time, rules=NEWEST_RULES, quotes={}, command=command), desk.book.sequence + 1)
+    effects = apply(
+        desk.book, CommandEntry(time=time, rules=NEWEST_RULES, quotes={}, command=command), desk.book.sequence + 1
+    )
     return next(told for told in effects.told if isinstance(told, Decided))
 
 
@@ -60,7 +62,7 @@ def test_it_is_decided_anew_after_another_entry(copying: Desk) -> None:
     decided_ahead, time = copying.book.cache(LookAhead).foreseen.decisions, copying.book.time
     apply(
         copying.book,
-        Entry(time=time, rules=NEWEST_RULES, quotes={}, command=PutNews(tenant="t", events=[])),
+        CommandEntry(time=time, rules=NEWEST_RULES, quotes={}, command=PutNews(tenant="t", events=[])),
         copying.book.sequence + 1,
     )
     assert carried_out(copying, put(), time).decisions is not decided_ahead

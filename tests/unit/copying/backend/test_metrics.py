@@ -10,7 +10,7 @@ import pytest
 
 from copying.backend.core.apply import apply
 from copying.backend.core.render import Renderer, Rows
-from copying.backend.state.commands import Command, Entry
+from copying.backend.state.commands import Command, CommandEntry
 from copying.backend.state.effects import Deals, Effects, Watch
 from tests.unit.copying.backend.desk import Desk
 
@@ -31,7 +31,7 @@ class MeasuredDesk(Desk):
 
     def try_(self, command: Command) -> Effects:
         self.now += 1
-        entry = Entry(time=self.now, rules=self.book.rules, quotes=self.pending, command=command)
+        entry = CommandEntry(time=self.now, rules=self.book.rules, quotes=self.pending, command=command)
         self.pending = {}
         begun = self.clock()
         effects = apply(self.book, entry, self.book.sequence + 1, Watch(self.clock, begun - 0.005, begun))

@@ -13,7 +13,7 @@ from copying.backend.settings.rules import CONSENT, MOST_RESERVED, RESERVED_SECO
 from copying.backend.state import snapshot
 from copying.backend.state.book import Book
 from copying.backend.state.commands import (
-    Entry,
+    CommandEntry,
     PutPortfolio,
     PutSignal,
     PutStrategy,
@@ -119,7 +119,9 @@ def test_nobody_copies_without_consent_while_an_account_is_left_out(consenting, 
     signal = PutSignal(tenant="t", strategy_id="S", signal_id="after001", document=document)
     for command in (signal, Resynchronise(tenant="u", subscriber_id="x")):
         desk.now += 1
-        entry = Entry(time=desk.now, rules=desk.book.rules, quotes=desk.pending, command=command, left_out=[left_out])
+        entry = CommandEntry(
+            time=desk.now, rules=desk.book.rules, quotes=desk.pending, command=command, left_out=[left_out]
+        )
         desk.effects.append(apply(desk.book, entry, desk.book.sequence + 1))
     copied = {each for each in ("own", "x", "other") if desk.held(each)}
     assert copied == {"own", "other"} - {left_out}

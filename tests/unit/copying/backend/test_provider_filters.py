@@ -12,7 +12,15 @@ from copying.backend.core.apply import apply
 from copying.backend.core.faults import without
 from copying.backend.settings import news
 from copying.backend.state import provider_balances, snapshot
-from copying.backend.state.commands import NEWEST_RULES, AddNews, Deposit, Entry, PutNews, SetConnection, Tick
+from copying.backend.state.commands import (
+    NEWEST_RULES,
+    AddNews,
+    CommandEntry,
+    Deposit,
+    PutNews,
+    SetConnection,
+    Tick,
+)
 from copying.backend.state.effects import Deals, Decided
 from copying.backend.state.entities import NEVER
 from copying.backend.state.errors import Refused
@@ -92,7 +100,7 @@ def test_a_close_near_news_is_kept_for_accounts_that_are_away(desk: Desk, rules:
     for account_id in ("offline", "unlimited"):
         desk.do(SetConnection(tenant="t", account_id=account_id, is_connected=False))
     desk.now += 1
-    entry = Entry(time=desk.now, rules=rules, quotes={}, command=Tick(tenant=""), left_out=["left"])
+    entry = CommandEntry(time=desk.now, rules=rules, quotes={}, command=Tick(tenant=""), left_out=["left"])
     desk.effects.append(apply(desk.book, entry, desk.book.sequence + 1))
     assert [len(desk.held(each)) for each in ("online", "offline", "unlimited", "left")] == [0, 1, 1, 1]
     waiting = ["offline"] if rules == 1 else ["offline", "unlimited"]
@@ -106,7 +114,7 @@ def test_a_close_near_news_is_kept_for_accounts_that_are_away(desk: Desk, rules:
         assert desk.held("left") == [], "closed as soon as it takes part again"
     desk.now += 3 * HOUR  # the news are over
     for account_id in ("offline", "unlimited"):
-        entry = Entry(
+        entry = CommandEntry(
             time=desk.now,
             rules=rules,
             quotes={},
@@ -132,7 +140,7 @@ def test_news_close_all_of_a_copy_of_which_a_part_is_to_be_closed(
     assert desk.held("b") == ([("EURUSD", 1, pytest.approx(lots))] if lots else [])
     put_news(desk, 20)
     desk.now += 1
-    entry = Entry(time=desk.now, rules=rules, quotes={}, command=Tick(tenant=""))
+    entry = CommandEntry(time=desk.now, rules=rules, quotes={}, command=Tick(tenant=""))
     apply(desk.book, entry, desk.book.sequence + 1)
     assert not ticks.due(desk.book, desk.now), "kept, and not asked again"
     desk.tick(2 * HOUR)

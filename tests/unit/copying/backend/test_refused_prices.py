@@ -15,7 +15,7 @@ from copying.backend.broker.paper import PaperBroker
 from copying.backend.core.apply import apply
 from copying.backend.core.render import Renderer, Rows
 from copying.backend.state.book import Book
-from copying.backend.state.commands import Entry, Resynchronise, SetConnection
+from copying.backend.state.commands import CommandEntry, Resynchronise, SetConnection
 from copying.backend.state.effects import Deals, Decided, LogLine
 from copying.backend.state.errors import Refused
 from copying.engine.reasons import Reason
@@ -247,8 +247,8 @@ def test_entries_from_before_replay_as_they_were_carried_out(copying: Desk) -> N
     command = msgspec.structs.replace(
         copying.entries[-1].command, signal_id="sig00002", document=document | {"stopLoss": 1.2}
     )
-    old = Entry(time=copying.now + 1, quotes={}, command=command)
-    assert msgspec.msgpack.decode(msgspec.msgpack.encode(old), type=Entry).rules == 0
+    old = CommandEntry(time=copying.now + 1, quotes={}, command=command)
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(old), type=CommandEntry).rules == 0
     effects = apply(copying.book, old, copying.book.sequence + 1)
     assert effects.refused is None
     assert [deals.kind for deals in effects.told if isinstance(deals, Deals)] == ["open"]

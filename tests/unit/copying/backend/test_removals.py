@@ -9,7 +9,7 @@ import pytest
 
 from copying.backend.broker.paper import PaperBroker
 from copying.backend.core.apply import apply
-from copying.backend.state.commands import NEWEST_RULES, Command, Entry, Remove, SetConnection, Tick, Trade
+from copying.backend.state.commands import NEWEST_RULES, Command, CommandEntry, Remove, SetConnection, Tick, Trade
 from copying.backend.state.snapshot import pack, unpack
 from tests.unit.copying.backend.desk import Desk
 
@@ -21,7 +21,7 @@ def remove(desk: Desk, what: str, owner: str, part: str = "", mode: str = "prese
 def by_rules(desk: Desk, rules: int, command: Command, **fields: Any) -> None:
     """Carry a command out as an entry of some rules."""
     desk.now += 1
-    entry = Entry(time=desk.now, rules=rules, quotes={}, command=command, **fields)
+    entry = CommandEntry(time=desk.now, rules=rules, quotes={}, command=command, **fields)
     assert apply(desk.book, entry, desk.book.sequence + 1).refused is None
 
 

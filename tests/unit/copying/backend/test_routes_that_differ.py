@@ -15,7 +15,14 @@ from copying.backend.http import reads
 from copying.backend.http.reads import risk_limits
 from copying.backend.signals.plans import plan_for
 from copying.backend.state.book import Book
-from copying.backend.state.commands import Command, Entry, PutSignal, RemoveSignal, Resynchronise, SetConnection
+from copying.backend.state.commands import (
+    Command,
+    CommandEntry,
+    PutSignal,
+    RemoveSignal,
+    Resynchronise,
+    SetConnection,
+)
 from copying.backend.state.effects import Decided
 from copying.backend.state.parts import UNKNOWN as UNKNOWN_PART
 from copying.backend.state.snapshot import pack, unpack
@@ -160,7 +167,7 @@ def test_a_plan_knows_the_parts_that_were_made_while_an_account_was_left_out(des
     plan = plan_for(desk.book, "S")
     document = {"symbol": "EURUSD", "type": "POSITION_TYPE_BUY", "time": iso(desk.now + 1), "volume": 0.1}
     command = PutSignal(tenant="t", strategy_id="S", signal_id="sig00001", document=document)
-    entry = Entry(time=desk.now + 1, rules=desk.book.rules, quotes=desk.pending, command=command, left_out=["b"])
+    entry = CommandEntry(time=desk.now + 1, rules=desk.book.rules, quotes=desk.pending, command=command, left_out=["b"])
     apply(desk.book, entry, desk.book.sequence + 1)
     assert [key.subscriber_id for key in plan.table.keys] == ["a", "b"]
     assert plan_for(desk.book, "S") is plan
@@ -172,7 +179,7 @@ def without_b(desk: Desk, command: Command, faulty: bool = True) -> None:
     """Carry a command out as after a fault on account b."""
     desk.now += 1
     left_out = {"faulty": ["b"]} if faulty else {"left_out": ["b"]}
-    entry = Entry(time=desk.now, rules=desk.book.rules, quotes=desk.pending, command=command, **left_out)
+    entry = CommandEntry(time=desk.now, rules=desk.book.rules, quotes=desk.pending, command=command, **left_out)
     desk.pending = {}
     desk.effects.append(apply(desk.book, entry, desk.book.sequence + 1))
 

@@ -3,7 +3,7 @@
 import pytest
 
 from copying.contract.validation import Invalid, validate
-from copying.engine.fold import Terms
+from copying.engine.fold import CopyTerms
 from copying.engine.model import Level
 
 SUBSCRIBER = {"name": "a", "subscriptions": [{"strategyId": "S", "multiplier": 1}]}
@@ -50,4 +50,4 @@ def test_magic_numbers_may_be_negative(text: str, is_taken: bool) -> None:
     ],
 )
 def test_the_wanted_volume_is_after_the_multiplier(settings: dict, lots: float) -> None:
-    assert Terms().at(Level.SUBSCRIPTION, settings).wanted_lots(0.4) == pytest.approx(lots)
+    assert CopyTerms().at(Level.SUBSCRIPTION, settings).wanted_lots(0.4) == pytest.approx(lots)
