@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from .history import Record
+from .history import HistoryRecord
 
 
-class EquityChartItem(Record, kw_only=True):
+class EquityChartItem(HistoryRecord, kw_only=True):
     """R1. The last four: of the last element, if it was asked for in real time; sums are of milliseconds x currency."""
 
     start_broker_time: str

@@ -8,10 +8,10 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from .history import Record
+from .history import HistoryRecord
 
 
-class AccountMetrics(Record, kw_only=True):
+class AccountMetrics(HistoryRecord, kw_only=True):
     """M1 (4.2), of the many fields those that are used. max_drawdown: of the balance.
 
     profit_factor: won amount by lost amount; None: nothing was lost.
@@ -39,7 +39,7 @@ class AccountMetrics(Record, kw_only=True):
     daily_growth: list[dict[str, Any]] = []
 
 
-class AccountTrade(Record, kw_only=True):
+class AccountTrade(HistoryRecord, kw_only=True):
     """M2, M3 (4.3): one round trip of a position, or a balance operation. close_time: None while it is open."""
 
     id: str = ""
@@ -58,13 +58,13 @@ class AccountTrade(Record, kw_only=True):
     duration_in_minutes: float = 0.0
 
 
-class MetricsAnswer(Record, kw_only=True):
+class MetricsAnswer(HistoryRecord, kw_only=True):
     metrics: AccountMetrics
 
 
-class TradesAnswer(Record, kw_only=True):
+class TradesAnswer(HistoryRecord, kw_only=True):
     trades: list[AccountTrade]
 
 
-class OpenTradesAnswer(Record, kw_only=True):
+class OpenTradesAnswer(HistoryRecord, kw_only=True):
     open_trades: list[AccountTrade]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 
-from .history import Record
+from .history import HistoryRecord
 from .settings import Document
 
 HEDGING = "ACCOUNT_MARGIN_MODE_RETAIL_HEDGING"
@@ -24,7 +24,7 @@ TRADE_SUCCESSES = {
 }
 
 
-class TerminalInformation(Record, kw_only=True):
+class TerminalInformation(HistoryRecord, kw_only=True):
     """A1 (3.2). margin_level: percent, absent without margin. currency: the deposit currency of the account."""
 
     platform: str = ""
@@ -48,7 +48,7 @@ class TerminalInformation(Record, kw_only=True):
     currency_digits: int | None = None
 
 
-class TerminalPosition(Record, kw_only=True):
+class TerminalPosition(HistoryRecord, kw_only=True):
     """A2, A3 (3.3). What is open now is unrealized_profit + unrealized_swap + unrealized_commission."""
 
     id: str | int
@@ -78,7 +78,7 @@ class TerminalPosition(Record, kw_only=True):
     reason: str = ""
 
 
-class TerminalOrder(Record, kw_only=True):
+class TerminalOrder(HistoryRecord, kw_only=True):
     """A4, A5 (3.4). done_time: of completed ones only."""
 
     id: str | int
@@ -104,7 +104,7 @@ class TerminalOrder(Record, kw_only=True):
     reason: str = ""
 
 
-class TerminalDeal(Record, kw_only=True):
+class TerminalDeal(HistoryRecord, kw_only=True):
     """A6 (3.5). The balance is the sum of profit, commission and swap over all deals but those of credit."""
 
     id: str | int
