@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from jobs.leases import LeaseLost
-from jobs.models import Job
+from jobs.models import MAY_SEE, Job
 from users.models import Membership
 
 
@@ -122,6 +122,7 @@ def register(kind: JobKind) -> JobKind:
     if other is not None and other.slices.__module__ != kind.slices.__module__:
         raise ValueError(f"Two kinds of jobs are called {kind.key}.")
     KINDS[kind.key] = kind
+    MAY_SEE[kind.key] = kind.may_see
     return kind
 
 

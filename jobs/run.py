@@ -14,7 +14,6 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
-from jobs import services
 from jobs.kinds import KINDS, CancelAsked, JobKind, JobRefused, JobStep, Result, Work
 from jobs.leases import LeaseLost, heartbeat
 from jobs.models import Job
@@ -39,25 +38,6 @@ def run_due(*, budget_s: float = BUDGET_S, turn_s: float = TURN_S) -> int:
         run_turn(lease, stop_at=min(stop_at, time.monotonic() + turn_s))
         turns += 1
     return turns
-
-
-def run_now(job: Job, *, patience_s: float) -> Job:
-    """Carry out the slices of a job that fit into so many seconds, in the request that asked for it.
-
-    A small job is done when its page is answered, which says so, and the live line of that page does not say it again;
-    the workers go on with a large one. Returns the job as it is then.
-    """
-    stop_at = time.monotonic() + patience_s
-    lease = claim_due(job.pk)
-    if lease is not None:
-        run_turn(lease, stop_at=stop_at)
-    job = Job.objects.select_related("asked_by", "workspace").get(pk=job.pk)
-    if job.is_unfinished:
-        services.wake()
-    else:
-        job.answered_at = timezone.now()
-        job.save(update_fields=["answered_at"])
-    return job
 
 
 def run_turn(lease: JobLease, *, stop_at: float) -> None:

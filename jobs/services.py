@@ -1,25 +1,25 @@
-"""What people do with jobs: ask for one, end it, try it again; and what cleans up after them."""
+"""What people do with jobs: ask for one, end it, try it again."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerDown
 
-from jobs import files
 from jobs.kinds import KINDS
-from jobs.models import UNFINISHED, Job, JobState
-from users.models import Membership, User, Workspace
+from jobs.models import Job, JobState
+from jobs.queue import claim_due
+from jobs.run import run_turn
+from jobs.tasks import RUNNER_EXPIRES_S, run_due_jobs
+from users.models import Membership, User
 from users.services import record_audit
 
 MOST_UNFINISHED = 10  # of one person in one workspace
-RESULT_STAYS = timedelta(days=3)
-MOST_FILES = 50  # of one workspace
-REMOVED = "Its file was removed: it is prepared anew when it is asked for again."
 
 
 class TooMany(Exception):
@@ -45,7 +45,7 @@ def ask(
     """Put a job into the queue and wake a worker. With the key of a job that exists: that one. Raises TooMany.
 
     A key belongs to the person: somebody else's never names one's job. wakes: False for whoever begins with it
-    (run.run_now), so that no worker takes it from under the request that waits for it.
+    (run_now), so that no worker takes it from under the request that waits for it.
     """
     if not KINDS[kind].may_ask(membership):
         raise ValueError(f"{membership} may not ask for {kind}; the view has to check it.")
@@ -71,29 +71,29 @@ def ask(
 
 def wake() -> None:
     """Have a worker look at once. Without the broker the next sweep does, within seconds."""
-    from jobs.tasks import RUNNER_EXPIRES_S, run_due_jobs
-
     try:
         run_due_jobs.apply_async(expires=RUNNER_EXPIRES_S, retry=False)
     except BrokerDown:
         return
 
 
-def ensure_standing() -> int:
-    """One row for every kind that repeats in every workspace; returns how many were missing."""
-    kinds = [kind for kind in KINDS.values() if kind.repeats_after_s is not None]
-    with connection.cursor() as database:
-        database.execute(
-            "INSERT INTO jobs_job (workspace_id, kind, title, origin, key, parameters, cursor, state, is_standing,"
-            " done, message, file, attempts, due_at, created_at)"
-            " SELECT w.id, k.kind, k.title, '', 'standing:' || k.kind, '{}', '{}', 'queued', TRUE, 0, '', '', 0,"
-            " clock_timestamp(), clock_timestamp()"
-            " FROM users_workspace w CROSS JOIN unnest(%s::text[], %s::text[]) AS k (kind, title)"
-            " WHERE NOT EXISTS (SELECT FROM jobs_job j WHERE j.workspace_id = w.id AND j.key = 'standing:' || k.kind)"
-            " ON CONFLICT DO NOTHING",
-            [[kind.key for kind in kinds], [kind.words for kind in kinds]],
-        )
-        return int(database.rowcount)
+def run_now(job: Job, *, patience_s: float) -> Job:
+    """Carry out the slices of a job that fit into so many seconds, in the request that asked for it.
+
+    A small job is done when its page is answered, which says so, and the live line of that page does not say it again;
+    the workers go on with a large one. Returns the job as it is then.
+    """
+    stop_at = time.monotonic() + patience_s
+    lease = claim_due(job.pk)
+    if lease is not None:
+        run_turn(lease, stop_at=stop_at)
+    job = Job.objects.select_related("asked_by", "workspace").get(pk=job.pk)
+    if job.is_unfinished:
+        wake()
+    else:
+        job.answered_at = timezone.now()
+        job.save(update_fields=["answered_at"])
+    return job
 
 
 @transaction.atomic
@@ -126,32 +126,3 @@ def try_again(job: Job, *, by: User, now: datetime) -> Job:
     record_audit(locked.workspace, user=by, action="job tried again", subject=locked.title, now=now)
     transaction.on_commit(wake)
     return locked
-
-
-def clean(now: datetime) -> int:
-    """Remove results that are old or too many, rows of finished jobs that are older, and files that no row names.
-
-    Returns how many files were removed.
-    """
-    removed = 0
-    for workspace in Workspace.objects.filter(jobs__in=Job.objects.exclude(file="")).distinct():
-        with_file = Job.objects.filter(workspace=workspace).exclude(file="").order_by("-finished_at", "-pk")
-        for place, job in enumerate(with_file):
-            if place >= MOST_FILES or job.finished_at is None or job.finished_at <= now - RESULT_STAYS:
-                removed += remove_file(job)
-    for kind in KINDS.values():
-        old = Job.objects.filter(kind=kind.key, finished_at__lte=now - kind.stays, file="", is_standing=False)
-        old.exclude(state__in=UNFINISHED).delete()
-    return removed + files.remove_strays(set(Job.objects.exclude(file="").values_list("file", flat=True)), now)
-
-
-def remove_file(job: Job) -> int:
-    """Remove a result: first the row says that it is gone, so that no page offers what is not there."""
-    name = job.file
-    Job.objects.filter(pk=job.pk, file=name).update(file="", message=REMOVED)
-    return files.remove(name)
-
-
-def clean_now() -> int:
-    """The same for the clock of the background work."""
-    return clean(timezone.now())

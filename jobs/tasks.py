@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from jobs import queue, run, services
+from jobs import queue, run, upkeep
 
 RUNNER_EXPIRES_S = 5
 
@@ -12,7 +12,7 @@ RUNNER_EXPIRES_S = 5
 @shared_task
 def sweep_jobs() -> int:
     """Wake as many runners as jobs are due and may be carried out at the same time."""
-    services.ensure_standing()
+    upkeep.ensure_standing()
     startable = queue.count_startable()
     for _ in range(startable):
         run_due_jobs.apply_async(expires=RUNNER_EXPIRES_S)
@@ -28,4 +28,4 @@ def run_due_jobs() -> int:
 @shared_task
 def clean_jobs() -> int:
     """Remove results and rows that are too old or too many."""
-    return services.clean_now()
+    return upkeep.clean_now()

@@ -13,8 +13,8 @@ from django.db.models.lookups import Exact
 from copying.contract.settings import STOPOUT_REASONS
 from strategies.models import Strategy
 from subscribers.causes import cause_of
-from subscribers.models import Subscriber, Subscription
-from subscribers.states import ACCOUNT_STATES, account_state
+from subscribers.models import Subscriber, Subscription, account_state
+from subscribers.states import ACCOUNT_STATES
 from users.listing import Between, Choice, Column, DayRange, Listing, Option, Search
 from users.models import Membership
 

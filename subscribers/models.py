@@ -7,11 +7,11 @@ from functools import cached_property
 from typing import Self
 
 from django.db import models
-from django.db.models import F, Value
-from django.db.models.functions import Coalesce
+from django.db.models import Case, CharField, Exists, F, OuterRef, Q, Value, When
+from django.db.models.functions import Coalesce, Now
 
 from strategies.models import Strategy
-from subscribers.states import ACCOUNT_STATES, SUBSCRIPTION_STATES, AccountFacts, facts_of, subscription_code
+from subscribers.states import ACCOUNT_STATES, SILENT_AFTER, SUBSCRIPTION_STATES, AccountFacts
 from users.models import Connection, Invitation, Membership, Workspace
 from users.states import State
 
@@ -80,8 +80,12 @@ class Subscriber(models.Model):
 
     @cached_property
     def facts(self) -> AccountFacts:
-        """What its state and those of its subscriptions follow from."""
-        return facts_of(self)
+        """What its state and those of its subscriptions follow from. Two queries."""
+        unconfirmed = Case(When(account_conditions()["unconfirmed"], then=True), default=False)
+        states = Subscriber.objects.filter(pk=self.pk).values_list(account_state(), unconfirmed)
+        code, is_unconfirmed = states.first() or ("removed", True)
+        rows = self.stopouts.active(Now()).values_list("strategy_backend_id", "document__sourceStrategy__id")
+        return AccountFacts(code, is_unconfirmed, [(strategy, member or "") for strategy, member in rows])
 
     @property
     def pill(self) -> State:
@@ -142,8 +146,25 @@ class Subscription(models.Model):
 
     @property
     def state(self) -> str:
-        """What becomes of new signals and of what is open: a code of `subscribers.states`."""
-        return subscription_code(self, self.subscriber.facts)
+        """What becomes of new signals and of what is open: the first of `SUBSCRIPTION_STATES` that applies."""
+        account, strategy_id, facts = self.subscriber, self.strategy_backend_id, self.subscriber.facts
+        if self.is_removed:
+            if strategy_id not in account.winding_down:
+                return "ended"
+            by_symbol = self.document.get("closeOnRemovalMode") == "close-gracefully-by-symbol"
+            return "winding-down-by-symbol" if by_symbol else "winding-down"
+        if account.is_removed:
+            return "ending" if facts.code == "ending" else "ended"
+        own = [member for strategy, member in facts.stopped if strategy in ("", strategy_id)]
+        if own:
+            return "stopped" if "" in own else "stopped-in-part"
+        if self.close_only or account.close_only:
+            return "close-only"
+        if self.document.get("offered") is False:
+            return "not-offered"
+        if self.strategy is not None and self.strategy.is_removed:
+            return "strategy-ending"
+        return "unconfirmed" if facts.is_unconfirmed else "copying"
 
     @property
     def pill(self) -> State:
@@ -202,3 +223,25 @@ class Stopout(models.Model):
                 fields=["workspace", "stopped_till"], condition=models.Q(ended_at=None), name="stopout_not_reset"
             ),
         ]
+
+
+def account_conditions() -> dict[str, Q]:
+    """What has to hold for each of `ACCOUNT_STATES` but the last, in their order; each without those before it.
+
+    Conditions of the database, so that an account's page, lists, filters and files cannot differ.
+    """
+    failing = Connection.objects.filter(pk=OuterRef("connection_id"), sync_states__failing_since__isnull=False)
+    unconfirmed = Q(measured_at=None) | Q(measured_at__lt=Now() - SILENT_AFTER) | Q(connection__is_enabled=False)
+    return {
+        "ending": Q(is_removed=True, document__has_key="closeOnRemovalMode"),
+        "removed": Q(is_removed=True),
+        "stopped": Q(Exists(Stopout.objects.active(Now()).filter(subscriber=OuterRef("pk")))),
+        "close-only": ~Q(close_only=""),
+        "unconfirmed": unconfirmed | Q(Exists(failing)),
+    }
+
+
+def account_state() -> Case:
+    """The code of the state as an expression over accounts."""
+    cases = [When(condition, then=Value(code)) for code, condition in account_conditions().items()]
+    return Case(*cases, default=Value("copying"), output_field=CharField())

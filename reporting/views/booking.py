@@ -8,8 +8,7 @@ from django.contrib import messages
 from django.utils import timezone
 
 from jobs.models import JobState
-from jobs.run import run_now
-from jobs.services import TooMany, ask
+from jobs.services import TooMany, ask, run_now
 from users.once import FIELD
 from users.requests import MemberRequest
 

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from jobs import kinds, services
 from jobs.kinds import JobKind, JobStep, Result, Work
-from jobs.models import Job
+from jobs.models import MAY_SEE, Job
 from users.models import Membership
 from users.permissions import can_manage
 
@@ -43,13 +43,15 @@ def _kinds(monkeypatch, settings, tmp_path):
     settings.VAR = tmp_path
     SEEN.clear()
     own = {kind.key: kind for kind in KINDS} | {"export": kinds.KINDS["export"]}
-    kept = dict(kinds.KINDS)
+    registered = dict(kinds.KINDS)
     kinds.KINDS.clear()
     kinds.KINDS.update(own)
+    for key, kind in own.items():
+        monkeypatch.setitem(MAY_SEE, key, kind.may_see)
     monkeypatch.setattr(services, "wake", lambda: None)
     yield
     kinds.KINDS.clear()
-    kinds.KINDS.update(kept)
+    kinds.KINDS.update(registered)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from jobs import exports, files, run, services
+from jobs import exports, files, run, upkeep
 from jobs.models import Job
 from reporting.models import LogRecord
 from tests import builders
@@ -163,25 +163,25 @@ def prepared(client, number: int) -> list[Job]:
     return list(Job.objects.order_by("pk"))
 
 
-@pytest.mark.parametrize(("age", "stays"), [(services.RESULT_STAYS - timedelta(seconds=1), True),
-                                            (services.RESULT_STAYS, False),
-                                            (services.RESULT_STAYS + timedelta(seconds=1), False)])  # fmt: skip
+@pytest.mark.parametrize(("age", "stays"), [(upkeep.RESULT_STAYS - timedelta(seconds=1), True),
+                                            (upkeep.RESULT_STAYS, False),
+                                            (upkeep.RESULT_STAYS + timedelta(seconds=1), False)])  # fmt: skip
 def test_a_file_goes_when_it_is_old_and_its_row_says_so(age, stays, business, sign_in, alice):
     client = sign_in(alice)
     (job,) = prepared(client, 1)
     now = timezone.now()
     Job.objects.update(finished_at=now - age)
-    assert services.clean(now) == (0 if stays else 1)
+    assert upkeep.clean(now) == (0 if stays else 1)
     assert client.get(f"/jobs/{job.pk}/file/").status_code == (200 if stays else 404)
     job.refresh_from_db()
-    assert (job.message == services.REMOVED) == (not stays)
+    assert (job.message == upkeep.REMOVED) == (not stays)
     assert len(list(files.folder().iterdir())) == (1 if stays else 0)
 
 
 def test_only_the_newest_files_of_a_workspace_stay(business, sign_in, alice, monkeypatch):
-    monkeypatch.setattr(services, "MOST_FILES", 2)
+    monkeypatch.setattr(upkeep, "MOST_FILES", 2)
     jobs = prepared(sign_in(alice), 3)
-    assert services.clean(timezone.now()) == 1
+    assert upkeep.clean(timezone.now()) == 1
     assert [bool(job.file) for job in Job.objects.order_by("finished_at")] == [False, True, True]
     assert len(jobs) == 3
 
@@ -196,7 +196,7 @@ def test_leftovers_of_killed_workers_go_and_foreign_files_stay(business, sign_in
         if changed:
             os.utime(files.folder() / name, (changed, changed))
     os.utime(files.folder() / job.file, (old, old))
-    assert services.clean(timezone.now()) == 1
+    assert upkeep.clean(timezone.now()) == 1
     assert {path.name for path in files.folder().iterdir()} == {job.file, f"{'b' * 32}.csv", "notes.txt"}
 
 
@@ -204,7 +204,7 @@ def test_rows_of_finished_jobs_go_in_the_end(business, sign_in, alice):
     prepared(sign_in(alice), 1)
     now = timezone.now()
     Job.objects.update(finished_at=now - exports.EXPORT.stays)
-    services.clean(now)
+    upkeep.clean(now)
     assert not Job.objects.exists()
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from jobs import queue, run, services
+from jobs import queue, run, services, upkeep
 from jobs.models import Job
 from tests import builders
 
@@ -129,7 +129,7 @@ def test_filters_search_and_pages(asks, alice, sign_in):
 
 
 def test_what_repeats_is_listed_apart_and_cannot_be_ended(asks, alice, sign_in):
-    services.ensure_standing()
+    upkeep.ensure_standing()
     run.run_due()
     job = Job.objects.get(kind="standing")
     client = sign_in(alice)
@@ -165,7 +165,9 @@ def test_what_ended_before_its_page_was_answered_is_not_said_again_by_the_live_l
     at_once = asks(alice, title="At once", origin="/here/", upto=1)
     refused = asks(alice, title="Refused", origin="/here/", error={"at": 0, "final": True})
     large = asks(alice, title="Large", origin="/here/", upto=2)
-    ended = [run.run_now(job, patience_s=patience).state for job, patience in ((at_once, 9), (refused, 9), (large, 0))]
+    ended = [
+        services.run_now(job, patience_s=patience).state for job, patience in ((at_once, 9), (refused, 9), (large, 0))
+    ]
     assert ended == ["done", "failed", "running"]
     client = sign_in(alice)
     part = text(client.get("/jobs/line/?page=/here/", headers=HTMX))
@@ -179,7 +181,7 @@ def test_what_ended_before_its_page_was_answered_is_not_said_again_by_the_live_l
 def test_the_number_of_queries(asks, alice, sign_in, django_assert_num_queries):
     for number in range(10):
         asks(alice, title=f"Job {number}")
-    services.ensure_standing()
+    upkeep.ensure_standing()
     client = sign_in(alice)
     client.get("/jobs/")
     with django_assert_num_queries(5):  # person, membership, rows, what repeats, frame

@@ -10,7 +10,7 @@ import pytest
 from django.db import connection, connections
 from django.utils import timezone
 
-from jobs import queue, run, services
+from jobs import queue, run, services, upkeep
 from jobs.kinds import KINDS, JobKind, JobStep, Result, register, staff
 from jobs.leases import LeaseLost
 from jobs.models import Job
@@ -73,7 +73,7 @@ def test_what_a_request_begins_is_taken_from_it_by_no_worker_and_handed_on_at_on
     with django_capture_on_commit_callbacks(execute=True):
         job = asks(alice, upto=upto, wakes=False)
     assert rung == []
-    run.run_now(job, patience_s=patience_s)
+    services.run_now(job, patience_s=patience_s)
     assert rung == [None] * rings, "after the lease was given back"
 
 
@@ -243,8 +243,8 @@ def test_a_kind_that_waits_does_not_wait_for_later_ones_or_other_workspaces(asks
 
 
 def test_what_repeats_gives_way_begins_again_by_itself_and_is_never_finished(asks, alice, workspace):
-    assert services.ensure_standing() == 1
-    assert services.ensure_standing() == 0
+    assert upkeep.ensure_standing() == 1
+    assert upkeep.ensure_standing() == 0
     standing, asked = Job.objects.get(kind="standing"), asks(alice, "serial", upto=2)
     assert [one_slice() for _ in range(3)] == [asked.pk, asked.pk, standing.pk]
     while one_slice():
@@ -257,7 +257,7 @@ def test_what_repeats_gives_way_begins_again_by_itself_and_is_never_finished(ask
 
 def test_what_repeats_leaves_a_worker_to_what_people_wait_for(asks, alice, charlie):
     third = builders.workspace(name="Third")
-    services.ensure_standing()
+    upkeep.ensure_standing()
     assert Job.objects.filter(workspace=third, kind="standing").exists()
     assert queue.count_startable() == 3
     claimed = [queue.claim_due() for _ in range(3)]

@@ -9,7 +9,7 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from jobs import queue, run, services
+from jobs import queue, run, services, upkeep
 from jobs.models import Job
 from reporting.commission import book_jobs, closing
 from reporting.commission.closing import close_strategy
@@ -230,7 +230,7 @@ def test_a_worker_killed_while_closing_loses_and_doubles_nothing(scheme, at_call
 
 def test_accrual_gives_way_to_closing_and_goes_on_after_it(monkeypatch):
     firm = crowded(accrued=False)
-    services.ensure_standing()
+    upkeep.ensure_standing()
     job = ask(firm, book_jobs.CLOSE)
     one_slice(job)
     accrual = Job.objects.get(workspace=firm.workspace, kind="accrual")

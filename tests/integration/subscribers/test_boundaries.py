@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db.models import DateTimeField, Value
 
-from subscribers import states
-from subscribers.models import Stopout, Subscriber
+from subscribers import models, states
+from subscribers.models import Stopout, Subscriber, account_state
 from tests import builders
 
 pytestmark = pytest.mark.django_db
@@ -30,7 +30,7 @@ def stop(account: Subscriber, till: datetime) -> None:
 @pytest.fixture
 def account(workspace, monkeypatch):
     """An account that was measured just now, with the database's clock standing still."""
-    monkeypatch.setattr(states, "Now", lambda: Value(NOW, output_field=DateTimeField()))
+    monkeypatch.setattr(models, "Now", lambda: Value(NOW, output_field=DateTimeField()))
     return builders.subscriber(builders.connection(workspace), measured_at=NOW)
 
 
@@ -39,12 +39,12 @@ def test_a_stopout_is_over_at_its_end(account, step, is_active):
     stop(account, NOW + step)
     code = "stopped" if is_active else "copying"
     assert Stopout.objects.active(NOW).exists() is is_active
-    assert states.facts_of(account).code == code
-    assert bool(states.facts_of(account).stopped) is is_active
-    assert Subscriber.objects.filter(pk=account.pk).annotate(code=states.account_state()).get().code == code
+    assert Subscriber.objects.get(pk=account.pk).facts.code == code
+    assert bool(Subscriber.objects.get(pk=account.pk).facts.stopped) is is_active
+    assert Subscriber.objects.filter(pk=account.pk).annotate(code=account_state()).get().code == code
 
 
 @pytest.mark.parametrize(("step", "is_confirmed"), [(-1, False), (0, True), (1, True)])
 def test_figures_are_too_old_after_the_time_of_silence(account, step, is_confirmed):
     Subscriber.objects.update(measured_at=NOW - states.SILENT_AFTER + timedelta(microseconds=step))
-    assert states.facts_of(account).is_unconfirmed is not is_confirmed
+    assert Subscriber.objects.get(pk=account.pk).facts.is_unconfirmed is not is_confirmed

@@ -13,8 +13,8 @@ from reporting.models import SyncState
 from reporting.states import CONNECTION_STATES, SYNC_STATES, connection_state, sync_state
 from strategies.states import STRATEGY_STATES, member_state, strategy_state
 from subscribers.listings import STATES
-from subscribers.models import Stopout, Subscriber
-from subscribers.states import ACCOUNT_STATES, SUBSCRIPTION_STATES, account_state
+from subscribers.models import Stopout, Subscriber, account_state
+from subscribers.states import ACCOUNT_STATES, SUBSCRIPTION_STATES
 from tests import builders
 
 pytestmark = pytest.mark.django_db
