@@ -68,7 +68,7 @@ def main(arguments: list[str]) -> int:
         except KeyboardInterrupt:
             print("Cut short.")
         finally:
-            report(mutants, outcomes)
+            report(copy, mutants, outcomes)
     return 0
 
 
@@ -175,7 +175,7 @@ def run_tests(copy: Path, folder: Path, options: argparse.Namespace, mutants: li
     subprocess.run(command, cwd=copy, check=False)
 
 
-def report(mutants: list[Mutant], file: Path) -> None:
+def report(copy: Path, mutants: list[Mutant], file: Path) -> None:
     """The share killed, and every survivor as a difference."""
     lines = file.read_text().splitlines() if file.exists() else []
     outcomes = {outcome.number: outcome for outcome in (Outcome(**json.loads(line)) for line in lines)}
@@ -183,15 +183,15 @@ def report(mutants: list[Mutant], file: Path) -> None:
         outcome = outcomes.get(mutant.number)
         if outcome and outcome.outcome in ("survived", "uncovered"):
             print(f"{mutant.number} {mutant.change} {outcome.outcome} by {outcome.tests} tests: {mutant.path}")
-            print(difference(mutant), end="\n\n")
+            print(difference(copy, mutant), end="\n\n")
     counts = Counter(outcome.outcome for outcome in outcomes.values())
     killed = counts["killed"] + counts["timeout"]
     share = 100 * killed / max(len(outcomes), 1)
     print(f"{killed} of {len(outcomes)} killed ({share:.1f} %), {counts['timeout']} of them by time; {dict(counts)}")
 
 
-def difference(mutant: Mutant) -> str:
-    before = (ROOT / mutant.path).read_text().splitlines()
+def difference(copy: Path, mutant: Mutant) -> str:
+    before = (copy / mutant.path).read_text().splitlines()
     lines = difflib.unified_diff(before, mutant.source.splitlines(), n=1, lineterm="")
     return "\n".join([*lines][2:])
 
