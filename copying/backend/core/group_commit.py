@@ -30,6 +30,7 @@ from .aside import Aside
 from .clock import Clock
 from .journal import Journal
 from .projector import Projector
+from .vital_signs import VitalSigns
 from .waiting import Waiting
 
 log = logging.getLogger(__name__)
@@ -61,6 +62,7 @@ class GroupCommit(ABC):
         self._idle_until = 0.0  # after a tick that failed for everybody
         self.listeners: list[Callable[[Effects], None]] = []
         self._aside = Aside()
+        self.signs = VitalSigns()
 
     @property
     def clock(self) -> Clock:
@@ -147,7 +149,9 @@ class GroupCommit(ABC):
         self._committing = True
         self.book.time, self.book.received = moment, received
         ahead = asyncio.get_running_loop().call_soon(self._look_ahead, group[0])  # runs while the disk writes
+        self.signs.begin_write()
         await self._journal.append(self.book.sequence + 1, entries)
+        self.signs.end_write()
         committed = time.perf_counter()
         ahead.cancel()
         for entry, each in zip(entries, group, strict=True):

@@ -179,6 +179,7 @@ class Core(GroupCommit):
         known = self.book.quotes
         changed = {symbol: quote for symbol, quote in self.feed.quotes(now).items() if known.get(symbol) != quote}
         if changed:
+            self.signs.see_change()
             self._pending_quotes.update(changed)
             self.book.set_quotes(changed)
         snapshots = bool(self.book.account_meta) and now - self.book.snapshots_at >= SNAPSHOT_SECONDS
@@ -200,12 +201,16 @@ class Core(GroupCommit):
     async def _tick(self) -> None:
         seen = -1
         while not self._stopping:
+            has_worked = True
             try:
                 self.look_at_market()
                 if seen == self.book.version and not self._waiting and not self._committing:
                     self._plans_ahead.compile_one(self.book)
             except Exception:
+                has_worked = False
                 log.exception("Prices could not be looked at")
+            self.signs.look(has_worked=has_worked)
+            self.signs.report(self.sequence, self.projected)
             seen = self.book.version
             await asyncio.sleep(TICK_SECONDS)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
+from copying.backend.core.vital_signs import Trouble
 from copying.backend.http.options import service
 from copying.backend.http.parameters import path_id
 from copying.backend.http.replies import reply
@@ -50,14 +51,21 @@ async def account(request: Request) -> Response:
 
 
 async def health(request: Request) -> Response:
-    """E7: alive, how far the tables are behind the journal, and what is wrong with the clock.
+    """E7: alive, how far the tables are behind the journal, and what is wrong: clock, journal, prices, records.
 
-    degraded: everything is taken, some of it late. unavailable (503): new signals are refused.
+    degraded: everything is taken, some of it late. unavailable (503): new signals are refused or cannot be kept.
     """
     core = service(request).core
     body = {"status": "ok", "sequence": core.sequence, "projected": core.projected}
-    if not (trouble := core.clock.trouble(core.book.time)):
+    troubles = core.signs.troubles(core.sequence, core.projected)
+    if clock := core.clock.trouble(core.book.time):
+        troubles.insert(0, Trouble("clock", not core.clock.is_confirmed(), clock))
+    if not troubles:
         return reply(body)
-    is_confirmed = core.clock.is_confirmed()
-    body |= {"status": "degraded" if is_confirmed else "unavailable", "message": trouble}
-    return reply(body, 200 if is_confirmed else 503)
+    stops = any(trouble.stops for trouble in troubles)
+    body |= {
+        "status": "unavailable" if stops else "degraded",
+        "message": " ".join(trouble.text for trouble in troubles),
+        "troubles": [trouble.kind for trouble in troubles],
+    }
+    return reply(body, 503 if stops else 200)

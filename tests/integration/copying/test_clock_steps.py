@@ -202,3 +202,20 @@ async def test_the_clock_at_receipt_is_journalled_only_where_it_is_not_the_entry
     signals = [entry for entry in entries if entry["command"]["kind"] == "put-signal"]
     assert "received" not in signals[0]
     assert signals[1]["time"] - signals[1]["received"] == pytest.approx(599, abs=1)
+
+
+async def test_health_names_a_journal_that_takes_no_write_and_old_prices(world: World) -> None:
+    signs, passed = world.backend.core.signs, [time.monotonic()]
+    signs._now = lambda: passed[0]
+    signs.see_change()
+    signs.begin_write()
+    passed[0] += 301
+    answer = await world.user.http.get("/healthz")
+    assert (answer.status_code, answer.json()["status"]) == (503, "unavailable")
+    assert answer.json()["troubles"] == ["journal", "prices"]
+    assert "disk" in answer.json()["message"]
+    signs.end_write()
+    answer = await world.user.http.get("/healthz")
+    assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
+    signs.see_change()
+    assert await world.health() == (200, "ok")
