@@ -14,12 +14,15 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.stack import DEMO_DAYS, Stack, drop_database, make_database
 
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
 STOPPED = ("T-3001", "T-3002", "T-3003")
+# how long a page may take on a busy machine before a test gives it up; no test measures time with it
+PATIENCE_MS = 30_000
+expect.set_options(timeout=PATIENCE_MS)
 
 
 def _database(suffix: str) -> str:
@@ -112,7 +115,7 @@ def open_context(browser: Browser, stack: Stack, states: dict[str, Path]) -> Ite
     def open_as(role: str | None, **options) -> BrowserContext:
         options = {"base_url": stack.address, "viewport": {"width": 1440, "height": 900}, **options}
         context = browser.new_context(storage_state=states[role] if role else None, **options)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE_MS)
         opened.append(context)
         return context
 
