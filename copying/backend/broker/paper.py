@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from copying.backend.market.instruments import SWAP_RATES, base_symbol
+from copying.backend.market.specifications import Specification
 from copying.backend.risk.periods import note_results
 from copying.backend.settings import commission
 from copying.backend.state.book import Book
@@ -258,10 +258,13 @@ def swap_rollover(book: Book, weekday: int) -> None:
     if not positions.size or not nights:
         return
     value(book)
-    unknown = (0.0, 0.0)  # a name that the broker does not know earns and costs nothing
-    rates = np.array([SWAP_RATES.get(base_symbol(symbol) or "", unknown) for symbol in book.symbols.texts])
-    rates = rates.reshape(-1, 2)
+    rates = np.array([yearly_swap(book.specification(symbol)) for symbol in book.symbols.texts]).reshape(-1, 2)
     rate = np.where(positions.side > 0, rates[positions.symbol, 0], rates[positions.symbol, 1])
     amount = positions.value * rate * nights / 365
     positions.swap[:] = positions.swap + round_money(amount, book.accounts.currency[positions.account])
     book.valued = False
+
+
+def yearly_swap(row: Specification | None) -> tuple[float, float]:
+    """(long, short) as fractions of the value; a name that the broker does not know earns and costs nothing."""
+    return (0.0, 0.0) if row is None else (row.swap_long, row.swap_short)

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from copying.backend.market.instruments import ACCOUNT_CURRENCIES
 from copying.backend.risk.headroom import served_limit
 from copying.backend.risk.limits import drawdowns, served
 from copying.backend.settings.offers import marked, withheld, withheld_keys
 from copying.backend.signals.plans import plan_for
 from copying.backend.state.book import Book
-from copying.backend.state.entities import ACCOUNT_CURRENCIES, OpenSignal, StoredSubscriber
+from copying.backend.state.entities import OpenSignal, StoredSubscriber
 from copying.backend.state.times import iso
 from copying.backend.state.valuation import value
 from copying.engine.model import Level

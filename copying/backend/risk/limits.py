@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from copying.backend.market.instruments import ACCOUNT_CURRENCIES
 from copying.backend.state.book import Book
 from copying.backend.state.effects import Effects, StopoutEvent
-from copying.backend.state.entities import ACCOUNT_CURRENCIES, ActiveStopout, StoredStrategy, StoredSubscriber
+from copying.backend.state.entities import ActiveStopout, StoredStrategy, StoredSubscriber
 from copying.backend.state.left_out import taking_part
 from copying.backend.state.parts import SEPARATOR, parts_below, path_text
 from copying.backend.state.tables import TradeTable

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from copying.backend.market.instruments import instrument
 from copying.backend.state.book import Book
 from copying.backend.state.effects import Effects, LogLine
 from copying.backend.state.entities import OpenSignal
@@ -85,8 +84,8 @@ def is_another_symbol(book: Book, signal: OpenSignal, symbols: np.ndarray) -> np
     """(n,) whether symbols (by number) are another instrument than the signal's: its prices say nothing about them."""
     verdicts = {}
     for symbol in np.unique(symbols).tolist():
-        own = instrument(book.symbols.texts[symbol])
-        related = Relation.SAME if own is None else relation_of(signal.symbol, instrument(signal.symbol), own)
+        own = book.instrument(book.symbols.texts[symbol])
+        related = Relation.SAME if own is None else relation_of(signal.symbol, book.instrument(signal.symbol), own)
         verdicts[symbol] = related is Relation.ANOTHER
     return np.array([verdicts[symbol] for symbol in symbols.tolist()], dtype=bool)
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from copying.backend.broker import deferred
-from copying.backend.market.instruments import LEAST_LOTS, STEP_LOTS
 from copying.backend.settings.documents import own_strategy
 from copying.backend.state.book import Book
 from copying.backend.state.broker_port import Orders
@@ -18,6 +17,7 @@ from copying.backend.state.commands import PutSignal, RemoveSignal
 from copying.backend.state.effects import Effects
 from copying.backend.state.entities import COPIES_STOP_LOSS, COPIES_TAKE_PROFIT, OpenSignal
 from copying.backend.state.errors import invalid, not_found
+from copying.backend.state.tables import TradeTable
 from copying.backend.state.times import moment_of
 from copying.engine.closing import volumes_after_partial_close
 from copying.engine.model import OrderKind
@@ -189,7 +189,7 @@ def lower_volume(book: Book, effects: Effects, signal: OpenSignal, volume: float
     rows = np.flatnonzero((positions.signal == signal.row) & (positions.subscription >= 0))
     if len(rows):
         opened, present = positions.open_volume[rows], positions.volume[rows]
-        volumes = volumes_after_partial_close(opened, present, share, LEAST_LOTS, STEP_LOTS)
+        volumes = volumes_after_partial_close(opened, present, share, *least_and_step(book, positions, rows))
         closing = np.maximum(np.round(positions.volume[rows] - volumes, 8), 0.0)
         some = closing > 1e-9
         book.broker.close(book, effects, rows[some], "the provider closed a part", closing[some], copy_of=signal)
@@ -201,8 +201,15 @@ def lower_volume(book: Book, effects: Effects, signal: OpenSignal, volume: float
 def shrink_orders(book: Book, rows: np.ndarray, share: float) -> None:
     """Pending copies keep a share of what they were placed with, at least the smallest volume: they can still fill."""
     opened, present = book.orders.open_volume[rows], book.orders.volume[rows]
-    volumes = volumes_after_partial_close(opened, present, share, LEAST_LOTS, STEP_LOTS)
-    book.orders.volume[rows] = np.maximum(volumes, LEAST_LOTS)
+    least, step = least_and_step(book, book.orders, rows)
+    volumes = volumes_after_partial_close(opened, present, share, least, step)
+    book.orders.volume[rows] = np.maximum(volumes, least)
+
+
+def least_and_step(book: Book, table: TradeTable, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Two (n,): smallest volume and volume step of the symbols of some trades, lots."""
+    facts = book.symbol_facts()[table.symbol[rows]]
+    return facts[:, 5], facts[:, 6]
 
 
 def change_signal(

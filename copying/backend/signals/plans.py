@@ -219,7 +219,10 @@ def exposures(book: Book, plan: Plan) -> tuple[dict[str, np.ndarray], dict[str, 
     by_route, by_account = {}, {}
     copied = positions.subscription >= 0
     inside = copies_inside(book, plan.correlated)
-    for number, asset in enumerate(CURRENCIES):
+    for number in np.unique(facts[:, 1:3]).astype(np.intp).tolist():
+        if number < 0:
+            continue
+        asset = CURRENCIES[number]
         signed = np.where(facts[:, 1] == number, lots, 0.0) - np.where(facts[:, 2] == number, lots, 0.0)
         if not signed.any():
             continue

@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from copying.backend.market.instruments import instrument
+from copying.backend.market.instruments import ACCOUNT_CURRENCIES
 from copying.backend.state.accounts import own_account
-from copying.backend.state.book import Book
+from copying.backend.state.book import LEAST_LOTS, STEP_LOTS, Book
 from copying.backend.state.broker_port import Orders
 from copying.backend.state.commands import Trade
 from copying.backend.state.effects import Effects
 from copying.backend.state.errors import Refused, invalid
 from copying.backend.state.tables import TradeTable
-from copying.engine.model import OrderKind
+from copying.engine.model import Instrument, OrderKind
 
 from .levels import CHECKED, NO_PRICE, Levels, wrong_price
 from .lifecycle import (
@@ -92,7 +92,8 @@ def check_trade(book: Book, command: Trade) -> None:
         if row is None:
             raise missing("positionId", command.position_id)
         if action == "POSITION_PARTIAL":
-            check_volume(command, float(book.positions.volume[row]))
+            spec = book.instrument(book.symbols.texts[book.positions.symbol[row]])
+            check_volume(command, spec, float(book.positions.volume[row]))
 
 
 def missing(parameter: str, ticket: str) -> Refused:
@@ -103,13 +104,15 @@ def missing(parameter: str, ticket: str) -> Refused:
 
 def check_new(book: Book, command: Trade) -> None:
     """A known symbol with a price, a volume in steps, a sensible price for pending orders."""
-    spec = instrument(command.symbol)
+    spec = book.instrument(command.symbol)
     if spec is None:
-        raise invalid("symbol", command.symbol, "is not offered by the broker")
+        raise invalid("symbol", command.symbol, "is not offered by the broker: name a symbol of its list")
     quote = book.quote(command.symbol)
     if quote is None:
         raise invalid("symbol", command.symbol, "has no price at the moment")
-    check_volume(command, spec.max_volume)
+    check_volume(command, spec, spec.max_volume)
+    if book.uses_table:
+        check_rate(book, command, spec)
     words = command.action_type.split("_")
     if len(words) == 3:
         return
@@ -123,15 +126,24 @@ def check_new(book: Book, command: Trade) -> None:
         raise invalid("openPrice", command.price, f"must be {'below' if below else 'above'} the market ({market})")
 
 
-def check_volume(command: Trade, most: float) -> None:
-    """Lots in steps of 0.01."""
+def check_rate(book: Book, command: Trade, spec: Instrument) -> None:
+    """What the trade earns can be told in the account's currency."""
+    currency = ACCOUNT_CURRENCIES[book.accounts.currency[book.account_rows[command.account_id]]]
+    if book.rate(spec.profit_currency, currency) is None:
+        missing_rate = f"there is no exchange rate from {spec.profit_currency} to {currency} at the moment"
+        raise invalid("symbol", command.symbol, f"cannot be traded: {missing_rate}. Try again when prices are there")
+
+
+def check_volume(command: Trade, spec: Instrument | None, most: float) -> None:
+    """Lots in the symbol's steps, not below its smallest volume. spec: None for a name that nobody knows."""
     volume = command.volume_lots
-    if volume is None or not math.isfinite(volume) or not 0.01 - 1e-9 <= volume <= most + 1e-9:
+    least, step = (spec.min_volume, spec.volume_step) if spec else (LEAST_LOTS, STEP_LOTS)
+    if volume is None or not math.isfinite(volume) or not least - 1e-9 <= volume <= most + 1e-9:
         raise invalid(
-            "volume", volume if volume is None or math.isfinite(volume) else None, f"must be 0.01 to {most:g}"
+            "volume", volume if volume is None or math.isfinite(volume) else None, f"must be {least:g} to {most:g}"
         )
-    if abs(volume * 100 - round(volume * 100)) > 1e-6:
-        raise invalid("volume", volume, "must be a multiple of 0.01")
+    if abs(volume / step - round(volume / step)) > 1e-6:
+        raise invalid("volume", volume, f"must be a multiple of {step:g}")
 
 
 def trade(book: Book, command: Trade, effects: Effects) -> dict[str, Any]:

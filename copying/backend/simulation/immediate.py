@@ -13,13 +13,14 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from copying.backend.market.instruments import ACCOUNT_CURRENCIES
 from copying.backend.risk import limits
 from copying.backend.risk.headroom import served_limit
 from copying.backend.settings.nesting import above, tree_of
 from copying.backend.signals.news_closing import closing_positions
 from copying.backend.state.book import Book
 from copying.backend.state.columns import Interned
-from copying.backend.state.entities import ACCOUNT_CURRENCIES, StoredSubscriber
+from copying.backend.state.entities import StoredSubscriber
 from copying.backend.state.tables import LimitTable
 from copying.backend.state.times import iso
 from copying.backend.state.valuation import value

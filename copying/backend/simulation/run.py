@@ -88,6 +88,7 @@ class SimulationRun:
         subscriptions = sum(len(each.get("subscriptions") or ()) for each in configuration.subscribers.values())
         self.exposure = np.zeros((subscriptions + 1, len(CURRENCIES)))
         self.account_exposure = np.zeros((len(money.rows), len(CURRENCIES)))
+        self.assets: set[int] = set()  # numbers in CURRENCIES of all that was ever open
         self.held_symbols: dict[str, np.ndarray] = {}
         self.scoped: dict[str, Scoped] = {}
         self.holdings: dict[int, list[Holding]] = {}
@@ -182,7 +183,8 @@ class SimulationRun:
                 for name, is_open in facts.open_symbols.items():
                     is_open[rows] = scoped.symbols[name][subscription[rows]] > 1e-9 if name in scoped.symbols else False
         if table.columns["correlations"].any():
-            for place, asset in enumerate(CURRENCIES):
+            for place in sorted(self.assets):
+                asset = CURRENCIES[place]
                 facts.strategy_exposure[asset] = self.exposure[subscription, place]
                 facts.account_exposure[asset] = self.account_exposure[:, place]
                 for rows, scoped in self._scoped(event.strategy_id, 0):
@@ -229,6 +231,7 @@ class SimulationRun:
                     np.add.at(scoped.exposure[:, CURRENCIES.index(currency)], holding.subscription[inside], amounts)
             for currency, sign in ((spec.base_currency, 1.0), (spec.profit_currency, -1.0)):
                 asset = CURRENCIES.index(currency)
+                self.assets.add(asset)
                 np.add.at(self.exposure[:, asset], holding.subscription[mine], sign * signed)
                 np.add.at(self.account_exposure[:, asset], holding.subscriber[mine], sign * signed)
 

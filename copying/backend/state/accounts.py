@@ -6,10 +6,12 @@ import math
 
 import numpy as np
 
+from copying.backend.market.instruments import ACCOUNT_CURRENCIES
+
 from .book import Book
 from .commands import Deposit, OpenAccount
 from .effects import AccountSnapshots, Effects, LogLine
-from .entities import ACCOUNT_CURRENCIES, AccountMeta
+from .entities import AccountMeta
 from .errors import Refused, invalid, not_found
 from .valuation import MINOR_UNITS, value
 

@@ -9,14 +9,22 @@ from typing import TypeVar, cast
 
 import numpy as np
 
-from copying.backend.market.instruments import CURRENCIES, base_symbol, dollars, instrument
+from copying.backend.market.instruments import (
+    ACCOUNT_CURRENCIES,
+    CURRENCIES,
+    base_symbol,
+    dollars,
+    instrument,
+    old_symbol,
+    specification,
+)
+from copying.backend.market.specifications import Specification
 from copying.engine.model import Accounts, Instrument
 
 from .broker_port import Broker
 from .columns import Interned
 from .commands import NEWEST_RULES
 from .entities import (
-    ACCOUNT_CURRENCIES,
     AccountMeta,
     ActiveStopout,
     CalendarEvent,
@@ -41,6 +49,10 @@ from .tables import (
 )
 
 CacheT = TypeVar("CacheT")
+USES_TABLE = 3  # entries of these rules and later know the table of instruments (commands.NEWEST_RULES)
+FACTS = 7
+LEAST_LOTS = STEP_LOTS = 0.01  # of names that the broker does not know
+_ACCOUNT_CURRENCIES = np.array([CURRENCIES.index(currency) for currency in ACCOUNT_CURRENCIES])
 
 
 class Book:
@@ -108,7 +120,9 @@ class Book:
         self._caches: dict[type, object] = {}
         self._view: Accounts | None = None
         self._symbol_quotes = np.full((0, 2), np.nan)
-        self._symbol_facts = np.empty((0, 4))
+        self._symbol_facts = np.empty((0, FACTS))
+        self._facts_use_table = True
+        self._rates: dict[tuple[str, str], float | None] = {}
         self.dollars = np.ones(len(CURRENCIES))
         self.valued = False
 
@@ -138,23 +152,38 @@ class Book:
         self.quotes.update(quotes)
         self._symbol_quotes = np.full((0, 2), np.nan)
         self.dollars = np.array([dollars(currency, self.quotes) or np.nan for currency in CURRENCIES])
+        self._rates = {}
         self.valued = False
 
     def instrument(self, symbol: str) -> Instrument | None:
         """Contract specification (engine.model.Market)."""
-        return instrument(symbol)
+        return instrument(symbol) if self.uses_table or old_symbol(symbol) else None
+
+    def specification(self, symbol: str) -> Specification | None:
+        """The row of the table behind a broker's name of a symbol, None for what is not offered."""
+        return specification(symbol) if self.uses_table or old_symbol(symbol) else None
+
+    @property
+    def uses_table(self) -> bool:
+        """Whether the entry that is carried out knows more than the twelve pairs of the versions before."""
+        return self.rules >= USES_TABLE
 
     def quote(self, symbol: str) -> tuple[float, float] | None:
         """Bid and ask under any broker's name of the symbol (engine.model.Market)."""
         quote = self.quotes.get(symbol)
-        return quote if quote is not None else self.quotes.get(base_symbol(symbol) or "")
+        if quote is not None:
+            return quote
+        return self.quotes.get((base_symbol(symbol) if self.uses_table else old_symbol(symbol)) or "")
 
     def rate(self, currency: str, target: str) -> float | None:
         """Units of `target` for one unit of `currency` (engine.model.Market)."""
         if currency == target:
             return 1.0
-        worth, base = dollars(currency, self.quotes), dollars(target, self.quotes)
-        return None if worth is None or base is None else worth / base
+        key = currency, target
+        if key not in self._rates:
+            worth, base = dollars(currency, self.quotes), dollars(target, self.quotes)
+            self._rates[key] = None if worth is None or base is None else worth / base
+        return self._rates[key]
 
     def symbol_quotes(self) -> np.ndarray:
         """(n_symbols, 2) bid and ask by symbol number, nan without a price."""
@@ -165,14 +194,16 @@ class Book:
         return self._symbol_quotes
 
     def symbol_facts(self) -> np.ndarray:
-        """(n_symbols, 4): contract size, base currency, profit currency (numbers in CURRENCIES), digits.
+        """(n_symbols, FACTS): contract size, base currency, profit currency (numbers in CURRENCIES), digits, 1 where
+        the value follows the price instead of the base currency, smallest volume, volume step.
 
         Of a symbol that the broker does not know: nan, -1, -1 and the usual digits, so that whatever is worked out of
         it is unknown as well. Such names stand in books that earlier versions wrote.
         """
-        if len(self._symbol_facts) != len(self.symbols):
-            rows = [facts_of(instrument(symbol)) for symbol in self.symbols.texts]
-            self._symbol_facts = np.array(rows, dtype=float).reshape(-1, 4)
+        if len(self._symbol_facts) != len(self.symbols) or self._facts_use_table != self.uses_table:
+            self._facts_use_table = self.uses_table
+            rows = [facts_of(self.specification(symbol)) for symbol in self.symbols.texts]
+            self._symbol_facts = np.array(rows, dtype=float).reshape(-1, FACTS)
         return self._symbol_facts
 
     # ---------------------------------------------------------------------------------------------------- accounts
@@ -199,7 +230,7 @@ class Book:
 
     def currency_dollars(self) -> np.ndarray:
         """US dollars for one unit of each currency that accounts may have, in the order of `ACCOUNT_CURRENCIES`."""
-        return np.array([self.dollars[CURRENCIES.index(currency)] for currency in ACCOUNT_CURRENCIES])
+        return self.dollars[_ACCOUNT_CURRENCIES]
 
     # ------------------------------------------------------------------------------------------------ small helpers
 
@@ -236,9 +267,9 @@ class Book:
         ]
 
 
-def facts_of(spec: Instrument | None) -> tuple[float, float, float, float]:
+def facts_of(row: Specification | None) -> tuple[float, ...]:
     """A row of `Book.symbol_facts`."""
-    if spec is None:
-        return np.nan, -1, -1, 5
-    currencies = CURRENCIES.index(spec.base_currency), CURRENCIES.index(spec.profit_currency)
-    return spec.contract_size, *currencies, spec.digits
+    if row is None:
+        return np.nan, -1, -1, 5, 0, LEAST_LOTS, STEP_LOTS
+    currencies = CURRENCIES.index(row.base_currency), CURRENCIES.index(row.profit_currency)
+    return row.contract_size, *currencies, row.digits, not row.is_currency, row.min_volume, row.volume_step

@@ -201,7 +201,7 @@ class Tick(Command, tag="tick", frozen=True, kw_only=True):
     snapshots: bool = False
 
 
-NEWEST_RULES = 2
+NEWEST_RULES = 3
 """The newest set of rules, by which every new entry is carried out. A rule that would change what an entry does that
 is in somebody's journal already gets the next number, and asks `book.rules` for it.
 
@@ -211,6 +211,8 @@ is in somebody's journal already gets the next number, and asks `book.rules` for
    stopped out at a margin level of exactly 50 % as well (risk/limits.py, core/ticks.py); what closes in part leave of a
    copy for something that was removed while its account was away is the owner's (signals/removal.py); a close near
    news waits for every account that is away, also for copies without a lifetime (signals/news_closing.py).
+3: instruments are those of the table (market/symbols.csv), before it twelve pairs; volumes go by their smallest
+   and step (state/book.py).
 """
 
 

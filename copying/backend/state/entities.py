@@ -13,7 +13,6 @@ import msgspec
 from .commands import Removable
 
 NEVER = math.inf
-ACCOUNT_CURRENCIES = ("USD", "EUR", "GBP", "JPY")
 FAR_FUTURE = 4_102_444_800.0  # 2100-01-01: `stoppedTill` of what never ends by itself
 
 COPIES_STOP_LOSS = 1

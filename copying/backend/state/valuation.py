@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from copying.backend.market.instruments import ACCOUNT_CURRENCIES
+
 from .book import Book
 
-MINOR_UNITS = np.array([2, 2, 2, 0])  # of book.ACCOUNT_CURRENCIES
+MINOR_UNITS = np.array([0 if code in ("ISK", "JPY", "KRW") else 2 for code in ACCOUNT_CURRENCIES])
 _CENTS = 10.0**MINOR_UNITS
 
 
@@ -35,7 +37,7 @@ def value(book: Book) -> None:
         profit *= book.dollars[facts[:, 2].astype(np.intp)].take(symbols)
         profit /= worth
         _keep_known(positions.profit, profit)
-        size *= book.dollars[facts[:, 1].astype(np.intp)].take(symbols)
+        size *= _value_dollars(book, facts).take(symbols)
         size /= worth
         _keep_known(positions.value, size)
         np.divide(positions.value, accounts.leverage[positions.account], out=positions.margin)
@@ -73,16 +75,22 @@ def opening_prices(book: Book, symbols: np.ndarray, sides: np.ndarray) -> np.nda
 
 def lot_values(book: Book, symbols: np.ndarray, accounts: np.ndarray) -> np.ndarray:
     """(n,) worth of one lot in each account's currency."""
-    return _per_lot(book, symbols, accounts, 1)
+    facts = book.symbol_facts()
+    return (facts[:, 0] * _value_dollars(book, facts))[symbols] / book.account_dollars()[accounts]
 
 
 def profit_rates(book: Book, symbols: np.ndarray, accounts: np.ndarray) -> np.ndarray:
     """(n,) account currency for one unit of price and one lot."""
-    return _per_lot(book, symbols, accounts, 2)
-
-
-def _per_lot(book: Book, symbols: np.ndarray, accounts: np.ndarray, column: int) -> np.ndarray:
-    """(n,) contract sizes times the worth of a currency (column of the symbols' facts), in each account's currency."""
     facts = book.symbol_facts()
-    per_symbol = facts[:, 0] * book.dollars[facts[:, column].astype(np.intp)]
+    per_symbol = facts[:, 0] * book.dollars[facts[:, 2].astype(np.intp)]
     return per_symbol[symbols] / book.account_dollars()[accounts]
+
+
+def _value_dollars(book: Book, facts: np.ndarray) -> np.ndarray:
+    """(n_symbols,) US dollars that one unit is worth: of pairs the base currency, of all else the mid price."""
+    bases = book.dollars[facts[:, 1].astype(np.intp)]
+    by_price = facts[:, 4] > 0
+    if not by_price.any():
+        return bases
+    mids = book.symbol_quotes().mean(axis=1)
+    return np.where(by_price, mids * book.dollars[facts[:, 2].astype(np.intp)], bases)

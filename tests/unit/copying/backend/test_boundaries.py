@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from copying.backend.core import ticks
 from copying.backend.core.apply import apply
 from copying.backend.http import reads
+from copying.backend.market.instruments import ACCOUNT_CURRENCIES
 from copying.backend.risk import limits
 from copying.backend.signals import fan_out, retries
 from copying.backend.state.commands import CommandEntry, Deposit, Tick
 from copying.backend.state.effects import Decided
-from copying.backend.state.entities import ACCOUNT_CURRENCIES
 from copying.backend.state.errors import Refused
 from copying.backend.state.times import iso
 from copying.backend.state.valuation import round_money, value

@@ -30,7 +30,7 @@ from copying.backend.state.times import iso
 from copying.engine.reasons import Reason
 from tests.unit.copying.backend.desk import DAY, Desk
 
-UNKNOWN = ("XAUUSD", "EURUSD.proECN7", "€", "EURUSD2")
+UNKNOWN = ("XPTJPY", "EURUSD.proECN7", "€", "EURUSD2")
 KINDS: dict[str, dict[str, Any]] = {
     "market": {},
     "limit": {"type": "ORDER_TYPE_BUY_LIMIT", "openPrice": 1.05},
@@ -89,9 +89,9 @@ def test_a_symbol_unknown_on_one_route_fails_that_route_alone(desk: Desk, kind: 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_unknown_symbol_that_one_route_can_translate_is_copied_there(desk: Desk, kind: str) -> None:
     desk.strategy()
-    desk.subscriber("a", **mapped("EURUSD", of="XAUUSD"))
+    desk.subscriber("a", **mapped("EURUSD", of="XPTJPY"))
     desk.subscriber("b")
-    desk.signal(symbol="XAUUSD", **KINDS[kind])
+    desk.signal(symbol="XPTJPY", **KINDS[kind])
     translated = "copied" if kind == "market" else "prices-of-another-symbol"
     assert outcomes(desk) == {"a": translated, "b": "unknown-symbol"}
     live_on(desk)
@@ -100,7 +100,7 @@ def test_an_unknown_symbol_that_one_route_can_translate_is_copied_there(desk: De
 def test_a_providers_own_trade_is_carried_out_whatever_names_its_followers_have(desk: Desk) -> None:
     desk.strategy()
     desk.subscriber("a")
-    desk.subscriber("b", **mapped("XAUUSD"))
+    desk.subscriber("b", **mapped("XPTJPY"))
     assert desk.trade("ORDER_TYPE_BUY")["stringCode"] == "TRADE_RETCODE_DONE"
     assert desk.trade("ORDER_TYPE_BUY_LIMIT", price=1.05)["stringCode"] == "TRADE_RETCODE_DONE"
     assert len(desk.held("a")) == len(desk.waiting("a")) == 1
@@ -108,7 +108,7 @@ def test_a_providers_own_trade_is_carried_out_whatever_names_its_followers_have(
 
 
 TROUBLES: dict[str, dict[str, Any]] = {
-    "unknown-symbol": mapped("XAUUSD"),
+    "unknown-symbol": mapped("XPTJPY"),
     "no-price": mapped("GBPJPY"),
     "symbol-filter": {"symbolFilter": {"excluded": ["EURUSD"]}},
     "expression-failed": {"tradeSizeScaling": {"mode": "expression", "expression": "1 / (balance - balance)"}},
@@ -147,7 +147,7 @@ def test_a_book_that_holds_an_unknown_name_lives(desk: Desk) -> None:
     desk.strategy()
     desk.subscriber("a")
     desk.signal()
-    number = desk.book.symbols.number("XAUUSD")
+    number = desk.book.symbols.number("XPTJPY")
     live_on(desk)
     desk.signal("sig00002")
     balance = desk.balance("a")
