@@ -15,10 +15,13 @@ from .accounts import AccountCalls
 from .addresses import Params
 from .configuration import ConfigurationCalls
 from .errors import (
+    AccountRefused,
     BackendFailed,
     ClientError,
     Forbidden,
+    NotConnected,
     NotFound,
+    NotReady,
     RateLimited,
     Rejected,
     Unauthorised,
@@ -26,25 +29,39 @@ from .errors import (
     Unreadable,
 )
 from .history import HistoryCalls
+from .provisioning import ProvisioningCalls, new_transaction_id
 from .signals import SignalCalls
+from .statistics import StatisticsCalls
 from .trading import TradingCalls
 
 __all__ = [
+    "AccountRefused",
     "BackendFailed",
     "Client",
     "ClientError",
     "Forbidden",
+    "NotConnected",
     "NotFound",
+    "NotReady",
     "RateLimited",
     "Rejected",
     "Unauthorised",
     "Unreachable",
     "Unreadable",
+    "new_transaction_id",
 ]
 
 
-class Client(ConfigurationCalls, HistoryCalls, TradingCalls, SignalCalls, AccountCalls):
-    """Every call of the contract (2.1 to 2.4) and of our additions. Options: exchange.Exchange."""
+class Client(
+    ConfigurationCalls,
+    HistoryCalls,
+    TradingCalls,
+    SignalCalls,
+    AccountCalls,
+    ProvisioningCalls,
+    StatisticsCalls,
+):
+    """Every call of the contract (2.1 to 2.4), of the account APIs and of our additions. Options: exchange.Exchange."""
 
     def get_bytes(self, path: str, params: Params | None = None, *, timeout_s: float | None = None) -> bytes:
         """The body that GET answers, as it came, for whoever reads it by other means than the calls above."""

@@ -29,6 +29,8 @@ class Options(TypedDict, total=False):
     key: str | None
     is_held: bool
     is_read: bool
+    is_polled: bool
+    secrets: tuple[str, ...]
 
 
 def path_of(template: str, **ids: str) -> str:

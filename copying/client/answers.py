@@ -11,8 +11,20 @@ import httpx
 import msgspec
 
 from ..contract import wire
+from .account_refusals import account_refusal
 from .addresses import shown
-from .errors import BackendFailed, ClientError, Forbidden, NotFound, RateLimited, Rejected, Unauthorised, Unreadable
+from .errors import (
+    BackendFailed,
+    ClientError,
+    Forbidden,
+    NotConnected,
+    NotFound,
+    NotReady,
+    RateLimited,
+    Rejected,
+    Unauthorised,
+    Unreadable,
+)
 
 # what may be repeated on pages: an error body of the contract, and of it no address (docs/copying.md, "Refusals")
 _ERROR_NAME = re.compile(r"[A-Za-z]{1,60}(?:Error|Exception)")
@@ -31,16 +43,20 @@ _REASONS = {
     404: "it says 404",
 }
 
+_NOT_CONNECTED = "not connected to broker"  # by a 404 or a 5xx: the vendor's pages and its clients differ
+
 _NOT_A_NUMBER = re.compile(rb"[:\[,\s]-?(?:NaN|Infinity)\b")
 
 
-def refusal(response: httpx.Response, *, now: datetime, delay_s: float, token: str, name: str = "") -> ClientError:
+def refusal(
+    response: httpx.Response, *, now: datetime, delay_s: float, hidden: tuple[str, ...], name: str = ""
+) -> ClientError:
     """The error that a status stands for (contract, 1.6). delay_s: to wait after a 429 that names no time.
 
-    name: of the backend, told instead of its address.
+    hidden: the token and other secrets, that no text may repeat. name: of the backend, told instead of its address.
     """
-    body = _error_body(response)
-    message = _sentence(body.get("message") or response.reason_phrase or "no reason given").replace(token, "…")
+    body = _without(hidden, _error_body(response))
+    message = _sentence(body.get("message") or response.reason_phrase or "no reason given")
     error = _refusal(response, body, message, now=now, delay_s=delay_s, name=name)
     error.said = message[:500]
     return error
@@ -50,18 +66,23 @@ def _refusal(
     response: httpx.Response, body: dict[str, Any], message: str, *, now: datetime, delay_s: float, name: str
 ) -> ClientError:
     status = response.status_code
+    is_not_connected = (status == 404 or status >= 500) and _NOT_CONNECTED in message.lower()
     where = f"(“{name}”)" if name else f"({response.request.method} {shown(str(response.request.url))})"
     details = [one for one in _list(body.get("details")) if isinstance(one, dict)]
     if name:  # a page shows it: nothing of an address that is no backend
         speaks = _speaks_the_contract(body)
         message = public_text(message) if speaks else _REASONS.get(status, "it gives no reason that can be shown")
         details = [one for each in details[:MOST_DETAILS] if (one := _public_detail(each))] if speaks else []
+    if status == 400 and (refused := account_refusal(body, public_text)):
+        return refused
     if status == 400:
         return Rejected(f"The backend refused the request: {message} {where}.", details)
     if status == 401:
         return Unauthorised(f"The backend does not accept the token: {message} {where}.")
     if status == 403:
         return Forbidden(f"The backend does not allow this: {message} {where}.")
+    if is_not_connected:
+        return NotConnected(f"The account is not connected to its broker {where}.")
     if status == 404:
         return NotFound(f"The backend does not know this: {message} {where}.")
     if status == 429:
@@ -69,6 +90,23 @@ def _refusal(
         text = f"The backend wants fewer requests and asks to wait until {wire.format_time(at)} {where}."
         return RateLimited(text, at)
     return BackendFailed(f"The backend answered {status}: {message} {where}.", status)
+
+
+def not_ready(response: httpx.Response, where: str, *, now: datetime, delay_s: float) -> NotReady:
+    """A 202. The header says when to ask again, or the body, or it is `delay_s` from now."""
+    at = None if "retry-after" in response.headers else _retry_at(_error_body(response))
+    return NotReady(f"The backend is not ready yet at {where}.", at or retry_after(response, now=now, delay_s=delay_s))
+
+
+def _without(hidden: tuple[str, ...], value: Any) -> Any:
+    """The decoded body with every secret in it replaced, wherever the backend repeats it."""
+    if isinstance(value, str):
+        for secret in hidden:
+            value = value.replace(secret, "…") if secret else value
+        return value
+    if isinstance(value, dict):
+        return {_without(hidden, name): _without(hidden, member) for name, member in value.items()}
+    return [_without(hidden, member) for member in value] if isinstance(value, list) else value
 
 
 def _sentence(value: Any) -> str:

@@ -5,8 +5,11 @@
     ├── Unauthorised        401, or a token that cannot be one
     ├── Forbidden           403
     ├── NotFound            404
+    │   └── NotConnected    the account is not, or not yet, connected to its broker
     ├── Rejected            400; `details` name the parameters
+    │   └── AccountRefused  400 with a code that says what is wrong with a trading account, and what to do
     ├── RateLimited         429, and waiting would take too long; `retry_at` says when
+    │   └── NotReady        202: it is being worked on; the same request again, from `retry_at` on
     ├── BackendFailed       409, 5xx and statuses that no call of the contract has; `status`
     └── Unreadable          the answer is not what the contract says; `reason` and `start` of the body
 
@@ -57,12 +60,27 @@ class NotFound(ClientError):
     """No such object, or no such call."""
 
 
+class NotConnected(NotFound):
+    """The account is known, but its terminal has no connection to the broker (yet)."""
+
+
 class Rejected(ClientError):
     """The backend says the request is wrong. details: [{parameter, value, message}]."""
 
     def __init__(self, text: str, details: list[dict[str, Any]] | None = None):
         super().__init__(text)
         self.details = details or []
+
+
+class AccountRefused(Rejected):
+    """Why a trading account cannot be connected. The text says what to do.
+
+    code: as the backend names it. servers: names to choose from, by broker. slots: how many it needs; None: not said.
+    """
+
+    def __init__(self, text: str, code: str, *, servers: dict[str, list[str]] | None = None, slots: int | None = None):
+        super().__init__(text)
+        self.code, self.servers, self.slots = code, servers or {}, slots
 
 
 class RateLimited(ClientError):
@@ -73,6 +91,12 @@ class RateLimited(ClientError):
     def __init__(self, text: str, retry_at: datetime):
         super().__init__(text)
         self.retry_at = retry_at
+
+
+class NotReady(RateLimited):
+    """The backend still works on it. The same request, with the same transaction id, has the answer later."""
+
+    may_be_done = True
 
 
 class BackendFailed(ClientError):

@@ -24,7 +24,7 @@ import httpx
 
 from ..contract import wire
 from .addresses import Options, Params, checked_address, path_of, query_of, shown
-from .answers import decode_answer, read, refusal, retry_after
+from .answers import decode_answer, not_ready, read, refusal
 from .errors import BackendFailed, ClientError, NotFound, RateLimited, Unauthorised, Unreachable, Unreadable
 from .patience import LEAST_S, current, is_used_up
 from .reading import ENCODINGS, LARGEST_ANSWER, TooMuch, read_whole
@@ -54,16 +54,22 @@ def _utc_now() -> datetime:
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class Request:
-    """What is sent, wherever it goes. is_held: a stream poll, where no answer means nothing new."""
+    """What is sent, wherever it goes. is_held: a stream poll, where no answer means nothing new.
+
+    is_polled: every 202 means "not ready". secrets: texts of the request that no message may repeat; they are never
+    shown, and neither is what is sent.
+    """
 
     method: str
     target: str
     type: Any
     timeout_s: float
-    content: bytes | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    content: bytes | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     is_repeatable: bool = True
     is_held: bool = False
+    is_polled: bool = False
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 class Exchange:
@@ -149,12 +155,14 @@ class Exchange:
         is_held: bool = False,
         key: str | None = None,
         is_read: bool = False,
+        is_polled: bool = False,
+        secrets: tuple[str, ...] = (),
     ) -> Any:
         """The decoded answer; type None expects no body, bytes gives it as it is. host: instead of the regions.
 
         key: of a POST, by which the backend knows it again, so it may be repeated; None: one is sent all the same, for
         whatever repeats requests on the way, but not every backend looks at it.
-        is_read: a POST that changes nothing.
+        is_read: a POST that changes nothing. is_polled, secrets: as of Request.
         """
         request = Request(
             method=method,
@@ -165,6 +173,8 @@ class Exchange:
             timeout_s=timeout_s or (self._extended_timeout_s if extended else self._timeout_s),
             is_repeatable=method in _REPEATABLE or key is not None if repeatable is None else repeatable,
             is_held=is_held,
+            is_polled=is_polled,
+            secrets=secrets,
         )
         is_write = method != "GET" and not is_read
         try:
@@ -267,12 +277,12 @@ class Exchange:
             sent["content-type"] = "application/json"
         response = self._answer(request, address, {**sent, "accept-encoding": ENCODINGS}, timeout_s)
         status, where = response.status_code, self._shown(address)
-        if status == 202 and request.is_repeatable and "retry-after" in response.headers:
-            at = retry_after(response, now=self._clock(), delay_s=self._min_delay_s)
-            raise RateLimited(f"The backend is not ready yet at {where}.", at)
+        if status == 202 and (request.is_polled or (request.is_repeatable and "retry-after" in response.headers)):
+            raise not_ready(response, where, now=self._clock(), delay_s=self._min_delay_s)
         if 200 <= status < 300:
             return read(response.content, request.type, where)
-        raise refusal(response, now=self._clock(), delay_s=self._min_delay_s, token=self._token, name=self._name)
+        hidden = (self._token, *request.secrets)
+        raise refusal(response, now=self._clock(), delay_s=self._min_delay_s, hidden=hidden, name=self._name)
 
     def _answer(self, request: Request, address: str, headers: dict[str, str], timeout_s: float) -> httpx.Response:
         """The whole answer, read within its limits of size and time."""
@@ -345,13 +355,25 @@ class Exchange:
                 return
             offset += len(page)
 
-    def _stream(self, path: str, type: type[list[T]], params: Params, hold_s: float | None) -> list[T]:
+    def _stream(
+        self,
+        path: str,
+        type: type[list[T]],
+        params: Params,
+        hold_s: float | None,
+        *,
+        host: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> list[T]:
         """One poll. hold_s: ask our backend to answer by then; one that holds longer is left with nothing new."""
         if hold_s is None:
-            return self._call("GET", path, type=type, params=params, extended=True)
+            return self._call("GET", path, type=type, params=params, extended=True, host=host, headers=headers)
         asked = {**params, "holdInSeconds": round(hold_s)}
+        limit_s = hold_s + _HELD_LONGER_S
         try:
-            return self._call("GET", path, type=type, params=asked, timeout_s=hold_s + _HELD_LONGER_S, is_held=True)
+            return self._call(
+                "GET", path, type=type, params=asked, timeout_s=limit_s, is_held=True, host=host, headers=headers
+            )
         except TimedOut:
             return []
 

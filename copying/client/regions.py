@@ -1,7 +1,8 @@
-"""Which host a request goes to (contract, 1.1 and 1.2): discovered regions, or one fixed address.
+"""Which host a request goes to (contract, 1.1 and 1.2; account APIs, 1.1): discovered regions, or one fixed address.
 
 A region that fails is left for the next one at once; after the last, the first is next again and the error is raised.
-What was discovered is forgotten after ten minutes without use.
+What was discovered is forgotten after ten minutes without use. At a fixed address the account APIs have a prefix each,
+because the same address means two things at two of them (contract/hosts.py).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from ..contract.hosts import COPYFACTORY, PROVISIONING, WITHOUT_REGION, prefix_of
 from .errors import BackendFailed
 
 DEFAULT_DOMAIN = "agiliumtrade.agiliumtrade.ai"
@@ -21,9 +23,10 @@ Fetch = Callable[[str, str, Any], Any]  # (host, path, type) -> decoded answer
 
 @dataclass
 class AccountHosts:
-    """Where the signal calls of one account go: all of these at once."""
+    """The regions that hold an account or a replica of it, and the one of the account itself ("": not said)."""
 
-    urls: list[str]
+    names: list[str]
+    own: str
     found_at: datetime
 
 
@@ -37,6 +40,7 @@ class Regions:
     clock: Callable[[], datetime]
     names: list[str] = field(default_factory=list)
     client_domain: str = ""
+    is_complete: bool = False
     index: int = 0
     used_at: datetime | None = None
     accounts: dict[str, AccountHosts] = field(default_factory=dict)
@@ -45,7 +49,7 @@ class Regions:
     @property
     def provisioning(self) -> str:
         """The host that knows regions and accounts."""
-        return self.base_url or f"https://mt-provisioning-api-v1.{self.domain}"
+        return self.base_url or f"https://{PROVISIONING}.{self.domain}"
 
     def current(self) -> str:
         """The host to send to now."""
@@ -55,7 +59,7 @@ class Regions:
         if self.used_at is None or now - self.used_at >= FORGOTTEN_AFTER:
             self._discover()
         self.used_at = now
-        return self._host(self.names[self.index])
+        return self._host(COPYFACTORY, self.names[self.index])
 
     def next(self) -> bool:
         """Leave the current region; False (and back to the first) when it was the last."""
@@ -69,18 +73,46 @@ class Regions:
         """The hosts of every region that holds the account or a replica of it. path: of the account's lookup."""
         if self.base_url:
             return [self.base_url]
+        names = self._look_up(account_id, path).names
+        return [self._host(COPYFACTORY, name) for name in names] or [self.current()]
+
+    def of_api(self, api: str, *, region: str = "") -> str:
+        """The address of an account API. region: which one of those with regions; "": the first that the token has.
+
+        Raises BackendFailed where the discovery does not name what the account APIs need.
+        """
+        if self.base_url:
+            return self.base_url + prefix_of(api)
+        if api in WITHOUT_REGION:
+            return f"https://{api}.{self.domain}"
+        self.current()
+        if not self.is_complete:
+            raise BackendFailed(
+                "The backend does not say where its accounts are served: its discovery lacks domain or hostname.", 503
+            )
+        return self._host(api, region or self.names[0])
+
+    def region_of(self, account_id: str, path: str) -> str:
+        """The region where the account itself runs; "" at a fixed address. path: of the account's lookup."""
+        return "" if self.base_url else self._look_up(account_id, path).own
+
+    def forget_account(self, account_id: str) -> None:
+        """Look the account's regions up again next time: it was not where it had been."""
+        self.accounts.pop(account_id, None)
+
+    def _look_up(self, account_id: str, path: str) -> AccountHosts:
         known, now = self.accounts.get(account_id), self.clock()
         if known is None or now - known.found_at >= FORGOTTEN_AFTER:
             self.current()  # the client domain must be known
             account = self.fetch(self.provisioning, path, dict[str, Any])
+            own = str(account.get("region") or "")
             primary = account.get("primaryAccountId")
             if primary and primary != account_id:
                 account = self.fetch(self.provisioning, path.replace(account_id, primary), dict[str, Any])
             replicas = [replica.get("region") for replica in account.get("accountReplicas") or []]
             names = dict.fromkeys(name for name in [account.get("region"), *replicas] if name)
-            known = AccountHosts([self._host(name) for name in names] or [self.current()], now)
-            self.accounts[account_id] = known
-        return known.urls
+            known = self.accounts[account_id] = AccountHosts(list(names), own, now)
+        return known
 
     def account_of_strategy(self, strategy_id: str, look_up: Callable[[str], str]) -> str:
         """The account that provides the strategy, asked once in ten minutes."""
@@ -97,6 +129,7 @@ class Regions:
         if not names:
             raise BackendFailed(f"The backend at {self.provisioning} offers this token no region.", 503)
         self.names, self.client_domain, self.index = names, str(server.get("domain") or self.domain), 0
+        self.is_complete = bool(server.get("domain") and server.get("hostname"))
 
-    def _host(self, region: str) -> str:
-        return f"https://copyfactory-api-v1.{region}.{self.client_domain}"
+    def _host(self, api: str, region: str) -> str:
+        return f"https://{api}.{region}.{self.client_domain}"

@@ -99,7 +99,14 @@ class TradingAccount(Document, kw_only=True, rename={"id": "_id"}):
     created_at: datetime | None = None
 
 
-class AccountUpdateBase(Document, kw_only=True):
+class _Secretive(Document, kw_only=True):
+    """Documents with a password or a secret link: printing one tells only its kind."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+
+class AccountUpdateBase(_Secretive, kw_only=True):
     """What a new account and an update have in common."""
 
     name: str
@@ -168,7 +175,7 @@ class AccountFeatures(Document, kw_only=True):
     allocate_dedicated_ip: Literal["ipv4", "none"] | None = None
 
 
-class ConfigurationLink(Document, kw_only=True):
+class ConfigurationLink(_Secretive, kw_only=True):
     """P16. Whoever has it can set the credentials: shown once, and to nobody but the client."""
 
     configuration_link: str
@@ -183,7 +190,7 @@ class ConfigurationInformation(Document, kw_only=True):
     platform: str
 
 
-class TradingAccountCredentials(Document, kw_only=True):
+class TradingAccountCredentials(_Secretive, kw_only=True):
     """What is typed on the page behind a configuration link. login: needed while the account is a DRAFT."""
 
     login: str | None = None
