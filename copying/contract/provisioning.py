@@ -184,7 +184,7 @@ class ConfigurationLink(_Secretive, kw_only=True):
 class ConfigurationInformation(Document, kw_only=True):
     """What the page behind a configuration link shows (2.11)."""
 
-    configured: bool = False
+    configured: bool
     login: str | None = None
     server: str
     platform: str

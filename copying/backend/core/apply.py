@@ -17,6 +17,7 @@ from copying.backend.broker import deferred
 from copying.backend.risk import limits, periods
 from copying.backend.settings import documents, news, rules
 from copying.backend.signals import (
+    deployment,
     lifecycle,
     orphans,
     reconnection,
@@ -26,7 +27,7 @@ from copying.backend.signals import (
 )
 from copying.backend.signals.fan_out import ask_again
 from copying.backend.signals.plans import plan_for
-from copying.backend.state import accounts, provider_balances
+from copying.backend.state import accounts, provider_balances, trading_accounts
 from copying.backend.state.book import Book
 from copying.backend.state.commands import (
     NEWEST_RULES,
@@ -34,8 +35,12 @@ from copying.backend.state.commands import (
     AddNote,
     Command,
     CommandEntry,
+    ConfigureAccount,
+    CreateAccount,
+    DeleteAccount,
     Deposit,
     FindOrphans,
+    MakeConfigurationLink,
     OpenAccount,
     PutNews,
     PutPortfolio,
@@ -51,6 +56,7 @@ from copying.backend.state.commands import (
     Resynchronise,
     SetBrokerClock,
     SetConnection,
+    SetDeployment,
     SetRules,
     Tick,
     Trade,
@@ -212,6 +218,11 @@ HANDLERS: dict[type, tuple[Callable, Callable]] = {
     ResetStopouts: (check_reset, reset_stopouts),
     Resynchronise: (check_resynchronise, resynchronise),
     OpenAccount: (accounts.check_open_account, accounts.open_account),
+    CreateAccount: (trading_accounts.check_create, trading_accounts.create),
+    ConfigureAccount: (trading_accounts.check_configure, trading_accounts.configure),
+    MakeConfigurationLink: (trading_accounts.check_link, trading_accounts.make_link),
+    SetDeployment: (deployment.check_deployment, deployment.set_deployment),
+    DeleteAccount: (deployment.check_delete, deployment.delete),
     Deposit: (accounts.check_deposit, accounts.deposit),
     Trade: (trading.check_trade, trading.trade),
     PutNews: (news.check_put_news, news.put_news),

@@ -14,7 +14,7 @@ from copying.backend.broker.paper import STOP_OUT_LEVEL, swap_rollover
 from copying.backend.risk import limits
 from copying.backend.risk import periods as limit_periods
 from copying.backend.settings import commission
-from copying.backend.signals import news_closing
+from copying.backend.signals import deployment, news_closing
 from copying.backend.signals.delays import apply_delayed, ready_delays
 from copying.backend.signals.lifecycle import (
     close_signal,
@@ -53,6 +53,7 @@ def due(book: Book, now: float) -> bool:
         or len(news_closing.closing_positions(book, now))
         or any(removal.remove_after <= now for removal in book.removals)
         or deferred.to_catch_up(book)
+        or deployment.is_due(book, now)
     )
 
 
@@ -74,12 +75,13 @@ def tick(book: Book, effects: Effects, *, snapshots: bool = False) -> None:
     stop_out(book, effects)
     watch_limits(book, effects)
     book.broker.close(book, effects, news_closing.closing_positions(book, book.time), "news are near: newsFilter")
+    deployment.finish(book, effects)
     apply_delayed(book, effects)
     expire(book, effects)
     if book.removals:
         finish_removals(book, effects)
     if snapshots:
-        take_snapshots(book, effects, np.arange(book.accounts.size))
+        take_snapshots(book, effects, np.array([row for row, meta in enumerate(book.account_meta) if meta.tenant]))
         book.snapshots_at = book.time
 
 

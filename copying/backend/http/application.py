@@ -14,10 +14,12 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from copying.backend.core.writer import Core
+from copying.backend.http.account_addresses import ACCOUNT_TABLE
 from copying.backend.http.auth import Gate
 from copying.backend.http.connections import Room
 from copying.backend.http.depths import Depths
 from copying.backend.http.errors import HANDLERS
+from copying.backend.http.hosts import Hosts
 from copying.backend.http.once import Handler, once
 from copying.backend.http.options import ServerOptions, Service
 from copying.backend.http.pages import Database, Positions
@@ -32,6 +34,7 @@ from . import (
     history,
     news,
     proposed,
+    provisioning,
     signals,
     simulations,
     streams,
@@ -97,7 +100,7 @@ TABLE = (
     ("DELETE", STRATEGIES + "/{strategy_id}/webhooks/{webhook_id}", configuration.remove_webhook),  # C19
     ("GET", "/users/current/regions", discovery.regions),
     ("GET", "/users/current/servers/mt-client-api", discovery.client_api),
-    ("GET", ACCOUNT, discovery.account),
+    ("GET", ACCOUNT, provisioning.get_account),
     ("PUT", ACCOUNT, accounts.put_account),  # E6
     ("POST", ACCOUNT + "/deposit", accounts.deposit),  # E6
     ("GET", ACCOUNT + "/account-information", accounts.account_information),  # E5
@@ -111,6 +114,7 @@ TABLE = (
     ("POST", CALENDAR, news.add_to_calendar),  # E9
     ("DELETE", CALENDAR, news.delete_calendar),  # E9
     ("GET", "/healthz", discovery.health),  # E7
+    *ACCOUNT_TABLE,
 )
 
 
@@ -137,7 +141,10 @@ def create_app(core: Core, options: ServerOptions | None = None, room: Room | No
 
     app = Starlette(
         routes=[_route(*row) for row in TABLE],
-        middleware=[Middleware(Gate, buckets=TokenBuckets(options.requests_per_minute), room=room)],
+        middleware=[
+            Middleware(Gate, buckets=TokenBuckets(options.requests_per_minute), room=room),
+            Middleware(Hosts, region=options.region),
+        ],
         exception_handlers=HANDLERS,
         lifespan=lifespan,
     )

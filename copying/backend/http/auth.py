@@ -20,6 +20,7 @@ from copying.contract.validation import MAX_BODY_BYTES
 OPEN = "/healthz"  # needs no token and counts against no limit
 SAFE = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 PUBLIC = "/webhooks/"  # the secret is the id in the address (contract, 1.5)
+LINKS = "/configure-trading-account-credentials/"  # the same: the last part of the address (account APIs, 2.11)
 
 _tenant_of = lru_cache(maxsize=10_000)(tokens.tenant_of)
 
@@ -53,6 +54,8 @@ class Gate:
         if path == OPEN:
             return None
         key = path if path.startswith(PUBLIC) else ""
+        if path.startswith(LINKS):
+            key = path.rpartition("/")[0]  # whoever guesses secrets spends what the account has
         if not key:
             key = _header(headers, b"auth-token")
             tenant = _tenant_of(key) if key else None

@@ -1,4 +1,4 @@
-"""Where clients are told to go (contract, 1.2 and 1.4), and whether the server is alive (E7)."""
+"""Where clients are told to go (contract, 1.2 and 1.4; account APIs, 1.1), and whether the server is alive (E7)."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from starlette.responses import Response
 
 from copying.backend.core.vital_signs import Trouble
 from copying.backend.http.options import service
-from copying.backend.http.parameters import path_id
 from copying.backend.http.replies import reply
-from copying.backend.state.errors import not_found
-
-from . import reads
+from copying.contract.hosts import TERMINAL
+from copying.contract.provisioning import ClientApiServer
 
 PROVISIONING = "mt-provisioning-api-v1."
 
@@ -22,32 +20,13 @@ async def regions(request: Request) -> Response:
 
 
 async def client_api(request: Request) -> Response:
-    """The domain under which `copyfactory-api-v1.{region}.{domain}` is found: the one the client asked under."""
+    """P2: the domain under which `copyfactory-api-v1.{region}.{domain}` is found: the one the client asked under.
+
+    hostname: of the terminal API, the same for REST and for sockets, of which there are none.
+    """
     host = request.headers.get("host", "")
     domain = host.removeprefix(PROVISIONING) if host.startswith(PROVISIONING) else service(request).options.domain
-    return reply({"domain": domain, "hostname": PROVISIONING.rstrip(".")})
-
-
-async def account(request: Request) -> Response:
-    """The region and copying roles of an account of the caller."""
-    account_id = path_id(request, "account_id", "Account")
-    book, tenant = service(request).core.book, request.scope["tenant"]
-    is_provider = any(strategy["accountId"] == account_id for strategy in reads.strategies(book, tenant))
-    is_subscriber = reads.subscriber(book, tenant, account_id) is not None
-    known = reads.account(book, tenant, account_id)
-    if known is None and not is_provider and not is_subscriber:
-        raise not_found("Account")
-    roles = ["PROVIDER"] * is_provider + ["SUBSCRIBER"] * is_subscriber
-    return reply(
-        {
-            "_id": account_id,
-            "name": (known or {}).get("name", ""),
-            "region": service(request).options.region,
-            "state": "DEPLOYED",
-            "connectionStatus": "CONNECTED" if reads.is_connected(book, account_id) else "DISCONNECTED",
-            "copyFactoryRoles": roles,
-        }
-    )
+    return reply(ClientApiServer(domain=domain, hostname=TERMINAL))
 
 
 async def health(request: Request) -> Response:

@@ -20,7 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from copying.backend.http.webhooks import note_refusal
-from copying.backend.state.errors import Refused
+from copying.backend.state.errors import Details, Refused
 from copying.contract import wire
 from copying.contract.validation import Invalid
 
@@ -37,7 +37,8 @@ NAMES = {
     500: "InternalError",
     503: "ServiceUnavailableError",
 }
-SECRET_PATH = re.compile(r"(/webhooks/)[^/]+")  # who knows the id of a webhook may post to it
+# who knows the id of a webhook may post to it, and who has a configuration link may set a password
+SECRET_PATH = re.compile(r"(/webhooks/|/configure-trading-account-credentials/[^/]+/)[^/]+")
 MESSAGES = {
     404: "There is no such address.",
     405: "This address does not offer this method.",
@@ -49,7 +50,7 @@ def error_response(
     message: str,
     *,
     error: str = "",
-    details: list[dict[str, Any]] | None = None,
+    details: Details | None = None,
     metadata: dict[str, Any] | None = None,
     headers: dict[str, str] | None = None,
 ) -> Response:

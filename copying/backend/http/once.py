@@ -18,13 +18,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from copying.backend.core.idempotency import answer_before
-from copying.backend.http.options import service
+from copying.backend.http.options import keyed_digest, service
 from copying.backend.http.parameters import body_bytes
 from copying.backend.http.replies import done, reply
 from copying.backend.http.webhooks import note_refusal
 from copying.backend.state.commands import AnyCommand, Once
 from copying.backend.state.entities import KeptAnswer
 from copying.backend.state.errors import Refused, invalid
+from copying.contract.hosts import PROVISIONING, prefix_of
 
 HEADERS = ("idempotency-key", "transaction-id")  # the second is what the vendor's clients send; the first counts
 KEY = re.compile(r"[\x20-\x7e]{1,255}")
@@ -98,4 +99,6 @@ def digest(request: Request) -> bytes:
         content = msgspec.json.encode(msgspec.json.decode(content), order="sorted")
     scope = request.scope
     head = "\n".join((scope["method"], scope["path"], scope["query_string"].decode("latin-1"), ""))
-    return hashlib.sha256(head.encode(errors="backslashreplace") + content).digest()[:16]
+    whole = head.encode(errors="backslashreplace") + content
+    has_password = scope["path"].startswith(prefix_of(PROVISIONING))
+    return (keyed_digest(whole) if has_password else hashlib.sha256(whole).digest())[:16]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from asyncio import Lock
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,13 +22,17 @@ from copying.backend.http.wakeups import Wakeups
 
 @dataclass(frozen=True)
 class ServerOptions:
-    """public_url: how others reach this server, without a trailing slash. hold_s: how long a stream waits, seconds."""
+    """public_url: how others reach this server, without a trailing slash. hold_s: how long a stream waits, seconds.
+
+    login_check_s: how long it takes until it is known whether a login of a new account is good, seconds.
+    """
 
     public_url: str
     database_url: str
     region: str = "local"
     requests_per_minute: int = 6000
     hold_s: float = 55.0
+    login_check_s: float = 1.0
 
     @classmethod
     def from_settings(cls, *, port: int = 0, is_tls: bool = False) -> ServerOptions:
@@ -50,7 +55,10 @@ class ServerOptions:
 
 @dataclass(frozen=True)
 class Service:
-    """What every handler works with. under_way: by caller and key of requests that are being carried out (once.py)."""
+    """What every handler works with. under_way: by caller and key of requests that are being carried out (once.py).
+
+    login_checks: by caller and key, when the check of a new account's login is over, on the loop's clock.
+    """
 
     core: Core
     options: ServerOptions
@@ -59,11 +67,17 @@ class Service:
     depths: Depths
     wakeups: Wakeups
     under_way: WeakValueDictionary[tuple[str, str], Lock] = field(default_factory=WeakValueDictionary)
+    login_checks: dict[tuple[str, str], float] = field(default_factory=dict)
 
 
 def service(request: Request) -> Service:
     """The service that a request was made to."""
     return request.app.state.service
+
+
+def keyed_digest(content: bytes) -> bytes:
+    """Tells contents apart without letting anybody try passwords against it."""
+    return hmac.digest(settings.SECRET_KEY.encode(), content, "sha256")
 
 
 def present(request: Request) -> datetime:

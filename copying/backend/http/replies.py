@@ -11,9 +11,9 @@ from copying.backend.http.parameters import Query
 from copying.contract import wire
 
 
-def reply(content: Any, status: int = 200) -> Response:
+def reply(content: Any, status: int = 200, *, headers: dict[str, str] | None = None) -> Response:
     """A JSON answer; structs and documents alike."""
-    return Response(wire.encode(content), status, media_type="application/json")
+    return Response(wire.encode(content), status, headers, media_type="application/json")
 
 
 def done() -> Response:

@@ -22,6 +22,7 @@ from copying.backend.state.commands import (
 from copying.backend.state.effects import Effects
 from copying.backend.state.entities import StoredStrategy, StoredSubscriber, StoredWebhook
 from copying.backend.state.errors import invalid, not_found
+from copying.backend.state.trading_accounts import check_role
 
 from . import commission
 from .nesting import above, check_circle, check_size, tree_of
@@ -63,9 +64,12 @@ def check_put_strategy(book: Book, command: PutStrategy | PutPortfolio) -> None:
     if isinstance(command, PutPortfolio):
         check_members(book, command)
         return
-    account = book.account_rows.get(command.document.get("accountId", ""))
+    account_id = command.document.get("accountId", "")
+    account = book.account_rows.get(account_id)
     if account is not None and book.account_meta[account].tenant != command.tenant:
         raise not_found("Account")
+    if known is None or known.document.get("accountId") != account_id:
+        check_role(book, account_id, "PROVIDER", "accountId")
 
 
 def check_members(book: Book, command: PutPortfolio) -> None:
@@ -170,6 +174,8 @@ def check_put_subscriber(book: Book, command: PutSubscriber) -> None:
         raise not_found("Subscriber")
     if known is not None and known.removal_mode:
         raise invalid("subscriberId", command.subscriber_id, "is being removed")
+    if known is None:
+        check_role(book, command.subscriber_id, "SUBSCRIBER", "subscriberId")
     seen, present = set(), set(_parts(known, "subscriptions"))
     for number, subscription in enumerate(command.document.get("subscriptions") or ()):
         strategy_id = subscription["strategyId"]

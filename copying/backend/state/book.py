@@ -105,6 +105,7 @@ class Book:
         self.provider_balances: dict[str, list[tuple[float, float]]] = {}  # account -> (time, balance), newest last
         self.news: dict[str, list[CalendarEvent]] = {}  # tenant -> its calendar by time
         self.missed: list[Missed] = []
+        self.deployments: dict[int, float] = {}  # rows of accounts that start or stop, and when that is over
         self.privacy = 0  # what entries go by: settings/rules.py
         self.secret = b""  # of the ids that are shown; empty: they are the counts: numbers.py
         self.reserved: dict[str, dict[str, float]] = {}  # tenant -> strategy ids handed out, and when

@@ -116,6 +116,60 @@ class OpenAccount(Command, tag="open-account", frozen=True, kw_only=True):
     robot: str = ""
 
 
+class CreateAccount(Command, tag="create-account", frozen=True, kw_only=True):
+    """Open a paper account as the provisioning API does (account APIs, P5). The id is the server's.
+
+    settings: what the API shows of it besides its numbers. verifier: of the password; "": none was said. draft: it
+    waits for login and password.
+    """
+
+    account_id: str
+    name: str
+    currency: str
+    leverage: float
+    deposit: float
+    demo: bool
+    settings: dict[str, Any]
+    login: str = ""
+    verifier: str = ""
+    draft: bool = False
+
+
+class ConfigureAccount(Command, tag="configure-account", frozen=True, kw_only=True):
+    """Change what the provisioning API says of an account (P6, P11 to P15, and what is typed behind a link).
+
+    settings: what changes. name, login, verifier: "" stays. link: the digest of the configuration link that was used.
+    """
+
+    account_id: str
+    settings: dict[str, Any] = {}
+    name: str = ""
+    login: str = ""
+    verifier: str = ""
+    link: str = ""
+
+
+class MakeConfigurationLink(Command, tag="make-configuration-link", frozen=True, kw_only=True):
+    """P16. digest: of the link's secret, which is not journalled. expires_at: UTC seconds."""
+
+    account_id: str
+    digest: str
+    expires_at: float
+
+
+class SetDeployment(Command, tag="set-deployment", frozen=True, kw_only=True):
+    """P8 to P10."""
+
+    account_id: str
+    action: Literal["deploy", "undeploy", "redeploy"]
+
+
+class DeleteAccount(Command, tag="delete-account", frozen=True, kw_only=True):
+    """P7."""
+
+    account_id: str
+
+
 class Deposit(Command, tag="deposit", frozen=True, kw_only=True):
     """Pay money in (positive) or out (negative) of a paper account, in its currency."""
 
@@ -241,6 +295,11 @@ AnyCommand = (
     | ResetStopouts
     | Resynchronise
     | OpenAccount
+    | CreateAccount
+    | ConfigureAccount
+    | MakeConfigurationLink
+    | SetDeployment
+    | DeleteAccount
     | Deposit
     | Trade
     | PutNews

@@ -65,8 +65,16 @@ class StoredWebhook(msgspec.Struct):
     created_at: float
 
 
+Deployment = Literal["DRAFT", "DEPLOYING", "DEPLOYED", "UNDEPLOYING", "UNDEPLOYED"]
+
+
 class AccountMeta(msgspec.Struct):
-    """What an account is besides its numbers."""
+    """What an account is besides its numbers. A deleted one keeps its row, without a tenant: nobody's.
+
+    settings: as the provisioning API shows them, where they are not as of every paper account. verifier: of the
+    password. state_ends: when "DEPLOYING" and "UNDEPLOYING" are over. links: digests of configuration links and when
+    they expire.
+    """
 
     id: str
     tenant: str
@@ -74,6 +82,12 @@ class AccountMeta(msgspec.Struct):
     demo: bool
     robot: str
     created_at: float
+    settings: dict[str, Any] = {}
+    login: str = ""
+    verifier: str = ""
+    state: Deployment = "DEPLOYED"
+    state_ends: float = NEVER
+    links: dict[str, float] = {}
 
 
 class OpenSignal(msgspec.Struct):

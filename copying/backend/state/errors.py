@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+Details = list[dict[str, Any]] | dict[str, Any] | str
+
 
 class Refused(Exception):
     """A command that was not carried out; nothing changed.
 
-    status: the HTTP status; details: for 400 the parameters at fault as {parameter, value, message}.
+    status: the HTTP status; details: for 400 the parameters at fault as {parameter, value, message}; of accounts also
+    a code, or an object with one (account APIs, 2.5).
     """
 
-    def __init__(self, status: int, error: str, message: str, details: list[dict[str, Any]] | None = None) -> None:
+    def __init__(self, status: int, error: str, message: str, details: Details | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.error = error
         self.message = message
-        self.details = details or []
+        self.details: Details = details or []
 
 
 class CannotReplay(Exception):

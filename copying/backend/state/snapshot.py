@@ -9,6 +9,7 @@ from .book import Book
 from .broker_port import Broker
 from .columns import Columns
 from .entities import (
+    NEVER,
     AccountMeta,
     ActiveStopout,
     CalendarEvent,
@@ -81,7 +82,8 @@ def unpack(packed: bytes, broker: Broker[Book]) -> Book:
     book.subscribers_by_id = {each.id: each for each in objects["subscribers_by_id"]}
     book.webhooks_by_id = {each.id: each for each in objects["webhooks_by_id"]}
     book.account_meta = objects["account_meta"]
-    book.account_rows = {meta.id: row for row, meta in enumerate(book.account_meta)}
+    book.account_rows = {meta.id: row for row, meta in enumerate(book.account_meta) if meta.tenant}
+    book.deployments = {row: meta.state_ends for row, meta in enumerate(book.account_meta) if meta.state_ends < NEVER}
     book.signals = {each.row: each for each in objects["signals"]}
     book.signal_rows = {(each.strategy_id, each.id): each.row for each in book.signals.values()}
     book.chained = {each.row: None for each in book.signals.values() if each.source >= 0}

@@ -1,0 +1,166 @@
+"""Accounts made, stopped, started and deleted: what becomes of trades, of a replay, and of the state before."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from copying.backend.broker.paper import PaperBroker
+from copying.backend.core.apply import apply
+from copying.backend.http.trading_accounts import trading_account
+from copying.backend.state import snapshot
+from copying.backend.state.book import Book
+from copying.backend.state.commands import (
+    ConfigureAccount,
+    CreateAccount,
+    DeleteAccount,
+    MakeConfigurationLink,
+    SetDeployment,
+)
+from copying.backend.state.entities import AccountMeta
+from copying.backend.state.errors import Refused
+from copying.backend.state.trading_accounts import DEPLOY_SECONDS, MOST_LINKS, roles_of
+from tests.unit.copying.backend.desk import Desk
+
+BOTH = ["PROVIDER", "SUBSCRIBER"]
+
+
+def create(desk: Desk, account_id: str, roles: list[str] | None = None, **changes) -> None:
+    """An account that runs, with these roles."""
+    command = CreateAccount(
+        tenant="t", account_id=account_id, name=account_id, currency="USD", leverage=100, deposit=10_000, demo=True,
+        settings={"copyFactoryRoles": roles or []},
+    )  # fmt: skip
+    desk.do(msgspec.structs.replace(command, **changes))
+
+
+def deploy(desk: Desk, account_id: str, action: str) -> None:
+    desk.do(SetDeployment(tenant="t", account_id=account_id, action=action))
+
+
+def state(desk: Desk, account_id: str) -> tuple[str, str]:
+    account = trading_account(desk.book, desk.book.account_rows[account_id], "local")
+    return account["state"], account["connectionStatus"]
+
+
+def test_an_account_that_a_document_names_may_do_everything(desk):
+    desk.strategy()
+    desk.subscriber()
+    assert [roles_of(meta) for meta in desk.book.account_meta] == [BOTH, BOTH]
+
+
+@pytest.mark.parametrize(
+    ("roles", "provides", "copies"), [([], 0, 0), (BOTH[:1], 1, 0), (BOTH[1:], 0, 1), (BOTH, 1, 1)]
+)
+def test_an_account_that_was_made_does_what_its_roles_say(desk, roles, provides, copies):
+    desk.strategy()
+    create(desk, "new", roles)
+    for is_allowed, act in ((provides, lambda: desk.strategy("T", "new")), (copies, lambda: desk.subscriber("new"))):
+        if is_allowed:
+            act()
+        else:
+            with pytest.raises(Refused, match="does not have the role"):
+                act()
+
+
+def test_a_strategy_that_stays_on_its_account_can_be_edited_without_the_role(desk):
+    create(desk, "new", BOTH)
+    desk.strategy("T", "new")
+    desk.book.account_meta[desk.book.account_rows["new"]].settings["copyFactoryRoles"] = []  # as of another version
+    desk.strategy("T", "new", description="edited")
+
+
+def test_a_stopped_account_misses_opens_and_makes_up_for_closes(desk):
+    desk.strategy()
+    desk.subscriber("a")
+    desk.subscriber("b")
+    desk.signal()
+    deploy(desk, "a", "undeploy")
+    assert state(desk, "a") == ("UNDEPLOYING", "DISCONNECTED")
+    desk.close_signal()
+    desk.signal("sig00002", volume=0.2)
+    assert (desk.held("a"), desk.held("b")) == ([("EURUSD", 1, 0.1)], [("EURUSD", 1, 0.2)])
+    desk.tick(DEPLOY_SECONDS)
+    assert state(desk, "a") == ("UNDEPLOYED", "DISCONNECTED")
+    deploy(desk, "a", "deploy")
+    assert state(desk, "a") == ("DEPLOYING", "DISCONNECTED")
+    desk.tick(DEPLOY_SECONDS)
+    assert state(desk, "a") == ("DEPLOYED", "CONNECTED")
+    assert ("EURUSD", 1, 0.1) not in desk.held("a")
+
+
+@pytest.mark.parametrize(("seconds", "is_over"), [(-0.001, False), (0, True), (0.001, True)])
+def test_a_start_is_over_at_its_moment(desk, seconds, is_over):
+    create(desk, "new")
+    deploy(desk, "new", "redeploy")
+    meta = desk.book.account_meta[0]
+    desk.now = meta.state_ends - 1 + seconds  # an entry comes a second later
+    desk.tick()
+    assert (meta.state == "DEPLOYED") == is_over
+
+
+def test_a_draft_is_started_by_its_login_and_not_before(desk):
+    create(desk, "new", draft=True)
+    assert state(desk, "new") == ("DRAFT", "DISCONNECTED")
+    with pytest.raises(Refused, match="draft"):
+        deploy(desk, "new", "deploy")
+    desk.do(ConfigureAccount(tenant="t", account_id="new", login="1001", verifier="v"))
+    assert state(desk, "new") == ("DEPLOYING", "DISCONNECTED")
+
+
+def test_a_link_is_good_until_it_expires_or_is_used(desk):
+    create(desk, "new", draft=True)
+    for number in range(MOST_LINKS + 1):
+        expires_at = desk.now + 100 + number
+        desk.do(MakeConfigurationLink(tenant="t", account_id="new", digest=f"d{number}", expires_at=expires_at))
+    used = ConfigureAccount(tenant="t", account_id="new", login="1001", verifier="v", link="d1")
+    for digest in ("d0", "other"):  # one more than the most, and none at all
+        with pytest.raises(Refused, match="expired"):
+            desk.do(msgspec.structs.replace(used, link=digest))
+    desk.do(used)
+    with pytest.raises(Refused, match="used already"):
+        desk.do(used)
+    meta = desk.book.account_meta[0]
+    desk.now = meta.links["d2"] - 1
+    with pytest.raises(Refused, match="expired"):
+        desk.do(msgspec.structs.replace(used, link="d2"))
+    desk.do(msgspec.structs.replace(used, link="d3"))
+
+
+def test_a_deleted_account_leaves_the_others_as_they_are(desk):
+    desk.strategy()
+    desk.subscriber("a")
+    create(desk, "new", BOTH)
+    desk.trade("ORDER_TYPE_BUY", "new")
+    desk.trade("ORDER_TYPE_BUY_LIMIT", "new", price=1.0)
+    desk.do(DeleteAccount(tenant="t", account_id="new"))
+    assert (desk.book.positions.size, desk.book.orders.size) == (0, 0)
+    with pytest.raises(Refused, match="not found"):
+        desk.do(DeleteAccount(tenant="t", account_id="new"))
+    desk.signal()
+    assert desk.held("a") == [("EURUSD", 1, 0.1)]
+    for account_id in ("a", "prov"):
+        with pytest.raises(Refused, match="remove that first"):
+            desk.do(DeleteAccount(tenant="t", account_id=account_id))
+
+
+def test_a_replay_and_a_snapshot_know_the_same_accounts(desk):
+    desk.strategy()
+    create(desk, "kept", BOTH, login="1001", verifier="v")
+    create(desk, "gone")
+    desk.do(DeleteAccount(tenant="t", account_id="gone"))
+    deploy(desk, "kept", "redeploy")
+    replayed = Book(PaperBroker(), slippage_spreads=0.0)
+    for number, entry in enumerate(desk.entries, 1):
+        apply(replayed, entry, number)
+    restored = snapshot.unpack(snapshot.pack(desk.book), PaperBroker())
+    for book in (replayed, restored):
+        assert book.account_rows == desk.book.account_rows
+        assert book.account_meta == desk.book.account_meta
+        assert book.deployments == desk.book.deployments
+
+
+def test_an_account_of_a_snapshot_from_before_runs_and_may_do_everything():
+    before = {"id": "a", "tenant": "t", "name": "n", "demo": True, "robot": "", "created_at": 1.0}
+    meta = msgspec.convert(before, AccountMeta)
+    assert (meta.state, roles_of(meta), meta.links) == ("DEPLOYED", BOTH, {})
