@@ -2,9 +2,10 @@
 
 import contextlib
 import os
+from typing import Any
 
 from celery import Celery
-from celery.signals import heartbeat_sent, worker_ready
+from celery.signals import beat_init, heartbeat_sent, worker_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "copyportal.settings")
 
@@ -38,3 +39,11 @@ def show_life(**_) -> None:
 
     with contextlib.suppress(redis.RedisError):  # the worker reconnects by itself; /readyz sees the age meanwhile
         heartbeats.beat_for("worker")
+
+
+@beat_init.connect
+def watch_backends(sender: Any, **_: Any) -> None:
+    """The beat that works looks after the backends too, in a thread of its own."""
+    from copyportal import watch
+
+    watch.begin(lambda: sender.scheduler.is_working)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import cast
 
+import redis
 from django.contrib.postgres.aggregates import ArrayAgg, BoolOr
 from django.db.models import Count, Exists, F, Max, Min, OuterRef, Q
 from django.db.models.fields.json import KeyTextTransform
@@ -16,6 +17,7 @@ from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
+from copyportal import heartbeats, watch
 from reporting.models import SyncKind
 from reporting.states import STALE_AFTER
 from subscribers.models import Stopout, Subscriber
@@ -95,6 +97,7 @@ class NextStep:
     action: str = ""
 
 
+INTERRUPTED = "Copying is interrupted or late at the moment. What these pages show of your accounts may be old."
 EXISTING = "What exists at the copying backend already appears after the next sync."
 FIRST_STEPS = {
     "strategy": (
@@ -213,11 +216,24 @@ class Frame:
         is_demo = self.membership is not None and self.membership.workspace.is_demo
         return not is_demo and self.state["simulated"] != self.state["connections"]
 
-    @property
-    def clock_trouble(self) -> str:
-        """What a backend says is wrong with its clock: then it refuses signals or is late."""
-        is_staff = self.membership is not None and self.membership.is_staff_role
-        return (self.state["clock"] or "") if is_staff else ""
+    @cached_property
+    def troubles(self) -> list[str]:
+        """Sentences about copying that stands still or is late, for everybody whom it concerns; usually none."""
+        if self.membership is None:
+            return []
+        try:
+            unwell = watch.unwell_of(self.membership.workspace_id, heartbeats.client())
+        except redis.RedisError:
+            return []  # what pages need Redis for says so itself
+        if not self.membership.is_staff_role:
+            concerned = [line["connection"] for line in unwell]
+            accounts = Subscriber.objects.visible_to(self.membership).filter(connection_id__in=concerned)
+            return [INTERRUPTED] if unwell and accounts.exists() else []
+        clock = self.state["clock"] or ""
+        lines = [
+            f"{line['name']} is not well: {line['why']}" for line in unwell if not clock or clock not in line["why"]
+        ]
+        return [clock, *lines] if clock else lines
 
     @property
     def freshness(self) -> Freshness:

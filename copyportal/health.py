@@ -20,11 +20,12 @@ from django.views.decorators.http import require_safe
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from copyportal import heartbeats
+from copyportal import heartbeats, watch
 
-LATE_SECONDS = {"worker": 30, "beat": 30, "backend": 60}
+LATE_SECONDS = {"worker": 15, "beat": 15, "backend": 60}
 AHEAD_SECONDS = 5  # of a sign of life: more is another clock, not the way through Redis
 CLOCK_WRONG = {"ok": False, "why": "its clock is wrong: the pages of the portal say more"}
+UNWELL = {"ok": False, "why": "does not answer or is not well: the pages of the portal and beat's log say more"}
 SILENT = {"ok": False, "why": "does not answer"}
 # a fresh connection, never one of the pool, which would wait ten seconds for a dead server
 DATABASE_LIMITS = {"connect_timeout": 2, "options": "-c statement_timeout=1000"}
@@ -49,7 +50,10 @@ def healthz(request: HttpRequest) -> JsonResponse:
 @never_cache
 def readyz(request: HttpRequest) -> JsonResponse:
     """Ready: 503 while pages cannot be served (database, Redis), otherwise 200 with `ok` or `degraded`."""
-    parts = {**_database_and_backend(), **_redis_and_processes()}
+    processes, unwell = _redis_and_processes()
+    parts = {**_database_and_backend(), **processes}
+    if unwell and parts["backend"]["ok"]:
+        parts["backend"] = UNWELL
     can_serve = parts["database"]["ok"] and parts["redis"]["ok"]
     status = "ok" if all(part["ok"] for part in parts.values()) else "degraded" if can_serve else "unavailable"
     return JsonResponse({"status": status, "parts": parts}, status=200 if can_serve else 503)
@@ -100,18 +104,22 @@ def _backend(successes: list[datetime | None]) -> dict:
     return _aged((datetime.now(UTC) - min(times)).total_seconds(), "backend")
 
 
-def _redis_and_processes() -> dict:
+def _redis_and_processes() -> tuple[dict, int]:
+    """The parts, and how many backends are not well."""
     try:
-        ages = _ages(("worker", "beat"))
+        ages, unwell = _ages(("worker", "beat"))
     except redis.RedisError:
-        return dict.fromkeys(("redis", "worker", "beat"), SILENT)
-    return {"redis": {"ok": True}, **{name: _aged(age, name) for name, age in ages.items()}}
+        return dict.fromkeys(("redis", "worker", "beat"), SILENT), 0
+    return {"redis": {"ok": True}, **{name: _aged(age, name) for name, age in ages.items()}}, unwell
 
 
-def _ages(names: tuple[str, ...]) -> dict[str, float | None]:
-    """How long ago each process gave a sign of life, in seconds. Raises redis.RedisError."""
+def _ages(names: tuple[str, ...]) -> tuple[dict[str, float | None], int]:
+    """How long ago each process gave a sign of life, in seconds, and how many backends are not well.
+
+    Raises redis.RedisError.
+    """
     with redis.Redis.from_url(settings.REDIS_URL, **REDIS_LIMITS) as client:
-        return {name: heartbeats.age_seconds(name, client) for name in names}
+        return {name: heartbeats.age_seconds(name, client) for name in names}, watch.number_unwell(client) or 0
 
 
 def _aged(age: float | None, name: str) -> dict:

@@ -14,6 +14,11 @@ from django.conf import settings
 KEPT_SECONDS = 3600
 
 
+def client() -> redis.Redis:
+    """The process's own client, which waits for two seconds at most."""
+    return _client(settings.REDIS_URL)
+
+
 @functools.cache
 def _client(url: str) -> redis.Redis:
     return redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2)

@@ -28,5 +28,5 @@ def sync(request: MemberRequest) -> HttpResponse:
 @require_safe
 @staff_only
 def freshness(request: MemberRequest) -> HttpResponse:
-    """The age of the mirror for the top bar."""
-    return render(request, "_freshness.html")
+    """The age of the mirror for the top bar, and what is wrong with copying for the line above every page."""
+    return render(request, "_state.html")
