@@ -66,7 +66,7 @@ def ask(backend: Connection) -> tuple[str, bool]:
         return "", True  # it answers; /healthz is no part of the contract
 
 
-class Watch:
+class BackendWatch:
     """The conditions of all backends, from one look to the next."""
 
     def __init__(self, server: redis.Redis, ask: Callable[[Connection], tuple[str, bool]] = ask) -> None:
@@ -156,5 +156,5 @@ def begin(is_working: Callable[[], bool]) -> threading.Event:
     """Watch in a thread of this process until the event that is returned is set."""
     stopped = threading.Event()
     server = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2)
-    threading.Thread(target=Watch(server).run, args=(is_working, stopped), name="watch", daemon=True).start()
+    threading.Thread(target=BackendWatch(server).run, args=(is_working, stopped), name="watch", daemon=True).start()
     return stopped

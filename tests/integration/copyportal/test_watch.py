@@ -28,7 +28,7 @@ def watching(settings, answers, workspace, monkeypatch):
     settings.CACHES["default"]["KEY_PREFIX"] = "test-watch"
     builders.connection(workspace, base_url="http://127.0.0.1:9")
     with redis.Redis.from_url(settings.REDIS_URL) as server:
-        yield watch.Watch(server, lambda backend: answers.get(backend.base_url, WELL))
+        yield watch.BackendWatch(server, lambda backend: answers.get(backend.base_url, WELL))
         server.delete(*(watch._key(name) for name in ("backends", "unwell")))
 
 
