@@ -95,6 +95,13 @@ class Change(models.Model):
     outcome = models.CharField(max_length=10, choices=ChangeOutcome.choices, default="", db_default="", blank=True)
     sent_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
     sent_at = models.DateTimeField(null=True)
+    terms_from = models.CharField(
+        max_length=10,
+        default="",
+        db_default="",
+        blank=True,
+        help_text="From when another commission holds: now, next (period), or a day; empty: nobody chose.",
+    )
     looked_at = models.DateTimeField(null=True, help_text="When the backend was last asked what became of it.")
     undoes = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="undone_by")
 

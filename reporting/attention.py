@@ -22,8 +22,18 @@ from editing.targets import PORTFOLIO, STRATEGY, SUBSCRIBER
 from reporting.books import BillingPeriod, DocumentKind, Statement, StatementState
 from reporting.corrections import needed_corrections
 from reporting.decisions import reason_label
-from reporting.models import Decision, LogRecord, QuarantinedPage, SyncKind, SyncState
+from reporting.models import (
+    Decision,
+    LogRecord,
+    QuarantinedPage,
+    Subject,
+    SyncKind,
+    SyncState,
+    TermsSource,
+    TermsVersion,
+)
 from reporting.states import STALE_AFTER
+from strategies.models import Strategy
 from subscribers.causes import cause_of
 from subscribers.headroom import CLOSE
 from subscribers.models import Stopout, Subscriber
@@ -35,6 +45,8 @@ MOST_STOPOUTS = MOST_CLOSE = MOST_FAILING = 5
 MOST_NOT_OFFERED = 5
 MOST_ERRORS = MOST_REASONS = 3
 MOST_COUNTED = 1_000
+MOST_CHANGED_TERMS = 5
+TERMS_SHOWN_FOR = timedelta(days=7)
 DAY = timedelta(days=1)
 BOOKS_KEPT_S = 30
 
@@ -168,6 +180,29 @@ def corrections(membership: Membership, now: datetime) -> Iterator[AttentionLine
                f"{note}. Copied as before, but changes may be refused until it is corrected")  # fmt: skip
 
 
+def changed_terms(membership: Membership, now: datetime) -> Iterator[AttentionLine]:
+    """Commissions that somebody changed at the backend itself, for a week: nobody chose here from when they hold."""
+    own = TermsVersion.objects.visible_to(membership).filter(
+        source=TermsSource.BACKEND, subject=Subject.COMMISSION, seen_at__gt=now - TERMS_SHOWN_FOR
+    )
+    newest = own.order_by("-seen_at", "-id")[:MOST_CHANGED_TERMS]
+    key = f"attention-terms:{membership.workspace_id}:{membership.is_staff_role}"
+    versions = cache.get_or_set(key, lambda: list(newest), BOOKS_KEPT_S) or []
+    if not versions:
+        return
+    changed = Strategy.objects.visible_to(membership).filter(backend_id__in=[each.strategy_id for each in versions])
+    strategies = {(each.connection_id, each.backend_id): each for each in changed.defer("document")}
+    for version in versions:
+        strategy = strategies.get((version.connection_id, version.strategy_id))
+        if strategy is None:
+            continue
+        note = "It holds from the moment it was first seen"
+        note += ". Clients may pay more: they should have agreed" if version.needs_consent else ""
+        href = reverse("reporting:strategy-terms", args=[strategy.pk])
+        yield AttentionLine("warn", "coin", strategy.name, "charges by other terms, changed at the backend", href, note,
+                            version.seen_at)  # fmt: skip
+
+
 def close_to_limits(membership: Membership, now: datetime) -> Iterator[AttentionLine]:
     """Accounts with little left of a risk limit."""
     accounts = Subscriber.objects.visible_to(membership).filter(is_removed=False, headroom__gt=0, headroom__lte=CLOSE)
@@ -278,6 +313,7 @@ CHECKS: tuple[Callable[[Membership, datetime], Iterator[AttentionLine]], ...] = 
     failed_copies,
     not_offered,
     corrections,
+    changed_terms,
     close_to_limits,
     syncs,
     silent_accounts,

@@ -9,11 +9,13 @@ from typing import Any
 
 from django import forms
 
+from reporting.commission.beginning import AT_ONCE, NEXT_PERIOD
 from reporting.commission.money import MINOR_DIGITS
 from users.lines import LineField
 from users.numbers import DayField, NumberField, Unclear, read_number
 
 MOST = Decimal("1000000000000")
+MOST_YEARS_AHEAD = 5
 
 
 def amount_field(**more) -> NumberField:
@@ -105,3 +107,38 @@ class IssueForm(forms.Form):
         if not self.today <= day <= self.today.replace(year=self.today.year + 2, day=1):
             raise forms.ValidationError("The day is today or later, at most two years ahead.")
         return day
+
+
+class BeginningForm(forms.Form):
+    """From when another commission is to hold. chosen: as `reporting.commission.beginning` writes it."""
+
+    start = forms.ChoiceField(
+        label="From when",
+        choices=((NEXT_PERIOD, "The next billing period"), (AT_ONCE, "Now"), ("day", "A later day")),
+    )
+    day = DayField(label="The day", required=False)
+
+    def __init__(self, data: Any, *, chosen: str, today: date) -> None:
+        is_day = chosen not in (AT_ONCE, NEXT_PERIOD)
+        initial = {"start": "day", "day": date.fromisoformat(chosen)} if is_day else {"start": chosen}
+        super().__init__(data, initial=initial)
+        self.today = today
+
+    def clean(self) -> dict[str, Any]:
+        """A day is needed where one is chosen, and never lies back."""
+        cleaned: dict[str, Any] = super().clean() or {}
+        if cleaned.get("start") == "day" and "day" not in self.errors:
+            day = cleaned.get("day")
+            if day is None:
+                self.add_error("day", "Which day? Deals from its midnight on are charged by the new terms.")
+            elif day <= self.today:
+                self.add_error("day", "Terms never reach back: choose a day after today, or “Now”.")
+            elif day > self.today.replace(year=self.today.year + MOST_YEARS_AHEAD, day=1):
+                self.add_error("day", f"Choose a day within {MOST_YEARS_AHEAD} years.")
+        return cleaned
+
+    @property
+    def choice(self) -> str:
+        """What was chosen, as a change keeps it."""
+        start: str = self.cleaned_data["start"]
+        return self.cleaned_data["day"].isoformat() if start == "day" else start

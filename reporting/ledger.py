@@ -39,6 +39,7 @@ class AccrualState(models.Model):
     settled_until = models.DateTimeField(null=True, help_text="Lines of periods that ended by then are final.")
     closed_until = models.DateTimeField(null=True, help_text="Periods that ended by then were closed by a person.")
     accrued_at = models.DateTimeField(null=True, help_text="Fixed fees and account values are taken up hourly.")
+    # of the version before; migration 0007_terms_history made versions of it (reporting/terms.py)
     terms_since = models.JSONField(default=dict, help_text="Since when it charges, and by which calendar (since.py).")
     # a pass over all subscribers, in slices: it begins again when what it settles changes meanwhile
     pass_key = models.CharField(max_length=64, blank=True, default="", db_default="")

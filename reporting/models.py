@@ -18,6 +18,7 @@ from reporting.books import (
 )
 from reporting.ledger import AccrualState, CommissionLine, CommissionLineQuerySet, CommissionPolicy
 from reporting.scoping import PerSubscriberQuerySet
+from reporting.terms import Subject, SubscriptionLifetime, TermsSource, TermsVersion
 from strategies.models import Strategy
 from subscribers.models import Subscriber
 from users.models import Connection, Membership, Workspace
@@ -44,8 +45,12 @@ __all__ = [
     "Statement",
     "StatementItem",
     "StatementState",
+    "Subject",
+    "SubscriptionLifetime",
     "SyncKind",
     "SyncState",
+    "TermsSource",
+    "TermsVersion",
     "Transaction",
 ]
 

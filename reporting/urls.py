@@ -39,6 +39,7 @@ urlpatterns = [
     path("strategies/<int:pk>/equity.json", strategies.equity, name="strategy-equity"),
     path("strategies/<int:pk>/transactions/", strategies.transactions, name="strategy-transactions"),
     path("strategies/<int:pk>/commission/", commissions.strategy_commission, name="strategy-commission"),
+    path("strategies/<int:pk>/commission/terms/", terms.strategy_terms, name="strategy-terms"),
     path("strategies/<int:pk>/signals/outcomes/", signals.outcomes, name="signal-outcomes"),
     path("strategies/<int:pk>/log/", strategies.log, name="strategy-log"),
     path("subscribers/results/", subscribers.results, name="subscriber-results"),

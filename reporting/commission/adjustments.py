@@ -7,20 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from reporting.commission.crystallisation import high_water_lines
+from reporting.commission.crystallisation import Marks
 from reporting.commission.highwater import Mark
+from reporting.commission.history import History, SpannedCalendar
 from reporting.commission.ledger import ADJUSTMENT
+from reporting.commission.parts import ChargedPart, is_measured, lines_of_part, parts_of
 from reporting.commission.periods import Calendar, Period
-from reporting.commission.policy import Scheme, Terms
-from reporting.commission.schemes import PER_DEAL, Line, Subscription, deal_lines
+from reporting.commission.policy import Basis, Scheme, Terms
+from reporting.commission.schemes import PERIOD_KEY, Line, Marked, Subscription
 from reporting.models import CommissionLine
 
 ZERO = Decimal(0)
-MOMENT = timedelta(microseconds=1)
 
 
 @dataclass(slots=True)
@@ -28,21 +29,31 @@ class Booked:
     """What the ledger holds for one line of a settled period: the line itself and settled adjustments to it.
 
     inputs: as settled adjustments corrected them. latest: as the open adjustment, which is still rewritten, has them.
+    terms: by which it was charged.
     """
 
     line: CommissionLine | None = None
     amount: Decimal = ZERO
     inputs: dict[str, Any] = field(default_factory=dict)
     latest: dict[str, Any] = field(default_factory=dict)
+    terms: Terms | None = None
+
+    @property
+    def basis(self) -> Basis:
+        return self.terms.policy.basis if self.terms else Basis.PROFIT
 
 
 @dataclass(slots=True)
 class SettledPeriod:
-    """A settled period of one subscriber as it was booked."""
+    """A settled period of one subscriber: what is booked by key, and what of it is charged by which terms."""
 
     period: Period
-    terms: Terms
     booked: dict[str, Booked] = field(default_factory=dict)
+    parts: list[ChargedPart] = field(default_factory=list)
+
+    @property
+    def has_mark(self) -> bool:
+        return any(part.terms.scheme is Scheme.HIGH_WATER_MARK for part in self.parts)
 
 
 @dataclass(slots=True)
@@ -57,34 +68,35 @@ def adjust_settled_periods(
     rows: Iterable[CommissionLine],
     days: Iterable[date],
     *,
-    terms: Terms,
-    calendar: Calendar,
+    history: History,
+    calendar: SpannedCalendar,
     settled_until: datetime,
     now: datetime,
     read_subscription: Callable[[datetime], Subscription],
     member: str = "",
-    charged_since: datetime | None = None,
 ) -> Adjustments:
     """Adjustments of one subscriber after deals of `days` arrived late.
 
-    rows: the subscriber's lines, or those that are owed to one `member` of a portfolio. terms: for settled periods
-    that have no line. charged_since: earlier deals are free. read_subscription: gives the subscription with its deals
-    from a moment on.
+    rows: the subscriber's lines, or those that are owed to one `member` of a portfolio. history: the terms of each
+    time; lines of before there was one say theirs. read_subscription: gives the deals from a moment on.
     """
-    rows = list(rows)
-    settled = [
-        each
-        for each in _settled_periods(rows, days, terms, calendar, settled_until, charged_since)
-        if each.terms.scheme is not Scheme.FLAT_FEE  # does not depend on deals
-    ]
-    target = calendar.clipped(calendar.containing(max(now, settled_until), terms.billing_period), settled_until)
+    rows = [row for row in rows if row.scheme != Scheme.FLAT_FEE]  # does not depend on deals
+    known = _booked_periods(rows, settled_until)
+    _add_unbooked(known, days, calendar, settled_until)
+    for each in known.values():
+        each.parts = _parts_of(each, history, calendar)
+    settled = _touched(known, days)
+    if not settled:
+        return Adjustments([], [])
+    marked = _marks_before(known.values(), settled[0])
+    starts = [settled[0].period.start, *(mark.at for mark in marked.values())]
+    subscription = read_subscription(min(starts))
+    marks = Marks(marked, lambda basis, *span: is_measured(history, basis, *span))
+    target = calendar.clipped(calendar.containing(max(now, settled_until)), settled_until)
     open_adjustments = {
         row.key: row for row in rows if row.period_start >= settled_until and row.key.startswith(ADJUSTMENT)
     }
-    if not settled:
-        return Adjustments([], [])
-    subscription = read_subscription(settled[0].period.start)
-    lines = list(_adjustment_lines(settled, subscription, target, calendar, settled_until, now))
+    lines = [line for each in settled for line in _adjustment_lines(each, subscription, calendar, marks, target, now)]
     for line in lines:
         line.member = member
         if line.key in open_adjustments:  # it stays in the period that it stands in, until that one settles
@@ -100,65 +112,89 @@ def adjust_settled_periods(
     return Adjustments(lines, stale)
 
 
-def _settled_periods(
-    rows: Iterable[CommissionLine],
-    days: Iterable[date],
-    terms: Terms,
-    calendar: Calendar,
-    settled_until: datetime,
-    charged_since: datetime | None,
-) -> list[SettledPeriod]:
-    """The settled periods that late days touch, and with a high-water mark every settled one after the first."""
+def _booked_periods(rows: Iterable[CommissionLine], settled_until: datetime) -> dict[datetime, SettledPeriod]:
+    """By start, the settled periods in which something is booked, or open adjustments stand for."""
     by_start: dict[datetime, SettledPeriod] = {}
-    for row in rows:
-        if row.period_end <= settled_until and not row.key.startswith(ADJUSTMENT):
-            own_terms = Terms.of_line(row.scheme, row.rate, row.policy)
-            period = _period_of(row, own_terms, calendar)
-            by_start.setdefault(row.period_start, SettledPeriod(period, own_terms)).booked[row.key] = Booked(
-                row, row.amount, row.inputs, row.inputs
-            )
-    for row in sorted(rows, key=lambda row: row.period_start):
+    for row in sorted(rows, key=lambda row: (row.key.startswith(ADJUSTMENT), row.period_start)):
         if row.key.startswith(ADJUSTMENT):
             _add_adjustment(by_start, row, settled=row.period_end <= settled_until)
+        elif row.period_end <= settled_until:
+            period = Period(row.period_start, row.period_end, row.period_start.date(), row.period_end.date(), 1)
+            known = by_start.setdefault(row.period_start, SettledPeriod(period))
+            known.booked[row.key] = Booked(row, row.amount, row.inputs, row.inputs, Terms.of_row(row))
+    return by_start
+
+
+def _add_unbooked(
+    known: dict[datetime, SettledPeriod], days: Iterable[date], calendar: SpannedCalendar, settled_until: datetime
+) -> None:
+    """The settled periods of late days in which nothing is booked; a UTC day lies in two where the zone is another."""
+    for day in sorted(days):
+        moment, end = calendar_start(day), min(calendar_end(day), settled_until)
+        while moment < end:
+            around = next((each.period for each in known.values() if moment in each.period), None)
+            if around is None:
+                around = _between_neighbours(calendar.containing(moment), moment, known, settled_until)
+                known[around.start] = SettledPeriod(around)
+            moment = around.end
+
+
+def _parts_of(each: SettledPeriod, history: History, calendar: SpannedCalendar) -> list[ChargedPart]:
+    """By the history, or whole by the terms it was booked on, where that was before there was a history."""
+    earlier = [booked.terms for booked in each.booked.values() if booked.terms and not booked.terms.number]
+    if earlier:
+        period = each.period
+        return [
+            ChargedPart(period, earlier[0], period.start, period.end, period.first_day, period.next_day, PERIOD_KEY)
+        ]
+    return [part for part in parts_of(history, calendar, each.period) if part.terms.scheme is not Scheme.FLAT_FEE]
+
+
+def _touched(known: dict[datetime, SettledPeriod], days: Iterable[date]) -> list[SettledPeriod]:
+    """The settled periods that late days touch, and every later one that has a mark; oldest first."""
     late = [(calendar_start(day), calendar_end(day)) for day in days]
-    for start, end in late:
-        # a UTC day lies in two periods where the billing zone is another; a mark needs no period without a line
-        moments = (start, end - MOMENT) if terms.scheme in PER_DEAL else (start,)
-        for moment in moments:
-            known = any(each.period.start <= moment < each.period.end for each in by_start.values())
-            is_free = charged_since is not None and moment.date() < charged_since.date()
-            if not known and not is_free and moment < settled_until:
-                period = _between_neighbours(
-                    calendar.containing(moment, terms.billing_period), moment, by_start, settled_until, charged_since
-                )
-                by_start[period.start] = SettledPeriod(period, terms)
     touched = [
-        each
-        for each in by_start.values()
-        if any(start < each.period.end and end > each.period.start for start, end in late)
+        start
+        for start, each in known.items()
+        if any(first < each.period.end and end > each.period.start for first, end in late)
     ]
     if not touched:
         return []
-    first = min(each.period.start for each in touched)
-    followers = [
-        each for each in by_start.values() if each.terms.scheme is Scheme.HIGH_WATER_MARK and each.period.start >= first
-    ]
-    return sorted({each.period.start: each for each in [*touched, *followers]}.values(), key=lambda e: e.period.start)
+    followers = [start for start, each in known.items() if each.has_mark and start >= min(touched)]
+    return [known[start] for start in sorted({*touched, *followers})]
+
+
+def _marks_before(known: Iterable[SettledPeriod], first: SettledPeriod) -> dict[Basis, Marked]:
+    """Where the marks stood before the first of the periods that are computed again, as adjustments corrected them."""
+    standing: dict[Basis, Marked] = {}
+    for each in sorted(known, key=lambda each: each.period.start):
+        if each.period.start >= first.period.start:
+            break
+        for booked in _marks_in(each):
+            standing[booked.basis] = Marked(
+                Mark.parse(booked.latest["after"]), datetime.fromisoformat(booked.latest["at"])
+            )
+    for booked in _marks_in(first)[:1]:
+        if booked.basis not in standing:
+            begun = datetime.fromisoformat(booked.latest["from"])
+            standing[booked.basis] = Marked(Mark.parse(booked.latest["before"]), begun)
+    return standing
+
+
+def _marks_in(each: SettledPeriod) -> list[Booked]:
+    """What is booked by a mark in the period, oldest first."""
+    booked = [booked for booked in each.booked.values() if "after" in booked.latest]
+    return sorted(booked, key=lambda booked: datetime.fromisoformat(booked.latest["at"]))
 
 
 def _between_neighbours(
-    period: Period,
-    moment: datetime,
-    by_start: dict[datetime, SettledPeriod],
-    settled_until: datetime,
-    charged_since: datetime | None,
+    period: Period, moment: datetime, known: dict[datetime, SettledPeriod], settled_until: datetime
 ) -> Period:
-    """What of a period nothing is booked for: lengths and zones may have changed, so others may lie across it."""
-    others = [each.period for each in by_start.values()]
+    """What of a period nothing is booked for: lines of before there was a history may lie across it."""
+    others = [each.period for each in known.values()]
     starts = [period.start, *(other.end for other in others if other.end <= moment)]
     ends = [period.end, settled_until, *(other.start for other in others if other.start > moment)]
-    start = max([*starts, charged_since] if charged_since is not None and charged_since < min(ends) else starts)
-    return replace(period, start=start, end=min(ends))
+    return replace(period, start=max(starts), end=min(ends))
 
 
 def calendar_start(day: date) -> datetime:
@@ -171,42 +207,41 @@ def calendar_end(day: date) -> datetime:
     return Calendar().midnight(date.fromordinal(day.toordinal() + 1))
 
 
-def _period_of(row: CommissionLine, terms: Terms, calendar: Calendar) -> Period:
-    whole = calendar.containing(row.period_start, terms.billing_period)
-    return Period(
-        row.period_start, row.period_end, calendar.day_of(row.period_start), calendar.day_of(row.period_end), whole.days
-    )
-
-
 def _add_adjustment(by_start: dict[datetime, SettledPeriod], row: CommissionLine, *, settled: bool) -> None:
     corrects = row.inputs["corrects"]
     start = datetime.fromisoformat(corrects["period_start"])
     end = datetime.fromisoformat(corrects["period_end"])
-    terms = Terms.of_line(row.scheme, row.rate, row.policy)
-    known = by_start.setdefault(start, SettledPeriod(Period(start, end, start.date(), end.date(), 1), terms))
+    known = by_start.setdefault(start, SettledPeriod(Period(start, end, start.date(), end.date(), 1)))
     booked = known.booked.setdefault(corrects["key"], Booked())
     booked.latest = corrects["inputs"]
+    booked.terms = booked.terms or Terms.of_row(row)
     if settled:
         booked.amount += row.amount
         booked.inputs = corrects["inputs"]
 
 
 def _adjustment_lines(
-    settled: list[SettledPeriod],
+    each: SettledPeriod,
     subscription: Subscription,
+    calendar: SpannedCalendar,
+    marks: Marks,
     target: Period,
-    calendar: Calendar,
-    settled_until: datetime,
     now: datetime,
 ) -> Iterator[Line]:
-    mark: Mark | None = None
-    for each in settled:
-        owed, mark = _owed_lines(each, subscription, calendar, settled_until, mark)
-        for key in sorted({*owed, *each.booked}):
-            booked = each.booked.get(key, Booked())
-            line = owed.get(key)
-            if (line.inputs if line else {}) != booked.inputs:
-                yield _adjustment(each, key, line, booked, target, subscription.currency, now)
+    """What the period owes after all where that is not what is booked. marks: moved on to the period's end."""
+    owed = {
+        line.key: line
+        for part in each.parts
+        for line in lines_of_part(part, subscription, calendar, marks, now=each.period.end, settled=True)
+    }
+    for key in sorted({*owed, *each.booked}):
+        booked = each.booked.get(key)
+        line = owed.get(key)
+        if booked is None and line is not None and not line.amount and not line.inputs.get("deals", 1):
+            continue  # a mark needs no line for a period in which nothing was traded
+        booked = booked or Booked()
+        if (line.inputs if line else {}) != booked.inputs:
+            yield _adjustment(each, key, line, booked, target, subscription.currency, now)
 
 
 def _adjustment(
@@ -223,34 +258,10 @@ def _adjustment(
         "inputs": owed.inputs if owed else {},
         "booked": str(booked.amount),
     }
+    terms = Terms.of_row(owed) if owed else booked.terms
+    if terms is None:
+        raise ValueError("There is nothing to adjust.")
     return Line(
-        target, f"{ADJUSTMENT}{start}:{key}", now, each.terms.scheme.value, each.terms.serialise(),
-        {"corrects": corrects}, each.terms.rate, difference, difference, currency,
+        target, f"{ADJUSTMENT}{start}:{key}", now, terms.scheme.value, terms.serialise(),
+        {"corrects": corrects}, terms.rate, difference, difference, currency,
     )  # fmt: skip
-
-
-def _owed_lines(
-    each: SettledPeriod, subscription: Subscription, calendar: Calendar, settled_until: datetime, mark: Mark | None
-) -> tuple[dict[str, Line], Mark | None]:
-    """What the period owes after all, by key, and the mark it leaves."""
-    if each.terms.scheme in PER_DEAL:
-        deals = [deal for deal in subscription.deals if deal.occurred_at in each.period]
-        lines = deal_lines(each.terms, deals, calendar=calendar, currency=subscription.currency)
-        return {line.key: line for line in lines}, mark
-    if each.terms.scheme is Scheme.HIGH_WATER_MARK:
-        subscription.mark = mark or _mark_before(each)
-        lines = high_water_lines(
-            each.terms, subscription, [each.period], now=each.period.end, settled_until=settled_until
-        )
-        owed = {line.key: line for line in lines}
-        for line in owed.values():
-            mark = Mark.parse(line.inputs["after"])
-        return owed, mark
-    raise ValueError(f"{each.terms.scheme} does not depend on deals")
-
-
-def _mark_before(each: SettledPeriod) -> Mark | None:
-    stored = [booked.latest for booked in each.booked.values() if booked.latest]
-    if not stored:
-        return None
-    return Mark.parse(min(stored, key=lambda inputs: datetime.fromisoformat(inputs["at"]))["before"])

@@ -233,26 +233,26 @@ def settle_slice(
     Nothing is closed by it: without the closing that follows, the next accrual takes these subscribers up as before.
     """
     run = _closing_run(workspace, connection_id, until=until, now=now)
-    return any(accrue_slice(account, run, bounds)[1] for account in _charging_accounts(connection_id, strategy_id))
+    return any(accrue_slice(account, run, bounds)[1] for account in _charging_accounts(connection_id, strategy_id, now))
 
 
 def _closing_run(workspace: Workspace, connection_id: int, *, until: datetime, now: datetime) -> Run:
     complete_until = sources.read_complete_until(connection_id, now)
-    return Run(workspace.pk, calendar_of(workspace), now, complete_until, closes_until=until)
+    return Run(workspace.pk, now, complete_until, closes_until=until)
 
 
-def _charging_accounts(connection_id: int, strategy_id: str) -> list[sources.Account]:
+def _charging_accounts(connection_id: int, strategy_id: str, now: datetime) -> list[sources.Account]:
     return [
         account
-        for account in sources.read_accounts(connection_id)
-        if account.strategy_id == strategy_id and account.terms is not None
+        for account in sources.read_accounts(connection_id, now)
+        if account.strategy_id == strategy_id and account.charges
     ]
 
 
 def _settle(workspace: Workspace, connection_id: int, strategy_id: str, *, until: datetime, now: datetime) -> None:
     """Take up what is known, and make every line until then final."""
     run = _closing_run(workspace, connection_id, until=until, now=now)
-    for account in _charging_accounts(connection_id, strategy_id):
+    for account in _charging_accounts(connection_id, strategy_id, now):
         accrue_strategy(account, run)
     states = AccrualState.objects.filter(connection_id=connection_id, strategy_id=strategy_id)
     states.exclude(settled_until__gte=until).update(settled_until=until)

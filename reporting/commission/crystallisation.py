@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal, localcontext
 from typing import NamedTuple
 
-from reporting.commission.highwater import CashFlow, Mark, crystallise
+from reporting.commission.highwater import CashFlow, Mark, apply_cash_flow, crystallise
 from reporting.commission.money import EXACT, round_money
 from reporting.commission.periods import Period
 from reporting.commission.policy import Basis, Crystallised, Floating, Policy, Terms
-from reporting.commission.schemes import PERIOD_KEY, Line, Subscription, Valuation
+from reporting.commission.schemes import PERIOD_KEY, Line, Marked, Subscription, Valuation
 
 ZERO = Decimal(0)
 
@@ -35,45 +35,84 @@ class Measurement(NamedTuple):
     deals: int
 
 
+@dataclass(slots=True)
+class Marks:
+    """Where the marks of a subscription stand, by what they measure.
+
+    is_measured(basis, start, end): whether such a mark was in force all that time.
+    """
+
+    standing: dict[Basis, Marked]
+    is_measured: Callable[[Basis, datetime, datetime], bool]
+
+    def at(self, policy: Policy, subscription: Subscription, span: Span) -> Mark | None:
+        """The mark at the beginning of a span; None while nothing can be measured."""
+        marked = self.standing.get(policy.basis)
+        if marked is None:
+            return first_mark(policy, subscription, span)
+        if marked.at >= span.start or self.is_measured(policy.basis, marked.at, span.start):
+            return marked.mark
+        return _taken_up_again(marked, policy, subscription, span.start)
+
+    def move(self, policy: Policy, mark: Mark, at: datetime) -> None:
+        self.standing[policy.basis] = Marked(mark, at)
+
+
+def _taken_up_again(marked: Marked, policy: Policy, subscription: Subscription, start: datetime) -> Mark:
+    """The mark after a time under other terms: results of that time count, but are charged by none but its terms.
+
+    Losses are to be earned back; a gain above the mark lifts it to the value of the moment it begins again.
+    """
+    mark = marked.mark
+    with localcontext(EXACT):
+        deals = [deal for deal in subscription.deals if marked.at <= deal.occurred_at < start]
+        mark = replace(mark, realised=mark.realised + sum((deal.net for deal in deals), ZERO))
+        for flow in _flows(subscription, marked.at, start):
+            mark = apply_cash_flow(mark, flow, policy)
+    value = _value(policy, mark.realised, valuation_at(subscription, start))
+    if value is None or value <= mark.value:
+        return mark
+    return replace(mark, level=value, deficits=(), set_at=start)
+
+
 def high_water_lines(
     terms: Terms,
     subscription: Subscription,
-    periods: Iterable[Period],
+    period: Period,
+    start: datetime,
+    end: datetime,
+    key: str,
+    marks: Marks,
     *,
     now: datetime,
-    settled_until: datetime | None,
+    settled: bool,
 ) -> Iterator[Line]:
     """One line per crystallisation, also where nothing is owed: the line then shows how far below the mark it is.
 
-    periods: without a gap, oldest first. A period that has not settled is measured as far as `now`, provisionally.
+    [start, end): what of the period is measured. What has not settled is measured as far as `now`, provisionally.
     """
-    mark = subscription.mark
-    if subscription.deals:  # clocks differ: a deal that is known has happened
-        now = max(now, subscription.deals[-1].occurred_at + timedelta(microseconds=1))
-    for period in periods:
-        for span in spans_of(terms.policy, subscription, period):
-            if span.start >= now:
-                return
-            mark = mark or first_mark(terms.policy, subscription, span)
-            if mark is None:
-                continue
-            settled = settled_until is not None and period.end <= settled_until
-            line = _line(terms, subscription, period, span._replace(end=min(span.end, now)), mark, settled)
-            if line is not None:
-                mark = Mark.parse(line.inputs["after"])
-                yield line
+    for span in spans_of(terms.policy, subscription, start, end, key):
+        if span.start >= now:
+            return
+        mark = marks.at(terms.policy, subscription, span)
+        if mark is None:
+            continue
+        line = _line(terms, subscription, period, span._replace(end=min(span.end, now)), mark, settled)
+        if line is not None:
+            marks.move(terms.policy, Mark.parse(line.inputs["after"]), span.end)
+            yield line
 
 
-def spans_of(policy: Policy, subscription: Subscription, period: Period) -> list[Span]:
-    """The crystallisations of a period: where the policy cuts it, and its end, which has the period's own key."""
+def spans_of(policy: Policy, subscription: Subscription, start: datetime, end: datetime, key: str) -> list[Span]:
+    """The crystallisations from start to end: where the policy cuts it, and the end, which has the given key."""
     cuts = []
     if policy.crystallised is Crystallised.WITHDRAWAL:
-        cuts = sorted({at for at, amount in subscription.flows if amount < 0 and at in period and at > period.start})
+        cuts = sorted({at for at, amount in subscription.flows if amount < 0 and start < at < end})
     elif policy.crystallised is Crystallised.SUBSCRIPTION_END and subscription.ended_at is not None:
-        cuts = [subscription.ended_at] if subscription.ended_at in period else []
-    starts = [period.start, *cuts]
-    keys = [f"{policy.crystallised}:{cut.isoformat()}" for cut in cuts] + [PERIOD_KEY]
-    return [Span(*span) for span in zip(starts, [*cuts, period.end], keys, strict=True)]
+        cuts = [subscription.ended_at] if start <= subscription.ended_at < end else []
+    starts = [start, *cuts]
+    keys = [f"{policy.crystallised}:{cut.isoformat()}" for cut in cuts] + [key]
+    return [Span(*span) for span in zip(starts, [*cuts, end], keys, strict=True)]
 
 
 def first_mark(policy: Policy, subscription: Subscription, span: Span) -> Mark | None:
@@ -107,14 +146,19 @@ def measure(policy: Policy, subscription: Subscription, mark: Mark, span: Span) 
     deals = subscription.deals
     first = bisect_left(deals, span.start, key=lambda deal: deal.occurred_at)
     last = bisect_left(deals, span.end, key=lambda deal: deal.occurred_at)
-    valuation = valuation_at(subscription, span.end)
     with localcontext(EXACT):
         result = sum((deal.net for deal in deals[first:last]), ZERO)
         realised = mark.realised + result
-        if policy.basis is Basis.PROFIT:
-            floating = account_value(valuation, policy) - valuation.balance if valuation else ZERO
-            return Measurement(realised + floating, realised, result, last - first)
-    return Measurement(account_value(valuation, policy), realised, result, last - first) if valuation else None
+    value = _value(policy, realised, valuation_at(subscription, span.end))
+    return None if value is None else Measurement(value, realised, result, last - first)
+
+
+def _value(policy: Policy, realised: Decimal, valuation: Valuation | None) -> Decimal | None:
+    """What is measured against the mark; None where the account's value counts and is not known."""
+    if policy.basis is Basis.EQUITY:
+        return account_value(valuation, policy) if valuation else None
+    with localcontext(EXACT):
+        return realised + (account_value(valuation, policy) - valuation.balance if valuation else ZERO)
 
 
 def _line(

@@ -122,6 +122,7 @@ def _flat_fee(line: BookedLine, inputs: dict[str, Any]) -> Explanation:
         Step("Fee of a whole period", f"{money(line.rate)} {line.currency}"),
         Step("First day", inputs["first_day"]),
         Step("Last day", inputs["last_day"]),
+        *[Step("Was there", f"{first} – {last}") for first, last in inputs.get("stretches", ())],
         Step("Days counted", f"{days} of {whole}"),
     ]
     return Explanation("Fee of the period, by days", _equals(line, left, line.exact_amount), steps)

@@ -8,97 +8,75 @@ member's own periods and booked where these end.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Protocol
 
-from reporting.commission.crystallisation import high_water_lines
-from reporting.commission.highwater import Mark
-from reporting.commission.periods import BillingPeriod, Calendar
-from reporting.commission.policy import Scheme, Terms
-from reporting.commission.schemes import PER_DEAL, PERIOD_KEY, Line, Subscription, deal_lines, flat_fee_line
-from reporting.commission.since import later
+from reporting.commission.history import History, SpannedCalendar
+from reporting.commission.parts import lines_of, parts_of
+from reporting.commission.policy import Basis, Scheme
+from reporting.commission.schemes import PERIOD_KEY, Line, Marked, Subscription, flat_fee_line
 
-
-class Portfolio(Protocol):
-    """The ledger account of a portfolio (`reporting.commission.sources.Account`)."""
-
-    terms: Terms | None
-    members: dict[str, Terms]
+NOT_FIXED = frozenset(Scheme) - {Scheme.FLAT_FEE}
+MOMENT = timedelta(microseconds=1)
 
 
-class Moments(Protocol):
-    """What lines depend on beside the account (`reporting.commission.services.Run`)."""
+@dataclass(frozen=True, slots=True)
+class MemberTerms:
+    """The terms of a portfolio's member while it is one, and the calendar that its own periods are cut by."""
 
-    @property
-    def calendar(self) -> Calendar: ...
-    @property
-    def now(self) -> datetime: ...
+    history: History
+    calendar: SpannedCalendar
 
 
-def part_of(subscription: Subscription, member: str, mark: Mark | None = None) -> Subscription:
-    """One member's part of a subscription to a portfolio, with its own mark."""
-    return replace(subscription, deals=[deal for deal in subscription.deals if deal.source == member], mark=mark)
+def part_of(subscription: Subscription, member: str, marks: dict[Basis, Marked] | None = None) -> Subscription:
+    """One member's part of a subscription to a portfolio, with its own marks."""
+    deals = [deal for deal in subscription.deals if deal.source == member]
+    return replace(subscription, deals=deals, marks=marks or {})
 
 
 def incoming_lines(
-    account: Portfolio,
+    members: dict[str, MemberTerms],
     subscription: Subscription,
-    run: Moments,
+    calendar: SpannedCalendar,
+    marks: dict[str, dict[Basis, Marked]],
+    *,
+    now: datetime,
     since: datetime | None,
     settled_until: datetime | None,
-    marks: dict[str, Mark],
-    charged: dict[str, datetime | None],
 ) -> Iterator[Line]:
     """Every line that is owed to a member's provider from `since` (None: from the start) to now.
 
-    charged: by member, since when it charges; None or not there: from the beginning.
+    calendar: the portfolio's. marks: by member.
     """
-    for member, terms in account.members.items():
-        part = part_of(subscription, member, marks.get(member)).from_moment(charged.get(member))
-        for line in _lines(account, terms, part, run, later(since, charged.get(member)), settled_until):
+    for member, terms in members.items():
+        part = part_of(subscription, member, marks.get(member))
+        charged = lines_of(
+            terms.history, part, calendar, now=now, since=since, settled_until=settled_until, only=NOT_FIXED
+        )
+        fees = _fixed_fees(terms, part, calendar, now=now, since=since, settled_until=settled_until)
+        for line in (*charged, *fees):
             line.member = member
             yield line
 
 
-def _lines(
-    account: Portfolio,
-    terms: Terms,
-    part: Subscription,
-    run: Moments,
-    since: datetime | None,
-    settled_until: datetime | None,
-) -> Iterator[Line]:
-    calendar = run.calendar
-    if terms.scheme in PER_DEAL:
-        for line in deal_lines(terms, part.deals, calendar=calendar, currency=part.currency):
-            line.period = calendar.clipped(line.period, since)
-            yield line
-    elif terms.scheme is Scheme.FLAT_FEE:
-        booked_by = account.terms.billing_period if account.terms else terms.billing_period
-        yield from _fixed_fees(terms, part, run, since, settled_until, booked_by)
-    else:
-        periods = calendar.between(since or part.started_at, run.now, terms.billing_period)
-        clipped = [calendar.clipped(period, since) for period in periods]
-        yield from high_water_lines(terms, part, clipped, now=run.now, settled_until=settled_until)
-
-
 def _fixed_fees(
-    terms: Terms,
-    part: Subscription,
-    run: Moments,
+    member: MemberTerms,
+    subscription: Subscription,
+    calendar: SpannedCalendar,
+    *,
+    now: datetime,
     since: datetime | None,
     settled_until: datetime | None,
-    booked_by: BillingPeriod,
 ) -> Iterator[Line]:
-    """One line per period of the member; what ended before `since` was booked then."""
-    calendar = run.calendar
-    for period in calendar.between(since or part.started_at, run.now, terms.billing_period):
-        line = flat_fee_line(terms, part, period, calendar=calendar, now=run.now, settled=False)
-        if line is None:
-            continue
-        last = period.end - timedelta(microseconds=1)
-        line.key = f"{PERIOD_KEY}:{period.first_day}"
-        line.period = calendar.clipped(calendar.containing(last, booked_by), since)
-        line.is_provisional = settled_until is None or line.period.end > settled_until
-        yield line
+    """By the periods of the member; what ended before `since` was booked then."""
+    for period in member.calendar.between(since or subscription.started_at, now):
+        for part in parts_of(member.history, member.calendar, period):
+            if part.terms.scheme is not Scheme.FLAT_FEE or part.start >= now:
+                continue
+            line = flat_fee_line(part.terms, subscription, part.days, calendar=calendar, now=now, settled=False)
+            if line is None:
+                continue
+            line.key = f"{PERIOD_KEY}:{part.first_day}"
+            line.period = calendar.clipped(calendar.containing(period.end - MOMENT), since)
+            line.is_provisional = settled_until is None or line.period.end > settled_until
+            yield line

@@ -11,7 +11,9 @@ from typing import Any
 from django.db import connection as database
 from django.db.backends.utils import CursorWrapper
 
+from reporting.commission.history import SpannedCalendar
 from reporting.commission.schemes import Line
+from reporting.models import BillingPeriod, CommissionLine
 
 ADJUSTMENT = "adjustment:"
 STORED_DIGITS = 18  # of exact_amount behind the point
@@ -116,6 +118,34 @@ def store_adjustments(
         bound: dict[str, Any] = {"workspace": workspace_id, "connection": connection_id, "strategy": strategy_id}
         written = _merge(cursor, bound, removed)
     return written, removed
+
+
+def move_adjustments(
+    workspace_id: int, connection_id: int, strategy_id: str, calendar: SpannedCalendar, settled_until: datetime | None
+) -> None:
+    """Open adjustments whose period is cut elsewhere now belong to the one that holds its start."""
+    named: dict[str, Any] = {"connection_id": connection_id, "strategy_id": strategy_id}
+    bound: dict[str, Any] = {"connection": connection_id, "strategy": strategy_id}
+    own = CommissionLine.objects.filter(**named, key__startswith=ADJUSTMENT)
+    if settled_until is not None:
+        own = own.filter(period_end__gt=settled_until)
+    moved = []
+    for start, end in set(own.order_by().values_list("period_start", "period_end").distinct()):
+        period = calendar.containing(start)
+        if (period.start, period.end) != (start, end):
+            standing = own.filter(period_start=start, period_end=end)
+            standing.update(period_start=period.start, period_end=period.end)
+            moved.append(period)
+    if moved:
+        BillingPeriod.objects.bulk_create(
+            [
+                BillingPeriod(workspace_id=workspace_id, **named, period_start=each.start, period_end=each.end)
+                for each in moved
+            ],
+            ignore_conflicts=True,
+        )
+        with database.cursor() as cursor:
+            cursor.execute(_FORGET_EMPTY_PERIODS, {"workspace": workspace_id} | bound)
 
 
 def _merge(cursor: CursorWrapper, bound: dict[str, Any], removed: int) -> int:

@@ -10,7 +10,7 @@ import json
 from dataclasses import asdict, dataclass, fields
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 from reporting.commission.periods import BillingPeriod
 
@@ -128,26 +128,49 @@ class Policy:
         return cls(**chosen)
 
 
+class ChargedLine(Protocol):
+    """What a line says of the terms it was charged by."""
+
+    @property
+    def scheme(self) -> str: ...
+    @property
+    def rate(self) -> Decimal: ...
+    @property
+    def policy(self) -> dict[str, Any]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a strategy charges: scheme, rate and billing period, and the policy where the scheme has a mark."""
+    """What a strategy charges: scheme, rate and billing period, and the policy where the scheme has a mark.
+
+    number: of the version in the history of the strategy's terms; 0 in lines from before there was one.
+    """
 
     scheme: Scheme
     rate: Decimal
     billing_period: BillingPeriod
     policy: Policy = Policy()
+    number: int = 0
 
     def serialise(self) -> dict[str, Any]:
         """What a line keeps beside its scheme and rate."""
         stored: dict[str, Any] = {"billing_period": str(self.billing_period)}
         if self.scheme is Scheme.HIGH_WATER_MARK:
             stored |= self.policy.serialise()
+        if self.number:
+            stored["terms"] = self.number
         return stored
 
     @classmethod
     def of_line(cls, scheme: str, rate: Decimal, stored: dict[str, Any]) -> Terms:
         """The terms that a line was computed by."""
-        return cls(Scheme(scheme), rate, BillingPeriod(stored["billing_period"]), Policy.parse(stored))
+        length, number = BillingPeriod(stored["billing_period"]), stored.get("terms", 0)
+        return cls(Scheme(scheme), rate, length, Policy.parse(stored), number)
+
+    @classmethod
+    def of_row(cls, line: ChargedLine) -> Terms:
+        """The terms of a line, stored or not yet."""
+        return cls.of_line(line.scheme, line.rate, line.policy)
 
 
 def read_terms(document: dict[str, Any], policy: Policy = Policy()) -> Terms | None:
@@ -165,9 +188,6 @@ def read_terms(document: dict[str, Any], policy: Policy = Policy()) -> Terms | N
     return Terms(scheme, rate, billing_period, policy) if rate.is_finite() and rate > 0 else None
 
 
-def digest_of(terms: Terms | None, *more: object) -> str:
+def digest_of(*parts: object) -> str:
     """Changes whenever lines would be computed differently."""
-    if terms is None:
-        return ""
-    parts = [terms.scheme, str(terms.rate), terms.serialise(), *map(str, more)]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([str(part) for part in parts]).encode()).hexdigest()

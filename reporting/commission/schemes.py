@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
 from decimal import Decimal, localcontext
 from typing import Any, NamedTuple
 
 from reporting.commission import highwater
 from reporting.commission.money import EXACT, round_money
 from reporting.commission.periods import Calendar, Period
-from reporting.commission.policy import Scheme, Terms
+from reporting.commission.policy import Basis, Scheme, Terms
 
 PERIOD_KEY = "period"
+DAY = timedelta(days=1)
 
 
 class Deal(NamedTuple):
@@ -60,12 +61,27 @@ class Line:
     member: str = ""
 
 
+class Marked(NamedTuple):
+    """A mark and the moment until which results are counted in it."""
+
+    mark: highwater.Mark
+    at: datetime
+
+
+class Lifetime(NamedTuple):
+    """A subscription from its start to its end; None while it runs."""
+
+    started_at: datetime
+    ended_at: datetime | None = None
+
+
 @dataclass(slots=True)
 class Subscription:
     """What one subscriber's lines are computed from.
 
-    started_at: first deal or first seen, whichever is earlier. ended_at: None while it runs. mark: where the last
-    settled period left it, None at the start. Deals, flows and valuations are in order of time.
+    started_at: first deal or first seen, whichever is earlier. ended_at: None while it runs. lifetimes: the stretches
+    it was there, oldest first, where it paused in between; empty: one. marks: where the last settled periods left
+    them, by what they measure. Deals, flows and valuations are in order of time.
     """
 
     currency: str
@@ -74,14 +90,8 @@ class Subscription:
     deals: list[Deal] = field(default_factory=list)
     flows: list[tuple[datetime, Decimal]] = field(default_factory=list)
     valuations: list[Valuation] = field(default_factory=list)
-    mark: highwater.Mark | None = None
-
-    def from_moment(self, since: datetime | None) -> Subscription:
-        """The subscription as one that begins at `since`, if that is later; None: as it is."""
-        if since is None:
-            return self
-        deals = [deal for deal in self.deals if deal.occurred_at >= since]
-        return replace(self, started_at=max(self.started_at, since), deals=deals)
+    marks: dict[Basis, Marked] = field(default_factory=dict)
+    lifetimes: list[Lifetime] = field(default_factory=list)
 
 
 def opens_position(backend_id: str, profit: Decimal) -> bool:
@@ -154,27 +164,39 @@ def flat_fee_line(
     terms: Terms, subscription: Subscription, period: Period, *, calendar: Calendar, now: datetime, settled: bool
 ) -> Line | None:
     """k x days of the subscription in the period / days of the period; while the period runs, the days begun so far."""
-    first = max(period.first_day, calendar.day_of(subscription.started_at))
-    last = _last_day(subscription, period, calendar, now)
-    days = (last - first).days + 1
-    if days <= 0:
+    stretches = days_of_subscription(subscription, period, calendar, now)
+    days = sum((last - first).days + 1 for first, last in stretches)
+    if not days:
         return None
     exact = _prorated(terms.rate, days, period.days)
-    inputs = {
+    inputs: dict[str, Any] = {
         "days": days,
         "days_of_period": period.days,
-        "first_day": first.isoformat(),
-        "last_day": last.isoformat(),
+        "first_day": stretches[0][0].isoformat(),
+        "last_day": stretches[-1][1].isoformat(),
     }
+    if len(stretches) > 1:
+        inputs["stretches"] = [[first.isoformat(), last.isoformat()] for first, last in stretches]
     return Line(
         period, PERIOD_KEY, max(period.start, subscription.started_at), terms.scheme.value, terms.serialise(), inputs,
         terms.rate, exact, round_money(exact, subscription.currency), subscription.currency, not settled,
     )  # fmt: skip
 
 
-def _last_day(subscription: Subscription, period: Period, calendar: Calendar, now: datetime) -> date:
-    last = min(calendar.day_of(now), date.fromordinal(period.next_day.toordinal() - 1))
-    return last if subscription.ended_at is None else min(last, calendar.day_of(subscription.ended_at))
+def days_of_subscription(
+    subscription: Subscription, period: Period, calendar: Calendar, now: datetime
+) -> list[tuple[date, date]]:
+    """First and last day of each stretch of the subscription in a period, as far as `now`; no day is in two of them."""
+    stretches: list[tuple[date, date]] = []
+    latest = min(calendar.day_of(now), period.next_day - DAY)
+    for started_at, ended_at in subscription.lifetimes or [Lifetime(subscription.started_at, subscription.ended_at)]:
+        first = max(period.first_day, calendar.day_of(started_at))
+        last = latest if ended_at is None else min(latest, calendar.day_of(ended_at))
+        if stretches and first <= stretches[-1][1] + DAY:
+            first = stretches.pop()[0] if last >= stretches[-1][1] else first
+        if first <= last and not (stretches and last <= stretches[-1][1]):
+            stretches.append((first, last))
+    return stretches
 
 
 def _prorated(rate: Decimal, days: int, days_of_period: int) -> Decimal:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -19,15 +19,15 @@ from django.db import transaction
 
 from reporting.commission import sources
 from reporting.commission.adjustments import adjust_settled_periods
-from reporting.commission.crystallisation import high_water_lines
-from reporting.commission.highwater import Mark
+from reporting.commission.history import BEGINNING, SpannedCalendar
 from reporting.commission.incoming import incoming_lines, part_of
-from reporting.commission.ledger import store_adjustments, store_open_lines
+from reporting.commission.ledger import move_adjustments, store_adjustments, store_open_lines
+from reporting.commission.parts import lines_of
 from reporting.commission.periods import Calendar
-from reporting.commission.policy import Scheme, Terms, digest_of
-from reporting.commission.schemes import PER_DEAL, Line, Subscription, deal_lines, flat_fee_line
-from reporting.commission.since import calendar_since, charged_since, later, observed
+from reporting.commission.policy import Basis, digest_of
+from reporting.commission.schemes import Line, Marked, Subscription
 from reporting.commission.sources import Account
+from reporting.commission.versions import follow_subscriptions
 from reporting.models import AccrualState, CommissionLine
 from users.models import Connection, Workspace
 
@@ -65,17 +65,39 @@ class Run:
     """What all strategies of one connection share in one accrual. closes_until: settle so far, whatever is missing."""
 
     workspace_id: int
-    calendar: Calendar
     now: datetime
     complete_until: datetime | None
     closes_until: datetime | None = None
 
-    def settles(self, terms: Terms, before: datetime | None) -> datetime | None:
+    def settles(self, calendar: SpannedCalendar, before: datetime | None) -> datetime | None:
         """End of the last period whose deals are all known, or that a person closes; it never moves back."""
         known = [moment for moment in (before, self.closes_until) if moment is not None]
         if self.complete_until is not None:
-            known.append(self.calendar.containing(self.complete_until, terms.billing_period).start)
+            known.append(calendar.containing(self.complete_until).start)
         return max(known, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """The open end of one account's ledger: what begins at `since` (None: everything) is computed, and is final as far
+    as `settled_until`."""
+
+    account: Account
+    run: Run
+    calendar: SpannedCalendar
+    since: datetime | None
+    settled_until: datetime | None
+
+    def lines_of(
+        self, subscriber_id: str, subscription: Subscription, marks: dict[str, dict[Basis, Marked]]
+    ) -> Iterator[Line]:
+        """What one subscriber owes, and what is owed to the members' providers for it. marks: of the members."""
+        now, since, settled_until = self.run.now, self.since, self.settled_until
+        history = self.account.history_of(subscriber_id)
+        yield from lines_of(history, subscription, self.calendar, now=now, since=since, settled_until=settled_until)
+        yield from incoming_lines(
+            self.account.members, subscription, self.calendar, marks, now=now, since=since, settled_until=settled_until
+        )
 
 
 def calendar_of(workspace: Workspace) -> Calendar:
@@ -96,19 +118,19 @@ def accrue_workspace(workspace_id: int, now: datetime, bounds: Bounds | None = N
 
 def due_accounts(workspace_id: int, now: datetime) -> Iterator[tuple[Account, Run]]:
     """Every ledger account of a workspace with something to do."""
-    workspace = Workspace.objects.get(pk=workspace_id)
     for connection_id in Connection.objects.filter(workspace_id=workspace_id).values_list("pk", flat=True):
         complete_until = sources.read_complete_until(connection_id, now)
-        run = Run(workspace_id, calendar_of(workspace), now, complete_until)
+        run = Run(workspace_id, now, complete_until)
         for account in _due_accounts(connection_id, run):
             yield account, run
 
 
 def _due_accounts(connection_id: int, run: Run) -> Iterator[Account]:
     """Accounts with something to do, found by a handful of small queries whatever the length of the history."""
+    follow_subscriptions(connection_id, run.now)
     changed = sources.changed_strategies(connection_id)
     states = {state.strategy_id: state for state in AccrualState.objects.filter(connection_id=connection_id)}
-    for account in sources.read_accounts(connection_id):
+    for account in sources.read_accounts(connection_id, run.now):
         state = states.get(account.strategy_id)
         if state is None or not changed.isdisjoint(account.sources) or _all_are_due(account, state, run):
             yield account
@@ -120,30 +142,25 @@ def _all_are_due(account: Account, state: AccrualState, run: Run) -> bool:
         return True
     if state.pass_key:  # a pass that did not end, such as a closing's that was cancelled: some are ahead of the others
         return True
-    if account.terms is None:
+    if not account.charges:
         return False
-    run = _with_past(run, state)
-    if run.settles(account.terms, state.settled_until) != state.settled_until:
+    if run.settles(_calendar(account, state, run), state.settled_until) != state.settled_until:
         return True
-    return account.grows_with_time and (state.accrued_at is None or run.now - state.accrued_at >= VALUES_TAKEN_UP_EVERY)
+    if not account.grows_with_time(state.settled_until, run.now):
+        return False
+    return state.accrued_at is None or run.now - state.accrued_at >= VALUES_TAKEN_UP_EVERY
 
 
-def _with_past(run: Run, state: AccrualState) -> Run:
-    """The run with the calendar that the strategy had at each time."""
-    cuts = (state.closed_until, state.settled_until)
-    return replace(run, calendar=calendar_since(state.terms_since, run.calendar, cuts))
-
-
-def _charging(account: Account) -> dict[str, Terms]:
-    """The terms of everybody who is owed something by this ledger account: the strategy, and a portfolio's members."""
-    own = {"": account.terms} if account.terms is not None and account.terms.rate > 0 else {}
-    return own | account.members
+def _calendar(account: Account, state: AccrualState, run: Run) -> SpannedCalendar:
+    """How the periods of each time are cut; none goes across what was settled, or is being closed now."""
+    return SpannedCalendar.of(account.calendar, (state.closed_until, state.settled_until, run.closes_until))
 
 
 def _digest(account: Account, run: Run) -> str:
-    overrides = sorted((subscriber, policy.serialise()) for subscriber, policy in account.overrides.items())
-    members = [f"{member} {each.scheme} {each.rate}" for member, each in sorted(account.members.items())]
-    return digest_of(account.terms, run.calendar, account.sources, overrides, *members)
+    """Of all spans of terms, and how many of them have begun: where one begins, everybody is computed."""
+    histories = account.histories
+    begun = sum((span.since or BEGINNING) <= run.now for history in histories for span in history.spans)
+    return digest_of(*histories, *account.calendar, *account.sources, begun) if account.charges else ""
 
 
 @transaction.atomic
@@ -175,16 +192,17 @@ def _lock(account: Account, *, waits: bool = True) -> AccrualState | None:
 def _take_up(account: Account, run: Run, state: AccrualState, bounds: Bounds | None) -> tuple[Accrued, bool]:
     """Compute the subscribers that are due, without bounds all of them: (what changed, whether more wait)."""
     everybody, digest = _all_are_due(account, state, run), _digest(account, run)
-    state.terms_since = observed(state.terms_since, _charging(account), account.terms, run.calendar, run.now)
-    charged = charged_since(state.terms_since)
-    run = _with_past(run, state)
-    settles = run.settles(account.terms, state.settled_until) if account.terms else state.settled_until
+    calendar = _calendar(account, state, run)
+    settles = run.settles(calendar, state.settled_until) if account.charges else state.settled_until
     key = _pass_key(digest, state, settles) if everybody else ""
     due, more = _next_subscribers(account, state, bounds, pass_key=key)
     changed = sources.take_changed_days(account, due)
     if not everybody:
         due = set(changed)
         more = more and bool(due)  # the days that wait are being written by a sync at this moment
+    elif account.charges:
+        named = run.workspace_id, account.connection_id, account.strategy_id
+        move_adjustments(*named, calendar, state.settled_until)
     known = set(
         CommissionLine.objects.filter(
             connection_id=account.connection_id, strategy_id=account.strategy_id, subscriber_id__in=due
@@ -194,12 +212,11 @@ def _take_up(account: Account, run: Run, state: AccrualState, bounds: Bounds | N
         .distinct()
     )
     # a subscription without a line is booked where its deals belong, as far as nobody has closed these periods
-    new, closed_until = due - known, state.closed_until
-    late = {each: changed[each] for each in known & changed.keys()}
-    accrued = _adjust(account, run, state.settled_until, late, charged)
-    accrued += _adjust(account, run, closed_until, {each: changed[each] for each in new & changed.keys()}, charged)
-    accrued += _accrue(account, run, due & known, charged, since=state.settled_until, settled_until=settles)
-    accrued += _accrue(account, run, new, charged, since=closed_until, settled_until=settles)
+    accrued = Accrued()
+    for subscribers, since in ((due & known, state.settled_until), (due - known, state.closed_until)):
+        ledger = Open(account, run, calendar, since, settles)
+        accrued += _adjust(ledger, {each: changed[each] for each in subscribers & changed.keys()})
+        accrued += _accrue(ledger, subscribers)
     if everybody and more:
         state.pass_after = max(due)
     else:
@@ -240,44 +257,20 @@ def _next_subscribers(
     return due, len(due) < len(waiting)
 
 
-def _accrue(
-    account: Account,
-    run: Run,
-    subscriber_ids: set[str],
-    charged: dict[str, datetime | None],
-    *,
-    since: datetime | None,
-    settled_until: datetime | None,
-) -> Accrued:
-    """Write the lines of these subscribers' periods that were open until now; `since` ends the settled ones."""
+def _accrue(ledger: Open, subscriber_ids: set[str]) -> Accrued:
+    """Write the lines of these subscribers' periods that were open until now."""
+    account, since = ledger.account, ledger.since
     if not subscriber_ids:
         return Accrued()
-    if account.terms is None:
-        subscriptions: dict[str, Subscription] = {}
-    else:
-        subscriptions = sources.read_subscriptions(account, subscriber_ids, since)
-        if since is not None and account.terms.scheme is Scheme.HIGH_WATER_MARK:
-            for subscriber_id, mark in sources.read_marks(account, subscriber_ids, since).items():
-                if subscriber_id in subscriptions:
-                    subscriptions[subscriber_id].mark = mark
-    marks = _marks_of_members(account, subscriptions, since)
+    subscriptions = _read_subscriptions(ledger, subscriber_ids) if account.charges else {}
+    marks = _marks_of_members(ledger, subscriptions)
     lines = (
         (subscriber_id, line)
         for subscriber_id, subscription in subscriptions.items()
-        if (terms := account.terms_of(subscriber_id)) is not None
-        for line in (
-            *lines_of(
-                terms,
-                subscription.from_moment(charged.get("")),
-                run,
-                later(since, charged.get("")),
-                settled_until,
-            ),
-            *incoming_lines(account, subscription, run, since, settled_until, marks.get(subscriber_id, {}), charged),
-        )
+        for line in ledger.lines_of(subscriber_id, subscription, marks.get(subscriber_id, {}))
     )
     written, removed = store_open_lines(
-        run.workspace_id,
+        ledger.run.workspace_id,
         account.connection_id,
         account.strategy_id,
         lines=lines,
@@ -287,56 +280,34 @@ def _accrue(
     return Accrued(subscriptions=len(subscriptions), lines_written=written, lines_removed=removed)
 
 
-def lines_of(
-    terms: Terms, subscription: Subscription, run: Run, since: datetime | None, settled_until: datetime | None
-) -> Iterator[Line]:
-    """Every line of one subscription from `since` (None: from its start) to now. Pure."""
-    calendar = run.calendar
-    if terms.scheme in PER_DEAL:
-        for line in deal_lines(terms, subscription.deals, calendar=calendar, currency=subscription.currency):
-            line.period = calendar.clipped(line.period, since)
-            yield line
-        return
-    periods = [
-        calendar.clipped(period, since)
-        for period in calendar.between(since or subscription.started_at, run.now, terms.billing_period)
-    ]
-    if terms.scheme is Scheme.HIGH_WATER_MARK:
-        yield from high_water_lines(terms, subscription, periods, now=run.now, settled_until=settled_until)
-        return
-    for period in periods:
-        settled = settled_until is not None and period.end <= settled_until
-        fee = flat_fee_line(terms, subscription, period, calendar=calendar, now=run.now, settled=settled)
-        if fee is not None:
-            yield fee
+def _read_subscriptions(ledger: Open, subscriber_ids: set[str]) -> dict[str, Subscription]:
+    """With the deals from where the oldest mark stands, if one is in force that has to be continued."""
+    account, since = ledger.account, ledger.since
+    if since is None or not account.has_mark(since, ledger.run.now):
+        return sources.read_subscriptions(account, subscriber_ids, since)
+    marks = sources.read_marks(account, subscriber_ids, since)
+    oldest = min([since, *(marked.at for standing in marks.values() for marked in standing.values())])
+    subscriptions = sources.read_subscriptions(account, subscriber_ids, oldest)
+    for subscriber_id, subscription in subscriptions.items():
+        subscription.marks = marks.get(subscriber_id, {})
+    return subscriptions
 
 
-def _read_one(account: Account, subscriber_id: str, member: str, since: datetime) -> Subscription:
-    subscription = sources.read_subscriptions(account, [subscriber_id], since)[subscriber_id]
-    return part_of(subscription, member) if member else subscription
-
-
-def _marks_of_members(
-    account: Account, subscriber_ids: Collection[str], since: datetime | None
-) -> dict[str, dict[str, Mark]]:
-    """By subscriber, where the members' marks were left by the last settled period."""
-    marks: dict[str, dict[str, Mark]] = {}
-    for member, terms in account.members.items():
-        if since is not None and terms.scheme is Scheme.HIGH_WATER_MARK:
-            for subscriber_id, mark in sources.read_marks(account, subscriber_ids, since, member).items():
-                marks.setdefault(subscriber_id, {})[member] = mark
+def _marks_of_members(ledger: Open, subscriber_ids: Collection[str]) -> dict[str, dict[str, dict[Basis, Marked]]]:
+    """By subscriber and member, where the marks were left by the last settled period."""
+    marks: dict[str, dict[str, dict[Basis, Marked]]] = {}
+    for member in ledger.account.members:
+        if ledger.since is not None:
+            found = sources.read_marks(ledger.account, subscriber_ids, ledger.since, member)
+            for subscriber_id, standing in found.items():
+                marks.setdefault(subscriber_id, {})[member] = standing
     return marks
 
 
-def _adjust(
-    account: Account,
-    run: Run,
-    settled_until: datetime | None,
-    changed: dict[str, set[date]],
-    charged: dict[str, datetime | None],
-) -> Accrued:
+def _adjust(ledger: Open, changed: dict[str, set[date]]) -> Accrued:
     """Book what arrived late for settled periods into the open one."""
-    if settled_until is None or account.terms is None:
+    account, settled_until = ledger.account, ledger.since
+    if settled_until is None or not account.charges:
         return Accrued()
     late = {
         subscriber_id: {day for day in days if day <= settled_until.date()} for subscriber_id, days in changed.items()
@@ -346,25 +317,28 @@ def _adjust(
         if not days:
             continue
         stored = CommissionLine.objects.of_subscription(account.connection_id, account.strategy_id, subscriber_id)
-        for member, terms in {"": account.terms_of(subscriber_id), **account.members}.items():
-            if terms is None:
-                continue
+        members = {member: terms.history for member, terms in account.members.items()}
+        for member, history in {"": account.history_of(subscriber_id), **members}.items():
             adjustments = adjust_settled_periods(
                 stored.filter(member_id=member),
                 days,
-                terms=terms,
-                calendar=run.calendar,
+                history=history,
+                calendar=ledger.calendar,
                 settled_until=settled_until,
-                now=run.now,
+                now=ledger.run.now,
                 read_subscription=partial(_read_one, account, subscriber_id, member),
                 member=member,
-                charged_since=charged.get(member),
             )
             lines += [(subscriber_id, line) for line in adjustments.lines]
             stale_ids += adjustments.stale_ids
     if not lines and not stale_ids:
         return Accrued()
     written, removed = store_adjustments(
-        run.workspace_id, account.connection_id, account.strategy_id, lines=lines, stale_ids=stale_ids
+        ledger.run.workspace_id, account.connection_id, account.strategy_id, lines=lines, stale_ids=stale_ids
     )
     return Accrued(lines_written=written, lines_removed=removed)
+
+
+def _read_one(account: Account, subscriber_id: str, member: str, since: datetime) -> Subscription:
+    subscription = sources.read_subscriptions(account, [subscriber_id], since)[subscriber_id]
+    return part_of(subscription, member) if member else subscription

@@ -6,155 +6,127 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime
-from decimal import Decimal
-from typing import Any
 
 from django.db import connection as database
 from django.db.models import Sum
 
 from reporting.commission.highwater import Mark
-from reporting.commission.periods import BillingPeriod
-from reporting.commission.policy import Basis, Floating, Policy, Scheme, Scope, Terms, read_terms
-from reporting.commission.schemes import Deal, Subscription, Valuation, opens_position
+from reporting.commission.history import BEGINNING, CalendarSpan, History, SpannedCalendar
+from reporting.commission.incoming import MemberTerms
+from reporting.commission.policy import Basis, Floating, Scheme, Scope
+from reporting.commission.schemes import Deal, Lifetime, Marked, Subscription, Valuation, opens_position
+from reporting.commission.versions import KnownTerms, known_terms, observe
 from reporting.flows import cash_flows
-from reporting.models import CommissionPolicy, DailyResult, EquityPoint, SyncKind, SyncState
-from strategies.models import Strategy
+from reporting.models import DailyResult, EquityPoint, SubscriptionLifetime, SyncKind, SyncState
 from subscribers.models import Subscriber
-from subscribers.models import Subscription as MirroredSubscription
 
 COPIED_DEALS = ["DEAL_TYPE_BUY", "DEAL_TYPE_SELL"]
-
-Document = dict[str, Any]  # as the backend sent it
 
 
 @dataclass(slots=True)
 class Account:
     """One strategy's side of the ledger: whose deals count for it and on which terms.
 
-    sources: ids of the strategies whose deals are measured; more than one where a client's mark spans strategies.
-    overrides: policies of single subscriptions. members: of a portfolio, terms by which its owner owes its members'
-    providers; booked in the portfolio's periods, a fixed fee is counted by the member's own. member_of: which
-    member a leaf strategy's deals come through, the leaf itself or a portfolio around it.
+    history: what the strategy charges; empty where its deals count for another account. calendar: how its periods are
+    cut. sources: ids of the strategies whose deals are measured; more than one where a client's mark spans strategies.
+    overrides: histories of subscriptions with a policy of their own. members: of a portfolio, terms by which its owner
+    owes its members' providers; booked in the portfolio's periods, a fixed fee is counted by the member's own.
+    member_of: which member a leaf strategy's deals come through, the leaf itself or a portfolio around it.
     """
 
     connection_id: int
     strategy_id: str
-    terms: Terms | None
+    history: History
+    calendar: tuple[CalendarSpan, ...]
     sources: list[str]
-    overrides: dict[str, Policy] = field(default_factory=dict)
-    members: dict[str, Terms] = field(default_factory=dict)
+    overrides: dict[str, History] = field(default_factory=dict)
+    members: dict[str, MemberTerms] = field(default_factory=dict)
     member_of: dict[str, str] = field(default_factory=dict)
 
-    def terms_of(self, subscriber_id: str) -> Terms | None:
+    def history_of(self, subscriber_id: str) -> History:
         """The terms of one subscriber: the strategy's, with the subscription's own policy where it has one."""
-        override = self.overrides.get(subscriber_id)
-        if self.terms is None or override is None:
-            return self.terms
-        return Terms(self.terms.scheme, self.terms.rate, self.terms.billing_period, override)
+        return self.overrides.get(subscriber_id, self.history)
 
     @property
-    def policies(self) -> list[Policy]:
-        return [self.terms.policy, *self.overrides.values()] if self.terms else []
+    def histories(self) -> list[History]:
+        """Everything by which somebody is owed something."""
+        return [self.history, *self.overrides.values(), *(member.history for member in self.members.values())]
+
+    @property
+    def charges(self) -> bool:
+        """Whether anything is, was or will be owed."""
+        return any(history.charges for history in self.histories)
 
     @property
     def needs_valuations(self) -> bool:
         """Whether lines depend on the account's balance or equity."""
-        if self.terms is None or self.terms.scheme is not Scheme.HIGH_WATER_MARK:
-            return False
+        histories = [self.history, *self.overrides.values()]
+        charged = [span.terms for history in histories for span in history.spans if span.terms is not None]
         return any(
-            policy.basis is Basis.EQUITY or policy.floating is not Floating.REALISED or policy.hurdle_rate
-            for policy in self.policies
+            terms.policy.basis is Basis.EQUITY
+            or terms.policy.floating is not Floating.REALISED
+            or terms.policy.hurdle_rate
+            for terms in charged
+            if terms.scheme is Scheme.HIGH_WATER_MARK
         )
 
-    @property
-    def grows_with_time(self) -> bool:
-        """Whether an accrual changes although no deal was made."""
-        if self.terms is None:
-            return False
-        charged = [self.terms, *self.members.values()]
-        return self.needs_valuations or any(terms.scheme is Scheme.FLAT_FEE for terms in charged)
+    def grows_with_time(self, since: datetime | None, now: datetime) -> bool:
+        """Whether an accrual of [since, now) changes although no deal was made."""
+        charged = [terms for history in self.histories for _, _, terms in history.pieces(since or BEGINNING, now)]
+        return self.needs_valuations or any(terms and terms.scheme is Scheme.FLAT_FEE for terms in charged)
+
+    def has_mark(self, since: datetime | None, now: datetime) -> bool:
+        """Whether a mark is in force at some time of [since, now)."""
+        charged = [terms for history in self.histories for _, _, terms in history.pieces(since or BEGINNING, now)]
+        return any(terms and terms.scheme is Scheme.HIGH_WATER_MARK for terms in charged)
 
 
-def read_accounts(connection_id: int) -> list[Account]:
-    """The ledger accounts of a connection's strategies, those without a commission included."""
-    policies: dict[str, dict[str, Policy]] = defaultdict(dict)
-    for row in CommissionPolicy.objects.filter(connection_id=connection_id).order_by("version"):
-        stored = row.choices | {"name": row.name, "version": row.version}
-        policies[row.strategy_id][row.subscriber_id] = Policy.parse(stored)
-    strategies = Strategy.objects.filter(connection_id=connection_id).order_by("backend_id")
-    stated = strategies.values_list("backend_id", "document__commissionScheme", "document__members")
-    documents = {strategy_id: (scheme or {}, members or []) for strategy_id, scheme, members in stated}
+def read_accounts(connection_id: int, now: datetime) -> list[Account]:
+    """The ledger accounts of a connection's strategies, those without a commission included.
+
+    What changed since the last look begins a new span of terms.
+    """
+    stated, versions = observe(connection_id, now)
+    known = {strategy_id: known_terms(versions.get(strategy_id, [])) for strategy_id in stated}
     accounts = []
-    for strategy_id, (scheme, _) in documents.items():
-        own = policies.get(strategy_id, {})
-        terms = read_terms({"commissionScheme": scheme}, own.get("", Policy()))
-        members, member_of = read_members(strategy_id, documents)
-        if members and terms is None:
-            terms = charging_nothing(scheme)
-        length = terms.billing_period if terms else None
-        members = {
-            member: each if each.scheme is Scheme.FLAT_FEE or not length else replace(each, billing_period=length)
-            for member, each in members.items()
-        }
-        overrides = {subscriber: policy for subscriber, policy in own.items() if subscriber}
-        accounts.append(Account(connection_id, strategy_id, terms, [strategy_id], overrides, members, member_of))
+    for strategy_id in stated:
+        own = known[strategy_id]
+        history = own.history.with_policies(own.policies())
+        overrides = {each: history.with_policies(own.policies(each)) for each in own.overridden}
+        account = Account(connection_id, strategy_id, history, own.calendar, [strategy_id], overrides)
+        _add_members(account, own, known)
+        accounts.append(account)
     _net_over_client(accounts)
     return accounts
 
 
-def read_members(
-    portfolio_id: str, documents: dict[str, tuple[Document, list[Document]]]
-) -> tuple[dict[str, Terms], dict[str, str]]:
-    """Terms of a portfolio's members that charge something, and the member through which each leaf strategy comes.
-
-    A portfolio in the portfolio is a member like any other: its owner is owed by its scheme, whatever it owes in turn
-    (docs/copying.md, "Commissions on transactions"). A leaf that comes through several members counts for the first.
-    """
-    found: dict[str, Terms] = {}
-    member_of: dict[str, str] = {}
-    for member in members_of(portfolio_id, documents):
-        terms = read_terms({"commissionScheme": documents[member][0]})
-        if terms is not None:
-            found[member] = terms
-        asked, seen = [member], {portfolio_id}
-        while asked:
-            below = asked.pop()
-            if below not in seen:
-                seen.add(below)
-                asked += members_of(below, documents)
-                member_of.setdefault(below, member)
-    return found, member_of
-
-
-def members_of(strategy_id: str, documents: dict[str, tuple[Document, list[Document]]]) -> list[str]:
-    """Ids of a portfolio's members that are known; none of a single strategy."""
-    asked = [member.get("strategyId", "") for member in documents[strategy_id][1]]
-    return [member for member in asked if member in documents and member != strategy_id]
-
-
-def charging_nothing(scheme: Document) -> Terms:
-    """Terms of a portfolio without a commission of its own, whose owner still owes its members' providers."""
-    try:
-        period = BillingPeriod(scheme.get("billingPeriod", BillingPeriod.MONTH))
-    except ValueError:
-        period = BillingPeriod.MONTH
-    return Terms(Scheme.AMOUNT_WON, Decimal(0), period)
+def _add_members(account: Account, own: KnownTerms, known: dict[str, KnownTerms]) -> None:
+    """Members of a portfolio that charge something, from when to when they were members."""
+    for _, through in own.members:
+        account.member_of |= through
+    for member in sorted(set(account.member_of.values())):
+        if member not in known:
+            continue
+        times = [(since, member in through.values()) for since, through in own.members]
+        history = known[member].history.during(times)
+        if history.charges:
+            calendar = SpannedCalendar.of(known[member].calendar)
+            account.members[member] = MemberTerms(history, calendar)
 
 
 def _net_over_client(accounts: list[Account]) -> None:
     """Strategies whose policy nets over the client are booked together, on the first of them by id."""
-    netted = [
-        account
-        for account in accounts
-        if account.terms
-        and account.terms.scheme is Scheme.HIGH_WATER_MARK
-        and account.terms.policy.scope is Scope.CLIENT
-    ]
+    netted = []
+    for account in accounts:
+        newest = account.history.newest
+        terms = newest.terms if newest else None
+        if terms and terms.scheme is Scheme.HIGH_WATER_MARK and terms.policy.scope is Scope.CLIENT:
+            netted.append(account)
     for account in netted[1:]:
         netted[0].sources.append(account.strategy_id)
-        account.terms = None
+        account.history, account.members = History(), {}
 
 
 def read_complete_until(connection_id: int, now: datetime) -> datetime | None:
@@ -264,26 +236,40 @@ def read_subscriptions(
 
 
 def _add_lifetimes(account: Account, found: dict[str, Subscription]) -> None:
-    """From the first deal or the day the subscription was first seen, to the last deal of a removed subscription."""
-    mirrored = MirroredSubscription.objects.filter(
-        subscriber__connection_id=account.connection_id,
-        subscriber__backend_id__in=found,
-        strategy_backend_id__in=account.sources,
+    """From when to when each was there; the first deal is the start where it is earlier than what was seen.
+
+    Where nobody saw the end, the last deal stands for it.
+    """
+    rows = SubscriptionLifetime.objects.filter(
+        connection_id=account.connection_id, subscriber_id__in=found, strategy_id__in=account.sources
     )
-    seen, removed = set(), set()
-    for subscriber_id, first_seen_at, is_removed in mirrored.values_list(
-        "subscriber__backend_id", "first_seen_at", "is_removed"
+    seen: dict[str, list[Lifetime]] = defaultdict(list)
+    for subscriber_id, started_at, ended_at in rows.order_by("started_at").values_list(
+        "subscriber_id", "started_at", "ended_at"
     ):
-        found[subscriber_id].started_at = first_seen_at
-        seen.add(subscriber_id)
-        if is_removed:
-            removed.add(subscriber_id)
+        seen[subscriber_id].append(Lifetime(started_at, ended_at))
     for subscriber_id, first, last in _first_and_last_deals(account, list(found)):
-        subscription = found[subscriber_id]
-        if first is not None:
-            subscription.started_at = min(first, subscription.started_at) if subscriber_id in seen else first
-        if subscriber_id in removed:
-            subscription.ended_at = last or subscription.started_at
+        subscription, lifetimes = found[subscriber_id], seen[subscriber_id]
+        if first is not None and (not lifetimes or first < lifetimes[0].started_at):
+            ended_at = lifetimes[0].ended_at if lifetimes else None
+            unseen_end = bool(lifetimes) and ended_at == lifetimes[0].started_at
+            lifetimes[:1] = [Lifetime(first, first if unseen_end else ended_at)]
+        if not lifetimes:
+            continue
+        following = [each.started_at for each in lifetimes[1:]] + [None]
+        subscription.lifetimes = [
+            _with_end(each, last, until) for each, until in zip(lifetimes, following, strict=True)
+        ]
+        subscription.started_at = subscription.lifetimes[0].started_at
+        subscription.ended_at = subscription.lifetimes[-1].ended_at
+
+
+def _with_end(lifetime: Lifetime, last_deal: datetime | None, following: datetime | None) -> Lifetime:
+    """A lifetime whose end nobody saw (it ends where it starts) lasts to the last deal before the next one."""
+    if lifetime.ended_at != lifetime.started_at or last_deal is None:
+        return lifetime
+    ended_at = max(last_deal, lifetime.started_at)
+    return lifetime._replace(ended_at=min(ended_at, following) if following else ended_at)
 
 
 def _first_and_last_deals(account: Account, subscriber_ids: list[str]) -> list[tuple[str, datetime, datetime]]:
@@ -344,29 +330,29 @@ def _add_valuations(account: Account, found: dict[str, Subscription], since: dat
 
 def read_marks(
     account: Account, subscriber_ids: Collection[str], settled_until: datetime, member: str = ""
-) -> dict[str, Mark]:
-    """The mark after the last settled crystallisation, as adjustments corrected it since.
+) -> dict[str, dict[Basis, Marked]]:
+    """By subscriber and what is measured, the mark after the last settled crystallisation, as adjustments corrected it.
 
-    A mark of another basis measures something else and does not count. member: marks of a portfolio's member.
+    member: marks of a portfolio's member.
     """
     with database.cursor() as cursor:
         cursor.execute(
             """
-            SELECT DISTINCT ON (subscriber_id) subscriber_id, policy->>'basis',
+            SELECT DISTINCT ON (subscriber_id, policy->>'basis') subscriber_id, policy->>'basis',
+                   coalesce(inputs#>>'{corrects,inputs,at}', inputs->>'at'),
                    coalesce(inputs#>'{corrects,inputs,after}', inputs->'after')::text
             FROM reporting_commissionline
             WHERE connection_id = %s AND strategy_id = %s AND subscriber_id = ANY(%s) AND scheme = 'high-water-mark'
               AND member_id = %s
               AND coalesce(inputs#>>'{corrects,inputs,at}', inputs->>'at')::timestamptz <= %s
-            ORDER BY subscriber_id, coalesce(inputs#>>'{corrects,inputs,at}', inputs->>'at')::timestamptz DESC,
-                     period_start DESC
+            ORDER BY subscriber_id, policy->>'basis',
+                     coalesce(inputs#>>'{corrects,inputs,at}', inputs->>'at')::timestamptz DESC, period_start DESC
             """,
             [account.connection_id, account.strategy_id, list(subscriber_ids), member, settled_until],
         )
         rows = cursor.fetchall()
-    marks = {}
-    for subscriber_id, basis, stored in rows:
-        terms = account.members.get(member) if member else account.terms_of(subscriber_id)
-        if terms is not None and basis == terms.policy.basis:
-            marks[subscriber_id] = Mark.parse(json.loads(stored))
+    marks: dict[str, dict[Basis, Marked]] = defaultdict(dict)
+    for subscriber_id, basis, at, stored in rows:
+        mark = Mark.parse(json.loads(stored))
+        marks[subscriber_id][Basis(basis)] = Marked(mark, datetime.fromisoformat(at))
     return marks

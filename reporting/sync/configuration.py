@@ -13,6 +13,7 @@ from typing import Any
 from django.db import connection, models, transaction
 
 from copying.client import NotFound
+from reporting.commission.versions import follow_subscriptions, observe
 from reporting.sync import quarantine
 from reporting.sync.source import PAGE_SIZE, Source, UnreadableAnswer, name_request
 from reporting.sync.states import Lease, SyncOutcome
@@ -64,6 +65,8 @@ def sync_configuration(lease: Lease, *, source: Source, backend: Connection, now
         errors += _sync_list(lease, name, mirrored, keep, source=source, now=now)
     link_subscriptions(backend)
     note_first_trades(backend)
+    observe(backend.pk, now)
+    follow_subscriptions(backend.pk, now)
     return SyncOutcome(complete_until=None if errors else now, error=" ".join(errors))
 
 

@@ -1,38 +1,81 @@
-"""What other commission terms would do, as a part of the review of a change."""
+"""The terms of a strategy: what another commission would do and from when it is to hold, and their history."""
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.http import HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from editing.models import Change
 from editing.targets import PORTFOLIO, STRATEGY
+from reporting.commission.beginning import begins_at, default_choice, is_rise
+from reporting.commission.effect import ProposedTerms, effect_of
+from reporting.commission.history import CalendarSpan
+from reporting.commission.periods import BillingPeriod
 from reporting.commission.policy import Scheme, Terms, read_terms
 from reporting.commission.services import calendar_of
-from reporting.commission.since import words_of_change
-from reporting.models import AccrualState
+from reporting.commission.versions import clients_of, commission_of, known_terms
+from reporting.commission.wording import history_in_words
+from reporting.forms import BeginningForm
+from reporting.models import Subject, TermsVersion
+from strategies.models import Strategy
+from strategies.pages import page_of, visible_strategy
 from subscribers.models import Subscriber
-from users.permissions import may_manage
+from users.permissions import may_manage, staff_only
 from users.requests import MemberRequest
 
 IN_MONEY = (Scheme.FLAT_FEE, Scheme.LOTS_TRADED, Scheme.LOTS_WON)
 
 
-@require_safe
+@require_http_methods(["GET", "POST"])
 @may_manage
 def commission_change(request: MemberRequest, pk: int) -> HttpResponse:
-    """From when a proposed commission would be charged, and in which currencies."""
+    """From when a proposed commission is to be charged, what that does, and in which currencies."""
     own = Change.objects.visible_to(request.membership).filter(kind__in=(STRATEGY, PORTFOLIO))
     change = get_object_or_404(own, pk=pk)
+    now = timezone.now()
+    spans = calendar_before(request, change, now)
+    has_clients = clients_of(change.connection_id, change.backend_id)
+    today = calendar_of(request.workspace).day_of(now)
+    chosen = change.terms_from or default_choice(has_clients=has_clients)
+    is_open = change.saved_at is None and not change.is_in_flight
+    sent = request.POST if request.method == "POST" else None  # an empty form is an answer, too
+    form = BeginningForm(sent, chosen=chosen, today=today)
+    if request.method == "POST" and is_open and form.is_valid():
+        change.terms_from = chosen = form.choice
+        change.save(update_fields=["terms_from"])
+        if not request.partial:
+            return redirect("editing:change", change.pk)
+        form = BeginningForm(None, chosen=chosen, today=today)
     before, after = read_terms(change.before), read_terms(change.after)
-    state = AccrualState.objects.filter(connection_id=change.connection_id, strategy_id=change.backend_id).first()
-    stored = state.terms_since if state else {}
-    sentences = words_of_change(stored, before, after, calendar_of(request.workspace), timezone.now())
-    sentences += currency_words(change, after)
+    begins = begins_at(chosen, spans, change.saved_at or now, has_clients=has_clients)
+    sentences = effect_of(ProposedTerms(before, after, begins), spans, change.saved_at or now)
+    sentences += consent_words(change, has_clients=has_clients) + currency_words(change, after)
     page = "reporting/_commission_change.html" if request.partial else "reporting/commission_change.html"
-    return render(request, page, {"sentences": sentences, "change": change})
+    context = {"sentences": sentences, "change": change, "form": form if is_open and change.before else None}
+    return render(request, page, context, status=422 if form.errors else 200)
+
+
+def calendar_before(request: MemberRequest, change: Change, now: datetime) -> tuple[CalendarSpan, ...]:
+    """How the strategy's periods are cut but for plans, which a change calls off; by its document without a history."""
+    rows = TermsVersion.objects.visible_to(request.membership).filter(
+        connection_id=change.connection_id, strategy_id=change.backend_id
+    )
+    if versions := list(rows):
+        return known_terms(versions).without_plans(Subject.COMMISSION, now).calendar
+    stated = commission_of(change.before.get("commissionScheme") or change.after.get("commissionScheme") or {})
+    return (CalendarSpan(None, calendar_of(request.workspace), BillingPeriod(stated["billing_period"])),)
+
+
+def consent_words(change: Change, *, has_clients: bool) -> list[str]:
+    """A reminder where clients may pay more than they agreed to."""
+    stated = [commission_of(document.get("commissionScheme") or {}) for document in (change.before, change.after)]
+    if not has_clients or not is_rise(*stated):
+        return []
+    return ["Clients may pay more than before: make sure that they agreed."]
 
 
 def currency_words(change: Change, terms: Terms | None) -> list[str]:
@@ -50,3 +93,21 @@ def currency_words(change: Change, terms: Terms | None) -> list[str]:
         return []
     amounts = [f"{terms.rate.normalize():f} {currency}" for currency in currencies]
     return [f"The same number is charged in each account's currency: {', '.join(amounts[:-1])} and {amounts[-1]}."]
+
+
+@require_safe
+@staff_only
+def strategy_terms(request: MemberRequest, pk: int) -> HttpResponse:
+    """The terms of a strategy, from when to when each held, and who set them."""
+    strategy = visible_strategy(request, pk)
+    rows = TermsVersion.objects.visible_to(request.membership).filter(
+        connection_id=strategy.connection_id, strategy_id=strategy.backend_id
+    )
+    versions = list(rows.select_related("set_by", "change").order_by("-number"))
+    names = dict(
+        Strategy.objects.visible_to(request.membership)
+        .filter(connection_id=strategy.connection_id)
+        .values_list("backend_id", "name")
+    )
+    entries = history_in_words(versions, names, timezone.now())
+    return render(request, "reporting/strategy_terms.html", page_of(strategy, "commission", entries=entries))

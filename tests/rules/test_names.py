@@ -14,7 +14,6 @@ TWICE = {
     "Account": "a client's account, and a strategy's side of the ledger",
     "DecisionRecord": "the contract's record, and the row of the embedded backend that keeps it",
     "LogRecord": "the contract's record, and its row",
-    "Portfolio": "the contract's document, and what the ledger asks of a portfolio",
     "Span": "of a page, and of a crystallisation",
     "Step": "of a decision in numbers, and of an explanation in words",
     "Stopout": "the contract's record, and its row",

@@ -116,7 +116,13 @@ def test_a_pass_begins_again_when_its_terms_change_meanwhile():
     accrue_slice(account, run, ONE)
     firm.change_scheme(commissionRate=0.5)
     services.accrue_workspace(firm.workspace.pk, at(5, 20), ONE)
-    assert set(firm.amounts()) == {5, 15}
+    assert set(firm.amounts()) == {2, 6}  # made before the change
+    assert {line.policy["terms"] for line in firm.lines} == {1}
+    for subscriber in firm.connection.subscribers.all():
+        firm.deal(at(5, 21), "10", subscriber=subscriber)
+    services.accrue_workspace(firm.workspace.pk, at(5, 22), ONE)
+    assert set(firm.amounts()) == {2, 6, 5}
+    assert AccrualState.objects.get().pass_key == ""
 
 
 def test_what_arrives_behind_a_pass_is_taken_up_after_it():

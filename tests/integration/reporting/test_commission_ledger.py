@@ -249,31 +249,40 @@ def test_periods_settle_only_when_the_history_is_complete():
     assert [line.is_provisional for line in firm.lines] == [False, False, True, True]
 
 
-def test_a_changed_scheme_leaves_settled_periods_alone():
+def test_a_changed_scheme_leaves_alone_what_was_before_it():
     firm = Firm()
     firm.deal(at(4, 4), "10")
     firm.deal(at(5, 4), "10")
     firm.accrue()
     firm.change_scheme(commissionRate=0.5)
     firm.accrue()
-    assert firm.amounts() == [D("2.00"), D("5.00")]
+    assert firm.amounts() == [D("2.00"), D("2.00")]
+    firm.deal(at(5, 21), "10")
+    firm.accrue(at(5, 22))
     firm.change_scheme(type="high-water-mark", commissionRate=0.1)
-    firm.accrue()
-    assert [(line.scheme, line.amount) for line in firm.lines] == [("amount-won", 2), ("high-water-mark", 1)]
+    firm.accrue(at(5, 22))
+    firm.deal(at(5, 23), "10")
+    firm.accrue(at(5, 24))
+    charged = [("amount-won", 2), ("amount-won", 2), ("amount-won", 5), ("high-water-mark", 1)]
+    assert [(line.scheme, line.amount) for line in firm.lines] == charged
     firm.strategy.document = {}
     firm.strategy.save()
-    firm.accrue()
-    assert firm.amounts() == [D("2.00")]
+    firm.accrue(at(5, 25))
+    firm.deal(at(5, 26), "10")
+    firm.accrue(at(6, 2))
+    assert [(line.scheme, line.amount) for line in firm.lines] == charged
+    assert not firm.lines.filter(is_provisional=True).exists()
 
 
-def test_a_longer_period_begins_where_the_settled_one_ended():
+def test_a_longer_period_begins_where_it_was_seen_first():
     firm = Firm("flat-fee", 92)
     builders.subscription(firm.subscriber, firm.strategy, first_seen_at=at(4, 1))
     firm.accrue(at(5, 1))
     firm.change_scheme(billingPeriod="quarter")
     firm.accrue(at(5, 10))
-    assert [line.period_start for line in firm.lines] == [at(4, 1, 0), at(5, 1, 0)]
-    assert firm.lines.last().amount == round(D(92) * 10 / 91, 2)
+    firm.accrue(at(5, 12))
+    assert [line.period_start for line in firm.lines] == [at(4, 1, 0), at(5, 1, 0), at(5, 10)]
+    assert firm.amounts() == [D(92), round(D(92) * 9 / 31, 2), round(D(92) * 3 / 91, 2)]
 
 
 def test_weeks_are_cut_at_local_midnight():
@@ -401,5 +410,5 @@ def test_half_a_million_rows_are_not_needed_to_see_that_nothing_is_due(django_as
     firm = Firm()
     firm.deal(at(4, 4), "10")
     firm.accrue()
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(8):
         assert firm.accrue(NOW + timedelta(minutes=1)).strategies == 0

@@ -11,7 +11,7 @@ from django.test import Client
 from editing.models import Change
 from reporting.commission import services
 from reporting.commission.recompute import recompute
-from reporting.models import AccrualState, BillingPeriod, DailyResult
+from reporting.models import AccrualState, BillingPeriod, DailyResult, TermsVersion
 from tests import builders
 from tests.firm import D, Firm, at
 
@@ -131,6 +131,7 @@ def test_data_of_the_version_before_keep_their_terms_from_the_beginning():
     firm.deal(at(2, 4), "1000")
     firm.accrue()
     AccrualState.objects.update(terms_since={})
+    TermsVersion.objects.all().delete()
     firm.accrue()
     firm.deal(at(2, 5), "100")
     firm.accrue()
@@ -155,29 +156,28 @@ def running(scheme="amount-won", length="month", rate=0.2, zone="UTC"):
 
 
 @pytest.mark.parametrize("scheme", ["flat-fee", "amount-won", "high-water-mark"])
-def test_a_shorter_period_begins_where_the_running_one_ends(scheme):
+@pytest.mark.parametrize(("length", "end"), [("week", at(5, 24, 0)), ("quarter", at(7, 1, 0))])
+def test_a_period_is_cut_where_its_length_changes(scheme, length, end):
     firm = running(scheme, rate=0.2 if scheme != "flat-fee" else 31)
     final = list(firm.lines.filter(is_provisional=False, period_end__lte=at(5, 20)).values())
-    firm.change_scheme(billingPeriod="week")
+    firm.change_scheme(billingPeriod=length)
     firm.accrue(at(5, 21))
-    assert {span for span in spans(firm) if span[1] > at(5, 1, 0)} == {(at(5, 1, 0), at(6, 1, 0))}
+    firm.deal(at(5, 22), "30")
+    firm.accrue(at(5, 23))
+    cut = [(at(5, 1, 0), at(5, 21)), (at(5, 21), end)]
+    assert sorted({span for span in spans(firm) if span[1] > at(5, 1, 0)}) == cut
     assert list(firm.lines.filter(period_end__lte=at(5, 20)).values()) == final
-    firm.deal(at(6, 3), "30")
-    firm.complete_until(at(6, 8))
-    firm.accrue(at(6, 8))
-    new = sorted({span for span in spans(firm) if span[1] > at(6, 1, 0)})
-    assert new[0] == (at(6, 1, 0), at(6, 7, 0))  # what is left of the week
-    assert firm.accrue(at(6, 8)).lines_written == 0
+    firm.complete_until(at(7, 8))
+    firm.accrue(at(7, 8))
+    assert firm.accrue(at(7, 8)).lines_written == 0
+    ends = sorted(set(spans(firm)))
+    assert all(first[1] <= second[0] for first, second in pairwise(ends))
     if scheme == "flat-fee":
-        assert firm.amounts(period_start=at(6, 1, 0)) == [round(D(31) * 6 / 7, 2)]
-
-
-def test_a_longer_period_takes_the_running_one_in():
-    firm = running()
-    firm.change_scheme(billingPeriod="quarter")
-    firm.accrue(at(5, 21))
-    assert set(spans(firm)[1:]) == {(at(5, 1, 0), at(7, 1, 0))}
-    assert firm.total == D("26.00")
+        whole, rest = (7, 3) if length == "week" else (91, 41)  # 24 to 30 May and so on, or the days left in June
+        assert firm.amounts(period_start=at(5, 1, 0)) == [D(20)]  # the day of the change is charged by the new terms
+        assert firm.amounts(period_start=at(5, 21)) == [round(D(31) * rest / whole, 2)]
+    else:
+        assert firm.total == D("32.00")
 
 
 @pytest.mark.parametrize(("old", "new"), [("UTC", "Europe/Berlin"), ("UTC", "America/New_York"),

@@ -8,7 +8,9 @@ from decimal import Decimal
 import pytest
 
 from reporting.commission.highwater import Mark, crystallise
+from reporting.commission.history import History, SpannedCalendar, TermsSpan, calendar_spans
 from reporting.commission.money import round_money
+from reporting.commission.parts import parts_of
 from reporting.commission.periods import BillingPeriod, Calendar
 from reporting.commission.policy import Basis, Hurdle, Policy, Scheme, Terms
 from reporting.commission.schemes import Deal, Subscription, deal_lines, flat_fee_line
@@ -55,11 +57,13 @@ def test_a_deal_at_midnight_belongs_to_the_day_that_begins(moment, month):
 
 
 @pytest.mark.parametrize(("step", "deals"), [(-MOMENT, 0), (timedelta(), 1), (MOMENT, 1)])
-def test_a_subscription_from_a_moment_on_has_the_deals_of_that_moment(step, deals):
+def test_terms_from_a_moment_on_charge_the_deals_of_that_moment(step, deals):
     since = APRIL.start + DAY
     deal = Deal("d", since + step, True, D(1), D(1), D(0))
-    narrowed = Subscription("USD", APRIL.start, deals=[deal]).from_moment(since)
-    assert (len(narrowed.deals), narrowed.started_at) == (deals, since)
+    history = History((TermsSpan(None, None), TermsSpan(since, terms(Scheme.LOTS_TRADED))))
+    calendar = SpannedCalendar.of(calendar_spans(history.spans, [(None, CALENDAR)]))
+    (part,) = parts_of(history, calendar, calendar.containing(since))
+    assert (len(part.deals_of([deal])), part.start, part.end) == (deals, since, APRIL.end)
 
 
 @pytest.mark.parametrize(("days_after", "days"), [(-1, 1), (0, None), (1, None)])

@@ -1,0 +1,98 @@
+"""What was agreed on, and when: the history of every strategy's terms, and when subscriptions began and ended.
+
+The mirrored documents say how things are now; these rows say since when, by whom, and what was before.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+from django.db import models
+
+from editing.models import Change
+from users.models import Connection, Membership, User, Workspace
+
+
+class Subject(models.TextChoices):
+    """What a version is about: each has its own row of spans, and `terms` is
+
+    commission: {"scheme" (empty: nothing is charged), "rate", "billing_period"}; policy: `Policy.serialise`;
+    calendar: {"zone", "week_starts_monday"}; members: {leaf strategy: the member it comes through} of a portfolio.
+    """
+
+    COMMISSION = "commission", "Commission"
+    POLICY = "policy", "High-water-mark policy"
+    CALENDAR = "calendar", "Billing calendar"
+    MEMBERS = "members", "Members of the portfolio"
+
+
+class TermsSource(models.TextChoices):
+    """Where a version comes from."""
+
+    INITIAL = "initial", "Known from the beginning"
+    PORTAL = "portal", "Changed here"
+    BACKEND = "backend", "Changed at the backend"
+
+
+class TermsVersionQuerySet(models.QuerySet["TermsVersion"]):
+    """Every read for a page starts with `visible_to`."""
+
+    def visible_to(self, membership: Membership) -> Self:
+        """Staff only."""
+        return self.filter(workspace_id=membership.workspace_id) if membership.is_staff_role else self.none()
+
+
+class TermsVersion(models.Model):
+    """What a strategy charges by from a moment on. Versions are added, never edited.
+
+    It replaces every earlier version of its subject that was to begin at `valid_from` or later. subscriber_id: empty,
+    or the one subscription that it is about. The database clock of `valid_from` is that of the billing zone's midnight
+    where a day was chosen.
+    """
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE)
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE)
+    strategy_id = models.CharField(max_length=64)
+    subscriber_id = models.CharField(max_length=64, blank=True, default="")
+    subject = models.CharField(max_length=10, choices=Subject.choices)
+    number = models.PositiveIntegerField(help_text="Counts the versions of a strategy.")
+    valid_from = models.DateTimeField(null=True, help_text="Null: from the beginning.")
+    terms = models.JSONField(default=dict)
+    source = models.CharField(max_length=8, choices=TermsSource.choices)
+    needs_consent = models.BooleanField(default=False, help_text="Clients pay more by it than before.")
+    set_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    change = models.ForeignKey(Change, null=True, on_delete=models.SET_NULL, related_name="+")
+    seen_at = models.DateTimeField()
+
+    objects = TermsVersionQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["connection", "strategy_id", "number"], name="one_terms_version")
+        ]
+        indexes = [models.Index(fields=["workspace", "-seen_at"], name="terms_version_by_seen")]
+
+
+class SubscriptionLifetime(models.Model):
+    """A stretch of time in which a subscription was there: one that ends and is made again has two.
+
+    ended_at: null while it runs. Where nobody saw it end, the time of its last deal stands for it.
+    """
+
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, db_index=False)
+    subscriber_id = models.CharField(max_length=64)
+    strategy_id = models.CharField(max_length=64)
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["connection", "subscriber_id", "strategy_id", "started_at"], name="one_lifetime_per_start"
+            ),
+            models.UniqueConstraint(
+                fields=["connection", "subscriber_id", "strategy_id"],
+                condition=models.Q(ended_at=None),
+                name="one_running_lifetime",
+            ),
+        ]
