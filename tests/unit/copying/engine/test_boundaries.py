@@ -13,7 +13,7 @@ from copying.engine.expressions import MAX_LENGTH, ExpressionError, parse
 from copying.engine.filters import gap_edges, news_closes
 from copying.engine.fold import CopyTerms, fold_max_volume
 from copying.engine.levels import is_far, names_pair
-from copying.engine.model import Decisions, Level, NewsEvent, Outcome
+from copying.engine.model import Decisions, Level, NewsEvent, Outcome, Side, Step
 from copying.engine.offers import Owners
 from copying.engine.prices import ASKED, step_fraction
 from copying.engine.reasons import Reason, sentence
@@ -33,9 +33,9 @@ MINUTE = 60.0
         # 0.1 lot is worth 11,002 USD: of 12,000 x 100 buying power 1,188,998 is left, which is 99.083 balances
         (0.1, 99.08, "copied"),
         (0.1, 99.09, "reserved-margin"),
-        # 10 lots are worth 1,100,200: 99,800 is left
-        (10.0, 8.31, "copied"),
-        (10.0, 8.32, "reserved-margin"),
+        # 10 lots are worth 1,100,200: 99,800 is left, 8.31666 balances
+        (10.0, 8.31666, "copied"),
+        (10.0, 8.31667, "reserved-margin"),
     ],
 )
 def test_margin_stays_in_reserve(lots: float, fraction: float, told: str) -> None:
@@ -44,9 +44,26 @@ def test_margin_stays_in_reserve(lots: float, fraction: float, told: str) -> Non
 
 
 @pytest.mark.parametrize(("bid", "told"), [(0.0, "no-price"), (-0.5, "no-price"), (1e-5, "copied")])
-def test_a_price_of_nothing_is_no_price(bid: float, told: str) -> None:
+@pytest.mark.parametrize("side", Side)
+def test_a_price_of_nothing_is_no_price(bid: float, told: str, side: Side) -> None:
     market = World(quotes=QUOTES | {"EURUSD": (bid, 1.1002)})
-    assert one(chain(subscription={"tradeSizeScaling": {"mode": "none"}}), market=market).reason == told
+    terms = chain(subscription={"tradeSizeScaling": {"mode": "none"}})
+    assert one(terms, signal(side=side), market=market).reason == told
+
+
+def test_a_trade_too_small_is_told_with_no_lots() -> None:
+    seen = one(chain(subscription={"tradeSizeScaling": {"mode": "fixedVolume", "tradeVolume": 0.004}}))
+    assert (seen.reason, seen.steps[Step.ROUNDED], seen.volume) == ("tiny-trade", 0.0, 0.0)
+
+
+@pytest.mark.parametrize(("most", "lots"), [(0.03, 0.03), (0.0299, 0.0), (0.021, 0.0)])
+def test_a_trade_cut_below_the_smallest_is_refused(most: float, lots: float) -> None:
+    """The smallest trade is three steps: what is cut to two of them is too small."""
+    special = World(instruments=INSTRUMENTS | {"EURUSD": replace(EURUSD, min_volume=0.03)})
+    terms = chain(
+        subscription={"tradeSizeScaling": {"mode": "fixedVolume", "tradeVolume": 0.04}, "maxTradeVolume": most}
+    )
+    assert one(terms, market=special).volume == lots
 
 
 @pytest.mark.parametrize(
