@@ -1,0 +1,151 @@
+"""Balances from the terminals of accounts, where the backend has no list of them: each account's trouble is its own."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from django.utils import timezone
+
+from copying.client import BackendFailed, Forbidden, NotConnected, NotFound, RateLimited, Unauthorised, Unreadable
+from copying.contract.terminal import TerminalInformation
+from reporting.models import EquityPoint, SyncKind
+from reporting.sync import accounts, run, states
+from subscribers.models import Subscriber
+from tests.faults.mirroring import connect, settle
+from tests.faults.sim_backend import SimBackend
+
+pytestmark = pytest.mark.django_db(transaction=True)
+NOW = datetime(2026, 3, 1, 10, 30, tzinfo=UTC)
+LIMITED = RateLimited("Slower.", NOW + timedelta(hours=1))
+
+
+class Terminals:
+    """A client whose accounts answer an amount, or an error; others are not known."""
+
+    def __init__(self, answers):
+        self.answers = answers
+        self.asked: list[str] = []
+        self.currency = "USD"
+
+    def get_bytes(self, path, params=None, **_):
+        raise NotFound("No such call.")
+
+    def terminal_information(self, account_id):
+        self.asked.append(account_id)
+        answer = self.answers.get(account_id, NotFound("No such account."))
+        if isinstance(answer, Exception):
+            raise answer
+        return TerminalInformation(currency=self.currency, balance=Decimal(answer), equity=Decimal("0.1"), leverage=30)
+
+
+@pytest.fixture
+def connection():
+    with SimBackend() as backend:
+        backend.subscribers += [{"_id": f"a{n:02}", "name": f"D {n}", "subscriptions": []} for n in range(25)]
+        connection = connect(backend)
+        settle(connection, [SyncKind.CONFIGURATION])
+    return connection
+
+
+@pytest.fixture
+def sync(connection):
+    """A function that runs the balances once at `now` with these answers, as a sync does."""
+    states.ensure_states()
+
+    def once(answers, now=NOW):
+        states.SyncState.objects.update(due_at=timezone.now() + timedelta(hours=1), lease_until=None)
+        states.request_sync(connection, [SyncKind.ACCOUNTS])
+        terminals, lease = Terminals(answers), states.claim_due()
+        return (
+            terminals,
+            accounts.sync_accounts(lease, source=run.Source(terminals), backend=connection, now=now),
+            lease,
+        )
+
+    return once
+
+
+def account(number):
+    return Subscriber.objects.get(backend_id=f"a{number:02}")
+
+
+def everyone(amount="10.05"):
+    return {f"a{n:02}": amount for n in range(25)}
+
+
+def test_figures_are_exact_and_a_point_an_hour_is_kept(sync):
+    terminals, outcome, _ = sync(everyone())
+    assert terminals.asked == [f"a{n:02}" for n in range(accounts.MOST_ASKED)]
+    assert (account(0).balance, account(0).equity, account(0).currency) == (Decimal("10.05"), Decimal("0.1"), "USD")
+    assert account(0).leverage == 30
+    assert outcome.complete_until is None  # five have not had their turn
+    later = NOW + timedelta(seconds=10)
+    terminals, outcome, _ = sync(everyone("11"), now=later)
+    assert terminals.asked == [f"a{n:02}" for n in range(20, 25)]
+    assert outcome.complete_until == NOW  # as old as the oldest
+    assert outcome.error == ""
+    assert set(EquityPoint.objects.values_list("time", flat=True)) == {NOW.replace(minute=0)}
+    assert EquityPoint.objects.count() == 25
+
+
+@pytest.mark.parametrize(("seconds", "is_asked"), [(19, False), (20, True), (21, True)])
+def test_an_account_is_left_in_peace_for_a_while(sync, seconds, is_asked):
+    for moment in (NOW, NOW):
+        sync(everyone(), now=moment)
+    terminals, _, _ = sync(everyone(), now=NOW + timedelta(seconds=seconds))
+    assert bool(terminals.asked) is is_asked
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        BackendFailed("It broke.", 500),
+        Forbidden("Not this account."),
+        Unreadable("Cannot be read.", reason="wrong type", start=""),
+    ],
+)
+def test_one_account_in_trouble_for_ever_stops_no_other(sync, trouble):
+    for minutes in range(3):
+        now = NOW + timedelta(minutes=minutes)
+        for _ in range(2):
+            terminals, outcome, _ = sync(everyone(str(minutes)) | {"a00": trouble}, now=now)
+            assert outcome.error == (
+                f"1 of 20 accounts did not answer: {trouble.text}" if "a00" in terminals.asked else ""
+            )
+        assert account(0).balance is None
+        assert {account(number).balance for number in range(1, 25)} == {Decimal(minutes)}
+
+
+@pytest.mark.parametrize("gone", [NotFound("Gone."), NotConnected("Not connected.")])
+def test_an_account_that_is_gone_keeps_its_last_figures(sync, gone):
+    sync(everyone())
+    measured_at = account(0).measured_at
+    _, outcome, _ = sync(everyone("12") | {"a00": gone}, now=NOW + timedelta(minutes=1))
+    assert outcome.error == ""
+    assert (account(0).balance, account(0).measured_at) == (Decimal("10.05"), measured_at)
+
+
+@pytest.mark.parametrize("trouble", [LIMITED, Unauthorised("The token is not accepted.")])
+def test_what_concerns_all_stops_the_run_and_loses_nothing(sync, trouble):
+    with pytest.raises(type(trouble)):
+        sync(everyone() | {"a02": trouble})
+    assert [account(number).balance for number in (0, 1, 2, 3)] == [Decimal("10.05")] * 2 + [None] * 2
+    assert EquityPoint.objects.count() == 2
+    terminals, _, _ = sync(everyone(), now=NOW + timedelta(hours=1))
+    assert terminals.asked[0] == "a02"  # whose turn was not used up
+    assert account(3).balance == Decimal("10.05")
+
+
+def test_when_no_account_answers_the_sync_fails(sync):
+    answers = dict.fromkeys(everyone(), Forbidden("The token may not see accounts."))
+    with pytest.raises(Forbidden):
+        sync(answers)
+    assert account(0).asked_at == NOW
+
+
+def test_accounts_that_nobody_knows_are_not_measured(sync):
+    _, outcome, _ = sync({})
+    assert (outcome.complete_until, outcome.error) == (None, "")
+    assert account(0).measured_at is None
