@@ -23,6 +23,7 @@ from copying.backend.http.options import service
 from copying.backend.http.parameters import Query, document, path_id
 from copying.backend.http.replies import page_of, reply
 from copying.backend.http.trading_accounts import BROKER, SERVERS, selected, server_of, trading_account
+from copying.backend.market.instruments import ACCOUNT_CURRENCIES
 from copying.backend.state.accounts import DEFAULT_DEPOSIT, DEFAULT_LEVERAGE, own_account
 from copying.backend.state.commands import (
     ConfigureAccount,
@@ -31,7 +32,6 @@ from copying.backend.state.commands import (
     MakeConfigurationLink,
     SetDeployment,
 )
-from copying.backend.state.entities import ACCOUNT_CURRENCIES
 from copying.backend.state.errors import Refused, invalid, not_found
 from copying.backend.state.trading_accounts import account_with, own_meta
 from copying.contract.provisioning import SERVER_NOT_FOUND, ConfigurationLink, NewTradingAccount
