@@ -7,4 +7,4 @@ class CopyportalConfig(AppConfig):
     name = "copyportal"
 
     def ready(self) -> None:
-        from copyportal import checks  # noqa: F401  (registers itself)
+        from copyportal import checks, installed  # noqa: F401  (register themselves)

@@ -31,6 +31,7 @@ class OneBeat(Scheduler):
         self.key = f"{settings.CACHES['default']['KEY_PREFIX']}:beat"
         self.redis = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2)
         self.is_working = False
+        self._has_said: bool | None = None  # what the log was told: a stand-by says so at its start too
         super().__init__(*args, **kwargs)
 
     def tick(self, *args, **kwargs) -> float:
@@ -40,8 +41,9 @@ class OneBeat(Scheduler):
         except redis.RedisError as error:
             logger.warning("Redis does not answer, no task is sent meanwhile: %s", error)
             return STANDBY_SECONDS
-        if holds != self.is_working:
-            self.is_working = holds
+        self.is_working = holds
+        if holds != self._has_said:
+            self._has_said = holds
             logger.info("beat is working" if holds else "another beat is working, this one waits")
         return min(super().tick(*args, **kwargs), LEASE_SECONDS / 3) if holds else STANDBY_SECONDS
 

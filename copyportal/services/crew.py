@@ -105,6 +105,9 @@ class Crew:
             if child.start_again_at is not None:
                 if now >= child.start_again_at:
                     child.start()
+            elif child.is_running and child.has_fallen_silent(now):
+                say(child.name, "exists but gives no sign of life: it is ended and started again")
+                child.kill()
             elif not child.is_running:
                 say(child.name, f"ended ({child.ending}), starts again in {child.plan_restart():g} s")
 
@@ -137,7 +140,9 @@ class Crew:
         self.steps.remove(step)
         self._check()
         if code:
-            why = step.log.read_text().strip().splitlines()[-1:] or [f"exit code {code}"]
+            lines = step.log.read_text().strip().splitlines()
+            refusals = [line.strip() for line in lines if "(copyportal.E" in line]  # of a system check, before its sum
+            why = refusals or lines[-1:] or [f"exit code {code}"]
             raise CannotStart(f"{complaint}: {why[0]} (all of it: {step.log})")
         return "".join(lines)
 

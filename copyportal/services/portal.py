@@ -22,6 +22,9 @@ GRANIAN = (
 )
 
 
+LATE_SECONDS = 20  # of a sign of life that comes every two to five seconds
+
+
 class Portal:
     """Commands and children of one installation, given the environment they share."""
 
@@ -41,7 +44,10 @@ class Portal:
         """The embedded copying backend."""
         port = self.installation.backend_port
         return self._child(
-            "backend", self.command("runbackend", "--port", str(port)), lambda _: answers("127.0.0.1", port)
+            "backend",
+            self.command("runbackend", "--port", str(port)),
+            lambda _: answers("127.0.0.1", port),
+            is_alive=lambda _: answers("127.0.0.1", port, least=100),
         )
 
     def compile_rules(self) -> list[str]:
@@ -51,11 +57,11 @@ class Portal:
     def worker(self) -> Child:
         """One worker with a pool of threads: a tenth of the memory of processes, and tasks mostly wait."""
         words = ["worker", "--pool=threads", "--concurrency=8", "--without-gossip", "--without-mingle"]
-        return self._child("worker", self._celery(*words), self._has_beaten)
+        return self._child("worker", self._celery(*words), self._has_beaten, is_alive=self._beats)
 
     def beat(self) -> Child:
         """The one clock of background work."""
-        return self._child("beat", self._celery("beat"), self._has_beaten)
+        return self._child("beat", self._celery("beat"), self._has_beaten, is_alive=self._beats)
 
     def web(self) -> Child:
         """The pages."""
@@ -64,21 +70,37 @@ class Portal:
         words += ["--workers-kill-timeout", "5", "copyportal.asgi:application"]
         command = [sys.executable, "-m", "granian", *words]
         host = "127.0.0.1" if place.bind in ("0.0.0.0", "::") else place.bind
-        return self._child("web", command, lambda _: answers(host, place.port), death_signal="TERM")
+        return self._child(
+            "web",
+            command,
+            lambda _: answers(host, place.port),
+            is_alive=lambda _: answers(host, place.port, least=100),
+            death_signal="TERM",
+        )
 
     def _celery(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "celery", "--app", "copyportal", *words, "--loglevel", "INFO"]
 
     def _has_beaten(self, child: Child) -> bool:
+        """Whether it has given a sign of life since its start."""
+        age = self._age(child)
+        return age is not None and age < time.monotonic() - child.started_at
+
+    def _beats(self, child: Child) -> bool:
+        """Whether it gave a sign of life lately; nobody can say without Redis, and that is no fault of the child."""
+        age = self._age(child)
+        return age is None or age < LATE_SECONDS
+
+    def _age(self, child: Child) -> float | None:
+        """Seconds since the last sign of life, None where Redis does not answer; for ever, where there was none."""
         import redis
 
         try:
             with redis.Redis.from_url(self.environment["REDIS_URL"], socket_timeout=2) as client:
                 prefix = self.environment.get("CACHE_PREFIX", "copyportal")
-                beaten_at = float(client.hget(f"{prefix}:heartbeats", child.name) or 0)
+                return time.time() - float(client.hget(f"{prefix}:heartbeats", child.name) or 0)
         except redis.exceptions.RedisError:
-            return False
-        return beaten_at > time.time() - (time.monotonic() - child.started_at)
+            return None
 
     def static_stamp(self) -> str:
         """Changes when any file that is collected may have changed."""
@@ -107,12 +129,12 @@ class Portal:
         return self._stamp_file.exists() and self._stamp_file.read_text() == self.static_stamp()
 
 
-def answers(host: str, port: int) -> bool:
-    """Whether an HTTP server there says it is alive."""
+def answers(host: str, port: int, *, least: int = 200) -> bool:
+    """Whether an HTTP server there says it is well; least=100: whatever it says, even that it is not."""
     connection = http.client.HTTPConnection(host, port, timeout=2)
     try:
         connection.request("GET", "/healthz", headers={"Host": "localhost"})
-        return connection.getresponse().status == 200
+        return least <= connection.getresponse().status <= (200 if least == 200 else 599)
     except (OSError, http.client.HTTPException):
         return False
     finally:

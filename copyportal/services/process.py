@@ -22,6 +22,8 @@ from pathlib import Path
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 30.0
 STABLE_AFTER_SECONDS = 60.0
+ASK_SECONDS = 5.0  # between two looks whether a process that exists still works
+SILENT_SECONDS = 30.0  # without a sign of life; the longest that one may be busy is much shorter
 LOG_LIMIT_BYTES = 20_000_000
 IMPORTANT = re.compile(
     r"\b(WARNING|ERROR|CRITICAL|FATAL|PANIC)\b|\[(warning|error|critical) *\]|\"level\": ?\"(warning|error)"
@@ -49,18 +51,21 @@ class Child:
     stop_seconds: float = 10.0
     death_signal: str = "KILL"
     options: dict = field(default_factory=dict)
+    is_alive: Callable[[Child], bool] | None = None  # asked while it runs; None: that it exists is enough
     scratch: Path | None = None  # a folder that is of no use when it has been stopped
     process: subprocess.Popen | None = None
     started_at: float = 0.0
     wait_seconds: float = FIRST_WAIT_SECONDS
     start_again_at: float | None = None
     read_until: int = 0
+    asked_at: float = 0.0
+    silent_since: float | None = None
 
     def start(self) -> None:
         """Start it. Call from the main thread only: the kernel ties the death signal to the starting thread."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        self.start_again_at = None
-        self.started_at = time.monotonic()
+        self.start_again_at = self.silent_since = None
+        self.started_at = self.asked_at = time.monotonic()
         with self.log.open("ab") as output:
             self.read_until = output.tell()
             self.process = subprocess.Popen(
@@ -93,6 +98,21 @@ class Child:
         self.wait_seconds = min(wait * 2, LONGEST_WAIT_SECONDS)
         self.start_again_at = time.monotonic() + wait
         return wait
+
+    def has_fallen_silent(self, now: float) -> bool:
+        """Whether it exists, but has given no sign of life for too long: stopped, hung, or waiting for ever."""
+        if self.is_alive is None or now - self.asked_at < ASK_SECONDS:
+            return False
+        self.asked_at = now
+        if self.is_alive(self):
+            self.silent_since = None
+            return False
+        began_at = self.silent_since = self.silent_since or now
+        return now - began_at >= SILENT_SECONDS and now - self.started_at >= STABLE_AFTER_SECONDS / 2 + SILENT_SECONDS
+
+    def kill(self) -> None:
+        """End it and what belongs to it, at once."""
+        self._signal_group(signal.SIGKILL)
 
     def stop(self) -> None:
         """Ask it to end, wait, then insist."""

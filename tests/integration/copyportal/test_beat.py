@@ -41,3 +41,15 @@ def test_without_redis_it_waits_and_goes_on(beats):
     first.redis = working
     first.tick()
     assert first.is_working
+
+
+def test_each_says_at_its_start_whether_it_works_or_waits(beats, caplog):
+    first, second = beats
+    with caplog.at_level("INFO", "copyportal.beat"):
+        for _ in range(2):
+            first.tick()
+            second.tick()
+    assert [record.getMessage() for record in caplog.records if record.name == "copyportal.beat"] == [
+        "beat is working",
+        "another beat is working, this one waits",
+    ]

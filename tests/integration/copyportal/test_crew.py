@@ -151,3 +151,36 @@ def test_logs_do_not_grow_without_end(crew, tmp_path, monkeypatch):
     until(lambda: (tmp_path / "child.log").stat().st_size > 200)
     crew.tend(time.monotonic())
     assert (tmp_path / "child.log").stat().st_size == 0
+
+
+def test_what_exists_but_gives_no_sign_of_life_is_started_again(crew, tmp_path, capsys):
+    answers = [True]
+    stopped = child(tmp_path, is_alive=lambda _: answers[0])
+    crew.launch(stopped)
+    first, began_at = stopped.process.pid, stopped.started_at
+    for seconds in (5, 60, 65):
+        crew.tend(began_at + seconds)
+    answers[0] = False
+    stopped.process.send_signal(signal.SIGSTOP)
+    for seconds in (70, 75, 99):
+        crew.tend(began_at + seconds)
+    assert stopped.is_running, "it may be busy for a while"
+    crew.tend(began_at + 104)
+    assert "gives no sign of life" in capsys.readouterr().out
+    until(lambda: not exists(first) or not stopped.is_running)
+    crew.tend(began_at + 105)
+    crew.tend(stopped.start_again_at)
+    assert stopped.is_running
+    assert stopped.process.pid != first
+
+
+def test_one_that_answers_again_is_left_alone(crew, tmp_path):
+    answers = [True]
+    busy = child(tmp_path, is_alive=lambda _: answers[0])
+    crew.launch(busy)
+    first, began_at = busy.process.pid, busy.started_at
+    for seconds in range(60, 300, 5):
+        answers[0] = seconds % 25 == 0
+        crew.tend(began_at + seconds)
+    assert busy.is_running
+    assert busy.process.pid == first

@@ -1,5 +1,9 @@
 """Settings that would run, but not safely, are refused with a sentence."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 from cryptography.fernet import Fernet
 
@@ -62,3 +66,22 @@ def test_this_machine_alone_needs_no_https(settings):
     for name, value in {**SAFE, "ALLOWED_HOSTS": ["localhost", "127.0.0.1"], "HTTPS": False}.items():
         setattr(settings, name, value)
     assert safe_settings(None) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({}, (31_536_000, False, False)),
+        ({"HSTS_SECONDS": "300", "HSTS_SUBDOMAINS": "1"}, (300, True, False)),
+        ({"HSTS_PRELOAD": "1"}, (31_536_000, False, True)),
+        ({"HTTPS": "0", "HSTS_SUBDOMAINS": "1", "HSTS_PRELOAD": "1"}, (0, False, False)),
+    ],
+)
+def test_browsers_are_bound_for_other_names_only_when_asked(asked, expected):
+    program = (
+        "from copyportal import settings as s;"
+        "print((s.SECURE_HSTS_SECONDS, s.SECURE_HSTS_INCLUDE_SUBDOMAINS, s.SECURE_HSTS_PRELOAD))"
+    )
+    environment = {**os.environ, "HTTPS": "1", **asked}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(expected)
