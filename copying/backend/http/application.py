@@ -38,6 +38,7 @@ from . import (
     signals,
     simulations,
     streams,
+    symbols,
     trading,
 )
 
@@ -106,6 +107,9 @@ TABLE = (
     ("GET", ACCOUNT + "/account-information", accounts.account_information),  # E5
     ("GET", ACCOUNT + "/positions", accounts.account_positions),  # E5
     ("GET", ACCOUNT + "/orders", accounts.account_orders),  # E5
+    ("GET", ACCOUNT + "/symbols", symbols.list_symbols),  # A7
+    ("GET", ACCOUNT + "/symbols/{symbol}/specification", symbols.symbol_specification),  # A8
+    ("GET", ACCOUNT + "/symbols/{symbol}/current-price", symbols.current_price),  # A9
     ("GET", "/users/current/decisions", decisions.list_decisions),  # E3
     ("POST", "/users/current/simulations", simulations.simulate_changes),  # E8
     ("POST", "/users/current/immediate-effects", proposed.list_immediate_effects),  # E11
