@@ -124,11 +124,11 @@ def _sync_some(lease: Lease, *, source: Source, backend: Connection, now: dateti
         lease.save(rows=rows)
     if troubles and (len(troubles) == len(asked) or isinstance(troubles[0], RateLimited | Unauthorised)):
         raise troubles[-1]
-    error = f"{len(troubles)} of {len(asked)} accounts did not answer: {troubles[-1].text}" if troubles else ""
+    text = f"{len(troubles)} of {len(asked)} accounts did not answer: {troubles[-1].text}" if troubles else ""
     oldest = mirrored.order_by(F("asked_at").asc(nulls_first=True)).values_list("asked_at", flat=True).first()
     # the figures are as old as the turn of the account that waits longest; silence of all says nothing
     complete_until = oldest if answers else None if mirrored.exists() else now
-    return SyncOutcome(complete_until=complete_until, error=error)
+    return SyncOutcome(complete_until=complete_until, error=text)
 
 
 def _from_terminal(backend_id: str, information: TerminalInformation) -> AccountInformation:
