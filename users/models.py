@@ -13,7 +13,7 @@ from django.contrib.auth.models import PermissionsMixin
 from django.core.validators import MinValueValidator
 from django.db import models
 
-from copying.client import Client, Unauthorised
+from copying.client import DEFAULT_DOMAIN, Client, Unauthorised, shared_discovery
 from users.secrets import EncryptedTextField
 
 
@@ -204,7 +204,10 @@ class Connection(models.Model):
         if self.token_destination != self.destination:
             raise Unauthorised(f"The address of {self.name} was changed: type its token again, in the settings.")
         named = {"name": self.name, **options}
-        return Client(self.token, base_url=self.base_url or None, domain=self.domain or None, **named)
+        if self.base_url:
+            return Client(self.token, base_url=self.base_url, **named)
+        domain = self.domain or DEFAULT_DOMAIN
+        return Client(self.token, domain=domain, discovery=shared_discovery(domain, self.token), **named)
 
 
 class AuditEntry(models.Model):

@@ -6,8 +6,8 @@ One `Client` is one reused connection pool; make it where work begins and close 
         for strategy in client.strategies():
             ...
 
-exchange.py sends, waits and repeats; regions.py finds the hosts; the other modules are the calls, by section of the
-contract. Configuration objects travel as plain dictionaries, so that fields we do not know survive an edit
+sending.py sends, exchange.py waits and repeats; regions.py finds the hosts; the other modules are the calls, by section
+of the contract. Configuration objects travel as plain dictionaries, so that fields we do not know survive an edit
 (contract.wire.overlay); everything else is typed. Errors: errors.py.
 """
 
@@ -30,11 +30,13 @@ from .errors import (
 )
 from .history import HistoryCalls
 from .provisioning import ProvisioningCalls, new_transaction_id
+from .regions import DEFAULT_DOMAIN, shared_discovery
 from .signals import SignalCalls
 from .statistics import StatisticsCalls
 from .trading import TradingCalls
 
 __all__ = [
+    "DEFAULT_DOMAIN",
     "AccountRefused",
     "BackendFailed",
     "Client",
@@ -49,6 +51,7 @@ __all__ = [
     "Unreachable",
     "Unreadable",
     "new_transaction_id",
+    "shared_discovery",
 ]
 
 

@@ -9,73 +9,44 @@ unless it certainly never left.
 from __future__ import annotations
 
 import random
-import re
-import ssl
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import Any, Self, TypeVar, Unpack, overload
 
 import httpx
 
 from ..contract import wire
-from .addresses import Options, Params, checked_address, path_of, query_of, shown
-from .answers import decode_answer, not_ready, read, refusal
-from .errors import BackendFailed, ClientError, NotFound, RateLimited, Unauthorised, Unreachable, Unreadable
+from .addresses import Options, Params, checked_address, path_of, query_of
+from .answers import decode_answer
+from .errors import BackendFailed, ClientError, NotConnected, NotFound, RateLimited, Unreachable
 from .patience import LEAST_S, current, is_used_up
-from .reading import ENCODINGS, LARGEST_ANSWER, TooMuch, read_whole
-from .regions import DEFAULT_DOMAIN, Regions
-from .silence import TimedOut, unreachable
+from .reading import LARGEST_ANSWER
+from .regions import DEFAULT_DOMAIN, Discovery, Regions
+from .sending import Request, Sender
+from .silence import TimedOut
 
 T = TypeVar("T")
 
 PAGE_LIMIT = 1000
 
-__all__ = ["PAGE_LIMIT", "Exchange", "TimedOut", "decode_answer", "path_of"]
+__all__ = ["PAGE_LIMIT", "Exchange", "TimedOut", "decode_answer", "distinct_pages", "path_of"]
 
 _REPEATABLE = ("GET", "PUT", "PATCH", "DELETE")
 _HELD_LONGER_S = 5  # what a backend may take beyond the hold that it was asked for
-_TOKEN = re.compile(r"[\x21-\x7e]+")
-
-
-@cache
-def _tls() -> ssl.SSLContext:
-    """Loading the certificates takes longer than a request; one context serves the process."""
-    return httpx.create_ssl_context()
 
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-@dataclass(slots=True, frozen=True, kw_only=True)
-class Request:
-    """What is sent, wherever it goes. is_held: a stream poll, where no answer means nothing new.
-
-    is_polled: every 202 means "not ready". secrets: texts of the request that no message may repeat; they are never
-    shown, and neither is what is sent.
-    """
-
-    method: str
-    target: str
-    type: Any
-    timeout_s: float
-    content: bytes | None = field(default=None, repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    is_repeatable: bool = True
-    is_held: bool = False
-    is_polled: bool = False
-    secrets: tuple[str, ...] = field(default=(), repr=False)
-
-
 class Exchange:
     """The common part of all calls. Not for direct use: see Client.
 
-    base_url: a fixed address, nothing is discovered; else the regions of `domain`. timeout_s: ordinary calls;
+    token: None for calls that need none. base_url: a fixed address, nothing is discovered; else the regions of
+    `domain`. discovery: what other clients of the same token and domain know of them. timeout_s: ordinary calls;
     extended_timeout_s: lists, histories, logs and streams. retries: of calls that may be repeated, after pauses of
     min_delay_s doubling to max_delay_s. wait_budget_s: the longest that one call may pause in all. name: what messages
     call the backend instead of its address, which is for nobody else. largest_answer: bytes, unpacked.
@@ -84,10 +55,11 @@ class Exchange:
 
     def __init__(
         self,
-        token: str,
+        token: str | None,
         *,
         base_url: str | None = None,
         domain: str | None = None,
+        discovery: Discovery | None = None,
         name: str = "",
         largest_answer: int = LARGEST_ANSWER,
         transport: httpx.BaseTransport | None = None,
@@ -102,18 +74,21 @@ class Exchange:
         sleep: Callable[[float], None] = time.sleep,
         jitter: Callable[[], float] = random.random,
     ):
-        if not _TOKEN.fullmatch(token):
-            raise Unauthorised("The token is empty or contains characters that no token has.")
-        self._token = token
+        self._sender = Sender(
+            token,
+            name=name,
+            largest_answer=largest_answer,
+            connect_timeout_s=connect_timeout_s,
+            min_delay_s=min_delay_s,
+            clock=clock,
+            transport=transport,
+        )
         self._timeout_s, self._extended_timeout_s = timeout_s, extended_timeout_s
-        self._connect_timeout_s = connect_timeout_s
         self._retries, self._min_delay_s, self._max_delay_s = retries, min_delay_s, max_delay_s
         self._wait_budget_s = wait_budget_s
         self._clock, self._sleep, self._jitter = clock, sleep, jitter
-        self._name, self._largest_answer = name, largest_answer
         fixed = checked_address(base_url) if base_url else None
-        self._regions = Regions(domain or DEFAULT_DOMAIN, fixed, self._fetch, clock)
-        self._http = httpx.Client(transport=transport, verify=_tls(), follow_redirects=False)
+        self._regions = Regions(domain or DEFAULT_DOMAIN, fixed, self._fetch, clock, discovery or Discovery())
         self._pool: ThreadPoolExecutor | None = None
         # whether any call so far wrote, or may have: only without it "nothing was changed" is true
         self.may_have_written = False
@@ -131,7 +106,7 @@ class Exchange:
         """Give the connections back."""
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
-        self._http.close()
+        self._sender.close()
 
     # -------------------------------------------------------------------------------------------- sending and repeating
 
@@ -198,7 +173,8 @@ class Exchange:
                 if pause_s <= 0:  # a time that has passed must not make us hammer
                     pause_s, attempt = self._pause_s(attempt), attempt + 1
             except NotFound as error:
-                if may_be_done and not is_keyed and request.method in ("DELETE", "POST"):
+                is_gone = may_be_done and not is_keyed and request.method in ("DELETE", "POST")
+                if is_gone and request.type is None and not isinstance(error, NotConnected):
                     return None  # an earlier attempt removed it and only its answer was lost
                 error.may_be_done = error.may_be_done or in_doubt
                 raise
@@ -244,22 +220,18 @@ class Exchange:
     def _fetch(self, host: str, path: str, type: Any) -> Any:
         return self._send(Request(method="GET", target=path, type=type, timeout_s=self._timeout_s), host)
 
-    def _shown(self, address: str) -> str:
-        """How a message names the backend: by its name where it has one."""
-        return f"“{self._name}”" if self._name else shown(address)
-
     def _send(self, request: Request, host: str) -> Any:
         """One attempt at one host, within the budget of the page that it is for."""
         budget, began_at = current(), time.monotonic()
         if budget is None:
-            return self._exchange(request, host, request.timeout_s)
+            return self._sender.send(request, host, request.timeout_s)
         if budget.left_s < LEAST_S:
-            where = self._shown(host + request.target)
+            where = self._sender.shown(host + request.target)
             raise Unreachable(f"The backend {where} takes too long to answer.", was_sent=False)
         try:
             # a simulation or a stream has a limit of its own; what is left is for the ordinary calls
             is_ordinary = request.timeout_s <= self._timeout_s
-            return self._exchange(
+            return self._sender.send(
                 request, host, min(request.timeout_s, budget.left_s) if is_ordinary else request.timeout_s
             )
         except Unreachable as error:
@@ -267,38 +239,6 @@ class Exchange:
             raise
         finally:
             budget.left_s -= time.monotonic() - began_at
-
-    def _exchange(self, request: Request, host: str, timeout_s: float) -> Any:
-        address = host + request.target
-        sent = {"auth-token": self._token, "accept": "application/json", **request.headers}
-        if not sent["auth-token"]:
-            del sent["auth-token"]
-        if request.content is not None:
-            sent["content-type"] = "application/json"
-        response = self._answer(request, address, {**sent, "accept-encoding": ENCODINGS}, timeout_s)
-        status, where = response.status_code, self._shown(address)
-        if status == 202 and (request.is_polled or (request.is_repeatable and "retry-after" in response.headers)):
-            raise not_ready(response, where, now=self._clock(), delay_s=self._min_delay_s)
-        if 200 <= status < 300:
-            return read(response.content, request.type, where)
-        hidden = (self._token, *request.secrets)
-        raise refusal(response, now=self._clock(), delay_s=self._min_delay_s, hidden=hidden, name=self._name)
-
-    def _answer(self, request: Request, address: str, headers: dict[str, str], timeout_s: float) -> httpx.Response:
-        """The whole answer, read within its limits of size and time."""
-        limits = httpx.Timeout(timeout_s, connect=min(self._connect_timeout_s, timeout_s))
-        until, where = time.monotonic() + 2 * timeout_s, self._shown(address)
-        sending = self._http.stream(request.method, address, content=request.content, headers=headers, timeout=limits)
-        try:
-            with sending as response:
-                content = read_whole(response, largest=self._largest_answer, until=until)
-            kept = [(name, value) for name, value in response.headers.items() if name != "content-encoding"]
-            return httpx.Response(response.status_code, headers=kept, content=content, request=response.request)
-        except TooMuch as error:
-            text = f"The backend {where} answers {error}: the answer was not read to its end."
-            raise Unreadable(text, reason="out of range", start="") from error
-        except (httpx.RequestError, httpx.InvalidURL) as error:
-            raise unreachable(error, where, limits) from error
 
     # ------------------------------------------------------------------------------------------ several hosts, pages
 
@@ -381,3 +321,20 @@ class Exchange:
 def _new_key() -> str:
     """A key for a request that must be done once."""
     return uuid.uuid4().hex
+
+
+def distinct_pages(
+    page_at: Callable[[int], list[T]], identity: Callable[[T], object], page_size: int
+) -> Iterator[list[T]]:
+    """Pages by offset until one is not full or has nothing new; each record once: pages of a moving list overlap."""
+    seen: set[object] = set()
+    offset = 0
+    while True:
+        page = page_at(offset)
+        fresh = {identity(record): record for record in page if identity(record) not in seen}
+        if fresh:
+            yield list(fresh.values())
+        if len(page) < page_size or not fresh:
+            return
+        seen.update(fresh)
+        offset += len(page)

@@ -25,7 +25,7 @@ from ..contract.provisioning import (
 )
 from .addresses import Options
 from .errors import Unreadable
-from .exchange import PAGE_LIMIT, Exchange, path_of
+from .exchange import PAGE_LIMIT, Exchange, distinct_pages, path_of
 
 T = TypeVar("T")
 
@@ -63,14 +63,12 @@ class ProvisioningCalls(Exchange):
 
     def trading_accounts(self, *, page_size: int = PAGE_LIMIT, **filters: Any) -> Iterator[list[RawDocument]]:
         """P3. All accounts, page by page, each account once: the order of the list is not promised."""
-        seen: set[Any] = set()
-        offset = 0
-        while page := self.trading_accounts_page(offset=offset, limit=page_size, **filters):
-            yield [account for account in page if account.get("_id") not in seen]
-            seen.update(account.get("_id") for account in page)
-            offset += len(page)
-            if len(page) < page_size:
-                return
+        page_size = min(page_size, PAGE_LIMIT)
+        return distinct_pages(
+            lambda offset: self.trading_accounts_page(offset=offset, limit=page_size, **filters),
+            lambda account: account.get("_id"),
+            page_size,
+        )
 
     def trading_account(self, account_id: str) -> TradingAccount:
         """P4."""

@@ -1,22 +1,28 @@
 """Which host a request goes to (contract, 1.1 and 1.2; account APIs, 1.1): discovered regions, or one fixed address.
 
 A region that fails is left for the next one at once; after the last, the first is next again and the error is raised.
-What was discovered is forgotten after ten minutes without use. At a fixed address the account APIs have a prefix each,
-because the same address means two things at two of them (contract/hosts.py).
+What was discovered is forgotten after ten minutes without use and asked again after an hour of it; clients with the
+same token can share it, as each serves one page or one run of a sync. At a fixed address the account APIs have a prefix
+each, because the same address means two things at two of them (contract/hosts.py).
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from ..contract.hosts import COPYFACTORY, PROVISIONING, WITHOUT_REGION, prefix_of
-from .errors import BackendFailed
+from .errors import BackendFailed, ClientError
 
 DEFAULT_DOMAIN = "agiliumtrade.agiliumtrade.ai"
 FORGOTTEN_AFTER = timedelta(minutes=10)
+ASKED_AGAIN_AFTER = timedelta(hours=1)
+MOST_SHARED = 1000  # discoveries of a process
 
 Fetch = Callable[[str, str, Any], Any]  # (host, path, type) -> decoded answer
 
@@ -31,6 +37,33 @@ class AccountHosts:
 
 
 @dataclass
+class Discovery:
+    """What one token was told at one domain. Clients of several threads may share it: each answer is set at once.
+
+    first: the place in `names` of the region to begin with, which answered last.
+    """
+
+    names: tuple[str, ...] = ()
+    client_domain: str = ""
+    is_complete: bool = False
+    first: int = 0
+    found_at: datetime | None = None
+    used_at: datetime | None = None
+    accounts: dict[str, AccountHosts] = field(default_factory=dict)
+    strategies: dict[str, tuple[str, datetime]] = field(default_factory=dict)
+
+
+def shared_discovery(domain: str, token: str) -> Discovery:
+    """What this process knows of the token's regions, for all its clients. It is kept by a digest of the token."""
+    return _discovery(domain, hashlib.sha256(token.encode()).digest())
+
+
+@lru_cache(MOST_SHARED)
+def _discovery(domain: str, digest: bytes) -> Discovery:
+    return Discovery()
+
+
+@dataclass
 class Regions:
     """The hosts of one backend. With `base_url` nothing is discovered."""
 
@@ -38,13 +71,8 @@ class Regions:
     base_url: str | None
     fetch: Fetch
     clock: Callable[[], datetime]
-    names: list[str] = field(default_factory=list)
-    client_domain: str = ""
-    is_complete: bool = False
-    index: int = 0
-    used_at: datetime | None = None
-    accounts: dict[str, AccountHosts] = field(default_factory=dict)
-    strategies: dict[str, tuple[str, datetime]] = field(default_factory=dict)
+    known: Discovery
+    index: int | None = None  # this client's own: one that another leaves meanwhile is not left out here
 
     @property
     def provisioning(self) -> str:
@@ -55,19 +83,24 @@ class Regions:
         """The host to send to now."""
         if self.base_url:
             return self.base_url
-        now = self.clock()
-        if self.used_at is None or now - self.used_at >= FORGOTTEN_AFTER:
-            self._discover()
-        self.used_at = now
-        return self._host(COPYFACTORY, self.names[self.index])
+        known, now = self.known, self.clock()
+        if known.found_at is None or known.used_at is None or now - known.used_at >= FORGOTTEN_AFTER:
+            self._discover(now)
+        elif now - known.found_at >= ASKED_AGAIN_AFTER:
+            known.found_at = now  # others go on meanwhile, and so do all when there is no answer
+            with suppress(ClientError):
+                self._discover(now)
+        known.used_at = now
+        names = known.names
+        self.index = min(known.first if self.index is None else self.index, len(names) - 1)
+        return self._host(COPYFACTORY, names[self.index])
 
     def next(self) -> bool:
         """Leave the current region; False (and back to the first) when it was the last."""
-        if self.base_url or self.index + 1 >= len(self.names):
-            self.index = 0
-            return False
-        self.index += 1
-        return True
+        following = (self.index or 0) + 1
+        is_last = bool(self.base_url) or following >= len(self.known.names)
+        self.index = self.known.first = 0 if is_last else following
+        return not is_last
 
     def of_account(self, account_id: str, path: str) -> list[str]:
         """The hosts of every region that holds the account or a replica of it. path: of the account's lookup."""
@@ -86,11 +119,11 @@ class Regions:
         if api in WITHOUT_REGION:
             return f"https://{api}.{self.domain}"
         self.current()
-        if not self.is_complete:
+        if not self.known.is_complete:
             raise BackendFailed(
                 "The backend does not say where its accounts are served: its discovery lacks domain or hostname.", 503
             )
-        return self._host(api, region or self.names[0])
+        return self._host(api, region or self.known.names[0])
 
     def region_of(self, account_id: str, path: str) -> str:
         """The region where the account itself runs; "" at a fixed address. path: of the account's lookup."""
@@ -98,10 +131,10 @@ class Regions:
 
     def forget_account(self, account_id: str) -> None:
         """Look the account's regions up again next time: it was not where it had been."""
-        self.accounts.pop(account_id, None)
+        self.known.accounts.pop(account_id, None)
 
     def _look_up(self, account_id: str, path: str) -> AccountHosts:
-        known, now = self.accounts.get(account_id), self.clock()
+        known, now = self.known.accounts.get(account_id), self.clock()
         if known is None or now - known.found_at >= FORGOTTEN_AFTER:
             self.current()  # the client domain must be known
             account = self.fetch(self.provisioning, path, dict[str, Any])
@@ -111,25 +144,27 @@ class Regions:
                 account = self.fetch(self.provisioning, path.replace(account_id, primary), dict[str, Any])
             replicas = [replica.get("region") for replica in account.get("accountReplicas") or []]
             names = dict.fromkeys(name for name in [account.get("region"), *replicas] if name)
-            known = self.accounts[account_id] = AccountHosts(list(names), own, now)
+            known = self.known.accounts[account_id] = AccountHosts(list(names), own, now)
         return known
 
     def account_of_strategy(self, strategy_id: str, look_up: Callable[[str], str]) -> str:
         """The account that provides the strategy, asked once in ten minutes."""
-        account_id, found_at = self.strategies.get(strategy_id, ("", None))
+        account_id, found_at = self.known.strategies.get(strategy_id, ("", None))
         now = self.clock()
         if found_at is None or now - found_at >= FORGOTTEN_AFTER:
             account_id = look_up(strategy_id)
-            self.strategies[strategy_id] = (account_id, now)
+            self.known.strategies[strategy_id] = (account_id, now)
         return account_id
 
-    def _discover(self) -> None:
+    def _discover(self, now: datetime) -> None:
         names = self.fetch(self.provisioning, "/users/current/regions", list[str])
         server = self.fetch(self.provisioning, "/users/current/servers/mt-client-api", dict[str, Any])
         if not names:
             raise BackendFailed(f"The backend at {self.provisioning} offers this token no region.", 503)
-        self.names, self.client_domain, self.index = names, str(server.get("domain") or self.domain), 0
-        self.is_complete = bool(server.get("domain") and server.get("hostname"))
+        known, self.index = self.known, 0
+        known.client_domain = str(server.get("domain") or self.domain)
+        known.is_complete = bool(server.get("domain") and server.get("hostname"))
+        known.names, known.first, known.found_at = tuple(names), 0, now
 
     def _host(self, api: str, region: str) -> str:
-        return f"https://{api}.{region}.{self.client_domain}"
+        return f"https://{api}.{region}.{self.known.client_domain}"

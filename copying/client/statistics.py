@@ -88,12 +88,8 @@ class StatisticsCalls(TerminalCalls):
     ) -> list[RawDocument]:
         """R8. One poll of all accounts' alarms (5.5): ascending sequence numbers; without one: what comes next."""
         params: Params = {"previousSequenceNumber": previous_sequence_number, "limit": limit}
-        path, of, host = (
-            "/users/current/tracker-events/stream",
-            list[RawDocument],
-            self._regions.of_api(RISK_MANAGEMENT),
-        )
-        return self._stream(path, of, params, hold_s, host=host, headers=_API_VERSION)
+        path, host = "/users/current/tracker-events/stream", self._regions.of_api(RISK_MANAGEMENT)
+        return self._stream(path, list[RawDocument], params, hold_s, host=host, headers=_API_VERSION)
 
     def _risk(
         self, method: str, path: str, of: type[T], *, params: Params | None = None, body: RawDocument | None = None

@@ -27,7 +27,7 @@ from ..contract.terminal import (
 )
 from .addresses import Options
 from .errors import NotConnected, NotFound
-from .exchange import PAGE_LIMIT, Exchange, path_of
+from .exchange import PAGE_LIMIT, Exchange, distinct_pages, path_of
 
 _ACCOUNT = "/users/current/accounts/{account_id}"
 
@@ -42,43 +42,25 @@ class Where(TypedDict, total=False):
     region: str
 
 
+class AccountOptions(Options, total=False):
+    """What a call at an account's host can be told."""
+
+    region: str
+
+
 class TerminalCalls(Exchange):
     """One account's terminal. Money is Decimal, in account currency."""
 
     @overload
     def _account_call(
-        self,
-        api: str,
-        method: str,
-        account_id: str,
-        path: str,
-        *,
-        region: str = "",
-        type: None = None,
-        **options: Unpack[Options],
+        self, api: str, method: str, account_id: str, path: str, *, type: None = None, **options: Unpack[AccountOptions]
     ) -> None: ...
     @overload
     def _account_call(
-        self,
-        api: str,
-        method: str,
-        account_id: str,
-        path: str,
-        *,
-        region: str = "",
-        type: type[T],
-        **options: Unpack[Options],
+        self, api: str, method: str, account_id: str, path: str, *, type: type[T], **options: Unpack[AccountOptions]
     ) -> T: ...
     def _account_call(
-        self,
-        api: str,
-        method: str,
-        account_id: str,
-        path: str,
-        *,
-        region: str = "",
-        type: Any = None,
-        **options: Any,
+        self, api: str, method: str, account_id: str, path: str, *, region: str = "", type: Any = None, **options: Any
     ) -> Any:
         """A call at the host of the account's region. One that is not there any more is looked up anew next time."""
         address = path_of(_ACCOUNT, account_id=account_id)
@@ -149,18 +131,13 @@ class TerminalCalls(Exchange):
         path = path_of(
             f"/history-{what}/time/{{start}}/{{end}}", start=wire.format_time(start), end=wire.format_time(end)
         )
-        seen: set[str] = set()
-        offset, page_size = 0, min(page_size, PAGE_LIMIT)
-        while True:
+        page_size = min(page_size, PAGE_LIMIT)
+
+        def page_at(offset: int) -> list[R]:
             params = {"offset": offset, "limit": page_size}
-            page = self._ask(account_id, path, of, params=params, extended=True, **where)
-            fresh = {str(record.id): record for record in page if str(record.id) not in seen}
-            if fresh:
-                yield list(fresh.values())
-            if len(page) < page_size or not fresh:
-                return
-            seen.update(fresh)
-            offset += len(page)
+            return self._ask(account_id, path, of, params=params, extended=True, **where)
+
+        return distinct_pages(page_at, lambda record: str(record.id), page_size)
 
     def terminal_deals_of(
         self, account_id: str, *, ticket: str = "", position_id: str = "", **where: Unpack[Where]

@@ -181,3 +181,12 @@ def test_two_tabs_connect_one_backend(sign_in, alice, workspace):
         thread.join(30)
     assert sorted(answers) == [302, 422]
     assert Connection.objects.count() == 1
+
+
+def test_clients_of_one_token_share_what_they_know_of_its_regions(workspace):
+    connection = builders.connection(workspace, base_url="", domain="shared.test", token="one.token")
+    other = builders.connection(workspace, base_url="", domain="shared.test", token="other.token")
+    with connection.client() as first, connection.client() as second, other.client() as third:
+        assert first._regions.known is second._regions.known
+        assert first._regions.known is not third._regions.known
+        assert first._regions.domain == "shared.test"

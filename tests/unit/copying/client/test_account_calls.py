@@ -226,6 +226,18 @@ def test_deals_come_once_each_over_pages_that_overlap(client, backend):
     assert backend.paths[0] == f"{prefix_of(T)}{A}/a/history-deals/time/{RANGE}?offset=0&limit=2"
 
 
+def test_a_page_is_never_larger_than_the_backend_gives(client, backend):
+    full = [{"_id": str(number)} for number in range(1000)]
+    backend.will(httpx.Response(200, json=full), httpx.Response(200, json=[{"_id": "last"}]))
+    assert sum(len(page) for page in client.trading_accounts(page_size=5000)) == 1001
+
+
+def test_a_list_that_repeats_itself_ends(client, backend):
+    backend.will(httpx.Response(200, json=[{"_id": "a"}, {"_id": "b"}]))
+    assert [len(page) for page in client.trading_accounts(page_size=2)] == [2]
+    assert len(backend.requests) == 2
+
+
 # ------------------------------------------------------------------------------------------------- waiting, repeating
 
 
@@ -378,3 +390,17 @@ def test_a_link_that_cannot_be_read_is_not_shown(client, backend):
     with pytest.raises(Unreadable) as caught:
         client.configuration_link("a")
     assert "secret" not in f"{caught.value!r} {caught.value.start} {caught.value.__cause__}"
+
+
+def test_what_asks_is_not_done_because_it_is_gone(client, backend):
+    """A second attempt's 404 means "removed by the first" only where there is nothing to answer."""
+    backend.will(500, httpx.Response(404, json={"id": 1, "error": "NotFoundError", "message": "gone"}))
+    with pytest.raises(NotFound):
+        client.calculated_margin("a", ORDER)
+
+
+def test_an_account_that_is_not_connected_is_not_removed(client, backend):
+    body = {"id": 1, "error": "NotFoundError", "message": "Account is not connected to broker"}
+    backend.will(500, httpx.Response(404, json=body))
+    with pytest.raises(NotConnected):
+        client.remove_trading_account("a")

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from copying.client import BackendFailed, ClientError, NotFound, Unauthorised, Unreachable
+from copying.client import BackendFailed, ClientError, NotFound, Unauthorised, Unreachable, shared_discovery
+from copying.client.regions import Discovery
 
 PROVISIONING = "mt-provisioning-api-v1.agiliumtrade.agiliumtrade.ai"
 LONDON, PARIS, TOKYO = (f"copyfactory-api-v1.{name}.example.ai" for name in ("london", "paris", "tokyo"))
@@ -217,3 +218,72 @@ def test_an_account_is_looked_up_once_in_ten_minutes(client, cloud, clock):
 def test_an_unknown_account_is_not_found(client, cloud):
     with pytest.raises(NotFound):
         client.trading_signals("sub")
+
+
+# ------------------------------------------------------------------------------------- what clients know of each other
+
+
+@pytest.fixture
+def open_another(open_client, cloud):
+    """A function that makes clients which share what they know."""
+    discovery = Discovery()
+    return lambda: open_client(base_url=None, retries=0, discovery=discovery)
+
+
+def test_clients_that_share_ask_for_regions_and_accounts_once(open_another, cloud):
+    cloud.accounts["acc"] = {"_id": "acc", "region": "tokyo"}
+    cloud.answers[TOKYO] = [httpx.Response(200, json=[])]
+    for _ in range(3):
+        open_another().trading_signals("acc")
+    assert cloud.asked == ["regions", "acc", TOKYO, TOKYO, TOKYO]
+
+
+def test_a_region_that_failed_is_not_the_next_clients_first(open_another, cloud):
+    cloud.answers[LONDON] = [500]
+    early = open_another()
+    early.strategy("AAAA")
+    open_another().strategy("AAAA")
+    assert cloud.asked == ["regions", LONDON, PARIS, PARIS]
+
+
+def test_each_client_tries_the_regions_in_its_own_order(open_another, cloud):
+    first, second = open_another(), open_another()
+    first.strategy("AAAA")
+    second.strategy("AAAA")
+    cloud.answers[LONDON], cloud.answers[PARIS] = [500], [500, httpx.Response(200, json={})]
+    first.strategy("AAAA")  # is in Tokyo now
+    second.strategy("AAAA")
+    assert cloud.asked[3:] == [LONDON, PARIS, TOKYO, LONDON, PARIS]
+
+
+@pytest.mark.parametrize(("minutes", "is_asked"), [(59, False), (60, True), (61, True)])
+def test_regions_in_use_are_asked_for_again_after_an_hour(open_another, cloud, clock, minutes, is_asked):
+    open_another().strategy("AAAA")
+    for minute in range(1, min(minutes, 60)):
+        clock.now = NOW + timedelta(minutes=minute)
+        open_another().strategy("AAAA")
+    cloud.regions = ["paris"]
+    cloud.asked.clear()
+    clock.now = NOW + timedelta(minutes=minutes)
+    open_another().strategy("AAAA")
+    clock.now += timedelta(minutes=1)
+    open_another().strategy("AAAA")
+    expected = ["regions", PARIS, PARIS] if is_asked else [LONDON, "regions", PARIS]
+    assert cloud.asked == expected
+
+
+def test_when_nobody_answers_what_is_known_goes_on(open_another, cloud, clock):
+    open_another().strategy("AAAA")
+    for minute in range(9, 61, 3):
+        clock.now = NOW + timedelta(minutes=minute)
+        cloud.regions = []  # an answer that names none
+        open_another().strategy("AAAA")
+    assert cloud.asked.count("regions") == 2
+    assert cloud.asked[-1] == LONDON
+
+
+def test_another_token_or_domain_shares_nothing():
+    discovery = shared_discovery("x.test", "one")
+    assert shared_discovery("x.test", "one") is discovery
+    assert shared_discovery("x.test", "two") is not discovery
+    assert shared_discovery("y.test", "one") is not discovery
