@@ -2,7 +2,9 @@
 
 It runs in beat, which is there once and never busy: workers that wait for a hung backend would notice last. What it
 sees is in Redis: for /readyz in all, for pages by workspace. The log has one WARNING when a backend begins to be unwell
-and one when it is well again. Backends of a domain (the vendor's cloud) have no /healthz; their sync says how they are.
+and one when it is well again. A backend is asked once for all connections to its address, of whichever workspace,
+without a token: nobody's token, name or refusal reaches the others. Backends of a domain (the vendor's cloud) have no
+/healthz; their sync says how they are.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connections as databases
 
-from copying.client import BackendFailed, ClientError, Unreachable
+from copying.client import BackendFailed, Client, ClientError, Unreachable
 from copying.client.answers import public_text
 from users.models import Connection
 
@@ -32,28 +34,32 @@ PACE_S = 3.0
 ANSWER_S = 3.0  # what a backend may take to answer
 UNANSWERED = 2  # a restart takes a moment: one missing answer is no news
 KEPT_S = 30  # what nobody renews is not known
-MOST_AT_ONCE = 16
-CLIENT = {"retries": 0, "wait_budget_s": 0, "connect_timeout_s": ANSWER_S, "extended_timeout_s": ANSWER_S}
+MOST_AT_ONCE = 64
+CLIENT: dict[str, Any] = {
+    "retries": 0,
+    "wait_budget_s": 0,
+    "connect_timeout_s": ANSWER_S,
+    "extended_timeout_s": ANSWER_S,
+}
 
 
 @dataclass(frozen=True)
 class Condition:
-    """How a backend is. why: a sentence, "" while it is well; since: UTC seconds of the first sign of it."""
+    """How a backend is. why: a sentence, "" while it is well; since: UTC seconds of the first sign of it.
+
+    is_news: whether anybody is to be told. It stays so until the backend is well, whatever the reason is meanwhile.
+    """
 
     why: str = ""
     since: float = 0.0
     unanswered: int = 0
-
-    @property
-    def is_news(self) -> bool:
-        """Whether anybody is to be told."""
-        return bool(self.why) and (self.unanswered == 0 or self.unanswered >= UNANSWERED)
+    is_news: bool = False
 
 
 def ask(backend: Connection) -> tuple[str, bool]:
     """(what is wrong with a backend or "", whether it answered at all)."""
     try:
-        with backend.client(**CLIENT) as client:
+        with Client(None, base_url=backend.base_url, name=backend.name, **CLIENT) as client:
             body = client.get_bytes("/healthz")
         health = msgspec.json.decode(body, type=dict)
         message = health.get("message")
@@ -78,12 +84,16 @@ class BackendWatch:
     def look(self, *, now: float | None = None) -> None:
         """Ask once, tell and store what there is. Raises DatabaseError, redis.RedisError."""
         by_address: dict[str, list[Connection]] = defaultdict(list)
-        for backend in Connection.objects.filter(is_enabled=True).exclude(base_url="").order_by("id"):
+        enabled = Connection.objects.filter(is_enabled=True).exclude(base_url="").defer("token").order_by("id")
+        for backend in enabled:
             by_address[backend.base_url].append(backend)
-        firsts = [backends[0] for backends in by_address.values()]
-        answers = dict(zip(by_address, self._pool.map(self._ask, firsts), strict=True))
-        now = time.time() if now is None else now
         before, self._conditions = self._conditions, {}
+        # those that did not answer last come last: the others do not wait for them
+        addresses = sorted(by_address, key=lambda address: before.get(address, Condition()).unanswered)
+        answers = dict(
+            zip(addresses, self._pool.map(self._ask, [by_address[address][0] for address in addresses]), strict=True)
+        )
+        now = time.time() if now is None else now
         for address, (why, has_answered) in answers.items():
             condition = _next(before.get(address, Condition()), why, has_answered, now)
             _tell(before.get(address, Condition()), condition, by_address[address][0].name, now)
@@ -95,7 +105,8 @@ class BackendWatch:
         for address, backends in by_address.items():
             condition = self._conditions[address]
             for backend in backends if condition.is_news else ():
-                line = {"connection": backend.pk, "name": backend.name, "why": condition.why, "since": condition.since}
+                why = condition.why.replace(f"“{backends[0].name}”", f"“{backend.name}”")  # each has a name of its own
+                line = {"connection": backend.pk, "name": backend.name, "why": why, "since": condition.since}
                 unwell[backend.workspace_id].append(line)
         number = sum(condition.is_news for condition in self._conditions.values())
         with self._redis.pipeline() as pipeline:
@@ -125,7 +136,8 @@ def _next(before: Condition, why: str, has_answered: bool, now: float) -> Condit
     if not why:
         return Condition()
     since = before.since if before.why else now
-    return Condition(why, since, 0 if has_answered else before.unanswered + 1)
+    unanswered = 0 if has_answered else before.unanswered + 1
+    return Condition(why, since, unanswered, has_answered or before.is_news or unanswered >= UNANSWERED)
 
 
 def _tell(before: Condition, condition: Condition, name: str, now: float) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import socket
+from types import SimpleNamespace
 
+import httpx
 import pytest
 import redis
+from cryptography.fernet import Fernet
 
 from copying.client import Client, NotFound, RateLimited
 from copyportal import heartbeats, watch
@@ -144,3 +147,53 @@ def test_a_port_that_nobody_listens_on_is_no_answer(workspace):
         )
     assert not has_answered
     assert "“Backend”" in why
+
+
+def test_nobody_learns_how_others_call_the_same_backend(watching, answers, workspace):
+    other = builders.connection(builders.workspace(), name="Second firm")
+    answers["http://127.0.0.1:9"] = AWAY
+    for now in (100, 103):
+        watching.look(now=now)
+    [line] = watch.unwell_of(other.workspace_id, watching._redis)
+    assert (line["name"], line["why"]) == ("Second firm", "Cannot reach the backend “Second firm”: no answer.")
+    [line] = watch.unwell_of(workspace.pk, watching._redis)
+    assert line["why"] == AWAY[0]
+
+
+@pytest.mark.parametrize("order", [[LATE, AWAY, LATE], [LATE, AWAY, AWAY, AWAY], [AWAY, LATE, AWAY]])
+def test_another_reason_is_no_other_news(watching, answers, lines, workspace, order):
+    for number, answer in enumerate(order):
+        answers["http://127.0.0.1:9"] = answer
+        watching.look(now=100 + 3 * number)
+        is_told = bool(watch.unwell_of(workspace.pk, watching._redis))
+        assert is_told is (number > 0 or answer == LATE)
+    assert [event for event, _ in lines] == ["backend is not well"]
+    answers["http://127.0.0.1:9"] = WELL
+    watching.look(now=130)
+    assert lines[-1] == ("backend is well again", {"backend": "Backend", "after_seconds": 30})
+
+
+def test_backends_that_hang_do_not_delay_the_others(watching, answers, workspace):
+    builders.connection(workspace, base_url="http://127.0.0.1:10")
+    answers["http://127.0.0.1:9"] = AWAY
+    watching.look()
+    asked = []
+    watching._pool = SimpleNamespace(map=lambda ask, backends: [asked.append(b.base_url) or WELL for b in backends])
+    watching.look()
+    assert asked == ["http://127.0.0.1:10", "http://127.0.0.1:9"]
+
+
+def test_no_token_is_sent_or_needed(workspace, settings, monkeypatch):
+    """What one workspace has typed, or with which key it was stored, is nothing to the others at its address."""
+    requests = []
+    transport = httpx.MockTransport(lambda request: requests.append(request) or httpx.Response(503))
+    monkeypatch.setitem(watch.CLIENT, "transport", transport)
+    settings.CACHES["default"]["KEY_PREFIX"] = "test-watch-token"
+    builders.connection(workspace, token_destination="elsewhere")
+    settings.FIELD_KEYS = [Fernet.generate_key().decode()]
+    with redis.Redis.from_url(settings.REDIS_URL) as server:
+        watch.BackendWatch(server).look()
+        [line] = watch.unwell_of(workspace.pk, server)
+        server.delete(*(watch._key(name) for name in ("backends", "unwell")))
+    assert "answered 503" in line["why"]
+    assert [(request.url.path, "auth-token" in request.headers) for request in requests] == [("/healthz", False)]
