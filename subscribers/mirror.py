@@ -191,10 +191,20 @@ def _stopout_row(document: dict[str, Any]) -> tuple | None:
 def keep_balances(backend: Connection, accounts: list[AccountInformation], *, now: datetime) -> int:
     """Note the newest balance, equity, margin and leverage of accounts; returns how many subscribers were found.
 
-    Amounts are in each account's own currency. `now` stands for the moment where the backend tells none.
+    Amounts are in each account's own currency; a name that no code of a currency has (USDT) is unknown, as its first
+    letters would be another's. `now` stands for the moment where the backend tells none.
     """
     rows = [
-        (a.account_id, a.currency[:3], a.balance, a.equity, a.margin, a.leverage, a.time or now, a.simulated)
+        (
+            a.account_id,
+            a.currency if len(a.currency) == 3 else "",
+            a.balance,
+            a.equity,
+            a.margin,
+            a.leverage,
+            a.time or now,
+            a.simulated,
+        )
         for a in {account.account_id: account for account in accounts}.values()
     ]
     if not rows:

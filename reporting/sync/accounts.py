@@ -1,18 +1,21 @@
 """Balances, equity and the history of equity, from calls that our backend adds to the contract.
 
 A backend that does not offer the list of accounts is asked account by account, a bounded number a run, those that wait
-longest first; one that keeps no equity history gets one here, of a point an hour.
+longest first, and for its list once an hour; one that keeps no equity history gets one here, of a point an hour.
 """
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
 
 import msgspec
 from django.db import connection, transaction
 from django.db.models import F, Q
 
-from copying.client import BackendFailed, ClientError, NotFound, RateLimited, Unauthorised
+from copying.client import BackendFailed, Client, ClientError, NotFound, RateLimited, Unauthorised
 from copying.client.answers import public_text
 from copying.contract.accounts import AccountInformation, AccountSnapshot
 from copying.contract.terminal import TerminalInformation
@@ -30,6 +33,9 @@ STREAM = "/users/current/account-snapshots/stream"
 # all, of which 20 accounts every 10 s use a third: pages, histories and other programs need credits too.
 MOST_ASKED = 20
 ASKED_AGAIN_AFTER = timedelta(seconds=20)
+AT_ONCE = 5  # one after another, slow answers would make the whole kind slow: it pauses ten times as long as it takes
+LIST_ASKED_AGAIN_AFTER = timedelta(hours=1)
+CONCERNS_ALL = (RateLimited, Unauthorised)
 CLOCK_UNCONFIRMED = (
     "The clock of the copying backend has jumped and is not confirmed by its database: new external signals are "
     "refused until both agree. Set the clocks of both machines by a time server."
@@ -39,14 +45,26 @@ UNREADABLE = "The balances could not be read; the answer is kept in quarantine a
 
 def sync_accounts(lease: Lease, *, source: Source, backend: Connection, now: datetime) -> SyncOutcome:
     """Mirror balances and equity. Raises the client's errors."""
-    if not lease.cursor.get("one_by_one"):
+    cursor = lease.cursor
+    if _is_list_due(cursor, now):
         try:
             outcome = _sync_all(lease, source=source, backend=backend, now=now)
-            lease.cursor["clock"] = clock_trouble(source)
+            cursor["clock"] = clock_trouble(source)
+            cursor.pop("one_by_one", None)
             return outcome
         except NotFound:
-            lease.cursor["one_by_one"] = True
+            cursor["one_by_one"] = now.isoformat()
+            cursor.pop("clock", None)  # nobody says any more how it is
     return _sync_some(lease, source=source, backend=backend, now=now)
+
+
+def _is_list_due(cursor: dict[str, Any], now: datetime) -> bool:
+    """Whether to ask for the list of balances: always, or an hour after the backend said that it has none.
+
+    cursor: `one_by_one` is when it said so; `true`, as an earlier version noted it, is long ago.
+    """
+    said_at = cursor.get("one_by_one")
+    return not isinstance(said_at, str) or now - datetime.fromisoformat(said_at) >= LIST_ASKED_AGAIN_AFTER
 
 
 def clock_trouble(source: Source) -> str:
@@ -93,7 +111,7 @@ def _sync_some(lease: Lease, *, source: Source, backend: Connection, now: dateti
     """A few accounts a run, of their terminals; the equity history is kept along the way, an hour apart.
 
     What one account answers is its own: it has had its turn like the others, and they go on. Raises what concerns all
-    (a limit, a token), or the last trouble when no account answered, after what is known is stored.
+    (a limit, a token), or the first trouble when no account answered, after what is known is stored.
     """
     is_due = Q(asked_at=None) | Q(asked_at__lte=now - ASKED_AGAIN_AFTER)
     mirrored = Subscriber.objects.filter(connection=backend, is_removed=False)
@@ -102,39 +120,57 @@ def _sync_some(lease: Lease, *, source: Source, backend: Connection, now: dateti
         .order_by(F("asked_at").asc(nulls_first=True))
         .values_list("backend_id", flat=True)[:MOST_ASKED]
     )
-    answers: list[AccountInformation] = []
-    asked: list[str] = []
-    troubles: list[ClientError] = []
-    for backend_id in ids:
-        try:
-            answers.append(_from_terminal(backend_id, source.client.terminal_information(backend_id)))
-        except NotFound:
-            pass  # who is not known, or not connected, is not measured, and waits
-        except (RateLimited, Unauthorised) as error:
-            troubles = [error]
-            break
-        except ClientError as error:
-            troubles.append(error)
-        asked.append(backend_id)
+    answers, asked, troubles = _ask_terminals(source.client, list(ids))
     with transaction.atomic():
         rows = keep_balances(backend, answers, now=now)
         Subscriber.objects.filter(connection=backend, backend_id__in=asked).update(asked_at=now)
         hour = now.replace(minute=0, second=0, microsecond=0)
         _keep_points(backend, [(a.account_id, hour, a.balance, a.equity, None) for a in answers], replace=False)
         lease.save(rows=rows)
-    if troubles and (len(troubles) == len(asked) or isinstance(troubles[0], RateLimited | Unauthorised)):
-        raise troubles[-1]
-    text = f"{len(troubles)} of {len(asked)} accounts did not answer: {troubles[-1].text}" if troubles else ""
+    if troubles and (len(troubles) == len(asked) or isinstance(troubles[0], CONCERNS_ALL)):
+        raise troubles[0]
+    text = f"{len(troubles)} of {len(asked)} accounts did not answer: {troubles[0].text}" if troubles else ""
     oldest = mirrored.order_by(F("asked_at").asc(nulls_first=True)).values_list("asked_at", flat=True).first()
     # the figures are as old as the turn of the account that waits longest; silence of all says nothing
     complete_until = oldest if answers else None if mirrored.exists() else now
     return SyncOutcome(complete_until=complete_until, error=text)
 
 
+def _ask_terminals(client: Client, ids: list[str]) -> tuple[list[AccountInformation], list[str], list[ClientError]]:
+    """(what is known now, who has had its turn, troubles), a few accounts at a time.
+
+    What concerns all is then the only trouble: whoever was asked beside it has had their turn, nobody else is asked.
+    """
+    answers: list[AccountInformation] = []
+    asked: list[str] = []
+    troubles: list[ClientError] = []
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="terminals") as pool:
+        for start in range(0, len(ids), AT_ONCE):
+            group = ids[start : start + AT_ONCE]
+            results = [*zip(group, pool.map(partial(_ask_terminal, client), group), strict=True)]
+            answers += [result for _, result in results if isinstance(result, AccountInformation)]
+            of_all: list[ClientError] = [result for _, result in results if isinstance(result, CONCERNS_ALL)]
+            asked += [backend_id for backend_id, result in results if not isinstance(result, CONCERNS_ALL)]
+            troubles += [result for _, result in results if isinstance(result, ClientError)]
+            if of_all:
+                return answers, asked, of_all
+    return answers, asked, troubles
+
+
+def _ask_terminal(client: Client, backend_id: str) -> AccountInformation | ClientError | None:
+    """None: it is not known, or not connected; it is not measured, and waits."""
+    try:
+        return _from_terminal(backend_id, client.terminal_information(backend_id))
+    except NotFound:
+        return None
+    except ClientError as error:
+        return error
+
+
 def _from_terminal(backend_id: str, information: TerminalInformation) -> AccountInformation:
     return AccountInformation(
         account_id=backend_id,
-        currency=information.currency[:3],
+        currency=information.currency,
         balance=information.balance,
         equity=information.equity,
         margin=information.margin,

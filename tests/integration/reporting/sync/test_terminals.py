@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -28,12 +29,19 @@ class Terminals:
         self.answers = answers
         self.asked: list[str] = []
         self.currency = "USD"
+        self.lists = 0
+        self.lock = threading.Lock()
+        self.company: threading.Barrier | None = None
 
     def get_bytes(self, path, params=None, **_):
+        self.lists += path == accounts.ALL
         raise NotFound("No such call.")
 
     def terminal_information(self, account_id):
-        self.asked.append(account_id)
+        with self.lock:  # several are asked at the same time
+            self.asked = sorted([*self.asked, account_id])
+        if self.company is not None:
+            self.company.wait(30)
         answer = self.answers.get(account_id, NotFound("No such account."))
         if isinstance(answer, Exception):
             raise answer
@@ -54,10 +62,11 @@ def sync(connection):
     """A function that runs the balances once at `now` with these answers, as a sync does."""
     states.ensure_states()
 
-    def once(answers, now=NOW):
+    def once(answers, now=NOW, **fields):
         states.SyncState.objects.update(due_at=timezone.now() + timedelta(hours=1), lease_until=None)
         states.request_sync(connection, [SyncKind.ACCOUNTS])
         terminals, lease = Terminals(answers), states.claim_due()
+        vars(terminals).update(fields)
         return (
             terminals,
             accounts.sync_accounts(lease, source=run.Source(terminals), backend=connection, now=now),
@@ -131,11 +140,12 @@ def test_an_account_that_is_gone_keeps_its_last_figures(sync, gone):
 def test_what_concerns_all_stops_the_run_and_loses_nothing(sync, trouble):
     with pytest.raises(type(trouble)):
         sync(everyone() | {"a02": trouble})
-    assert [account(number).balance for number in (0, 1, 2, 3)] == [Decimal("10.05")] * 2 + [None] * 2
-    assert EquityPoint.objects.count() == 2
+    assert [number for number in range(25) if account(number).balance == Decimal("10.05")] == [0, 1, 3, 4]
+    assert [number for number in range(25) if account(number).asked_at is not None] == [0, 1, 3, 4]
+    assert EquityPoint.objects.count() == 4
     terminals, _, _ = sync(everyone(), now=NOW + timedelta(hours=1))
     assert terminals.asked[0] == "a02"  # whose turn was not used up
-    assert account(3).balance == Decimal("10.05")
+    assert account(2).balance == Decimal("10.05")
 
 
 def test_when_no_account_answers_the_sync_fails(sync):
@@ -149,3 +159,42 @@ def test_accounts_that_nobody_knows_are_not_measured(sync):
     _, outcome, _ = sync({})
     assert (outcome.complete_until, outcome.error) == (None, "")
     assert account(0).measured_at is None
+
+
+def test_five_accounts_are_asked_at_the_same_time(sync):
+    terminals, outcome, _ = sync(everyone(), company=threading.Barrier(accounts.AT_ONCE))
+    assert (len(terminals.asked), outcome.error) == (accounts.MOST_ASKED, "")
+
+
+@pytest.mark.parametrize(
+    ("noted", "is_asked"),
+    [(True, True), (timedelta(minutes=59), False), (timedelta(hours=1), True), (timedelta(hours=2), True)],
+)
+def test_the_list_of_balances_is_asked_for_again_every_hour(sync, connection, noted, is_asked):
+    sync({})  # the states exist from now on
+    said_at = noted if noted is True else (NOW - noted).isoformat()
+    states.SyncState.objects.filter(kind=SyncKind.ACCOUNTS).update(cursor={"one_by_one": said_at, "clock": "old"})
+    terminals, _, lease = sync(everyone())
+    assert terminals.lists == is_asked
+    assert lease.cursor["one_by_one"] == (NOW.isoformat() if is_asked else said_at)
+    assert ("clock" in lease.cursor) is not is_asked
+
+
+def test_a_list_that_is_offered_at_last_is_used_from_then_on(sync):
+    _, _, lease = sync(everyone())
+    assert lease.cursor["one_by_one"] == NOW.isoformat()
+    body = b'[{"accountId": "a00", "currency": "EUR", "balance": 7, "equity": 8}]'
+    now = NOW + timedelta(hours=1)
+    terminals, outcome, lease = sync(everyone(), now=now, get_bytes=lambda path, *_, **__: body)
+    assert (terminals.asked, outcome.error, outcome.complete_until) == ([], "", now)
+    assert "one_by_one" not in lease.cursor
+    assert (account(0).balance, account(0).currency, account(1).balance) == (7, "EUR", Decimal("10.05"))
+
+
+@pytest.mark.parametrize(("currency", "expected"), [("EUR", "EUR"), ("USDT", ""), ("", "")])
+def test_an_account_whose_currency_changes_has_the_new_one(sync, currency, expected):
+    """A name of four letters is no code of a currency; its first three would be another one."""
+    sync(everyone())
+    assert account(0).currency == "USD"
+    sync(everyone("5"), now=NOW + timedelta(minutes=1), currency=currency)
+    assert (account(0).currency, account(0).balance) == (expected, 5)
