@@ -102,8 +102,8 @@ class Target(ABC):
         """Remove the object."""
 
     def remove_part(self, client: Client, backend_id: str, part: str, instructions: RemovalInstructions) -> None:
-        """Remove one element of `parts`, by its strategy's id."""
-        raise NotImplementedError(f"A {self.kind} has no parts.")
+        """Remove one element of `parts`, by its strategy's id. Raises LookupError where a kind has none."""
+        raise LookupError(f"A {self.kind} has no parts.")
 
     # --- in the portal --------------------------------------------------------------------------------------------
     @abstractmethod

@@ -59,7 +59,7 @@ def test_a_target_that_leaves_a_question_open_cannot_be_made():
 
 
 def test_a_kind_without_parts_refuses_to_remove_one():
-    with pytest.raises(NotImplementedError, match="no parts"):
+    with pytest.raises(LookupError, match="no parts"):
         target_of(STRATEGY).remove_part(None, "s", "part", targets.RemovalInstructions())
 
 
