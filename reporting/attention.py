@@ -185,22 +185,29 @@ def changed_terms(membership: Membership, now: datetime) -> Iterator[AttentionLi
     own = TermsVersion.objects.visible_to(membership).filter(
         source=TermsSource.BACKEND, subject=Subject.COMMISSION, seen_at__gt=now - TERMS_SHOWN_FOR
     )
-    newest = own.order_by("-seen_at", "-id")[:MOST_CHANGED_TERMS]
+    newest = own.order_by("-seen_at", "-id").values_list("connection_id", "strategy_id", "seen_at", "needs_consent")
     key = f"attention-terms:{membership.workspace_id}:{membership.is_staff_role}"
-    versions = cache.get_or_set(key, lambda: list(newest), BOOKS_KEPT_S) or []
-    if not versions:
+    rows = cache.get_or_set(key, lambda: list(newest[:MOST_COUNTED]), BOOKS_KEPT_S) or []
+    if not rows:
         return
-    changed = Strategy.objects.visible_to(membership).filter(backend_id__in=[each.strategy_id for each in versions])
-    strategies = {(each.connection_id, each.backend_id): each for each in changed.defer("document")}
-    for version in versions:
-        strategy = strategies.get((version.connection_id, version.strategy_id))
-        if strategy is None:
-            continue
-        note = "It holds from the moment it was first seen"
-        note += ". Clients may pay more: they should have agreed" if version.needs_consent else ""
-        href = reverse("reporting:strategy-terms", args=[strategy.pk])
-        yield AttentionLine("warn", "coin", strategy.name, "charges by other terms, changed at the backend", href, note,
-                            version.seen_at)  # fmt: skip
+    changed = Strategy.objects.visible_to(membership).filter(backend_id__in={row[1] for row in rows})
+    names = {(backend, leaf): (pk, name) for pk, name, backend, leaf in
+             changed.values_list("pk", "name", "connection_id", "backend_id")}  # fmt: skip
+    rises = {row[:2] for row in rows if row[3]}
+    seen_at: dict[tuple[int, str], datetime] = {}  # of the newest change of each strategy
+    for connection_id, strategy_id, moment, _ in rows:
+        if (connection_id, strategy_id) in names:
+            seen_at.setdefault((connection_id, strategy_id), moment)
+    for strategy in list(seen_at)[:MOST_CHANGED_TERMS]:
+        pk, name = names[strategy]
+        note = "They hold from the moment they were first seen"
+        note += ". Clients may pay more: they should have agreed" if strategy in rises else ""
+        href = reverse("reporting:strategy-terms", args=[pk])
+        yield AttentionLine("warn", "coin", name, "has other terms, changed at the backend", href, note,
+                            seen_at[strategy])  # fmt: skip
+    if len(seen_at) > MOST_CHANGED_TERMS:
+        left = counted(len(seen_at) - MOST_CHANGED_TERMS, "more strategy", "more strategies")
+        yield AttentionLine("warn", "dots", left, "with terms that were changed at the backend")
 
 
 def close_to_limits(membership: Membership, now: datetime) -> Iterator[AttentionLine]:

@@ -7,9 +7,16 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from reporting.commission.history import CalendarSpan, SpannedCalendar
+from reporting.commission.periods import BillingPeriod
+from reporting.commission.policy import Scheme
 
 AT_ONCE = "now"
 NEXT_PERIOD = "next"
+PERIODS_OF_YEAR = {
+    BillingPeriod.WEEK: Decimal("365.2425") / 7,
+    BillingPeriod.MONTH: Decimal(12),
+    BillingPeriod.QUARTER: Decimal(4),
+}
 
 
 def begins_at(choice: str, spans: Sequence[CalendarSpan], saved_at: datetime, *, has_clients: bool) -> datetime:
@@ -41,12 +48,15 @@ def midnight_of(calendar: SpannedCalendar, day: date) -> datetime:
 def is_rise(before: dict[str, str], after: dict[str, str]) -> bool:
     """Whether clients may pay more: something is charged that was not, by another scheme, or at a higher rate.
 
-    The same fee for a shorter period is a higher one.
+    A fixed fee is compared by what a year costs. A mark that is measured more often charges gains that a loss of the
+    same longer period would have offset.
     """
     if not after["scheme"]:
         return False
     if before["scheme"] != after["scheme"]:
         return True
-    lengths = {"week": 1, "month": 4, "quarter": 13}  # weeks, roughly: only their order counts
-    is_shorter = lengths[after["billing_period"]] < lengths[before["billing_period"]]
-    return Decimal(after["rate"]) > Decimal(before["rate"]) or (after["scheme"] == "flat-fee" and is_shorter)
+    old_rate, rate = Decimal(before["rate"]), Decimal(after["rate"])
+    old_periods, periods = (PERIODS_OF_YEAR[BillingPeriod(terms["billing_period"])] for terms in (before, after))
+    if after["scheme"] == Scheme.FLAT_FEE:
+        return rate * periods > old_rate * old_periods
+    return rate > old_rate or (after["scheme"] == Scheme.HIGH_WATER_MARK and periods > old_periods)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -16,7 +16,7 @@ from django.core.cache import cache
 from django.db import connection as database
 from django.db.models import Count, Max, Min
 
-from reporting.commission.periods import Calendar
+from reporting.commission.periods import MOMENT, Calendar
 from reporting.models import CommissionLine, CommissionLineQuerySet
 from strategies.models import Strategy
 from subscribers.models import Subscriber
@@ -160,7 +160,7 @@ def _rows(membership: Membership, lines: CommissionLineQuerySet, by: tuple[str, 
 
 def days_text(calendar: Calendar, start: datetime, end: datetime) -> str:
     """First and last day of a period in the billing zone."""
-    return f"{calendar.day_of(start)} – {calendar.day_of(end - timedelta(microseconds=1))}"
+    return f"{calendar.day_of(start)} – {calendar.day_of(end - MOMENT)}"
 
 
 def _name_of(named: Strategy | Subscriber | None, backend_id: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 
 from django.db import connection as database
@@ -17,6 +17,7 @@ from django.db.models import Count, Sum
 
 from reporting.commission import sources
 from reporting.commission.money import MINOR_DIGITS
+from reporting.commission.periods import MOMENT
 from reporting.commission.services import Bounds, Run, accrue_slice, accrue_strategy, calendar_of
 from reporting.ledger import CommissionLineQuerySet
 from reporting.models import (
@@ -160,7 +161,7 @@ def _currencies(period: BillingPeriod) -> list[str]:
 
 
 def _last_day_of(period: BillingPeriod, workspace: Workspace) -> date:
-    return calendar_of(workspace).day_of(period.period_end - timedelta(microseconds=1))
+    return calendar_of(workspace).day_of(period.period_end - MOMENT)
 
 
 def close_periods(

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from reporting.commission.history import CalendarSpan, SpannedCalendar
+from reporting.commission.periods import DAY, MOMENT
 from reporting.commission.policy import Scheme, Terms
-
-DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +35,23 @@ def _sentences(proposed: ProposedTerms, calendar: SpannedCalendar, now: datetime
     period = calendar.containing(begins)
     when = "the moment it is saved" if begins <= now else f"the beginning of {calendar.day_of(begins)}"
     if after is None:
-        yield f"Nothing is charged from {when} on. What was earned before that stays owed."
+        yield f"Nothing is charged from {when}. What was earned before that stays owed."
     elif before is None:
-        yield f"It begins to charge from {when} on. Deals before that stay free, late ones too."
+        yield f"Fees are charged from {when}. Deals before that stay free, also those that arrive late."
         if after.scheme is Scheme.HIGH_WATER_MARK:
-            yield "The mark begins at the result of that moment."
+            yield "The high-water mark starts at the result of that moment."
     else:
-        yield f"Deals and days from {when} on are charged by the new terms, earlier ones by the old terms, late or not."
+        yield (
+            f"Deals and days from {when} are charged by the new terms, earlier ones by the old terms, "
+            "also those that arrive late."
+        )
     if begins == period.start:
-        last = calendar.containing(begins - timedelta(microseconds=1)).next_day - DAY
-        yield f"The period before it is charged as a whole by the old terms, to its last day, {last}."
+        last = calendar.containing(begins - MOMENT).next_day - DAY
+        yield f"The period before that is charged as a whole by the old terms, to its last day, {last}."
     elif before is not None and after is not None:
         yield from _cut_words(before, after, calendar, begins)
     if begins > now:
-        yield "The backend knows no date: its own figures follow the new terms as soon as it is saved."
+        yield "The backend knows no date: its own figures follow the new terms as soon as the change is saved."
 
 
 def _cut_words(before: Terms, after: Terms, calendar: SpannedCalendar, begins: datetime) -> Iterator[str]:
@@ -60,6 +62,6 @@ def _cut_words(before: Terms, after: Terms, calendar: SpannedCalendar, begins: d
         new = SpannedCalendar.of((CalendarSpan(None, calendar, after.billing_period),)).containing(begins)
         yield f"The {running} ends there; the first {after.billing_period} runs from there to {new.next_day - DAY}."
     if before.scheme is Scheme.HIGH_WATER_MARK:
-        yield f"New profit of the {running} is measured and charged there, and goes on from there."
+        yield f"New profit of the {running} is measured and charged at that moment; the mark goes on from there."
     if Scheme.FLAT_FEE in (before.scheme, after.scheme):
         yield "A fixed fee is owed by days; the day of the change is charged by the new terms."

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Protocol, TypeVar
 
-from reporting.commission.periods import BillingPeriod, Calendar, Period, period_of_day
+from reporting.commission.periods import DAY, BillingPeriod, Calendar, Period, period_of_day
 from reporting.commission.policy import Policy, Scheme, Terms
 
-DAY = timedelta(days=1)
 BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from reporting.commission.history import History, SpannedCalendar
 from reporting.commission.parts import lines_of, parts_of
+from reporting.commission.periods import MOMENT
 from reporting.commission.policy import Basis, Scheme
 from reporting.commission.schemes import PERIOD_KEY, Line, Marked, Subscription, flat_fee_line
 
 NOT_FIXED = frozenset(Scheme) - {Scheme.FLAT_FEE}
-MOMENT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)

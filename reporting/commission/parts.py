@@ -5,16 +5,13 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 from reporting.commission.crystallisation import Marks, high_water_lines
 from reporting.commission.history import History, SpannedCalendar
-from reporting.commission.periods import Period
+from reporting.commission.periods import DAY, MOMENT, Period
 from reporting.commission.policy import Basis, Scheme, Terms
 from reporting.commission.schemes import PER_DEAL, PERIOD_KEY, Deal, Line, Subscription, deal_lines, flat_fee_line
-
-MOMENT = timedelta(microseconds=1)
-DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,10 @@ from enum import StrEnum
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+DAY = timedelta(days=1)
+MOMENT = timedelta(microseconds=1)
+"""The smallest difference of two times that are stored."""
+
 
 class BillingPeriod(StrEnum):
     """How often a strategy bills (contract, 3.9)."""

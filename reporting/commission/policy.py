@@ -26,6 +26,10 @@ class Scheme(StrEnum):
     HIGH_WATER_MARK = "high-water-mark"
 
 
+IN_MONEY = frozenset({Scheme.FLAT_FEE, Scheme.LOTS_TRADED, Scheme.LOTS_WON})
+"""Schemes whose rate is an amount of the account's currency; that of the others is a share."""
+
+
 class Basis(StrEnum):
     """What is measured against the mark."""
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal, localcontext
 from typing import Any, NamedTuple
 
 from reporting.commission import highwater
 from reporting.commission.money import EXACT, round_money
-from reporting.commission.periods import Calendar, Period
+from reporting.commission.periods import DAY, Calendar, Period
 from reporting.commission.policy import Basis, Scheme, Terms
 
 PERIOD_KEY = "period"
-DAY = timedelta(days=1)
 
 
 class Deal(NamedTuple):

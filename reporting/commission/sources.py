@@ -33,7 +33,8 @@ class Account:
     cut. sources: ids of the strategies whose deals are measured; more than one where a client's mark spans strategies.
     overrides: histories of subscriptions with a policy of their own. members: of a portfolio, terms by which its owner
     owes its members' providers; booked in the portfolio's periods, a fixed fee is counted by the member's own.
-    member_of: which member a leaf strategy's deals come through, the leaf itself or a portfolio around it.
+    memberships: from when on a leaf strategy's deals come through which member, the leaf itself or a portfolio around
+    it; oldest first.
     """
 
     connection_id: int
@@ -43,11 +44,16 @@ class Account:
     sources: list[str]
     overrides: dict[str, History] = field(default_factory=dict)
     members: dict[str, MemberTerms] = field(default_factory=dict)
-    member_of: dict[str, str] = field(default_factory=dict)
+    memberships: list[tuple[datetime | None, dict[str, str]]] = field(default_factory=list)
 
     def history_of(self, subscriber_id: str) -> History:
         """The terms of one subscriber: the strategy's, with the subscription's own policy where it has one."""
         return self.overrides.get(subscriber_id, self.history)
+
+    def member_at(self, leaf: str, moment: datetime) -> str:
+        """Through which member a leaf's deal came; empty: through none. What left is settled by the member it left."""
+        begun = (through for since, through in reversed(self.memberships) if (since or BEGINNING) <= moment)
+        return next((through[leaf] for through in begun if leaf in through), "")
 
     @property
     def histories(self) -> list[History]:
@@ -104,9 +110,8 @@ def read_accounts(connection_id: int, now: datetime) -> list[Account]:
 
 def _add_members(account: Account, own: KnownTerms, known: dict[str, KnownTerms]) -> None:
     """Members of a portfolio that charge something, from when to when they were members."""
-    for _, through in own.members:
-        account.member_of |= through
-    for member in sorted(set(account.member_of.values())):
+    account.memberships = own.members
+    for member in sorted({member for _, through in own.members for member in through.values()}):
         if member not in known:
             continue
         times = [(since, member in through.values()) for since, through in own.members]
@@ -307,7 +312,7 @@ def _add_deals(account: Account, found: dict[str, Subscription], since: datetime
             [account.connection_id, account.connection_id, list(found), account.sources, COPIED_DEALS, since],
         )
         for subscriber_id, backend_id, time, profit, lots, amount, net, source in cursor:
-            member = account.member_of.get(source, "")
+            member = account.member_at(source, time) if source else ""
             deal = Deal(backend_id, time, opens_position(backend_id, profit), lots, amount, net, member)
             found[subscriber_id].deals.append(deal)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -27,6 +27,7 @@ from reporting.commission.accounts import (
     refresh_periods,
 )
 from reporting.commission.money import money_text, round_money
+from reporting.commission.periods import MOMENT
 from reporting.commission.services import calendar_of
 from reporting.models import BillingPeriod, DocumentKind, EntryKind, PeriodState, Statement, StatementItem
 from reporting.rates import UnknownRate, rate_on
@@ -224,7 +225,7 @@ def _issue(
     workspace: Workspace, draft: Draft, number: int, *, due_on: date, by: User | None, now: datetime
 ) -> Statement:
     calendar, account = calendar_of(workspace), draft.account
-    last = max(item.end for item in draft.items) - timedelta(microseconds=1)
+    last = max(item.end for item in draft.items) - MOMENT
     statement = Statement.objects.create(
         workspace=workspace,
         connection_id=account.connection_id,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -28,7 +28,7 @@ from reporting.commission.history import (
     in_force,
     takes_over,
 )
-from reporting.commission.periods import BillingPeriod, Calendar
+from reporting.commission.periods import MOMENT, BillingPeriod, Calendar
 from reporting.commission.policy import Policy, Scheme, Terms, read_terms
 from reporting.models import AccrualState, CommissionPolicy, Subject, TermsSource, TermsVersion
 from strategies.models import Strategy
@@ -38,7 +38,6 @@ Document = dict[str, Any]  # as the backend sent it
 Key = tuple[str, str]
 """What a row of versions is about: (subject, subscriber id or empty)."""
 
-MOMENT = timedelta(microseconds=1)
 OF_STRATEGIES = (STRATEGY, PORTFOLIO)
 CARRIED_OUT = (ChangeOutcome.SENDING, ChangeOutcome.UNKNOWN, ChangeOutcome.DONE)
 
@@ -71,7 +70,8 @@ ON CONFLICT DO NOTHING
 class Stated:
     """What the mirror says of one strategy now: its document's commission and members, and the content by key.
 
-    chosen_at: when the newest policy was chosen, by subscriber.
+    chosen_at: when the newest policy was chosen, by subscriber. has_no_members: a portfolio that says so, other than
+    one whose members are not mirrored yet: who becomes its member later was none before.
     """
 
     workspace_id: int
@@ -80,6 +80,7 @@ class Stated:
     calendar: Calendar
     contents: dict[Key, Any] = field(default_factory=dict)
     chosen_at: dict[str, datetime] = field(default_factory=dict)
+    has_no_members: bool = False
 
 
 @dataclass(slots=True)
@@ -111,6 +112,17 @@ class KnownTerms:
             }
         )
 
+    def commission_before(self, moment: datetime) -> Document:
+        """What is charged by until `moment`, as a version keeps it: that may not be what a plan's document says."""
+        begun = [version for version in self.versions[(Subject.COMMISSION, "")] if has_begun(version, moment - MOMENT)]
+        terms: Document = begun[-1].terms
+        return terms
+
+    def plan(self, now: datetime) -> TermsVersion | None:
+        """The version of the commission that has not begun by `now`: the next decision calls it off."""
+        newest = self.versions[(Subject.COMMISSION, "")][-1]
+        return None if has_begun(newest, now) else newest
+
     def policies(self, subscriber_id: str = "") -> list[tuple[datetime | None, Policy]]:
         rows = self.versions.get((Subject.POLICY, subscriber_id), [])
         return [(version.valid_from, Policy.parse(version.terms)) for version in rows]
@@ -128,10 +140,16 @@ class KnownTerms:
 
 def _span(version: TermsVersion) -> TermsSpan:
     length = BillingPeriod(version.terms["billing_period"])
-    if not version.terms["scheme"]:
-        return TermsSpan(version.valid_from, None, length)
-    scheme, rate = Scheme(version.terms["scheme"]), Decimal(version.terms["rate"])
-    return TermsSpan(version.valid_from, Terms(scheme, rate, length, number=version.number), length)
+    return TermsSpan(version.valid_from, terms_of(version.terms, version.number), length)
+
+
+def terms_of(stored: Document, number: int = 0) -> Terms | None:
+    """What a version of a commission charges by; None: nothing."""
+    if not stored["scheme"]:
+        return None
+    return Terms(
+        Scheme(stored["scheme"]), Decimal(stored["rate"]), BillingPeriod(stored["billing_period"]), number=number
+    )
 
 
 def _calendar(version: TermsVersion) -> Calendar:
@@ -147,16 +165,18 @@ def read_stated(connection_id: int) -> dict[str, Stated]:
         "workspace__timezone", "workspace__week_starts_monday",
     )  # fmt: skip
     for strategy_id, workspace_id, scheme, members, zone, starts_monday in rows:
-        stated[strategy_id] = Stated(workspace_id, scheme or {}, members or [], Calendar(zone, starts_monday))
+        calendar = Calendar(zone, starts_monday)
+        stated[strategy_id] = Stated(workspace_id, scheme or {}, members or [], calendar, has_no_members=members == [])
     for each in stated.values():
         each.contents[(Subject.COMMISSION, "")] = commission_of(each.commission)
         each.contents[(Subject.CALENDAR, "")] = {
             "zone": each.calendar.zone,
             "week_starts_monday": each.calendar.week_starts_monday,
         }
-    for strategy_id in stated:
-        if through := leaves_of(strategy_id, stated):
-            stated[strategy_id].contents[(Subject.MEMBERS, "")] = through
+    for strategy_id, each in stated.items():
+        through = leaves_of(strategy_id, stated)
+        if through or each.has_no_members:
+            each.contents[(Subject.MEMBERS, "")] = through
     for row in CommissionPolicy.objects.filter(connection_id=connection_id).order_by("version"):
         if row.strategy_id in stated:
             policy = Policy.parse(row.choices | {"name": row.name, "version": row.version})
@@ -227,10 +247,15 @@ def observe(connection_id: int, now: datetime) -> tuple[dict[str, Stated], dict[
         for strategy_id, each in stated.items()
         for version in _changed(connection_id, strategy_id, each, versions.get(strategy_id, []), now)
     ]
-    if added:
-        TermsVersion.objects.bulk_create(added, ignore_conflicts=True)  # somebody else may have seen it, too
-        versions = read_versions(connection_id)
-    return stated, versions
+    if not added:
+        return stated, versions
+    settled = dict(AccrualState.objects.filter(connection_id=connection_id).values_list("strategy_id", "settled_until"))
+    for version in added:
+        if version.source != TermsSource.INITIAL:
+            rows, calendar = versions[version.strategy_id], stated[version.strategy_id].calendar
+            _begin(version, rows, calendar, settled.get(version.strategy_id), now)
+    TermsVersion.objects.bulk_create(added, ignore_conflicts=True)  # somebody else may have seen it, too
+    return stated, read_versions(connection_id)
 
 
 def follow_subscriptions(connection_id: int, now: datetime) -> None:
@@ -242,6 +267,7 @@ def follow_subscriptions(connection_id: int, now: datetime) -> None:
 def _changed(
     connection_id: int, strategy_id: str, stated: Stated, rows: list[TermsVersion], now: datetime
 ) -> list[TermsVersion]:
+    """Versions of what differs from the newest ones. Their source says which of them do not hold from the beginning."""
     newest = {(row.subject, row.subscriber_id): row for row in rows}
     number, first_seen = len(rows), min((row.seen_at for row in rows), default=now)
     added: list[TermsVersion] = []
@@ -250,14 +276,15 @@ def _changed(
         if before is not None and _agree(subject, before.terms, content):
             continue
         number += 1
-        version = TermsVersion(
-            workspace_id=stated.workspace_id, connection_id=connection_id, strategy_id=strategy_id, subject=subject,
-            subscriber_id=subscriber_id, number=number, terms=content, source=TermsSource.INITIAL, seen_at=now,
-        )  # fmt: skip
         is_later = subject == Subject.POLICY and stated.chosen_at[subscriber_id] > first_seen
-        if rows and (before is not None or is_later):
-            _begin(version, before, rows, stated.calendar, now)
-        added.append(version)
+        begins_later = rows and (before is not None or is_later)
+        added.append(
+            TermsVersion(
+                workspace_id=stated.workspace_id, connection_id=connection_id, strategy_id=strategy_id, number=number,
+                subject=subject, subscriber_id=subscriber_id, terms=content, seen_at=now,
+                source=TermsSource.BACKEND if begins_later else TermsSource.INITIAL,
+            )
+        )  # fmt: skip
     return added
 
 
@@ -276,30 +303,34 @@ def _agree(subject: str, before: Any, content: Any) -> bool:
 
 
 def _begin(
-    version: TermsVersion, before: TermsVersion | None, rows: list[TermsVersion], calendar: Calendar, now: datetime
+    version: TermsVersion, rows: list[TermsVersion], calendar: Calendar, settled: datetime | None, now: datetime
 ) -> None:
-    """From when a changed version holds, where it comes from, and what it asks for."""
-    state = AccrualState.objects.filter(connection_id=version.connection_id, strategy_id=version.strategy_id).first()
+    """From when a changed version holds, where it comes from, and what it asks for. rows: the versions before it."""
+    key = (version.subject, version.subscriber_id)
+    before = next((row for row in reversed(rows) if (row.subject, row.subscriber_id) == key), None)
     # what has not begun of this subject is called off, so it cuts no period
-    spans = known_terms(rows).without_plans(version.subject, now).calendar
-    version.source, version.valid_from = TermsSource.BACKEND, now
+    known = known_terms(rows).without_plans(version.subject, now)
+    spans = known.calendar
+    version.valid_from = now
     if version.subject == Subject.CALENDAR:
         version.source, version.valid_from = TermsSource.PORTAL, takes_over(spans, calendar, now)
     elif version.subject == Subject.POLICY:
         version.source = TermsSource.PORTAL
     elif version.subject == Subject.COMMISSION and before is not None:
         has_clients = clients_of(version.connection_id, version.strategy_id)
-        version.needs_consent = has_clients and is_rise(before.terms, version.terms)
         if (change := _change_behind(version, before)) is not None:
             version.source, version.change = TermsSource.PORTAL, change
             version.set_by = change.saved_by or change.sent_by
             saved_at = change.saved_at or change.sent_at or now
             version.valid_from = begins_at(change.terms_from, spans, saved_at, has_clients=has_clients)
     # never back: not before what was settled, or what was decided before
-    settled = state.settled_until if state else None
     earliest = [moment for moment in (settled, before.seen_at if before else None) if moment is not None]
     version.valid_from = max([version.valid_from, *earliest])
-    if version.subject == Subject.COMMISSION and not version.terms["scheme"]:  # an end cuts no period
+    if version.subject != Subject.COMMISSION:
+        return
+    charged = known.commission_before(version.valid_from)
+    version.needs_consent = has_clients and is_rise(charged, version.terms)
+    if not version.terms["scheme"]:  # an end cuts no period
         length = SpannedCalendar.of(spans).length_at(version.valid_from - MOMENT)
         version.terms = version.terms | {"billing_period": str(length)}
 
@@ -316,7 +347,7 @@ def _change_behind(version: TermsVersion, before: TermsVersion) -> Change | None
     """The change saved here that brought the terms about; None where the backend itself was changed."""
     sent = Change.objects.filter(
         connection_id=version.connection_id, backend_id=version.strategy_id, kind__in=OF_STRATEGIES,
-        outcome__in=CARRIED_OUT, sent_at__gte=before.seen_at, sent_at__lte=version.seen_at,
+        outcome__in=CARRIED_OUT, sent_at__gte=before.seen_at,  # and not only until now: a run may have begun earlier
     )  # fmt: skip
     for change in sent.order_by("-sent_at")[:5]:
         if _agree(Subject.COMMISSION, commission_of(change.after.get("commissionScheme") or {}), version.terms):

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from editing.terms import BILLED, SCHEMES, number, percent
 from reporting.commission.history import in_force
+from reporting.commission.policy import IN_MONEY
 from reporting.terms import Subject, TermsVersion
-
-IN_MONEY = ("flat-fee", "lots-traded", "lots-won")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +55,11 @@ def _entry(
     else:
         state, tone = "holds now", "good"
     return TermsEntry(version, text_of(version, names), since, until, state, tone)
+
+
+def plan_words(plan: TermsVersion, begins_on: date) -> str:
+    """What a review says of terms that another decision calls off before they begin."""
+    return f"The change planned for {begins_on} is called off: {commission_words(plan.terms)}."
 
 
 def text_of(version: TermsVersion, names: Mapping[str, str]) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -13,12 +11,11 @@ from editing.models import Change
 from editing.targets import PORTFOLIO, STRATEGY
 from reporting.commission.beginning import begins_at, default_choice, is_rise
 from reporting.commission.effect import ProposedTerms, effect_of
-from reporting.commission.history import CalendarSpan
-from reporting.commission.periods import BillingPeriod
-from reporting.commission.policy import Scheme, Terms, read_terms
+from reporting.commission.history import SpannedCalendar
+from reporting.commission.policy import IN_MONEY, Terms
 from reporting.commission.services import calendar_of
-from reporting.commission.versions import clients_of, commission_of, known_terms
-from reporting.commission.wording import history_in_words
+from reporting.commission.versions import KnownTerms, clients_of, commission_of, known_terms, terms_of
+from reporting.commission.wording import history_in_words, plan_words
 from reporting.forms import BeginningForm
 from reporting.models import Subject, TermsVersion
 from strategies.models import Strategy
@@ -27,8 +24,6 @@ from subscribers.models import Subscriber
 from users.permissions import may_manage, staff_only
 from users.requests import MemberRequest
 
-IN_MONEY = (Scheme.FLAT_FEE, Scheme.LOTS_TRADED, Scheme.LOTS_WON)
-
 
 @require_http_methods(["GET", "POST"])
 @may_manage
@@ -36,10 +31,8 @@ def commission_change(request: MemberRequest, pk: int) -> HttpResponse:
     """From when a proposed commission is to be charged, what that does, and in which currencies."""
     own = Change.objects.visible_to(request.membership).filter(kind__in=(STRATEGY, PORTFOLIO))
     change = get_object_or_404(own, pk=pk)
-    now = timezone.now()
-    spans = calendar_before(request, change, now)
     has_clients = clients_of(change.connection_id, change.backend_id)
-    today = calendar_of(request.workspace).day_of(now)
+    today = calendar_of(request.workspace).day_of(timezone.now())
     chosen = change.terms_from or default_choice(has_clients=has_clients)
     is_open = change.saved_at is None and not change.is_in_flight
     sent = request.POST if request.method == "POST" else None  # an empty form is an answer, too
@@ -50,32 +43,53 @@ def commission_change(request: MemberRequest, pk: int) -> HttpResponse:
         if not request.partial:
             return redirect("editing:change", change.pk)
         form = BeginningForm(None, chosen=chosen, today=today)
-    before, after = read_terms(change.before), read_terms(change.after)
-    begins = begins_at(chosen, spans, change.saved_at or now, has_clients=has_clients)
-    sentences = effect_of(ProposedTerms(before, after, begins), spans, change.saved_at or now)
-    sentences += consent_words(change, has_clients=has_clients) + currency_words(change, after)
     page = "reporting/_commission_change.html" if request.partial else "reporting/commission_change.html"
+    sentences = review_of(request, change, chosen, has_clients=has_clients)
     context = {"sentences": sentences, "change": change, "form": form if is_open and change.before else None}
     return render(request, page, context, status=422 if form.errors else 200)
 
 
-def calendar_before(request: MemberRequest, change: Change, now: datetime) -> tuple[CalendarSpan, ...]:
-    """How the strategy's periods are cut but for plans, which a change calls off; by its document without a history."""
+def review_of(request: MemberRequest, change: Change, chosen: str, *, has_clients: bool) -> list[str]:
+    """What the change does, in sentences; nothing where what is charged stays as it is.
+
+    chosen: from when, as `reporting.commission.beginning` writes it.
+    """
+    documents = (change.before, change.after)
+    stated, proposed = (commission_of(document.get("commissionScheme") or {}) for document in documents)
+    if stated == proposed:
+        return []
+    decided_at = change.saved_at or timezone.now()
+    known = terms_before(request, change)
+    before = known.without_plans(Subject.COMMISSION, decided_at)
+    begins = begins_at(chosen, before.calendar, decided_at, has_clients=has_clients)
+    charged = before.commission_before(begins)  # where a plan was made, the document says what is not charged yet
+    terms = terms_of(proposed)
+    sentences = effect_of(ProposedTerms(terms_of(charged), terms, begins), before.calendar, decided_at)
+    plan = known.plan(decided_at) if change.saved_at is None else None
+    if plan is not None:
+        begins_on = SpannedCalendar.of(before.calendar).day_of(plan.valid_from or decided_at)
+        sentences.insert(0, plan_words(plan, begins_on))
+    if has_clients and is_rise(charged, proposed):
+        sentences.append("Clients may pay more than before: make sure that they agreed.")
+    return sentences + currency_words(change, terms)
+
+
+def terms_before(request: MemberRequest, change: Change) -> KnownTerms:
+    """The versions of the strategy's terms; without any, what the document says that is changed."""
     rows = TermsVersion.objects.visible_to(request.membership).filter(
         connection_id=change.connection_id, strategy_id=change.backend_id
     )
     if versions := list(rows):
-        return known_terms(versions).without_plans(Subject.COMMISSION, now).calendar
-    stated = commission_of(change.before.get("commissionScheme") or change.after.get("commissionScheme") or {})
-    return (CalendarSpan(None, calendar_of(request.workspace), BillingPeriod(stated["billing_period"])),)
-
-
-def consent_words(change: Change, *, has_clients: bool) -> list[str]:
-    """A reminder where clients may pay more than they agreed to."""
-    stated = [commission_of(document.get("commissionScheme") or {}) for document in (change.before, change.after)]
-    if not has_clients or not is_rise(*stated):
-        return []
-    return ["Clients may pay more than before: make sure that they agreed."]
+        return known_terms(versions)
+    stated = commission_of(change.before.get("commissionScheme") or {})
+    if not stated["scheme"]:  # what begins is billed as it says
+        stated["billing_period"] = commission_of(change.after.get("commissionScheme") or {})["billing_period"]
+    calendar = calendar_of(request.workspace)
+    zone = {"zone": calendar.zone, "week_starts_monday": calendar.week_starts_monday}
+    return known_terms(
+        TermsVersion(subject=subject, terms=terms, number=number, seen_at=change.proposed_at)
+        for number, (subject, terms) in enumerate([(Subject.COMMISSION, stated), (Subject.CALENDAR, zone)], 1)
+    )
 
 
 def currency_words(change: Change, terms: Terms | None) -> list[str]:

@@ -24,21 +24,25 @@ def scheme_of(kind, rate, length="month"):
 class Agreed(Firm):
     """A firm whose terms change as it is told, each seen at once."""
 
+    def accrue(self, now):
+        self.now = now
+        return super().accrue(now)
+
     def agree(self, now, kind="", rate=0, length="month"):
         """Other terms at the backend, first seen at `now`."""
         self.strategy.document = scheme_of(kind, rate, length) if kind else {}
         self.strategy.save()
         self.accrue(now)
 
-    def save_terms(self, now, start, kind="", rate=0, length="month"):
-        """Other terms saved here, which are to hold from `start`: now, next or a day."""
+    def save_terms(self, now, start, kind="", rate=0, length="month", seen=None):
+        """Other terms saved here, which are to hold from `start`: now, next or a day. seen: by a run of that time."""
         after = scheme_of(kind, rate, length) if kind else {}
         change = Change.objects.create(
             workspace=self.workspace, connection=self.connection, kind="strategy", before=self.strategy.document,
             after=after, backend_id=self.strategy.backend_id, name="Alpine", proposed_at=now, saved_at=now, sent_at=now,
             outcome=ChangeOutcome.DONE, terms_from=start,
         )  # fmt: skip
-        self.agree(now, kind, rate, length)
+        self.agree(seen or now, kind, rate, length)
         return change
 
     def pass_to(self, now):
@@ -78,6 +82,10 @@ def assert_sound(firm):
     assert all(recompute(line) == line.amount for line in lines)
     spans = sorted({(line.period_start, line.period_end) for line in lines})
     assert all(first[1] <= second[0] for first, second in pairwise(spans))
+    contents = firm.contents()
+    AccrualState.objects.filter(connection=firm.connection).update(terms="")  # so that everybody is computed
+    firm.accrue(firm.now)
+    assert firm.contents() == contents
 
 
 # --- 1. Switched on ---------------------------------------------------------------------------------------------------
@@ -303,7 +311,7 @@ def test_a_chosen_day_begins_terms_and_never_one_that_is_past(day, begins):
     firm.pass_to(at(1, 9))
     firm.save_terms(at(1, 10), day, "amount-won", 0.5)
     assert firm.versions().last().valid_from == begins
-    firm.deal(begins - timedelta(hours=1), "100")
+    firm.deal(begins - timedelta(microseconds=1), "100")
     firm.deal(begins, "100")
     firm.pass_to(begins + timedelta(days=1))
     assert firm.amounts() == [D(10), D(50)]
@@ -367,6 +375,26 @@ def test_a_rise_is_marked_where_there_are_clients():
     firm.agree(at(1, 12), "amount-won", 0.3)
     firm.agree(at(1, 13), "amount-won", 0.25)
     assert list(firm.versions().values_list("needs_consent", flat=True)) == [False, False, True, False]
+
+
+@pytest.mark.parametrize(("rate", "rises"), [(0.05, False), (0.1, False), (0.11, True), (0.2, True), (0.31, True)])
+def test_a_rise_is_measured_by_what_is_charged_and_not_by_what_was_planned(rate, rises):
+    firm = agreed("amount-won", 0.1)
+    builders.subscription(firm.subscriber, firm.strategy, first_seen_at=at(1, 1))
+    firm.pass_to(at(1, 9))
+    firm.save_terms(at(1, 10), "next", "amount-won", 0.3)
+    firm.save_terms(at(1, 12), "now", "amount-won", rate)
+    assert firm.versions().last().needs_consent is rises
+
+
+@pytest.mark.parametrize("sent", [at(1, 9, 23), at(1, 10), at(1, 10, 11)])
+def test_a_change_that_is_saved_while_an_accrual_runs_begins_when_its_author_chose(sent):
+    firm = agreed()
+    builders.subscription(firm.subscriber, firm.strategy, first_seen_at=at(1, 1))
+    firm.pass_to(at(1, 9))
+    change = firm.save_terms(sent, "next", "amount-won", 0.3, seen=at(1, 10))
+    version = firm.versions().last()
+    assert (version.source, version.change_id, version.valid_from) == (TermsSource.PORTAL, change.pk, at(2, 1, 0))
 
 
 # --- 8. Pauses --------------------------------------------------------------------------------------------------------
@@ -514,3 +542,50 @@ def test_a_member_taken_out_of_a_portfolio_is_owed_for_its_time():
     firm.deal(at(1, 12), "100", **source)
     firm.pass_to(at(2, 3))
     assert [line.amount for line in firm.lines.exclude(member_id="")] == [D(10)]
+
+
+@pytest.mark.parametrize("joins", ["first", "later"])
+def test_a_member_taken_into_an_empty_portfolio_is_owed_from_then_on(joins):
+    firm = agreed("flat-fee", 31)
+    member = firm.strategy
+    members = [{"strategyId": member.backend_id}]
+    firm.strategy = builders.strategy(
+        firm.connection, kind="portfolio", document={"members": members if joins == "first" else []}
+    )
+    builders.subscription(firm.subscriber, firm.strategy, first_seen_at=at(1, 1, 0))
+    firm.pass_to(at(1, 9))
+    firm.strategy.document = {"members": members}
+    firm.strategy.save()
+    firm.pass_to(at(1, 20))
+    firm.pass_to(at(2, 1, 0))
+    owed = firm.lines.exclude(member_id="").filter(period_start=at(1, 1, 0))
+    assert [line.amount for line in owed] == [D(31 if joins == "first" else 12)]
+
+
+def test_a_deal_stays_with_the_member_it_came_through_when_the_leaf_moves_into_another():
+    firm = agreed("amount-won", 0.1)
+    leaf = firm.strategy
+    inner = builders.strategy(
+        firm.connection,
+        kind="portfolio",
+        document=scheme_of("amount-won", 0.5) | {"members": [{"strategyId": leaf.backend_id}]},
+    )
+    firm.strategy = builders.strategy(
+        firm.connection, kind="portfolio", document={"members": [{"strategyId": leaf.backend_id}]}
+    )
+    source = {"extra": {"sourceStrategy": {"id": leaf.backend_id}}}
+    firm.deal(at(1, 5), "100", **source)
+    firm.pass_to(at(1, 9))
+    firm.strategy.document = {"members": [{"strategyId": inner.backend_id}]}
+    firm.strategy.save()
+    firm.pass_to(at(1, 10))
+    firm.deal(at(1, 10) - timedelta(microseconds=1), "10", number="before", **source)
+    firm.deal(at(1, 10), "10", number="after", **source)
+    firm.pass_to(at(2, 3))
+    firm.deal(at(1, 6), "20", number="late", **source)
+    firm.pass_to(at(2, 4))
+    owed = {leaf.backend_id: D(10 + 1 + 2), inner.backend_id: D(5)}
+    rows = firm.lines.exclude(member_id="").values_list("member_id", "amount")
+    assert {member: sum(amount for each, amount in rows if each == member) for member in owed} == owed
+    firm.from_nothing(at(2, 4))
+    assert {member: sum(amount for each, amount in rows.all() if each == member) for member in owed} == owed

@@ -157,17 +157,77 @@ def test_a_history_is_nobody_elses(firm):
     assert client_of(firm, "subscriber").get(path).status_code in (403, 404)
 
 
-@pytest.mark.parametrize(("days", "is_shown"), [(0, True), (6, True), (8, False)])
+@pytest.mark.parametrize(("days", "is_shown"), [(0, True), (7 - 1e-9, True), (7, False), (8, False)])
 def test_attention_shows_what_was_changed_at_the_backend_for_a_week(firm, days, is_shown):
+    now = timezone.now()
     firm.change_scheme(commissionRate=0.25)
-    observe(firm.connection.pk, timezone.now() - timedelta(days=days))
+    observe(firm.connection.pk, now - timedelta(days=days))
     owner = builders.member(firm.workspace, f"owner{next(NUMBERS)}", "owner")
     membership = owner.memberships.get()
-    lines = [line for line in attention(membership, now=timezone.now()).lines if "changed at the backend" in line.rest]
+    lines = [line for line in attention(membership, now=now).lines if "changed at the backend" in line.rest]
     assert bool(lines) is is_shown
     if is_shown:
         assert lines[0].href == f"/strategies/{firm.strategy.pk}/commission/terms/"
         assert "should have agreed" in lines[0].note
+
+
+@pytest.mark.parametrize(("strategies", "left"), [(5, ""), (6, "1 more strategy"), (7, "2 more strategies")])
+def test_attention_names_each_strategy_once_and_counts_those_it_leaves_out(firm, strategies, left):
+    now = timezone.now()
+    rows = [firm.strategy, *(builders.strategy(firm.connection, name=f"Nr {n}") for n in range(1, strategies))]
+    for number, strategy in enumerate(rows * 2, 50):
+        TermsVersion.objects.create(
+            workspace=firm.workspace, connection=firm.connection, strategy_id=strategy.backend_id, number=number,
+            subject=Subject.COMMISSION, source=TermsSource.BACKEND, seen_at=now - timedelta(minutes=100 - number),
+            terms={"scheme": "amount-won", "rate": "0.2", "billing_period": "week"}, needs_consent=number < 55,
+        )  # fmt: skip
+    membership = builders.member(firm.workspace, f"owner{next(NUMBERS)}", "owner").memberships.get()
+    lines = [line for line in attention(membership, now=now).lines if "changed at the backend" in line.rest]
+    named = [line for line in lines if line.href]
+    assert [line.title for line in named] == [strategy.name for strategy in rows[::-1][:5]]
+    assert {line.title for line in named if "should have agreed" in line.note} == {
+        strategy.name for strategy in rows[:5]
+    } & {line.title for line in named}
+    assert [line.title for line in lines if not line.href] == ([left] if left else [])
+
+
+def test_many_changes_at_once_are_noted_with_as_many_queries_as_few(firm, django_assert_max_num_queries):
+    others = [builders.strategy(firm.connection, document=firm.strategy.document) for _ in range(12)]
+    observe(firm.connection.pk, timezone.now() - timedelta(days=9))
+    firm.workspace.timezone = "Asia/Tokyo"
+    firm.workspace.save()
+    with django_assert_max_num_queries(8):
+        observe(firm.connection.pk, timezone.now())
+    assert TermsVersion.objects.filter(terms__zone="Asia/Tokyo").count() == len(others) + 1
+
+
+def plan(firm, rate, now):
+    """What is charged from the next month on, while 10 % is charged until then."""
+    Change.objects.create(
+        workspace=firm.workspace, connection=firm.connection, kind="strategy", backend_id=firm.strategy.backend_id,
+        name="Alpine", before=firm.strategy.document, after={"commissionScheme": MONTHLY | {"commissionRate": rate}},
+        proposed_at=now, saved_at=now, sent_at=now, outcome=ChangeOutcome.DONE, terms_from="next",
+    )  # fmt: skip
+    firm.change_scheme(commissionRate=rate)
+    observe(firm.connection.pk, now)
+
+
+@pytest.mark.parametrize(("rate", "asks"), [(0.05, False), (0.1, False), (0.2, True), (0.4, True)])
+def test_the_review_compares_with_what_is_charged_and_names_the_plan_that_it_calls_off(firm, rate, asks):
+    now = timezone.now()
+    plan(firm, 0.3, now)
+    page = text_of(client_of(firm).get(f"/commissions/changes/{proposed(firm, commissionRate=rate).pk}/"))
+    begins_on = Calendar().containing(now, BillingPeriod.MONTH).next_day
+    assert f"The change planned for {begins_on} is called off: Share of profits, 30" in page
+    assert ("make sure that they agreed" in page) is asks
+    assert ("charged by the new terms" in page) is (rate != 0.1)
+
+
+def test_the_review_of_another_setting_says_nothing_of_what_is_planned(firm):
+    plan(firm, 0.3, timezone.now())
+    page = text_of(client_of(firm).get(f"/commissions/changes/{proposed(firm, commissionRate=0.3).pk}/"))
+    assert "What is charged stays as it is." in page
+    assert "called off" not in page
 
 
 def test_what_is_changed_here_needs_no_attention(firm):

@@ -247,6 +247,13 @@ def test_a_day_begins_in_the_zone_of_its_time():
         (("amount-won", "0.1", "month"), ("lots-won", "0.1", "month"), True),
         (("amount-won", "0.2", "month"), ("amount-won", "0.1", "month"), False),
         (("amount-won", "0.2", "month"), ("", "0", "month"), False),
+        (("flat-fee", "30", "month"), ("flat-fee", "90", "quarter"), False),
+        (("flat-fee", "30", "month"), ("flat-fee", "90.01", "quarter"), True),
+        (("flat-fee", "90", "quarter"), ("flat-fee", "30", "month"), False),
+        (("flat-fee", "30", "week"), ("flat-fee", "60", "month"), False),
+        (("high-water-mark", "0.2", "quarter"), ("high-water-mark", "0.2", "month"), True),
+        (("high-water-mark", "0.2", "month"), ("high-water-mark", "0.2", "month"), False),
+        (("high-water-mark", "0.2", "month"), ("high-water-mark", "0.2", "quarter"), False),
     ],
 )
 def test_a_rise_is_what_clients_may_pay_more_by(before, after, rises):
@@ -257,16 +264,21 @@ def test_a_rise_is_what_clients_may_pay_more_by(before, after, rises):
 @pytest.mark.parametrize(
     ("before", "after", "begins", "words"),
     [
-        (None, terms(), NOW, "It begins to charge from the moment it is saved on. Deals before that stay free"),
+        (None, terms(), NOW, "Fees are charged from the moment it is saved. Deals before that stay free, also those"),
         (terms(), None, NOW, "What was earned before that stays owed"),
         (terms(), terms(length=WEEK), NOW, "The month from 2026-05-01 ends there; the first week"),
         (terms(), terms(length=WEEK), NOW, "runs from there to 2026-05-23."),
         (terms(), terms(length=QUARTER), NOW, "the first quarter runs from there to 2026-06-30."),
-        (terms(), terms(rate="0.3"), NOW, "earlier ones by the old terms, late or not."),
+        (terms(), terms(rate="0.3"), NOW, "earlier ones by the old terms, also those that arrive late."),
         (terms(Scheme.HIGH_WATER_MARK), terms(rate="0.3"), NOW, "New profit of the month from 2026-05-01 is measured"),
         (terms(), terms(Scheme.FLAT_FEE, "5"), NOW, "the day of the change is charged by the new terms."),
         (terms(), terms(rate="0.3"), datetime(2026, 6, 1, tzinfo=UTC), "to its last day, 2026-05-31."),
-        (terms(), terms(rate="0.3"), datetime(2026, 6, 9, tzinfo=UTC), "from the beginning of 2026-06-09 on"),
+        (
+            terms(),
+            terms(rate="0.3"),
+            datetime(2026, 6, 9, tzinfo=UTC),
+            "from the beginning of 2026-06-09 are charged by the new",
+        ),
         (terms(), terms(rate="0.3"), datetime(2026, 6, 9, tzinfo=UTC), "The backend knows no date"),
     ],
 )
