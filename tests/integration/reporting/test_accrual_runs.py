@@ -10,8 +10,7 @@ import pytest
 from django.db import connection, connections
 from django.utils import timezone
 
-from jobs import queue, run
-from jobs import services as jobs
+from jobs import queue, run, upkeep
 from jobs.models import Job
 from reporting.commission import runs, services
 from reporting.commission.services import Bounds, accrue_slice, due_accounts
@@ -46,7 +45,7 @@ def ended(workspace) -> Job:
 
 def run_due() -> int:
     """What a worker does when it is woken: turns until nothing is due."""
-    jobs.ensure_standing()
+    upkeep.ensure_standing()
     return run.run_due()
 
 
@@ -140,7 +139,7 @@ def test_what_arrives_behind_a_pass_is_taken_up_after_it():
 @pytest.mark.django_db(transaction=True)
 def test_a_second_copy_goes_home_at_once():
     firm = crowded()
-    jobs.ensure_standing()
+    upkeep.ensure_standing()
     lease = queue.claim_due()
     started = time.monotonic()
     assert apart(run_due, run_due, queue.claim_due) == [0, 0, None]
@@ -234,7 +233,7 @@ def test_a_connection_that_the_database_ends_costs_one_slice_and_a_pause(monkeyp
 @pytest.mark.django_db(transaction=True)
 def test_whoever_lost_the_lease_writes_nothing_more():
     firm = crowded()
-    jobs.ensure_standing()
+    upkeep.ensure_standing()
     slow = queue.claim_due()
     Job.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
     assert queue.claim_due() is not None
@@ -244,7 +243,7 @@ def test_whoever_lost_the_lease_writes_nothing_more():
 
 def test_workspaces_and_strategies_have_turns():
     big, small = crowded(people=6), crowded(people=1)
-    jobs.ensure_standing()
+    upkeep.ensure_standing()
     first, second = turn(0), turn(0)  # one slice each, more is left of the first one
     assert {first, second} == {big.workspace.pk, small.workspace.pk}
     assert big.lines.exists()
@@ -289,7 +288,7 @@ def test_the_queue_of_the_version_before_becomes_jobs_and_back():
         insert = "INSERT INTO reporting_accrualrun VALUES (%s, '2026-05-20', %s, '2026-05-19', '2026-05-19', %s)"
         cursor.executemany(insert, rows)
         cursor.execute(migration.MOVE)
-        assert jobs.ensure_standing() == 0, "nothing is missing"
+        assert upkeep.ensure_standing() == 0, "nothing is missing"
         assert ended(firm.workspace).cursor == {"position": "000000000001:s1"}
         assert ended(broken.workspace).result == {"text": "It met an error.", "is_error": True}
         assert run_due() == 2
