@@ -294,7 +294,10 @@ def _walk_list(walk_item: Walk) -> Walk:
 
 
 def _walk_object(raw: Any, path: str, found: _Problems) -> Any:
-    return raw if isinstance(raw, dict) else found.add(path, raw, "must be an object")
+    if not isinstance(raw, dict):
+        return found.add(path, raw, "must be an object")
+    problem = wire.unstorable(raw)
+    return found.add(path, raw, problem) if problem else raw
 
 
 def _walk_choice(choices: tuple[str, ...]) -> Walk:

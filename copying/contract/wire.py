@@ -152,6 +152,19 @@ def depth_exceeds(value: Any, limit: int = MAX_DEPTH) -> bool:
     return True
 
 
+def unstorable(value: Any) -> str:
+    """Why JSON of a caller cannot be stored, "" when it can: neither journal nor database takes all of it."""
+    level = [value]
+    while level:
+        if any(isinstance(inner, int) and not -(2**63) <= inner < 2**63 for inner in level):
+            return "must not hold a whole number of more than 64 bits"
+        names = [name for outer in level if isinstance(outer, dict) for name in outer]
+        if any(isinstance(inner, str) and "\0" in inner for inner in (*level, *names)):
+            return "must not contain a NUL character"
+        level = [inner for outer in level for inner in _children(outer)]
+    return ""
+
+
 def _children(value: Any) -> Iterable[Any]:
     if isinstance(value, dict):
         return value.values()

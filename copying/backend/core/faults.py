@@ -116,7 +116,8 @@ def set_aside(entry: CommandEntry, error: Exception) -> CommandEntry:
         severity=ERROR,
         message=f"A command ({what}) could not be carried out and was set aside: {type(error).__name__}: {error}",
     )
-    return CommandEntry(time=entry.time, quotes=entry.quotes, command=note)
+    # by the entry's own rules: by none, the book's prices would be of the time before them
+    return CommandEntry(time=entry.time, received=entry.received, rules=entry.rules, quotes=entry.quotes, command=note)
 
 
 # -------------------------------------------------------------------------------------------------------- leaving out

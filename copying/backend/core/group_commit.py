@@ -28,7 +28,7 @@ from . import apply as application
 from . import faults, receipt
 from .aside import Aside
 from .clock import Clock
-from .journal import Journal
+from .journal import Journal, check_recordable
 from .projector import Projector
 from .vital_signs import VitalSigns
 from .waiting import Waiting
@@ -86,6 +86,7 @@ class GroupCommit(ABC):
         """
         if isinstance(command, PutSignal):
             receipt.check_clock(self.book, command, self.clock)
+        check_recordable(command)
         future = asyncio.get_running_loop().create_future()
         self._waiting.append(Waiting(command, future, time.perf_counter(), once))
         self._wake.set()

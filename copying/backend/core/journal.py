@@ -18,7 +18,8 @@ from psycopg.pq.abc import PGconn
 from copying.backend.state import snapshot
 from copying.backend.state.book import Book
 from copying.backend.state.broker_port import Broker
-from copying.backend.state.commands import CommandEntry
+from copying.backend.state.commands import AnyCommand, CommandEntry
+from copying.backend.state.errors import Refused
 
 log = logging.getLogger(__name__)
 LOCK = 5_117_243_891_006_151  # advisory: one writer per data set
@@ -29,6 +30,17 @@ MICROSECOND = timedelta(microseconds=1)
 BATCH_BYTES = 32 * 2**20  # of entries read at once: a start must not need the memory of thousands of large ones
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(CommandEntry)
+
+
+def check_recordable(command: AnyCommand) -> None:
+    """Raises Refused (400) for a command that the journal cannot hold, such as a number of more than 64 bits.
+
+    Before it joins others: a group that cannot be written ends the writer.
+    """
+    try:
+        _encoder.encode(command)
+    except (OverflowError, ValueError, RecursionError) as error:
+        raise Refused(400, "ValidationError", f"The request cannot be recorded: {error}") from error
 
 
 class AlreadyRunning(Exception):

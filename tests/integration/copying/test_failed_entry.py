@@ -11,6 +11,7 @@ from copying.backend.core import apply as application
 from copying.backend.core.writer import Core
 from copying.backend.http.options import database_url
 from copying.backend.state.commands import CommandEntry, OpenAccount, PutSignal, PutStrategy
+from copying.backend.state.errors import Refused
 
 from .conftest import StillMarket, empty
 
@@ -136,3 +137,21 @@ async def test_a_fault_while_checking_is_told_to_the_sender_and_ends_nothing(mon
     assert died == []
     await core.stop()
     assert rows("SELECT count(*) FROM copying_journalentry WHERE original IS NOT NULL") == [(0,)]
+
+
+async def test_what_the_journal_cannot_hold_is_refused_and_ends_nothing(rows):
+    """Whatever lets such a value through: the others of its group are written."""
+    died: list[str] = []
+    core = await started(died.append)
+    for command in (OpenAccount(tenant="firm", account_id="P-1", name="P"), strategy("AAAA")):
+        await core.submit(command)
+    poisoned = signal("poisoned")
+    poisoned.document["magic"] = 2**64
+    answers = await asyncio.gather(
+        *(core.submit(each) for each in (signal("with0001"), poisoned, signal("with0002"))), return_exceptions=True
+    )
+    assert [type(each) for each in answers] == [type(None), Refused, type(None)]
+    assert answers[1].status == 400
+    assert open_signals(core) == {"with0001", "with0002"}
+    assert died == []
+    await core.stop()

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from copying.backend.core.faults import isolate
+from copying.backend.core.faults import isolate, set_aside
 from copying.backend.state.book import Book
 from copying.backend.state.commands import CommandEntry, Tick, Trade
 from copying.backend.state.effects import Effects
@@ -74,3 +74,10 @@ def test_the_account_that_trades_itself_is_never_left_out(book: Book) -> None:
 
 def test_what_fails_without_anybody_is_not_put_down_to_accounts(book: Book) -> None:
     assert isolate(book, TICK, 1, failing(set())) is None
+
+
+def test_what_stands_for_an_entry_goes_by_its_rules():
+    """By none, the prices that came with the entry would be taken in as before the table of instruments."""
+    entry = CommandEntry(time=2.0, received=1.0, rules=3, quotes={"US30": (1.0, 2.0)}, command=TRADE.command)
+    note = set_aside(entry, ZeroDivisionError("planted"))
+    assert (note.time, note.received, note.rules, note.quotes) == (2.0, 1.0, 3, entry.quotes)
