@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from copying.contract.hosts import PROVISIONING, prefix_of
+from copying.contract.hosts import PROVISIONING, TERMINAL, prefix_of
 
-from . import configuration_page, discovery, provisioning
+from . import configuration_page, discovery, provisioning, symbols
 
 ACCOUNTS = prefix_of(PROVISIONING) + "/users/current/accounts"
 ACCOUNT = ACCOUNTS + "/{account_id}"
@@ -41,4 +41,10 @@ PROVISIONING_TABLE = (
     ("PUT", LINK, configuration_page.put_credentials),
     ("POST", LINK, configuration_page.post_credentials),
 )
-ACCOUNT_TABLE = PROVISIONING_TABLE
+SYMBOLS = prefix_of(TERMINAL) + "/users/current/accounts/{account_id}/symbols"
+TERMINAL_TABLE = (
+    ("GET", SYMBOLS, symbols.list_symbols),  # A7
+    ("GET", SYMBOLS + "/{symbol}/specification", symbols.symbol_specification),  # A8
+    ("GET", SYMBOLS + "/{symbol}/current-price", symbols.current_price),  # A9
+)
+ACCOUNT_TABLE = (*PROVISIONING_TABLE, *TERMINAL_TABLE)

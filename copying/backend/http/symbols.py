@@ -14,13 +14,17 @@ from copying.backend.market.instruments import ACCOUNT_CURRENCIES, TABLE
 from copying.backend.market.specifications import Specification
 from copying.backend.state.accounts import own_account
 from copying.backend.state.book import Book
-from copying.backend.state.errors import not_found
+from copying.backend.state.errors import Refused, not_found
 from copying.contract.terminal import SymbolPrice, SymbolSpecification
 
 
 def account_of(request: Request, book: Book) -> int:
-    """Row of the account in the address. Raises 404."""
-    return own_account(book, request.scope["tenant"], path_id(request, "account_id", "Account"))
+    """Row of the account in the address. Raises 404, also for one that is stopped: it has no terminal to ask."""
+    row = own_account(book, request.scope["tenant"], path_id(request, "account_id", "Account"))
+    if (state := book.account_meta[row].state) != "DEPLOYED":
+        text = f"The account is not deployed (it is {state}): start it first, or wait until it has started."
+        raise Refused(404, "NotFoundError", text)
+    return row
 
 
 async def list_symbols(request: Request) -> Response:
@@ -78,6 +82,12 @@ def specification_of(name: str, row: Specification) -> SymbolSpecification:
     )
 
 
+def broker_time(book: Book) -> str:
+    """Now by the broker's clock, as MetaTrader writes it."""
+    moment = datetime.fromtimestamp(book.time + book.broker_ahead, UTC)
+    return f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d}"
+
+
 def price_of(book: Book, account: int, name: str, row: Specification) -> SymbolPrice | None:
     """Bid and ask of now, None without a price. Tick values are absent while the exchange rate is not known."""
     quote = book.quote(name)
@@ -91,7 +101,7 @@ def price_of(book: Book, account: int, name: str, row: Specification) -> SymbolP
         bid=quote[0],
         ask=quote[1],
         time=moment,
-        broker_time=f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d}",
+        broker_time=broker_time(book),
         profit_tick_value=tick_value,
         loss_tick_value=tick_value,
     )
