@@ -14,6 +14,7 @@ from .texts import ONE_LINE, is_one_line
 _LOGIN = re.compile(r"[0-9]{1,18}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _MOST_TAGS, _MOST_METADATA = 50, 1_024
+_LONGEST_WORD = 100
 _LONGEST = {"name": 200, "server": 200, "password": 100}
 
 
@@ -27,6 +28,12 @@ def account(values: Values) -> Iterator[Problem]:
             yield name, None if name == "password" else value, f"must have 1 to {most} characters"
         elif not is_one_line(value):
             yield name, None if name == "password" else value, ONE_LINE
+    for name, wire_name in (("symbol", "symbol"), ("provisioning_profile_id", "provisioningProfileId")):
+        value = values.get(name, "")
+        if len(value) > _LONGEST_WORD:
+            yield wire_name, value, f"must have at most {_LONGEST_WORD} characters"
+        elif value and not is_one_line(value):
+            yield wire_name, value, ONE_LINE
     for name, wire_name in (
         ("slippage", "slippage"),
         ("quote_streaming_interval_in_seconds", "quoteStreamingIntervalInSeconds"),
@@ -41,6 +48,8 @@ def account(values: Values) -> Iterator[Problem]:
             yield wire_name, values[name], "must be between 1 and 100"
     if len(values.get("tags", ())) > _MOST_TAGS:
         yield "tags", None, f"must be at most {_MOST_TAGS}"
+    elif any(len(tag) > _LONGEST_WORD for tag in values.get("tags", ())):
+        yield "tags", None, f"must have at most {_LONGEST_WORD} characters each"
     if len(msgspec.json.encode(values.get("metadata", {}))) > _MOST_METADATA:
         yield "metadata", None, f"must have at most {_MOST_METADATA:,} characters as JSON"
     if values.get("manual_trades") and values.get("magic"):

@@ -91,7 +91,7 @@ async def put_account(request: Request) -> Response:
     }
     command = OpenAccount(tenant=request.scope["tenant"], account_id=account_id, name=asked.name, **values)
     if command.currency in ACCOUNT_CURRENCIES:
-        _check_decimals("deposit", command.deposit, command.currency)
+        check_decimals("deposit", command.deposit, command.currency)
     return await carry_out(request, command)
 
 
@@ -100,12 +100,12 @@ async def deposit(request: Request) -> Response:
     account_id = path_id(request, "account_id", "Account")
     asked, tenant, book = await document(request, "deposit"), request.scope["tenant"], service(request).core.book
     currency = ACCOUNT_CURRENCIES[book.accounts.currency[own_account(book, tenant, account_id)]]
-    _check_decimals("amount", asked.amount, currency)
+    check_decimals("amount", asked.amount, currency)
     command = Deposit(tenant=tenant, account_id=account_id, amount=asked.amount, comment=asked.comment or "")
     return await carry_out(request, command)
 
 
-def _check_decimals(parameter: str, amount: float, currency: str) -> None:
+def check_decimals(parameter: str, amount: float, currency: str) -> None:
     """Money is asked about, never rounded. Not among the checks of the command: those of the past are replayed."""
     decimals = int(MINOR_UNITS[ACCOUNT_CURRENCIES.index(currency)])
     if round(amount, decimals) != amount:

@@ -20,7 +20,8 @@ from copying.backend.http.replies import done, reply
 from copying.backend.http.trading_accounts import BROKER, platform_of, server_of
 from copying.backend.state.commands import ConfigureAccount
 from copying.backend.state.entities import AccountMeta
-from copying.backend.state.errors import Refused
+from copying.backend.state.errors import Refused, invalid
+from copying.backend.state.trading_accounts import shown_login
 from copying.contract.provisioning import ConfigurationInformation
 from copying.contract.validation import Invalid, validate
 
@@ -92,6 +93,8 @@ async def configure(request: Request, meta: AccountMeta, login: str, password: s
     """Check what was typed and take it over; the link is spent with it."""
     if meta.state == "DRAFT" and not login:
         raise Refused(400, "ValidationError", "The login is required: the account has none yet.")
+    if meta.state != "DRAFT" and login not in ("", shown_login(meta)):
+        raise invalid("login", login, "cannot be changed: leave it out, or connect the other login as a new account")
     verifier = await passwords.verifier_of(password)
     command = ConfigureAccount(
         tenant=meta.tenant,

@@ -8,10 +8,8 @@ from starlette.responses import Response
 from copying.backend.core.vital_signs import Trouble
 from copying.backend.http.options import service
 from copying.backend.http.replies import reply
-from copying.contract.hosts import TERMINAL
+from copying.contract.hosts import PROVISIONING, TERMINAL
 from copying.contract.provisioning import ClientApiServer
-
-PROVISIONING = "mt-provisioning-api-v1."
 
 
 async def regions(request: Request) -> Response:
@@ -24,9 +22,9 @@ async def client_api(request: Request) -> Response:
 
     hostname: of the terminal API, the same for REST and for sockets, of which there are none.
     """
-    host = request.headers.get("host", "")
-    domain = host.removeprefix(PROVISIONING) if host.startswith(PROVISIONING) else service(request).options.domain
-    return reply(ClientApiServer(domain=domain, hostname=TERMINAL))
+    api, _, asked = request.headers.get("host", "").strip().lower().partition(".")
+    is_named = api == PROVISIONING and asked
+    return reply(ClientApiServer(domain=asked if is_named else service(request).options.domain, hostname=TERMINAL))
 
 
 async def health(request: Request) -> Response:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-import time
 import uuid
 from typing import Any
 
@@ -18,8 +17,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from copying.backend.http import passwords
+from copying.backend.http.accounts import check_decimals
 from copying.backend.http.once import carry_out
-from copying.backend.http.options import service
+from copying.backend.http.options import present, service
 from copying.backend.http.parameters import Query, document, path_id
 from copying.backend.http.replies import page_of, reply
 from copying.backend.http.trading_accounts import BROKER, SERVERS, selected, server_of, trading_account
@@ -66,6 +66,8 @@ async def create_account(request: Request) -> Response:
     tenant, book = request.scope["tenant"], service(request).core.book
     check_server(asked.server)
     check_region(request, asked.region)
+    currency, balance = currency_of(asked), DEFAULT_DEPOSIT if asked.balance is None else asked.balance
+    check_decimals("balance", balance, currency)
     verifier = ""
     if asked.login and asked.password:
         known = account_with(book, tenant, asked.server, asked.login)
@@ -81,9 +83,9 @@ async def create_account(request: Request) -> Response:
         tenant=tenant,
         account_id=str(uuid.uuid4()),
         name=asked.name,
-        currency=currency_of(asked),
+        currency=currency,
         leverage=asked.leverage or DEFAULT_LEVERAGE,
-        deposit=DEFAULT_DEPOSIT if asked.balance is None else asked.balance,
+        deposit=balance,
         demo=not asked.server.endswith("-Live"),
         settings=settings_of(asked),
         login=asked.login or "",
@@ -100,7 +102,7 @@ def login_check(request: Request) -> int:
     if asked is None or here.options.login_check_s <= 0:
         return 0
     key, now, checks = (asked.caller, asked.key), asyncio.get_running_loop().time(), here.login_checks
-    while len(checks) >= CHECKS_AT_ONCE:
+    while key not in checks and len(checks) >= CHECKS_AT_ONCE:
         del checks[next(iter(checks))]
     over = checks.setdefault(key, now + here.options.login_check_s)
     if over <= now:
@@ -110,7 +112,7 @@ def login_check(request: Request) -> int:
 
 
 def currency_of(asked: NewTradingAccount) -> str:
-    """The currency of a new account; its deposit is asked about, never rounded."""
+    """The currency of a new account."""
     currency = asked.currency or "USD"
     if currency not in ACCOUNT_CURRENCIES:
         raise invalid("currency", currency, f"must be one of {', '.join(ACCOUNT_CURRENCIES)}")
@@ -149,10 +151,14 @@ def check_region(request: Request, region: str | None) -> None:
 async def update_account(request: Request) -> Response:
     """P6. An unknown id is 404: an account is made by P5."""
     account_id, tenant = path_id(request, "account_id", "Account"), request.scope["tenant"]
-    meta = own_meta(service(request).core.book, tenant, account_id)
+    book = service(request).core.book
+    meta = own_meta(book, tenant, account_id)
     asked = await document(request, "trading-account")
     if asked.server != server_of(meta):
         check_server(asked.server)
+        known = account_with(book, tenant, asked.server, meta.login)
+        if known not in (None, meta):
+            raise invalid("server", asked.server, f"has the login already, as account {known.id}")
     verifier = await passwords.verifier_of(asked.password) if asked.password else ""
     command = ConfigureAccount(
         tenant=tenant, account_id=account_id, settings=settings_of(asked), name=asked.name, verifier=verifier
@@ -232,7 +238,7 @@ async def configuration_link(request: Request) -> Response:
         tenant=request.scope["tenant"],
         account_id=account_id,
         digest=hashlib.sha256(secret.encode()).hexdigest(),
-        expires_at=max(time.time(), here.core.book.time) + days * DAY,
+        expires_at=present(request).timestamp() + days * DAY,
     )
     await here.core.submit(command)
     address = f"{here.options.public_url}/configure-trading-account-credentials/{account_id}/{secret}"

@@ -32,6 +32,21 @@ def test_1_and_2_regions_and_servers_are_told(alice):
     assert server == {"domain": f"localhost:{alice.port}", "hostname": "mt-client-api-v1"}
 
 
+@pytest.mark.parametrize(
+    ("host", "domain"),
+    [
+        ("MT-Provisioning-API-v1.Copy.Example:8443", "copy.example:8443"),
+        ("mt-provisioning-api-v1.copy.example.", "copy.example."),
+        ("mt-provisioning-api-v1.", None),
+        ("[", None),
+        ("backend", None),
+    ],
+)
+def test_2_the_domain_is_the_one_that_was_asked_under(alice, host, domain):
+    path = "/users/current/servers/mt-client-api"
+    assert alice.get("", path, host=host)["domain"] == (domain or f"localhost:{alice.port}")
+
+
 @pytest.mark.parametrize("token", ["", "a.b.c", "x"])
 def test_3_without_a_good_token_nothing_is_told(alice, token):
     for path in (ACCOUNTS, f"{ACCOUNTS}/{uuid.uuid4()}", "/users/current/regions"):
@@ -183,6 +198,40 @@ def test_a_new_accounts_id_is_the_servers(alice):
     alice.refused(404, PROVISIONING, "PUT", f"{ACCOUNTS}/mine", json={"name": "n", "server": DEMO_SERVER})
 
 
+@pytest.mark.parametrize(
+    ("currency", "balance", "is_taken"),
+    [("USD", 100.01, True), ("USD", 100.005, False), ("JPY", 100, True), ("JPY", 100.5, False)],
+)
+def test_a_balance_has_the_decimals_of_its_currency(alice, currency, balance, is_taken):
+    answer = post(alice, name="n", server=DEMO_SERVER, platform="mt5", magic=0, currency=currency, balance=balance)
+    assert answer.status_code == (201 if is_taken else 400)
+    assert is_taken or [each["parameter"] for each in answer.json()["details"]] == ["balance"]
+
+
+def test_a_number_that_nothing_can_store_is_refused_and_ends_nothing(alice):
+    body = {"name": "n", "server": DEMO_SERVER, "platform": "mt5", "magic": 0, "metadata": {"a": 10**30}}
+    answer = post(alice, **body)
+    assert (answer.status_code, answer.json()["details"][0]["parameter"]) == (400, "metadata")
+    account_id = alice.create()
+    change = {"name": "n", "server": DEMO_SERVER, "metadata": {"a": [2**64]}}
+    alice.refused(400, PROVISIONING, "PUT", f"{ACCOUNTS}/{account_id}", json=change)
+    assert [each["_id"] for each in alice.get(PROVISIONING, ACCOUNTS)] == [account_id]
+
+
+def test_26_a_change_of_the_server_keeps_logins_apart(alice):
+    live = DEMO_SERVER.replace("Demo", "Live")
+    demo_id = post(alice, **WITH_LOGIN, login="2601").json()["id"]
+    post(alice, **{**WITH_LOGIN, "server": live}, login="2601")
+    free_id = post(alice, **WITH_LOGIN, login="2602").json()["id"]
+    path, change = f"{ACCOUNTS}/{demo_id}", {"name": "n", "server": live}
+    body = alice.refused(400, PROVISIONING, "PUT", path, json=change)
+    assert [each["parameter"] for each in body["details"]] == ["server"]
+    assert alice.account(demo_id)["server"] == DEMO_SERVER
+    for _ in range(2):  # what it is already is no change
+        assert alice.call(PROVISIONING, "PUT", f"{ACCOUNTS}/{free_id}", json=change).status_code == 204
+    assert alice.account(free_id)["server"] == live
+
+
 def test_26_an_update_does_what_it_says_and_tells_no_password(alice):
     account_id = post(alice, **WITH_LOGIN, login="2600", tags=["a"]).json()["id"]
     change = {"name": "New name", "server": DEMO_SERVER, "password": "another-secret", "magic": 9, "metadata": {"a": 1}}
@@ -300,6 +349,18 @@ def test_34_a_link_is_used_once_by_whoever_has_it(alice):
     assert httpx.put(address, json=typed).status_code == 404
     wrong = str(address)[:-1] + ("0" if str(address)[-1] != "0" else "1")
     assert httpx.get(wrong).status_code == 404
+
+
+def test_34_a_later_link_changes_the_password_and_not_the_login(alice):
+    account_id = post(alice, **WITH_LOGIN, login="3401").json()["id"]
+    path = f"{ACCOUNTS}/{account_id}/configuration-link"
+    link = alice.call(PROVISIONING, "PUT", path).json()["configurationLink"]
+    address = httpx.URL(link).copy_with(host="127.0.0.1", port=alice.port)
+    assert httpx.get(address).json()["login"] == "3401"
+    refused = httpx.put(address, json={"login": "3402", "password": "long-enough-2"})
+    assert (refused.status_code, refused.json()["details"][0]["parameter"]) == (400, "login")
+    assert httpx.put(address, json={"login": "3401", "password": "long-enough-2"}).status_code == 204
+    assert post(alice, **WITH_LOGIN, login="3401").json()["details"] == "E_AUTH"  # the old password
 
 
 def test_35_servers_are_searched(alice):

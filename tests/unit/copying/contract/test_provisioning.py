@@ -38,6 +38,10 @@ def test_a_whole_account_is_taken_and_unknown_fields_are_dropped():
         ({"metadata": {"text": "x" * 1024}}, "metadata"),
         ({"metadata": []}, "metadata"),
         ({"tags": ["t"] * 51}, "tags"),
+        ({"tags": ["t" * 101]}, "tags"),
+        ({"symbol": "s" * 101}, "symbol"),
+        ({"symbol": "two\nlines"}, "symbol"),
+        ({"provisioningProfileId": "p" * 101}, "provisioningProfileId"),
         ({"slippage": -1}, "slippage"),
         ({"resourceSlots": 0}, "resourceSlots"),
         ({"manualTrades": True, "magic": 7}, "magic"),
@@ -50,10 +54,35 @@ def test_what_is_wrong_with_a_new_account_is_told_by_parameter(change, parameter
     assert problems("new-trading-account", {**NEW, **change}) == {parameter}
 
 
+def test_the_longest_words_are_taken():
+    longest = {"tags": ["t" * 100] * 50, "symbol": "s" * 100, "provisioningProfileId": "p" * 100}
+    assert validate("new-trading-account", {**NEW, **longest}).tags == longest["tags"]
+
+
 def test_metadata_has_at_most_1024_characters():
     around = len('{"a":""}')
     validate("new-trading-account", {**NEW, "metadata": {"a": "x" * (1024 - around)}})
     assert problems("new-trading-account", {**NEW, "metadata": {"a": "x" * (1025 - around)}}) == {"metadata"}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "is_stored"),
+    [
+        ({"a": 2**63 - 1}, True),
+        ({"a": 2**63}, False),
+        ({"a": -(2**63)}, True),
+        ({"a": -(2**63) - 1}, False),
+        ({"a": [{"b": [10**30]}]}, False),
+        ({"a": [1.5, True, None, "text"]}, True),
+        ({"a": "\0"}, False),
+        ({"a": {"\0": 1}}, False),
+    ],
+)
+def test_metadata_holds_what_can_be_stored(metadata, is_stored):
+    if is_stored:
+        assert validate("new-trading-account", {**NEW, "metadata": metadata}).metadata == metadata
+    else:
+        assert problems("new-trading-account", {**NEW, "metadata": metadata}) == {"metadata"}
 
 
 @pytest.mark.parametrize("password", ["x" * 101, "two\nlines", 5, " "])
