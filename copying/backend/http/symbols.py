@@ -12,19 +12,15 @@ from copying.backend.http.parameters import path_id
 from copying.backend.http.replies import reply
 from copying.backend.market.instruments import ACCOUNT_CURRENCIES, TABLE
 from copying.backend.market.specifications import Specification
-from copying.backend.state.accounts import own_account
 from copying.backend.state.book import Book
-from copying.backend.state.errors import Refused, not_found
+from copying.backend.state.errors import not_found
+from copying.backend.state.trading_accounts import running_account
 from copying.contract.terminal import SymbolPrice, SymbolSpecification
 
 
 def account_of(request: Request, book: Book) -> int:
-    """Row of the account in the address. Raises 404, also for one that is stopped: it has no terminal to ask."""
-    row = own_account(book, request.scope["tenant"], path_id(request, "account_id", "Account"))
-    if (state := book.account_meta[row].state) != "DEPLOYED":
-        text = f"The account is not deployed (it is {state}): start it first, or wait until it has started."
-        raise Refused(404, "NotFoundError", text)
-    return row
+    """Row of the account in the address. Raises 404."""
+    return running_account(book, request.scope["tenant"], path_id(request, "account_id", "Account"))
 
 
 async def list_symbols(request: Request) -> Response:

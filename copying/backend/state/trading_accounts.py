@@ -47,6 +47,15 @@ def own_meta(book: Book, tenant: str, account_id: str) -> AccountMeta:
     return book.account_meta[own_account(book, tenant, account_id)]
 
 
+def running_account(book: Book, tenant: str, account_id: str) -> int:
+    """Row of the caller's account. Raises 404, also for one that is stopped: it has no terminal to ask."""
+    row = own_account(book, tenant, account_id)
+    if (state := book.account_meta[row].state) != "DEPLOYED":
+        text = f"The account is not deployed (it is {state}): start it first, or wait until it has started."
+        raise Refused(404, "NotFoundError", text)
+    return row
+
+
 def account_with(book: Book, tenant: str, server: str, login: str) -> AccountMeta | None:
     """The caller's account of a login at a server."""
     for meta in book.account_meta:

@@ -263,6 +263,22 @@ def test_27_to_29_an_account_stops_and_starts(alice):
     assert alice.wait_for(account_id, "DEPLOYED")[0] == "DEPLOYING"
 
 
+def test_nothing_is_opened_on_an_account_that_does_not_run(alice):
+    running = alice.create()
+    draft = post(alice, name="n", server=DEMO_SERVER, platform="mt5", magic=0, copyFactoryRoles=[]).json()["id"]
+    bought = {"actionType": "ORDER_TYPE_BUY", "symbol": "EURUSD", "volume": 0.01}
+
+    def trade(account_id: str, **body) -> httpx.Response:
+        return alice.call("", "POST", f"{ACCOUNTS}/{account_id}/trade", json=body, host="backend")
+
+    assert trade(running, **bought).json()["stringCode"] == "TRADE_RETCODE_DONE"
+    assert alice.call(PROVISIONING, "POST", f"{ACCOUNTS}/{running}/undeploy").status_code == 204
+    for account_id in (draft, running):
+        answer = trade(account_id, **bought)
+        assert (answer.status_code, "not deployed" in answer.json()["message"]) == (404, True)
+    assert trade(running, actionType="POSITIONS_CLOSE_SYMBOL", symbol="EURUSD").status_code == 200
+
+
 def test_30_a_deleted_account_is_gone(alice):
     account_id, other = alice.create(), alice.create()
     answer = alice.call(PROVISIONING, "DELETE", f"{ACCOUNTS}/{account_id}?executeForAllReplicas=false")
