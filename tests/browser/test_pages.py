@@ -15,7 +15,8 @@ from tests.browser.conftest import settle
 OF_MANAGER = (
     "/", "/strategies/", "/strategies/?q=nothing-is-called-so", "/strategies/results/", "/strategies/{strategy}/",
     "/strategies/{strategy}/subscribers/", "/strategies/{strategy}/settings/", "/strategies/{strategy}/transactions/",
-    "/strategies/{strategy}/commission/", "/strategies/{strategy}/log/", "/strategies/{portfolio}/",
+    "/strategies/{strategy}/commission/", "/strategies/{strategy}/commission/terms/", "/strategies/{strategy}/log/",
+    "/strategies/{portfolio}/",
     "/strategies/{portfolio}/settings/", "/subscribers/", "/subscribers/results/", "/subscribers/{stopped}/",
     "/subscribers/{subscriber}/", "/subscribers/{subscriber}/subscriptions/", "/subscribers/{subscriber}/stopouts/",
     "/subscribers/{subscriber}/transactions/", "/subscribers/{subscriber}/commission/",

@@ -43,7 +43,7 @@ async def test_a_session_of_a_client_that_only_knows_the_vendor(user):
     ).status_code == 204
 
     account = (await user.http.get(f"{provisioning}/users/current/accounts/{subscriber_id}")).json()
-    assert (account["region"], account["copyFactoryRoles"]) == (regions[0], ["SUBSCRIBER"])
+    assert (account["region"], account["copyFactoryRoles"]) == (regions[0], ["PROVIDER", "SUBSCRIBER"])
     hosts = [api, api]
     path = f"/users/current/strategies/{strategy_id}/external-signals/sig00001"
     signal = {"symbol": "EURUSD", "type": "POSITION_TYPE_BUY", "time": iso(time.time()), "volume": 0.4}
