@@ -141,8 +141,10 @@ def failed_copies(membership: Membership, now: datetime) -> Iterator[AttentionLi
     href = address("reporting:decisions", outcome="failed", **{"from": from_day})
     if len(reasons) == 1:
         href = address("reporting:decisions", outcome="failed", reason=reasons[0][0], **{"from": from_day})
-    told = [f"{number:,} {reason_label(reason).lower()}" for reason, number in reasons[:MOST_REASONS]]
-    note = ", ".join(told) + (f" and {len(reasons) - MOST_REASONS} more reasons" if len(reasons) > MOST_REASONS else "")
+    counts = [f"{number:,} {reason_label(reason).lower()}" for reason, number in reasons[:MOST_REASONS]]
+    note = ", ".join(counts) + (
+        f" and {len(reasons) - MOST_REASONS} more reasons" if len(reasons) > MOST_REASONS else ""
+    )
     yield AttentionLine("bad", "alert-triangle", counted(len(rows), "copy", "copies"), "failed within 24 hours", href,
                note, rows[0][1])  # fmt: skip
 

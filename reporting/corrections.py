@@ -70,20 +70,20 @@ def needed_corrections(membership: Membership, now: datetime) -> list[Correction
         return []
     strategies = Strategy.objects.visible_to(membership).filter(is_removed=False)
     accounts = Subscriber.objects.visible_to(membership).filter(is_removed=False)
-    found = []
+    needed = []
     for rows, name in ((strategies, "strategies"), (accounts, "accounts")):
         faults = read_on(rows, f"corrections-{name}:{membership.workspace_id}", now)
         if faults:
             listed = rows.filter(pk__in=faults).order_by("name", "id").defer("document")[: MOST_LISTED + 1]
-            found += [Correction(row.document_kind, row.pk, row.name, faults[row.pk]) for row in listed]
-    return found
+            needed += [Correction(row.document_kind, row.pk, row.name, faults[row.pk]) for row in listed]
+    return needed
 
 
 def read_on(rows: QuerySet, key: str, now: datetime) -> dict[int, Fault]:
     """The faults by primary key, after the next documents were read. key: where it is kept how far they were read."""
-    kept: tuple[Any, ...] = cache.get(key) or (now, None, {})
-    began_at, mark = kept[:2]
-    faults: dict[int, Fault] = kept[2]
+    progress: tuple[Any, ...] = cache.get(key) or (now, None, {})
+    began_at, mark = progress[:2]
+    faults: dict[int, Fault] = progress[2]
     if now - began_at >= ROUND_LASTS:
         began_at, mark = now, None
     unread = rows

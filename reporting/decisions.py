@@ -142,10 +142,10 @@ class Copies:
 
 def copies_of_day(workspace: Workspace, day: date) -> Copies:
     """The workspace's decisions of a UTC day, from the counts that the sync keeps."""
-    found = DecisionCount.objects.filter(workspace=workspace, day=day).values_list("outcome", "reason")
+    counts = DecisionCount.objects.filter(workspace=workspace, day=day).values_list("outcome", "reason")
     outcomes: dict[str, int] = dict.fromkeys(("copied", "resized", "delayed", "skipped", "failed"), 0)
     reasons: dict[str, int] = {}
-    for outcome, reason, decisions in found.annotate(total=Sum("decisions")).order_by():
+    for outcome, reason, decisions in counts.annotate(total=Sum("decisions")).order_by():
         outcomes[outcome] = outcomes.get(outcome, 0) + decisions
         if outcome in ("skipped", "failed"):
             reasons[reason] = reasons.get(reason, 0) + decisions

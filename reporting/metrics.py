@@ -194,9 +194,9 @@ def _curve(rows: list[tuple], flows: list[tuple[datetime, Decimal]], currency: s
     times = np.array([int(time.timestamp()) for time, _, _ in rows], np.int64)
     moved = np.zeros(len(rows))
     for time, amount in flows:
-        found = int(np.searchsorted(times, time.timestamp(), side="left"))
-        if 0 < found < len(rows):  # before the first point it is part of what the curve begins with
-            moved[found] += float(amount)
+        place = int(np.searchsorted(times, time.timestamp(), side="left"))
+        if 0 < place < len(rows):  # before the first point it is part of what the curve begins with
+            moved[place] += float(amount)
     return Curve(times, np.array([float(equity) for _, _, equity in rows]), moved, currency)
 
 

@@ -104,13 +104,13 @@ def followers_curve(strategy: Strategy, currency: str) -> Curve:
 
 
 def _read_followers_curve(strategy: Strategy, currency: str) -> Curve:
-    given: dict[str, Any] = {
+    parameters: dict[str, Any] = {
         "connection": strategy.connection_id,
         "workspace": strategy.workspace_id,
         "strategy": strategy.backend_id,
     }
     with database.cursor() as cursor:
-        cursor.execute(FOLLOWERS_BY_DAY, given)
+        cursor.execute(FOLLOWERS_BY_DAY, parameters)
         rows = cursor.fetchall()
     by_currency: dict[str, list[tuple]] = {}
     for own_currency, *row in rows:
@@ -147,12 +147,12 @@ def course_of(curve: Curve, now: datetime) -> tuple[float, ...]:
 def strategy_figures(workspace: Workspace, strategies: Sequence[Strategy], *, now: datetime) -> dict[int, Figures]:
     """Figures by the strategies' keys; curves may be two minutes old, counts and equity are of this moment."""
     standing = _standing(workspace, strategies, now.date())
-    found = {}
+    figures = {}
     for strategy in strategies:
         parts = _measured(strategy, workspace.reporting_currency, now)
         subscribers, equity = standing.get((strategy.connection_id, strategy.backend_id), (0, Decimal(0)))
-        found[strategy.pk] = Figures(subscribers, equity, *parts)
-    return found
+        figures[strategy.pk] = Figures(subscribers, equity, *parts)
+    return figures
 
 
 def _measured(strategy: Strategy, currency: str, now: datetime) -> tuple:
@@ -168,9 +168,9 @@ def _standing(workspace: Workspace, strategies: Sequence[Strategy], on: date) ->
     with database.cursor() as cursor:
         cursor.execute(FOLLOWERS, [workspace.pk, [s.backend_id for s in strategies]])
         rows = cursor.fetchall()
-    found: dict[tuple, tuple] = {}
+    standing: dict[tuple, tuple] = {}
     for backend_id, connection_id, currency, count, equity in rows:
-        before, total = found.get((connection_id, backend_id), (0, Decimal(0)))
+        before, total = standing.get((connection_id, backend_id), (0, Decimal(0)))
         try:
             own = (equity or Decimal(0)) * rate_on(
                 on, currency or workspace.reporting_currency, workspace.reporting_currency
@@ -178,8 +178,8 @@ def _standing(workspace: Workspace, strategies: Sequence[Strategy], on: date) ->
             total = None if total is None else total + own
         except UnknownRate:
             total = None
-        found[connection_id, backend_id] = (before + count, total)
-    return found
+        standing[connection_id, backend_id] = (before + count, total)
+    return standing
 
 
 @dataclass
@@ -196,36 +196,36 @@ class SymbolResult:
 
 def symbols_of(strategy: Strategy, currency: str, *, on: date) -> list[SymbolResult]:
     """Results by symbol over the newest 5,000 copied deals, best first. Raises UnknownRate."""
-    given: dict[str, Any] = {
+    parameters: dict[str, Any] = {
         "workspace": strategy.workspace_id,
         "connection": strategy.connection_id,
         "strategy": strategy.backend_id,
         "rows": SYMBOL_DEALS,
     }
     with database.cursor() as cursor:
-        cursor.execute(SYMBOLS, given)
+        cursor.execute(SYMBOLS, parameters)
         rows = cursor.fetchall()
-    found: dict[str, SymbolResult] = {}
+    results: dict[str, SymbolResult] = {}
     for symbol, own_currency, deals, lots, net, won, lost in rows:
-        one = found.setdefault(symbol, SymbolResult(symbol))
+        one = results.setdefault(symbol, SymbolResult(symbol))
         one.deals += deals
         one.lots += lots or 0
         one.net += net * rate_on(on, own_currency, currency).value
         one.won += won
         one.lost += lost
-    return sorted(found.values(), key=lambda one: (-one.net, one.symbol))
+    return sorted(results.values(), key=lambda one: (-one.net, one.symbol))
 
 
 def results_of_accounts(accounts: Sequence[tuple[int, str]], *, today: date) -> dict[tuple[int, str], tuple]:
     """(result today, result this month) after swap and commission by (connection, account), account currency."""
-    given: dict[str, Any] = {
+    parameters: dict[str, Any] = {
         "connections": list({connection_id for connection_id, _ in accounts}),
         "accounts": [account_id for _, account_id in accounts],
         "today": today,
         "month": today.replace(day=1),
     }
     with database.cursor() as cursor:
-        cursor.execute(RESULTS, given)
+        cursor.execute(RESULTS, parameters)
         return {(connection_id, account): (day, month) for account, connection_id, day, month in cursor.fetchall()}
 
 
@@ -250,7 +250,7 @@ def heat_map(curve: Curve) -> HeatMap:
 
 def visible_strategies(membership: Membership, ids: Sequence[int] | None = None, *, most: int = 200) -> list[Strategy]:
     """The strategies one may see, by name; `ids` narrows them."""
-    found = Strategy.objects.visible_to(membership)
+    visible = Strategy.objects.visible_to(membership)
     if ids is not None:
-        found = found.filter(pk__in=ids)
-    return list(found.order_by("name", "id").defer("document")[:most])
+        visible = visible.filter(pk__in=ids)
+    return list(visible.order_by("name", "id").defer("document")[:most])

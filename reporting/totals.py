@@ -103,9 +103,11 @@ def _by_currency(rows: list[tuple]) -> list[Totals]:
     currencies = {
         (c, b): currency for c, b, currency in accounts.values_list("connection_id", "backend_id", "currency")
     }
-    found: dict[str, list] = {}
+    by_currency: dict[str, list] = {}
     for connection_id, account_id, *own in rows:
-        sums = found.setdefault(currencies.get((connection_id, account_id), ""), [0, *[Decimal(0)] * (len(own) - 1)])
+        sums = by_currency.setdefault(
+            currencies.get((connection_id, account_id), ""), [0, *[Decimal(0)] * (len(own) - 1)]
+        )
         for place, value in enumerate(own):
             sums[place] += value
-    return [Totals(currency, *sums) for currency, sums in sorted(found.items())]
+    return [Totals(currency, *sums) for currency, sums in sorted(by_currency.items())]

@@ -173,7 +173,7 @@ class DayField(forms.CharField):
         text = super().clean(str(value) if isinstance(value, date) else value)
         if not text:
             return None
-        found = day(text)
-        if found is None:
+        chosen = day(text)
+        if chosen is None:
             raise forms.ValidationError(f"“{text}” is not read as a day. Type year, month and day, like 2026-01-31.")
-        return found
+        return chosen

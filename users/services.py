@@ -184,13 +184,13 @@ def check_connection(backend: Connection, *, client: Client | None = None) -> Co
     """Ask the backend for its first strategy with the stored token; says in a sentence how that went."""
     try:
         with client or backend.client(timeout_s=5, extended_timeout_s=8, retries=0, wait_budget_s=0) as asked:
-            found = asked.strategies_page(limit=1)
+            page = asked.strategies_page(limit=1)
     except ClientError as error:
         log.warning("connection test failed", connection=backend.pk, reason=error.text, said=error.said)
         return ConnectionCheck(False, sentence_of(error))
     except ImproperlyConfigured as error:
         return ConnectionCheck(False, str(error))
-    offered = "it offers strategies" if found else "it offers no strategy yet"
+    offered = "it offers strategies" if page else "it offers no strategy yet"
     return ConnectionCheck(True, f"The backend answers and accepts the token; {offered}.")
 
 

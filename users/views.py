@@ -127,8 +127,8 @@ def save_workspace(request: MemberRequest) -> HttpResponse:
 @staff_only
 def connections(request: MemberRequest) -> HttpResponse:
     """The copying backends of the workspace."""
-    found = request.workspace.connections.defer("token").prefetch_related("sync_states").order_by("id")
-    return render(request, "users/connections.html", {"connections": found, "may_own": can_own(request.membership)})
+    backends = request.workspace.connections.defer("token").prefetch_related("sync_states").order_by("id")
+    return render(request, "users/connections.html", {"connections": backends, "may_own": can_own(request.membership)})
 
 
 @require_http_methods(["GET", "POST"])
@@ -140,9 +140,9 @@ def new_connection(request: MemberRequest) -> HttpResponse:
     if request.method != "POST" or not form.is_valid():
         status = 422 if form.errors else 200
         return render(request, "users/connection_new.html", {"form": form}, status=status)
-    given = {key: form.cleaned_data[key] for key in ("name", "base_url", "domain", "token")}
+    values = {key: form.cleaned_data[key] for key in ("name", "base_url", "domain", "token")}
     try:
-        made = services.add_connection(request.workspace, **given, by=request.user)
+        made = services.add_connection(request.workspace, **values, by=request.user)
     except services.AlreadyConnected as error:
         form.add_error("token", error.text)
         return render(request, "users/connection_new.html", {"form": form}, status=422)
@@ -154,18 +154,18 @@ def new_connection(request: MemberRequest) -> HttpResponse:
 @owner_only
 def edit_connection(request: MemberRequest, pk: int) -> HttpResponse:
     """Address and name of a backend, its token (write-only) and the test."""
-    found = get_object_or_404(Connection.objects.defer("token"), pk=pk, workspace=request.workspace)
-    form = EditConnectionForm(request.POST or None, instance=found)
+    backend = get_object_or_404(Connection.objects.defer("token"), pk=pk, workspace=request.workspace)
+    form = EditConnectionForm(request.POST or None, instance=backend)
     if request.method == "POST" and form.is_valid():
-        given = {key: form.cleaned_data[key] for key in ("name", "base_url", "domain", "is_enabled", "token")}
+        values = {key: form.cleaned_data[key] for key in ("name", "base_url", "domain", "is_enabled", "token")}
         try:
-            services.change_connection(found, **given, by=request.user)
+            services.change_connection(backend, **values, by=request.user)
         except services.AlreadyConnected as error:
             form.add_error("token", error.text)
         else:
             messages.success(request, "Saved.")
             return redirect("users:connection", pk)
-    context = {"form": form, "token_form": TokenForm(auto_id="replace_%s"), "connection": found}
+    context = {"form": form, "token_form": TokenForm(auto_id="replace_%s"), "connection": backend}
     return render(request, "users/connection.html", context, status=422 if form.errors else 200)
 
 
@@ -173,17 +173,17 @@ def edit_connection(request: MemberRequest, pk: int) -> HttpResponse:
 @owner_only
 def replace_connection_token(request: MemberRequest, pk: int) -> HttpResponse:
     """Put a new token in the place of the old one."""
-    found = get_object_or_404(Connection.objects.defer("token"), pk=pk, workspace=request.workspace)
+    backend = get_object_or_404(Connection.objects.defer("token"), pk=pk, workspace=request.workspace)
     form = TokenForm(request.POST, auto_id="replace_%s")
     if form.is_valid():
         try:
-            services.replace_token(found, token=form.cleaned_data["token"], by=request.user)
+            services.replace_token(backend, token=form.cleaned_data["token"], by=request.user)
         except services.AlreadyConnected as error:
             form.add_error("token", error.text)
         else:
             messages.success(request, "The new token is in use.")
             return redirect("users:connection", pk)
-    context = {"form": EditConnectionForm(instance=found), "token_form": form, "connection": found}
+    context = {"form": EditConnectionForm(instance=backend), "token_form": form, "connection": backend}
     return render(request, "users/connection.html", context, status=422)
 
 
@@ -191,8 +191,8 @@ def replace_connection_token(request: MemberRequest, pk: int) -> HttpResponse:
 @owner_only
 def test_connection(request: MemberRequest, pk: int) -> HttpResponse:
     """Ask the backend now, and say in one sentence what it answered."""
-    found = get_object_or_404(Connection, pk=pk, workspace=request.workspace)
-    checked = services.check_connection(found)
+    backend = get_object_or_404(Connection, pk=pk, workspace=request.workspace)
+    checked = services.check_connection(backend)
     if request.partial:
         return render(request, "users/_connection_test.html", {"checked": checked})
     (messages.success if checked.is_ok else messages.error)(request, checked.text)

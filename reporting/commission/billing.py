@@ -119,9 +119,9 @@ class Owed:
 def owed_by_strategy(membership: Membership, span: Span, now: datetime, **only: Any) -> list[Owed]:
     """One row per strategy and currency, by name; `only` narrows the lines. Kept for some seconds for all staff."""
     key = f"owed-by-strategy:{membership.workspace_id}:{span.key}:{sorted(only.items())}".replace(" ", "")
-    kept: list[Owed] | None = cache.get(key) if membership.is_staff_role else None
-    if kept is not None:
-        return kept
+    cached: list[Owed] | None = cache.get(key) if membership.is_staff_role else None
+    if cached is not None:
+        return cached
     lines = span.narrow(CommissionLine.objects.visible_to(membership), now).filter(**only)
     rows = _rows(membership, lines, ())
     if membership.is_staff_role:
@@ -179,8 +179,8 @@ def _by_key(model: Any, workspace_id: int, ids: Iterable[str]) -> dict[tuple[int
     ids = list(ids)
     if not ids:
         return {}
-    found = model.objects.filter(workspace_id=workspace_id, backend_id__in=ids).defer("document")
-    return {(one.connection_id, one.backend_id): one for one in found}
+    objects = model.objects.filter(workspace_id=workspace_id, backend_id__in=ids).defer("document")
+    return {(one.connection_id, one.backend_id): one for one in objects}
 
 
 def _compare(membership: Membership, rows: list[Owed]) -> None:
@@ -191,9 +191,9 @@ def _compare(membership: Membership, rows: list[Owed]) -> None:
     asked = list(dict.fromkeys(keys))
     columns = [list(column) for column in zip(*asked, strict=True)]
     names = ("connections", "strategies", "subscribers", "starts", "ends")
-    given = {"numbers": list(range(len(asked))), **dict(zip(names, columns, strict=True))}
+    parameters = {"numbers": list(range(len(asked))), **dict(zip(names, columns, strict=True))}
     with database.cursor() as cursor:
-        cursor.execute(OF_ONE if rows[0].subscriber_id else OF_ALL, given)
+        cursor.execute(OF_ONE if rows[0].subscriber_id else OF_ALL, parameters)
         sums = {(asked[number], currency): total for number, currency, total in cursor.fetchall()}
     for row, key in zip(rows, keys, strict=True):
         row.backends = sums.get((key, row.currency), Decimal(0))

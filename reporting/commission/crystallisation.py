@@ -128,8 +128,8 @@ def first_mark(policy: Policy, subscription: Subscription, span: Span) -> Mark |
 
 def valuation_at(subscription: Subscription, moment: datetime) -> Valuation | None:
     """The newest valuation that is not later than `moment`."""
-    found = bisect_right(subscription.valuations, moment, key=lambda valuation: valuation.at)
-    return subscription.valuations[found - 1] if found else None
+    count = bisect_right(subscription.valuations, moment, key=lambda valuation: valuation.at)
+    return subscription.valuations[count - 1] if count else None
 
 
 def account_value(valuation: Valuation, policy: Policy) -> Decimal:

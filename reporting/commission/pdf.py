@@ -141,13 +141,13 @@ def _entries(document: Statement, entries: list[Entry]) -> Table:
 
 
 def _lines(document: Statement, lines: QuerySet[CommissionLine]) -> list[Any]:
-    found = list(islice(lines.iterator(chunk_size=500), MOST_LINES + 1))
-    if len(found) > MOST_LINES:
+    shown = list(islice(lines.iterator(chunk_size=500), MOST_LINES + 1))
+    if len(shown) > MOST_LINES:
         said = f"More than {MOST_LINES} lines: they are in the CSV file of this statement."
         return [text("Lines", TITLE), text(said, SMALL)]
     rows = [[text("Day", SMALL), text("What it is for, and how it was computed", SMALL),
              text(f"Amount, {document.currency}", SMALL)]]  # fmt: skip
-    for line in found:
+    for line in shown:
         why = explain(line)
         what = Paragraph(f"{escape(plain(why.title))}<br/><font size='7.5' color='#566274'>"
                          f"{escape(plain(why.formula))}</font>", TEXT)  # fmt: skip

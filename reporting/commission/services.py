@@ -298,8 +298,8 @@ def _marks_of_members(ledger: Open, subscriber_ids: Collection[str]) -> dict[str
     marks: dict[str, dict[str, dict[Basis, Marked]]] = {}
     for member in ledger.account.members:
         if ledger.since is not None:
-            found = sources.read_marks(ledger.account, subscriber_ids, ledger.since, member)
-            for subscriber_id, standing in found.items():
+            standing_by_subscriber = sources.read_marks(ledger.account, subscriber_ids, ledger.since, member)
+            for subscriber_id, standing in standing_by_subscriber.items():
                 marks.setdefault(subscriber_id, {})[member] = standing
     return marks
 

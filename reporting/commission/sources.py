@@ -228,33 +228,33 @@ def read_subscriptions(
     currencies = Subscriber.objects.filter(connection_id=account.connection_id, backend_id__in=subscriber_ids).exclude(
         currency=""
     )
-    found = {
+    subscriptions = {
         subscriber_id: Subscription(currency, started_at, deals=[], flows=[], valuations=[])
         for subscriber_id, currency, started_at in currencies.values_list("backend_id", "currency", "first_seen_at")
     }
-    _add_lifetimes(account, found)
-    _add_deals(account, found, since)
+    _add_lifetimes(account, subscriptions)
+    _add_deals(account, subscriptions, since)
     if account.needs_valuations:
-        _add_flows(account, found, since)
-        _add_valuations(account, found, since)
-    return found
+        _add_flows(account, subscriptions, since)
+        _add_valuations(account, subscriptions, since)
+    return subscriptions
 
 
-def _add_lifetimes(account: Account, found: dict[str, Subscription]) -> None:
+def _add_lifetimes(account: Account, subscriptions: dict[str, Subscription]) -> None:
     """From when to when each was there; the first deal is the start where it is earlier than what was seen.
 
     Where nobody saw the end, the last deal stands for it.
     """
     rows = SubscriptionLifetime.objects.filter(
-        connection_id=account.connection_id, subscriber_id__in=found, strategy_id__in=account.sources
+        connection_id=account.connection_id, subscriber_id__in=subscriptions, strategy_id__in=account.sources
     )
     seen: dict[str, list[Lifetime]] = defaultdict(list)
     for subscriber_id, started_at, ended_at in rows.order_by("started_at").values_list(
         "subscriber_id", "started_at", "ended_at"
     ):
         seen[subscriber_id].append(Lifetime(started_at, ended_at))
-    for subscriber_id, first, last in _first_and_last_deals(account, list(found)):
-        subscription, lifetimes = found[subscriber_id], seen[subscriber_id]
+    for subscriber_id, first, last in _first_and_last_deals(account, list(subscriptions)):
+        subscription, lifetimes = subscriptions[subscriber_id], seen[subscriber_id]
         if first is not None and (not lifetimes or first < lifetimes[0].started_at):
             ended_at = lifetimes[0].ended_at if lifetimes else None
             unseen_end = bool(lifetimes) and ended_at == lifetimes[0].started_at
@@ -296,7 +296,7 @@ def _first_and_last_deals(account: Account, subscriber_ids: list[str]) -> list[t
         return rows
 
 
-def _add_deals(account: Account, found: dict[str, Subscription], since: datetime | None) -> None:
+def _add_deals(account: Account, subscriptions: dict[str, Subscription], since: datetime | None) -> None:
     source = "coalesce(extra #>> '{sourceStrategy,id}', '')" if account.members else "''"
     with database.cursor() as cursor:
         cursor.execute(
@@ -309,25 +309,25 @@ def _add_deals(account: Account, found: dict[str, Subscription], since: datetime
               AND time >= coalesce(%s, '-infinity'::timestamptz)
             ORDER BY time, backend_id
             """,
-            [account.connection_id, account.connection_id, list(found), account.sources, COPIED_DEALS, since],
+            [account.connection_id, account.connection_id, list(subscriptions), account.sources, COPIED_DEALS, since],
         )
         for subscriber_id, backend_id, time, profit, lots, amount, net, source in cursor:
             member = account.member_at(source, time) if source else ""
             deal = Deal(backend_id, time, opens_position(backend_id, profit), lots, amount, net, member)
-            found[subscriber_id].deals.append(deal)
+            subscriptions[subscriber_id].deals.append(deal)
 
 
-def _add_flows(account: Account, found: dict[str, Subscription], since: datetime | None) -> None:
+def _add_flows(account: Account, subscriptions: dict[str, Subscription], since: datetime | None) -> None:
     """Deposits and withdrawals of the whole account, whichever strategy the backend names on them."""
-    for subscriber_id, flows in cash_flows(account.connection_id, list(found), since=since).items():
-        found[subscriber_id].flows.extend(flows)
+    for subscriber_id, flows in cash_flows(account.connection_id, list(subscriptions), since=since).items():
+        subscriptions[subscriber_id].flows.extend(flows)
 
 
-def _add_valuations(account: Account, found: dict[str, Subscription], since: datetime | None) -> None:
-    points = EquityPoint.objects.filter(connection_id=account.connection_id, account_id__in=found)
+def _add_valuations(account: Account, subscriptions: dict[str, Subscription], since: datetime | None) -> None:
+    points = EquityPoint.objects.filter(connection_id=account.connection_id, account_id__in=subscriptions)
     rows = points.order_by("account_id", "time").values_list("account_id", "time", "balance", "equity")
     for account_id, time, balance, equity in rows.iterator(chunk_size=5_000):
-        valuations = found[account_id].valuations
+        valuations = subscriptions[account_id].valuations
         if since is not None and time <= since:
             valuations.clear()  # of what is older than `since` only the newest counts
         valuations.append(Valuation(time, balance, equity))

@@ -100,12 +100,12 @@ def _sync_list(
 
 def note_first_trades(backend: Connection) -> int:
     """Note since when strategies and subscriptions trade, where that is not known yet; returns how many were found."""
-    found = 0
+    number = 0
     with connection.cursor() as database:
         for statement in (FIRST_OF_STRATEGIES, FIRST_OF_SUBSCRIPTIONS):
             database.execute(statement, [backend.pk])
-            found += database.rowcount
-    return found
+            number += database.rowcount
+    return number
 
 
 def _mark_removed(name: str, missing: models.QuerySet, *, source: Source) -> None:

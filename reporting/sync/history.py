@@ -228,8 +228,8 @@ class _History:
         return self.source.read_by(read_page, self.path, params)
 
 
-def _prepared(found: Iterator[Window]) -> Iterator[tuple[Window, str]]:
-    for window in found:
+def _prepared(parts: Iterator[Window]) -> Iterator[tuple[Window, str]]:
+    for window in parts:
         yield window, text_of(window.records)
 
 
@@ -321,11 +321,11 @@ def _retry_holes(lease: Lease, fetch: _History, *, workspace_id: int, now: datet
         if datetime.fromisoformat(hole["next"]) > now:
             continue
         start, end = map(wire.parse_time, hole["span"])
-        found = list(windows(fetch, key=key_of, start=start, end=end, width=end - start))
-        records = [record for window in found for record in window.records]
+        parts = list(windows(fetch, key=key_of, start=start, end=end, width=end - start))
+        records = [record for window in parts for record in window.records]
         with transaction.atomic():
             stored = store_sound(records, workspace_id=workspace_id, lease=lease, now=now)
-            if any(window.unreadable for window in found):
+            if any(window.unreadable for window in parts):
                 hole["tries"] += 1
                 pause = min(5 * 2 ** min(hole["tries"], 10), HOLE_PAUSE_CAP_S)
                 hole["next"] = (now + timedelta(seconds=pause)).isoformat()
@@ -334,7 +334,7 @@ def _retry_holes(lease: Lease, fetch: _History, *, workspace_id: int, now: datet
                 # a hole may have been read in parts, so the last one takes all of this history's pages with it
                 span = f" from={hole['span'][0]} till={hole['span'][1]} " if lease.cursor["holes"] else ""
                 quarantine.resolve(lease.connection_id, lease.kind, request_prefix=fetch.path + span, now=now)
-            for window in found:
+            for window in parts:
                 for page in window.unreadable:
                     quarantine.put_away(lease.connection_id, lease.kind, page, now=now)
             lease.save(rows=stored.added + stored.changed)

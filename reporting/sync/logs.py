@@ -103,7 +103,7 @@ def _mirror(
     log: _Log, lease: Lease, backend: Connection, *, start: datetime, now: datetime, strategy_id: str = ""
 ) -> list[str]:
     errors = []
-    found = windows(
+    parts = windows(
         log,
         key=lambda line: (line.time, line.digest),
         start=start,
@@ -111,7 +111,7 @@ def _mirror(
         width=timedelta(days=40),
         insist=False,
     )
-    for window in found:
+    for window in parts:
         with transaction.atomic():
             rows = store(window.records, backend=backend, strategy_id=strategy_id)
             for page in window.unreadable:
@@ -157,7 +157,7 @@ def _row(line: DigestedRecord, strategy_id: str, subscriber_id: str) -> tuple:
 def sync_subscriber_log(subscriber: Subscriber, *, source: Source, now: datetime) -> int:
     """Fetch the newest day of one subscriber's own log, when somebody looks at it; returns how many lines were new."""
     log = _Log(source, f"/users/current/subscribers/{quote(subscriber.backend_id, safe='')}/user-log")
-    found = windows(log, key=_key, start=now - timedelta(days=1), end=now + AHEAD, insist=False)
+    parts = windows(log, key=_key, start=now - timedelta(days=1), end=now + AHEAD, insist=False)
     return sum(
-        store(window.records, backend=subscriber.connection, subscriber_id=subscriber.backend_id) for window in found
+        store(window.records, backend=subscriber.connection, subscriber_id=subscriber.backend_id) for window in parts
     )

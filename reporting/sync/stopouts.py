@@ -74,12 +74,12 @@ def _find_ended(lease: Lease, *, source: Source, backend: Connection, now: datet
         if account in asked and now - datetime.fromisoformat(asked[account]) < ASK_EVERY:
             break
         try:
-            found = source.page(f"/users/current/subscribers/{quote(account, safe='')}/stopouts", dict[str, Any])
+            answer = source.page(f"/users/current/subscribers/{quote(account, safe='')}/stopouts", dict[str, Any])
         except NotFound:
-            found = []
+            answer = []
         asked[account] = now.isoformat()
-        if not isinstance(found, UnreadableAnswer):
-            mark_ended(backend, account, still_active=found, now=now)
+        if not isinstance(answer, UnreadableAnswer):
+            mark_ended(backend, account, still_active=answer, now=now)
     lease.cursor["asked"] = {account: asked[account] for account in accounts if account in asked}
 
 

@@ -101,15 +101,15 @@ def decisions(request: MemberRequest) -> HttpResponseBase:
 def decision(request: MemberRequest, pk: int) -> HttpResponse:
     """The trace of one decision, as a page or as the part that opens in the list."""
     visible = Decision.objects.visible_to(request.membership).select_related("subscriber", "strategy")
-    found = get_object_or_404(visible, pk=pk)
-    routes = list(reads.routes_of(found, request.membership)[: reads.MOST_ROUTES + 1])
+    own = get_object_or_404(visible, pk=pk)
+    routes = list(reads.routes_of(own, request.membership)[: reads.MOST_ROUTES + 1])
     context = {
-        "decision": found,
-        "sentence": staff_sentence(found),
-        "setting": setting_of(found.reason),
-        "chain": reads.chain(found),
-        "deal": reads.deal_of(found),
-        "routes": [route for route in routes[: reads.MOST_ROUTES] if route.pk != found.pk],
+        "decision": own,
+        "sentence": staff_sentence(own),
+        "setting": setting_of(own.reason),
+        "chain": reads.chain(own),
+        "deal": reads.deal_of(own),
+        "routes": [route for route in routes[: reads.MOST_ROUTES] if route.pk != own.pk],
         "has_more_routes": len(routes) > reads.MOST_ROUTES,
     }
     return render(request, "reporting/_decision.html" if request.partial else "reporting/decision.html", context)

@@ -120,8 +120,8 @@ def transactions(request: MemberRequest) -> HttpResponseBase:
 
 def totals_address(table) -> str:
     """Where the sums of what is filtered are; empty where there is nothing to add up."""
-    kept = {key: value for key, value in sorted(first_page(table.parameters).items()) if key != "sort"}
-    return address(reverse("reporting:transaction-totals"), kept) if table.rows else ""
+    filters = {key: value for key, value in sorted(first_page(table.parameters).items()) if key != "sort"}
+    return address(reverse("reporting:transaction-totals"), filters) if table.rows else ""
 
 
 def is_told_by_days(table) -> bool:

@@ -56,8 +56,8 @@ def plain_terms(subscription: Subscription, account: Subscriber, strategies: dic
 
 
 def _document(subscription: Subscription, strategies: dict) -> dict:
-    found = strategies.get(subscription.strategy_backend_id)
-    return found.document if found else {}
+    strategy = strategies.get(subscription.strategy_backend_id)
+    return strategy.document if strategy else {}
 
 
 @require_safe

@@ -25,10 +25,10 @@ def count_rows(queryset) -> Count:
     plain = queryset.order_by().values_list("pk")
     rows, cost = estimate(plain)
     if rows <= EXACT_UP_TO_ROWS and cost <= EXACT_UP_TO_COST:
-        found = plain[: EXACT_UP_TO_ROWS + 1].count()
-        if found <= EXACT_UP_TO_ROWS:
-            return Count(found, is_exact=True)
-        rows = max(rows, found)
+        number = plain[: EXACT_UP_TO_ROWS + 1].count()
+        if number <= EXACT_UP_TO_ROWS:
+            return Count(number, is_exact=True)
+        rows = max(rows, number)
     return Count(two_figures(rows), is_exact=False)
 
 

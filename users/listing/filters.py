@@ -155,12 +155,12 @@ class DayRange(Filter):
 
     def day(self, parameters, key: str) -> date | None:
         value = parameters.get(key, "").strip()
-        found = parsing.day(value)
-        if value and found is None:
+        chosen = parsing.day(value)
+        if value and chosen is None:
             raise BadParameter(f"“{key}” must be a day like 2026-01-31, not “{value[:LONGEST_TEXT]}”.")
-        if found and not date(1970, 1, 1) <= found < date(9999, 1, 1):
+        if chosen and not date(1970, 1, 1) <= chosen < date(9999, 1, 1):
             raise BadParameter(f"“{key}” must lie between 1970 and 9998.")
-        return found
+        return chosen
 
     def days(self, parameters) -> tuple[date | None, date | None]:
         start, end = self.day(parameters, "from"), self.day(parameters, "to")

@@ -101,10 +101,10 @@ class Table:
 
     @cached_property
     def _positions(self) -> dict:
-        given = {key: self.parameters.get(key, "") for key in ("after", "before", "newer")}
-        if sum(bool(value) for value in given.values()) > 1:
+        positions = {key: self.parameters.get(key, "") for key in ("after", "before", "newer")}
+        if sum(bool(value) for value in positions.values()) > 1:
             raise BadParameter("A list is read either after or before a position, not both.")
-        return {key: self.order.unsign(value) if value else None for key, value in given.items()}
+        return {key: self.order.unsign(value) if value else None for key, value in positions.items()}
 
     @cached_property
     def _read(self) -> list:
@@ -177,8 +177,8 @@ class Table:
     def clear_href(self) -> str:
         """The list without any filter."""
         used = {key for one in self.listing.filters for key in one.keys}
-        kept = {key: value for key, value in first_page(self.parameters).items() if key not in used}
-        return address(self.request.path, kept)
+        rest = {key: value for key, value in first_page(self.parameters).items() if key not in used}
+        return address(self.request.path, rest)
 
     @cached_property
     def headings(self) -> list[Heading]:
