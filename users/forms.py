@@ -34,8 +34,8 @@ class WorkspaceForm(forms.ModelForm):
     timezone = forms.ChoiceField(
         label="Time zone",
         choices=zone_choices,
-        help_text="Billing periods start at its midnight. Another zone holds from the running or the next period on:"
-        " periods that have ended stay as they were billed.",
+        help_text="Billing periods start at its midnight. Another zone holds for each strategy from the"
+        " end of its running period on: no period is cut.",
     )
     accent = forms.ChoiceField(label="Accent colour", choices=ACCENTS)
 

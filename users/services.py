@@ -35,6 +35,9 @@ class AlreadyConnected(Exception):
         super().__init__(self.text)
 
 
+WORKSPACE_CHANGED = "workspace changed"  # the action of an audit record; its details are the whole form
+
+
 def record_audit(
     workspace: Workspace,
     *,

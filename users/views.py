@@ -116,9 +116,8 @@ def save_workspace(request: MemberRequest) -> HttpResponse:
         return render(request, "users/workspace.html", {"form": form, "may_own": True}, status=422)
     with transaction.atomic():
         workspace = form.save()
-        services.record_audit(
-            workspace, user=request.user, action="workspace changed", subject=workspace.name, details=form.cleaned_data
-        )
+        action, details = services.WORKSPACE_CHANGED, form.cleaned_data
+        services.record_audit(workspace, user=request.user, action=action, subject=workspace.name, details=details)
     messages.success(request, "Saved.")
     return redirect("users:settings")
 

@@ -30,19 +30,12 @@ def begins_at(choice: str, spans: Sequence[CalendarSpan], saved_at: datetime, *,
         return saved_at
     if choice == NEXT_PERIOD:
         return calendar.containing(saved_at).end
-    return max(saved_at, midnight_of(calendar, date.fromisoformat(choice)))
+    return max(saved_at, calendar.midnight(date.fromisoformat(choice)))
 
 
 def default_choice(*, has_clients: bool) -> str:
     """What holds where nobody chose."""
     return NEXT_PERIOD if has_clients else AT_ONCE
-
-
-def midnight_of(calendar: SpannedCalendar, day: date) -> datetime:
-    """The moment a local day begins, in the zone that the strategy has then."""
-    newest = calendar.midnight(day)
-    held = [span for span in calendar.spans if span.since is None or span.since <= newest]
-    return held[-1].calendar.midnight(day)
 
 
 def is_rise(before: dict[str, str], after: dict[str, str]) -> bool:

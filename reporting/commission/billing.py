@@ -1,22 +1,24 @@
 """Commission of one span of time for pages: by strategy, by subscription, and the backend's own figures beside it.
 
-A span is what is open now, or every billing period that ended in one month of the workspace's zone; so each line is in
-exactly one of them, whatever the lengths of the periods. Every read starts with `visible_to`.
+A span is what is open now, or every billing period whose last day is in one month, by the zone that the period was cut
+by; so each line is in exactly one of them, whatever the lengths of the periods. Every read starts with `visible_to`.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
 from django.core.cache import cache
 from django.db import connection as database
-from django.db.models import Count, Max, Min
+from django.db.models import Count, Max, Min, Q
 
-from reporting.commission.periods import MOMENT, Calendar
+from reporting.commission.periods import DAY, Calendar
+from reporting.commission.zones import read_changed_zones, read_zones
 from reporting.models import CommissionLine, CommissionLineQuerySet
 from strategies.models import Strategy
 from subscribers.models import Subscriber
@@ -41,7 +43,11 @@ OF_ONE = BACKEND_SUMS.format("AND r.subscriber_id = asked.subscriber_id")
 
 @dataclass(frozen=True)
 class Span:
-    """What a commission page is about. key: `open` or `2026-10`. previous, next: keys, empty at the ends."""
+    """What a commission page is about. key: `open` or `2026-10`. previous, next: keys, empty at the ends.
+
+    start, end: of the month in the zone of today. elsewhere: (start, end, connection's id) of it where strategies had
+    another zone then, and the ids of these.
+    """
 
     key: str
     label: str
@@ -49,16 +55,30 @@ class Span:
     end: datetime
     previous: str
     next: str
+    elsewhere: dict[tuple[datetime, datetime, int], list[str]] = field(default_factory=dict)
 
     @property
     def is_open(self) -> bool:
         return self.key == OPEN
 
+    @property
+    def until(self) -> datetime:
+        """The latest end of the month, where strategies had another zone then."""
+        return max([self.end, *(end for _, end, _ in self.elsewhere)])
+
     def narrow(self, lines: CommissionLineQuerySet, now: datetime) -> CommissionLineQuerySet:
         """The lines of the span."""
-        if self.is_open:
-            return lines.current(now)
-        return lines.filter(period_end__gt=self.start, period_end__lte=min(self.end, now))
+        return lines.current(now) if self.is_open else lines.filter(self.ended(now))
+
+    def ended(self, now: datetime) -> Q:
+        """Of a month: lines or periods that ended in it, as far as `now`."""
+        condition = Q(period_end__gt=self.start, period_end__lte=min(self.end, now))
+        for (_, _, connection_id), strategies in self.elsewhere.items():
+            condition &= ~Q(connection_id=connection_id, strategy_id__in=strategies)
+        for (start, end, connection_id), strategies in self.elsewhere.items():
+            own = Q(connection_id=connection_id, strategy_id__in=strategies)
+            condition |= own & Q(period_end__gt=start, period_end__lte=min(end, now))
+        return condition
 
 
 def span_of(key: str, workspace: Workspace, now: datetime) -> Span:
@@ -71,14 +91,21 @@ def span_of(key: str, workspace: Workspace, now: datetime) -> Span:
     first = date.fromisoformat(f"{key}-01")
     if len(key) != 7 or first > this_month or first.year < 1990:
         raise ValueError(key)
-    following, before = _month_after(first), date.fromordinal(first.toordinal() - 1)
+    following, before = _month_after(first), first - DAY
+    start, end = calendar.midnight(first), calendar.midnight(following)
+    elsewhere: dict[tuple[datetime, datetime, int], list[str]] = defaultdict(list)
+    for (connection_id, strategy_id), own in read_changed_zones(workspace.pk).items():
+        bounds = own.midnight(first), own.midnight(following)
+        if bounds != (start, end):
+            elsewhere[*bounds, connection_id].append(strategy_id)
     return Span(
         key,
         f"{first:%B %Y}",
-        calendar.midnight(first),
-        calendar.midnight(following),
+        start,
+        end,
         f"{before:%Y-%m}",
         OPEN if first == this_month else f"{following:%Y-%m}",
+        dict(elsewhere),
     )
 
 
@@ -142,25 +169,21 @@ def _rows(membership: Membership, lines: CommissionLineQuerySet, by: tuple[str, 
         end=Max("period_end"),
         scheme=Max("scheme"),
     )
-    calendar = Calendar(membership.workspace.timezone)
+    sums = list(totals)
+    zones = read_zones(membership.workspace, {(row["connection_id"], row["strategy_id"]) for row in sums})
     rows = [
         Owed(
             row["connection_id"], row["strategy_id"], row.get("subscriber_id", ""), row["currency"], row["scheme"],
             row["lines"], row["provisional"], row["subscribers"], row["total"], row["start"], row["end"],
-            days_text(calendar, row["start"], row["end"]),
+            zones.days_text((row["connection_id"], row["strategy_id"]), row["start"], row["end"]),
         )
-        for row in totals
+        for row in sums
     ]  # fmt: skip
     _name(membership.workspace_id, rows)
     _compare(membership, rows)
     return sorted(
         rows, key=lambda row: (_name_of(row.strategy, row.strategy_id), _name_of(row.subscriber, row.subscriber_id))
     )
-
-
-def days_text(calendar: Calendar, start: datetime, end: datetime) -> str:
-    """First and last day of a period in the billing zone."""
-    return f"{calendar.day_of(start)} – {calendar.day_of(end - MOMENT)}"
 
 
 def _name_of(named: Strategy | Subscriber | None, backend_id: str) -> str:

@@ -17,8 +17,8 @@ from django.db.models import Count, Sum
 
 from reporting.commission import sources
 from reporting.commission.money import MINOR_DIGITS
-from reporting.commission.periods import MOMENT
-from reporting.commission.services import Bounds, Run, accrue_slice, accrue_strategy, calendar_of
+from reporting.commission.services import Bounds, Run, accrue_slice, accrue_strategy
+from reporting.commission.zones import Zones, read_zones
 from reporting.ledger import CommissionLineQuerySet
 from reporting.models import (
     AccrualState,
@@ -124,8 +124,9 @@ def _account_problems(backend: Connection, periods: Sequence[BillingPeriod]) -> 
 
 def _rate_problems(workspace: Workspace, periods: Sequence[BillingPeriod]) -> list[Problem]:
     problems: dict[str, Problem] = {}
+    zones = _zones_of(workspace, periods)
     for period in periods:
-        day = _last_day_of(period, workspace)
+        day = _last_day_of(period, zones)
         for currency in _currencies(period):
             if currency == workspace.reporting_currency:
                 continue
@@ -160,8 +161,12 @@ def _currencies(period: BillingPeriod) -> list[str]:
     return list(lines_of_period(period).order_by().values_list("currency", flat=True).distinct())
 
 
-def _last_day_of(period: BillingPeriod, workspace: Workspace) -> date:
-    return calendar_of(workspace).day_of(period.period_end - MOMENT)
+def _last_day_of(period: BillingPeriod, zones: Zones) -> date:
+    return zones.last_day((period.connection_id, period.strategy_id), period.period_end)
+
+
+def _zones_of(workspace: Workspace, periods: Iterable[BillingPeriod]) -> Zones:
+    return read_zones(workspace, {(period.connection_id, period.strategy_id) for period in periods})
 
 
 def close_periods(
@@ -212,8 +217,9 @@ def close_strategy(
     problems = problems_of(workspace, own.filter(closed_at=None, period_end__lte=until), now)
     _settle(workspace, connection_id, strategy_id, until=until, now=now)
     periods = list(own.filter(closed_at=None, period_end__lte=until).select_for_update().order_by("period_end", "pk"))
+    zones = _zones_of(workspace, periods)
     for period in periods:
-        _convert(period, workspace)
+        _convert(period, workspace, _last_day_of(period, zones))
         _freeze(period, workspace, by=by, closed_at=closed_at, problems=problems)
     state = AccrualState.objects.filter(connection_id=connection_id, strategy_id=strategy_id)
     state.exclude(closed_until__gte=until).update(closed_until=until)
@@ -261,9 +267,12 @@ def _settle(workspace: Workspace, connection_id: int, strategy_id: str, *, until
     own.filter(period_end__lte=until, is_provisional=True).update(is_provisional=False)
 
 
-def _convert(period: BillingPeriod, workspace: Workspace) -> None:
-    """Write each line's amount in the reporting currency, with the rate, its source and its day; never again."""
-    quote, day = workspace.reporting_currency, _last_day_of(period, workspace)
+def _convert(period: BillingPeriod, workspace: Workspace, day: date) -> None:
+    """Write each line's amount in the reporting currency, with the rate of `day`, its source and its day; never again.
+
+    day: the last one of the period.
+    """
+    quote = workspace.reporting_currency
     known_rates = []
     for currency in _currencies(period):
         try:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Protocol, TypeVar
 
-from reporting.commission.periods import DAY, BillingPeriod, Calendar, Period, period_of_day
+from reporting.commission.periods import DAY, MOMENT, BillingPeriod, Calendar, Period, period_of_day
 from reporting.commission.policy import Policy, Scheme, Terms
 
 BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
@@ -181,6 +181,21 @@ class SpannedCalendar(Calendar):
     def day_of(self, moment: datetime) -> date:
         """The local calendar day of a moment, in the zone of its time."""
         return self.spans[self._number_at(moment)].calendar.day_of(moment)
+
+    def midnight(self, day: date) -> datetime:
+        """The UTC moment at which a local day begins, in the zone of its time."""
+        begins = ((span.since, span.calendar.midnight(day)) for span in reversed(self.spans))
+        return next(moment for since, moment in begins if since is None or since <= moment)
+
+    def last_day_before(self, end: datetime) -> date:
+        """The last local day of a period that ends at `end`: where another zone takes over, of the old one."""
+        number = self._number_at(end - MOMENT)
+        day = self.spans[number].calendar.day_of(end - MOMENT)
+        following = self.spans[number + 1] if number + 1 < len(self.spans) else None
+        if following and following.since and following.calendar != self.spans[number].calendar:
+            # between two midnights of different zones: these hours belong to the last day of the old one
+            day = min(day, following.calendar.day_of(following.since) - DAY)
+        return day
 
     def containing(self, moment: datetime, length: BillingPeriod | None = None) -> Period:
         """The period that a moment belongs to; how long it is, its time says."""

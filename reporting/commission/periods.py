@@ -49,6 +49,10 @@ class Calendar:
         """The local calendar day of a moment."""
         return moment.astimezone(ZoneInfo(self.zone)).date()
 
+    def last_day_before(self, end: datetime) -> date:
+        """The last local day of a period that ends at `end`."""
+        return self.day_of(end - MOMENT)
+
     def midnight(self, day: date) -> datetime:
         """The UTC moment at which a local day begins; where clocks skip midnight, the moment they jump."""
         return datetime.combine(day, time(), tzinfo=ZoneInfo(self.zone)).astimezone(UTC)

@@ -27,8 +27,8 @@ from reporting.commission.accounts import (
     refresh_periods,
 )
 from reporting.commission.money import money_text, round_money
-from reporting.commission.periods import MOMENT
 from reporting.commission.services import calendar_of
+from reporting.commission.zones import read_zones
 from reporting.models import BillingPeriod, DocumentKind, EntryKind, PeriodState, Statement, StatementItem
 from reporting.rates import UnknownRate, rate_on
 from strategies.models import Strategy
@@ -91,6 +91,7 @@ class DraftItem:
     """One closed period of one strategy that goes on a statement."""
 
     period_id: int
+    strategy_id: str
     strategy_name: str
     start: datetime
     end: datetime
@@ -183,7 +184,9 @@ def drafts_of(workspace: Workspace, until: datetime, among: Among | None = None)
         draft = drafts.setdefault((account, quote), Draft(account, name, pk, quote))
         strategy_name = strategies.get((connection_id, strategy_id), strategy_id)
         reporting = converted if is_converted else None
-        draft.items.append(DraftItem(period_id, strategy_name, start, end, scheme, lines, amount, reporting))
+        draft.items.append(
+            DraftItem(period_id, strategy_id, strategy_name, start, end, scheme, lines, amount, reporting)
+        )
     return sorted(drafts.values(), key=lambda draft: (draft.subscriber_name.lower(), draft.account.subscriber_id))
 
 
@@ -224,8 +227,9 @@ def issue_statements(
 def _issue(
     workspace: Workspace, draft: Draft, number: int, *, due_on: date, by: User | None, now: datetime
 ) -> Statement:
-    calendar, account = calendar_of(workspace), draft.account
-    last = max(item.end for item in draft.items) - MOMENT
+    account = draft.account
+    zones = read_zones(workspace, {(account.connection_id, item.strategy_id) for item in draft.items})
+    strategy_of = {item.period_id: (account.connection_id, item.strategy_id) for item in draft.items}
     statement = Statement.objects.create(
         workspace=workspace,
         connection_id=account.connection_id,
@@ -234,8 +238,8 @@ def _issue(
         number=number,
         workspace_name=workspace.name,
         subscriber_name=draft.subscriber_name,
-        first_day=calendar.day_of(min(item.start for item in draft.items)),
-        last_day=calendar.day_of(last),
+        first_day=min(zones.first_day(strategy_of[item.period_id], item.start) for item in draft.items),
+        last_day=max(zones.last_day(strategy_of[item.period_id], item.end) for item in draft.items),
         currency=account.currency,
         amount=draft.amount,
         reporting_currency=draft.reporting_currency,
@@ -257,7 +261,7 @@ def _issue(
         )
         for item in draft.items
     )
-    posting = Posting(calendar.day_of(now), now, by)
+    posting = Posting(zones.today.day_of(now), now, by)
     post(account, EntryKind.STATEMENT, draft.amount, posting, statement=statement)
     post_settlement(account, statement, posting)
     return statement

@@ -33,6 +33,8 @@ from reporting.commission.policy import Policy, Scheme, Terms, read_terms
 from reporting.models import AccrualState, CommissionPolicy, Subject, TermsSource, TermsVersion
 from strategies.models import Strategy
 from subscribers.models import Subscription
+from users.models import AuditEntry, User
+from users.services import WORKSPACE_CHANGED
 
 Document = dict[str, Any]  # as the backend sent it
 Key = tuple[str, str]
@@ -93,6 +95,12 @@ class KnownTerms:
     def history(self) -> History:
         """What the strategy charges; members of a portfolio go by it whatever the strategy's own policy is."""
         return History(tuple(_span(version) for version in self.versions.get((Subject.COMMISSION, ""), [])))
+
+    @property
+    def zones(self) -> tuple[CalendarSpan, ...]:
+        """In which zone its days were counted, whatever the length of its periods."""
+        calendars = [(each.valid_from, _calendar(each)) for each in self.versions.get((Subject.CALENDAR, ""), [])]
+        return calendar_spans([TermsSpan(None, None)], calendars)
 
     @property
     def calendar(self) -> tuple[CalendarSpan, ...]:
@@ -314,6 +322,7 @@ def _begin(
     version.valid_from = now
     if version.subject == Subject.CALENDAR:
         version.source, version.valid_from = TermsSource.PORTAL, takes_over(spans, calendar, now)
+        version.set_by = _author_of_zone(version)
     elif version.subject == Subject.POLICY:
         version.source = TermsSource.PORTAL
     elif version.subject == Subject.COMMISSION and before is not None:
@@ -333,6 +342,16 @@ def _begin(
     if not version.terms["scheme"]:  # an end cuts no period
         length = SpannedCalendar.of(spans).length_at(version.valid_from - MOMENT)
         version.terms = version.terms | {"billing_period": str(length)}
+
+
+def _author_of_zone(version: TermsVersion) -> User | None:
+    """Who chose the zone and the first day of the week in the settings; None where no record says it."""
+    saved = AuditEntry.objects.filter(
+        workspace_id=version.workspace_id, action=WORKSPACE_CHANGED, occurred_at__lte=version.seen_at,
+        details__timezone=version.terms["zone"], details__week_starts_monday=version.terms["week_starts_monday"],
+    )  # fmt: skip
+    entry = saved.select_related("user").order_by("-occurred_at").first()
+    return entry.user if entry else None
 
 
 def clients_of(connection_id: int, strategy_id: str) -> bool:

@@ -16,9 +16,10 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from editing.terms import SCHEMES
-from reporting.commission.billing import Owed, Span, days_text, owed_by_strategy, owed_by_subscription, span_of
+from reporting.commission.billing import Owed, Span, owed_by_strategy, owed_by_subscription, span_of
 from reporting.commission.explain import explain
 from reporting.commission.periods import Calendar
+from reporting.commission.zones import read_zones
 from reporting.models import CommissionLine
 from reporting.rates import UnknownRate, rate_on
 from strategies.models import Strategy
@@ -198,10 +199,13 @@ def strategy_commission(request: MemberRequest, pk: int) -> HttpResponse:
     return render(request, "reporting/strategy_commission.html", {**context, "by_currency": totals})
 
 
-def explained(request: MemberRequest, rows: Sequence) -> list[tuple]:
-    """(line, its explanation, first and last day of its billing period in the billing zone)."""
-    calendar = Calendar(request.workspace.timezone)
-    return [(row, explain(row), days_text(calendar, row.period_start, row.period_end)) for row in rows]
+def explained(request: MemberRequest, connection_id: int, rows: Sequence) -> list[tuple]:
+    """(line, its explanation, first and last day of its billing period in the zone of its time), of one connection."""
+    zones = read_zones(request.workspace, {(connection_id, row.strategy_id) for row in rows})
+    return [
+        (row, explain(row), zones.days_text((connection_id, row.strategy_id), row.period_start, row.period_end))
+        for row in rows
+    ]
 
 
 @require_safe
@@ -230,6 +234,6 @@ def lines(request: MemberRequest, strategy_pk: int, subscriber_pk: int) -> HttpR
         "table": table,
         "totals": totals,
     }
-    context |= {"explained": explained(request, table.rows), "schemes": SCHEMES}
+    context |= {"explained": explained(request, subscriber.connection_id, table.rows), "schemes": SCHEMES}
     page = "reporting/_commission_lines.html" if request.partial else "reporting/commission_lines.html"
     return render(request, page, context)

@@ -17,10 +17,9 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from editing.terms import SCHEMES
-from reporting.commission.billing import days_text
 from reporting.commission.book_jobs import CLOSE
 from reporting.commission.closing import lines_of_period, problems_of
-from reporting.commission.services import calendar_of
+from reporting.commission.zones import period_days
 from reporting.models import BillingPeriod, CommissionLine, PeriodState, StatementItem
 from reporting.states import PERIOD_STATES, period_code, period_state
 from reporting.views.booking import carry_out
@@ -84,7 +83,7 @@ def with_sums(request: MemberRequest, rows: Sequence) -> list[tuple]:
 
     Those of open periods come by one query, at today's rates; None where a currency has none.
     """
-    now, calendar = timezone.now(), calendar_of(request.workspace)
+    now, days_of = timezone.now(), period_days(request.workspace, rows)
     open_rows = [row for row in rows if row.state == PeriodState.OPEN]
     sums: dict[tuple, list] = {}
     if open_rows:
@@ -98,7 +97,7 @@ def with_sums(request: MemberRequest, rows: Sequence) -> list[tuple]:
             sums.setdefault(key, []).append(sums_of_period)
     shown = []
     for row in rows:
-        days = days_text(calendar, row.period_start, row.period_end)
+        days = days_of(row)
         if row.state == PeriodState.OPEN:
             own_sums = sums.get((row.connection_id, row.strategy_id, row.period_start, row.period_end), [])
             amounts = [(each["currency"], each["total"]) for each in own_sums]
@@ -130,7 +129,7 @@ def periods(request: MemberRequest) -> HttpResponseBase:
 def chosen_periods(request: MemberRequest) -> tuple:
     """(the month in the URL or None for all, its end or now, the ended open periods to then, the oldest first)."""
     span = chosen_span(request) if request.GET.get("period") else None
-    until = min(span.end, timezone.now()) if span else timezone.now()
+    until = min(span.until, timezone.now()) if span else timezone.now()
     waiting = BillingPeriod.objects.visible_to(request.membership).to_close(timezone.now())
     ended = waiting.filter(period_end__lte=until).select_related("strategy").order_by("period_end", "strategy_id", "pk")
     return span, until, ended
@@ -191,7 +190,7 @@ def close_one(request: MemberRequest, pk: int) -> HttpResponse:
         say_not_closed(request, period)
         return redirect("reporting:period", pk)
     name = period.strategy.name if period.strategy else period.strategy_id
-    title = f"{name}, {days_text(calendar_of(request.workspace), period.period_start, period.period_end)}"
+    title = f"{name}, {period_days(request.workspace, [period])(period)}"
     parameters = {"until": period.period_end.isoformat(), "connection_id": period.connection_id}
     parameters["strategy_id"] = period.strategy_id
     carry_out(request, CLOSE, title=title, parameters=parameters, origin=reverse("reporting:period", args=[pk]))

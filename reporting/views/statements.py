@@ -16,7 +16,6 @@ from django.views.decorators.http import require_POST, require_safe
 
 from editing.terms import SCHEMES
 from reporting.commission.accounts import Account, credit_of
-from reporting.commission.billing import days_text
 from reporting.commission.book_jobs import ISSUE
 from reporting.commission.money import money_text
 from reporting.commission.payments import use_credit
@@ -30,6 +29,7 @@ from reporting.commission.statements import (
     periods_to_issue,
     void_statement,
 )
+from reporting.commission.zones import period_days
 from reporting.forms import CreditNoteForm, IssueForm, ReasonForm
 from reporting.models import BillingPeriod, CommissionLine, DocumentKind, Statement, StatementItem
 from reporting.states import STATEMENT_STATES
@@ -117,7 +117,7 @@ def own_statements(request: MemberRequest) -> HttpResponseBase:
 # --- Issuing ----------------------------------------------------------------------------------------------------------
 def issue_until(request: MemberRequest):
     """The end of the month in the URL, else now."""
-    return min(chosen_span(request).end, timezone.now()) if request.GET.get("period") else timezone.now()
+    return min(chosen_span(request).until, timezone.now()) if request.GET.get("period") else timezone.now()
 
 
 @require_safe
@@ -201,12 +201,13 @@ def render_statement(request: MemberRequest, document: Statement, table, status:
     account = Account.of(document)
     bills = can_bill(request.membership)
     is_statement = document.kind == DocumentKind.STATEMENT
-    calendar = calendar_of(request.workspace)
     items = document.items.select_related("period").order_by("period__period_start", "strategy_name", "pk")
+    days_of = period_days(request.workspace, [item.period for item in items])
     context = {
         "document": document, "table": table, "schemes": SCHEMES,
-        "span": None, "explained": explained(request, table.rows), "totals": [], "subscriber": document.subscriber,
-        "items": [(one, days_text(calendar, one.period.period_start, one.period.period_end)) for one in items],
+        "explained": explained(request, document.connection_id, table.rows),
+        "span": None, "totals": [], "subscriber": document.subscriber,
+        "items": [(item, days_of(item.period)) for item in items],
         "entries": list(document.entries.select_related("payment").order_by("day", "pk")),
         "notes": list(document.credit_notes.order_by("pk")), "may_bill": bills, "is_statement": is_statement,
         "credit": credit_of(account) if bills and document.balance > 0 else 0,

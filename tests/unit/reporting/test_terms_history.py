@@ -290,3 +290,22 @@ def test_a_review_says_from_when_other_terms_are_charged(before, after, begins, 
 
 def test_a_review_says_nothing_where_nothing_changes():
     assert effect_of(ProposedTerms(terms(), terms(), NOW), MONTHLY, NOW) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "takeover", "last"),
+    [
+        ("UTC", "Europe/Berlin", datetime(2026, 5, 31, 22, tzinfo=UTC), "2026-05-31"),
+        ("Europe/Berlin", "America/New_York", datetime(2026, 6, 1, 4, tzinfo=UTC), "2026-05-31"),
+        ("Europe/Berlin", "America/New_York", datetime(2026, 4, 1, 4, tzinfo=UTC), "2026-03-31"),  # summer time in both
+        ("America/New_York", "Pacific/Auckland", datetime(2026, 3, 31, 11, tzinfo=UTC), "2026-03-31"),
+    ],
+)
+def test_the_last_day_before_another_zone_is_counted_in_the_old_one(before, after, takeover, last):
+    lengths = [TermsSpan(None, terms(), MONTH)]
+    calendar = SpannedCalendar.of(calendar_spans(lengths, [(None, Calendar(before)), (takeover, Calendar(after))]))
+    for moment in (takeover - timedelta(hours=1), takeover - MOMENT, takeover, takeover + MOMENT):
+        period = calendar.containing(moment)
+        assert calendar.last_day_before(period.end) == period.next_day - DAY
+    assert str(calendar.last_day_before(takeover)) == last
+    assert str(calendar.day_of(takeover)) == str(calendar.containing(takeover).first_day)
