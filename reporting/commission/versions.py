@@ -262,6 +262,7 @@ def observe(connection_id: int, now: datetime) -> tuple[dict[str, Stated], dict[
         if version.source != TermsSource.INITIAL:
             rows, calendar = versions[version.strategy_id], stated[version.strategy_id].calendar
             _begin(version, rows, calendar, settled.get(version.strategy_id), now)
+    _name_authors_of_zones([version for version in added if version.source != TermsSource.INITIAL])
     TermsVersion.objects.bulk_create(added, ignore_conflicts=True)  # somebody else may have seen it, too
     return stated, read_versions(connection_id)
 
@@ -322,7 +323,6 @@ def _begin(
     version.valid_from = now
     if version.subject == Subject.CALENDAR:
         version.source, version.valid_from = TermsSource.PORTAL, takes_over(spans, calendar, now)
-        version.set_by = _author_of_zone(version)
     elif version.subject == Subject.POLICY:
         version.source = TermsSource.PORTAL
     elif version.subject == Subject.COMMISSION and before is not None:
@@ -344,14 +344,21 @@ def _begin(
         version.terms = version.terms | {"billing_period": str(length)}
 
 
-def _author_of_zone(version: TermsVersion) -> User | None:
+def _name_authors_of_zones(added: Iterable[TermsVersion]) -> None:
     """Who chose the zone and the first day of the week in the settings; None where no record says it."""
-    saved = AuditEntry.objects.filter(
-        workspace_id=version.workspace_id, action=WORKSPACE_CHANGED, occurred_at__lte=version.seen_at,
-        details__timezone=version.terms["zone"], details__week_starts_monday=version.terms["week_starts_monday"],
-    )  # fmt: skip
-    entry = saved.select_related("user").order_by("-occurred_at").first()
-    return entry.user if entry else None
+    authors: dict[tuple[str, bool], User | None] = {}  # all strategies of a workspace get another zone at once
+    for version in added:
+        if version.subject != Subject.CALENDAR:
+            continue
+        zone = version.terms["zone"], version.terms["week_starts_monday"]
+        if zone not in authors:
+            saved = AuditEntry.objects.filter(
+                workspace_id=version.workspace_id, action=WORKSPACE_CHANGED, occurred_at__lte=version.seen_at,
+                details__timezone=zone[0], details__week_starts_monday=zone[1],
+            )  # fmt: skip
+            entry = saved.select_related("user").order_by("-occurred_at").first()
+            authors[zone] = entry.user if entry else None
+        version.set_by = authors[zone]
 
 
 def clients_of(connection_id: int, strategy_id: str) -> bool:

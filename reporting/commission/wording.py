@@ -53,7 +53,7 @@ def _entry(
     elif until is not None and until <= now:
         state, tone = "ended", "quiet"
     else:
-        state, tone = "holds now", "good"
+        state, tone = "current", "good"
     return TermsEntry(version, text_of(version, names), since, until, state, tone)
 
 

@@ -41,7 +41,7 @@ def test_the_number_of_queries_does_not_grow_with_subscriptions(
     business, sign_in, alice, django_assert_num_queries, text_of
 ):
     client = sign_in(alice)
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         text_of(client.get("/commissions/"))
     with django_assert_num_queries(3):
         text_of(client.get("/commissions/?by=subscriber", headers={"HX-Request": "true"}))
@@ -107,9 +107,9 @@ def test_without_an_account_the_page_says_so(workspace, dora, sign_in, text_of):
 
 def test_the_number_of_queries_of_me(business, sign_in, dora, django_assert_num_queries):
     client = sign_in(dora)
-    with django_assert_num_queries(20):  # three tell the state of the account and of the mirror
+    with django_assert_num_queries(21):  # three tell the state of the account and of the mirror
         client.get("/me/")
-    with django_assert_num_queries(16):
+    with django_assert_num_queries(17):
         client.get("/me/", headers={"HX-Request": "true"})
 
 

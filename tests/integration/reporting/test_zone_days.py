@@ -91,7 +91,7 @@ def test_closing_to_the_end_of_a_month_closes_its_periods(before, after, month):
     firm = moved(before, after)
     client = Client()
     client.force_login(builders.member(firm.workspace, "owner", "owner"))
-    page = client.get(f"/commissions/periods/close/?period=2026-{month:02}").content.decode()
+    page = client.get(f"/commissions/close/?period=2026-{month:02}").content.decode()
     assert [f"– 2026-{each:02}-" in page for each in (1, 2, 3)] == [each <= month for each in (1, 2, 3)]
 
 
