@@ -136,6 +136,19 @@ class SignalRecord(Effect):
         indexes = [models.Index(fields=["strategy_id", "time", "id"], name="signals_by_time")]
 
 
+class AccountDealRecord(Effect):
+    """A deal that is no copy, as the terminal API serves it (account APIs, 3.5): a trade by hand, a deposit."""
+
+    tenant = models.CharField(max_length=64)
+    account_id = models.CharField(max_length=64)
+    deal = models.CharField(max_length=20)
+    position_id = models.CharField(max_length=20, help_text="Empty of what is no trade.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["sequence", "ordinal"], name="account_deal_once")]
+        indexes = [models.Index(fields=["account_id", "time", "sequence"], name="account_deals_by_time")]
+
+
 class AccountSnapshotRecord(Effect):
     """Balance and equity of an account at one moment; `number` counts per tenant."""
 

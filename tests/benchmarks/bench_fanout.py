@@ -28,6 +28,7 @@ from tests.faults.signal_writer import Drifting
 TABLES = (
     "journalentry", "snapshot", "progress", "transactionrecord", "userlogrecord", "stopoutrecord", "decisionrecord",
     "accountsnapshotrecord",
+    "accountdealrecord",
     "signalrecord",
 )  # fmt: skip
 LIMIT = {"type": "date", "applyTo": "balance-minus-equity", "maxRelativeRisk": 0.5, "closePositions": True}

@@ -10,6 +10,7 @@ from copying.backend.http.options import database_url
 TABLES = (
     "journalentry", "snapshot", "progress", "transactionrecord", "userlogrecord", "stopoutrecord", "decisionrecord",
     "accountsnapshotrecord",
+    "accountdealrecord",
     "signalrecord",
 )  # fmt: skip
 

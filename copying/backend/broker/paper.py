@@ -12,9 +12,10 @@ import numpy as np
 from copying.backend.market.specifications import Specification
 from copying.backend.risk.periods import note_results
 from copying.backend.settings import commission
+from copying.backend.state.account_deals import is_recording
 from copying.backend.state.book import Book
 from copying.backend.state.broker_port import Orders
-from copying.backend.state.effects import Deals, Effects
+from copying.backend.state.effects import AccountDeals, Deals, Effects
 from copying.backend.state.entities import OpenSignal
 from copying.backend.state.left_out import taking_part
 from copying.backend.state.valuation import (
@@ -102,6 +103,11 @@ class PaperBroker:
         )  # fmt: skip
         self._settle(book, account, subscription, part, fee)
         copied = subscription >= 0
+        if not copied.all() and is_recording(book):
+            magic = np.full(len(rows), orders.magic)
+            nothing = np.zeros(len(rows))
+            own = account, tickets, symbol, side, volume, price, nothing, nothing, fee, magic
+            self._tell_own(book, effects, "IN", orders.cause, np.flatnonzero(~copied), own)
         if copied.any():
             pick = np.flatnonzero(copied)
             zero = np.zeros(len(pick))
@@ -118,6 +124,15 @@ class PaperBroker:
             )  # fmt: skip
             commission.charge(book, deals)
             effects.told.append(deals)
+
+    def _tell_own(
+        self, book: Book, effects: Effects, entry: str, cause: str, pick: np.ndarray, columns: tuple[np.ndarray, ...]
+    ) -> None:
+        """Deals of what nobody copied from anybody. columns: as `AccountDeals` has them, from `account` on."""
+        number = self._numbers(book, len(pick))
+        effects.told.append(
+            AccountDeals("", entry, cause, book.time, number, *(np.asarray(column)[pick] for column in columns))
+        )
 
     def place(self, book: Book, effects: Effects, orders: Orders) -> np.ndarray:
         """Take pending orders; margin is asked for when they fill."""
@@ -179,6 +194,12 @@ class PaperBroker:
         self._settle(book, closing["account"], closing["subscription"], closing["part"], profit + swap + fee)
         whole = share >= 1 - 1e-9
         copied = np.flatnonzero(closing["subscription"] >= 0)
+        if len(copied) < len(rows) and is_recording(book):
+            own = (
+                closing["account"], closing["id"], closing["symbol"], -closing["side"], volume, price, profit, swap,
+                fee, closing["magic"],
+            )  # fmt: skip
+            self._tell_own(book, effects, "OUT", cause, np.flatnonzero(closing["subscription"] < 0), own)
         if len(copied):
             deals = self._closing(book, closing, copied, cause, volume, price, profit, swap, fee)
             if copy_of is not None:

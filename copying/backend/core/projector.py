@@ -40,6 +40,10 @@ COLUMNS = {
         "copying_signalrecord",
         "time, document, tenant, strategy_id, signal_row, what, facts, sequence, ordinal",
     ),
+    "deals": (
+        "copying_accountdealrecord",
+        "time, document, tenant, account_id, deal, position_id, sequence, ordinal",
+    ),
     "snapshots": ("copying_accountsnapshotrecord", "time, document, tenant, number, account_id, sequence, ordinal"),
 }
 BATCH_ROWS = 20_000

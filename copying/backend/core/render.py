@@ -19,6 +19,7 @@ from copying.backend.broker.paper import draw
 from copying.backend.state.book import Book
 from copying.backend.state.effects import (
     SEVERITIES,
+    AccountDeals,
     AccountSnapshots,
     DealRow,
     Deals,
@@ -35,6 +36,7 @@ from copying.backend.state.times import iso
 from copying.engine.model import Level, Outcome, Step
 from copying.engine.reasons import CODES, Reason, sentence
 
+from .deal_documents import deal_documents
 from .fragments import Fragments, text
 
 log = logging.getLogger(__name__)
@@ -59,6 +61,7 @@ class Rows:
     stopouts: list[tuple] = field(default_factory=list)
     snapshots: list[tuple] = field(default_factory=list)
     signals: list[tuple] = field(default_factory=list)
+    deals: list[tuple] = field(default_factory=list)
     topics: set[tuple] = field(default_factory=set)
 
 
@@ -105,6 +108,7 @@ class Renderer:
         self.names.refresh()
         makers: dict[type, Callable[[Any, Effects, Rows], Iterator[None]]] = {
             Deals: self.deals,
+            AccountDeals: self.account_deals,
             Decided: self.decided,
             Withheld: self.withheld,
             LogLine: self.line,
@@ -192,6 +196,14 @@ class Renderer:
         if deals.latency_ms is not None:
             return repeat(latency_text(np.round(deals.latency_ms, 3).tolist()))
         return repeat("")
+
+    def account_deals(self, deals: AccountDeals, effects: Effects, rows: Rows) -> Iterator[None]:
+        """Deals that are no copies."""
+        for place, (account, deal, position, document) in enumerate(deal_documents(deals, self.book)):
+            meta = self.book.account_meta[account]
+            rows.deals.append((document["time"], text(document), meta.tenant, meta.id, deal, position))
+            if place % CHUNK == CHUNK - 1:
+                yield
 
     # ------------------------------------------------------------------------------------------------------- decisions
 

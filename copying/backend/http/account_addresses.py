@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from copying.contract.hosts import PROVISIONING, TERMINAL, prefix_of
 
-from . import configuration_page, discovery, provisioning, symbols
+from . import configuration_page, discovery, provisioning, symbols, terminal
 
 ACCOUNTS = prefix_of(PROVISIONING) + "/users/current/accounts"
 ACCOUNT = ACCOUNTS + "/{account_id}"
@@ -41,10 +41,28 @@ PROVISIONING_TABLE = (
     ("PUT", LINK, configuration_page.put_credentials),
     ("POST", LINK, configuration_page.post_credentials),
 )
-SYMBOLS = prefix_of(TERMINAL) + "/users/current/accounts/{account_id}/symbols"
+TERMINAL_ACCOUNT = prefix_of(TERMINAL) + "/users/current/accounts/{account_id}"
+ORDERS, DEALS = TERMINAL_ACCOUNT + "/history-orders", TERMINAL_ACCOUNT + "/history-deals"
+SYMBOLS = TERMINAL_ACCOUNT + "/symbols"
+
 TERMINAL_TABLE = (
+    ("GET", TERMINAL_ACCOUNT + "/account-information", terminal.account_information),  # A1
+    ("GET", TERMINAL_ACCOUNT + "/positions", terminal.list_positions),  # A2
+    ("GET", TERMINAL_ACCOUNT + "/positions/{position_id}", terminal.get_position),  # A3
+    ("GET", TERMINAL_ACCOUNT + "/orders", terminal.list_orders),  # A4
+    ("GET", TERMINAL_ACCOUNT + "/orders/{order_id}", terminal.get_order),
+    ("GET", ORDERS + "/ticket/{ticket}", terminal.order_of_ticket),  # A5
+    ("GET", ORDERS + "/position/{position_id}", terminal.orders_of_position),
+    ("GET", ORDERS + "/time/{start}/{end}", terminal.orders_by_time),
+    ("GET", DEALS + "/ticket/{ticket}", terminal.deals_of_ticket),  # A6
+    ("GET", DEALS + "/position/{position_id}", terminal.deals_of_position),
+    ("GET", DEALS + "/time/{start}/{end}", terminal.deals_by_time),
     ("GET", SYMBOLS, symbols.list_symbols),  # A7
     ("GET", SYMBOLS + "/{symbol}/specification", symbols.symbol_specification),  # A8
     ("GET", SYMBOLS + "/{symbol}/current-price", symbols.current_price),  # A9
+    ("POST", TERMINAL_ACCOUNT + "/trade", terminal.trade),  # A11
+    ("POST", TERMINAL_ACCOUNT + "/calculate-margin", terminal.calculate_margin),  # A12
+    ("GET", TERMINAL_ACCOUNT + "/server-time", terminal.server_time),  # A13
+    ("GET", TERMINAL_ACCOUNT + "/credits", terminal.get_credits),  # A14
 )
 ACCOUNT_TABLE = (*PROVISIONING_TABLE, *TERMINAL_TABLE)

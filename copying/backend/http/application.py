@@ -24,6 +24,7 @@ from copying.backend.http.once import Handler, once
 from copying.backend.http.options import ServerOptions, Service
 from copying.backend.http.pages import Database, Positions
 from copying.backend.http.rate_limits import TokenBuckets
+from copying.backend.http.terminal_access import TooManyCredits, on_too_many_credits
 from copying.backend.http.wakeups import Wakeups
 
 from . import (
@@ -149,7 +150,7 @@ def create_app(core: Core, options: ServerOptions | None = None, room: Room | No
             Middleware(Gate, buckets=TokenBuckets(options.requests_per_minute), room=room),
             Middleware(Hosts, region=options.region),
         ],
-        exception_handlers=HANDLERS,
+        exception_handlers={**HANDLERS, TooManyCredits: on_too_many_credits},
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False  # clients do not follow redirects (contract, 1.4)

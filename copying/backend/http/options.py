@@ -15,6 +15,7 @@ from psycopg.conninfo import make_conninfo
 from starlette.requests import Request
 
 from copying.backend.core.writer import Core
+from copying.backend.http.credits import Credits
 from copying.backend.http.depths import Depths
 from copying.backend.http.pages import Database, Positions
 from copying.backend.http.wakeups import Wakeups
@@ -67,6 +68,7 @@ class Service:
     depths: Depths
     wakeups: Wakeups
     under_way: WeakValueDictionary[tuple[str, str], Lock] = field(default_factory=WeakValueDictionary)
+    credits: Credits = field(default_factory=Credits)
     login_checks: dict[tuple[str, str], float] = field(default_factory=dict)
 
 

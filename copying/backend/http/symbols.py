@@ -2,50 +2,69 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from copying.backend.http.options import service
-from copying.backend.http.parameters import path_id
+from copying.backend.http.credits import STATE_READ
+from copying.backend.http.deals import broker_time
 from copying.backend.http.replies import reply
-from copying.backend.market.instruments import ACCOUNT_CURRENCIES, TABLE
+from copying.backend.http.terminal_access import opened
+from copying.backend.http.terminal_state import account_information, ahead_of, base_currency, currency_of, tick_value
+from copying.backend.market.instruments import TABLE
 from copying.backend.market.specifications import Specification
 from copying.backend.state.book import Book
 from copying.backend.state.errors import not_found
-from copying.backend.state.trading_accounts import running_account
-from copying.contract.terminal import SymbolPrice, SymbolSpecification
+from copying.backend.state.times import iso
 
-
-def account_of(request: Request, book: Book) -> int:
-    """Row of the account in the address. Raises 404."""
-    return running_account(book, request.scope["tenant"], path_id(request, "account_id", "Account"))
+WEEK = ("SUNDAY", "MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY")
+ALL_DAY = [{"from": "00:00:00.000", "to": "24:00:00.000"}]
+OF_ALL = {
+    "stopsLevel": 0,
+    "freezeLevel": 0,
+    "initialMargin": 0,
+    "maintenanceMargin": 0,
+    "tradeMode": "SYMBOL_TRADE_MODE_FULL",
+    "executionMode": "SYMBOL_TRADE_EXECUTION_MARKET",
+    "fillingModes": ["SYMBOL_FILLING_FOK"],
+    "allowedOrderTypes": [
+        "SYMBOL_ORDER_MARKET",
+        "SYMBOL_ORDER_LIMIT",
+        "SYMBOL_ORDER_STOP",
+        "SYMBOL_ORDER_SL",
+        "SYMBOL_ORDER_TP",
+    ],
+    "allowedExpirationModes": ["SYMBOL_EXPIRATION_GTC"],
+    "orderGTCMode": "SYMBOL_ORDERS_GTC",
+    "swapMode": "SYMBOL_SWAP_MODE_INTEREST_CURRENT",
+    "swapRollover3Days": "WEDNESDAY",
+    "quoteSessions": dict.fromkeys(WEEK, ALL_DAY),
+    "tradeSessions": dict.fromkeys(WEEK, ALL_DAY),
+}
+Document = dict[str, Any]
 
 
 async def list_symbols(request: Request) -> Response:
     """A7: names as the broker's list has them; prefixes and suffixes are understood without being listed."""
-    account_of(request, service(request).core.book)
+    opened(request, STATE_READ)
     return reply(list(TABLE))
 
 
 async def symbol_specification(request: Request) -> Response:
     """A8."""
-    book = service(request).core.book
-    account_of(request, book)
-    name, row = named_row(request, book)
-    return reply(specification_of(name, row))
+    book, _ = opened(request, STATE_READ)
+    return reply(specification_of(*named_row(request, book)))
 
 
 async def current_price(request: Request) -> Response:
     """A9. `keepSubscription` changes nothing: prices of all symbols are always there."""
-    book = service(request).core.book
-    account = account_of(request, book)
-    name, row = named_row(request, book)
-    price = price_of(book, account, name, row)
-    if price is None:
+    book, account = opened(request, STATE_READ)
+    name, _ = named_row(request, book)
+    quote = book.quote(name)
+    if quote is None:
         raise not_found(f"Price of {name}")
-    return reply(price)
+    return reply(price_of(book, account, name, quote))
 
 
 def named_row(request: Request, book: Book) -> tuple[str, Specification]:
@@ -57,47 +76,42 @@ def named_row(request: Request, book: Book) -> tuple[str, Specification]:
     return name, row
 
 
-def specification_of(name: str, row: Specification) -> SymbolSpecification:
-    """A row as the account API tells it. name: the broker's name of it."""
-    point = 10.0**-row.digits
-    return SymbolSpecification(
-        symbol=name,
-        description=row.description,
-        path=row.path,
-        contract_size=row.contract_size,
-        tick_size=point,
-        point=point,
-        digits=row.digits,
-        min_volume=row.min_volume,
-        max_volume=row.max_volume,
-        volume_step=row.volume_step,
-        margin_currency=row.margin_currency,
-        base_currency=row.base_currency,
-        profit_currency=row.profit_currency,
-        trade_mode="SYMBOL_TRADE_MODE_FULL",
-    )
+def specification_of(name: str, row: Specification) -> Document:
+    """A row as the account API tells it. name: the broker's name of it. Swaps are percent of the value in a year."""
+    point = round(10.0**-row.digits, row.digits)
+    return {
+        "symbol": name,
+        "description": row.description,
+        "path": row.path,
+        "contractSize": row.contract_size,
+        "tickSize": point,
+        "point": point,
+        "digits": row.digits,
+        "minVolume": row.min_volume,
+        "maxVolume": row.max_volume,
+        "volumeStep": row.volume_step,
+        "marginCurrency": row.margin_currency,
+        "baseCurrency": row.base_currency,
+        "profitCurrency": row.profit_currency,
+        "priceCalculationMode": "SYMBOL_CALC_MODE_FOREX" if row.is_currency else "SYMBOL_CALC_MODE_CFDLEVERAGE",
+        "swapLong": round(row.swap_long * 100, 6),
+        "swapShort": round(row.swap_short * 100, 6),
+        **OF_ALL,
+    }
 
 
-def broker_time(book: Book) -> str:
-    """Now by the broker's clock, as MetaTrader writes it."""
-    moment = datetime.fromtimestamp(book.time + book.broker_ahead, UTC)
-    return f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d}"
-
-
-def price_of(book: Book, account: int, name: str, row: Specification) -> SymbolPrice | None:
-    """Bid and ask of now, None without a price. Tick values are absent while the exchange rate is not known."""
-    quote = book.quote(name)
-    if quote is None:
-        return None
-    currency = ACCOUNT_CURRENCIES[book.accounts.currency[account]]
-    rate, moment = book.rate(row.profit_currency, currency), datetime.fromtimestamp(book.time, UTC)
-    tick_value = None if rate is None else 10.0**-row.digits * row.contract_size * rate
-    return SymbolPrice(
-        symbol=name,
-        bid=quote[0],
-        ask=quote[1],
-        time=moment,
-        broker_time=broker_time(book),
-        profit_tick_value=tick_value,
-        loss_tick_value=tick_value,
-    )
+def price_of(book: Book, account: int, name: str, quote: tuple[float, float]) -> Document:
+    """Bid and ask of now. Tick values are absent while the exchange rate is not known."""
+    document = {
+        "symbol": name,
+        "bid": quote[0],
+        "ask": quote[1],
+        "time": iso(book.time),
+        "brokerTime": broker_time(iso(book.time), ahead_of(book)),
+    }
+    if (tick := tick_value(book, account, name)) is not None:
+        document |= {"profitTickValue": tick, "lossTickValue": tick}
+    rate = book.rate(currency_of(book, account), base_currency(book.account_meta[account]))
+    if rate is not None:
+        document["accountCurrencyExchangeRate"] = round(rate, 8)
+    return {**document, "equity": account_information(book, account)["equity"]}

@@ -102,7 +102,7 @@ def put_strategy(book: Book, command: PutStrategy | PutPortfolio, effects: Effec
     if is_portfolio:
         document["members"] = members_of(known, document)
     else:
-        ensure_account(book, command.tenant, document.get("accountId", ""), document.get("name", ""))
+        ensure_account(book, command.tenant, document.get("accountId", ""), document.get("name", ""), effects)
     rate = known.document.get("platformCommissionRate", 0) if known else 0
     document = {"_id": command.strategy_id, "platformCommissionRate": rate, **document}
     if known is None:
@@ -195,7 +195,7 @@ def put_subscriber(book: Book, command: PutSubscriber, effects: Effects) -> list
     modes = known.subscriptions_removed if known else {}
     document["subscriptions"] = subscriptions_of(known, document)
     document = {"_id": command.subscriber_id, **document}
-    account = ensure_account(book, command.tenant, command.subscriber_id, document.get("name", ""))
+    account = ensure_account(book, command.tenant, command.subscriber_id, document.get("name", ""), effects)
     if known is None:
         book.subscribers_by_id[command.subscriber_id] = StoredSubscriber(
             command.subscriber_id, command.tenant, document, book.time

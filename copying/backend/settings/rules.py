@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from secrets import token_bytes
 
+from copying.backend.state.account_deals import tell_past
 from copying.backend.state.book import Book
 from copying.backend.state.commands import ReserveStrategyId, SetRules
 from copying.backend.state.effects import Effects
 from copying.backend.state.errors import Refused, not_found
-from copying.backend.state.privacy import CONSENT, NEWEST, PRIVATE_IDS
+from copying.backend.state.privacy import CONSENT, NEWEST, PRIVATE_IDS, RECORDED_DEALS
 
 from .offers import consent_changed, withheld
 
@@ -35,12 +36,15 @@ def check_set_rules(book: Book, command: SetRules) -> None:
 def set_rules(book: Book, command: SetRules, effects: Effects) -> None:
     """From here on entries go by newer rules."""
     before = {} if book.privacy < CONSENT else withheld(book)
+    begins_recording = book.privacy < RECORDED_DEALS <= command.version
     book.privacy = command.version
     if command.version >= PRIVATE_IDS and not book.secret:
         book.secret = command.secret
     book.forget_caches()
     book.changed_configuration()
     consent_changed(book, effects, before)
+    if begins_recording:
+        tell_past(book, effects)
 
 
 def check_reserve(book: Book, command: ReserveStrategyId) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from copying.backend.market.instruments import ACCOUNT_CURRENCIES
 
+from .account_deals import tell_balance
 from .book import Book
 from .commands import Deposit, OpenAccount
 from .effects import AccountSnapshots, Effects, LogLine
@@ -41,7 +42,7 @@ def open_account(book: Book, command: OpenAccount, effects: Effects) -> None:
     """Open an account with its deposit, or change name, leverage, demo mark and robot of a known one."""
     row = book.account_rows.get(command.account_id)
     if row is None:
-        add_account(book, command)
+        add_account(book, command, effects)
         return
     meta = book.account_meta[row]
     meta.name, meta.demo, meta.robot = command.name, command.demo, command.robot
@@ -49,7 +50,7 @@ def open_account(book: Book, command: OpenAccount, effects: Effects) -> None:
     book.valued = False
 
 
-def add_account(book: Book, command: OpenAccount) -> int:
+def add_account(book: Book, command: OpenAccount, effects: Effects) -> int:
     """A new account; its row."""
     row = book.accounts.append(
         currency=ACCOUNT_CURRENCIES.index(command.currency),
@@ -63,12 +64,13 @@ def add_account(book: Book, command: OpenAccount) -> int:
         AccountMeta(command.account_id, command.tenant, command.name, command.demo, command.robot, book.time)
     )
     book.account_rows[command.account_id] = row
+    tell_balance(book, effects, row, command.deposit, "Deposit at the opening")
     book.changed_configuration()
     book.valued = False
     return row
 
 
-def ensure_account(book: Book, tenant: str, account_id: str, name: str) -> int:
+def ensure_account(book: Book, tenant: str, account_id: str, name: str, effects: Effects) -> int:
     """Row of an account; an unknown one is opened with 10,000 USD and a leverage of 100."""
     row = book.account_rows.get(account_id)
     if row is not None:
@@ -78,6 +80,7 @@ def ensure_account(book: Book, tenant: str, account_id: str, name: str) -> int:
         OpenAccount(
             tenant=tenant, account_id=account_id, name=name, leverage=DEFAULT_LEVERAGE, deposit=DEFAULT_DEPOSIT
         ),
+        effects,
     )
 
 
@@ -117,6 +120,7 @@ def deposit(book: Book, command: Deposit, effects: Effects) -> None:
     limits.base[whole] += amount
     book.valued = False
     words = "Deposit" if amount >= 0 else "Withdrawal"
+    tell_balance(book, effects, row, amount, command.comment or words)
     note = f" ({command.comment})" if command.comment else ""
     effects.told.append(
         LogLine(

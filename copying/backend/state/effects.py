@@ -113,6 +113,30 @@ class Deals:
 
 
 @dataclass(slots=True)
+class AccountDeals:
+    """Deals that are no copies, as columns (account_deals.py); money in each account's currency.
+
+    kind: "DEAL_TYPE_BALANCE" and the like, "" for trades. entry: "IN" or "OUT" of trades. cause: why, in words.
+    """
+
+    kind: str
+    entry: str
+    cause: str
+    time: float
+    number: np.ndarray
+    account: np.ndarray
+    position: np.ndarray
+    symbol: np.ndarray
+    side: np.ndarray
+    volume: np.ndarray
+    price: np.ndarray
+    profit: np.ndarray
+    swap: np.ndarray
+    commission: np.ndarray
+    magic: np.ndarray
+
+
+@dataclass(slots=True)
 class Decided:
     """The decisions of one signal (as it was then) on some routes. `rows`: the routes told, the rest was not asked."""
 
@@ -213,8 +237,8 @@ class Effects:
 
     sequence: int
     time: float
-    told: list[Deals | Decided | Withheld | SignalEvent | LogLine | StopoutEvent | AccountSnapshots] = field(
-        default_factory=list
+    told: list[Deals | AccountDeals | Decided | Withheld | SignalEvent | LogLine | StopoutEvent | AccountSnapshots] = (
+        field(default_factory=list)
     )
     answer: Any = None
     refused: Exception | None = None

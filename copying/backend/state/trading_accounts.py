@@ -88,6 +88,7 @@ def create(book: Book, command: CreateAccount, effects: Effects) -> None:
             deposit=command.deposit,
             demo=command.demo,
         ),
+        effects,
     )
     meta = book.account_meta[row]
     meta.settings, meta.login, meta.verifier = dict(command.settings), command.login, command.verifier

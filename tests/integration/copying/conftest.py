@@ -38,6 +38,7 @@ TABLES = (
     "stopoutrecord",
     "decisionrecord",
     "accountsnapshotrecord",
+    "accountdealrecord",
     "signalrecord",
 )
 _numbers = itertools.count(1)

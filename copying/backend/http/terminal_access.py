@@ -1,0 +1,61 @@
+"""Who may ask a terminal, and what it costs: the account is the caller's and runs, and its credits are spent (3.10)."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from copying.backend.http.credits import CreditScope
+from copying.backend.http.errors import error_response
+from copying.backend.http.options import Service, service
+from copying.backend.http.parameters import path_id
+from copying.backend.state.book import Book
+from copying.backend.state.trading_accounts import running_account
+from copying.contract import wire
+
+
+class TooManyCredits(Exception):
+    """What is asked for costs more than there is. wait_s: seconds until there will be enough."""
+
+    def __init__(self, wait_s: float, scope: CreditScope) -> None:
+        super().__init__(scope.kind)
+        self.wait_s = wait_s
+        self.scope = scope
+
+
+async def on_too_many_credits(request: Request, error: Exception) -> Response:
+    """429 with the time at which there will be enough (account APIs, 3.10)."""
+    if not isinstance(error, TooManyCredits):
+        raise error
+    retry_at = datetime.now(UTC) + timedelta(seconds=error.wait_s, milliseconds=1)
+    metadata = {
+        "period": error.scope.period,
+        "creditsPerPeriodAllowed": error.scope.total,
+        "recommendedRetryTime": wire.format_time(retry_at),
+        "type": f"LIMIT_CREDITS_{error.scope.kind.removeprefix('per').upper()}",
+    }
+    text = "The credits are used up. Repeat this request at metadata.recommendedRetryTime or later."
+    headers = {"retry-after": str(max(1, int(-(-error.wait_s // 1))))}
+    return error_response(429, text, metadata=metadata, headers=headers)
+
+
+def opened(request: Request, cost: float) -> tuple[Book, int]:
+    """The book and the row of the caller's account, which runs; its credits are spent. Raises 404, 429."""
+    here, tenant = service(request), request.scope["tenant"]
+    book, account_id = here.core.book, path_id(request, "account_id", "Account")
+    row = running_account(book, tenant, account_id)
+    wait_s, scope = here.credits.take(tenant, account_id, cost, running(here, tenant), time.monotonic())
+    if scope is not None:
+        raise TooManyCredits(wait_s, scope)
+    return book, row
+
+
+def running(here: Service, tenant: str) -> int:
+    """How many accounts of a tenant run."""
+    metas = here.core.book.account_meta
+    return here.credits.running(
+        tenant, time.monotonic(), lambda: sum(meta.tenant == tenant and meta.state == "DEPLOYED" for meta in metas)
+    )
