@@ -7,8 +7,12 @@ class ReportingConfig(AppConfig):
     name = "reporting"
 
     def ready(self) -> None:
+        from reporting.account_results import result_month, result_today
         from reporting.commission import book_jobs, runs  # noqa: F401  # they register their kinds of jobs
+        from reporting.states import connection_states
         from strategies.files import register_file
+        from subscribers.results import register_results
+        from users.syncing import register_states
 
         def with_results(request, table):
             from reporting.views.strategies import results_csv  # late: views load numpy, which tasks do without
@@ -16,3 +20,5 @@ class ReportingConfig(AppConfig):
             return results_csv(request, table)
 
         register_file(with_results)
+        register_results(today=result_today, month=result_month)
+        register_states(connection_states)

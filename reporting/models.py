@@ -22,6 +22,7 @@ from reporting.terms import Subject, SubscriptionLifetime, TermsSource, TermsVer
 from strategies.models import Strategy
 from subscribers.models import Subscriber
 from users.models import Connection, Membership, Workspace
+from users.syncing import register_failing
 
 __all__ = [
     "AccrualState",
@@ -347,6 +348,9 @@ class SyncState(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["connection", "kind"], name="one_state_per_kind")]
         indexes = [models.Index(fields=["due_at"], name="state_by_due_time")]
+
+
+register_failing(lambda: SyncState.objects.filter(failing_since__isnull=False))
 
 
 class QuarantinedPage(models.Model):

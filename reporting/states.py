@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from reporting.books import PeriodState, StatementState
+from reporting.models import SyncState
 from users.models import Connection
 from users.states import State, by_code
 
@@ -103,3 +104,11 @@ def connection_state(connection: Connection, states: Iterable[Any], now: datetim
             return CONNECTION_STATES[code]
     succeeded = codes & {"in-order", "running"}
     return CONNECTION_STATES["in-order" if succeeded and "waiting" not in codes else "waiting"]
+
+
+def connection_states(connections: Sequence[Connection]) -> dict[int, State]:
+    """The same of several connections by their keys. One query."""
+    states: dict[int, list[SyncState]] = {connection.pk: [] for connection in connections}
+    for state in SyncState.objects.filter(connection__in=connections).order_by("id"):
+        states[state.connection_id].append(state)
+    return {connection.pk: connection_state(connection, states[connection.pk]) for connection in connections}

@@ -21,6 +21,7 @@ from editing.backend import NotDone, Unconfirmed, backend_of
 from strategies import signals
 from strategies.models import Kind, Strategy
 from strategies.pages import page_of, visible_strategy
+from strategies.reach import copied_equity, copying_accounts
 from users.once import FIELD, once
 from users.permissions import can_manage, may_manage, staff_only
 from users.requests import MemberRequest
@@ -51,7 +52,7 @@ def signals_page(request: MemberRequest, strategy: Strategy, *, status: int = 20
         "types": dict(signals.TYPES),
         "problem": "",
         "refused": None,
-        "copying": signals.copying_accounts(strategy),
+        "copying": copying_accounts(strategy),
         "form": more.pop("form", None) or signals.SignalForm(),
         "webhook_form": more.pop("webhook_form", None) or signals.WebhookForm(),
     }
@@ -110,7 +111,7 @@ def send(request: MemberRequest, pk: int) -> HttpResponse:
         form.attach(error.details)
         return signals_page(request, strategy, status=503, form=form, problem=error.text)
     what = dict(signals.TYPES)[form.cleaned_data["type"]]
-    say_sent(request, f"{what} {form.cleaned_data['symbol']}", outcome.state(signals.copying_accounts(strategy)))
+    say_sent(request, f"{what} {form.cleaned_data['symbol']}", outcome.state(copying_accounts(strategy)))
     return to_signals(strategy)
 
 
@@ -133,8 +134,8 @@ def ask(request: MemberRequest, strategy: Strategy, form: signals.SignalForm) ->
         "form": form,
         "signal": form.cleaned_data,
         "what": dict(signals.TYPES)[form.cleaned_data["type"]],
-        "copying": signals.copying_accounts(strategy),
-        "equity": signals.copied_equity(strategy),
+        "copying": copying_accounts(strategy),
+        "equity": copied_equity(strategy),
     }
     return render(request, "strategies/confirm_signal.html", context)
 

@@ -11,11 +11,9 @@ import string
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from django import forms
-from django.db.models import QuerySet
 
 from copying.client import Client, ClientError
 from copying.contract import wire
@@ -24,7 +22,6 @@ from copying.contract.validation import Invalid, validate
 from editing.backend import NotDone, Unconfirmed
 from editing.problems import in_words
 from editing.widgets import plain_number
-from strategies.chains import portfolios_with, strategies_of
 from strategies.models import Strategy
 from strategies.outcomes import SignalOutcome, outcome_of
 from users.models import User
@@ -194,33 +191,6 @@ def send_signal(
     with noted(strategy, "signal sent", details, by=by, now=now, is_done=is_open):
         client.put_external_signal(strategy.backend_id, signal_id, document)
     return signal_id
-
-
-def reached_by(strategy: Strategy) -> QuerySet:
-    """Ways from the strategy to the accounts that a signal of it reaches, through portfolios too."""
-    reaching = [strategy.backend_id, *portfolios_with(strategy.backend_id, strategies_of(strategy.connection_id))]
-    return Strategy.objects.filter(
-        connection_id=strategy.connection_id,
-        backend_id__in=reaching,
-        subscriptions__is_removed=False,
-        subscriptions__subscriber__is_removed=False,
-    )
-
-
-def copying_accounts(strategy: Strategy) -> int:
-    """How many accounts a signal of the strategy reaches."""
-    return reached_by(strategy).values("subscriptions__subscriber").distinct().count()
-
-
-def copied_equity(strategy: Strategy) -> list[tuple[str, Decimal]]:
-    """The equity of these accounts by currency; those that were not measured yet are left out."""
-    account = "subscriptions__subscriber"
-    sums: dict[str, Decimal] = {}
-    rows = reached_by(strategy).values_list(account, f"{account}__currency", f"{account}__equity").distinct()
-    for _, currency, equity in rows:
-        if currency and equity is not None:
-            sums[currency] = sums.get(currency, Decimal(0)) + equity
-    return sorted(sums.items())
 
 
 def outcome_so_far(signal_id: str, *, client: Client) -> SignalOutcome:

@@ -7,6 +7,7 @@ from typing import Any
 from editing.removal import mode_words
 from strategies.models import Strategy
 from users.states import State, by_code
+from users.syncing import failing_syncs
 
 STRATEGY_STATES = by_code(
     State("offered", "Active", "good"),
@@ -21,7 +22,7 @@ MEMBER = State("member", "Copied", "good")
 def is_unconfirmed(strategy: Strategy) -> bool:
     """Whether what the mirror says of it may be wrong: its connection is off or does not sync."""
     connection = strategy.connection
-    return not connection.is_enabled or connection.sync_states.filter(failing_since__isnull=False).exists()
+    return not connection.is_enabled or failing_syncs().filter(connection_id=connection.pk).exists()
 
 
 def strategy_state(strategy: Strategy) -> State:

@@ -48,6 +48,15 @@ def accept(invitation: Invitation, user: User, *, now: datetime) -> Membership |
 
 
 @transaction.atomic
+def change_role(membership: Membership, role: str, *, by: User, now: datetime) -> Membership | Refusal:
+    """Give a member another role; staff see every account, and nothing is left over for a later change back."""
+    changed = members.change_role(membership, role, by=by, now=now)
+    if isinstance(changed, Membership) and changed.is_staff_role:
+        SubscriberAccess.objects.filter(membership=changed).delete()
+    return changed
+
+
+@transaction.atomic
 def accept_as_new_person(
     invitation: Invitation, *, name: str, password: str, now: datetime
 ) -> tuple[User, Membership | Refusal]:

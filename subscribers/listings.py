@@ -5,7 +5,6 @@ from __future__ import annotations
 from django.core.cache import cache
 from django.db import models
 from django.db.models import Case, ExpressionWrapper, F, Func, Q, QuerySet, Value, When
-from django.db.models.expressions import RawSQL
 from django.db.models.fields import CharField, DateTimeField, DecimalField
 from django.db.models.functions import Coalesce, Now
 from django.db.models.lookups import Exact
@@ -14,12 +13,12 @@ from copying.contract.settings import STOPOUT_REASONS
 from strategies.models import Strategy
 from subscribers.causes import cause_of
 from subscribers.models import Subscriber, Subscription, account_state
+from subscribers.results import result_month, result_today
 from subscribers.states import ACCOUNT_STATES
 from users.listing import Between, Choice, Column, DayRange, Listing, Option, Search
 from users.models import Membership
 
 MOST_IDS = 200
-MONEY = DecimalField(max_digits=32, decimal_places=8)
 CURRENCIES_KEPT_S = 60
 IS_ACTIVE = Q(ended_at=None, stopped_till__gt=Now())
 # when a stopout is over; sorted by it, those that are active come first, endless ones at the very top
@@ -83,14 +82,6 @@ def figure_in_description(pattern: str) -> Func:
     return Func(F("description"), Value(pattern), function="substring", output_field=CharField(null=True))
 
 
-# what the page shows beside the list, for the file; kept by the sync of the history (reporting.models.DailyResult)
-RESULT = """(
-    SELECT coalesce(sum(daily.profit + daily.swap + daily.commission), 0) FROM reporting_dailyresult daily
-    WHERE daily.connection_id = subscribers_subscriber.connection_id
-      AND daily.subscriber_id = subscribers_subscriber.backend_id
-      AND daily.day BETWEEN {} AND (now() AT TIME ZONE 'UTC')::date)"""
-TODAY = RawSQL(RESULT.format("(now() AT TIME ZONE 'UTC')::date"), [], MONEY)
-MONTH = RawSQL(RESULT.format("date_trunc('month', now() AT TIME ZONE 'UTC')::date"), [], MONEY)
 COLUMNS = (
     Column("name", "Subscriber", is_sortable=True),
     Column("backend_id", csv_name="id"),
@@ -110,8 +101,8 @@ COLUMNS = (
     Column("limit_measured"),
     Column("limit_amount"),
     Column("connection_id", in_csv=False),
-    Column("result_today", source=TODAY, in_table=False),
-    Column("result_month", source=MONTH, in_table=False),
+    Column("result_today", source=result_today, in_table=False),
+    Column("result_month", source=result_month, in_table=False),
     Column("subscription_count", in_csv=True, csv_name="subscriptions"),
     Column("measured_at"),
     Column("is_simulated"),

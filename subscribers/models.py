@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from decimal import Decimal
 from functools import cached_property
 from typing import Self
@@ -14,6 +15,7 @@ from strategies.models import Strategy
 from subscribers.states import ACCOUNT_STATES, SILENT_AFTER, SUBSCRIPTION_STATES, AccountFacts
 from users.models import Connection, Invitation, Membership, Workspace
 from users.states import State
+from users.syncing import failing_syncs
 
 
 class SubscriberQuerySet(models.QuerySet["Subscriber"]):
@@ -225,12 +227,18 @@ class Stopout(models.Model):
         ]
 
 
+def accounts_copying(connection_id: int, strategy_ids: Collection[str]) -> SubscriberQuerySet:
+    """The accounts that copy one of these strategies or portfolios, by their backend ids."""
+    own = Subscription.objects.filter(subscriber=OuterRef("pk"), strategy_backend_id__in=strategy_ids, is_removed=False)
+    return Subscriber.objects.filter(Exists(own), connection_id=connection_id, is_removed=False)
+
+
 def account_conditions() -> dict[str, Q]:
     """What has to hold for each of `ACCOUNT_STATES` but the last, in their order; each without those before it.
 
     Conditions of the database, so that an account's page, lists, filters and files cannot differ.
     """
-    failing = Connection.objects.filter(pk=OuterRef("connection_id"), sync_states__failing_since__isnull=False)
+    failing = failing_syncs().filter(connection_id=OuterRef("connection_id"))
     unconfirmed = Q(measured_at=None) | Q(measured_at__lt=Now() - SILENT_AFTER) | Q(connection__is_enabled=False)
     return {
         "ending": Q(is_removed=True, document__has_key="closeOnRemovalMode"),

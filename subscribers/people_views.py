@@ -178,7 +178,7 @@ def change_role(request: MemberRequest, pk: int) -> HttpResponse:
     form = RoleForm(request.POST, membership=request.membership)
     if not form.is_valid():
         return member_page(request, membership, form)
-    changed = members.change_role(membership, form.cleaned_data["role"], by=request.user, now=timezone.now())
+    changed = access.change_role(membership, form.cleaned_data["role"], by=request.user, now=timezone.now())
     if isinstance(changed, Refusal):
         form.add_error("role", changed.text)
         return member_page(request, membership, form)

@@ -153,8 +153,6 @@ def change_role(membership: Membership, role: str, *, by: User, now: datetime) -
         return Refusal("A workspace needs an owner: make somebody else owner first.")
     locked.role = role
     locked.save(update_fields=["role"])
-    if locked.is_staff_role:
-        locked.accesses.all().delete()  # staff see every account; nothing is left over for a later change back
     details = {"before": before, "after": role}
     record_audit(locked.workspace, user=by, action="role changed", subject=locked.user.email, details=details, now=now)
     return locked

@@ -21,6 +21,7 @@ from users.models import Connection, User
 from users.once import once
 from users.permissions import can_own, member_only, owner_only, staff_only
 from users.requests import MemberRequest
+from users.syncing import states_of
 
 A_YEAR_S = 365 * 24 * 3600
 SETUP_LOCK = 7_240_018
@@ -126,8 +127,9 @@ def save_workspace(request: MemberRequest) -> HttpResponse:
 @staff_only
 def connections(request: MemberRequest) -> HttpResponse:
     """The copying backends of the workspace."""
-    backends = request.workspace.connections.defer("token").prefetch_related("sync_states").order_by("id")
-    return render(request, "users/connections.html", {"connections": backends, "may_own": can_own(request.membership)})
+    backends = list(request.workspace.connections.defer("token").order_by("id"))
+    context = {"connections": backends, "states": states_of(backends), "may_own": can_own(request.membership)}
+    return render(request, "users/connections.html", context)
 
 
 @require_http_methods(["GET", "POST"])

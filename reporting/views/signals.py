@@ -10,7 +10,7 @@ from django.views.decorators.http import require_safe
 from reporting.models import Decision
 from strategies.outcomes import outcome_of_counts
 from strategies.pages import visible_strategy
-from strategies.signals import copying_accounts
+from strategies.reach import copying_accounts
 from users.listing import BadParameter
 from users.permissions import staff_only
 from users.requests import MemberRequest

@@ -12,7 +12,8 @@ from django.db.models import F, Field
 class Column:
     """One value of a row.
 
-    `key` names it in the URL and on the row. `source` is a field path or an expression; empty: the field named `key`.
+    `key` names it in the URL and on the row. `source` is a field path, an expression or a function that makes one when
+    the list is read; empty: the field named `key`.
     `is_sortable` promises an index with the scope before it and the id after it. `in_table` and `in_csv` say where
     it appears. `label` heads the table, `csv_name` the file (empty: the key).
     """
@@ -34,7 +35,9 @@ class Column:
     @property
     def expression(self) -> Any:
         """The value as an expression."""
-        return F(self.path) if isinstance(self.path, str) else self.path
+        if isinstance(self.path, str):
+            return F(self.path)
+        return self.path() if callable(self.path) else self.path
 
     @property
     def heading(self) -> str:
