@@ -95,8 +95,9 @@ def _membership(job: Job) -> Membership | None:
     """Of whoever asked, with the role of now; None: nobody did, or they left."""
     if job.asked_by is None or not job.asked_by.is_active:
         return None
-    own = Membership.objects.filter(workspace_id=job.workspace_id, user=job.asked_by)
-    return own.select_related("workspace", "user").first()
+    own = Membership.objects.filter(workspace_id=job.workspace_id, user=job.asked_by, deactivated_at=None)
+    members = list(own.select_related("workspace", "user").order_by("id"))
+    return next((member for member in members if member.is_staff_role), members[0] if members else None)
 
 
 def _after_error(error: Exception, job: Job, lease: JobLease, kind: JobKind) -> None:

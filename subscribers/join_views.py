@@ -25,7 +25,7 @@ from subscribers.people_forms import JoinForm
 from users import members
 from users.account_views import braked
 from users.members import Refusal
-from users.middleware import WORKSPACE_KEY
+from users.middleware import MEMBERSHIP_KEY, WORKSPACE_KEY
 from users.models import Invitation, Membership, User
 from users.requests import SignedInRequest
 
@@ -117,6 +117,6 @@ def joined(request: HttpRequest, invitation: Invitation, membership: Membership 
     request.session.pop(TOKEN_KEY, None)
     if isinstance(membership, Refusal):
         return void_page(request, invitation, membership.text)
-    request.session[WORKSPACE_KEY] = membership.workspace_id
+    request.session[WORKSPACE_KEY], request.session[MEMBERSHIP_KEY] = membership.workspace_id, membership.pk
     messages.success(request, f"Welcome to {invitation.workspace}.")
     return redirect("/")

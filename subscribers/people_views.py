@@ -6,7 +6,6 @@ accounts.
 
 from __future__ import annotations
 
-import structlog
 from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
@@ -26,12 +25,10 @@ from users import mails, members
 from users.members import Invited, Refusal
 from users.models import Invitation, Membership, Role
 from users.parsing import row_id
-from users.permissions import may_manage, member_only, roles_to_give, staff_only
+from users.permissions import may_manage, member_only, owner_only, roles_to_give, staff_only
 from users.requests import MemberRequest
 
 MOST_MEMBERS = 1000
-
-log = structlog.get_logger(__name__)
 
 
 @require_safe
@@ -40,10 +37,12 @@ def member_list(request: MemberRequest) -> HttpResponse:
     """Who belongs to the workspace, with which role, and who is invited."""
     accounts = Prefetch("accesses", SubscriberAccess.objects.select_related("subscriber"))
     people = request.workspace.memberships.select_related("user").prefetch_related(accounts)
+    members_of_workspace = list(people.order_by("created_at", "id")[:MOST_MEMBERS])
     context = {
-        "members": list(people.order_by("created_at", "id")[:MOST_MEMBERS]),
+        "members": members_of_workspace,
         "invitations": waiting_invitations(request),
         "roles": roles_to_give(request.membership),
+        "has_no_client": not any(member.role == Role.SUBSCRIBER for member in members_of_workspace),
     }
     return render(request, "people/members.html", context)
 
@@ -86,26 +85,9 @@ def show_link(request: MemberRequest, invited: Invited) -> HttpResponse:
     """Mail the link if there is a mail server, and show it in any case: nobody can read it again."""
     invitation = invited.invitation
     link = request.build_absolute_uri(reverse("people:invitation", args=[invited.token]))
-    is_mailed = settings.MAIL_IS_SET_UP and mail_link(request, invitation, link)
+    is_mailed = settings.MAIL_IS_SET_UP and mails.invite_by_mail(invitation, link, inviter=str(request.user))
     context = {"invitation": invitation, "link": link, "is_mailed": is_mailed, "may_mail": settings.MAIL_IS_SET_UP}
     return render(request, "people/invited.html", context, status=201)
-
-
-def mail_link(request: MemberRequest, invitation: Invitation, link: str) -> bool:
-    """Whether the mail server took the mail. At once: a task would keep the link in the queue."""
-    try:
-        mails.send_invitation(
-            invitation.email,
-            link,
-            workspace=request.workspace.name,
-            role=invitation.get_role_display().lower(),
-            inviter=str(request.user),
-            until=f"{invitation.expires_at:%d %B %Y, %H:%M} UTC",
-        )
-    except OSError as error:
-        log.warning("invitation not mailed", reason=type(error).__name__)
-        return False
-    return True
 
 
 def own_invitation(request: MemberRequest, pk: int) -> Invitation:
@@ -166,6 +148,8 @@ def member_page(request: MemberRequest, membership: Membership, form=None) -> Ht
         "role_form": form if isinstance(form, RoleForm) else roles,
         "accounts_form": form if isinstance(form, AccountsForm) else is_client and AccountsForm(client=membership),
         "may_change_role": len(roles_to_give(request.membership)) > 1,
+        "is_own": membership.pk == request.membership.pk,
+        "may_be_owner": membership.is_staff_role and membership.role != Role.OWNER and not membership.deactivated_at,
     }
     return render(request, "people/member.html", context, status=422 if form else 200)
 
@@ -218,6 +202,42 @@ def remove(request: MemberRequest, pk: int) -> HttpResponse:
         messages.error(request, refusal.text)
         return redirect("people:member", pk)
     return render(request, "people/remove.html", {"member": membership})
+
+
+@require_POST
+@may_manage
+def deactivate(request: MemberRequest, pk: int) -> HttpResponse:
+    """Shut a member out until they are activated again."""
+    changed = members.deactivate_member(own_member(request, pk), by=request.user, now=timezone.now())
+    if isinstance(changed, Refusal):
+        messages.error(request, changed.text)
+    else:
+        messages.success(request, f"{changed.user} is shut out, on every device, until you activate them again.")
+    return redirect("people:member", pk)
+
+
+@require_POST
+@may_manage
+def activate(request: MemberRequest, pk: int) -> HttpResponse:
+    """Let a member in again."""
+    changed = members.activate_member(own_member(request, pk), by=request.user, now=timezone.now())
+    if isinstance(changed, Refusal):
+        messages.error(request, changed.text)
+    else:
+        messages.success(request, f"{changed.user} can sign in to {changed.workspace} again.")
+    return redirect("people:member", pk)
+
+
+@require_POST
+@owner_only
+def transfer(request: MemberRequest, pk: int) -> HttpResponse:
+    """Make somebody else owner in one's own place."""
+    changed = members.transfer_ownership(own_member(request, pk), by=request.user, now=timezone.now())
+    if isinstance(changed, Refusal):
+        messages.error(request, changed.text)
+        return redirect("people:member", pk)
+    messages.success(request, f"{changed.user} is owner of {changed.workspace} now, and you are manager.")
+    return redirect("people:members")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -5,7 +5,12 @@ Sent by tasks, except invitations, whose link nobody but the mail may keep.
 
 from __future__ import annotations
 
+import structlog
 from django.core.mail import send_mail
+
+from users.models import Invitation
+
+log = structlog.get_logger(__name__)
 
 NOT_YOU = "Was it not you? Choose a new password at once, on the sign-in page under “Forgot the password?”."
 
@@ -14,6 +19,23 @@ def send(address: str, subject: str, *paragraphs: str) -> None:
     """One mail from DEFAULT_FROM_EMAIL. Raises OSError (smtplib's errors are) when the mail server does not take it."""
     subject = " ".join(subject.split())  # names of workspaces are free text, a subject is one line
     send_mail(subject, "\n\n".join(paragraphs) + "\n", None, [address])
+
+
+def invite_by_mail(invitation: Invitation, link: str, *, inviter: str) -> bool:
+    """Whether the mail server took the mail. At once: a task would keep the link in the queue."""
+    try:
+        send_invitation(
+            invitation.email,
+            link,
+            workspace=invitation.workspace.name,
+            role=invitation.get_role_display().lower(),
+            inviter=inviter,
+            until=f"{invitation.expires_at:%d %B %Y, %H:%M} UTC",
+        )
+    except OSError as error:
+        log.warning("invitation not mailed", reason=type(error).__name__)
+        return False
+    return True
 
 
 def send_invitation(address: str, link: str, *, workspace: str, role: str, inviter: str, until: str) -> None:

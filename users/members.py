@@ -14,12 +14,14 @@ from datetime import datetime, timedelta
 
 from allauth.account.models import EmailAddress
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 
 from users.models import Invitation, Membership, Role, User, Workspace
 from users.permissions import roles_to_give
 from users.services import record_audit
 
 INVITATION_LASTS = timedelta(days=7)
+NEEDS_AN_OWNER = "A workspace needs an owner: make somebody else owner first."
 CHANGED_MEANWHILE = "Nothing was changed: your role or theirs was changed meanwhile. Open the list of members again."
 
 
@@ -56,7 +58,7 @@ def create_invitation(
 ) -> Invited | Refusal:
     """Invite an address. Refused: it belongs to a member, or has an invitation that still waits."""
     email = email.lower()
-    if workspace.memberships.filter(user__email=email).exists():
+    if of_kind(workspace.memberships.filter(user__email=email), role).exists():
         return Refusal(f"{email} is a member already: change the role in the list of members.")
     token = secrets.token_urlsafe(32)
     try:
@@ -123,10 +125,11 @@ def accept_invitation(invitation: Invitation, user: User, *, now: datetime) -> M
     locked = Invitation.objects.select_for_update(of=("self",)).select_related("workspace").get(pk=invitation.pk)
     if locked.state(now) != "open" or locked.token_digest != invitation.token_digest or user.email != locked.email:
         return Refusal("This invitation does not work any more.")
-    membership, is_new = Membership.objects.get_or_create(
-        workspace=locked.workspace, user=user, defaults={"role": locked.role}
-    )
-    if not is_new and membership.role != locked.role:
+    own = Membership.objects.filter(workspace=locked.workspace, user=user)
+    membership = of_kind(own, locked.role).first()
+    if membership is None:
+        membership = Membership.objects.create(workspace=locked.workspace, user=user, role=locked.role)
+    elif membership.deactivated_at or membership.role != locked.role:
         return Refusal(f"You are {membership.get_role_display().lower()} of {locked.workspace} already.")
     locked.accepted_at, locked.accepted_by = now, user
     locked.save(update_fields=["accepted_at", "accepted_by"])
@@ -150,7 +153,10 @@ def change_role(membership: Membership, role: str, *, by: User, now: datetime) -
     if before == role:
         return locked
     if _is_last_owner(locked):
-        return Refusal("A workspace needs an owner: make somebody else owner first.")
+        return Refusal(NEEDS_AN_OWNER)
+    others = Membership.objects.filter(workspace=locked.workspace_id, user=locked.user_id).exclude(pk=locked.pk)
+    if of_kind(others, role).exists():
+        return Refusal(f"{locked.user} is a member in that role beside this one: remove one of the two.")
     locked.role = role
     locked.save(update_fields=["role"])
     details = {"before": before, "after": role}
@@ -170,13 +176,81 @@ def remove_member(membership: Membership, *, by: User, now: datetime) -> Refusal
     if by != locked.user and locked.role not in _roles_of(by, locked):
         return Refusal(CHANGED_MEANWHILE)
     if _is_last_owner(locked):
-        return Refusal("A workspace needs an owner: make somebody else owner first.")
+        return Refusal(NEEDS_AN_OWNER)
     action = "member left" if by == locked.user else "member removed"
     record_audit(
         locked.workspace, user=by, action=action, subject=locked.user.email, details={"role": locked.role}, now=now
     )
     locked.delete()
     return None
+
+
+@transaction.atomic
+def deactivate_member(membership: Membership, *, by: User, now: datetime) -> Membership | Refusal:
+    """Shut a member out at once, open sessions included, until they are activated again. Refused as removing is."""
+    locked = _lock(membership)
+    if locked is None or locked.role not in _roles_of(by, locked):
+        return Refusal(CHANGED_MEANWHILE)
+    if locked.user == by:
+        return Refusal("Nobody deactivates themself: leave the workspace instead.")
+    if _is_last_owner(locked):
+        return Refusal(NEEDS_AN_OWNER)
+    return _set_deactivated(locked, locked.deactivated_at or now, action="member deactivated", by=by, now=now)
+
+
+@transaction.atomic
+def activate_member(membership: Membership, *, by: User, now: datetime) -> Membership | Refusal:
+    """Let a deactivated member in again, with the role and accounts that they had."""
+    locked = _lock(membership)
+    if locked is None or locked.role not in _roles_of(by, locked):
+        return Refusal(CHANGED_MEANWHILE)
+    return _set_deactivated(locked, None, action="member activated", by=by, now=now)
+
+
+def _set_deactivated(locked: Membership, since: datetime | None, *, action: str, by: User, now: datetime) -> Membership:
+    if locked.deactivated_at != since:
+        locked.deactivated_at = since
+        locked.save(update_fields=["deactivated_at"])
+        details = {"role": locked.role}
+        record_audit(locked.workspace, user=by, action=action, subject=locked.user.email, details=details, now=now)
+    return locked
+
+
+@transaction.atomic
+def transfer_ownership(membership: Membership, *, by: User, now: datetime) -> Membership | Refusal:
+    """Make another member of the staff owner in one's own place; one stays as manager. Returns the new owner's."""
+    locked = _lock(membership)
+    own = _staff_membership(by, membership.workspace_id)
+    if locked is None or own is None or own.role != Role.OWNER:
+        return Refusal(CHANGED_MEANWHILE)
+    if not locked.is_staff_role or locked.deactivated_at or not locked.user.is_active or locked.pk == own.pk:
+        return Refusal("Ownership goes to another active member of the staff.")
+    details = {"before": {locked.user.email: locked.role, by.email: own.role}}
+    locked.role, own.role = Role.OWNER, Role.MANAGER
+    locked.save(update_fields=["role"])
+    own.save(update_fields=["role"])
+    details["after"] = {locked.user.email: locked.role, by.email: own.role}
+    record_audit(
+        locked.workspace,
+        user=by,
+        action="ownership transferred",
+        subject=locked.user.email,
+        details=details,
+        now=now,
+    )
+    return locked
+
+
+def of_kind(memberships: QuerySet[Membership], role: str) -> QuerySet[Membership]:
+    """Those that a person cannot have beside one with `role`: staff and client are two, every other pair is one."""
+    is_client = role == Role.SUBSCRIBER
+    return memberships.filter(role=Role.SUBSCRIBER) if is_client else memberships.exclude(role=Role.SUBSCRIBER)
+
+
+def _staff_membership(person: User, workspace_id: int) -> Membership | None:
+    """What a person is in a workspace as of now, shut out or client: None."""
+    staff = Membership.objects.exclude(role=Role.SUBSCRIBER).filter(deactivated_at=None)
+    return staff.filter(workspace=workspace_id, user=person).first()
 
 
 def _lock(membership: Membership) -> Membership | None:
@@ -187,9 +261,10 @@ def _lock(membership: Membership) -> Membership | None:
 
 def _roles_of(person: User, member: Membership) -> tuple[Role, ...]:
     """The roles that somebody gives in the member's workspace, as of now: theirs may have been changed meanwhile."""
-    return roles_to_give(Membership.objects.filter(workspace=member.workspace_id, user=person).first())
+    return roles_to_give(_staff_membership(person, member.workspace_id))
 
 
 def _is_last_owner(membership: Membership) -> bool:
     others = Membership.objects.filter(workspace=membership.workspace_id, role=Role.OWNER, user__is_active=True)
+    others = others.filter(deactivated_at=None)
     return membership.role == Role.OWNER and not others.exclude(pk=membership.pk).exists()

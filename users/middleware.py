@@ -28,23 +28,28 @@ from users.sources import client_address
 
 Next = Callable[[HttpRequest], HttpResponseBase]
 WORKSPACE_KEY = "workspace"
+MEMBERSHIP_KEY = "membership"  # for whoever is staff and client of one workspace
 _KEY_IN_PATH = re.compile(r"(/invitation/|/confirm-email/|/reset/key/[0-9A-Za-z]+-)(?!set-password)[^/?]+")
 _HIDDEN = r"\1…"
 
 
 def memberships_of(request: PortalRequest) -> list[Membership]:
-    """Everything the signed-in person may switch to, the oldest first."""
+    """Everything the signed-in person may switch to, the oldest first; not where they are deactivated."""
     if not request.user.is_authenticated:
         return []
-    return list(Membership.objects.filter(user=request.user).select_related("workspace").order_by("id"))
+    own = Membership.objects.filter(user=request.user, deactivated_at=None)
+    return list(own.select_related("workspace").order_by("id"))
 
 
 def current_membership(request: PortalRequest) -> Membership | None:
-    """The membership that the session names, else the person's oldest one, else None."""
+    """The membership that the session names, else the person's oldest one of that workspace, or of any, else None."""
     request.memberships = memberships_of(request)
-    wanted = request.session.get(WORKSPACE_KEY) if request.memberships else None
-    named = [one for one in request.memberships if one.workspace_id == wanted]
-    return next(iter(named or request.memberships), None)
+    if not request.memberships:
+        return None
+    wanted, pk = request.session.get(WORKSPACE_KEY), request.session.get(MEMBERSHIP_KEY)
+    named = [membership for membership in request.memberships if membership.workspace_id == wanted]
+    chosen = [membership for membership in named if membership.pk == pk]
+    return next(iter(chosen or named or request.memberships))
 
 
 class WorkspaceMiddleware:

@@ -92,15 +92,26 @@ STAFF_ROLES = (Role.OWNER, Role.MANAGER, Role.ACCOUNTANT, Role.VIEWER)
 
 
 class Membership(models.Model):
-    """A person's role in a workspace."""
+    """A person's role in a workspace: at most one as staff, and one as client."""
 
     workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="memberships")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=12, choices=Role.choices)
     created_at = models.DateTimeField(auto_now_add=True)
+    deactivated_at = models.DateTimeField(null=True, help_text="Since when the member is shut out; null: is not.")
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["workspace", "user"], name="one_role_per_workspace")]
+        constraints = [
+            # whoever works for the firm may also be its client, and then chooses as what they look at it
+            models.UniqueConstraint(
+                fields=["workspace", "user"],
+                condition=~models.Q(role="subscriber"),
+                name="one_staff_role_per_workspace",
+            ),
+            models.UniqueConstraint(
+                fields=["workspace", "user"], condition=models.Q(role="subscriber"), name="one_client_per_workspace"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.user} ({self.role})"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, ParamSpec, cast
+from typing import Concatenate, ParamSpec, TypeGuard, cast
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest
@@ -28,17 +28,22 @@ BILLING_ROLES = (Role.OWNER, Role.MANAGER, Role.ACCOUNTANT)
 
 def can_manage(membership: Membership | None) -> bool:
     """Whether trading settings may be changed."""
-    return membership is not None and membership.role in MANAGING_ROLES
+    return _is_active(membership) and membership.role in MANAGING_ROLES
 
 
 def can_bill(membership: Membership | None) -> bool:
     """Whether periods may be closed and payments recorded."""
-    return membership is not None and membership.role in BILLING_ROLES
+    return _is_active(membership) and membership.role in BILLING_ROLES
 
 
 def can_own(membership: Membership | None) -> bool:
     """Whether members and connections may be changed."""
-    return membership is not None and membership.role == Role.OWNER
+    return _is_active(membership) and membership.role == Role.OWNER
+
+
+def _is_active(membership: Membership | None) -> TypeGuard[Membership]:
+    """Whether there is a membership, and the member is not shut out."""
+    return membership is not None and membership.deactivated_at is None
 
 
 def _guard(view: MemberView[P], *, sees: tuple[Role, ...], may: tuple[Role, ...]) -> View[P]:
@@ -49,7 +54,7 @@ def _guard(view: MemberView[P], *, sees: tuple[Role, ...], may: tuple[Role, ...]
         if not request.user.is_authenticated:
             return ask_to_sign_in(request, is_part=getattr(request, "partial", False))
         membership = cast(PortalRequest, request).membership
-        if membership is None or membership.role not in sees:
+        if not _is_active(membership) or membership.role not in sees:
             raise Http404
         if membership.role not in may:
             raise PermissionDenied

@@ -16,8 +16,8 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from users import services
 from users.forms import EditConnectionForm, NewConnectionForm, SetupForm, TokenForm, WorkspaceForm
-from users.middleware import WORKSPACE_KEY
-from users.models import Connection, User
+from users.middleware import MEMBERSHIP_KEY, WORKSPACE_KEY
+from users.models import Connection, Role, User
 from users.once import once
 from users.permissions import can_own, member_only, owner_only, staff_only
 from users.requests import MemberRequest
@@ -52,9 +52,13 @@ def set_theme(request: HttpRequest) -> HttpResponse:
 @require_POST
 @member_only
 def switch(request: MemberRequest, pk: int) -> HttpResponse:
-    """Look at another workspace that one is a member of."""
-    membership = get_object_or_404(request.user.memberships, workspace_id=pk)
-    request.session[WORKSPACE_KEY] = membership.workspace_id
+    """Look at another workspace that one is a member of; `as` says as what, for who is its staff and its client."""
+    own = request.user.memberships.filter(workspace_id=pk, deactivated_at=None).order_by("id")
+    is_client = request.POST.get("as") == Role.SUBSCRIBER
+    membership = own.filter(role=Role.SUBSCRIBER).first() if is_client else own.first()
+    if membership is None:
+        raise Http404
+    request.session[WORKSPACE_KEY], request.session[MEMBERSHIP_KEY] = membership.workspace_id, membership.pk
     return redirect("/")
 
 

@@ -24,6 +24,7 @@ OF_MANAGER = (
     "/transactions/?type=DEAL_TYPE_BUY&symbol=EURUSD&outcome=gain", "/decisions/", "/decisions/{decision}/",
     "/commissions/", "/commissions/?by=subscriber", "/commissions/{strategy}/{subscriber}/", "/log/", "/sync/",
     "/jobs/", "/jobs/?state=failed", "/jobs/{job}/",
+    "/settings/members/invite/clients/",
     "/settings/members/invite/", "/settings/members/{member}/", "/settings/members/{member}/remove/",
     "/subscribers/{subscriber}/access/", "/leave/", "/accounts/email/",
     "/search/?q=trend", "/settings/", "/settings/members/", "/settings/connections/", "/settings/connections/new/",
@@ -67,7 +68,10 @@ NOT_PAGES = frozenset(
         "jobs:file",
         "jobs:line",
         "jobs:try-again",
+        "people:activate",
         "people:change-accounts",
+        "people:deactivate",
+        "people:transfer",
         "people:change-role",
         "people:invitation",  # keeps the token and leads to people:join
         "people:link",

@@ -72,7 +72,8 @@ BODIES = (
 )  # fmt: skip
 # forms that take no id at all, only words, numbers and days
 NO_IDS = {
-    "setup/", "theme/", "settings/", "settings/connections/new/", "leave/", "invitation/", "commissions/close/all/",
+    "setup/", "theme/", "settings/", "settings/connections/new/", "settings/members/invite/clients/", "leave/",
+    "invitation/", "commissions/close/all/",
     "commissions/issue/all/", "jobs/export/", "accounts/login/", "accounts/logout/", "accounts/email/",
     "accounts/email/withdraw/", "accounts/password/change/", "accounts/password/reset/",
 }  # fmt: skip
