@@ -48,14 +48,14 @@ class AccountCalls(Exchange):
 
     def offered_strategies(self, *, page_size: int = PAGE_LIMIT) -> list[OfferedStrategy]:
         """Strategies and portfolios of others that the caller may copy, by ascending id."""
-        found: list[OfferedStrategy] = []
+        offered: list[OfferedStrategy] = []
         after = None
         while True:
             params = {"after": after, "limit": page_size}
             page = self._call("GET", "/users/current/offered-strategies", type=list[OfferedStrategy], params=params)
-            found += page
+            offered += page
             if len(page) < page_size:
-                return found
+                return offered
             after = page[-1].strategy_id
 
     def risk_limits_page(self, *, after: str | None = None, limit: int = PAGE_LIMIT) -> list[AccountLimits]:

@@ -45,9 +45,9 @@ def query_of(params: Params | None) -> str:
     """The query as the contract writes it (1.8): repeated keys, ISO times, true and false; absent ones left out."""
     pairs = []
     for name, value in (params or {}).items():
-        for one in value if isinstance(value, list | tuple | set | frozenset) else [value]:
-            if one is not None:
-                pairs.append((name, _as_text(one)))
+        for item in value if isinstance(value, list | tuple | set | frozenset) else [value]:
+            if item is not None:
+                pairs.append((name, _as_text(item)))
     return "?" + urlencode(pairs) if pairs else ""
 
 

@@ -68,11 +68,11 @@ def _refusal(
     status = response.status_code
     is_not_connected = (status == 404 or status >= 500) and _NOT_CONNECTED in message.lower()
     where = f"(“{name}”)" if name else f"({response.request.method} {shown(str(response.request.url))})"
-    details = [one for one in _list(body.get("details")) if isinstance(one, dict)]
+    details = [detail for detail in _list(body.get("details")) if isinstance(detail, dict)]
     if name:  # a page shows it: nothing of an address that is no backend
         speaks = _speaks_the_contract(body)
         message = public_text(message) if speaks else _REASONS.get(status, "it gives no reason that can be shown")
-        details = [one for each in details[:MOST_DETAILS] if (one := _public_detail(each))] if speaks else []
+        details = [public for detail in details[:MOST_DETAILS] if (public := _public_detail(detail))] if speaks else []
     if status == 400 and (refused := account_refusal(body, public_text)):
         return refused
     if status == 400:

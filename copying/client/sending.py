@@ -105,8 +105,10 @@ class Sender:
         try:
             with sending as response:
                 content = read_whole(response, largest=self._largest_answer, until=until)
-            kept = [(name, value) for name, value in response.headers.items() if name != "content-encoding"]
-            return httpx.Response(response.status_code, headers=kept, content=content, request=response.request)
+            received_headers = [(name, value) for name, value in response.headers.items() if name != "content-encoding"]
+            return httpx.Response(
+                response.status_code, headers=received_headers, content=content, request=response.request
+            )
         except TooMuch as error:
             text = f"The backend {where} answers {error}: the answer was not read to its end."
             raise Unreadable(text, reason="out of range", start="") from error

@@ -80,10 +80,14 @@ class TradingCalls(Exchange):
         while not should_stop():
             page = self.stopouts_stream(previous_sequence_number=cursor, hold_s=hold_s)
             fresh = [
-                one for one in page if cursor is None or one.sequence_number is None or one.sequence_number > cursor
+                stopout
+                for stopout in page
+                if cursor is None or stopout.sequence_number is None or stopout.sequence_number > cursor
             ]
             yield fresh
-            cursor = max((one.sequence_number for one in fresh if one.sequence_number is not None), default=cursor)
+            cursor = max(
+                (stopout.sequence_number for stopout in fresh if stopout.sequence_number is not None), default=cursor
+            )
 
     # -------------------------------------------------------------------------------------------------------- logs
 

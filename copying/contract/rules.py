@@ -355,7 +355,9 @@ RULES: dict[type, tuple[Rule, ...]] = {
 def _numbers_as_texts(elements: Any) -> Any:
     if not isinstance(elements, list):
         return elements
-    return [str(one) if isinstance(one, int) and not isinstance(one, bool) else one for one in elements]
+    return [
+        str(element) if isinstance(element, int) and not isinstance(element, bool) else element for element in elements
+    ]
 
 
 def _without_ends(text: Any) -> Any:

@@ -153,27 +153,27 @@ def validate(kind: str, raw: Any, *, now: datetime | None = None, stored: dict[s
     stored: the document that this one replaces. What a rule has against both, at the same place with the same value,
     came with a rule that is newer than the document, and is no reason to refuse an edit of something else.
     """
-    found = _Problems()
-    document = _walker(KINDS[kind])(raw, "", found)
+    collected = _Problems()
+    document = _walker(KINDS[kind])(raw, "", collected)
     if kind == "close-instructions" and now is not None and document is not _BAD:
-        _bound_removal(document, now, found)
-    problems = list(found)
+        _bound_removal(document, now, collected)
+    problems = list(collected)
     if problems and stored is not None and document is not _BAD:
         known = _Problems()
         _walker(KINDS[kind])(stored, "", known)
-        problems = _beyond(found, raw, known, stored)
+        problems = _beyond(collected, raw, known, stored)
     if problems:
         raise Invalid(problems)
     return document
 
 
-def _beyond(found: _Problems, raw: dict[str, Any], known: _Problems, stored: dict[str, Any]) -> list[dict[str, Any]]:
+def _beyond(problems: _Problems, raw: dict[str, Any], known: _Problems, stored: dict[str, Any]) -> list[dict[str, Any]]:
     """The problems of `raw` that `stored` does not have."""
     old = [_standing(problem, stored) for number, problem in enumerate(known) if number in known.of_rules]
     return [
         problem
-        for number, problem in enumerate(found)
-        if number not in found.of_rules or _standing(problem, raw) not in old
+        for number, problem in enumerate(problems)
+        if number not in problems.of_rules or _standing(problem, raw) not in old
     ]
 
 
@@ -207,12 +207,12 @@ def is_removal_time(ahead_s: float, *, tolerance_s: float = 0.0) -> bool:
     return 30 * _DAY - _HOUR <= ahead_s <= 90 * _DAY + tolerance_s
 
 
-def _bound_removal(document: documents.CloseInstructions, now: datetime, found: _Problems) -> None:
+def _bound_removal(document: documents.CloseInstructions, now: datetime, problems: _Problems) -> None:
     """Problems of `removeAfter`."""
     if document.remove_after is None:
         return
     if not is_removal_time((document.remove_after - now).total_seconds()):
-        found.add("removeAfter", wire.format_time(document.remove_after), "must be between 30 and 90 days from now")
+        problems.add("removeAfter", wire.format_time(document.remove_after), "must be between 30 and 90 days from now")
 
 
 # ------------------------------------------------------------------------------------------------------- the walk
@@ -229,20 +229,20 @@ def _walker(struct: type[msgspec.Struct]) -> Walk:
     rules = _rules_of(struct)
     aliases = {name: alias for base in reversed(struct.__mro__) for name, alias in ALIASES.get(base, {}).items()}
 
-    def walk(raw: Any, path: str, found: _Problems) -> Any:
+    def walk(raw: Any, path: str, problems: _Problems) -> Any:
         if not isinstance(raw, dict):
-            return found.add(path, raw, "must be an object")
+            return problems.add(path, raw, "must be an object")
         values, is_whole = {}, True
         for name, wire_name, is_required, walk_field in fields:
             value, inner = raw.get(wire_name), f"{path}.{wire_name}" if path else wire_name
             if value is None:
                 if is_required:
-                    found.add(inner, None, "is required")
+                    problems.add(inner, None, "is required")
                     is_whole = False
                 continue
             if wire_name in aliases:
                 value = aliases[wire_name](value)
-            value = walk_field(value, inner, found)
+            value = walk_field(value, inner, problems)
             if value is not _BAD:
                 values[name] = value
             elif is_required:
@@ -251,7 +251,7 @@ def _walker(struct: type[msgspec.Struct]) -> Walk:
         for rule in rules:
             for wire_name, value, message in rule(judged):
                 inner = ".".join(part for part in (path, wire_name) if part)
-                found.add(inner, value, message, is_of_rule=True)
+                problems.add(inner, value, message, is_of_rule=True)
         return struct(**values) if is_whole else _BAD
 
     return walk
@@ -283,72 +283,72 @@ def _walk_of(described: inspect.Type) -> Walk:
 
 
 def _walk_list(walk_item: Walk) -> Walk:
-    def walk(raw: Any, path: str, found: _Problems) -> Any:
+    def walk(raw: Any, path: str, problems: _Problems) -> Any:
         if not isinstance(raw, list):
-            return found.add(path, raw, "must be a list")
-        walked = [walk_item(value, f"{path}.{index}", found) for index, value in enumerate(raw)]
+            return problems.add(path, raw, "must be a list")
+        walked = [walk_item(value, f"{path}.{index}", problems) for index, value in enumerate(raw)]
         whole = [value for value in walked if value is not _BAD]
         return whole if len(whole) == len(walked) else _Remnant(whole)
 
     return walk
 
 
-def _walk_object(raw: Any, path: str, found: _Problems) -> Any:
+def _walk_object(raw: Any, path: str, problems: _Problems) -> Any:
     if not isinstance(raw, dict):
-        return found.add(path, raw, "must be an object")
+        return problems.add(path, raw, "must be an object")
     problem = wire.unstorable(raw)
-    return found.add(path, raw, problem) if problem else raw
+    return problems.add(path, raw, problem) if problem else raw
 
 
 def _walk_choice(choices: tuple[str, ...]) -> Walk:
     in_words = ", ".join(choices)
 
-    def walk(raw: Any, path: str, found: _Problems) -> Any:
+    def walk(raw: Any, path: str, problems: _Problems) -> Any:
         if isinstance(raw, str) and raw in choices:
             return raw
-        return found.add(path, raw, f"must be one of {in_words}" if len(choices) > 1 else f"must be {in_words}")
+        return problems.add(path, raw, f"must be one of {in_words}" if len(choices) > 1 else f"must be {in_words}")
 
     return walk
 
 
-def _walk_text(raw: Any, path: str, found: _Problems) -> Any:
+def _walk_text(raw: Any, path: str, problems: _Problems) -> Any:
     if not isinstance(raw, str):
-        return found.add(path, raw, "must be a text")
+        return problems.add(path, raw, "must be a text")
     if "\0" in raw:
-        return found.add(path, raw, "must not contain a NUL character")
+        return problems.add(path, raw, "must not contain a NUL character")
     if len(raw) > _LONGEST_TEXT:
-        return found.add(path, raw, f"must have at most {_LONGEST_TEXT:,} characters")
+        return problems.add(path, raw, f"must have at most {_LONGEST_TEXT:,} characters")
     return raw
 
 
-def _walk_number(raw: Any, path: str, found: _Problems) -> Any:
+def _walk_number(raw: Any, path: str, problems: _Problems) -> Any:
     if isinstance(raw, bool) or not isinstance(raw, int | float):
-        return found.add(path, raw, "must be a number")
+        return problems.add(path, raw, "must be a number")
     if not -_LARGEST < raw < _LARGEST:
-        return found.add(path, raw, "must be a finite number of reasonable size")
+        return problems.add(path, raw, "must be a finite number of reasonable size")
     return float(raw)
 
 
-def _walk_integer(raw: Any, path: str, found: _Problems) -> Any:
+def _walk_integer(raw: Any, path: str, problems: _Problems) -> Any:
     is_integer = (isinstance(raw, int) and not isinstance(raw, bool)) or (isinstance(raw, float) and raw.is_integer())
     if not is_integer:
-        return found.add(path, raw, "must be an integer")
+        return problems.add(path, raw, "must be an integer")
     if not -(2**63) <= raw < 2**63:
-        return found.add(path, raw, "must fit in 64 bits")
+        return problems.add(path, raw, "must fit in 64 bits")
     return int(raw)
 
 
-def _walk_boolean(raw: Any, path: str, found: _Problems) -> Any:
-    return raw if isinstance(raw, bool) else found.add(path, raw, "must be true or false")
+def _walk_boolean(raw: Any, path: str, problems: _Problems) -> Any:
+    return raw if isinstance(raw, bool) else problems.add(path, raw, "must be true or false")
 
 
-def _walk_time(raw: Any, path: str, found: _Problems) -> Any:
+def _walk_time(raw: Any, path: str, problems: _Problems) -> Any:
     if isinstance(raw, datetime):
         return raw
     try:
         return wire.parse_sane_time(raw)
     except ValueError as error:
-        return found.add(path, raw, str(error))
+        return problems.add(path, raw, str(error))
 
 
 def _printable(value: Any) -> Any:

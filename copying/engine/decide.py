@@ -170,7 +170,7 @@ def numbers_of(table: RouteTable, specs: Specs, signal: Signal, facts: Facts, is
     for name, refused in STRATEGY_FILTERS.items():
         if not word and table.strategy.get(name):
             word, value = refused(table.strategy[name], signal, facts)
-    found = [
+    numbers = [
         signal.volume_lots,
         signal.side,
         nan if signal.stop_loss is None else signal.stop_loss,
@@ -188,23 +188,23 @@ def numbers_of(table: RouteTable, specs: Specs, signal: Signal, facts: Facts, is
     ]
     for currency in facts.accounts.currencies:
         rate = facts.market.rate(currency, facts.base_currency)
-        found.append(nan if rate is None else rate)
+        numbers.append(nan if rate is None else rate)
     for instrument in specs.instruments or [None]:
-        found += quote_of(instrument, signal, facts)
-    return found
+        numbers += quote_of(instrument, signal, facts)
+    return numbers
 
 
 def gathered(columns: dict[str, np.ndarray], names: list[str], rows: np.ndarray) -> np.ndarray:
     """(names, rows) the columns of these names on some rows; 0 where there is none."""
-    made = np.zeros((len(names), len(rows)))
+    picked = np.zeros((len(names), len(rows)))
     for place, name in enumerate(names):
         if name in columns:
-            made[place] = columns[name].take(rows)
-    return made
+            picked[place] = columns[name].take(rows)
+    return picked
 
 
 @rule
-def size_route(signal, route, spec, price, account, held, computed):
+def size_route(signal, route, spec, price, account, exposure, computed):
     """(word, its number, (scaled, multiplied, limited, rounded), stop loss) of a route that may open."""
     rate, balance, equity, buying_power, open_value = account
     word, value = refuse_levels(signal, route, spec, price)
@@ -222,7 +222,7 @@ def size_route(signal, route, spec, price, account, held, computed):
         return word, value, (scaled, wanted, 0.0, 0.0), nan
     cap = limit_trade_risk(UNLIMITED, route, spec, price, balance)
     cap = limit_volume(cap, route)
-    cap = limit_correlation(cap, wanted, route, price, held)
+    cap = limit_correlation(cap, wanted, route, price, exposure)
     cap = limit_leverage(cap, signal, route, price, equity, open_value)
     cap = limit_broker(cap, spec)
     # what the broker can do, and what is too small or too much then
@@ -316,20 +316,20 @@ def decide_routes(moment, specs, table, money, world, verdicts, figures):
             if route.max_leverage_level:
                 open_value = money.position_value[who] * rate
             account = rate, money.balance[who] * rate, money.equity[who] * rate, buying_power, open_value
-            held = (0.0, 0.0)
+            exposure = (0.0, 0.0)
             if route.correlations and spec.base_asset >= 0:
                 if route.correlations == BY_STRATEGY:
-                    held = (
+                    exposure = (
                         world.by_route[spec.base_asset, reducing_by_route],
                         world.by_route[spec.profit_asset, reducing_by_route],
                     )
                 else:
-                    held = (
+                    exposure = (
                         world.by_account[spec.base_asset, reducing_by_account],
                         world.by_account[spec.profit_asset, reducing_by_account],
                     )
             formula = world.computed[row] if len(world.computed) else 0.0
-            word, value, volumes, stop_loss = size_route(signal, route, spec, price, account, held, formula)
+            word, value, volumes, stop_loss = size_route(signal, route, spec, price, account, exposure, formula)
         verdict, figure = verdicts[row], figures[row]
         verdict.notes = notes_of(signal, route, spec, price) if word < REFUSED else 0
         figure.final = volumes[3] if word < REFUSED else 0.0

@@ -190,8 +190,8 @@ class Parser:
     def expect(self, text: str) -> None:
         token = self.tokens[self.next]
         if token.text != text:
-            found = repr(token.text) if token.text else "the end"
-            raise ExpressionError(f"expected {text!r}, found {found}", token.position)
+            actual = repr(token.text) if token.text else "the end"
+            raise ExpressionError(f"expected {text!r}, actual {actual}", token.position)
         self.next += 1
 
     def expression(self, strength: int) -> Node:

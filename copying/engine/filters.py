@@ -93,13 +93,13 @@ def drawdown_verdict(document: Document, facts: Facts) -> tuple[bool, float]:
     fraction = document.get("maxRelativeDrawdown")
     levels = [(relative, document.get("maxDrawdown") if fraction is None else fraction)]
     levels.append((absolute, document.get("maxAbsoluteDrawdown")))
-    given = [(drawdown, level) for drawdown, level in levels if level is not None]
-    if not given:
+    thresholds = [(drawdown, level) for drawdown, level in levels if level is not None]
+    if not thresholds:
         return False, nan
     if document["action"] == "exclude":
-        reached = [level for drawdown, level in given if drawdown >= level]
+        reached = [level for drawdown, level in thresholds if drawdown >= level]
         return bool(reached), reached[0] if reached else nan
-    return not any(drawdown > level for drawdown, level in given), given[0][1]
+    return not any(drawdown > level for drawdown, level in thresholds), thresholds[0][1]
 
 
 # ------------------------------------------------------------------------------------------------------- one route
@@ -152,10 +152,10 @@ class NewsGaps(NamedTuple):
 
 def news_gaps(table: RouteTable, view: View, facts: Facts) -> np.ndarray:
     """(chains, symbols) `NEWS_GAP` of this moment."""
-    held: NewsGaps | None = view.news
-    if held is None or not held.since <= facts.now < held.until or held.events != facts.news:
-        held = view.news = news_now(table, view, facts)
-    return held.gaps
+    news: NewsGaps | None = view.news
+    if news is None or not news.since <= facts.now < news.until or news.events != facts.news:
+        news = view.news = news_now(table, view, facts)
+    return news.gaps
 
 
 def news_now(table: RouteTable, view: View, facts: Facts) -> NewsGaps:

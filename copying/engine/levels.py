@@ -23,12 +23,12 @@ INVALID_STOPS = refusal(Reason.INVALID_STOPS, Level.BROKER)
 ANOTHER_SYMBOL = refusal(Reason.PRICES_OF_ANOTHER_SYMBOL, Level.BROKER)
 _LETTERS = re.compile(r"[A-Z]{6,}")
 _ASSETS = frozenset(
-    each
+    word
     for line in (
         "USD EUR GBP JPY CHF AUD CAD NZD SEK NOK DKK PLN CZK HUF MXN ZAR TRY",
         "CNH HKD SGD ILS THB BRL INR KRW XAU XAG XPT XPD BTC ETH LTC XRP BCH",
     )
-    for each in line.split()
+    for word in line.split()
 )
 
 

@@ -71,13 +71,13 @@ def limit_volume(cap, route):
 
 
 @rule
-def limit_correlation(cap, wanted, route, price, held):
+def limit_correlation(cap, wanted, route, price, exposure):
     """volume <= volume so far - the larger same-sign exposure already open in either asset of a pair.
 
-    A buy adds to the first asset and takes from the second. Only symbols made of two asset names. held: signed lots
+    A buy adds to the first asset and takes from the second. Only symbols made of two asset names. exposure: signed lots
     open in both, 0 where the rule is off.  source: contract, 4.4 reduceCorrelations
     """
-    same_sign = max(held[0] * price.side, -held[1] * price.side)
+    same_sign = max(exposure[0] * price.side, -exposure[1] * price.side)
     if not same_sign > 0:
         return cap
     left = min(wanted, cap[0]) - same_sign

@@ -82,15 +82,17 @@ def specs_of(view: View, market: Market, name: str) -> Specs:
     """The specifications of the view's symbols; made again only when the market has others. name: the provider's."""
     instruments = [market.instrument(symbol) for symbol in view.symbols]
     provider = market.instrument(name)
-    held: Specs | None = view.specs
-    if held is None or held.instruments != instruments or held.provider != provider:
+    specs: Specs | None = view.specs
+    if specs is None or specs.instruments != instruments or specs.provider != provider:
         assets: dict[str, int] = {}
         rows = [
-            NO_INSTRUMENT if each is None else spec_of(each, assets, relation_of(name, provider, each))
-            for each in instruments
+            NO_INSTRUMENT
+            if instrument is None
+            else spec_of(instrument, assets, relation_of(name, provider, instrument))
+            for instrument in instruments
         ]
-        held = view.specs = Specs(instruments, np.array(rows or [NO_INSTRUMENT], SPEC), list(assets), provider)
-    return held
+        specs = view.specs = Specs(instruments, np.array(rows or [NO_INSTRUMENT], SPEC), list(assets), provider)
+    return specs
 
 
 def spec_of(instrument: Instrument, assets: dict[str, int], relation: Relation) -> tuple[float, ...]:

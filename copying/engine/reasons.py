@@ -322,7 +322,7 @@ def sentence(
     about = REASONS[reason]
     template = (about.changed if outcome <= Outcome.DELAYED else about.refused) or about.changed or about.refused
     limit = limit_text(limit_value, about.unit)
-    told = template.format(
+    text = template.format(
         x=lots(steps[Step.MULTIPLIED]),
         rounded=lots(steps[Step.ROUNDED]),
         y=lots(steps[Step.FINAL]),
@@ -333,4 +333,4 @@ def sentence(
         provider=provider_symbol,
     )
     extra = [words for note, words in NOTES.items() if notes & note] if outcome <= Outcome.DELAYED else []
-    return " ".join([told, *extra])
+    return " ".join([text, *extra])

@@ -160,10 +160,10 @@ def compile_routes(
             continue
         take_over()
         first_kept = end_kept
-        made = routes_of(subscriber_id, subscriber, offered(branches, configuration, subscriber_id, by_tenant))
-        keys += made
-        terms += made.values()
-        origin += [-1] * len(made)
+        own = routes_of(subscriber_id, subscriber, offered(branches, configuration, subscriber_id, by_tenant))
+        keys += own
+        terms += own.values()
+        origin += [-1] * len(own)
         spans[subscriber_id] = (subscriber, count, len(keys))
         count = len(keys)
     take_over()
@@ -219,13 +219,13 @@ def offered(
 
 def routes_of(subscriber_id: str, subscriber: Document, branches: dict[str, list[Branch]]) -> dict[RouteKey, CopyTerms]:
     """The routes that end at one subscriber."""
-    made: dict[RouteKey, CopyTerms] = {}
+    routes: dict[RouteKey, CopyTerms] = {}
     for subscription in subscriber.get("subscriptions") or ():
         for branch in branches.get(subscription["strategyId"], ()):
             key = RouteKey(subscriber_id, branch.strategy_id, branch.path)
-            if key not in made:
-                made[key] = branch.terms.at(Level.SUBSCRIPTION, subscription).at(Level.SUBSCRIBER, subscriber)
-    return made
+            if key not in routes:
+                routes[key] = branch.terms.at(Level.SUBSCRIPTION, subscription).at(Level.SUBSCRIBER, subscriber)
+    return routes
 
 
 def walk_branches(strategy_id: str, configuration: Configuration) -> Iterator[Branch]:
@@ -268,15 +268,15 @@ def build_table(
     """Terms turned into records; what many routes share is interned."""
     columns, gates = records_of(ROUTE, terms), records_of(GATE, terms)
     columns["key_hash"] = [hash_key(key) for key in keys]
-    close_only = [refusal(Reason.CLOSE_ONLY, each.close_only_level) if each.close_only else 0 for each in terms]
+    close_only = [refusal(Reason.CLOSE_ONLY, route.close_only_level) if route.close_only else 0 for route in terms]
     gates["close_only_refusal"] = close_only
-    gates["close_only_by_symbol"] = [each.close_only == "by-symbol" for each in terms]
+    gates["close_only_by_symbol"] = [route.close_only == "by-symbol" for route in terms]
     programs: dict[tuple[tuple[Level, bytes], ...], int] = {}
     news_chains: dict[tuple[tuple[Level, bytes], ...], int] = {}
     expressions: dict[str, int] = {}
-    gates["program"] = [programs.setdefault(each.symbol_steps, len(programs)) for each in terms]
-    columns["news_chain"] = [news_chains.setdefault(each.news_filters, len(news_chains)) for each in terms]
-    gates["formula"] = [expressions.setdefault(each.expression, len(expressions)) for each in terms]
+    gates["program"] = [programs.setdefault(route.symbol_steps, len(programs)) for route in terms]
+    columns["news_chain"] = [news_chains.setdefault(route.news_filters, len(news_chains)) for route in terms]
+    gates["formula"] = [expressions.setdefault(route.expression, len(expressions)) for route in terms]
     return RouteTable(
         strategy_id=strategy_id,
         strategy=strategy,
@@ -294,10 +294,10 @@ def build_table(
 
 def records_of(kind: np.dtype, terms: list[CopyTerms]) -> np.ndarray:
     """Terms as records; fields that `CopyTerms` has not are 0."""
-    made = np.zeros(len(terms), kind)
+    records = np.zeros(len(terms), kind)
     for name in set(kind.names or ()) & set(CopyTerms.__slots__):
-        made[name] = [getattr(each, name) for each in terms]
-    return made
+        records[name] = [getattr(route, name) for route in terms]
+    return records
 
 
 def merge_tables(

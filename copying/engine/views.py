@@ -51,12 +51,12 @@ class View:
 def view_of(table: RouteTable, symbol: str, side: Side, kind: OrderKind) -> View:
     """The view for a provider's symbol, side and kind."""
     key = (symbol, side, kind)
-    found = table.views.get(key)
-    if found is None:
+    view = table.views.get(key)
+    if view is None:
         if len(table.views) >= MAX_VIEWS:
             table.views.clear()
-        found = table.views[key] = make_view(table, symbol, side, kind)
-    return found
+        view = table.views[key] = make_view(table, symbol, side, kind)
+    return view
 
 
 def make_view(table: RouteTable, provider_symbol: str, side: Side, kind: OrderKind) -> View:

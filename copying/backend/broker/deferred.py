@@ -34,7 +34,7 @@ def to_catch_up(book: Book) -> list[int]:
     """Rows of the accounts that can be reached and have missed something: they were left out."""
     if not book.missed:
         return []
-    accounts = np.unique([each.account for each in book.missed])
+    accounts = np.unique([missed.account for missed in book.missed])
     return accounts[book.accounts.connected[accounts] & taking_part(book, accounts)].tolist()
 
 
@@ -49,10 +49,14 @@ def hold_closes(
         lots = float(positions.volume[row] if volumes is None else volumes[place])
         ticket = int(positions.id[row])
         is_whole = lots >= positions.volume[row] - LOTS_TOLERANCE
-        if any(each.ticket == ticket and each.what == "close" and each.volume_lots >= lots for each in book.missed):
+        if any(
+            missed.ticket == ticket and missed.what == "close" and missed.volume_lots >= lots for missed in book.missed
+        ):
             continue  # it is to be closed whole already
         # lots are told from what is open now, so a later close includes the earlier ones
-        book.missed = [each for each in book.missed if each.ticket != ticket or (each.what != "close" and not is_whole)]
+        book.missed = [
+            missed for missed in book.missed if missed.ticket != ticket or (missed.what != "close" and not is_whole)
+        ]
         if is_whole:
             positions.expires[row] = NEVER
         book.missed.append(Missed(int(positions.account[row]), ticket, "close", cause, lots))
@@ -66,7 +70,7 @@ def hold_cancels(book: Book, rows: np.ndarray) -> np.ndarray:
     out = away(book, book.orders, rows)
     for row in rows[out].tolist():
         ticket = int(book.orders.id[row])
-        book.missed = [each for each in book.missed if each.ticket != ticket]
+        book.missed = [missed for missed in book.missed if missed.ticket != ticket]
         book.missed.append(Missed(int(book.orders.account[row]), ticket, "cancel"))
         remember_signal(book, int(book.orders.signal[row]))
     return rows[~out]
@@ -74,10 +78,10 @@ def hold_cancels(book: Book, rows: np.ndarray) -> np.ndarray:
 
 def hold_filled(book: Book, orders: np.ndarray, tickets: np.ndarray) -> None:
     """Orders that filled at the broker before they could be withdrawn: their positions are to be closed instead."""
-    late = np.isin(orders, [each.ticket for each in book.missed if each.what == "cancel"])
+    late = np.isin(orders, [missed.ticket for missed in book.missed if missed.what == "cancel"])
     if late.any():
         gone = set(orders[late].tolist())
-        book.missed = [each for each in book.missed if each.ticket not in gone]
+        book.missed = [missed for missed in book.missed if missed.ticket not in gone]
         hold_closes(book, np.flatnonzero(np.isin(book.positions.id, tickets[late])), "its order was withdrawn", None)
 
 
@@ -87,7 +91,7 @@ def hold_levels(book: Book, table: TradeTable, rows: np.ndarray, stop: np.ndarra
     for place in np.flatnonzero(out & ~to_release(book, table, rows)).tolist():
         row = int(rows[place])
         ticket = int(table.id[row])
-        book.missed = [each for each in book.missed if (each.ticket, each.what) != (ticket, "levels")]
+        book.missed = [missed for missed in book.missed if (missed.ticket, missed.what) != (ticket, "levels")]
         levels = [None if math.isnan(level) else float(level) for level in (stop[place], take[place])]
         book.missed.append(
             Missed(int(table.account[row]), ticket, "levels", stop_loss=levels[0], take_profit=levels[1])
@@ -107,7 +111,7 @@ def hold_release(book: Book, rows: np.ndarray) -> None:
 
 def to_release(book: Book, table: TradeTable, rows: np.ndarray) -> np.ndarray:
     """(n,) True for rows of copies that become their owner's as soon as their account is back."""
-    return np.isin(table.id[rows], [each.ticket for each in book.missed if each.what == "release"])
+    return np.isin(table.id[rows], [missed.ticket for missed in book.missed if missed.what == "release"])
 
 
 def hold_event(book: Book, account: int, ticket: int, what: Event, order: int = 0) -> None:
@@ -123,12 +127,12 @@ def remember_signal(book: Book, row: int) -> None:
 
 def closing_tickets(book: Book) -> list[int]:
     """Positions and orders that are to end, positions in part or whole, as soon as their account is back."""
-    return [each.ticket for each in book.missed if each.what in ("close", "cancel")]
+    return [missed.ticket for missed in book.missed if missed.what in ("close", "cancel")]
 
 
 def ending_copies(book: Book) -> np.ndarray:
     """(n_positions,) True for those of which no copy is to be left as soon as their account is back."""
-    lots = {each.ticket: each.volume_lots for each in book.missed if each.what == "close"}
+    lots = {missed.ticket: missed.volume_lots for missed in book.missed if missed.what == "close"}
     whole = np.isin(book.positions.id, list(lots))
     for row in np.flatnonzero(whole).tolist():
         whole[row] = lots[int(book.positions.id[row])] >= book.positions.volume[row] - LOTS_TOLERANCE

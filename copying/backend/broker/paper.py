@@ -215,35 +215,37 @@ class PaperBroker:
             mask[rows[whole]] = False
             positions.keep(mask)
 
-    def _closing(self, book: Book, held, pick, cause, volume, price, profit, swap, fee) -> Deals:
+    def _closing(self, book: Book, closing, pick, cause, volume, price, profit, swap, fee) -> Deals:
         """Deals of copied positions that are closed."""
         zero, none = np.zeros(len(pick)), np.full(len(pick), np.nan)
-        signals = held["signal"][pick]
+        signals = closing["signal"][pick]
         known = {row: book.signals[row].id for row in np.unique(signals).tolist() if row in book.signals}
         known = book.ended_signals | known if book.ended_signals else known
-        lots = lot_values(book, held["symbol"][pick], held["account"][pick])
-        lots = np.where(np.isnan(lots), held["value"][pick] / held["volume"][pick], lots)  # the last that was known
+        lots = lot_values(book, closing["symbol"][pick], closing["account"][pick])
+        lots = np.where(
+            np.isnan(lots), closing["value"][pick] / closing["volume"][pick], lots
+        )  # the last that was known
         deals = Deals(
             kind="close", cause=cause, time=book.time, number=self._numbers(book, len(pick)),
-            account=held["account"][pick], subscription=held["subscription"][pick], leaf=held["leaf"][pick],
-            signal=signals, signal_ids=known, position=held["id"][pick], symbol=held["symbol"][pick],
-            side=-held["side"][pick], volume=volume[pick], price=price[pick],
+            account=closing["account"][pick], subscription=closing["subscription"][pick], leaf=closing["leaf"][pick],
+            signal=signals, signal_ids=known, position=closing["id"][pick], symbol=closing["symbol"][pick],
+            side=-closing["side"][pick], volume=volume[pick], price=price[pick],
             lot_value=lots, profit=profit[pick],
             swap=swap[pick], commission=fee[pick], improvement=zero, provider_commission=zero,
             platform_commission=zero, incoming_provider=zero, incoming_platform=zero, slippage=none,
-            slippage_money=none, part=held["part"][pick],
+            slippage_money=none, part=closing["part"][pick],
         )  # fmt: skip
         commission.charge(book, deals)
         return deals
 
-    def _closing_slippage(self, book: Book, held, price, signal: OpenSignal) -> np.ndarray:
+    def _closing_slippage(self, book: Book, positions, price, signal: OpenSignal) -> np.ndarray:
         """(n,) price difference to what the provider closes at; nan on the other side and for other pairs."""
         quote = book.quote(signal.symbol)
         if quote is None:
             return np.full(len(price), np.nan)
-        same = (book.symbol_quotes()[held["symbol"]] == quote).all(axis=1) & (held["side"] == signal.side)
+        same = (book.symbol_quotes()[positions["symbol"]] == quote).all(axis=1) & (positions["side"] == signal.side)
         wanted = quote[0] if signal.side > 0 else quote[1]
-        return np.where(same, (price - wanted) * held["side"], np.nan)
+        return np.where(same, (price - wanted) * positions["side"], np.nan)
 
     def _charge(self, book: Book, account: np.ndarray, volume: np.ndarray) -> np.ndarray:
         """(n,) commission of deals, negative, in account currency."""

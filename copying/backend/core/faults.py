@@ -130,7 +130,9 @@ def without(book: Book, account_ids: list[str]) -> Iterator[None]:
         yield
         return
     book.left_out = np.zeros(book.accounts.size, dtype=bool)
-    book.left_out[[book.account_rows[each] for each in account_ids if each in book.account_rows]] = True
+    book.left_out[[book.account_rows[account_id] for account_id in account_ids if account_id in book.account_rows]] = (
+        True
+    )
     plans = book.cache(Plans)
     plans.reduced.clear()
     try:

@@ -119,14 +119,14 @@ class GroupCommit(ABC):
         while self._waiting and len(group) < GROUP:
             if self._waiting[0].key in keys:
                 break  # it is answered when the first of the two is
-            each = self._waiting.popleft()
-            if each.is_answered(self.book):
+            waiting = self._waiting.popleft()
+            if waiting.is_answered(self.book):
                 continue
-            if not group and each.future is not None and (error := self._checked(each.command)) is not None:
-                each.tell(error)
+            if not group and waiting.future is not None and (error := self._checked(waiting.command)) is not None:
+                waiting.tell(error)
                 continue
-            group.append(each)
-            keys |= {each.key} - {None}
+            group.append(waiting)
+            keys |= {waiting.key} - {None}
         if not group:
             return
         group[:0] = [Waiting(command, None, time.perf_counter()) for command in newer_rules(self.book)]
@@ -139,11 +139,11 @@ class GroupCommit(ABC):
                 received=received,
                 rules=NEWEST_RULES,
                 quotes={},
-                command=each.command,
-                left_out=self._aside.of(each.command, moment),
-                once=each.once,
+                command=waiting.command,
+                left_out=self._aside.of(waiting.command, moment),
+                once=waiting.once,
             )
-            for each in group
+            for waiting in group
         ]
         entries[0] = structs.replace(entries[0], quotes=self._pending_quotes)
         self._pending_quotes = {}
@@ -155,8 +155,8 @@ class GroupCommit(ABC):
         self.signs.end_write()
         committed = time.perf_counter()
         ahead.cancel()
-        for entry, each in zip(entries, group, strict=True):
-            self._apply(entry, each, committed)
+        for entry, waiting in zip(entries, group, strict=True):
+            self._apply(entry, waiting, committed)
         self._committing = False
         if self._look_later:
             self.look_at_market()

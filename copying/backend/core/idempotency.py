@@ -46,11 +46,11 @@ def keep(book: Book, once: Once, answer: Any) -> Any:
     return reply
 
 
-def newest(kept: dict[str, KeptAnswer]) -> KeptAnswer:
+def newest(answers: dict[str, KeptAnswer]) -> KeptAnswer:
     """The answer that was kept last."""
-    return next(reversed(kept.values()))
+    return next(reversed(answers.values()))
 
 
-def is_over(book: Book, kept: KeptAnswer) -> bool:
+def is_over(book: Book, answer: KeptAnswer) -> bool:
     """Whether an answer has been kept long enough."""
-    return book.time - kept.time >= KEPT_SECONDS
+    return book.time - answer.time >= KEPT_SECONDS

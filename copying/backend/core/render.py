@@ -116,11 +116,11 @@ class Renderer:
             StopoutEvent: self.stopout,
             AccountSnapshots: self.snapshots,
         }
-        for told in effects.told:
+        for effect in effects.told:
             try:
-                yield from makers[type(told)](told, effects, rows)
+                yield from makers[type(effect)](effect, effects, rows)
             except Exception:
-                log.exception("A %s of journal entry %s could not be told", type(told).__name__, effects.sequence)
+                log.exception("A %s of journal entry %s could not be told", type(effect).__name__, effects.sequence)
 
     # ---------------------------------------------------------------------------------------------------- transactions
 
@@ -218,11 +218,11 @@ class Renderer:
         ]  # fmt: skip
         common = f'"time":"{moment}","signalId":{text(signal.id)},'
         source = f'"sourceStrategyId":{text(leaf_id)},"symbol":{text(signal.symbol)},'
-        for place, each in enumerate(rowwise(columns, decided.rows)):
+        for place, record in enumerate(rowwise(columns, decided.rows)):
             if place % CHUNK == CHUNK - 1:
                 yield
-            if each[0] >= 0:
-                self.decision(decided, each, moment, f'"id":"{self.id_of(effects, rows)}",{common}', source, rows)
+            if record[0] >= 0:
+                self.decision(decided, record, moment, f'"id":"{self.id_of(effects, rows)}",{common}', source, rows)
         if provider and not decided.late:
             self.summary(decided, moment, leaf_id, provider, rows)
 
@@ -230,9 +230,9 @@ class Renderer:
         """Of the next decision."""
         return record_id(effects.sequence, len(rows.decisions), effects.secret)
 
-    def decision(self, decided: Decided, each: tuple, moment: str, common: str, source: str, rows: Rows) -> None:
+    def decision(self, decided: Decided, record: tuple, moment: str, common: str, source: str, rows: Rows) -> None:
         """One decision and its log line."""
-        subscription, outcome, reason, level, limit, symbol, side, kind, steps, notes = each
+        subscription, outcome, reason, level, limit, symbol, side, kind, steps, notes = record
         subscriber_id, tenant, strategy_id, _, _ = self.names.subscription(subscription)
         signal = decided.signal
         name = decided.decisions.symbols[symbol] if symbol >= 0 else ""
@@ -282,7 +282,7 @@ class Renderer:
         message = f"Signal of {signal.volume:g} lots on {len(outcomes)} {routes}: {totals or 'none'}."
         if is_late:
             message += f" {came_late(signal.age_s, float(decided.decisions.limit_value[decided.rows[0]]))}"
-        counted = [(int((reasons == each).sum()), CODES[each].replace("-", " ")) for each in WRONG_PRICES]
+        counted = [(int((reasons == code).sum()), CODES[code].replace("-", " ")) for code in WRONG_PRICES]
         wrong = [f"{count} {words}" for count, words in counted if count]
         if wrong:
             message += f" Its prices could not be used: {', '.join(wrong)}."
@@ -291,10 +291,10 @@ class Renderer:
             SIDE_WORDS[signal.side], KIND_WORDS[signal.kind], signal.price or None,
         )  # fmt: skip
 
-    def withheld(self, told: Withheld, effects: Effects, rows: Rows) -> Iterator[None]:
+    def withheld(self, withheld: Withheld, effects: Effects, rows: Rows) -> Iterator[None]:
         """Once, when consent is not (any more) there: of the signals that are not copied then nothing is told."""
-        subscriber_id, tenant, strategy_id, *_ = self.names.subscription(told.subscription)
-        words, moment = sentence(Reason.NOT_OFFERED, Outcome.SKIPPED, Level.STRATEGY, (0.0,) * 6), iso(told.time)
+        subscriber_id, tenant, strategy_id, *_ = self.names.subscription(withheld.subscription)
+        words, moment = sentence(Reason.NOT_OFFERED, Outcome.SKIPPED, Level.STRATEGY, (0.0,) * 6), iso(withheld.time)
         document = {
             "id": self.id_of(effects, rows), "time": moment, "signalId": "",
             "strategyId": strategy_id, "subscriberId": subscriber_id, "sourceStrategyId": strategy_id, "symbol": "",
@@ -310,7 +310,7 @@ class Renderer:
 
     def signal_event(self, event: SignalEvent, effects: Effects, rows: Rows) -> Iterator[None]:
         """What a simulation will read."""
-        document = {each.encode_name: getattr(event, each.name) for each in RECORDED}
+        document = {field.encode_name: getattr(event, field.name) for field in RECORDED}
         facts = None if event.facts is None else msgspec.msgpack.encode(event.facts.packed())
         rows.signals.append(
             (iso(event.time), text(document), event.tenant, event.strategy_id, event.row, event.what, facts)
@@ -361,17 +361,17 @@ class Renderer:
         rows.topics.add(("stopouts", event.tenant))
         return iter(())
 
-    def snapshots(self, told: AccountSnapshots, effects: Effects, rows: Rows) -> Iterator[None]:
+    def snapshots(self, snapshots: AccountSnapshots, effects: Effects, rows: Rows) -> Iterator[None]:
         """Account snapshots."""
-        moment = iso(told.time)
-        for place, account in enumerate(told.account.tolist()):
+        moment = iso(snapshots.time)
+        for place, account in enumerate(snapshots.account.tolist()):
             meta = self.book.account_meta[account]
-            count = int(told.number[place])
+            count = int(snapshots.number[place])
             document = (
                 f'{{"sequenceNumber":{count},"accountId":{text(meta.id)},"time":"{moment}",'
-                f'"balance":{number(float(told.balance[place]))},'
-                f'"equity":{number(round(float(told.equity[place]), 2))},'
-                f'"netDeposits":{number(round(float(told.deposits[place]), 2))}}}'
+                f'"balance":{number(float(snapshots.balance[place]))},'
+                f'"equity":{number(round(float(snapshots.equity[place]), 2))},'
+                f'"netDeposits":{number(round(float(snapshots.deposits[place]), 2))}}}'
             )
             rows.snapshots.append((moment, document, meta.tenant, count, meta.id))
             rows.topics.add(("snapshots", meta.tenant))

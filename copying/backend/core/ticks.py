@@ -188,7 +188,7 @@ def close_with_signals(book: Book, effects: Effects, rows: np.ndarray, cause: st
         own -= unnoticed(book, rows)
     book.broker.close(book, effects, rows, cause, by_broker=True)
     if own:
-        for signal in [each for each in book.signals.values() if each.ticket in own]:
+        for signal in [signal for signal in book.signals.values() if signal.ticket in own]:
             close_signal(book, effects, signal, f"the provider's position closed: {cause}")
 
 

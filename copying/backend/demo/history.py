@@ -101,7 +101,7 @@ def run(
 ) -> None:
     """Hour by hour from `start` to `end`: prices, what is due, what is scheduled, what robots do."""
     book = recorder.book
-    waiting = sorted(scheduled, key=lambda each: each[0])
+    waiting = sorted(scheduled, key=lambda command: command[0])
     place, hours = 0, int((end - start) / HOUR)
     for hour in range(hours + 1):
         now = start + hour * HOUR

@@ -46,37 +46,37 @@ def stretch(mids: np.ndarray, bars: int) -> float:
     return float((mids[-1] - window.mean()) / (window.std() or 1.0))
 
 
-def pullback(mids: np.ndarray, held: int) -> int | None:
+def pullback(mids: np.ndarray, side: int) -> int | None:
     """With the trend, entered against a stretch: buys the dips of a rising pair, sells the rallies of a falling one."""
     trend = 1 if mids[-20:].mean() > mids[-40:].mean() else -1
     distance = stretch(mids, 20)
-    if held:
-        return 0 if distance * held > 0.2 else None
+    if side:
+        return 0 if distance * side > 0.2 else None
     return trend if distance * trend < -1.5 else None
 
 
-def reversion(mids: np.ndarray, held: int) -> int | None:
+def reversion(mids: np.ndarray, side: int) -> int | None:
     """Against a stretch of more than 1.5 standard deviations, until the average is met again."""
     distance = stretch(mids, 20)
-    if held:
-        return 0 if distance * held > 0.2 else None
+    if side:
+        return 0 if distance * side > 0.2 else None
     return (-1 if distance > 0 else 1) if abs(distance) > 1.5 else None
 
 
-def fading(mids: np.ndarray, held: int) -> int | None:
+def fading(mids: np.ndarray, side: int) -> int | None:
     """Against breaks of the range of the last 24 bars; out at the middle of the last 12."""
     window = mids[-25:-1]
-    if held:
+    if side:
         middle = (mids[-13:-1].max() + mids[-13:-1].min()) / 2
-        return 0 if (mids[-1] - middle) * held > 0 else None
+        return 0 if (mids[-1] - middle) * side > 0 else None
     return -1 if mids[-1] > window.max() else 1 if mids[-1] < window.min() else None
 
 
-def rare_reversion(mids: np.ndarray, held: int) -> int | None:
+def rare_reversion(mids: np.ndarray, side: int) -> int | None:
     """Against rare stretches of the last 24 bars only: within minutes a spread is a large part of a movement."""
     distance = stretch(mids, 24)
-    if held:
-        return 0 if distance * held > -0.2 else None
+    if side:
+        return 0 if distance * side > -0.2 else None
     return (-1 if distance > 0 else 1) if abs(distance) > 2.5 else None
 
 
@@ -113,9 +113,11 @@ def holding(book: Book, rule: Rule, account_id: str, symbol: str) -> tuple[list[
     """What is open in a symbol: ids and side."""
     if rule.strategy_id:
         signals = [
-            each for each in book.signals.values() if each.strategy_id == rule.strategy_id and each.symbol == symbol
+            signal
+            for signal in book.signals.values()
+            if signal.strategy_id == rule.strategy_id and signal.symbol == symbol
         ]
-        return [each.id for each in signals], signals[0].side if signals else 0
+        return [signal.id for signal in signals], signals[0].side if signals else 0
     positions = book.positions
     mine = np.flatnonzero(
         (positions.account == book.account_rows[account_id])

@@ -64,7 +64,7 @@ def refresh_subscription(book: Book, row: int, subscriber: StoredSubscriber, str
 
     Every leaf below a portfolio has a chain of its own; a later limit replaces earlier ones of its own chain only.
     """
-    own = [each for each in subscriber.document.get("subscriptions") or () if each["strategyId"] == strategy.id]
+    own = [terms for terms in subscriber.document.get("subscriptions") or () if terms["strategyId"] == strategy.id]
     merged = {}
     for chain in chains(book, strategy, (strategy.id,), MAX_DEPTH):
         chain += [((Level.SUBSCRIPTION, -1), subscription) for subscription in own]
@@ -151,7 +151,7 @@ def threshold(risk: float | None) -> float:
 def roll(book: Book, rows: np.ndarray) -> None:
     """The period of these limits is over: end their stopouts and begin the next period."""
     ended = {key_of(book, row) for row in rows.tolist() if book.limits.stopped[row]}
-    book.active_stopouts = [each for each in book.active_stopouts if stopout_key(each) not in ended]
+    book.active_stopouts = [stopout for stopout in book.active_stopouts if stopout_key(stopout) not in ended]
     book.limits.stopped[rows] = False
     for row in rows.tolist():
         begin(book, row)
@@ -187,7 +187,7 @@ def scope_pairs(book: Book, scoped: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     cache = book.cache(ScopePairs)
     if cache.key != key:
         below = [owner_of(book, row)[1] for row in scoped.tolist()]
-        limit = np.repeat(scoped, [len(each) for each in below])
+        limit = np.repeat(scoped, [len(parts) for parts in below])
         cache.key, cache.limit, cache.part = key, limit, np.concatenate(below).astype(np.intp)
     return cache.limit, cache.part
 
@@ -296,13 +296,13 @@ def reset(book: Book, account: int, subscription: int, reason: str) -> int:
     The drawdown goes on counting (two-step reset).
     """
     ending = [
-        each for each in book.active_stopouts
-        if each.account == account and each.subscription == subscription and each.reason == reason
+        stopout for stopout in book.active_stopouts
+        if stopout.account == account and stopout.subscription == subscription and stopout.reason == reason
     ]  # fmt: skip
     if not ending:
         return 0
-    keys = {stopout_key(each) for each in ending}
-    book.active_stopouts = [each for each in book.active_stopouts if stopout_key(each) not in keys]
+    keys = {stopout_key(stopout) for stopout in ending}
+    book.active_stopouts = [stopout for stopout in book.active_stopouts if stopout_key(stopout) not in keys]
     for row in range(book.limits.size):
         if key_of(book, row) in keys:
             book.limits.stopped[row] = False

@@ -91,10 +91,13 @@ def look_back(book: Book, row: int) -> None:
         return  # `begin` knows it
     opened = book.subscriptions.since[subscription] if subscription >= 0 else book.account_meta[account].created_at
     begun = max(begun, float(opened))
-    columns = {calendar_start(each, book.time, ahead).timestamp(): column for each, column in CALENDAR.items()}
+    columns = {
+        calendar_start(calendar_kind, book.time, ahead).timestamp(): column
+        for calendar_kind, column in CALENDAR.items()
+    }
     moment = begun
     if begun <= book.results_since:
-        moment = min(each for each in (*columns, np.nextafter(book.results_since, np.inf)) if each >= begun)
+        moment = min(start for start in (*columns, np.nextafter(book.results_since, np.inf)) if start >= begun)
     if moment in columns:
         take_column(book, row, columns[moment])
     else:

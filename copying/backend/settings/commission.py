@@ -108,8 +108,8 @@ def settle_periods(book: Book, effects: Effects, periods: list[int]) -> None:
 
 def subscriptions_through(book: Book, member_id: str) -> np.ndarray:
     """Rows of the active subscriptions to portfolios that have this member."""
-    holders = [each for each, members in tree_of(book).items() if member_id in members]
-    numbers = [book.strategy_names.find(each) for each in holders]
+    holders = [portfolio_id for portfolio_id, members in tree_of(book).items() if member_id in members]
+    numbers = [book.strategy_names.find(portfolio_id) for portfolio_id in holders]
     return np.flatnonzero(book.subscriptions.active & np.isin(book.subscriptions.strategy, numbers))
 
 
@@ -120,7 +120,9 @@ def settle(book: Book, effects: Effects, rows: np.ndarray) -> None:
     improvement = np.where(
         scheme == HIGH_WATER_MARK, np.maximum(subscriptions.realised[rows] - subscriptions.mark[rows], 0.0), 0.0
     )
-    rows, scheme, improvement = (each[(improvement > 0.005) | (scheme == FLAT)] for each in (rows, scheme, improvement))
+    rows, scheme, improvement = (
+        column[(improvement > 0.005) | (scheme == FLAT)] for column in (rows, scheme, improvement)
+    )
     if not len(rows):
         return
     currency = book.accounts.currency[subscriptions.account[rows]]

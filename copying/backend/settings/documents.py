@@ -90,7 +90,7 @@ def check_members(book: Book, command: PutPortfolio) -> None:
 
 def _parts(known: StoredStrategy | StoredSubscriber | None, name: str) -> list[str]:
     """What a document copies already: ids of its `members` or `subscriptions`."""
-    return [each["strategyId"] for each in known.document.get(name) or ()] if known else []
+    return [part["strategyId"] for part in known.document.get(name) or ()] if known else []
 
 
 def put_strategy(book: Book, command: PutStrategy | PutPortfolio, effects: Effects) -> None:
@@ -207,23 +207,30 @@ def put_subscriber(book: Book, command: PutSubscriber, effects: Effects) -> list
         row = add_subscription(book, account, command.subscriber_id, subscription["strategyId"])
         refresh_subscription(book, row, command.subscriber_id, subscription["strategyId"])
     limits.refresh_account(book, account, book.subscribers_by_id[command.subscriber_id])
-    gone = [each["strategyId"] for each in dropped if each["strategyId"] not in modes]
+    gone = [subscription["strategyId"] for subscription in dropped if subscription["strategyId"] not in modes]
     return [book.subscription(command.subscriber_id, strategy_id) for strategy_id in gone]
 
 
 def subscriptions_of(known: StoredSubscriber | None, document: dict[str, Any]) -> list[dict[str, Any]]:
     """The subscriptions once the document is taken over: those that wind down go on doing so, named in it or not."""
     modes = known.subscriptions_removed if known else {}
-    named = [_subscription(each, modes.get(each["strategyId"], "")) for each in document.get("subscriptions") or ()]
-    return named + [each for each in _dropped(known, document) if each["strategyId"] in modes]
+    named = [
+        _subscription(subscription, modes.get(subscription["strategyId"], ""))
+        for subscription in document.get("subscriptions") or ()
+    ]
+    return named + [subscription for subscription in _dropped(known, document) if subscription["strategyId"] in modes]
 
 
 def _dropped(known: StoredSubscriber | None, document: dict[str, Any]) -> list[dict[str, Any]]:
     """Subscriptions that the document no longer names."""
     if known is None:
         return []
-    names = {each["strategyId"] for each in document.get("subscriptions") or ()}
-    return [each for each in known.document.get("subscriptions") or () if each["strategyId"] not in names]
+    names = {subscription["strategyId"] for subscription in document.get("subscriptions") or ()}
+    return [
+        subscription
+        for subscription in known.document.get("subscriptions") or ()
+        if subscription["strategyId"] not in names
+    ]
 
 
 def _subscription(subscription: dict[str, Any], mode: str) -> dict[str, Any]:

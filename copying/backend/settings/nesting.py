@@ -19,9 +19,9 @@ Tree = Mapping[str, list[str]]  # portfolio -> its members
 def tree_of(book: Book) -> dict[str, list[str]]:
     """The members of every portfolio."""
     return {
-        each.id: [member["strategyId"] for member in each.document.get("members") or ()]
-        for each in book.strategies_by_id.values()
-        if each.is_portfolio
+        strategy.id: [member["strategyId"] for member in strategy.document.get("members") or ()]
+        for strategy in book.strategies_by_id.values()
+        if strategy.is_portfolio
     }
 
 
@@ -29,10 +29,10 @@ def below(tree: Tree, strategy_id: str) -> set[str]:
     """A strategy and everything that it is made of."""
     members, waiting = set(), [strategy_id]
     while waiting:
-        each = waiting.pop()
-        if each not in members:
-            members.add(each)
-            waiting += tree.get(each, ())
+        member = waiting.pop()
+        if member not in members:
+            members.add(member)
+            waiting += tree.get(member, ())
     return members
 
 
@@ -50,7 +50,7 @@ def depth(tree: Tree, strategy_id: str, known: dict[str, int]) -> int:
     if strategy_id not in tree:
         return 0
     if strategy_id not in known:
-        known[strategy_id] = 1 + max((depth(tree, each, known) for each in tree[strategy_id]), default=0)
+        known[strategy_id] = 1 + max((depth(tree, member, known) for member in tree[strategy_id]), default=0)
     return known[strategy_id]
 
 
@@ -59,7 +59,7 @@ def ways(tree: Tree, strategy_id: str, known: dict[str, int]) -> int:
     if strategy_id not in tree:
         return 1
     if strategy_id not in known:
-        known[strategy_id] = sum(ways(tree, each, known) for each in tree[strategy_id])
+        known[strategy_id] = sum(ways(tree, member, known) for member in tree[strategy_id])
     return known[strategy_id]
 
 
@@ -87,5 +87,5 @@ def check_size(tree: Tree, portfolio_id: str, path: str = "members") -> None:
 
 def deepest_above(tree: Tree, portfolio_id: str, holders: set[str]) -> int:
     """How many portfolios deep the deepest one stands that this one is in, 0 for none."""
-    upward = {each: [holder for holder in holders if each in tree[holder]] for each in holders if each in tree}
+    upward = {part: [holder for holder in holders if part in tree[holder]] for part in holders if part in tree}
     return depth(upward, portfolio_id, {}) - 1

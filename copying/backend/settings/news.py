@@ -91,8 +91,8 @@ def tidied(event: dict[str, Any], place: int, line: int = 0, *, is_timeless: boo
             time = wire.format_time(wire.parse_sane_time(time))
         except ValueError as error:
             raise refused("time", str(error)) from None
-    kept = {"time": time, "currency": currency.strip().upper(), "priority": priority.strip().lower()}
-    return {**kept, "breaking": bool(event.get("breaking")), "title": title}
+    checked = {"time": time, "currency": currency.strip().upper(), "priority": priority.strip().lower()}
+    return {**checked, "breaking": bool(event.get("breaking")), "title": title}
 
 
 def check_put_news(book: Book, command: PutNews | AddNews) -> None:
@@ -133,9 +133,9 @@ def add_news(book: Book, command: AddNews, effects: Effects) -> None:
 def joined(book: Book, command: AddNews) -> list[CalendarEvent]:
     """The calendar with the new events. When it would be too long, events of more than a week ago are left out."""
     events = [*book.news.get(command.tenant, ()), *events_of(command)]
-    events = list({astuple(each): each for each in events}.values())
+    events = list({astuple(event): event for event in events}.values())
     if len(events) > MOST_EVENTS:
-        events = [each for each in events if each.time >= book.time - WEEK]
+        events = [event for event in events if event.time >= book.time - WEEK]
     return events
 
 
@@ -152,7 +152,7 @@ def events_of(command: PutNews | AddNews) -> list[CalendarEvent]:
 
 def keep_calendar(book: Book, tenant: str, events: list[CalendarEvent]) -> None:
     """A user's calendar by time; none when it is empty."""
-    book.news[tenant] = sorted(events, key=lambda each: each.time)
+    book.news[tenant] = sorted(events, key=lambda event: event.time)
     if not events:
         del book.news[tenant]
 
@@ -161,10 +161,10 @@ def calendar(book: Book, tenant: str) -> list[dict[str, Any]]:
     """A user's calendar as it is served."""
     return [
         {
-            "time": iso(each.time), "currency": each.currency, "priority": each.priority,
-            "breaking": each.is_breaking, "title": each.title,
+            "time": iso(event.time), "currency": event.currency, "priority": event.priority,
+            "breaking": event.is_breaking, "title": event.title,
         }
-        for each in book.news.get(tenant, ())
+        for event in book.news.get(tenant, ())
     ]  # fmt: skip
 
 
@@ -173,6 +173,8 @@ def events_near(book: Book, tenant: str, now: float) -> tuple[NewsEvent, ...]:
     events = book.news.get(tenant)
     if not events:
         return ()
-    first = bisect_left(events, now - WEEK, key=lambda each: each.time)
-    last = bisect_left(events, now + WEEK, key=lambda each: each.time)
-    return tuple(NewsEvent(each.time, each.currency, each.priority, each.is_breaking) for each in events[first:last])
+    first = bisect_left(events, now - WEEK, key=lambda event: event.time)
+    last = bisect_left(events, now + WEEK, key=lambda event: event.time)
+    return tuple(
+        NewsEvent(event.time, event.currency, event.priority, event.is_breaking) for event in events[first:last]
+    )

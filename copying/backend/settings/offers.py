@@ -27,8 +27,8 @@ def owners_of(book: Book) -> Owners | None:
     if max(book.privacy, book.upcoming_privacy) < CONSENT:
         return None
     return Owners(
-        strategies={key: each.tenant for key, each in book.strategies_by_id.items()},
-        subscribers={key: each.tenant for key, each in book.subscribers_by_id.items()},
+        strategies={key: strategy.tenant for key, strategy in book.strategies_by_id.items()},
+        subscribers={key: subscriber.tenant for key, subscriber in book.subscribers_by_id.items()},
     )
 
 
@@ -43,20 +43,22 @@ def may_follow(book: Book, tenant: str, strategy_id: str) -> bool:
 def offered_to(book: Book, tenant: str, *, after: str = "", limit: int = MOST_OFFERED) -> list[dict[str, Any]]:
     """E12: what others offer to a tenant, by ascending id after `after`; never what is being removed."""
     offers = [
-        each
-        for each in book.strategies_by_id.values()
-        if each.tenant != tenant and not each.removal_mode and is_offered(each.document, each.tenant, tenant)
+        strategy
+        for strategy in book.strategies_by_id.values()
+        if strategy.tenant != tenant
+        and not strategy.removal_mode
+        and is_offered(strategy.document, strategy.tenant, tenant)
     ]
-    page = sorted((each for each in offers if each.id > after), key=lambda each: each.id)[:limit]
+    page = sorted((strategy for strategy in offers if strategy.id > after), key=lambda strategy: strategy.id)[:limit]
     return [
         {
-            "strategyId": each.id,
-            "name": each.name,
-            "description": each.document.get("description", ""),
-            "portfolio": each.is_portfolio,
-            "provider": {"id": each.tenant, "name": book.tenant_name(each.tenant)},
+            "strategyId": strategy.id,
+            "name": strategy.name,
+            "description": strategy.document.get("description", ""),
+            "portfolio": strategy.is_portfolio,
+            "provider": {"id": strategy.tenant, "name": book.tenant_name(strategy.tenant)},
         }
-        for each in page
+        for strategy in page
     ]
 
 
@@ -82,15 +84,15 @@ def _missing(book: Book, owners: Owners, tree: dict[str, list[str]], strategy_id
     seen: set[tuple[str, tuple[str, ...]]] = set()
     waiting: list[tuple[str, tuple[str, ...]]] = [(strategy_id, (tenant,))]
     while waiting:
-        each, tenants = waiting.pop()
-        strategy = book.strategies_by_id.get(each)
-        if strategy is None or (each, tenants) in seen:
+        member_id, tenants = waiting.pop()
+        strategy = book.strategies_by_id.get(member_id)
+        if strategy is None or (member_id, tenants) in seen:
             continue
-        seen.add((each, tenants))
-        if not all(is_offered(strategy.document, strategy.tenant, one) for one in tenants):
-            return each
+        seen.add((member_id, tenants))
+        if not all(is_offered(strategy.document, strategy.tenant, other) for other in tenants):
+            return member_id
         above = tuple(sorted({*tenants, strategy.tenant}))
-        waiting += [(member, above) for member in tree.get(each, ())]
+        waiting += [(member, above) for member in tree.get(member_id, ())]
     return ""
 
 
@@ -105,8 +107,8 @@ def marked(subscriber: StoredSubscriber, hidden: set[tuple[str, str]]) -> dict[s
     if not hidden:
         return document
     subscriptions = [
-        {**each, "offered": False} if (subscriber.id, each["strategyId"]) in hidden else each
-        for each in document.get("subscriptions") or ()
+        {**subscription, "offered": False} if (subscriber.id, subscription["strategyId"]) in hidden else subscription
+        for subscription in document.get("subscriptions") or ()
     ]
     return {**document, "subscriptions": subscriptions}
 
@@ -119,9 +121,9 @@ def is_withheld(book: Book, subscription: int, part: int, leaf: int) -> bool:
         return False
     text = book.paths.texts[book.parts.path[part]] if part >= 0 else book.strategy_names.texts[leaf]
     path = text.split(SEPARATOR)
-    documents = {key: each.document for key, each in book.strategies_by_id.items()}
-    holders = {owners.strategies.get(each, tenant) for each in path[1:]}
-    return any(first_withheld(path, one, documents, owners.strategies) for one in {tenant, *holders})
+    documents = {key: strategy.document for key, strategy in book.strategies_by_id.items()}
+    holders = {owners.strategies.get(portfolio_id, tenant) for portfolio_id in path[1:]}
+    return any(first_withheld(path, copier, documents, owners.strategies) for copier in {tenant, *holders})
 
 
 def consent_changed(book: Book, effects: Effects, before: dict[int, str]) -> None:

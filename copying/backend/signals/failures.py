@@ -27,9 +27,9 @@ def tell_routes(book: Book, effects: Effects, signal: OpenSignal) -> None:
             continue
         ways = ways_to(book, signal.strategy_id, subscriber.tenant)
         rows += [
-            book.subscription(account_id, each["strategyId"])
-            for each in subscriber.document["subscriptions"]
-            if each["strategyId"] in ways
+            book.subscription(account_id, subscription["strategyId"])
+            for subscription in subscriber.document["subscriptions"]
+            if subscription["strategyId"] in ways
         ]
     rows = [row for row in rows if row >= 0]
     if rows:

@@ -75,7 +75,7 @@ def ask_again(
         give_up(book, plan, decisions, rows, tries)
     carry_out(book, effects, plan, signal, decisions, asked, age=0.0, tries=tries)
     if tries is not None:
-        before = np.array([tries[each].reason if each in tries else 0 for each in codes_of(plan, rows).tolist()])
+        before = np.array([tries[code].reason if code in tries else 0 for code in codes_of(plan, rows).tolist()])
         rows = rows[decisions.reason[rows] != before]
     if len(rows):
         effects.told.append(Decided(book.time, copy(signal), decisions, rows, plan.subscription, plan.leaf, True))

@@ -51,9 +51,9 @@ def _closing_of(book: Book, leaf: int, events: tuple[NewsEvent, ...], now: float
     part, symbol = positions.part[rows], positions.symbol[rows]
     chain = np.where(part >= 0, of_part[part], of_subscription[positions.subscription[rows]])
     mask = np.zeros(len(rows), dtype=bool)
-    for one, number in set(zip(chain.tolist(), symbol.tolist(), strict=True)):
-        if one >= 0 and closing[one]:
+    for place, number in set(zip(chain.tolist(), symbol.tolist(), strict=True)):
+        if place >= 0 and closing[place]:
             text = book.symbols.texts[number]
-            if news_closes(chains[one], text, events, now) != Level.NONE:
-                mask |= (chain == one) & (symbol == number)
+            if news_closes(chains[place], text, events, now) != Level.NONE:
+                mask |= (chain == place) & (symbol == number)
     return rows[mask]

@@ -37,7 +37,7 @@ def orphan_rows(book: Book, table: Any, account: int = -1) -> np.ndarray:
 
 def gone_signals(book: Book) -> list[OpenSignal]:
     """Signals of provider accounts whose position or order is not there any more."""
-    there = {*book.positions.id.tolist(), *book.orders.id.tolist(), *(each.ticket for each in book.missed)}
+    there = {*book.positions.id.tolist(), *book.orders.id.tolist(), *(missed.ticket for missed in book.missed)}
     gone = []
     for signal in book.signals.values():
         if signal.ticket and signal.ticket not in there:
@@ -110,14 +110,14 @@ def tell(book: Book, effects: Effects, table: Any, rows: np.ndarray) -> None:
         )  # fmt: skip
 
 
-def decisions_on(book: Book, held: dict[str, np.ndarray]) -> Decisions:
+def decisions_on(book: Book, copies: dict[str, np.ndarray]) -> Decisions:
     """What is decided about copies of one signal: nothing of them stays."""
-    count = len(held["id"])
-    symbols, numbers = np.unique(held["symbol"], return_inverse=True)
+    count = len(copies["id"])
+    symbols, numbers = np.unique(copies["symbol"], return_inverse=True)
     return Decisions(
         outcome=np.full(count, Outcome.SKIPPED, np.uint8), reason=np.full(count, Reason.ORPHAN, np.uint8),
         level=np.full(count, Level.STRATEGY, np.uint8), steps=np.zeros((count, len(Step))),
         limit_value=np.full(count, math.nan), symbols=[book.symbols.texts[number] for number in symbols.tolist()],
-        symbol=numbers, side=held["side"], kind=held["kind"], stop_loss=held["stop_loss"],
-        take_profit=held["take_profit"], delay_s=np.zeros(count), notes=np.zeros(count, np.uint8),
+        symbol=numbers, side=copies["side"], kind=copies["kind"], stop_loss=copies["stop_loss"],
+        take_profit=copies["take_profit"], delay_s=np.zeros(count), notes=np.zeros(count, np.uint8),
     )  # fmt: skip

@@ -68,9 +68,15 @@ def configuration(book: Book) -> Configuration:
         plans.version, plans.configuration = (
             book.version,
             Configuration(
-                strategies={key: each.document for key, each in book.strategies_by_id.items() if not each.is_portfolio},
-                portfolios={key: each.document for key, each in book.strategies_by_id.items() if each.is_portfolio},
-                subscribers={key: each.document for key, each in book.subscribers_by_id.items()},
+                strategies={
+                    key: strategy.document
+                    for key, strategy in book.strategies_by_id.items()
+                    if not strategy.is_portfolio
+                },
+                portfolios={
+                    key: strategy.document for key, strategy in book.strategies_by_id.items() if strategy.is_portfolio
+                },
+                subscribers={key: subscriber.document for key, subscriber in book.subscribers_by_id.items()},
                 owners=owners_of(book),
             ),
         )
@@ -195,7 +201,7 @@ def copies_inside(book: Book, scopes: Scopes) -> list[np.ndarray]:
     """For every scope (n_positions,) bool: the copy came through it."""
     masks, part = [], book.positions.part
     for text in scopes.texts:
-        below = np.array([is_below(each, text) for each in book.paths.texts], dtype=bool)
+        below = np.array([is_below(path, text) for path in book.paths.texts], dtype=bool)
         masks.append((part >= 0) & below[book.parts.path[np.maximum(part, 0)]] if book.parts.size else part >= 0)
     return masks
 

@@ -59,7 +59,7 @@ def catch_up(book: Book, effects: Effects, account: int) -> None:
         return
     events = [event for event in book.missed if event.account == account]
     book.missed = [event for event in book.missed if event.account != account]
-    for event in sorted(events, key=lambda each: each.what == "release"):  # which is about what closes leave
+    for event in sorted(events, key=lambda event: event.what == "release"):  # which is about what closes leave
         make_up(book, effects, event)
     settle_orders(book, effects, account)
     orphans.close_orphans(book, effects, account)
@@ -76,7 +76,7 @@ def catch_up(book: Book, effects: Effects, account: int) -> None:
 def make_up(book: Book, effects: Effects, event: Missed) -> None:
     """One thing that was missed; nothing when the position or order is gone meanwhile."""
     if event.what == "provider-closed":
-        for signal in [each for each in book.signals.values() if each.ticket == event.ticket]:
+        for signal in [signal for signal in book.signals.values() if signal.ticket == event.ticket]:
             close_signal(book, effects, signal, "the provider's position closed without a connection")
         return
     if event.what == "provider-filled":
@@ -92,8 +92,8 @@ def make_up(book: Book, effects: Effects, event: Missed) -> None:
     elif event.what == "cancel" and len(orders):
         book.broker.cancel(book, orders)
     elif event.what == "levels":
-        for table, found in ((book.positions, rows), (book.orders, orders)):
-            make_up_levels(book, effects, event, table, found)
+        for table, own in ((book.positions, rows), (book.orders, orders)):
+            make_up_levels(book, effects, event, table, own)
 
 
 def make_up_levels(book: Book, effects: Effects, event: Missed, table: TradeTable, rows: np.ndarray) -> None:
@@ -117,7 +117,7 @@ def provider_filled(book: Book, effects: Effects, event: Missed) -> None:
     """A provider's order that became a position unnoticed: late opens only inside the opening window."""
     rows = np.flatnonzero(book.positions.id == event.ticket)
     order = event.order or int(event.cause)
-    for signal in [each for each in book.signals.values() if each.ticket == order]:
+    for signal in [signal for signal in book.signals.values() if signal.ticket == order]:
         if not len(rows):
             close_signal(book, effects, signal, "the provider's position closed without a connection")
             continue

@@ -84,7 +84,7 @@ class Noted:
         """All of it."""
         known = self.account >= 0
         rows = self.account[known]
-        money = b"".join((each[known] if self.is_by_route else each[rows]).tobytes() for each in self.columns)
+        money = b"".join((column[known] if self.is_by_route else column[rows]).tobytes() for column in self.columns)
         return msgspec.structs.replace(self.few, accounts=rows.astype(np.int32).tobytes(), money=money)
 
 
@@ -104,12 +104,16 @@ def note_facts(book: Book, plan: Plan, signal: OpenSignal, facts: model.Facts) -
         b"",
         b"",
         [
-            (each.account, book.subscription_keys[each.subscription][1] if each.subscription >= 0 else "", each.level)
-            for each in book.active_stopouts
+            (
+                stopout.account,
+                book.subscription_keys[stopout.subscription][1] if stopout.subscription >= 0 else "",
+                stopout.level,
+            )
+            for stopout in book.active_stopouts
         ],
-        [(each.time, each.currency, each.priority, each.is_breaking) for each in events],
+        [(event.time, event.currency, event.priority, event.is_breaking) for event in events],
         signal.accounts,
-        [book.paths.texts[each.scope] if each.scope >= 0 else "" for each in book.active_stopouts],
+        [book.paths.texts[stopout.scope] if stopout.scope >= 0 else "" for stopout in book.active_stopouts],
     )
-    picked = [each[plan.account] if is_by_route else each.copy() for each in columns]
+    picked = [column[plan.account] if is_by_route else column.copy() for column in columns]
     return Noted(few, plan.account, picked, is_by_route)

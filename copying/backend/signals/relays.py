@@ -66,9 +66,11 @@ def relaying(book: Book) -> np.ndarray | None:
     relays = book.cache(Relays)
     if relays.version != book.version:
         provide = {
-            each.document.get("accountId", "") for each in book.strategies_by_id.values() if not each.is_portfolio
+            strategy.document.get("accountId", "")
+            for strategy in book.strategies_by_id.values()
+            if not strategy.is_portfolio
         }
-        rows = {book.account_rows[each] for each in provide & book.subscribers_by_id.keys()}
+        rows = {book.account_rows[account_id] for account_id in provide & book.subscribers_by_id.keys()}
         rows |= {book.signals[row].accounts[0] for row in book.chained}
         mask = np.zeros(book.accounts.size, dtype=bool)
         mask[list(rows)] = True
@@ -147,7 +149,11 @@ def publish_copy(book: Book, effects: Effects, table: Any, row: int) -> None:
         return
     account = int(table.account[row])
     passed = [*source.strategies, source.strategy_id]
-    strategies = [each for each in book.strategies_of_account(account) if each.takes_signals and each.id not in passed]
+    strategies = [
+        strategy
+        for strategy in book.strategies_of_account(account)
+        if strategy.takes_signals and strategy.id not in passed
+    ]
     values = {
         **values_of_trade(book, table, row, MARKET if table is book.positions else int(table.kind[row])),
         "accounts": [account, *source.accounts], "source": source.row, "subscription": int(table.subscription[row]),

@@ -69,7 +69,7 @@ def retry_later(
     first = opening_deadline(document, book.time - age, 0.0, signal.kind != MARKET)
     parts = parts_of(book, plan, rows)
     codes = codes_of(plan, rows)
-    deadlines = np.array([tries[each].deadline if tries and each in tries else first for each in codes.tolist()])
+    deadlines = np.array([tries[code].deadline if tries and code in tries else first for code in codes.tolist()])
     reasons = decisions.reason[rows]
     soon = np.where(reasons == Reason.OFFLINE, deadlines, np.minimum(book.time + RETRY_SECONDS, deadlines))
     book.delayed.extend(
@@ -88,7 +88,7 @@ def begin_anew(book: Book, plan: Plan, signal: OpenSignal, rows: np.ndarray) -> 
 
 def give_up(book: Book, plan: Plan, decisions: Decisions, rows: np.ndarray, tries: Tries) -> None:
     """Routes whose opening window has ended are too late, whatever the engine says."""
-    over = [each in tries and tries[each].deadline <= book.time for each in codes_of(plan, rows).tolist()]
+    over = [code in tries and tries[code].deadline <= book.time for code in codes_of(plan, rows).tolist()]
     too_late(plan, decisions, rows[np.array(over, dtype=bool)])
 
 

@@ -48,7 +48,7 @@ def _scopes(
             continue
         if key.path not in above:
             above[key.path] = [scope for scope, document in _places(configuration, key) if concerns(document)]
-        levels = above[key.path] + [WHOLE] * any(concerns(each) for each in _own(configuration, key))
+        levels = above[key.path] + [WHOLE] * any(concerns(document) for document in _own(configuration, key))
         if levels and levels[which]:
             number[row] = texts.setdefault(levels[which], len(texts))
     return Scopes(number, list(texts))
@@ -61,7 +61,7 @@ def _places(configuration: Configuration, key: RouteKey) -> Iterator[tuple[str, 
     for place in range(1, len(path)):
         portfolio = configuration.portfolios[path[place].partition("#")[0]]
         child, _, repeated = path[place - 1].partition("#")
-        same = [each for each in portfolio.get("members") or () if each["strategyId"] == child]
+        same = [member for member in portfolio.get("members") or () if member["strategyId"] == child]
         yield path_text(path[place - 1 :]), same[int(repeated or 1) - 1]
         yield path_text(path[place:]) if place < len(path) - 1 else WHOLE, portfolio
 
@@ -69,5 +69,9 @@ def _places(configuration: Configuration, key: RouteKey) -> Iterator[tuple[str, 
 def _own(configuration: Configuration, key: RouteKey) -> Iterator[Document]:
     """The documents of the subscriber."""
     subscriber = configuration.subscribers[key.subscriber_id]
-    yield from (each for each in subscriber.get("subscriptions") or () if each["strategyId"] == key.strategy_id)
+    yield from (
+        subscription
+        for subscription in subscriber.get("subscriptions") or ()
+        if subscription["strategyId"] == key.strategy_id
+    )
     yield subscriber

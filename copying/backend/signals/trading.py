@@ -188,7 +188,7 @@ def close_by_rows(book: Book, effects: Effects, rows: np.ndarray, cause: str, si
     tickets = set(book.positions.id[own].tolist())
     book.broker.close(book, effects, rows, cause)
     if tickets:
-        for signal in [each for each in book.signals.values() if each.ticket in tickets]:
+        for signal in [signal for signal in book.signals.values() if signal.ticket in tickets]:
             close_signal(book, effects, signal, signal_cause)
 
 

@@ -84,10 +84,15 @@ class Comparison:
                 "difference": difference(before, after),
             },
             "subscribers": [
-                {"subscriberId": subscriber_id, "baseline": one, "changed": other, "difference": difference(one, other)}
+                {
+                    "subscriberId": subscriber_id,
+                    "baseline": baseline,
+                    "changed": other,
+                    "difference": difference(baseline, other),
+                }
                 for subscriber_id, row in rows.items()
-                for one, other in [[run.of_subscriber(row) for run in self.runs]]
-                if any(one[name] or other[name] for name in OUTCOMES)
+                for baseline, other in [[run.of_subscriber(row) for run in self.runs]]
+                if any(baseline[name] or other[name] for name in OUTCOMES)
             ],
         }
 
@@ -107,7 +112,7 @@ def simulate(
 ) -> Comparison:
     """Decide `events` (ascending) with the scene's configuration and with `changed`. Raises TooMuch."""
     money = PastMoney(scene, [*scene.configuration.subscribers, *changed.subscribers])
-    runs = [SimulationRun(each, scene, money, wanted) for each in (scene.configuration, changed)]
+    runs = [SimulationRun(configuration, scene, money, wanted) for configuration in (scene.configuration, changed)]
     result = Comparison(runs)
     by_row: dict[int, SignalAnswer] = {}
     alignments: dict[str, np.ndarray] = {}

@@ -51,12 +51,12 @@ def immediate_effects(book: Book, tenant: str, documents: Documents) -> dict[str
     closed = {row: closed_by(shadow, row) for row in firing if shadow.limits.closes[row]}
     closing["risk-limit"] = union(closed.values())
     drawdown = limits.drawdowns(shadow)
-    told = [served_row(shadow, row, float(drawdown[row]), row in firing, len(closed.get(row, ()))) for row in changed]
-    told.sort(key=lambda each: (not each["fires"], each["accountId"]))
+    shown = [served_row(shadow, row, float(drawdown[row]), row in firing, len(closed.get(row, ()))) for row in changed]
+    shown.sort(key=lambda limit: (not limit["fires"], limit["accountId"]))
     return {
         "time": iso(book.time),
-        "limits": told[:MOST_LISTED],
-        "count": len(told),
+        "limits": shown[:MOST_LISTED],
+        "count": len(shown),
         "fires": len(firing),
         "accounts": len({int(shadow.limits.account[row]) for row in firing}),
         "closes": {cause: _counted(book, rows) for cause, rows in closing.items() if len(rows)},
@@ -98,7 +98,7 @@ def lay_in_subscriber(
     """
     key = known.id
     subscriber = shadow.subscribers_by_id[key] = msgspec.structs.replace(known, document=document)
-    named = {each["strategyId"]: each for each in document.get("subscriptions") or ()}
+    named = {subscription["strategyId"]: subscription for subscription in document.get("subscriptions") or ()}
     for strategy_id, terms in named.items():
         row, strategy = book.subscription(key, strategy_id), shadow.strategies_by_id.get(strategy_id)
         if row < 0 or strategy is None or not book.subscriptions.active[row]:
@@ -106,9 +106,9 @@ def lay_in_subscriber(
         limits.refresh_subscription(shadow, row, subscriber, strategy)
         if (terms.get("closeOnly") or document.get("closeOnly")) == "immediately":
             closing["close-only"] = union((closing["close-only"], np.flatnonzero(book.positions.subscription == row)))
-    for each in known.document.get("subscriptions") or ():
-        if each["strategyId"] not in named and each["strategyId"] not in known.subscriptions_removed:
-            row = book.subscription(key, each["strategyId"])
+    for subscription in known.document.get("subscriptions") or ():
+        if subscription["strategyId"] not in named and subscription["strategyId"] not in known.subscriptions_removed:
+            row = book.subscription(key, subscription["strategyId"])
             closing["left-out"] = union((closing["left-out"], np.flatnonzero(book.positions.subscription == row)))
     if (account := book.account_rows.get(key)) is not None:
         limits.refresh_account(shadow, account, subscriber)

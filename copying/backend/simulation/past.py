@@ -39,9 +39,13 @@ def scene_of(book: Book, tenant: str) -> Scene:
     strategies = book.strategies_by_id
     return Scene(
         Configuration(
-            {key: each.document for key, each in strategies.items() if not each.is_portfolio},
-            {key: each.document for key, each in strategies.items() if each.is_portfolio},
-            {key: each.document for key, each in book.subscribers_by_id.items() if each.tenant == tenant},
+            {key: strategy.document for key, strategy in strategies.items() if not strategy.is_portfolio},
+            {key: strategy.document for key, strategy in strategies.items() if strategy.is_portfolio},
+            {
+                key: subscriber.document
+                for key, subscriber in book.subscribers_by_id.items()
+                if subscriber.tenant == tenant
+            },
             owners_of(book),
         ),
         [meta.id for meta in book.account_meta],
@@ -55,9 +59,9 @@ def leaves_of(configuration: Configuration) -> set[str]:
     """Strategies whose signals reach a subscriber."""
     leaves: set[str] = set()
     waiting = [
-        each["strategyId"]
+        subscription["strategyId"]
         for subscriber in configuration.subscribers.values()
-        for each in subscriber.get("subscriptions") or ()
+        for subscription in subscriber.get("subscriptions") or ()
     ]
     seen: set[str] = set()
     while waiting:
@@ -94,9 +98,9 @@ class PastMoney:
 
     def __init__(self, scene: Scene, subscriber_ids: Iterable[str]) -> None:
         ids = list(dict.fromkeys(subscriber_ids))
-        self.rows = {each: row for row, each in enumerate(ids)}
-        known = {each: row for row, each in enumerate(scene.account_ids)}
-        places = np.array([known.get(each, -1) for each in ids], dtype=np.intp)
+        self.rows = {account_id: row for row, account_id in enumerate(ids)}
+        known = {account_id: row for row, account_id in enumerate(scene.account_ids)}
+        places = np.array([known.get(account_id, -1) for account_id in ids], dtype=np.intp)
         defaults = {"currency": 0, "leverage": 100.0, "balance": 10_000.0, "equity": 10_000.0}
         self._columns = {
             name: np.where(places >= 0, column[places] if len(column) else 0, defaults.get(name, 0))

@@ -85,7 +85,9 @@ class SimulationRun:
         self.tables: dict[str, tuple[RouteTable, np.ndarray, np.ndarray]] = {}
         self.scopes: dict[str, tuple[Scopes, Scopes]] = {}
         self.subscriptions: dict[tuple[str, str], int] = {}
-        subscriptions = sum(len(each.get("subscriptions") or ()) for each in configuration.subscribers.values())
+        subscriptions = sum(
+            len(subscriber.get("subscriptions") or ()) for subscriber in configuration.subscribers.values()
+        )
         self.exposure = np.zeros((subscriptions + 1, len(CURRENCIES)))
         self.account_exposure = np.zeros((len(money.rows), len(CURRENCIES)))
         self.assets: set[int] = set()  # numbers in CURRENCIES of all that was ever open
@@ -111,7 +113,7 @@ class SimulationRun:
                 correlation_scopes(self.configuration, table),
                 removal_scopes(self.configuration, table),
             )
-            for text in (text for each in scopes for text in each.texts):
+            for text in (text for scope in scopes for text in scope.texts):
                 self.scoped.setdefault(text, Scoped(np.zeros_like(self.exposure), {}))
         return known
 
@@ -173,12 +175,12 @@ class SimulationRun:
                 self.scene.provider_balances.get(document.get("accountId", ""), []),
                 document.get("equityCurveFilter"), event.time,
             ),
-            news=tuple(NewsEvent(*each) for each in recorded.news),
+            news=tuple(NewsEvent(*event) for event in recorded.news),
         )  # fmt: skip
         self._stop(facts, recorded, table)
         gates = table.gates
         if gates["close_only_by_symbol"].any() or gates["removed_by_symbol"].any():
-            facts.open_symbols = {name: held[subscription] > 1e-9 for name, held in self.held_symbols.items()}
+            facts.open_symbols = {name: volumes[subscription] > 1e-9 for name, volumes in self.held_symbols.items()}
             for rows, scoped in self._scoped(event.strategy_id, 1):
                 for name, is_open in facts.open_symbols.items():
                     is_open[rows] = scoped.symbols[name][subscription[rows]] > 1e-9 if name in scoped.symbols else False
@@ -294,7 +296,7 @@ class SimulationRun:
     def value_open(self) -> None:
         """What is still open counts with the prices of now, apart from the profit."""
         exits = Past(self.scene.quotes)
-        for holding in [each for holdings in self.holdings.values() for each in holdings]:
+        for holding in [holding for holdings in self.holdings.values() for holding in holdings]:
             if holding.entry is None:
                 continue
             result = holding.lots * (holding.left / holding.event.volume) * unit_profits(holding, exits)

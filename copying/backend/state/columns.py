@@ -36,7 +36,7 @@ class Columns:
         cls.schema = {**cls.schema, **own}
 
     def __init__(self, capacity: int = 16) -> None:
-        self._store = {name: np.empty(capacity, dtype=each.kind) for name, each in self.schema.items()}
+        self._store = {name: np.empty(capacity, dtype=column.kind) for name, column in self.schema.items()}
         self._capacity = capacity
         self.size = 0
         self._resize(0)

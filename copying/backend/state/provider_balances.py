@@ -32,18 +32,25 @@ def note_balances(book: Book) -> None:
     """Remember the balances of provider accounts that changed with the entry just applied."""
     providers = book.cache(Providers)
     if providers.version != book.version:
-        ids = {each.document.get("accountId", "") for each in book.strategies_by_id.values() if not each.is_portfolio}
-        rows = np.array(sorted(book.account_rows[each] for each in ids if each in book.account_rows), dtype=np.intp)
+        ids = {
+            strategy.document.get("accountId", "")
+            for strategy in book.strategies_by_id.values()
+            if not strategy.is_portfolio
+        }
+        rows = np.array(
+            sorted(book.account_rows[account_id] for account_id in ids if account_id in book.account_rows),
+            dtype=np.intp,
+        )
         known = [book.provider_balances.get(book.account_meta[row].id) for row in rows.tolist()]
         providers.version, providers.rows = book.version, rows
-        providers.last = np.array([each[-1][1] if each else np.nan for each in known])
+        providers.last = np.array([changes[-1][1] if changes else np.nan for changes in known])
     rows, last = providers.rows, providers.last
     balances = book.accounts.balance[rows]
     changed = np.flatnonzero(balances != last)
     for place in changed.tolist():
-        kept = book.provider_balances.setdefault(book.account_meta[int(rows[place])].id, [])
-        kept.append((book.time, float(balances[place])))
-        del kept[:-KEPT_CHANGES]
+        changes = book.provider_balances.setdefault(book.account_meta[int(rows[place])].id, [])
+        changes.append((book.time, float(balances[place])))
+        del changes[:-KEPT_CHANGES]
         last[place] = balances[place]
 
 

@@ -78,15 +78,15 @@ def unpack(packed: bytes, broker: Broker[Book]) -> Book:
     book.symbols = type(book.symbols)(state["symbols"])
     book.paths = type(book.paths)(state.get("paths", []))
     objects = {name: msgspec.convert(state[name], kind) for name, kind in _OBJECTS.items() if name in state}
-    book.strategies_by_id = {each.id: each for each in objects["strategies_by_id"]}
-    book.subscribers_by_id = {each.id: each for each in objects["subscribers_by_id"]}
-    book.webhooks_by_id = {each.id: each for each in objects["webhooks_by_id"]}
+    book.strategies_by_id = {strategy.id: strategy for strategy in objects["strategies_by_id"]}
+    book.subscribers_by_id = {subscriber.id: subscriber for subscriber in objects["subscribers_by_id"]}
+    book.webhooks_by_id = {webhook.id: webhook for webhook in objects["webhooks_by_id"]}
     book.account_meta = objects["account_meta"]
     book.account_rows = {meta.id: row for row, meta in enumerate(book.account_meta) if meta.tenant}
     book.deployments = {row: meta.state_ends for row, meta in enumerate(book.account_meta) if meta.state_ends < NEVER}
-    book.signals = {each.row: each for each in objects["signals"]}
-    book.signal_rows = {(each.strategy_id, each.id): each.row for each in book.signals.values()}
-    book.chained = {each.row: None for each in book.signals.values() if each.source >= 0}
+    book.signals = {signal.row: signal for signal in objects["signals"]}
+    book.signal_rows = {(signal.strategy_id, signal.id): signal.row for signal in book.signals.values()}
+    book.chained = {signal.row: None for signal in book.signals.values() if signal.source >= 0}
     book.active_stopouts = objects["active_stopouts"]
     book.removals = objects["removals"]
     book.missed = objects.get("missed", [])
