@@ -344,6 +344,7 @@ class SyncState(models.Model):
     complete_until = models.DateTimeField(null=True, help_text="Everything the backend had before this is mirrored.")
     rows_last_run = models.BigIntegerField(default=0)
     rows_total = models.BigIntegerField(default=0)
+    idle_since = models.DateTimeField(null=True, help_text="Since when runs have brought nothing new.")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["connection", "kind"], name="one_state_per_kind")]

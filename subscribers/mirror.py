@@ -5,7 +5,7 @@ Documents are kept as the backend sent them; the columns beside them are only fo
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -14,6 +14,9 @@ from django.db import connection
 from copying.contract.accounts import AccountInformation
 from strategies.mirror import NAME_LENGTH, is_removed, revision_of, text_of
 from users.models import Connection
+
+# an account whose figures stay as they are is noted as measured this often: a row costs more than its news is worth
+MEASURED_EVERY = timedelta(minutes=1)
 
 
 def keep_subscribers(backend: Connection, documents: list[dict[str, Any]], *, now: datetime) -> int:
@@ -189,10 +192,11 @@ def _stopout_row(document: dict[str, Any]) -> tuple | None:
 
 
 def keep_balances(backend: Connection, accounts: list[AccountInformation], *, now: datetime) -> int:
-    """Note the newest balance, equity, margin and leverage of accounts; returns how many subscribers were found.
+    """Note the newest balance, equity, margin and leverage of accounts; returns how many of them differ.
 
     Amounts are in each account's own currency; a name that no code of a currency has (USDT) is unknown, as its first
-    letters would be another's. `now` stands for the moment where the backend tells none.
+    letters would be another's. `now` stands for the moment where the backend tells none. Where nothing is other, only
+    the time of the measurement is written, once a minute: every index of the table has an entry of each written row.
     """
     rows = [
         (
@@ -211,13 +215,29 @@ def keep_balances(backend: Connection, accounts: list[AccountInformation], *, no
         return 0
     with connection.cursor() as database:
         database.execute(
-            "UPDATE subscribers_subscriber u SET currency = k.currency, balance = k.balance, equity = k.equity,"
-            " margin = k.margin, leverage = k.leverage, measured_at = k.measured_at, is_simulated = k.is_simulated"
-            " FROM unnest(%s::text[], %s::text[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[],"
-            " %s::timestamptz[], %s::boolean[])"
-            " AS k (account_id, currency, balance, equity, margin, leverage, measured_at, is_simulated)"
-            " WHERE u.connection_id = %s AND u.backend_id = k.account_id"
-            " AND (u.measured_at IS NULL OR u.measured_at <= k.measured_at)",
-            [*[list(column) for column in zip(*rows, strict=True)], backend.pk],
+            _BALANCES,
+            [*[list(column) for column in zip(*rows, strict=True)], backend.pk, MEASURED_EVERY.total_seconds()],
         )
-        return database.rowcount
+        return sum(is_other for (is_other,) in database.fetchall())
+
+
+_BALANCES = """
+    WITH told AS (
+        SELECT own.id, k.*, own.measured_at AS measured_before,
+               (own.currency, own.balance, own.equity, own.margin, own.leverage, own.is_simulated) IS DISTINCT FROM
+               (k.currency, k.balance::numeric(24, 8), k.equity::numeric(24, 8), k.margin::numeric(24, 8),
+                k.leverage::numeric(10, 2), k.is_simulated) AS is_other
+        FROM unnest(%s::text[], %s::text[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[],
+                    %s::timestamptz[], %s::boolean[])
+             AS k (account_id, currency, balance, equity, margin, leverage, measured_at, is_simulated)
+        JOIN subscribers_subscriber own ON own.connection_id = %s AND own.backend_id = k.account_id
+    )
+    UPDATE subscribers_subscriber u
+    SET currency = told.currency, balance = told.balance, equity = told.equity, margin = told.margin,
+        leverage = told.leverage, measured_at = told.measured_at, is_simulated = told.is_simulated
+    FROM told
+    WHERE u.id = told.id AND (
+        measured_before IS NULL OR is_other AND measured_before <= told.measured_at
+        OR measured_before <= told.measured_at - make_interval(secs => %s))
+    RETURNING is_other
+"""

@@ -117,7 +117,7 @@ def _sync_some(lease: Lease, *, source: Source, backend: Connection, now: dateti
     mirrored = Subscriber.objects.filter(connection=backend, is_removed=False)
     ids = (
         mirrored.filter(is_due)
-        .order_by(F("asked_at").asc(nulls_first=True))
+        .order_by(F("asked_at").asc(nulls_first=True), "id")
         .values_list("backend_id", flat=True)[:MOST_ASKED]
     )
     answers, asked, troubles = _ask_terminals(source.client, list(ids))
@@ -133,7 +133,7 @@ def _sync_some(lease: Lease, *, source: Source, backend: Connection, now: dateti
     oldest = mirrored.order_by(F("asked_at").asc(nulls_first=True)).values_list("asked_at", flat=True).first()
     # the figures are as old as the turn of the account that waits longest; silence of all says nothing
     complete_until = oldest if answers else None if mirrored.exists() else now
-    return SyncOutcome(complete_until=complete_until, error=text)
+    return SyncOutcome(complete_until=complete_until, error=text, has_turns=True)
 
 
 def _ask_terminals(client: Client, ids: list[str]) -> tuple[list[AccountInformation], list[str], list[ClientError]]:

@@ -96,7 +96,8 @@ def sync_logs(lease: Lease, *, source: Source, backend: Connection, now: datetim
     waits = len(lease.cursor["until"]) < len(known)
     oldest = min(lease.cursor["until"].values(), default=None) if not waits else None
     complete_until = datetime.fromisoformat(oldest) if oldest and not errors else None
-    return SyncOutcome(more=waits, complete_until=complete_until, error=" ".join(sorted(set(errors))))
+    text, has_turns = " ".join(sorted(set(errors))), len(known) > MOST_LOGS
+    return SyncOutcome(more=waits, complete_until=complete_until, error=text, has_turns=has_turns)
 
 
 def _mirror(

@@ -1,7 +1,8 @@
 """What is mirrored how often and why, and one run of what is due, with the truth about it in its row.
 
 PACES is the one table of the sync's schedule. A kind that took long waits at least ten times as long, so that no
-connection keeps a worker busy; a kind with more to fetch goes on at once, after those that wait already.
+connection keeps a worker busy; a kind with more to fetch goes on at once, after those that wait already. Where nothing
+happens, kinds rest longer (RESTS): most connections of many firms are idle at any moment.
 """
 
 from __future__ import annotations
@@ -44,6 +45,20 @@ PACES: dict[str, tuple[float, str]] = {
     SyncKind.EQUITY: (60, "Points are hourly."),
     SyncKind.DECISIONS: (5, "Why a trade was not copied is asked when it was not; one request."),
 }
+# How long a kind rests at most while nothing new comes: a tenth of the time for which nothing has come. As soon as one
+# of EVENTS brings something, all are asked at their pace again. Configuration always is: nothing announces its edits.
+RESTS: dict[str, float] = {
+    SyncKind.PROVIDED: 10,
+    SyncKind.SUBSCRIBED: 15,
+    SyncKind.LOGS: 60,
+    SyncKind.STOPOUTS: 10,
+    SyncKind.ACCOUNTS: 30,
+    SyncKind.LIMITS: 60,
+    SyncKind.EQUITY: 300,
+    SyncKind.DECISIONS: 15,
+}
+RESTING_SHARE = 10
+EVENTS = (SyncKind.PROVIDED, SyncKind.SUBSCRIBED, SyncKind.LOGS, SyncKind.STOPOUTS, SyncKind.DECISIONS)
 MANY_ROWS = 5_000  # of one run: lists estimate their length from statistics that autovacuum refreshes a minute later
 SHARE = 10  # a kind may keep a worker busy for one part in so many
 LONGEST_PAUSE_S = 300
@@ -76,8 +91,10 @@ def run_one(lease: Lease, *, open_client: Callable[[Connection], Client], now: d
         with lease.kept_alive(), open_client(backend) as client:
             outcome = _run(lease, source=Source(client), backend=backend, now=now)
         took_s = time.monotonic() - started
-        pause_s = 0.0 if outcome.more else outcome.next_in_s or _pause_s(lease.kind, took_s)
+        pause_s = 0.0 if outcome.more else outcome.next_in_s or _pause_s(lease, took_s, has_turns=outcome.has_turns)
         states.finish(lease, next_in_s=pause_s, complete_until=outcome.complete_until, error=outcome.error)
+        if lease.rows and lease.kind in EVENTS:
+            states.wake_resting(lease.connection_id, {kind: PACES[kind][0] for kind in RESTS})
         _say_well(lease, outcome.error)
         if lease.rows >= MANY_ROWS:
             _refresh_statistics(lease.kind)
@@ -150,5 +167,8 @@ def _refresh_statistics(kind: str) -> None:
             database.execute(f"ANALYZE {_TABLES[SyncKind(kind)]}")
 
 
-def _pause_s(kind: str, took_s: float) -> float:
-    return min(max(PACES[kind][0], took_s * SHARE), LONGEST_PAUSE_S)
+def _pause_s(lease: Lease, took_s: float, *, has_turns: bool) -> float:
+    """Seconds until the next run: the pace, longer after a long run or where nothing new has come for long."""
+    rests = not (lease.rows or has_turns)
+    rest_s = min(lease.idle_s / RESTING_SHARE, RESTS.get(lease.kind, 0)) if rests else 0.0
+    return min(max(PACES[lease.kind][0], took_s * SHARE, rest_s), LONGEST_PAUSE_S)

@@ -26,12 +26,16 @@ from users.models import Connection
 
 @dataclass(frozen=True)
 class SyncOutcome:
-    """How a run ended: whether more waits, up to when the mirror is complete, and what could not be read."""
+    """How a run ended: whether more waits, up to when the mirror is complete, and what could not be read.
+
+    has_turns: one run looks at a part only, so that a run without news says nothing of the others.
+    """
 
     more: bool = False
     complete_until: datetime | None = None
     error: str = ""
     next_in_s: float | None = None
+    has_turns: bool = False
 
 
 @dataclass
@@ -44,6 +48,7 @@ class Lease:
     cursor: dict
     token: uuid.UUID
     failures: int
+    idle_s: float = 0.0  # how long runs have brought nothing new
     rows: int = 0
     lost: threading.Event = field(default_factory=threading.Event)
 
@@ -114,14 +119,15 @@ def claim_due() -> Lease | None:
             "UPDATE reporting_syncstate SET lease_token = %s, started_at = clock_timestamp(),"
             " lease_until = clock_timestamp() + make_interval(secs => %s)"
             f" WHERE id = ({_DUE} LIMIT 1 FOR UPDATE OF s SKIP LOCKED)"
-            " RETURNING id, connection_id, kind, cursor::text, failures",
+            " RETURNING id, connection_id, kind, cursor::text, failures,"
+            " coalesce(extract(epoch FROM clock_timestamp() - idle_since), 0)::float8",
             [token, LEASE_S],
         )
         row = database.fetchone()
     if row is None:
         return None
-    state_id, connection_id, kind, cursor, failures = row
-    return Lease(state_id, connection_id, kind, json.loads(cursor), token, failures)
+    state_id, connection_id, kind, cursor, failures, idle_s = row
+    return Lease(state_id, connection_id, kind, json.loads(cursor), token, failures, idle_s)
 
 
 def finish(lease: Lease, *, next_in_s: float, complete_until: datetime | None = None, error: str = "") -> None:
@@ -145,6 +151,7 @@ def finish(lease: Lease, *, next_in_s: float, complete_until: datetime | None = 
             " failing_since = CASE WHEN %(error)s = '' THEN NULL ELSE coalesce(failing_since, clock_timestamp()) END,"
             " last_success_at = CASE WHEN %(error)s = '' THEN clock_timestamp() ELSE last_success_at END,"
             " complete_until = coalesce(%(complete)s, complete_until),"
+            " idle_since = CASE WHEN %(rows)s > 0 THEN NULL ELSE coalesce(idle_since, clock_timestamp()) END,"
             # asked for while it ran: stays due
             " due_at = CASE WHEN due_at > started_at THEN due_at ELSE clock_timestamp() + %(pause)s END"
             " WHERE id = %(id)s AND lease_token = %(token)s",
@@ -159,6 +166,23 @@ def wake_failing(connection_id: int) -> int:
             "UPDATE reporting_syncstate SET due_at = clock_timestamp() WHERE connection_id = %s AND lease_token IS NULL"
             " AND due_at > clock_timestamp() + CASE WHEN failures > 0 THEN interval '0' ELSE interval '1 minute' END",
             [connection_id],
+        )
+        return database.rowcount
+
+
+def wake_resting(connection_id: int, paces: dict[str, float]) -> int:
+    """Something happened: kinds that rest because nothing came have their next run at their pace; returns how many.
+
+    paces: seconds from one run to the next, by kind. What is not offered, or waits after failures, stays as it is.
+    """
+    with connection.cursor() as database:
+        database.execute(
+            "UPDATE reporting_syncstate s SET idle_since = NULL,"
+            " due_at = least(s.due_at, greatest(clock_timestamp(), s.started_at + make_interval(secs => pace.seconds)))"
+            " FROM unnest(%s::text[], %s::float8[]) AS pace (kind, seconds)"
+            " WHERE s.connection_id = %s AND s.kind = pace.kind AND s.idle_since IS NOT NULL AND s.lease_token IS NULL"
+            " AND s.failures = 0 AND NOT s.cursor ? 'is_offered'",
+            [list(paces), list(paces.values()), connection_id],
         )
         return database.rowcount
 

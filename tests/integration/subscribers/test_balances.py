@@ -1,0 +1,77 @@
+"""Balances are written where they differ, and the moment of a measurement once a minute."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from django.db import connection as database
+
+from copying.contract.accounts import AccountInformation
+from subscribers.mirror import MEASURED_EVERY, keep_balances
+from tests import builders
+
+pytestmark = pytest.mark.django_db
+NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
+FIGURES = {"currency": "EUR", "balance": Decimal("1000.1"), "equity": Decimal("1001.123456789"), "margin": Decimal(3),
+           "leverage": Decimal(100), "simulated": None}  # fmt: skip
+
+
+@pytest.fixture
+def account(workspace):
+    return builders.subscriber(builders.connection(workspace), backend_id="a1", measured_at=None, currency="")
+
+
+def poll(account, *, now=NOW, **fields) -> tuple[int, bool]:
+    """(accounts with other figures, whether a row was written)."""
+    with database.cursor() as cursor:
+        cursor.execute("SELECT ctid::text FROM subscribers_subscriber WHERE id = %s", [account.pk])
+        (before,) = cursor.fetchone()
+        number = keep_balances(account.connection, [AccountInformation(account_id="a1", **(FIGURES | fields))], now=now)
+        cursor.execute("SELECT ctid::text FROM subscribers_subscriber WHERE id = %s", [account.pk])
+        return number, cursor.fetchone() != (before,)
+
+
+def test_the_first_figures_are_written(account):
+    assert poll(account) == (1, True)
+    account.refresh_from_db()
+    assert (account.balance, account.equity) == (Decimal("1000.1"), Decimal("1001.12345679"))
+    assert (account.currency, account.measured_at) == ("EUR", NOW)
+
+
+@pytest.mark.parametrize(
+    ("step", "is_written"),
+    [(-timedelta(microseconds=1), False), (timedelta(0), True), (timedelta(microseconds=1), True)],
+)
+def test_the_same_figures_are_noted_as_measured_once_a_minute(account, step, is_written):
+    poll(account)
+    assert poll(account, now=NOW + MEASURED_EVERY + step) == (0, is_written)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"balance": Decimal(1)}, {"equity": Decimal("1001.12345678")}, {"margin": None}, {"leverage": Decimal(30)},
+        {"currency": "USD"}, {"simulated": True},
+    ],
+)  # fmt: skip
+def test_any_other_figure_is_written_at_once(account, other):
+    poll(account)
+    assert poll(account, now=NOW + timedelta(seconds=10), **other) == (1, True)
+    account.refresh_from_db()
+    assert account.measured_at == NOW + timedelta(seconds=10)
+
+
+def test_older_figures_change_nothing(account):
+    poll(account)
+    assert poll(account, now=NOW - timedelta(seconds=1), balance=Decimal(5))[1] is False
+    account.refresh_from_db()
+    assert account.balance == Decimal("1000.1")
+
+
+def test_an_account_that_was_never_measured_is_noted_without_any_figure(account):
+    nothing = {"currency": "", "balance": None, "equity": None, "margin": None, "leverage": None}
+    poll(account, **nothing)
+    account.refresh_from_db()
+    assert account.measured_at == NOW
