@@ -113,11 +113,21 @@ def drawn(copy: Path, folder: Path, options: argparse.Namespace) -> tuple[list[M
     mutations.sort(key=place_of)  # a session has no order of its own
     sample = random.Random(options.seed).sample(mutations, min(options.sample, len(mutations)))
     numbers = {int(number) for number in options.only.split(",") if number}
-    return [
+    mutants = (
         mutant_of(number, mutation, copy)
         for number, mutation in enumerate(sample, 1)
         if not numbers or number in numbers
-    ], len(mutations)
+    )
+    return [mutant for mutant in mutants if compiles(mutant.source)], len(mutations)
+
+
+def compiles(source: str) -> bool:
+    """Whether a changed file is Python at all: `{**a, "b": 1}` with another operator is not, and any test notices."""
+    try:
+        compile(source, "mutant", "exec", dont_inherit=True)
+    except SyntaxError:
+        return False
+    return True
 
 
 def mutant_of(number: int, mutation: MutationSpec, copy: Path) -> Mutant:

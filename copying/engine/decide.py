@@ -258,6 +258,22 @@ def notes_of(signal, route, spec, price):
     return notes
 
 
+@rule
+def note_decision(verdict, figure, signal, route, spec, price, word, value, volumes, stop_loss):
+    """Write what was decided about a route into its records; a delay is imposed on what would be copied."""
+    is_copied, delay_s = word < REFUSED, 0.0
+    verdict.notes = notes_of(signal, route, spec, price) if is_copied else 0
+    figure.final = volumes[3] if is_copied else 0.0
+    if is_copied and signal.imposes_delay and route.delay_max_s > 0:
+        value = delay_s = delay_of(signal, route)
+        word = DELAYED + int(route.delay_level)
+    verdict.outcome, verdict.reason, verdict.level = word >> 16, (word >> 8) & 0xFF, word & 0xFF
+    figure.provider, figure.scaled, figure.multiplied = signal.volume, volumes[0], volumes[1]
+    figure.limited, figure.rounded = volumes[2], volumes[3]
+    figure.limit_value, figure.stop_loss = value, stop_loss
+    figure.take_profit, figure.delay_s = take_profit_of(route, price), delay_s
+
+
 @compiled(
     array_of(float),
     array_of(SPEC),
@@ -293,7 +309,7 @@ def decide_routes(moment, specs, table, money, world, verdicts, figures):
         reducing_by_account += route.correlations > BY_STRATEGY
         symbol = place.combo >> 1
         spec, price = specs[symbol], prices[place.combo]
-        volumes, stop_loss, delay_s = NO_VOLUMES, nan, 0.0
+        volumes, stop_loss = NO_VOLUMES, nan
         # the strategy's own filters
         word, value = int(signal.refusal), signal.refusal_value
         if not word:  # account known, symbolFilter, skipPendingOrders, allowedSides, removal, closeOnly: views.py
@@ -330,14 +346,4 @@ def decide_routes(moment, specs, table, money, world, verdicts, figures):
                     )
             formula = world.computed[row] if len(world.computed) else 0.0
             word, value, volumes, stop_loss = size_route(signal, route, spec, price, account, exposure, formula)
-        verdict, figure = verdicts[row], figures[row]
-        verdict.notes = notes_of(signal, route, spec, price) if word < REFUSED else 0
-        figure.final = volumes[3] if word < REFUSED else 0.0
-        if word < REFUSED and signal.imposes_delay and route.delay_max_s > 0:
-            value = delay_s = delay_of(signal, route)
-            word = DELAYED + int(route.delay_level)
-        verdict.outcome, verdict.reason, verdict.level = word >> 16, (word >> 8) & 0xFF, word & 0xFF
-        figure.provider, figure.scaled, figure.multiplied = signal.volume, volumes[0], volumes[1]
-        figure.limited, figure.rounded = volumes[2], volumes[3]
-        figure.limit_value, figure.stop_loss = value, stop_loss
-        figure.take_profit, figure.delay_s = take_profit_of(route, price), delay_s
+        note_decision(verdicts[row], figures[row], signal, route, spec, price, word, value, volumes, stop_loss)

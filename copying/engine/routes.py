@@ -131,34 +131,65 @@ def compile_routes(
     branches: dict[str, list[Branch]] = {}
     for branch in walk_branches(strategy_id, configuration):
         branches.setdefault(branch.strategy_id, []).append(branch)
-    known: dict[str, tuple[Document, int, int]] = {}
-    if previous is not None and same_branches(previous.branches, branches):
-        known = previous.spans
-    keys: list[RouteKey] = []
-    terms: list[CopyTerms] = []
-    origin: list[int] = []  # row in the previous table, -1: new
-    spans: dict[str, tuple[Document, int, int]] = {}
+    rows = collect_rows(configuration, branches, previous)
+    accounts = [account_rows.get(key.subscriber_id, -1) for key in rows.keys]
+    strategy = configuration.strategies[strategy_id]
+    if previous is not None and strategy is previous.strategy and rows.are_all_of(previous, accounts):
+        previous.spans = rows.spans
+        return previous
+    keys, terms = rows.keys, rows.terms
+    fresh = [row for row, source in enumerate(rows.origin) if source < 0]
+    if previous is None or len(fresh) == len(keys):
+        table = build_table(strategy_id, strategy, keys, terms, accounts)
+    else:
+        added = build_table(strategy_id, strategy, [keys[row] for row in fresh], [terms[row] for row in fresh], [])
+        table = merge_tables(previous, added, keys, terms, accounts, np.array(rows.origin, np.intp))
+    table.branches, table.spans = branches, rows.spans
+    return table
+
+
+@dataclass(slots=True)
+class CollectedRows:
+    """What a table will consist of. origin: rows in the previous table, -1 for new ones."""
+
+    keys: list[RouteKey] = field(default_factory=list)
+    terms: list[CopyTerms] = field(default_factory=list)
+    origin: list[int] = field(default_factory=list)
+    spans: dict[str, tuple[Document, int, int]] = field(default_factory=dict)
+
+    def take_over(self, previous: RouteTable | None, first: int, end: int) -> None:
+        """Rows of the table before, in one piece."""
+        if previous is not None and first < end:
+            self.keys.extend(previous.keys[first:end])
+            self.terms.extend(previous.terms[first:end])
+            self.origin.extend(range(first, end))
+
+    def are_all_of(self, previous: RouteTable, accounts: list[int]) -> bool:
+        """Whether nothing is new, gone or moved."""
+        return self.origin == list(range(len(previous))) and accounts == previous.account.tolist()
+
+
+def collect_rows(
+    configuration: Configuration, branches: dict[str, list[Branch]], previous: RouteTable | None
+) -> CollectedRows:
+    """The routes of every subscriber, with neighbours that are taken over in one piece."""
+    rows = CollectedRows()
+    keys, terms, origin, spans = rows.keys, rows.terms, rows.origin, rows.spans
+    known = previous.spans if previous is not None and same_branches(previous.branches, branches) else {}
     by_tenant: dict[str, dict[str, list[Branch]]] = {}
     first_kept = end_kept = count = 0  # the first two: the rows of the previous table that are next to be taken over
-
-    def take_over() -> None:
-        if previous is not None and first_kept < end_kept:
-            keys.extend(previous.keys[first_kept:end_kept])
-            terms.extend(previous.terms[first_kept:end_kept])
-            origin.extend(range(first_kept, end_kept))
-
     for subscriber_id, subscriber in configuration.subscribers.items():
         span = known.get(subscriber_id)
         if span is not None and span[0] is subscriber:
             _, first, end = span
             if first != end_kept:
-                take_over()
+                rows.take_over(previous, first_kept, end_kept)
                 first_kept = first
             end_kept = end
             spans[subscriber_id] = span if first == count else (subscriber, count, count + end - first)
             count += end - first
             continue
-        take_over()
+        rows.take_over(previous, first_kept, end_kept)
         first_kept = end_kept
         own = routes_of(subscriber_id, subscriber, offered(branches, configuration, subscriber_id, by_tenant))
         keys += own
@@ -166,25 +197,8 @@ def compile_routes(
         origin += [-1] * len(own)
         spans[subscriber_id] = (subscriber, count, len(keys))
         count = len(keys)
-    take_over()
-    accounts = [account_rows.get(key.subscriber_id, -1) for key in keys]
-    strategy = configuration.strategies[strategy_id]
-    fresh = [row for row, source in enumerate(origin) if source < 0]
-    if (
-        previous is not None
-        and strategy is previous.strategy
-        and origin == list(range(len(previous)))
-        and accounts == previous.account.tolist()
-    ):
-        previous.spans = spans
-        return previous
-    if previous is None or len(fresh) == len(keys):
-        table = build_table(strategy_id, strategy, keys, terms, accounts)
-    else:
-        added = build_table(strategy_id, strategy, [keys[row] for row in fresh], [terms[row] for row in fresh], [])
-        table = merge_tables(previous, added, keys, terms, accounts, np.array(origin, np.intp))
-    table.branches, table.spans = branches, spans
-    return table
+    rows.take_over(previous, first_kept, end_kept)
+    return rows
 
 
 def same_branches(first: dict[str, list[Branch]], second: dict[str, list[Branch]]) -> bool:

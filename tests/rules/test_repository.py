@@ -27,6 +27,12 @@ def tracked(*suffixes: str) -> list[Path]:
     return [file for file in chosen if not any(part in str(file) for part in GENERATED)]
 
 
+def test_no_links_are_tracked():
+    """A link to something of one machine, such as an environment, replaces what others have in its place."""
+    listed = subprocess.run(["git", "ls-files", "-s"], cwd=ROOT, capture_output=True, text=True)
+    assert [line for line in listed.stdout.splitlines() if line.startswith("120000")] == []
+
+
 @pytest.mark.parametrize("lock", sorted(ROOT.glob("*.lock")), ids=lambda lock: lock.name)
 def test_locks_name_hashes_and_no_addresses(lock):
     text = lock.read_text()

@@ -75,11 +75,23 @@ class Book:
         self.next_midnight = 0.0
         self.next_broker_midnight = 0.0
         self.broker_ahead = 0.0  # seconds by which the broker's clock is ahead of UTC
-        self.removals: list[Removal] = []
+        self.privacy = 0  # what entries go by: settings/rules.py
+        self.secret = b""  # of the ids that are shown; empty: they are the counts: numbers.py
+        self.reserved: dict[str, dict[str, float]] = {}  # tenant -> strategy ids handed out, and when
+        self.kept: dict[str, dict[str, KeptAnswer]] = {}  # caller -> answers by key: core/idempotency.py
+        self._begin_configuration()
+        self._begin_trading()
+        self._begin_derived()
+
+    def _begin_configuration(self) -> None:
+        """No accounts, strategies and subscriptions, and nothing that limits them."""
         self.strategies_by_id: dict[str, StoredStrategy] = {}
         self.strategy_owners: dict[str, str] = {}  # also of removed ones: their records may still have to be told
         self.subscribers_by_id: dict[str, StoredSubscriber] = {}
         self.webhooks_by_id: dict[str, StoredWebhook] = {}
+        self.news: dict[str, list[CalendarEvent]] = {}  # tenant -> its calendar by time
+        self.removals: list[Removal] = []
+        self.deployments: dict[int, float] = {}  # rows of accounts that start or stop, and when that is over
         self.account_meta: list[AccountMeta] = []
         self.account_rows: dict[str, int] = {}
         self.accounts = AccountTable()
@@ -91,9 +103,13 @@ class Book:
         self.parts = PartTable()  # of subscriptions to portfolios, one for each way to a leaf: parts.py
         self.part_rows: dict[tuple[int, int], int] = {}
         self.paths = Interned()
+        self.limits = LimitTable()
+        self.active_stopouts: list[ActiveStopout] = []
+
+    def _begin_trading(self) -> None:
+        """Nothing open, nothing that waits, no past."""
         self.positions = PositionTable()
         self.orders = OrderTable()
-        self.limits = LimitTable()
         self.delayed = DelayTable()
         self.results = DealResults()  # of the newest deals, oldest first: risk/periods.py
         self.results_since = 0.0  # later ones are all there
@@ -101,17 +117,12 @@ class Book:
         self.signal_rows: dict[tuple[str, str], int] = {}
         self.chained: dict[int, None] = {}  # rows of the signals that are copies themselves, oldest first
         self.closed_signals: dict[tuple[str, str], float] = {}  # external ids are not reused; kept for two days
-        self.active_stopouts: list[ActiveStopout] = []
-        self.provider_balances: dict[str, list[tuple[float, float]]] = {}  # account -> (time, balance), newest last
-        self.news: dict[str, list[CalendarEvent]] = {}  # tenant -> its calendar by time
-        self.missed: list[Missed] = []
-        self.deployments: dict[int, float] = {}  # rows of accounts that start or stop, and when that is over
-        self.privacy = 0  # what entries go by: settings/rules.py
-        self.secret = b""  # of the ids that are shown; empty: they are the counts: numbers.py
-        self.reserved: dict[str, dict[str, float]] = {}  # tenant -> strategy ids handed out, and when
-        self.kept: dict[str, dict[str, KeptAnswer]] = {}  # caller -> answers by key: core/idempotency.py
         self.ended_signals: dict[int, str] = {}  # ids of closed signals whose copies wait in `missed`
-        # what follows from the rest; no snapshot holds it
+        self.missed: list[Missed] = []
+        self.provider_balances: dict[str, list[tuple[float, float]]] = {}  # account -> (time, balance), newest last
+
+    def _begin_derived(self) -> None:
+        """What follows from the rest, or belongs to the entry that is carried out: no snapshot holds it."""
         self.received: float | None = None  # the wall clock at the entry's receipt; None: `time`
         self.quotes: dict[str, tuple[float, float]] = {}
         self.version = 0  # of the configuration
