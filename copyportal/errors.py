@@ -12,6 +12,7 @@ from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 
+from api.problems import answer_page, is_api
 from users.listing import BadParameter
 from users.unsent import page_above
 
@@ -29,6 +30,8 @@ UNKNOWN: dict[str, Any] = {
 
 
 def _page(request: HttpRequest, status: int, title: str, text: str, quote: str = "") -> HttpResponse:
+    if is_api(request):
+        return answer_page(status, text, **({"id": quote} if quote else {}))
     for name, value in UNKNOWN.items():
         if not hasattr(request, name):
             setattr(request, name, value)

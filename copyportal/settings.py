@@ -71,6 +71,7 @@ INSTALLED_APPS = [
     "allauth.account",
     "allauth.mfa",
     "rest_framework",
+    "drf_spectacular",
     "django_structlog",
     "copying",
     "users",
@@ -79,6 +80,7 @@ INSTALLED_APPS = [
     "strategies",
     "subscribers",
     "reporting",
+    "api",
     "copyportal",
 ]
 MIDDLEWARE = [
@@ -204,6 +206,30 @@ LOGIN_URL = "account_login"
 # a form of settings has an input per symbol of its lists; a document has at most a megabyte
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 30_000
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440  # the web process takes no longer body of any kind, files included
+
+# --- The REST API (api/) --------------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["api.authentication.BearerAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["api.authentication.TokenScope"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "api.negotiation.JsonOnly",
+    "DEFAULT_METADATA_CLASS": None,
+    "DEFAULT_SCHEMA_CLASS": "api.schema.Schema",
+    "EXCEPTION_HANDLER": "api.problems.answer",
+    "URL_FORMAT_OVERRIDE": None,
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "copyportal",
+    "DESCRIPTION": "What the pages of the portal show and do, for programs. Times are UTC, money is decimal text.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "COMPONENT_NO_READ_ONLY_REQUIRED": True,  # a caller may ask for a few fields only
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+}
 
 # --- The web process (copyportal/asgi.py) ----------------------------------------------------------------------------
 # Pages are computed in the first, files in the second; /healthz and /readyz wait for neither.

@@ -15,6 +15,8 @@ urlpatterns = [
     path("strategies/", include("strategies.urls")),
     path("", include("subscribers.urls")),
     path("", include("subscribers.people_urls")),
+    path("api/v1/", include("api.urls")),
+    path("settings/tokens/", include("api.token_urls")),
 ]
 handler400 = "copyportal.errors.bad_request"
 handler403 = "copyportal.errors.forbidden"

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import Exists, OuterRef, Q
+
 from editing.removal import mode_words
 from strategies.models import Strategy
+from users.models import Connection
 from users.states import State, by_code
 from users.syncing import failing_syncs
 
@@ -23,6 +26,12 @@ def is_unconfirmed(strategy: Strategy) -> bool:
     """Whether what the mirror says of it may be wrong: its connection is off or does not sync."""
     connection = strategy.connection
     return not connection.is_enabled or failing_syncs().filter(connection_id=connection.pk).exists()
+
+
+def unconfirmed_connections(workspace_id: int) -> set[int]:
+    """The connections of whose strategies `is_unconfirmed` holds, for lists. One query."""
+    uncertain = Q(is_enabled=False) | Q(Exists(failing_syncs().filter(connection_id=OuterRef("pk"))))
+    return set(Connection.objects.filter(uncertain, workspace_id=workspace_id).values_list("pk", flat=True))
 
 
 def strategy_state(strategy: Strategy) -> State:

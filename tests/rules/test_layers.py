@@ -28,7 +28,7 @@ ROOMS = (
     "demo",
     "service",
 )
-LAYERS = ("copying", "users", "jobs", "editing", "strategies", "subscribers", "reporting", "copyportal")
+LAYERS = ("copying", "users", "jobs", "editing", "strategies", "subscribers", "reporting", "api", "copyportal")
 
 
 def imported_modules(file: Path) -> set[str]:

@@ -5,7 +5,7 @@ from collections import defaultdict
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PACKAGES = ("copying", "users", "jobs", "editing", "strategies", "subscribers", "reporting", "copyportal")
+PACKAGES = ("copying", "users", "jobs", "editing", "strategies", "subscribers", "reporting", "api", "copyportal")
 # names that Django looks for
 OF_DJANGO = {"Meta", "Migration", "Command"}
 # name -> why two classes have it; this list only gets shorter

@@ -1,0 +1,108 @@
+"""The OpenAPI description, made of the same declarations that the views answer by."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, cast
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
+
+from api.base import ApiView, OpenView
+from api.problems import KINDS, MEDIA_TYPE, ProblemDetails
+
+VERBS = {"GET": "get", "POST": "create", "PUT": "replace", "PATCH": "change", "DELETE": "remove"}
+ALWAYS = (401, 403, 404, 429)
+
+
+class BearerScheme(OpenApiAuthenticationExtension):
+    """How tokens are sent."""
+
+    target_class = "api.authentication.BearerAuthentication"
+    name = "token"
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, str]:
+        return {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "An access token. People make them in the settings, under “Access tokens”.",
+        }
+
+
+class Schema(AutoSchema):
+    """Describes an `ApiView` by its tag, noun, parameters and serializers."""
+
+    view: ApiView
+
+    def get_tags(self) -> list[str]:
+        return [self.view.tag]
+
+    def get_operation_id(self) -> str:
+        verb = "list" if self.is_list else VERBS[self.method]
+        return f"{verb}_{self.view.noun}"
+
+    @property
+    def is_list(self) -> bool:
+        return self.method == "GET" and getattr(self.view, "is_list", False)
+
+    def get_summary(self) -> str:
+        return self._words.partition("\n")[0].rstrip(".")
+
+    def get_description(self) -> str:
+        text = re.sub(r"\s*\n\s*", " ", self._words)
+        return "" if text.rstrip(".") == self.get_summary() else text
+
+    @property
+    def _words(self) -> str:
+        handler = getattr(self.view, self.method.lower())
+        return (handler.__doc__ or type(self.view).__doc__ or "").strip()
+
+    def get_override_parameters(self) -> list[Any]:
+        if self.method != "GET":
+            return []
+        return [
+            OpenApiParameter(
+                parameter.name,
+                dict(parameter.schema),
+                OpenApiParameter.QUERY,
+                description=parameter.description,
+            )
+            for parameter in self.view.parameters
+        ]
+
+    def get_request_serializer(self) -> Any:
+        return None
+
+    def get_response_serializers(self) -> Any:
+        description = self.get_summary()
+        answers: dict[Any, Any] = {
+            (200, "application/json"): OpenApiResponse(self.view.answers[self.method], description=description)
+        }
+        return answers | {(str(status), MEDIA_TYPE): problem_response(status) for status in self.problem_statuses()}
+
+    def problem_statuses(self) -> list[int]:
+        """How the address may refuse."""
+        always = () if isinstance(self.view, OpenView) else ALWAYS
+        has_parameters = self.method == "GET" and bool(self.view.parameters)
+        return sorted({400, *always} if has_parameters or always else {400})
+
+
+def problem_response(status: int) -> OpenApiResponse:
+    """Problem details with this status."""
+    titles = [kind.title for kind in KINDS.values() if kind.status == status]
+    return OpenApiResponse(ProblemDetails, description=", or ".join(titles))
+
+
+def description() -> Mapping[str, Any]:
+    """The whole description; made once for a process."""
+    global _description
+    if _description is None:
+        from drf_spectacular.generators import SchemaGenerator
+
+        _description = cast(Mapping[str, Any], SchemaGenerator().get_schema(request=None, public=True))
+    return _description
+
+
+_description: Mapping[str, Any] | None = None
