@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from copyportal import heartbeats, watch
 from reporting.models import SyncKind
+from reporting.rights import missing_rights
 from reporting.states import STALE_AFTER
 from subscribers.models import Stopout, Subscriber
 from users.models import Connection, Membership
@@ -140,6 +141,21 @@ class Frame:
         """Whether the person connects backends and invites people."""
         return can_own(self.membership)
 
+    @cached_property
+    def _missing(self) -> dict[str, str]:
+        if self.membership is None:
+            return {}
+        kinds = self.state["refused_kinds"], self.state["offered_kinds"]
+        return missing_rights(*kinds, is_staff=self.membership.is_staff_role)
+
+    def why_unknown(self, kind: str, otherwise: str) -> str:
+        """Why a figure of a kind of sync is not known, and what would bring it; `otherwise`: it is offered."""
+        return self._missing.get(kind, otherwise)
+
+    def lacks(self, kind: str) -> bool:
+        """Whether no backend of the workspace offers a kind of sync."""
+        return kind in self._missing
+
     def first_step(self, kind: str) -> NextStep:
         """Of an empty list of a kind of FIRST_STEPS: connect, then make one; for others, who does it."""
         if not self.state["connections"]:
@@ -193,6 +209,8 @@ class Frame:
             failing_kinds=_kinds(Q(sync_states__failing_since__isnull=False)),
             by_age=_kinds(OFFERED & Q(sync_states__last_success_at__isnull=False)),
             late_kinds=_kinds(OFFERED & Q(sync_states__last_success_at__lt=timezone.now() - STALE_AFTER)),
+            refused_kinds=_kinds(Q(sync_states__cursor__is_offered=False)),
+            offered_kinds=_kinds(OFFERED),
             newest=Max("sync_states__last_success_at"),
             clock=Max(KeyTextTransform("clock", "sync_states__cursor")),
             stopped=BoolOr(Exists(stopped.filter(connection=OuterRef("pk")))),

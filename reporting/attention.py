@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.core.cache import cache
-from django.db.models import Count, Max, Q, Sum
+from django.db.models import Count, F, Max, Q, Sum
 from django.urls import reverse
 
 from editing.limits import reason_words
@@ -33,6 +33,7 @@ from reporting.models import (
     TermsVersion,
 )
 from reporting.states import STALE_AFTER
+from reporting.waiting import waiting_deals
 from strategies.models import Strategy
 from subscribers.causes import cause_of
 from subscribers.headroom import CLOSE
@@ -234,12 +235,16 @@ def syncs(membership: Membership, now: datetime) -> Iterator[AttentionLine]:
     """Kinds that fail, that are late, and that never succeeded: what the mirror says may be wrong."""
     states = SyncState.objects.filter(connection__workspace_id=membership.workspace_id, connection__is_enabled=True)
     href = reverse("reporting:sync")
-    failing = states.filter(failing_since__isnull=False).select_related("connection").defer("connection__token")
-    for state in failing.order_by("failing_since")[:MOST_FAILING]:
+    marked = states.filter(Q(failing_since__isnull=False) | Q(kind=SyncKind.ACCOUNTS, cursor__is_offered=False))
+    marked = marked.select_related("connection").defer("connection__token")
+    rows = list(marked.order_by(F("failing_since").asc(nulls_last=True))[: 2 * MOST_FAILING])
+    failing = [state for state in rows if state.failing_since]
+    for state in failing[:MOST_FAILING]:
         note = f"{state.connection.name}. {state.error.rstrip('.')}"
         yield AttentionLine(
             "bad", "refresh", SyncKind(state.kind).label, "does not sync", href, note, state.failing_since
         )
+    yield from (unmeasurable(state) for state in rows if not state.failing_since)
     offered = states.filter(failing_since=None, cursor__is_offered__isnull=True)
     late = Q(last_success_at__lt=now - STALE_AFTER)
     sums = offered.aggregate(late=Count("id", filter=late), oldest=Max("last_success_at", filter=late),
@@ -257,15 +262,33 @@ def syncs(membership: Membership, now: datetime) -> Iterator[AttentionLine]:
         yield AttentionLine("warn", "refresh", counted(unread, "answer"), "of the backend could not be read", href)
 
 
+def unmeasurable(state: SyncState) -> AttentionLine:
+    """A connection that offers no balances: no account of it can ever be measured, whoever waits."""
+    note = "Equity, return and drawdown of its accounts are not known. It needs access to the accounts' API"
+    href = reverse("reporting:rights", args=[state.connection_id])
+    return AttentionLine("muted", "cloud-off", state.connection.name, "offers no balances", href, note)
+
+
 def silent_accounts(membership: Membership, now: datetime) -> Iterator[AttentionLine]:
-    """Accounts without a sign of life; one that was just added has its first measurement before it."""
-    accounts = Subscriber.objects.visible_to(membership).filter(is_removed=False)
+    """Accounts without a sign of life, and deals that wait for the currency of theirs.
+
+    One that was just added has its first measurement before it; what no call can measure is told once (unmeasurable).
+    """
+    missing = SyncState.objects.filter(kind=SyncKind.ACCOUNTS, cursor__is_offered=False).values("connection")
     never = Q(measured_at=None, first_seen_at__lt=now - NEW_FOR)
-    silent = accounts.filter(never | Q(measured_at__lt=now - SILENT_AFTER)).count()
-    if silent:
+    is_silent = Q(is_removed=False) & (never | Q(measured_at__lt=now - SILENT_AFTER)) & ~Q(connection__in=missing)
+    accounts = Subscriber.objects.visible_to(membership)
+    sums = accounts.aggregate(silent=Count("id", filter=is_silent), unknown=Count("id", filter=Q(currency="")))
+    if sums["silent"]:
         note = "Their equity and limits are not known at the moment"
+        title = counted(sums["silent"], "account")
         href = address("subscribers:list", state="unconfirmed")
-        yield AttentionLine("warn", "cloud-off", counted(silent, "account"), "not measured for 2 hours", href, note)
+        yield AttentionLine("warn", "cloud-off", title, "not measured for 2 hours", href, note)
+    waiting = waiting_deals(membership) if sums["unknown"] else None
+    if waiting:
+        deals, _, rest = waiting.words.partition(" wait")
+        note = "They are in no sum of money, and no commission is worked out for them"
+        yield AttentionLine("warn", "receipt-2", deals, f"wait{rest}", reverse("reporting:commissions"), note)
 
 
 def log_errors(membership: Membership, now: datetime) -> Iterator[AttentionLine]:

@@ -29,6 +29,7 @@ class Standing:
 
     currency: str
     accounts: int
+    unmeasured: int
     equity: Decimal | None
     floating: Decimal | None
     today: Decimal
@@ -48,22 +49,27 @@ class Latency:
 
 @dataclass(frozen=True)
 class OverviewTotal:
-    """Everything in one currency, at the rate of `rate_day`."""
+    """Everything in one currency, at the rate of `rate_day`. equity, floating: None where no balance is known.
+
+    left_out: accounts whose currency or equity is not known, which no sum of equity holds.
+    """
 
     currency: str
-    equity: Decimal
-    floating: Decimal
+    equity: Decimal | None
+    floating: Decimal | None
     today: Decimal
     month: Decimal
     accrued: Decimal
     rate_day: date
+    left_out: int
 
 
 STANDINGS = """
 WITH accounts AS (
-    SELECT currency, count(*) AS accounts, sum(equity) AS equity, sum(equity - balance) AS floating
+    SELECT currency, count(*) AS accounts, count(*) - count(equity) AS unmeasured, sum(equity) AS equity,
+           sum(equity - balance) AS floating
     FROM subscribers_subscriber
-    WHERE workspace_id = %(workspace)s AND NOT is_removed AND currency <> '' GROUP BY currency
+    WHERE workspace_id = %(workspace)s AND NOT is_removed GROUP BY currency
 ), results AS (
     SELECT s.currency,
            sum(r.profit + r.swap + r.commission) FILTER (WHERE r.day = %(today)s) AS today,
@@ -77,10 +83,11 @@ WITH accounts AS (
     WHERE workspace_id = %(workspace)s AND period_start <= %(now)s AND period_end > %(now)s AND member_id = ''
     GROUP BY currency
 )
-SELECT currency, coalesce(accounts, 0), equity, floating, coalesce(today, 0), coalesce(month, 0), coalesce(deals, 0),
+SELECT currency, coalesce(accounts, 0), coalesce(unmeasured, 0), equity, floating,
+       coalesce(today, 0), coalesce(month, 0), coalesce(deals, 0),
        coalesce(amount, 0)
 FROM accounts FULL JOIN results USING (currency) FULL JOIN accrued USING (currency)
-WHERE currency <> '' ORDER BY accounts DESC NULLS LAST, currency
+ORDER BY accounts DESC NULLS LAST, currency
 """
 LATENCIES = """
 SELECT count(*), percentile_cont(0.5) WITHIN GROUP (ORDER BY latency_ms),
@@ -118,8 +125,11 @@ FROM (
 """
 
 
-def standings(workspace: Workspace, *, now: datetime) -> list[Standing]:
-    """One row per currency, the one with most accounts first. Days are UTC days, as the results are kept."""
+def standings(workspace: Workspace, *, now: datetime) -> tuple[list[Standing], Standing | None]:
+    """One row per currency, the one with most accounts first, and the accounts whose currency is not known, if any.
+
+    The money of the latter may be of several currencies: only counts are to be read. Days are UTC days, as results are.
+    """
     parameters: dict[str, Any] = {
         "workspace": workspace.pk,
         "now": now,
@@ -128,19 +138,31 @@ def standings(workspace: Workspace, *, now: datetime) -> list[Standing]:
     }
     with database.cursor() as cursor:
         cursor.execute(STANDINGS, parameters)
-        return [Standing(*row) for row in cursor.fetchall()]
+        rows = [Standing(*row) for row in cursor.fetchall()]
+    return [row for row in rows if row.currency], next((row for row in rows if not row.currency), None)
 
 
-def total(standings: list[Standing], *, currency: str, on: date) -> OverviewTotal | None:
-    """The standings added up in `currency`; None when there are none. Raises UnknownRate."""
+def total(standings: list[Standing], *, currency: str, on: date, without_currency: int = 0) -> OverviewTotal | None:
+    """The standings added up in `currency`; None when there are none. Raises UnknownRate.
+
+    without_currency: accounts that are in no standing because their currency is not known.
+    """
     if not standings:
         return None
     rates = [rate_on(on, standing.currency, currency) for standing in standings]
-    sums: dict[str, Any] = {
-        name: sum((getattr(s, name) or Decimal(0)) * rate.value for s, rate in zip(standings, rates, strict=True))
-        for name in ("equity", "floating", "today", "month", "accrued")
-    }
-    return OverviewTotal(currency=currency, rate_day=min(rate.day for rate in rates), **sums)
+    sums: dict[str, Any] = {}
+    for name in ("equity", "floating", "today", "month", "accrued"):
+        values = [(_amount_of(s, name), rate.value) for s, rate in zip(standings, rates, strict=True)]
+        known = [value * rate for value, rate in values if value is not None]
+        sums[name] = sum(known, Decimal(0)) if known else None
+    left_out = without_currency + sum(standing.unmeasured for standing in standings)
+    return OverviewTotal(currency=currency, rate_day=min(rate.day for rate in rates), left_out=left_out, **sums)
+
+
+def _amount_of(standing: Standing, name: str) -> Decimal | None:
+    """No account has no equity, which is nothing; accounts whose equity is not known have an unknown one."""
+    amount: Decimal | None = getattr(standing, name)
+    return Decimal(0) if amount is None and not standing.accounts else amount
 
 
 def latency(workspace: Workspace, *, now: datetime) -> Latency:

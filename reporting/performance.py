@@ -53,7 +53,7 @@ WITH followers AS (
 SELECT currency, day, sum(change)::float8, sum(moved)::float8 FROM changes GROUP BY 1, 2 ORDER BY 1, 2
 """
 FOLLOWERS = """
-SELECT b.strategy_backend_id, u.connection_id, u.currency, count(*), sum(u.equity)
+SELECT b.strategy_backend_id, u.connection_id, u.currency, count(*), count(u.equity), sum(u.equity)
 FROM subscribers_subscription b JOIN subscribers_subscriber u ON u.id = b.subscriber_id
 WHERE u.workspace_id = %s AND b.strategy_backend_id = ANY(%s) AND NOT b.is_removed AND NOT u.is_removed
 GROUP BY 1, 2, 3
@@ -80,10 +80,14 @@ GROUP BY 1, 2
 
 @dataclass(frozen=True)
 class Figures:
-    """What a strategy's row shows. Returns and drawdown are fractions of one; None: not known."""
+    """What a strategy's row shows. Returns and drawdown are fractions of one; None: not known.
+
+    equity: of the accounts whose equity can be told in the reporting currency; `left_out` counts the others.
+    """
 
     subscribers: int
     equity: Decimal | None
+    left_out: int
     month: float | None
     year: float | None
     drawdown: float | None
@@ -150,8 +154,8 @@ def strategy_figures(workspace: Workspace, strategies: Sequence[Strategy], *, no
     figures = {}
     for strategy in strategies:
         parts = _measured(strategy, workspace.reporting_currency, now)
-        subscribers, equity = standing.get((strategy.connection_id, strategy.backend_id), (0, Decimal(0)))
-        figures[strategy.pk] = Figures(subscribers, equity, *parts)
+        key = strategy.connection_id, strategy.backend_id
+        figures[strategy.pk] = Figures(*standing.get(key, (0, Decimal(0), 0)), *parts)
     return figures
 
 
@@ -164,22 +168,33 @@ def _measured(strategy: Strategy, currency: str, now: datetime) -> tuple:
 
 
 def _standing(workspace: Workspace, strategies: Sequence[Strategy], on: date) -> dict[tuple, tuple]:
-    """(subscribers, equity in the reporting currency or None) by connection and backend id."""
+    """(subscribers, equity in the reporting currency, how many it leaves out) by connection and backend id.
+
+    Equity is None where accounts copy and nothing is known of any: unknown is not zero.
+    """
     with database.cursor() as cursor:
         cursor.execute(FOLLOWERS, [workspace.pk, [s.backend_id for s in strategies]])
         rows = cursor.fetchall()
-    standing: dict[tuple, tuple] = {}
-    for backend_id, connection_id, currency, count, equity in rows:
-        before, total = standing.get((connection_id, backend_id), (0, Decimal(0)))
-        try:
-            own = (equity or Decimal(0)) * rate_on(
-                on, currency or workspace.reporting_currency, workspace.reporting_currency
-            ).value
-            total = None if total is None else total + own
-        except UnknownRate:
-            total = None
-        standing[connection_id, backend_id] = (before + count, total)
-    return standing
+    sums: dict[tuple, list] = {}
+    for backend_id, connection_id, currency, count, measured, equity in rows:
+        standing = sums.setdefault((connection_id, backend_id), [0, Decimal(0), 0])
+        standing[0] += count
+        rate = _rate_or_none(on, currency, workspace.reporting_currency)
+        standing[2] += count if rate is None else count - measured
+        if rate is not None and equity is not None:
+            standing[1] += equity * rate
+    return {
+        key: (count, None if count == left_out > 0 else equity, left_out)
+        for key, (count, equity, left_out) in sums.items()
+    }
+
+
+def _rate_or_none(on: date, currency: str, into: str) -> Decimal | None:
+    """The day's rate; None for a currency that is not known or that the European Central Bank does not publish."""
+    try:
+        return rate_on(on, currency, into).value if currency else None
+    except UnknownRate:
+        return None
 
 
 @dataclass

@@ -6,6 +6,7 @@ while the planner expects it to be quick and only so many: a page never waits fo
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -36,15 +37,24 @@ FROM (SELECT deals.*, type IN {CASH} AS is_cash FROM (%s) deals) told GROUP BY 1
 
 @dataclass(frozen=True)
 class Totals:
-    """What the deals of one currency's accounts brought. moved: deposits less withdrawals, no part of the result."""
+    """What the deals of one currency's accounts brought. moved: deposits less withdrawals, no part of the result.
+
+    currency: empty where no account's is known; these may be several, so their money is no sum (`is_sum`).
+    """
 
     currency: str
+    accounts: int
     deals: int
     volume_lots: Decimal
     profit: Decimal
     swap: Decimal
     commission: Decimal
     moved: Decimal = Decimal(0)
+
+    @property
+    def is_sum(self) -> bool:
+        """Whether the money is all of one currency; an account has only one, whichever it is."""
+        return bool(self.currency) or self.accounts == 1
 
     @property
     def net(self) -> Decimal:
@@ -103,11 +113,12 @@ def _by_currency(rows: list[tuple]) -> list[Totals]:
     currencies = {
         (c, b): currency for c, b, currency in accounts.values_list("connection_id", "backend_id", "currency")
     }
-    by_currency: dict[str, list] = {}
+    sums: dict[str, list] = {}
+    accounts_of: Counter[str] = Counter()
     for connection_id, account_id, *own in rows:
-        sums = by_currency.setdefault(
-            currencies.get((connection_id, account_id), ""), [0, *[Decimal(0)] * (len(own) - 1)]
-        )
+        currency = currencies.get((connection_id, account_id), "")
+        accounts_of[currency] += 1
+        total = sums.setdefault(currency, [0, *[Decimal(0)] * (len(own) - 1)])
         for place, value in enumerate(own):
-            sums[place] += value
-    return [Totals(currency, *sums) for currency, sums in sorted(by_currency.items())]
+            total[place] += value
+    return [Totals(currency, accounts_of[currency], *total) for currency, total in sorted(sums.items())]

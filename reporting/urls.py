@@ -32,6 +32,7 @@ urlpatterns = [
     path("me/decisions/", decisions.own_decisions, name="own-decisions"),
     path("log/", history.log, name="log"),
     path("sync/", syncing.sync, name="sync"),
+    path("settings/connections/<int:pk>/rights/", syncing.rights, name="rights"),
     path("sync/freshness/", syncing.freshness, name="freshness"),
     path("search/", search.search, name="search"),
     path("strategies/results/", strategies.results, name="strategy-results"),

@@ -7,18 +7,29 @@ longest first, and for its list once an hour; one that keeps no equity history g
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 import msgspec
 from django.db import connection, transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 
-from copying.client import BackendFailed, Client, ClientError, NotFound, RateLimited, Unauthorised
+from copying.client import (
+    BackendFailed,
+    Client,
+    ClientError,
+    Forbidden,
+    NotConnected,
+    NotFound,
+    RateLimited,
+    Unauthorised,
+)
 from copying.client.answers import public_text
 from copying.contract.accounts import AccountInformation, AccountSnapshot
 from copying.contract.terminal import TerminalInformation
+from reporting.rights import REFUSED_BY
 from reporting.sync import quarantine
 from reporting.sync.source import PAGE_SIZE, Source, UnreadableAnswer
 from reporting.sync.states import Lease, SyncOutcome
@@ -120,51 +131,79 @@ def _sync_some(lease: Lease, *, source: Source, backend: Connection, now: dateti
         .order_by(F("asked_at").asc(nulls_first=True), "id")
         .values_list("backend_id", flat=True)[:MOST_ASKED]
     )
-    answers, asked, troubles = _ask_terminals(source.client, list(ids))
+    turn = _ask_terminals(source.client, list(ids))
     with transaction.atomic():
-        rows = keep_balances(backend, answers, now=now)
-        Subscriber.objects.filter(connection=backend, backend_id__in=asked).update(asked_at=now)
+        rows = keep_balances(backend, turn.answers, now=now)
+        Subscriber.objects.filter(connection=backend, backend_id__in=turn.asked).update(asked_at=now)
         hour = now.replace(minute=0, second=0, microsecond=0)
-        _keep_points(backend, [(a.account_id, hour, a.balance, a.equity, None) for a in answers], replace=False)
+        _keep_points(backend, [(a.account_id, hour, a.balance, a.equity, None) for a in turn.answers], replace=False)
         lease.save(rows=rows)
-    if troubles and (len(troubles) == len(asked) or isinstance(troubles[0], CONCERNS_ALL)):
-        raise troubles[0]
-    text = f"{len(troubles)} of {len(asked)} accounts did not answer: {troubles[0].text}" if troubles else ""
+    if turn.is_refused and not mirrored.filter(measured_at__gt=now - LIST_ASKED_AGAIN_AFTER).exists():
+        lease.cursor |= {"is_offered": False, REFUSED_BY: 403 if turn.troubles else 404}
+        lease.cursor.pop("one_by_one", None)  # next time the list is tried again, too
+        return SyncOutcome(next_in_s=LIST_ASKED_AGAIN_AFTER.total_seconds())
+    return _outcome_of(turn, mirrored, now)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What some accounts answered. asked: who has had its turn; refused: 403, and 404 of no account or no such call."""
+
+    answers: list[AccountInformation] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    troubles: list[ClientError] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether nobody answers this call: there is none, or the token may not use it."""
+        return bool(self.asked) and len(self.refused) == len(self.asked)
+
+
+def _outcome_of(turn: Turn, mirrored: QuerySet[Subscriber], now: datetime) -> SyncOutcome:
+    troubles = turn.troubles
+    is_of_all = bool(troubles) and isinstance(troubles[0], CONCERNS_ALL)
+    if is_of_all or (troubles and not turn.is_refused and len(troubles) == len(turn.asked)):
+        raise next((trouble for trouble in troubles if not isinstance(trouble, Forbidden)), troubles[0])
+    text = f"{len(troubles)} of {len(turn.asked)} accounts did not answer: {troubles[0].text}" if troubles else ""
     oldest = mirrored.order_by(F("asked_at").asc(nulls_first=True)).values_list("asked_at", flat=True).first()
     # the figures are as old as the turn of the account that waits longest; silence of all says nothing
-    complete_until = oldest if answers else None if mirrored.exists() else now
+    complete_until = oldest if turn.answers else None if mirrored.exists() else now
     return SyncOutcome(complete_until=complete_until, error=text, has_turns=True)
 
 
-def _ask_terminals(client: Client, ids: list[str]) -> tuple[list[AccountInformation], list[str], list[ClientError]]:
-    """(what is known now, who has had its turn, troubles), a few accounts at a time.
+def _ask_terminals(client: Client, ids: list[str]) -> Turn:
+    """A few accounts at a time.
 
     What concerns all is then the only trouble: whoever was asked beside it has had their turn, nobody else is asked.
     """
-    answers: list[AccountInformation] = []
-    asked: list[str] = []
-    troubles: list[ClientError] = []
+    turn = Turn()
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="terminals") as pool:
         for start in range(0, len(ids), AT_ONCE):
             group = ids[start : start + AT_ONCE]
             results = [*zip(group, pool.map(partial(_ask_terminal, client), group), strict=True)]
-            answers += [result for _, result in results if isinstance(result, AccountInformation)]
+            turn.answers.extend(result for _, result in results if isinstance(result, AccountInformation))
             of_all: list[ClientError] = [result for _, result in results if isinstance(result, CONCERNS_ALL)]
-            asked += [backend_id for backend_id, result in results if not isinstance(result, CONCERNS_ALL)]
-            troubles += [result for _, result in results if isinstance(result, ClientError)]
+            turn.asked.extend(backend_id for backend_id, result in results if not isinstance(result, CONCERNS_ALL))
+            turn.refused.extend(backend_id for backend_id, result in results if _is_refusal(result))
+            turn.troubles.extend(
+                result for _, result in results if isinstance(result, ClientError) and not isinstance(result, NotFound)
+            )
             if of_all:
-                return answers, asked, of_all
-    return answers, asked, troubles
+                return replace(turn, troubles=of_all)
+    return turn
 
 
-def _ask_terminal(client: Client, backend_id: str) -> AccountInformation | ClientError | None:
-    """None: it is not known, or not connected; it is not measured, and waits."""
+def _ask_terminal(client: Client, backend_id: str) -> AccountInformation | ClientError:
+    """NotFound: it is not known, or not connected; it is not measured, and waits."""
     try:
         return _from_terminal(backend_id, client.terminal_information(backend_id))
-    except NotFound:
-        return None
     except ClientError as error:
         return error
+
+
+def _is_refusal(result: AccountInformation | ClientError) -> bool:
+    return isinstance(result, NotFound | Forbidden) and not isinstance(result, NotConnected)
 
 
 def _from_terminal(backend_id: str, information: TerminalInformation) -> AccountInformation:

@@ -17,8 +17,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import InterfaceError, InternalError, OperationalError, connection
 from django.utils import timezone
 
-from copying.client import Client, ClientError, RateLimited
+from copying.client import Client, ClientError, Forbidden, RateLimited
 from reporting.models import SyncKind
+from reporting.rights import REFUSED_BY
 from reporting.sync import states
 from reporting.sync.accounts import sync_accounts, sync_equity
 from reporting.sync.configuration import sync_configuration
@@ -59,6 +60,9 @@ RESTS: dict[str, float] = {
 }
 RESTING_SHARE = 10
 EVENTS = (SyncKind.PROVIDED, SyncKind.SUBSCRIBED, SyncKind.LOGS, SyncKind.STOPOUTS, SyncKind.DECISIONS)
+ASKED_AGAIN_S = 3600  # a call that the token may not use
+# what pages can do without: refused, it is a right that is missing and no fault (reporting/rights.py)
+OPTIONAL = {SyncKind.ACCOUNTS, SyncKind.LIMITS, SyncKind.EQUITY, SyncKind.DECISIONS}
 MANY_ROWS = 5_000  # of one run: lists estimate their length from statistics that autovacuum refreshes a minute later
 SHARE = 10  # a kind may keep a worker busy for one part in so many
 LONGEST_PAUSE_S = 300
@@ -137,7 +141,15 @@ def _say_well(lease: Lease, error: str) -> None:
 def _run(lease: Lease, *, source: Source, backend: Connection, now: datetime) -> SyncOutcome:
     if lease.kind in (SyncKind.PROVIDED, SyncKind.SUBSCRIBED):
         return sync_history(lease, source=source, workspace_id=backend.workspace_id, now=now)
-    return _KINDS[SyncKind(lease.kind)](lease, source=source, backend=backend, now=now)
+    if lease.kind not in OPTIONAL:
+        return _KINDS[SyncKind(lease.kind)](lease, source=source, backend=backend, now=now)
+    for mark in ("is_offered", REFUSED_BY):
+        lease.cursor.pop(mark, None)  # asked anew, and marked anew where it is refused
+    try:
+        return _KINDS[SyncKind(lease.kind)](lease, source=source, backend=backend, now=now)
+    except Forbidden:
+        lease.cursor |= {"is_offered": False, REFUSED_BY: 403}
+        return SyncOutcome(next_in_s=ASKED_AGAIN_S)
 
 
 _KINDS = {

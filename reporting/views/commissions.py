@@ -22,6 +22,7 @@ from reporting.commission.periods import Calendar
 from reporting.commission.zones import read_zones
 from reporting.models import CommissionLine
 from reporting.rates import UnknownRate, rate_on
+from reporting.waiting import waiting_deals
 from strategies.models import Strategy
 from strategies.pages import page_of, visible_strategy
 from subscribers.models import Subscriber
@@ -112,6 +113,7 @@ def commissions(request: MemberRequest) -> HttpResponseBase:
         raise BadParameter("“by” is “strategy” or “subscriber”.")
     currency = request.workspace.reporting_currency
     context: dict[str, Any] = {"span": span, "by": by, "currency": currency, "schemes": SCHEMES}
+    context["waiting"] = waiting_deals(request.membership)
     if by == "subscriber":
         return by_subscriber(request, span, context)
     rows = owed_by_strategy(request.membership, span, timezone.now())

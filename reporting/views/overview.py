@@ -43,10 +43,14 @@ def overview(request: MemberRequest) -> HttpResponse:
     if not request.membership.is_staff_role:
         return redirect("/me/")
     now = timezone.now()
-    standings = reads.standings(request.workspace, now=now)
+    standings, unknown = reads.standings(request.workspace, now=now)
+    without_currency = unknown.accounts if unknown else 0
+    deals_without = unknown.deals_today if unknown else 0
     total, no_total = None, ""
     try:
-        total = reads.total(standings, currency=request.workspace.reporting_currency, on=now.date())
+        total = reads.total(
+            standings, currency=request.workspace.reporting_currency, on=now.date(), without_currency=without_currency
+        )
     except UnknownRate as error:
         no_total = error.text
     context = {
@@ -54,8 +58,10 @@ def overview(request: MemberRequest) -> HttpResponse:
         "currencies": [standing.currency for standing in standings],
         "total": total,
         "no_total": no_total,
-        "accounts": sum(standing.accounts for standing in standings),
-        "deals_today": sum(standing.deals_today for standing in standings),
+        "accounts": sum(standing.accounts for standing in standings) + without_currency,
+        "without_currency": without_currency,
+        "deals_without": deals_without,
+        "deals_today": sum(standing.deals_today for standing in standings) + deals_without,
         "latency": reads.latency(request.workspace, now=now),
         "attention": attention(request.membership, now=now),
         "accounts_known": bool(standings) or Subscriber.objects.visible_to(request.membership).exists(),

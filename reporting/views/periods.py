@@ -26,6 +26,7 @@ from reporting.views.booking import carry_out
 from reporting.views.commissions import chosen_span
 from reporting.views.history import render_list
 from reporting.views.payments import in_reporting_currency
+from reporting.waiting import waiting_deals
 from strategies.models import Strategy
 from subscribers.models import Subscriber
 from users.listing import Choice, Column, DayRange, Listing, Option, Search
@@ -149,6 +150,7 @@ def review(request: MemberRequest) -> HttpResponse:
     context = {"shown": shown, "span": span, "totals": sorted(totals.items()), "tab": "periods"}
     context["currency"] = request.workspace.reporting_currency
     context |= {"problems": problems_of(request.workspace, rows, timezone.now()), "count": ended.count()}
+    context["waiting"] = waiting_deals(request.membership)
     return render(request, "reporting/close_periods.html", context)
 
 

@@ -59,7 +59,15 @@ def asked_ids(request: MemberRequest) -> list[int] | None:
     return ids
 
 
-FIGURES_CSV = ("subscribers", "equity_copied", "currency", "return_month", "return_year", "max_drawdown")
+FIGURES_CSV = (
+    "subscribers",
+    "equity_copied",
+    "currency",
+    "accounts_left_out",
+    "return_month",
+    "return_year",
+    "max_drawdown",
+)
 AT_ONCE = 50
 
 
@@ -80,9 +88,9 @@ def results_csv(request: MemberRequest, table: Table) -> StreamingHttpResponse:
 
 def figures_cells(figures: performance.Figures, currency: str) -> list:
     """The cells of FIGURES_CSV; what is not known stays empty."""
-    returns = [None if one is None else round(one, 6) for one in (figures.month, figures.year, figures.drawdown)]
+    returns = [None if value is None else round(value, 6) for value in (figures.month, figures.year, figures.drawdown)]
     equity = None if figures.equity is None else round(figures.equity, 2)
-    return [figures.subscribers, equity, currency, *returns]
+    return [figures.subscribers, equity, currency, figures.left_out, *returns]
 
 
 @require_safe

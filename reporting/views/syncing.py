@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from django.http import HttpResponse
-from django.shortcuts import render
+from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
 from reporting.models import QuarantinedPage, SyncState
+from reporting.rights import rights_of
 from users.permissions import staff_only
 from users.requests import MemberRequest
 
@@ -23,6 +24,15 @@ def sync(request: MemberRequest) -> HttpResponse:
         by_connection[state.connection_id].append(state)
     context = {"groups": [(c, by_connection[c.pk]) for c in connections], "pages": pages}
     return render(request, "reporting/_sync.html" if request.partial else "reporting/sync.html", context)
+
+
+@require_safe
+@staff_only
+def rights(request: MemberRequest, pk: int) -> HttpResponse:
+    """What a backend offers to the token of a connection, and what each missing right costs."""
+    connection = get_object_or_404(request.workspace.connections.defer("token"), pk=pk)
+    context = {"connection": connection, "rights": rights_of(connection)}
+    return render(request, "reporting/_rights.html" if request.partial else "reporting/rights.html", context)
 
 
 @require_safe

@@ -29,7 +29,8 @@ OF_MANAGER = (
     "/subscribers/{subscriber}/access/", "/leave/", "/accounts/email/",
     "/settings/tokens/", "/settings/tokens/new/",
     "/search/?q=trend", "/settings/", "/settings/members/", "/settings/connections/", "/settings/connections/new/",
-    "/settings/connections/{connection}/", "/accounts/password/change/", "/nowhere/",
+    "/settings/connections/{connection}/", "/settings/connections/{connection}/rights/",
+    "/accounts/password/change/", "/nowhere/",
     # where things are changed
     "/strategies/new/", "/strategies/new-portfolio/", "/strategies/{strategy}/edit/", "/strategies/{strategy}/signals/",
     "/strategies/{strategy}/changes/", "/strategies/{strategy}/remove/", "/strategies/{portfolio}/signals/",

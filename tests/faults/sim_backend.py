@@ -187,7 +187,12 @@ class SimBackend:
         if path.endswith("/stopouts"):
             return [s for s in self.stopouts if s["subscriberId"] == path.split("/")[4] and not s.get("reset")]
         if "/accounts/" in path and path.endswith("/account-information"):
-            return {"currency": "USD", "balance": 1000.5, "equity": 990.25, "margin": 10, "leverage": 100}
+            own = [row for row in self.accounts or () if row["accountId"] == path.split("/")[4]]
+            return (
+                own[0]
+                if own
+                else {"currency": "USD", "balance": 1000.5, "equity": 990.25, "margin": 10, "leverage": 100}
+            )
         return None
 
     def _configuration(self, name: str) -> Callable:

@@ -13,7 +13,7 @@ def test_the_list_is_for_staff(business, is_for_staff_only):
     assert "20\u202f% of every profit, monthly" in page
     rows = is_for_staff_only("/strategies/results/?format=csv", stranger=200).splitlines()
     assert rows[0].endswith(
-        "first_transaction,first_seen,subscribers,equity_copied,currency,return_month,return_year,max_drawdown"
+        "first_transaction,first_seen,subscribers,equity_copied,currency,accounts_left_out,return_month,return_year,max_drawdown"
     )
     assert rows[1].startswith("Alpine Trend,alpine,single,amount-won,false,")
 

@@ -149,10 +149,37 @@ def test_what_concerns_all_stops_the_run_and_loses_nothing(sync, trouble):
 
 
 def test_when_no_account_answers_the_sync_fails(sync):
-    answers = dict.fromkeys(everyone(), Forbidden("The token may not see accounts."))
-    with pytest.raises(Forbidden):
-        sync(answers)
+    with pytest.raises(BackendFailed):
+        sync(dict.fromkeys(everyone(), BackendFailed("It broke.", 500)))
     assert account(0).asked_at == NOW
+
+
+@pytest.mark.parametrize(("refusal", "status"), [(Forbidden("Not for this token."), 403), (NotFound("No call."), 404)])
+def test_a_call_that_no_account_answers_is_not_offered(sync, refusal, status):
+    """A missing right is no failure: it is said once, and the list is asked for again after an hour, too."""
+    _, outcome, lease = sync(dict.fromkeys(everyone(), refusal))
+    assert (outcome.error, outcome.next_in_s) == ("", 3600)
+    assert (lease.cursor["is_offered"], lease.cursor["refused_with"]) == (False, status)
+    assert "one_by_one" not in lease.cursor
+
+
+def test_an_account_that_is_known_shows_that_the_call_is_there(sync):
+    refusals = dict.fromkeys(everyone(), Forbidden("Not for this token."))
+    _, outcome, lease = sync(refusals | {"a03": NotConnected("Not connected.")})
+    assert ("is_offered" in lease.cursor, bool(outcome.error)) == (False, True)
+    with pytest.raises(BackendFailed):
+        sync(refusals | {"a20": BackendFailed("It broke.", 500)})
+
+
+@pytest.mark.parametrize(("minutes", "is_offered"), [(59, True), (60, False), (61, False)])
+def test_a_right_that_is_lost_overnight_is_a_fault_for_an_hour(sync, minutes, is_offered):
+    sync(everyone())
+    sync(everyone())
+    refusals = dict.fromkeys(everyone(), Forbidden("Not for this token."))
+    _, outcome, lease = sync(refusals, now=NOW + timedelta(minutes=minutes))
+    assert lease.cursor.get("is_offered", True) is is_offered
+    assert bool(outcome.error) is is_offered
+    assert account(0).balance == Decimal("10.05"), "what was measured stays"
 
 
 def test_accounts_that_nobody_knows_are_not_measured(sync):
