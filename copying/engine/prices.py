@@ -44,8 +44,13 @@ direction: 1 for a limit order, -1 for a stop order, 0 at the market. checks_lev
 """
 
 QUOTE = record(
-    entry="f8", reversed_entry="f8", move_value="f8", problem="f8", opening="f8", reversed_opening="f8",
-)  # fmt: skip
+    entry="f8",
+    reversed_entry="f8",
+    move_value="f8",
+    problem="f8",
+    opening="f8",
+    reversed_opening="f8",
+)
 """A symbol now. entry, reversed_entry: expected open price on straight and on reversed routes; opening,
 reversed_opening: what a market order would open at, nan unknown. move_value: of one lot per 1.0 of price, base
 currency. problem: word of the refusal where there is no price, 0: none.

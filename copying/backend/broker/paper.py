@@ -196,9 +196,17 @@ class PaperBroker:
         copied = np.flatnonzero(closing["subscription"] >= 0)
         if len(copied) < len(rows) and is_recording(book):
             own = (
-                closing["account"], closing["id"], closing["symbol"], -closing["side"], volume, price, profit, swap,
-                fee, closing["magic"],
-            )  # fmt: skip
+                closing["account"],
+                closing["id"],
+                closing["symbol"],
+                -closing["side"],
+                volume,
+                price,
+                profit,
+                swap,
+                fee,
+                closing["magic"],
+            )
             self._tell_own(book, effects, "OUT", cause, np.flatnonzero(closing["subscription"] < 0), own)
         if len(copied):
             deals = self._closing(book, closing, copied, cause, volume, price, profit, swap, fee)

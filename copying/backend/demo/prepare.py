@@ -125,12 +125,20 @@ def subscriber(
     joined = start + HOUR * (draw.randrange(0, 24 * max(days // 3, 1)) if number % 3 == 2 else draw.randrange(1, 48))
     document = settings(number, currency, draw)
     planned: list[tuple[float, AnyCommand]] = [
-        (joined, OpenAccount(
-            tenant=tenant, account_id=account, name=f"Account {account}", currency=currency, deposit=deposit,
-            leverage=draw.choice((30, 50, 100, 200)), demo=number % 5 != 0,
-        )),
+        (
+            joined,
+            OpenAccount(
+                tenant=tenant,
+                account_id=account,
+                name=f"Account {account}",
+                currency=currency,
+                deposit=deposit,
+                leverage=draw.choice((30, 50, 100, 200)),
+                demo=number % 5 != 0,
+            ),
+        ),
         (joined, PutSubscriber(tenant=tenant, subscriber_id=account, document=document)),
-    ]  # fmt: skip
+    ]
     if number % 6 == 1 and currency != "JPY" and deposit >= LIVE_LEAST * size:
         live = {**document, "subscriptions": [*document["subscriptions"], dict(LIVE_TERMS)]}
         command = PutSubscriber(tenant=tenant, subscriber_id=account, document=live)

@@ -150,17 +150,26 @@ def open_(
         count = int(now) * len(rule.symbols) + rule.symbols.index(symbol)
         signal_id = "".join(letters[count // 26**place % 26] for place in range(8))
         document = {
-            "symbol": symbol, "type": f"POSITION_TYPE_{'BUY' if side > 0 else 'SELL'}", "time": iso(now),
-            "volume": rule.volume_lots, "openPrice": price, "magic": 77,
-        }  # fmt: skip
+            "symbol": symbol,
+            "type": f"POSITION_TYPE_{'BUY' if side > 0 else 'SELL'}",
+            "time": iso(now),
+            "volume": rule.volume_lots,
+            "openPrice": price,
+            "magic": 77,
+        }
         if stop:
             document["stopLoss"] = stop
         yield PutSignal(tenant=tenant, strategy_id=rule.strategy_id, signal_id=signal_id, document=document)
         return
     yield Trade(
-        tenant=tenant, account_id=account_id, action_type=f"ORDER_TYPE_{'BUY' if side > 0 else 'SELL'}", symbol=symbol,
-        volume_lots=rule.volume_lots, stop_loss=stop, magic=1000 + list(RULES).index(rule.name),
-    )  # fmt: skip
+        tenant=tenant,
+        account_id=account_id,
+        action_type=f"ORDER_TYPE_{'BUY' if side > 0 else 'SELL'}",
+        symbol=symbol,
+        volume_lots=rule.volume_lots,
+        stop_loss=stop,
+        magic=1000 + list(RULES).index(rule.name),
+    )
 
 
 def rule_of(robot: str) -> Rule | None:

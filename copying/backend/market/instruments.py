@@ -69,8 +69,15 @@ def spread(symbol: str) -> float:
     return TABLE[symbol].spread_points * 10.0 ** -TABLE[symbol].digits
 
 
-_DOLLARS = {"EUR": ("EURUSD", 1), "GBP": ("GBPUSD", 1), "AUD": ("AUDUSD", 1), "NZD": ("NZDUSD", 1),
-            "JPY": ("USDJPY", -1), "CHF": ("USDCHF", -1), "CAD": ("USDCAD", -1)}  # fmt: skip
+_DOLLARS = {
+    "EUR": ("EURUSD", 1),
+    "GBP": ("GBPUSD", 1),
+    "AUD": ("AUDUSD", 1),
+    "NZD": ("NZDUSD", 1),
+    "JPY": ("USDJPY", -1),
+    "CHF": ("USDCHF", -1),
+    "CAD": ("USDCAD", -1),
+}
 THROUGH_EURO = tuple(
     row.profit_currency
     for row in TABLE.values()
@@ -80,9 +87,12 @@ CURRENCIES = (
     "USD",
     *_DOLLARS,
     *THROUGH_EURO,
-    *dict.fromkeys(row.base_currency for row in TABLE.values() if not row.is_currency and row.kind != "index"
-                   and row.base_currency != row.profit_currency),
-)  # fmt: skip
+    *dict.fromkeys(
+        row.base_currency
+        for row in TABLE.values()
+        if not row.is_currency and row.kind != "index" and row.base_currency != row.profit_currency
+    ),
+)
 # a journal's accounts hold the number in this list: codes are only ever added behind the last
 ACCOUNT_CURRENCIES = (
     "USD", "EUR", "GBP", "JPY",

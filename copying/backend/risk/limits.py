@@ -135,9 +135,16 @@ def replace(book: Book, account: int, subscription: int, merged: dict[tuple, tup
             rows.append(**(present[1] | thresholds))
             continue
         row = rows.append(
-            account=account, subscription=subscription, scope=key[0], kind=KINDS.index(key[1]),
-            basis=BASES.index(key[2]), closes=key[3], given_start=start, start=start or book.time, **thresholds,
-        )  # fmt: skip
+            account=account,
+            subscription=subscription,
+            scope=key[0],
+            kind=KINDS.index(key[1]),
+            basis=BASES.index(key[2]),
+            closes=key[3],
+            given_start=start,
+            start=start or book.time,
+            **thresholds,
+        )
         begin(book, row)
         if 0 < start < book.time:
             look_back(book, row)
@@ -296,9 +303,10 @@ def reset(book: Book, account: int, subscription: int, reason: str) -> int:
     The drawdown goes on counting (two-step reset).
     """
     ending = [
-        stopout for stopout in book.active_stopouts
+        stopout
+        for stopout in book.active_stopouts
         if stopout.account == account and stopout.subscription == subscription and stopout.reason == reason
-    ]  # fmt: skip
+    ]
     if not ending:
         return 0
     keys = {stopout_key(stopout) for stopout in ending}

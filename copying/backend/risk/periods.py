@@ -146,9 +146,7 @@ def note_results(
 ) -> None:
     """Keep the results of deals; the oldest go. Of the moment of the last one that went nothing is known any more."""
     results = book.results
-    results.extend(
-        len(amount), time=book.time, account=account, subscription=subscription, part=part, amount=amount
-    )  # fmt: skip
+    results.extend(len(amount), time=book.time, account=account, subscription=subscription, part=part, amount=amount)
     if results.size > 2 * KEPT_RESULTS:
         book.results_since = float(results.time[-KEPT_RESULTS - 1])
         results.keep(np.arange(results.size) >= results.size - KEPT_RESULTS)

@@ -143,11 +143,14 @@ def events_of(command: PutNews | AddNews) -> list[CalendarEvent]:
     """The events of a command."""
     return [
         CalendarEvent(
-            moment_of(str(event["time"])), event["currency"], event["priority"], bool(event.get("breaking")),
+            moment_of(str(event["time"])),
+            event["currency"],
+            event["priority"],
+            bool(event.get("breaking")),
             str(event.get("title") or "")[:LONGEST_TITLE],
         )
         for event in command.events
-    ]  # fmt: skip
+    ]
 
 
 def keep_calendar(book: Book, tenant: str, events: list[CalendarEvent]) -> None:
@@ -161,11 +164,14 @@ def calendar(book: Book, tenant: str) -> list[dict[str, Any]]:
     """A user's calendar as it is served."""
     return [
         {
-            "time": iso(event.time), "currency": event.currency, "priority": event.priority,
-            "breaking": event.is_breaking, "title": event.title,
+            "time": iso(event.time),
+            "currency": event.currency,
+            "priority": event.priority,
+            "breaking": event.is_breaking,
+            "title": event.title,
         }
         for event in book.news.get(tenant, ())
-    ]  # fmt: skip
+    ]
 
 
 def events_near(book: Book, tenant: str, now: float) -> tuple[NewsEvent, ...]:

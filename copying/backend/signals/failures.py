@@ -46,12 +46,20 @@ def failed(signal: OpenSignal, count: int) -> Decisions:
     steps = np.zeros((count, len(Step)))
     steps[:, Step.PROVIDER] = signal.volume
     return Decisions(
-        outcome=np.full(count, Outcome.FAILED, np.uint8), reason=np.full(count, Reason.PROGRAM_FAULT, np.uint8),
-        level=np.full(count, Level.SUBSCRIBER, np.uint8), steps=steps, limit_value=np.full(count, math.nan),
-        symbols=[signal.symbol], symbol=np.zeros(count, np.intp), side=np.full(count, signal.side, np.int8),
-        kind=np.full(count, signal.kind, np.uint8), stop_loss=np.full(count, math.nan),
-        take_profit=np.full(count, math.nan), delay_s=np.zeros(count), notes=np.zeros(count, np.uint8),
-    )  # fmt: skip
+        outcome=np.full(count, Outcome.FAILED, np.uint8),
+        reason=np.full(count, Reason.PROGRAM_FAULT, np.uint8),
+        level=np.full(count, Level.SUBSCRIBER, np.uint8),
+        steps=steps,
+        limit_value=np.full(count, math.nan),
+        symbols=[signal.symbol],
+        symbol=np.zeros(count, np.intp),
+        side=np.full(count, signal.side, np.int8),
+        kind=np.full(count, signal.kind, np.uint8),
+        stop_loss=np.full(count, math.nan),
+        take_profit=np.full(count, math.nan),
+        delay_s=np.zeros(count),
+        notes=np.zeros(count, np.uint8),
+    )
 
 
 def ways_to(book: Book, leaf: str, tenant: str) -> set[str]:

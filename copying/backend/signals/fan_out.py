@@ -152,10 +152,18 @@ def holders(book: Book, plan: Plan, signal: OpenSignal) -> np.ndarray:
 def engine_signal(signal: OpenSignal) -> model.Signal:
     """The signal as the engine takes it."""
     return model.Signal(
-        id=signal.id, strategy_id=signal.strategy_id, symbol=signal.symbol, side=Side(signal.side),
-        kind=OrderKind(signal.kind), volume_lots=signal.volume, price=signal.price, time=signal.time,
-        stop_loss=signal.stop_loss, take_profit=signal.take_profit, magic=signal.magic,
-    )  # fmt: skip
+        id=signal.id,
+        strategy_id=signal.strategy_id,
+        symbol=signal.symbol,
+        side=Side(signal.side),
+        kind=OrderKind(signal.kind),
+        volume_lots=signal.volume,
+        price=signal.price,
+        time=signal.time,
+        stop_loss=signal.stop_loss,
+        take_profit=signal.take_profit,
+        magic=signal.magic,
+    )
 
 
 @dataclass(slots=True)

@@ -98,16 +98,28 @@ def tell(book: Book, effects: Effects, table: Any, rows: np.ndarray) -> None:
         some = np.flatnonzero(trades["signal"] == row)
         leaf = int(trades["leaf"][some[0]])
         signal = book.signals.get(row) or OpenSignal(
-            row=row, id=book.ended_signals.get(row, ""), strategy_id=book.strategy_names.texts[leaf],
-            symbol=book.symbols.texts[trades["symbol"][some[0]]], side=int(trades["side"][some[0]]),
-            kind=int(OrderKind.MARKET), volume=0.0, open_volume=0.0, price=0.0, time=book.time,
-        )  # fmt: skip
+            row=row,
+            id=book.ended_signals.get(row, ""),
+            strategy_id=book.strategy_names.texts[leaf],
+            symbol=book.symbols.texts[trades["symbol"][some[0]]],
+            side=int(trades["side"][some[0]]),
+            kind=int(OrderKind.MARKET),
+            volume=0.0,
+            open_volume=0.0,
+            price=0.0,
+            time=book.time,
+        )
         effects.told.append(
             Decided(
-                book.time, signal, decisions_on(book, {name: column[some] for name, column in trades.items()}),
-                np.arange(len(some)), trades["subscription"][some], leaf, late=True,
+                book.time,
+                signal,
+                decisions_on(book, {name: column[some] for name, column in trades.items()}),
+                np.arange(len(some)),
+                trades["subscription"][some],
+                leaf,
+                late=True,
             )
-        )  # fmt: skip
+        )
 
 
 def decisions_on(book: Book, copies: dict[str, np.ndarray]) -> Decisions:
@@ -115,9 +127,17 @@ def decisions_on(book: Book, copies: dict[str, np.ndarray]) -> Decisions:
     count = len(copies["id"])
     symbols, numbers = np.unique(copies["symbol"], return_inverse=True)
     return Decisions(
-        outcome=np.full(count, Outcome.SKIPPED, np.uint8), reason=np.full(count, Reason.ORPHAN, np.uint8),
-        level=np.full(count, Level.STRATEGY, np.uint8), steps=np.zeros((count, len(Step))),
-        limit_value=np.full(count, math.nan), symbols=[book.symbols.texts[number] for number in symbols.tolist()],
-        symbol=numbers, side=copies["side"], kind=copies["kind"], stop_loss=copies["stop_loss"],
-        take_profit=copies["take_profit"], delay_s=np.zeros(count), notes=np.zeros(count, np.uint8),
-    )  # fmt: skip
+        outcome=np.full(count, Outcome.SKIPPED, np.uint8),
+        reason=np.full(count, Reason.ORPHAN, np.uint8),
+        level=np.full(count, Level.STRATEGY, np.uint8),
+        steps=np.zeros((count, len(Step))),
+        limit_value=np.full(count, math.nan),
+        symbols=[book.symbols.texts[number] for number in symbols.tolist()],
+        symbol=numbers,
+        side=copies["side"],
+        kind=copies["kind"],
+        stop_loss=copies["stop_loss"],
+        take_profit=copies["take_profit"],
+        delay_s=np.zeros(count),
+        notes=np.zeros(count, np.uint8),
+    )

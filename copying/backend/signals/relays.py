@@ -98,9 +98,7 @@ def pass_on(book: Book, effects: Effects, signal: OpenSignal) -> None:
         if len(rows):
             row = int(rows[0])
             price = signal.price if table is book.positions else float(table.price[row])
-            change_signal(
-                book, effects, signal, level(table.stop_loss[row]), level(table.take_profit[row]), price
-            )  # fmt: skip
+            change_signal(book, effects, signal, level(table.stop_loss[row]), level(table.take_profit[row]), price)
             lower_volume(book, effects, signal, float(table.volume[row]))
             return
     row = filled_by(book, signal) if signal.kind != MARKET else -1
@@ -156,9 +154,11 @@ def publish_copy(book: Book, effects: Effects, table: Any, row: int) -> None:
     ]
     values = {
         **values_of_trade(book, table, row, MARKET if table is book.positions else int(table.kind[row])),
-        "accounts": [account, *source.accounts], "source": source.row, "subscription": int(table.subscription[row]),
+        "accounts": [account, *source.accounts],
+        "source": source.row,
+        "subscription": int(table.subscription[row]),
         "strategies": passed,
-    }  # fmt: skip
+    }
     if effects.watch is not None:
         effects.watch.next_hop()
     for strategy in strategies:
@@ -166,6 +166,6 @@ def publish_copy(book: Book, effects: Effects, table: Any, row: int) -> None:
             text = f"A copy that came through {len(passed)} strategies is not copied any further."
             effects.told.append(
                 LogLine(book.time, strategy.tenant, 2, text, strategy.id, position_id=str(values["ticket"]))
-            )  # fmt: skip
+            )
             continue
         publish(book, effects, add_signal(book, str(values["ticket"]), strategy.id, **values))

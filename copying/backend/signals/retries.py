@@ -46,9 +46,14 @@ def wait(book: Book, plan: Plan, signal: OpenSignal, decisions: Decisions, rows:
     due = book.time + decisions.delay_s[rows]
     document = book.strategies_by_id[signal.strategy_id].document
     book.delayed.extend(
-        len(rows), due=due, signal=signal.row, subscription=plan.subscription[rows], part=parts_of(book, plan, rows),
-        leaf=plan.leaf, deadline=opening_deadline(document, due - age, 0.0, signal.kind != MARKET),
-    )  # fmt: skip
+        len(rows),
+        due=due,
+        signal=signal.row,
+        subscription=plan.subscription[rows],
+        part=parts_of(book, plan, rows),
+        leaf=plan.leaf,
+        deadline=opening_deadline(document, due - age, 0.0, signal.kind != MARKET),
+    )
 
 
 def retry_later(
@@ -73,9 +78,15 @@ def retry_later(
     reasons = decisions.reason[rows]
     soon = np.where(reasons == Reason.OFFLINE, deadlines, np.minimum(book.time + RETRY_SECONDS, deadlines))
     book.delayed.extend(
-        len(rows), due=soon, signal=signal.row, subscription=plan.subscription[rows], part=parts, leaf=plan.leaf,
-        deadline=deadlines, reason=reasons,
-    )  # fmt: skip
+        len(rows),
+        due=soon,
+        signal=signal.row,
+        subscription=plan.subscription[rows],
+        part=parts,
+        leaf=plan.leaf,
+        deadline=deadlines,
+        reason=reasons,
+    )
 
 
 def begin_anew(book: Book, plan: Plan, signal: OpenSignal, rows: np.ndarray) -> None:

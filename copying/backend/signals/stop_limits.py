@@ -31,10 +31,17 @@ def within_terms(book: Book, signal: OpenSignal, table: TradeTable, rows: np.nda
         return stop
     symbol, account = table.symbol[rows], table.account[rows]
     return held_stops(
-        table.side[rows], table.price[rows], stop, table.volume[rows], profit_rates(book, symbol, account),
-        book.accounts.balance[account], pips, risk, book.symbol_facts()[symbol, 3],
+        table.side[rows],
+        table.price[rows],
+        stop,
+        table.volume[rows],
+        profit_rates(book, symbol, account),
+        book.accounts.balance[account],
+        pips,
+        risk,
+        book.symbol_facts()[symbol, 3],
         keeps_stop=book.rules >= KEEPS_STOP,
-    )  # fmt: skip
+    )
 
 
 def routes_of(book: Book, plan: Plan, subscription: np.ndarray, part: np.ndarray) -> np.ndarray:

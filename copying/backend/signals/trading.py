@@ -201,11 +201,16 @@ def open_trade(book: Book, command: Trade, effects: Effects, account: int) -> di
     if refused := refused_by_broker(book, SIDES[words[2]], kind, levels, price, command.symbol):
         return refused
     orders = Orders(
-        account=np.array([account]), symbol=np.array([book.symbols.number(command.symbol)]),
-        side=np.array([SIDES[words[2]]]), volume=np.array([command.volume_lots or 0.0]), kind=kind,
-        price=command.price or math.nan, stop_loss=command.stop_loss or math.nan,
-        take_profit=command.take_profit or math.nan, magic=command.magic,
-    )  # fmt: skip
+        account=np.array([account]),
+        symbol=np.array([book.symbols.number(command.symbol)]),
+        side=np.array([SIDES[words[2]]]),
+        volume=np.array([command.volume_lots or 0.0]),
+        kind=kind,
+        price=command.price or math.nan,
+        stop_loss=command.stop_loss or math.nan,
+        take_profit=command.take_profit or math.nan,
+        magic=command.magic,
+    )
     if kind != OrderKind.MARKET:
         ticket = int(book.broker.place(book, effects, orders)[0])
         publish_order(book, effects, book.orders.size - 1)

@@ -53,13 +53,19 @@ class SignalAnswer:
     def served(self) -> dict[str, Any]:
         event = self.event
         return {
-            "signalId": event.signal_id, "strategyId": event.strategy_id, "time": iso(event.time),
-            "symbol": event.symbol, "side": "buy" if event.side > 0 else "sell",
-            "type": ("market", "limit", "stop")[event.kind], "volume": event.volume,
-            "closedAt": iso(self.closed_at) if self.closed_at else None, "differs": self.differs,
-            "baseline": self.tallies[0].served(), "changed": self.tallies[1].served(),
+            "signalId": event.signal_id,
+            "strategyId": event.strategy_id,
+            "time": iso(event.time),
+            "symbol": event.symbol,
+            "side": "buy" if event.side > 0 else "sell",
+            "type": ("market", "limit", "stop")[event.kind],
+            "volume": event.volume,
+            "closedAt": iso(self.closed_at) if self.closed_at else None,
+            "differs": self.differs,
+            "baseline": self.tallies[0].served(),
+            "changed": self.tallies[1].served(),
             "profitDifference": round(self.tallies[1].profit - self.tallies[0].profit, 2),
-        }  # fmt: skip
+        }
 
 
 @dataclass(slots=True)

@@ -118,9 +118,10 @@ def changed_rows(book: Book, shadow: Book, tenant: str) -> tuple[list[int], list
     """Rows of the shadow's limits that are new or different, and those of them that would fire at the next look."""
     before = {limits.key_of(book, row): _bounds(book, row) for row in range(book.limits.size)}
     changed = [
-        row for row in range(shadow.limits.size)
+        row
+        for row in range(shadow.limits.size)
         if before.get(limits.key_of(shadow, row)) != _bounds(shadow, row) and _is_own(shadow, row, tenant)
-    ]  # fmt: skip
+    ]
     passed = set(limits.passed(shadow).tolist())
     return changed, [row for row in changed if row in passed]
 

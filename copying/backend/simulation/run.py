@@ -43,9 +43,11 @@ class Tally:
     def served(self) -> dict[str, Any]:
         return {
             **dict(zip(OUTCOMES, self.counts, strict=True)),
-            "volume": round(self.volume, 2), "profit": round(self.profit, 2),
-            "floatingProfit": round(self.floating, 2), "reasons": dict(self.reasons),
-        }  # fmt: skip
+            "volume": round(self.volume, 2),
+            "profit": round(self.profit, 2),
+            "floatingProfit": round(self.floating, 2),
+            "reasons": dict(self.reasons),
+        }
 
 
 @dataclass(slots=True)
@@ -316,9 +318,11 @@ class SimulationRun:
     def _figures(self, counts: Any, volume: float, profit: float, floating: float, drawdown: float) -> dict[str, Any]:
         return {
             **dict(zip(OUTCOMES, counts.tolist(), strict=True)),
-            "volume": round(float(volume), 2), "profit": round(float(profit), 2),
-            "floatingProfit": round(float(floating), 2), "maxDrawdown": round(float(drawdown), 2),
-        }  # fmt: skip
+            "volume": round(float(volume), 2),
+            "profit": round(float(profit), 2),
+            "floatingProfit": round(float(floating), 2),
+            "maxDrawdown": round(float(drawdown), 2),
+        }
 
 
 def counted(reasons: np.ndarray) -> Counter:

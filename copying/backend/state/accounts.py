@@ -99,9 +99,11 @@ def check_deposit(book: Book, command: Deposit) -> None:
         raise invalid("amount", None, "must be a number of at most 1e12")
     if book.accounts.balance[row] + command.amount < 0:
         raise Refused(
-            400, "ValidationError", "The balance does not cover this withdrawal",
+            400,
+            "ValidationError",
+            "The balance does not cover this withdrawal",
             [{"parameter": "amount", "value": command.amount, "message": "more than the balance"}],
-        )  # fmt: skip
+        )
 
 
 def deposit(book: Book, command: Deposit, effects: Effects) -> None:
@@ -124,10 +126,13 @@ def deposit(book: Book, command: Deposit, effects: Effects) -> None:
     note = f" ({command.comment})" if command.comment else ""
     effects.told.append(
         LogLine(
-            book.time, command.tenant, 1, f"{words} of {abs(amount):.2f} {currency}{note}.",
+            book.time,
+            command.tenant,
+            1,
+            f"{words} of {abs(amount):.2f} {currency}{note}.",
             subscriber_id=command.account_id,
         )
-    )  # fmt: skip
+    )
     take_snapshots(book, effects, np.array([row]))  # the moment is known, so it is never taken for a result
 
 
