@@ -23,6 +23,18 @@ TWICE = {
     "Transaction": "the contract's record, and its row",
 }
 
+# participles say that something happened to a value, not what it is
+PARTICIPLES = {"found", "told", "kept", "given", "each"}
+# where every local name is a noun; this list only gets longer
+NOUNS_ONLY = (
+    *(f"copying/backend/{room}" for room in ("broker", "demo", "market", "risk", "settings", "signals", "simulation")),
+    "copying/contract",
+    "copying/engine",
+    "editing",
+    "strategies",
+    "subscribers",
+)
+
 
 def classes() -> dict[str, list[str]]:
     """The files of the product that define a class of each name."""
@@ -44,3 +56,23 @@ def test_a_class_name_exists_once():
 def test_names_that_exist_twice_become_fewer():
     files_of = classes()
     assert [name for name in TWICE if len(files_of[name]) < 2] == []
+
+
+def local_names(source: str) -> list[tuple[int, str]]:
+    """(line, name) of what is assigned and of arguments."""
+    return [
+        (node.lineno, node.arg if isinstance(node, ast.arg) else node.id)
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.arg) or (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
+    ]
+
+
+def test_local_names_are_nouns():
+    wrong = [
+        f"{file.relative_to(ROOT)}:{line}: {name}"
+        for folder in NOUNS_ONLY
+        for file in sorted((ROOT / folder).rglob("*.py"))
+        for line, name in local_names(file.read_text())
+        if name in PARTICIPLES
+    ]
+    assert wrong == []
