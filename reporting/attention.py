@@ -20,6 +20,7 @@ from django.urls import reverse
 from editing.limits import reason_words
 from editing.targets import PORTFOLIO, STRATEGY, SUBSCRIBER
 from reporting.books import BillingPeriod, DocumentKind, Statement, StatementState
+from reporting.commission.consent import read_waiting
 from reporting.corrections import needed_corrections
 from reporting.decisions import reason_label
 from reporting.models import (
@@ -213,6 +214,20 @@ def changed_terms(membership: Membership, now: datetime) -> Iterator[AttentionLi
         yield AttentionLine("warn", "dots", left, "with terms that were changed at the backend")
 
 
+def missing_consent(membership: Membership, now: datetime) -> Iterator[AttentionLine]:
+    """Rises of fees that clients have not answered to: they pay by the earlier terms until they do."""
+    key = f"attention-consent:{membership.workspace_id}:{membership.is_staff_role}"
+    rows = cache.get_or_set(key, lambda: read_waiting(membership), BOOKS_KEPT_S) or []
+    asked = Strategy.objects.visible_to(membership).filter(backend_id__in={row.strategy_id for row in rows})
+    names = {(backend, leaf): name for backend, leaf, name in
+             asked.values_list("connection_id", "backend_id", "name")} if rows else {}  # fmt: skip
+    for row in rows[:MOST_CHANGED_TERMS]:
+        href = reverse("reporting:terms-consent", args=[row.version.pk])
+        name = names.get((row.connection_id, row.strategy_id), row.strategy_id)
+        note = f"{counted(row.clients, 'client')} pay by the earlier terms until you record an answer"
+        yield AttentionLine("warn", "coin", name, "waits for consent to its fee", href, note, row.version.seen_at)
+
+
 def close_to_limits(membership: Membership, now: datetime) -> Iterator[AttentionLine]:
     """Accounts with little left of a risk limit."""
     accounts = Subscriber.objects.visible_to(membership).filter(is_removed=False, headroom__gt=0, headroom__lte=CLOSE)
@@ -346,6 +361,7 @@ CHECKS: tuple[Callable[[Membership, datetime], Iterator[AttentionLine]], ...] = 
     not_offered,
     corrections,
     changed_terms,
+    missing_consent,
     close_to_limits,
     syncs,
     silent_accounts,

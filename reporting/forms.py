@@ -142,3 +142,16 @@ class BeginningForm(forms.Form):
         """What was chosen, as a change keeps it."""
         start: str = self.cleaned_data["start"]
         return self.cleaned_data["day"].isoformat() if start == "day" else start
+
+
+class AnswerForm(forms.Form):
+    """What clients answered to terms that cost them more; which clients is ticked in their list."""
+
+    answer = forms.ChoiceField(label="Answer", choices=(("agreed", "They agreed"), ("refused", "They refused")))
+    note = LineField(
+        label="How you know",
+        required=False,
+        max_length=200,
+        help_text="Like “e-mail of 3 May”: it is kept with the answer.",
+    )
+    is_everybody = forms.BooleanField(label="Everybody who has not answered yet", required=False)

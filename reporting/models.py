@@ -18,7 +18,7 @@ from reporting.books import (
 )
 from reporting.ledger import AccrualState, CommissionLine, CommissionLineQuerySet, CommissionPolicy
 from reporting.scoping import PerSubscriberQuerySet
-from reporting.terms import Subject, SubscriptionLifetime, TermsSource, TermsVersion
+from reporting.terms import Subject, SubscriptionLifetime, TermsAnswer, TermsSource, TermsVersion
 from strategies.models import Strategy
 from subscribers.models import Subscriber
 from users.models import Connection, Membership, Workspace
@@ -50,6 +50,7 @@ __all__ = [
     "SubscriptionLifetime",
     "SyncKind",
     "SyncState",
+    "TermsAnswer",
     "TermsSource",
     "TermsVersion",
     "Transaction",

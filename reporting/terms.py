@@ -60,6 +60,9 @@ class TermsVersion(models.Model):
     terms = models.JSONField(default=dict)
     source = models.CharField(max_length=8, choices=TermsSource.choices)
     needs_consent = models.BooleanField(default=False, help_text="Clients pay more by it than before.")
+    asks_consent = models.BooleanField(
+        default=False, db_default=False, help_text="Whoever pays more by it keeps the earlier terms until consent."
+    )
     set_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
     change = models.ForeignKey(Change, null=True, on_delete=models.SET_NULL, related_name="+")
     seen_at = models.DateTimeField()
@@ -71,6 +74,28 @@ class TermsVersion(models.Model):
             models.UniqueConstraint(fields=["connection", "strategy_id", "number"], name="one_terms_version")
         ]
         indexes = [models.Index(fields=["workspace", "-seen_at"], name="terms_version_by_seen")]
+
+
+class TermsAnswer(models.Model):
+    """What a client answered to terms that need consent. Answers are added, never edited; a consent stays one.
+
+    holds_from: of a consent, the later of its moment and the beginning of the terms.
+    """
+
+    version = models.ForeignKey(TermsVersion, on_delete=models.CASCADE, related_name="answers")
+    subscriber_id = models.CharField(max_length=64)
+    is_consent = models.BooleanField()
+    holds_from = models.DateTimeField(null=True)
+    note = models.CharField(max_length=200, blank=True, default="")
+    answered_at = models.DateTimeField()
+    recorded_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["version", "subscriber_id"], condition=models.Q(is_consent=True), name="one_consent_per_client"
+            )
+        ]
 
 
 class SubscriptionLifetime(models.Model):

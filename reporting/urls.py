@@ -4,6 +4,7 @@ from django.urls import path
 
 from reporting.views import (
     commissions,
+    consent,
     decisions,
     history,
     me,
@@ -65,6 +66,8 @@ urlpatterns = [
     path("commissions/payments/<int:pk>/undo/", payments.undo, name="undo-payment"),
     path("commissions/debt/", payments.debt, name="debt"),
     path("commissions/changes/<int:pk>/", terms.commission_change, name="commission-change"),
+    path("commissions/terms/<int:pk>/consent/", consent.terms_consent, name="terms-consent"),
+    path("commissions/terms/<int:pk>/consent/record/", consent.record_consent, name="record-consent"),
     path("commissions/incoming/", payments.incoming, name="incoming"),
     path("statements/<int:pk>/", statements.statement, name="statement"),
     path("statements/<int:pk>/pdf/", statements.statement_as_pdf, name="statement-pdf"),

@@ -29,10 +29,13 @@ SCHEMES = ["flat-fee", "lots-traded", "lots-won", "amount-traded", "amount-won",
 
 
 class Firm:
-    """One strategy with one subscriber, whose history a test writes deal by deal."""
+    """One strategy with one subscriber, whose history a test writes deal by deal.
+
+    Its fees rise without anybody's consent, unless the test says otherwise.
+    """
 
     def __init__(self, scheme="amount-won", rate=0.2, billing_period="month", currency="USD", **workspace):
-        self.workspace = builders.workspace(**workspace)
+        self.workspace = builders.workspace(**{"asks_consent": False, **workspace})
         self.connection = builders.connection(self.workspace)
         document = {"commissionScheme": {"type": scheme, "commissionRate": rate, "billingPeriod": billing_period}}
         self.strategy = builders.strategy(self.connection, document=document)

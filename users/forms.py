@@ -41,9 +41,17 @@ class WorkspaceForm(forms.ModelForm):
 
     class Meta:
         model = Workspace
-        fields = ("name", "timezone", "reporting_currency", "week_starts_monday", "accent")
-        labels = {"week_starts_monday": "Weeks start on Monday", "reporting_currency": "Reporting currency"}
-        help_texts = {"reporting_currency": "Three letters, like USD. Totals over accounts are shown in it."}
+        fields = ("name", "timezone", "reporting_currency", "week_starts_monday", "asks_consent", "accent")
+        labels = {
+            "week_starts_monday": "Weeks start on Monday",
+            "reporting_currency": "Reporting currency",
+            "asks_consent": "A rise of a fee waits for each client's consent",
+        }
+        help_texts = {
+            "reporting_currency": "Three letters, like USD. Totals over accounts are shown in it.",
+            "asks_consent": "Until consent is recorded, a client pays by the earlier terms."
+            " Counts for fees that are changed from now on.",
+        }
 
     def clean_reporting_currency(self) -> str:
         currency = self.cleaned_data["reporting_currency"].upper()

@@ -71,6 +71,9 @@ class Workspace(models.Model):
     reporting_currency = models.CharField(max_length=3, default="USD")
     week_starts_monday = models.BooleanField(default=False)
     accent = models.CharField(max_length=16, default="blue")
+    asks_consent = models.BooleanField(
+        default=True, db_default=True, help_text="A rise of a fee waits for the consent of each client."
+    )
     is_demo = models.BooleanField(default=False, help_text="Demo data and a simulated market: labelled everywhere.")
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -86,10 +86,12 @@ def high_water_lines(
     *,
     now: datetime,
     settled: bool,
+    due: bool = True,
 ) -> Iterator[Line]:
     """One line per crystallisation, also where nothing is owed: the line then shows how far below the mark it is.
 
-    [start, end): what of the period is measured. What has not settled is measured as far as `now`, provisionally.
+    [start, end): what of the period is measured. What has not settled is measured as far as `now`, provisionally. due:
+    whether a fee may fall due at the end.
     """
     for span in spans_of(terms.policy, subscription, start, end, key):
         if span.start >= now:
@@ -97,7 +99,8 @@ def high_water_lines(
         mark = marks.at(terms.policy, subscription, span)
         if mark is None:
             continue
-        line = _line(terms, subscription, period, span._replace(end=min(span.end, now)), mark, settled)
+        is_due = due or span.key != key
+        line = _line(terms, subscription, period, span._replace(end=min(span.end, now)), mark, settled, is_due)
         if line is not None:
             marks.move(terms.policy, Mark.parse(line.inputs["after"]), span.end)
             yield line
@@ -162,7 +165,7 @@ def _value(policy: Policy, realised: Decimal, valuation: Valuation | None) -> De
 
 
 def _line(
-    terms: Terms, subscription: Subscription, period: Period, span: Span, mark: Mark, settled: bool
+    terms: Terms, subscription: Subscription, period: Period, span: Span, mark: Mark, settled: bool, is_due: bool
 ) -> Line | None:
     measured = measure(terms.policy, subscription, mark, span)
     if measured is None:
@@ -172,7 +175,7 @@ def _line(
     capital = opening.equity if opening else ZERO
     step = crystallise(
         mark, measured.value, rate=terms.rate, policy=terms.policy, at=span.end, flows=flows, capital=capital,
-        ends_period=span.key == PERIOD_KEY,
+        ends_period=span.key == PERIOD_KEY, is_due=is_due,
     )  # fmt: skip
     inputs = {
         "from": span.start.isoformat(),
@@ -189,6 +192,8 @@ def _line(
         "mark_after": str(step.after.value),
         "after": replace(step.after, realised=measured.realised).serialise(),
     }
+    if not is_due:
+        inputs["is_due"] = False
     return Line(
         period, span.key, max(span.start, mark.set_at), terms.scheme.value, terms.serialise(), inputs, terms.rate,
         step.fee, round_money(step.fee, subscription.currency), subscription.currency, not settled,

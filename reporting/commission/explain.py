@@ -117,7 +117,8 @@ def _deal(line: BookedLine, scheme: Scheme, inputs: dict[str, Any]) -> Explanati
 
 def _flat_fee(line: BookedLine, inputs: dict[str, Any]) -> Explanation:
     days, whole = inputs["days"], inputs["days_of_period"]
-    left = f"{money(line.rate)} {line.currency} × {days} of {whole} days"
+    counted = inputs.get("by_period") or [[days, whole]]
+    left = " + ".join(f"{money(line.rate)} {line.currency} × {part} of {length} days" for part, length in counted)
     steps = [
         Step("Fee of a whole period", f"{money(line.rate)} {line.currency}"),
         Step("First day", inputs["first_day"]),
@@ -152,6 +153,9 @@ def _high_water_mark(line: BookedLine, inputs: dict[str, Any]) -> Explanation:
         formula = _equals(line, left, line.exact_amount)
     elif gap > 0:
         formula = f"Nothing: {money(gap)} {line.currency} below the mark"
+    elif not inputs.get("is_due", True):
+        length = line.policy.get("agreed_period", "period")
+        formula = f"Nothing yet: measured at the end of the {length} that was agreed on"
     else:
         formula = "Nothing: no gain above the mark"
     since, until = datetime.fromisoformat(inputs["from"]), datetime.fromisoformat(inputs["at"])

@@ -111,16 +111,20 @@ def crystallise(
     flows: Iterable[CashFlow] = (),
     capital: Decimal = ZERO,
     ends_period: bool = True,
+    is_due: bool = True,
 ) -> Crystallisation:
     """What is owed when `measured` meets the mark: fee = rate x max(0, measured - mark), less what a hurdle frees.
 
     measured: cumulative net profit or equity, account currency. capital: base of the hurdle on the profit basis (the
     equity basis uses the mark). A loss is remembered for `loss_memory_periods`; the oldest is earned back first.
-    A soft or hard hurdle runs actual/365 since the mark was last set by a fee.
+    A soft or hard hurdle runs actual/365 since the mark was last set by a fee. is_due: whether a fee may fall due now;
+    if not, the mark stays until it may.
     """
     with localcontext(EXACT):
         for flow in flows:
             mark = apply_cash_flow(mark, flow, policy)
+        if not is_due:
+            return Crystallisation(mark, ZERO, ZERO, ZERO, mark)
         number = mark.periods + 1
         mark = replace(mark, deficits=_remembered(mark.deficits, number, policy))
         hurdle = _hurdle(mark, policy, at, capital)

@@ -9,7 +9,7 @@ from datetime import date, datetime
 
 from reporting.commission.crystallisation import Marks, high_water_lines
 from reporting.commission.history import History, SpannedCalendar
-from reporting.commission.periods import DAY, MOMENT, Period
+from reporting.commission.periods import DAY, MOMENT, Period, days_around
 from reporting.commission.policy import Basis, Scheme, Terms
 from reporting.commission.schemes import PER_DEAL, PERIOD_KEY, Deal, Line, Subscription, deal_lines, flat_fee_line
 
@@ -56,7 +56,9 @@ def parts_of(history: History, calendar: SpannedCalendar, period: Period) -> Ite
             if (following := history.next_charge(end)) is not None:
                 next_day = min(next_day, calendar.day_of(following))
         key = PERIOD_KEY if end == period.end else f"terms:{end.isoformat()}"
-        terms = replace(terms, billing_period=calendar.length_at(start))
+        length = calendar.length_at(start)
+        agreed = None if terms.agreed_period is length else terms.agreed_period
+        terms = replace(terms, billing_period=length, agreed_period=agreed)
         yield ChargedPart(period, terms, start, end, first_day, next_day, key)
 
 
@@ -104,14 +106,23 @@ def lines_of_part(
     elif terms.scheme is Scheme.HIGH_WATER_MARK:
         if subscription.deals:
             now = max(now, subscription.deals[-1].occurred_at + MOMENT)
+        due = part.key != PERIOD_KEY or ends_agreed_period(terms, calendar, part)
         yield from high_water_lines(
-            terms, subscription, part.period, part.start, part.end, part.key, marks, now=now, settled=settled
+            terms, subscription, part.period, part.start, part.end, part.key, marks, now=now, settled=settled, due=due
         )
     elif part.start < now:
         fee = flat_fee_line(terms, subscription, part.days, calendar=calendar, now=now, settled=settled)
         if fee is not None:
             fee.period, fee.key = part.period, part.key
             yield fee
+
+
+def ends_agreed_period(terms: Terms, calendar: SpannedCalendar, part: ChargedPart) -> bool:
+    """Whether a period of the length that was agreed on ends in a part."""
+    if terms.agreed_period is None:
+        return True
+    last = calendar.last_day_before(part.end)
+    return days_around(calendar, calendar.day_of(part.start), terms.agreed_period)[1] <= last + DAY
 
 
 def is_measured(history: History, basis: Basis, start: datetime, end: datetime) -> bool:

@@ -80,12 +80,13 @@ class Calendar:
 @lru_cache(maxsize=4096)
 def period_of_day(calendar: Calendar, day: date, length: BillingPeriod) -> Period:
     """The period of a local day."""
-    first, following = _days_around(calendar, day, length)
+    first, following = days_around(calendar, day, length)
     days = (following - first).days
     return Period(calendar.midnight(first), calendar.midnight(following), first, following, days)
 
 
-def _days_around(calendar: Calendar, day: date, length: BillingPeriod) -> tuple[date, date]:
+def days_around(calendar: Calendar, day: date, length: BillingPeriod) -> tuple[date, date]:
+    """The first day of the period that a day lies in, and the first one of the next."""
     if length is BillingPeriod.WEEK:
         since_start = day.weekday() if calendar.week_starts_monday else (day.weekday() + 1) % 7
         first = day - timedelta(days=since_start)

@@ -147,7 +147,8 @@ class ChargedLine(Protocol):
 class Terms:
     """What a strategy charges: scheme, rate and billing period, and the policy where the scheme has a mark.
 
-    number: of the version in the history of the strategy's terms; 0 in lines from before there was one.
+    number: of the version in the history of the strategy's terms; 0 in lines from before there was one. agreed_period:
+    where a client's terms are older than the length of the strategy's periods, the length that was agreed on.
     """
 
     scheme: Scheme
@@ -155,6 +156,7 @@ class Terms:
     billing_period: BillingPeriod
     policy: Policy = Policy()
     number: int = 0
+    agreed_period: BillingPeriod | None = None
 
     def serialise(self) -> dict[str, Any]:
         """What a line keeps beside its scheme and rate."""
@@ -163,13 +165,16 @@ class Terms:
             stored |= self.policy.serialise()
         if self.number:
             stored["terms"] = self.number
+        if self.agreed_period is not None:
+            stored["agreed_period"] = str(self.agreed_period)
         return stored
 
     @classmethod
     def of_line(cls, scheme: str, rate: Decimal, stored: dict[str, Any]) -> Terms:
         """The terms that a line was computed by."""
         length, number = BillingPeriod(stored["billing_period"]), stored.get("terms", 0)
-        return cls(Scheme(scheme), rate, length, Policy.parse(stored), number)
+        agreed = BillingPeriod(stored["agreed_period"]) if "agreed_period" in stored else None
+        return cls(Scheme(scheme), rate, length, Policy.parse(stored), number, agreed)
 
     @classmethod
     def of_row(cls, line: ChargedLine) -> Terms:

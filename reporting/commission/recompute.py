@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from reporting.commission.highwater import CashFlow, Mark, crystallise
 from reporting.commission.money import EXACT, round_money
 from reporting.commission.policy import Scheme, Terms
-from reporting.commission.schemes import PERIOD_KEY
+from reporting.commission.schemes import PERIOD_KEY, fixed_fee
 
 
 class StoredLine(Protocol):
@@ -40,8 +40,7 @@ def _booked(line: StoredLine, key: str, inputs: dict[str, Any]) -> Decimal:
 def _exact(line: StoredLine, key: str, inputs: dict[str, Any]) -> Decimal:
     terms = Terms.of_line(line.scheme, line.rate, line.policy)
     if terms.scheme is Scheme.FLAT_FEE:
-        fee: Decimal = line.rate * inputs["days"] / inputs["days_of_period"]
-        return fee
+        return fixed_fee(line.rate, inputs)
     if terms.scheme is Scheme.HIGH_WATER_MARK:
         return crystallise(
             Mark.parse(inputs["before"]),
@@ -52,6 +51,7 @@ def _exact(line: StoredLine, key: str, inputs: dict[str, Any]) -> Decimal:
             flows=[CashFlow.parse(flow) for flow in inputs["flows"]],
             capital=Decimal(inputs["capital"]),
             ends_period=key == PERIOD_KEY,
+            is_due=inputs.get("is_due", True),
         ).fee
     quantity = inputs.get("lots") or inputs.get("amount") or inputs["result"]
     return line.rate * Decimal(quantity)

@@ -15,8 +15,8 @@ import structlog
 from django.db import InterfaceError, OperationalError, transaction
 
 from jobs.kinds import JobKind, JobStep, Result, Work, nobody, register, staff
+from reporting.commission.charging import Account
 from reporting.commission.services import Bounds, Run, accrue_slice, due_accounts
-from reporting.commission.sources import Account
 
 log = structlog.get_logger(__name__)
 

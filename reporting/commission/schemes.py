@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from reporting.commission import highwater
 from reporting.commission.money import EXACT, round_money
-from reporting.commission.periods import DAY, Calendar, Period
+from reporting.commission.periods import DAY, BillingPeriod, Calendar, Period, days_around
 from reporting.commission.policy import Basis, Scheme, Terms
 
 PERIOD_KEY = "period"
@@ -167,13 +167,15 @@ def flat_fee_line(
     days = sum((last - first).days + 1 for first, last in stretches)
     if not days:
         return None
-    exact = _prorated(terms.rate, days, period.days)
     inputs: dict[str, Any] = {
         "days": days,
         "days_of_period": period.days,
         "first_day": stretches[0][0].isoformat(),
         "last_day": stretches[-1][1].isoformat(),
     }
+    if terms.agreed_period is not None:
+        inputs["by_period"] = _days_by_period(stretches, calendar, terms.agreed_period)
+    exact = fixed_fee(terms.rate, inputs)
     if len(stretches) > 1:
         inputs["stretches"] = [[first.isoformat(), last.isoformat()] for first, last in stretches]
     return Line(
@@ -198,6 +200,20 @@ def days_of_subscription(
     return stretches
 
 
-def _prorated(rate: Decimal, days: int, days_of_period: int) -> Decimal:
+def _days_by_period(stretches: list[tuple[date, date]], calendar: Calendar, length: BillingPeriod) -> list[list[int]]:
+    """[days, days of the whole period] of each period of another length than the strategy's, oldest first."""
+    counted: dict[date, list[int]] = {}
+    for first, last in stretches:
+        while first <= last:
+            start, following = days_around(calendar, first, length)
+            until = min(last + DAY, following)
+            counted.setdefault(start, [0, (following - start).days])[0] += (until - first).days
+            first = until
+    return list(counted.values())
+
+
+def fixed_fee(rate: Decimal, inputs: dict[str, Any]) -> Decimal:
+    """The exact fee of a line: rate x days / days of the whole period, summed up where these are several."""
     with localcontext(EXACT):
-        return rate * days / days_of_period
+        counted = inputs.get("by_period") or [[inputs["days"], inputs["days_of_period"]]]
+        return sum((rate * days / whole for days, whole in counted), Decimal(0))

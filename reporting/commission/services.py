@@ -19,6 +19,7 @@ from django.db import transaction
 
 from reporting.commission import sources
 from reporting.commission.adjustments import adjust_settled_periods
+from reporting.commission.charging import Account, read_accounts
 from reporting.commission.history import BEGINNING, SpannedCalendar
 from reporting.commission.incoming import incoming_lines, part_of
 from reporting.commission.ledger import move_adjustments, store_adjustments, store_open_lines
@@ -26,8 +27,6 @@ from reporting.commission.parts import lines_of
 from reporting.commission.periods import Calendar
 from reporting.commission.policy import Basis, digest_of
 from reporting.commission.schemes import Line, Marked, Subscription
-from reporting.commission.sources import Account
-from reporting.commission.versions import follow_subscriptions
 from reporting.models import AccrualState, CommissionLine
 from users.models import Connection, Workspace
 
@@ -127,10 +126,9 @@ def due_accounts(workspace_id: int, now: datetime) -> Iterator[tuple[Account, Ru
 
 def _due_accounts(connection_id: int, run: Run) -> Iterator[Account]:
     """Accounts with something to do, found by a handful of small queries whatever the length of the history."""
-    follow_subscriptions(connection_id, run.now)
     changed = sources.changed_strategies(connection_id)
     states = {state.strategy_id: state for state in AccrualState.objects.filter(connection_id=connection_id)}
-    for account in sources.read_accounts(connection_id, run.now):
+    for account in read_accounts(connection_id, run.now):
         state = states.get(account.strategy_id)
         if state is None or not changed.isdisjoint(account.sources) or _all_are_due(account, state, run):
             yield account
@@ -158,7 +156,7 @@ def _calendar(account: Account, state: AccrualState, run: Run) -> SpannedCalenda
 
 def _digest(account: Account, run: Run) -> str:
     """Of all spans of terms, and how many of them have begun: where one begins, everybody is computed."""
-    histories = account.histories
+    histories = account.offered
     begun = sum((span.since or BEGINNING) <= run.now for history in histories for span in history.spans)
     return digest_of(*histories, *account.calendar, *account.sources, begun) if account.charges else ""
 

@@ -6,132 +6,20 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Collection
-from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from django.db import connection as database
 from django.db.models import Sum
 
+from reporting.commission.charging import Account
 from reporting.commission.highwater import Mark
-from reporting.commission.history import BEGINNING, CalendarSpan, History, SpannedCalendar
-from reporting.commission.incoming import MemberTerms
-from reporting.commission.policy import Basis, Floating, Scheme, Scope
+from reporting.commission.policy import Basis
 from reporting.commission.schemes import Deal, Lifetime, Marked, Subscription, Valuation, opens_position
-from reporting.commission.versions import KnownTerms, known_terms, observe
 from reporting.flows import cash_flows
 from reporting.models import DailyResult, EquityPoint, SubscriptionLifetime, SyncKind, SyncState
 from subscribers.models import Subscriber
 
 COPIED_DEALS = ["DEAL_TYPE_BUY", "DEAL_TYPE_SELL"]
-
-
-@dataclass(slots=True)
-class Account:
-    """One strategy's side of the ledger: whose deals count for it and on which terms.
-
-    history: what the strategy charges; empty where its deals count for another account. calendar: how its periods are
-    cut. sources: ids of the strategies whose deals are measured; more than one where a client's mark spans strategies.
-    overrides: histories of subscriptions with a policy of their own. members: of a portfolio, terms by which its owner
-    owes its members' providers; booked in the portfolio's periods, a fixed fee is counted by the member's own.
-    memberships: from when on a leaf strategy's deals come through which member, the leaf itself or a portfolio around
-    it; oldest first.
-    """
-
-    connection_id: int
-    strategy_id: str
-    history: History
-    calendar: tuple[CalendarSpan, ...]
-    sources: list[str]
-    overrides: dict[str, History] = field(default_factory=dict)
-    members: dict[str, MemberTerms] = field(default_factory=dict)
-    memberships: list[tuple[datetime | None, dict[str, str]]] = field(default_factory=list)
-
-    def history_of(self, subscriber_id: str) -> History:
-        """The terms of one subscriber: the strategy's, with the subscription's own policy where it has one."""
-        return self.overrides.get(subscriber_id, self.history)
-
-    def member_at(self, leaf: str, moment: datetime) -> str:
-        """Through which member a leaf's deal came; empty: through none. What left is settled by the member it left."""
-        begun = (through for since, through in reversed(self.memberships) if (since or BEGINNING) <= moment)
-        return next((through[leaf] for through in begun if leaf in through), "")
-
-    @property
-    def histories(self) -> list[History]:
-        """Everything by which somebody is owed something."""
-        return [self.history, *self.overrides.values(), *(member.history for member in self.members.values())]
-
-    @property
-    def charges(self) -> bool:
-        """Whether anything is, was or will be owed."""
-        return any(history.charges for history in self.histories)
-
-    @property
-    def needs_valuations(self) -> bool:
-        """Whether lines depend on the account's balance or equity."""
-        histories = [self.history, *self.overrides.values()]
-        charged = [span.terms for history in histories for span in history.spans if span.terms is not None]
-        return any(
-            terms.policy.basis is Basis.EQUITY
-            or terms.policy.floating is not Floating.REALISED
-            or terms.policy.hurdle_rate
-            for terms in charged
-            if terms.scheme is Scheme.HIGH_WATER_MARK
-        )
-
-    def grows_with_time(self, since: datetime | None, now: datetime) -> bool:
-        """Whether an accrual of [since, now) changes although no deal was made."""
-        charged = [terms for history in self.histories for _, _, terms in history.pieces(since or BEGINNING, now)]
-        return self.needs_valuations or any(terms and terms.scheme is Scheme.FLAT_FEE for terms in charged)
-
-    def has_mark(self, since: datetime | None, now: datetime) -> bool:
-        """Whether a mark is in force at some time of [since, now)."""
-        charged = [terms for history in self.histories for _, _, terms in history.pieces(since or BEGINNING, now)]
-        return any(terms and terms.scheme is Scheme.HIGH_WATER_MARK for terms in charged)
-
-
-def read_accounts(connection_id: int, now: datetime) -> list[Account]:
-    """The ledger accounts of a connection's strategies, those without a commission included.
-
-    What changed since the last look begins a new span of terms.
-    """
-    stated, versions = observe(connection_id, now)
-    known = {strategy_id: known_terms(versions.get(strategy_id, [])) for strategy_id in stated}
-    accounts = []
-    for strategy_id in stated:
-        own = known[strategy_id]
-        history = own.history.with_policies(own.policies())
-        overrides = {each: history.with_policies(own.policies(each)) for each in own.overridden}
-        account = Account(connection_id, strategy_id, history, own.calendar, [strategy_id], overrides)
-        _add_members(account, own, known)
-        accounts.append(account)
-    _net_over_client(accounts)
-    return accounts
-
-
-def _add_members(account: Account, own: KnownTerms, known: dict[str, KnownTerms]) -> None:
-    """Members of a portfolio that charge something, from when to when they were members."""
-    account.memberships = own.members
-    for member in sorted({member for _, through in own.members for member in through.values()}):
-        if member not in known:
-            continue
-        times = [(since, member in through.values()) for since, through in own.members]
-        history = known[member].history.during(times)
-        if history.charges:
-            calendar = SpannedCalendar.of(known[member].calendar)
-            account.members[member] = MemberTerms(history, calendar)
-
-
-def _net_over_client(accounts: list[Account]) -> None:
-    """Strategies whose policy nets over the client are booked together, on the first of them by id."""
-    netted = []
-    for account in accounts:
-        newest = account.history.newest
-        terms = newest.terms if newest else None
-        if terms and terms.scheme is Scheme.HIGH_WATER_MARK and terms.policy.scope is Scope.CLIENT:
-            netted.append(account)
-    for account in netted[1:]:
-        netted[0].sources.append(account.strategy_id)
-        account.history, account.members = History(), {}
 
 
 def read_complete_until(connection_id: int, now: datetime) -> datetime | None:

@@ -13,7 +13,7 @@ from typing import Any
 from django.db import connection, models, transaction
 
 from copying.client import NotFound
-from reporting.commission.versions import follow_subscriptions, observe
+from reporting.commission.observing import follow_subscriptions, observe
 from reporting.sync import quarantine
 from reporting.sync.source import PAGE_SIZE, Source, UnreadableAnswer, name_request
 from reporting.sync.states import Lease, SyncOutcome

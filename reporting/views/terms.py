@@ -10,6 +10,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from editing.models import Change
 from editing.targets import PORTFOLIO, STRATEGY
 from reporting.commission.beginning import begins_at, default_choice, is_rise
+from reporting.commission.consent import asks, read_answers, waits
 from reporting.commission.effect import ProposedTerms, effect_of
 from reporting.commission.history import SpannedCalendar
 from reporting.commission.policy import IN_MONEY, Terms
@@ -23,6 +24,12 @@ from strategies.pages import page_of, visible_strategy
 from subscribers.models import Subscriber
 from users.permissions import may_manage, staff_only
 from users.requests import MemberRequest
+
+CONSENT_REQUIRED = (
+    "Clients may pay more than before: each keeps the earlier terms until you have recorded its consent"
+    " under “Fee history”."
+)
+CONSENT_ADVISED = "Clients may pay more than before: make sure that they agreed."
 
 
 @require_http_methods(["GET", "POST"])
@@ -70,7 +77,7 @@ def review_of(request: MemberRequest, change: Change, chosen: str, *, has_client
         begins_on = SpannedCalendar.of(before.calendar).day_of(plan.valid_from or decided_at)
         sentences.insert(0, plan_words(plan, begins_on))
     if has_clients and is_rise(charged, proposed):
-        sentences.append("Clients may pay more than before: make sure that they agreed.")
+        sentences.append(CONSENT_REQUIRED if request.workspace.asks_consent else CONSENT_ADVISED)
     return sentences + currency_words(change, terms)
 
 
@@ -124,4 +131,9 @@ def strategy_terms(request: MemberRequest, pk: int) -> HttpResponse:
         .values_list("backend_id", "name")
     )
     entries = history_in_words(versions, names, timezone.now())
-    return render(request, "reporting/strategy_terms.html", page_of(strategy, "commission", entries=entries))
+    known = known_terms(versions)
+    answers = read_answers(strategy.connection_id, [strategy.backend_id])[strategy.backend_id] if asks(known) else {}
+    waiting = sum(waits(known, client) for client in answers.values())
+    newest = known.commissions[-1].pk if known.commissions else None
+    context = page_of(strategy, "commission", entries=entries, waiting={newest: waiting})
+    return render(request, "reporting/strategy_terms.html", context)

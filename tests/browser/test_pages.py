@@ -15,7 +15,8 @@ from tests.browser.conftest import settle
 OF_MANAGER = (
     "/", "/strategies/", "/strategies/?q=nothing-is-called-so", "/strategies/results/", "/strategies/{strategy}/",
     "/strategies/{strategy}/subscribers/", "/strategies/{strategy}/settings/", "/strategies/{strategy}/transactions/",
-    "/strategies/{strategy}/commission/", "/strategies/{strategy}/commission/terms/", "/strategies/{strategy}/log/",
+    "/strategies/{strategy}/commission/", "/strategies/{strategy}/commission/terms/",
+    "/commissions/terms/{terms}/consent/", "/strategies/{strategy}/log/",
     "/strategies/{portfolio}/",
     "/strategies/{portfolio}/settings/", "/subscribers/", "/subscribers/results/", "/subscribers/{stopped}/",
     "/subscribers/{subscriber}/", "/subscribers/{subscriber}/subscriptions/", "/subscribers/{subscriber}/stopouts/",
@@ -87,6 +88,7 @@ NOT_PAGES = frozenset(
         "reporting:freshness",
         "reporting:issue-statements",
         "reporting:overview-equity",
+        "reporting:record-consent",
         "reporting:signal-outcomes",
         "reporting:statement-pdf",
         "reporting:strategy-equity",
@@ -134,6 +136,10 @@ A_JOB = (
     " message, file, attempts, due_at, created_at, finished_at) SELECT id, 'export', 'Transactions, EURUSD',"
     " '/transactions/', '', '{}', '{}', 'failed', FALSE, 120, 4000, 'The disk is full.', '', 5, now(), now(), now()"
     " FROM users_workspace ORDER BY id LIMIT 1 RETURNING id"
+)
+TERMS_THAT_ASK = (
+    "UPDATE reporting_termsversion SET asks_consent = TRUE WHERE strategy_id = 'Trd1' AND subject = 'commission'"
+    " AND valid_from IS NULL RETURNING id"
 )
 # what Chromium moved after it was painted, except in answer to a person
 SHIFTS = """window.shift = 0;
@@ -197,6 +203,7 @@ def ids(stack) -> dict[str, int]:
         "member": stack.one("SELECT id FROM users_membership WHERE role = 'subscriber' ORDER BY id"),
         "job": stack.one(A_JOB),
         "decision": stack.one("SELECT max(id) FROM reporting_decision"),
+        "terms": stack.one(TERMS_THAT_ASK),
     }
 
 

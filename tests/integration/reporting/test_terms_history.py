@@ -8,8 +8,8 @@ from itertools import pairwise
 import pytest
 
 from editing.models import Change, ChangeOutcome
+from reporting.commission.observing import observe
 from reporting.commission.recompute import recompute
-from reporting.commission.versions import observe
 from reporting.models import AccrualState, BillingPeriod, TermsSource, TermsVersion
 from tests import builders
 from tests.firm import D, Firm, at

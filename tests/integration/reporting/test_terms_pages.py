@@ -13,8 +13,8 @@ from django.utils import timezone
 
 from editing.models import Change, ChangeOutcome
 from reporting.attention import attention
+from reporting.commission.observing import observe
 from reporting.commission.periods import BillingPeriod, Calendar
-from reporting.commission.versions import observe
 from reporting.models import AccrualState, Subject, TermsSource, TermsVersion
 from tests import builders
 from tests.firm import D, Firm, at

@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 
 from reporting.commission.billing import span_of
-from reporting.commission.versions import observe
+from reporting.commission.observing import observe
 from reporting.commission.zones import read_zones
 from reporting.models import BillingPeriod, CommissionLine, Subject, TermsVersion
 from tests import builders

@@ -1,0 +1,205 @@
+"""Whose consent a rise of a fee waits for, and the terms of each client until then.
+
+Who copied a strategy when a rise was decided on keeps the earlier terms until consent is recorded; who subscribes
+later, or again, takes the terms as they are. What costs a client no more holds for everybody at once.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from django.db import connection as database
+from django.db import transaction
+from django.db.models import Exists, OuterRef
+
+from reporting.commission.beginning import is_rise
+from reporting.commission.history import BEGINNING, History
+from reporting.commission.versions import KnownTerms, known_terms, span_of
+from reporting.models import AccrualState, Subject, SubscriptionLifetime, TermsAnswer, TermsVersion
+from users.models import Membership, User
+from users.services import record_audit
+
+_COMPUTE_AGAIN = """
+UPDATE reporting_dailyresult SET is_accrued = false WHERE id IN (
+    SELECT DISTINCT ON (subscriber_id) id FROM reporting_dailyresult
+    WHERE connection_id = %s AND strategy_id = %s AND subscriber_id = ANY(%s) ORDER BY subscriber_id, day DESC)
+"""
+
+
+@dataclass(slots=True)
+class ClientAnswers:
+    """One client of a strategy: when its subscriptions began, from when each consent holds, and what it refused.
+
+    consents, refused: by the id of the version.
+    """
+
+    starts: list[datetime] = field(default_factory=list)
+    consents: dict[int, datetime] = field(default_factory=dict)
+    refused: set[int] = field(default_factory=set)
+    is_running: bool = False
+
+    def was_asked(self, version: TermsVersion) -> bool:
+        """Whether the client copied the strategy when the terms were decided on."""
+        return any(start <= version.seen_at for start in self.starts)
+
+    def agreed_from(self, version: TermsVersion) -> datetime | None:
+        """From when the client pays by terms that cost it more; None while it does not."""
+        begins = version.valid_from or BEGINNING
+        if not self.was_asked(version):
+            return begins
+        moments = [start for start in self.starts if start > version.seen_at]
+        if version.pk in self.consents:
+            moments.append(self.consents[version.pk])
+        return max(begins, min(moments)) if moments else None
+
+
+OwnVersions = list[tuple[datetime | None, TermsVersion]]
+"""The versions of the commission that one client pays by, each from when; oldest first."""
+
+
+def own_versions(known: KnownTerms, answers: ClientAnswers) -> OwnVersions:
+    """What one client pays by. Versions that cost it more count from its consent on, if it came before the next one."""
+    own: OwnVersions = []
+    following: list[TermsVersion | None] = [*known.commissions[1:], None]
+    for version, later in zip(known.commissions, following, strict=True):
+        moment = version.valid_from
+        if version.asks_consent and own and is_rise(own[-1][1].terms, version.terms):
+            agreed = answers.agreed_from(version)
+            if agreed is None or (later is not None and later.valid_from is not None and agreed >= later.valid_from):
+                continue
+            moment = max(agreed, moment or BEGINNING)
+        own.append((moment, version))
+    return own
+
+
+def asks(known: KnownTerms) -> bool:
+    """Whether the terms of a strategy may differ from client to client."""
+    return any(version.asks_consent for version in known.commissions)
+
+
+def waits(known: KnownTerms, answers: ClientAnswers) -> bool:
+    """Whether a client that copies the strategy has yet to answer to its newest terms."""
+    newest = known.commissions[-1]
+    if not newest.asks_consent or not answers.is_running or newest.pk in answers.refused:
+        return False
+    return own_versions(known, answers)[-1][1].pk != newest.pk
+
+
+def agreed_histories(known: KnownTerms, clients: dict[str, ClientAnswers]) -> dict[str, History]:
+    """By client whose terms are not those of the strategy, its own; clients that agreed at the same time share one."""
+    plain = [(version.valid_from, version.number) for version in known.commissions]
+    shared: dict[tuple[tuple[datetime | None, int], ...], History] = {}
+    histories: dict[str, History] = {}
+    for subscriber_id, answers in clients.items():
+        own = own_versions(known, answers)
+        key = tuple((moment, version.number) for moment, version in own)
+        if list(key) == plain:
+            continue
+        if key not in shared:
+            shared[key] = _history(own)
+        histories[subscriber_id] = shared[key]
+    return histories
+
+
+def _history(own: OwnVersions) -> History:
+    """Periods are cut for all clients alike: their terms keep the length that was agreed on."""
+    spans = [span_of(version, moment) for moment, version in own]
+    return History(
+        tuple(
+            replace(span, terms=replace(span.terms, agreed_period=span.length) if span.terms else None)
+            for span in spans
+        )
+    )
+
+
+def read_answers(connection_id: int, strategy_ids: Collection[str]) -> dict[str, dict[str, ClientAnswers]]:
+    """By strategy and client, its subscriptions and what it answered."""
+    clients: dict[str, dict[str, ClientAnswers]] = defaultdict(lambda: defaultdict(ClientAnswers))
+    if not strategy_ids:
+        return clients
+    lifetimes = SubscriptionLifetime.objects.filter(connection_id=connection_id, strategy_id__in=strategy_ids)
+    for strategy_id, subscriber_id, started_at, ended_at in lifetimes.order_by("started_at").values_list(
+        "strategy_id", "subscriber_id", "started_at", "ended_at"
+    ):
+        client = clients[strategy_id][subscriber_id]
+        client.starts.append(started_at)
+        client.is_running = ended_at is None
+    answers = TermsAnswer.objects.filter(
+        version__connection_id=connection_id, version__strategy_id__in=strategy_ids
+    ).order_by("pk")
+    for strategy_id, subscriber_id, version_id, is_consent, holds_from in answers.values_list(
+        "version__strategy_id", "subscriber_id", "version_id", "is_consent", "holds_from"
+    ):
+        client = clients[strategy_id][subscriber_id]
+        if is_consent and holds_from is not None:
+            client.consents[version_id] = holds_from
+        else:
+            client.refused.add(version_id)
+    return clients
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentWaiting:
+    """Clients of one strategy that have yet to answer to its newest terms."""
+
+    connection_id: int
+    strategy_id: str
+    version: TermsVersion
+    clients: int
+
+
+def read_waiting(membership: Membership) -> list[ConsentWaiting]:
+    """Where consent is waited for in a workspace."""
+    own = TermsVersion.objects.visible_to(membership).filter(subject=Subject.COMMISSION)
+    asking = own.filter(connection_id=OuterRef("connection_id"), strategy_id=OuterRef("strategy_id"), asks_consent=True)
+    rows: dict[int, dict[str, list[TermsVersion]]] = defaultdict(lambda: defaultdict(list))
+    for version in own.filter(Exists(asking)).order_by("number"):
+        rows[version.connection_id][version.strategy_id].append(version)
+    waiting = []
+    for connection_id, by_strategy in rows.items():
+        answers = read_answers(connection_id, list(by_strategy))
+        for strategy_id, versions in by_strategy.items():
+            known = known_terms(versions)
+            clients = sum(waits(known, client) for client in answers[strategy_id].values())
+            if clients:
+                waiting.append(ConsentWaiting(connection_id, strategy_id, known.commissions[-1], clients))
+    return waiting
+
+
+@transaction.atomic
+def record_answers(
+    version: TermsVersion, subscriber_ids: Iterable[str], *, is_consent: bool, note: str, by: User, now: datetime
+) -> int:
+    """Note what clients answered; how many of them. Who consented has answered for good.
+
+    A consent holds from now on and never reaches into settled periods.
+    """
+    own: dict[str, Any] = {"connection_id": version.connection_id, "strategy_id": version.strategy_id}
+    AccrualState.objects.get_or_create(**own)
+    state = AccrualState.objects.select_for_update().get(**own)  # an accrual sees all of it or nothing
+    agreed = set(version.answers.filter(is_consent=True).values_list("subscriber_id", flat=True))
+    clients = sorted(set(subscriber_ids) - agreed)
+    moments = [moment for moment in (now, version.valid_from, state.settled_until) if moment is not None]
+    TermsAnswer.objects.bulk_create(
+        TermsAnswer(
+            version=version, subscriber_id=subscriber_id, is_consent=is_consent, note=note, answered_at=now,
+            recorded_by=by, holds_from=max(moments) if is_consent else None,
+        )
+        for subscriber_id in clients
+    )  # fmt: skip
+    if is_consent:
+        with database.cursor() as cursor:
+            cursor.execute(_COMPUTE_AGAIN, [version.connection_id, version.strategy_id, clients])
+        state.accrued_at = None  # a fixed fee is owed without any deal
+        state.save(update_fields=["accrued_at"])
+    if clients:
+        record_audit(
+            version.workspace, user=by, action="consent recorded" if is_consent else "refusal recorded",
+            subject=version.strategy_id, now=now,
+            details={"terms": version.number, "clients": clients, "note": note},
+        )  # fmt: skip
+    return len(clients)
