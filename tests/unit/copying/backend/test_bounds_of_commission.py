@@ -60,13 +60,13 @@ def stopout(book: Any, level: int, *, subscription: int = -1, scope: str = "") -
     ("stopped", "levels"),
     [
         ([], None),
-        (["S"], {"S": 1, "T": 0, "U": 0}),
-        (["S", "T"], {"S": 1, "T": 1, "U": 0}),
-        (["U", "T", "S"], {"S": 1, "T": 1, "U": 1}),
-        (["T", "subscription"], {"S": 3, "T": 3, "U": 3}),
+        (["S"], {"S": 3, "T": 0, "U": 0}),
+        (["S", "T"], {"S": 3, "T": 3, "U": 0}),
+        (["U", "T", "S"], {"S": 3, "T": 3, "U": 3}),
+        (["T", "subscription"], {"S": 1, "T": 1, "U": 1}),
         (["account"], {"S": 4, "T": 4, "U": 4}),
-        (["T", "account"], {"S": 4, "T": 1, "U": 4}),
-        (["subscription", "account"], {"S": 3, "T": 3, "U": 3}),
+        (["T", "account"], {"S": 4, "T": 3, "U": 4}),
+        (["subscription", "account"], {"S": 1, "T": 1, "U": 1}),
     ],
 )
 def test_every_stopped_member_is_stopped(desk: Desk, stopped: list[str], levels: dict[str, int] | None) -> None:
@@ -79,10 +79,10 @@ def test_every_stopped_member_is_stopped(desk: Desk, stopped: list[str], levels:
     book = desk.book
     subscription = book.subscription("a", "P")
     stopouts = {
-        "subscription": lambda: stopout(book, 3, subscription=subscription),
+        "subscription": lambda: stopout(book, 1, subscription=subscription),
         "account": lambda: stopout(book, 4),
         **{
-            name: lambda name=name: stopout(book, 1, subscription=subscription, scope=path_of(book, name))
+            name: lambda name=name: stopout(book, 3, subscription=subscription, scope=path_of(book, name))
             for name in "STU"
         },
     }

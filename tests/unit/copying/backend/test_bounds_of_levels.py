@@ -110,20 +110,50 @@ def test_a_level_that_was_passed_by_is_judged_only_when_it_moves(desk: Desk, nam
         desk.signal(**{"stopLoss": 1.09, "takeProfit": 1.11, **other, name: old[name] + step})
 
 
+@pytest.mark.parametrize(
+    ("change", "parameter"),
+    [
+        ({"stopLoss": 1.1001, "takeProfit": 1.0}, "stopLoss"),
+        ({"stopLoss": 1.09, "takeProfit": 1.0}, "stopLoss"),
+        ({"stopLoss": 1.12, "takeProfit": 1.1001}, "takeProfit"),
+        ({"stopLoss": 1.10011, "takeProfit": 1.10009}, None),
+    ],
+)
+def test_the_level_of_a_sale_that_is_wrong_is_named(
+    desk: Desk, change: dict[str, float], parameter: str | None
+) -> None:
+    desk.strategy()
+    sale = {"type": "POSITION_TYPE_SELL"}
+    desk.signal(stopLoss=1.12, takeProfit=1.0, **sale)
+    if parameter is None:
+        desk.signal(**change, **sale)
+        return
+    with pytest.raises(Refused) as refused:
+        desk.signal(**change, **sale)
+    assert refused.value.details[0]["parameter"] == parameter
+
+
 @pytest.mark.parametrize("moved", ["stop loss", "take profit"])
-def test_copies_keep_the_level_that_their_own_broker_refuses(desk: Desk, moved: str) -> None:
-    """Two copies of one signal: the symbol of the second is another instrument, whose prices say nothing."""
+@pytest.mark.parametrize(
+    ("step", "refused"),
+    [(-0.3, [False, True]), (-0.01, [False, True]), (0.01, [True, True]), (0.3, [True, True])],
+)
+def test_copies_keep_the_level_that_their_own_broker_refuses(desk: Desk, moved: str, step: float, refused) -> None:
+    """Two copies of one signal: the symbol of the second is another instrument, whose prices say nothing.
+
+    step: from the bid of EURUSD, to the side on which the level may not be.
+    """
     desk.strategy()
     desk.subscriber("a")
     desk.subscriber("b", **TO_POUND)
     desk.signal()
     signal, positions = next(iter(desk.book.signals.values())), desk.book.positions
     rows = np.flatnonzero(positions.subscription >= 0)
-    new = np.full(len(rows), 1.09 if moved == "stop loss" else 1.2)
+    new = np.full(len(rows), 1.1 + step if moved == "stop loss" else 1.1 - step)
     none = np.full(len(rows), math.nan)
-    given = (new, none) if moved == "stop loss" else (none, new)
-    stop, take = levels.refused_levels(desk.book, signal, positions, rows, *given)
-    expected = [False, True], [False, False]
+    wanted = (new, none) if moved == "stop loss" else (none, new)
+    stop, take = levels.refused_levels(desk.book, signal, positions, rows, *wanted)
+    expected = refused, [False, False]
     assert (stop.tolist(), take.tolist()) == (expected if moved == "stop loss" else expected[::-1])
 
 

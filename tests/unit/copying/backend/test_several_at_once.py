@@ -182,3 +182,17 @@ def test_every_subscription_of_an_edit_is_looked_at(desk: Desk, place: int) -> N
     assert len(desk.held("a")) == 2
     desk.do(PutSubscriber(tenant="t", subscriber_id="a", document=document(["S", "T", "U"], closeOnly="immediately")))
     assert desk.held("a") == []
+
+
+@pytest.mark.parametrize("late", ACCOUNTS)
+@pytest.mark.parametrize("source", ["signal", "trade"])
+def test_one_waits_and_the_others_copy_at_once(desk: Desk, source: str, late: str) -> None:
+    """Of an external signal, which is decided ahead, and of a trade of the provider's, which is not."""
+    copy_to_three(desk, **{late: {"signalDelay": {"minInSeconds": 10, "maxInSeconds": 10}}})
+    if source == "signal":
+        desk.signal()
+    else:
+        desk.trade("ORDER_TYPE_BUY", "prov")
+    assert [account_id for account_id in ACCOUNTS if not desk.held(account_id)] == [late]
+    desk.tick(20)
+    assert [len(desk.held(account_id)) for account_id in ACCOUNTS] == [1, 1, 1]
