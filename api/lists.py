@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
@@ -101,7 +102,7 @@ class ListView(OfRows):
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         cls.parameters = parameters_of(cls.listing, cls.row)
-        cls.answers = {"GET": page_serializer(cls.row)}
+        cls.answers = {"GET": page_serializer(cls.row)}  # type: ignore[arg-type]  # classes can be hashed
 
     def get(self, request: Request, **kwargs: Any) -> Response:
         listing = replace(self.listing, page_rows=limit_of(request))
@@ -158,7 +159,8 @@ def fields_of(request: Request, serializer: type[RowSerializer]) -> set[str] | N
     return names or None
 
 
-def page_serializer(row: type[RowSerializer]) -> type[serializers.Serializer]:
+@cache
+def page_serializer(row: Any) -> type[serializers.Serializer]:
     """The serializer of a page of rows, for the schema."""
     fields = {
         "results": row(many=True),

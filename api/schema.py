@@ -84,9 +84,9 @@ class Schema(AutoSchema):
 
     def problem_statuses(self) -> list[int]:
         """How the address may refuse."""
-        always = () if isinstance(self.view, OpenView) else ALWAYS
-        has_parameters = self.method == "GET" and bool(self.view.parameters)
-        return sorted({400, *always} if has_parameters or always else {400})
+        if isinstance(self.view, OpenView):
+            return [400, 404] if "{" in self.path else [400]
+        return [400, *ALWAYS]
 
 
 def problem_response(status: int) -> OpenApiResponse:

@@ -10,6 +10,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from api.models import ApiToken
+from api.reference import chapters
 from api.token_forms import ApiTokenForm
 from api.tokens import issue_token, revoke_token
 from users.account_views import braked
@@ -27,6 +28,14 @@ def token_list(request: MemberRequest) -> HttpResponse:
     own = ApiToken.objects.visible_to(request.membership).select_related("membership__user", "created_by")
     rows = [(token, token.state(now)) for token in own.order_by("-created_at", "-id")[:MOST_TOKENS]]
     return render(request, "api/tokens.html", {"rows": rows, "may_own": can_own(request.membership)})
+
+
+@require_safe
+@member_only
+def reference(request: MemberRequest) -> HttpResponse:
+    """What programs can ask for."""
+    address = request.build_absolute_uri("/api/v1/token/")
+    return render(request, "api/reference.html", {"chapters": chapters(), "address": address})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

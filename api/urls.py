@@ -3,7 +3,7 @@
 from django.urls import path
 
 from api import open_views
-from api.resources import strategies, workspaces
+from api.resources import books, history, operation, strategies, subscribers, workspaces
 
 app_name = "api"
 urlpatterns = [
@@ -15,6 +15,30 @@ urlpatterns = [
     path("token/", workspaces.TokenDetail.as_view(), name="token"),
     path("strategies/", strategies.Strategies.as_view(), name="strategies"),
     path("strategies/<int:pk>/", strategies.StrategyDetail.as_view(), name="strategy"),
+    path("subscribers/", subscribers.Subscribers.as_view(), name="subscribers"),
+    path("subscribers/<int:pk>/", subscribers.SubscriberDetail.as_view(), name="subscriber"),
+    path("subscribers/<int:pk>/subscriptions/", subscribers.Subscriptions.as_view(), name="subscriptions"),
+    path("subscribers/<int:pk>/equity/", subscribers.Equity.as_view(), name="equity"),
+    path("subscribers/<int:pk>/commission-lines/", books.CommissionLines.as_view(), name="commission-lines"),
+    path("stopouts/", subscribers.Stopouts.as_view(), name="stopouts"),
+    path("stopouts/<int:pk>/", subscribers.StopoutDetail.as_view(), name="stopout"),
+    path("transactions/", history.Transactions.as_view(), name="transactions"),
+    path("transactions/<int:pk>/", history.TransactionDetail.as_view(), name="transaction"),
+    path("decisions/", history.DecisionList.as_view(), name="decisions"),
+    path("decisions/<int:pk>/", history.DecisionDetail.as_view(), name="decision"),
+    path("me/decisions/", history.OwnDecisions.as_view(), name="own-decisions"),
+    path("log/", history.LogLines.as_view(), name="log"),
+    path("commissions/", books.Commissions.as_view(), name="commissions"),
+    path("statements/", books.Statements.as_view(), name="statements"),
+    path("statements/<int:pk>/", books.StatementDetail.as_view(), name="statement"),
+    path("statements/<int:pk>/lines/", books.StatementLines.as_view(), name="statement-lines"),
+    path("payments/", books.Payments.as_view(), name="payments"),
+    path("payments/<int:pk>/", books.PaymentDetail.as_view(), name="payment"),
+    path("periods/", books.Periods.as_view(), name="periods"),
+    path("periods/<int:pk>/", books.PeriodDetail.as_view(), name="period"),
+    path("connections/", operation.Connections.as_view(), name="connections"),
+    path("connections/<int:pk>/", operation.ConnectionDetail.as_view(), name="connection"),
+    path("attention/", operation.AttentionView.as_view(), name="attention"),
     # not Django's redirect to an address with a slash: it would turn a write into a read
     path("<path:rest>", open_views.Nothing.as_view(), name="nothing"),
 ]

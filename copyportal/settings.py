@@ -229,6 +229,7 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "COMPONENT_NO_READ_ONLY_REQUIRED": True,  # a caller may ask for a few fields only
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "POSTPROCESSING_HOOKS": [],  # the lists of values stay where they are used
 }
 
 # --- The web process (copyportal/asgi.py) ----------------------------------------------------------------------------

@@ -34,7 +34,7 @@ class StrategyRow(RowSerializer):
     account_id = text(help_text="The provider's account at the backend; empty for a portfolio.")
     commission_scheme = serializers.SerializerMethodField(help_text="Type of the commission; null: none.")
     state = serializers.SerializerMethodField()
-    traded_since = day(help_text="UTC day of its first transaction; null: none is known.")
+    traded_since = day(allow_null=True, help_text="UTC day of its first transaction; null: none is known.")
     first_seen_at = MomentField()
     synced_at = MomentField()
 

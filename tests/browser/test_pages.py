@@ -28,7 +28,7 @@ OF_MANAGER = (
     "/settings/members/invite/clients/",
     "/settings/members/invite/", "/settings/members/{member}/", "/settings/members/{member}/remove/",
     "/subscribers/{subscriber}/access/", "/leave/", "/accounts/email/",
-    "/settings/tokens/", "/settings/tokens/new/",
+    "/settings/tokens/", "/settings/tokens/new/", "/settings/tokens/reference/",
     "/search/?q=trend", "/settings/", "/settings/members/", "/settings/connections/", "/settings/connections/new/",
     "/settings/connections/{connection}/", "/settings/connections/{connection}/rights/",
     "/accounts/password/change/", "/nowhere/",

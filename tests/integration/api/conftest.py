@@ -62,7 +62,8 @@ def programs(workspace, alice, bob, dora, charlie, program) -> dict[str, Program
     elsewhere = charlie.memberships.get().workspace
     made = {
         "owner": program(alice), "manager": program(manager), "accountant": program(accountant), "viewer": program(bob),
-        "subscriber": program(dora), "read-only": program(alice, "read"), "leaver": program(leaver),
+        "subscriber": program(dora), "other-client": program(builders.member(workspace, "frank", "subscriber")),
+        "read-only": program(alice, "read"), "leaver": program(leaver),
         "service": program(alice, service_role="manager"), "foreign": program(charlie),
         "foreign-client": program(builders.member(elsewhere, "erin", "subscriber")),
         "gone": program(gone), "inactive": program(inactive), "revoked": program(alice), "nobody": Program(""),

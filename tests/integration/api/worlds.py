@@ -1,0 +1,87 @@
+"""A workspace with a row of every kind that the API tells of."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+from decimal import Decimal
+from types import SimpleNamespace
+
+from django.utils import timezone
+
+from reporting.models import (
+    BillingPeriod,
+    CommissionLine,
+    Decision,
+    EquityPoint,
+    LogRecord,
+    Payment,
+    Statement,
+    StatementItem,
+    Transaction,
+)
+from subscribers.models import Stopout
+from tests import builders
+
+
+def world(workspace, name: str, client=None) -> SimpleNamespace:
+    """One row of every kind, with words that only this workspace has; client: who may see the account."""
+    now = timezone.now()
+    connection = builders.connection(workspace, name=f"{name} backend", token=f"secret-{name}.b.c")
+    strategy = builders.strategy(
+        connection,
+        name=f"{name} strategy",
+        scheme="amount-won",
+        document={"name": f"{name} strategy", "secretToken": "x"},
+    )
+    account = builders.subscriber(
+        connection, name=f"{name} account", access=client, equity=Decimal("1100.50"), balance=Decimal(1000),
+        document={"name": f"{name} account", "password": f"secret-{name}"},
+    )  # fmt: skip
+    builders.subscription(account, strategy, first_seen_at=now, document={"multiplier": 2}, multiplier=2)
+    own = {"workspace": workspace, "connection": connection}
+    route = own | {"strategy_id": strategy.backend_id, "subscriber_id": account.backend_id}
+    money = {"currency": "USD", "reporting_currency": "USD"}
+    EquityPoint.objects.create(
+        connection=connection, account_id=account.backend_id, time=now, balance=Decimal(1000), equity=Decimal("1100.5")
+    )
+    stopout = Stopout.objects.create(
+        **own, subscriber=account, strategy=strategy, strategy_backend_id=strategy.backend_id, reason="day-balance",
+        stopped_at=now, stopped_till=now + timedelta(hours=1),
+    )  # fmt: skip
+    transaction = Transaction.objects.create(
+        **route, backend_id="d1", time=now, type="DEAL_TYPE_SELL", symbol="EURUSD", volume_lots=Decimal("0.10"),
+        price=Decimal("1.1"), profit=Decimal("50.05"), swap=0, improvement=0, provider_commission=0,
+        platform_commission=0,
+    )  # fmt: skip
+    decision = Decision.objects.create(
+        **route, backend_id="d1", time=now, signal_id="g1", source_strategy_id=strategy.backend_id, symbol="EURUSD",
+        subscriber_symbol="EURUSD", side="buy", outcome="copied", reason="copied", level="", final_lots=Decimal("0.1"),
+        provider_lots=Decimal(7), text=f"{name} provider traded 7 lots",
+    )  # fmt: skip
+    LogRecord.objects.create(**route, time=now, level="INFO", message=f"{name} copied", digest="1")
+    ends = now - timedelta(days=3)
+    period = BillingPeriod.objects.create(
+        **own, strategy_id=strategy.backend_id, period_start=now - timedelta(days=33), period_end=ends
+    )
+    CommissionLine.objects.create(
+        **route, period_start=period.period_start, period_end=ends, scheme="amount-won", key="deal:d1",
+        occurred_at=ends, rate=Decimal("0.2"), exact_amount=Decimal("10.01"), amount=Decimal("10.01"),
+        inputs={"deals": ["d1"]}, **money,
+    )  # fmt: skip
+    statement = Statement.objects.create(
+        **own, subscriber_id=account.backend_id, number=1, workspace_name=workspace.name, subscriber_name=account.name,
+        first_day=now.date(), last_day=now.date(), amount=10, due_on=now.date(), issued_at=now, **money,
+    )  # fmt: skip
+    StatementItem.objects.create(
+        statement=statement, period=period, subscriber_id=account.backend_id, currency="USD", scheme="amount-won",
+        strategy_name=strategy.name, lines=1, amount=10,
+    )  # fmt: skip
+    payment = Payment.objects.create(
+        **own, subscriber_id=account.backend_id, received_on=now.date(), amount=1, currency="USD", settled=1,
+        settled_currency="USD", rate=1, rate_day=now.date(), token=uuid.uuid4(), recorded_at=now,
+    )  # fmt: skip
+    return SimpleNamespace(
+        workspace=workspace, connection=connection, strategy=strategy, account=account, stopout=stopout,
+        transaction=transaction, decision=decision, period=period, statement=statement, payment=payment,
+    )  # fmt: skip
