@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
+from api.limits import Quota, count_request
+from api.problems import ApiProblem
 from users.listing import BadParameter
 from users.models import Membership, Workspace
 
@@ -42,16 +45,26 @@ class ApiView(APIView):
     answers: ClassVar[Mapping[str, type[Serializer]]] = {}
     parameters: ClassVar[Sequence[Parameter]] = ()
     http_method_names = list(METHODS)
+    quota: Quota | None = None
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Authenticate, look at the scope and the parameters, then ask the guard: 404, 403 or on."""
         hide_session(request._request)
         super().initial(request, *args, **kwargs)
+        self.count(request)
         guard = self.guards.get("GET" if request.method == "HEAD" else request.method or "")
         if guard is None:
             raise MethodNotAllowed(request.method)
         guard(_pass)(request)
         self.check_parameters(request)
+
+    def count(self, request: Request) -> None:
+        """Count the request for its token. Raises ApiProblem where the minute is used up."""
+        if request.auth is None:
+            return
+        self.quota = count_request(request.auth.pk, timezone.now())
+        if self.quota.is_exceeded:
+            raise ApiProblem("too-many-requests", headers={"Retry-After": str(self.quota.ends_in_s)})
 
     def check_parameters(self, request: Request) -> None:
         """A misspelt filter must not answer everything. Raises BadParameter."""
@@ -63,6 +76,8 @@ class ApiView(APIView):
 
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         response = super().finalize_response(request, response, *args, **kwargs)
+        for name, value in (self.quota.headers if self.quota else {}).items():
+            response[name] = value
         if not response.has_header("Cache-Control"):
             response["Cache-Control"] = "no-store"
         return response

@@ -13,7 +13,7 @@ METHODS = ("get", "post", "put", "patch", "delete")
 
 
 @dataclass(frozen=True)
-class Line:
+class FieldLine:
     """A parameter or a field: its name, what it can be, what it means."""
 
     name: str
@@ -30,9 +30,9 @@ class Operation:
     path: str
     title: str
     words: str
-    takes: list[Line] = field(default_factory=list)
-    sends: list[Line] = field(default_factory=list)
-    answers: list[Line] = field(default_factory=list)
+    takes: list[FieldLine] = field(default_factory=list)
+    sends: list[FieldLine] = field(default_factory=list)
+    answers: list[FieldLine] = field(default_factory=list)
 
 
 @cache
@@ -49,7 +49,7 @@ def chapters() -> dict[str, list[Operation]]:
 
 def _operation(whole: Mapping[str, Any], path: str, method: str, operation: Mapping[str, Any]) -> Operation:
     takes = [
-        Line(entry["name"], _kind(whole, entry["schema"]), entry.get("description", ""))
+        FieldLine(entry["name"], _kind(whole, entry["schema"]), entry.get("description", ""))
         for entry in operation.get("parameters", ())
     ]
     success = next(answer for status, answer in operation["responses"].items() if status.startswith("2"))
@@ -66,7 +66,7 @@ def _operation(whole: Mapping[str, Any], path: str, method: str, operation: Mapp
     )
 
 
-def _lines(whole: Mapping[str, Any], message: Mapping[str, Any]) -> list[Line]:
+def _lines(whole: Mapping[str, Any], message: Mapping[str, Any]) -> list[FieldLine]:
     """The fields of a body; of a page of rows those of a row."""
     media: list[Mapping[str, Any]] = list(message.get("content", {}).values())
     schema = _resolved(whole, media[0]["schema"]) if media else {}
@@ -75,7 +75,7 @@ def _lines(whole: Mapping[str, Any], message: Mapping[str, Any]) -> list[Line]:
         schema = _resolved(whole, fields["results"].get("items", {}))
         fields = schema.get("properties", {})
     return [
-        Line(name, _kind(whole, entry), _resolved(whole, entry).get("description", entry.get("description", "")))
+        FieldLine(name, _kind(whole, entry), _resolved(whole, entry).get("description", entry.get("description", "")))
         for name, entry in fields.items()
     ]
 

@@ -78,6 +78,15 @@ def may_act(action: str, key: str, *, limit: int, window_s: int, now: datetime) 
     return _count(_key(name), limit, window_s)
 
 
+def count_use(action: str, key: str, *, window_s: int, now: datetime) -> int:
+    """How often `key` did `action` in this window, this time included."""
+    name = _key(f"{action}:{_digest(key)}:{int(now.timestamp()) // window_s}")
+    pipe = _client(settings.REDIS_URL).pipeline()
+    pipe.incr(name)
+    pipe.pexpire(name, window_s * 1000)
+    return int(pipe.execute()[0])
+
+
 def _count(key: str, limit: int, window_s: int) -> bool:
     return bool(_client(settings.REDIS_URL).eval(_COUNT, 1, key, limit, window_s * 1000))
 

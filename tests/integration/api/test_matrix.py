@@ -130,7 +130,8 @@ def test_every_address_has_a_row():
 
 
 @pytest.mark.parametrize("name", ADDRESSES)
-def test_everybody_at_every_object_with_every_method(name, programs, worlds, monkeypatch):
+def test_everybody_at_every_object_with_every_method(name, programs, worlds, monkeypatch, settings):
+    settings.API_REQUESTS_PER_MINUTE = 100_000  # tried in test_limits.py
     monkeypatch.setattr("api.authentication.WRONG_TOKENS", 10_000)  # their brake is tried in test_tokens.py
     address, wrong = ADDRESSES[name], []
     for who, program in programs.items():

@@ -83,7 +83,7 @@ def test_answers_are_as_described(who, workspace, dora, program, request):
         if operation is not None:
             assert faults(schema_of(operation, answer), answer.json()) == [], name
             answered += answer.status_code == 200
-    assert answered > (30 if who == "alice" else 15)
+    assert answered >= (30 if who == "alice" else 15)
 
 
 @pytest.mark.parametrize("method_and_path", [f"{method} {path}" for method, path, _ in operations()])
