@@ -293,7 +293,12 @@ def silent_accounts(membership: Membership, now: datetime) -> Iterator[Attention
     never = Q(measured_at=None, first_seen_at__lt=now - NEW_FOR)
     is_silent = Q(is_removed=False) & (never | Q(measured_at__lt=now - SILENT_AFTER)) & ~Q(connection__in=missing)
     accounts = Subscriber.objects.visible_to(membership)
-    sums = accounts.aggregate(silent=Count("id", filter=is_silent), unknown=Count("id", filter=Q(currency="")))
+    says_another = Q(entered__reported__gt="") & ~Q(entered__reported=F("entered__currency"))
+    sums = accounts.aggregate(
+        silent=Count("id", filter=is_silent),
+        unknown=Count("id", filter=Q(currency="")),
+        contradicted=Count("id", filter=says_another),
+    )
     if sums["silent"]:
         note = "Their equity and limits are not known at the moment"
         title = counted(sums["silent"], "account")
@@ -303,7 +308,13 @@ def silent_accounts(membership: Membership, now: datetime) -> Iterator[Attention
     if waiting:
         deals, _, rest = waiting.words.partition(" wait")
         note = "They are in no sum of money, and no commission is worked out for them"
-        yield AttentionLine("warn", "receipt-2", deals, f"wait{rest}", reverse("reporting:commissions"), note)
+        yield AttentionLine(
+            "warn", "receipt-2", deals, f"wait{rest}", address("reporting:currencies", state="waiting"), note
+        )
+    if sums["contradicted"]:
+        title, href = counted(sums["contradicted"], "account"), address("reporting:currencies", state="contradicted")
+        verb, rest = "has" if sums["contradicted"] == 1 else "have", "another currency than was entered for them"
+        yield AttentionLine("warn", "receipt-2", title, f"{verb} {rest}", href)
 
 
 def log_errors(membership: Membership, now: datetime) -> Iterator[AttentionLine]:

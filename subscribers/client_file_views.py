@@ -13,12 +13,13 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from subscribers.client_files import MOST_BYTES, BadRow, BadRows, invite_clients, read_clients
+from subscribers.client_files import MOST_BYTES, invite_clients, read_clients
 from users import mails
 from users.members import Invited
 from users.models import Invitation
 from users.permissions import may_manage
 from users.requests import MemberRequest
+from users.table_files import BadRow, BadRows
 
 
 class ClientFileForm(forms.Form):

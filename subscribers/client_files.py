@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,12 +15,12 @@ from subscribers import access
 from subscribers.models import Subscriber
 from users.members import Invited, Refusal
 from users.models import Role, User, Workspace
+from users.table_files import BadRow, BadRows, lines_of
 
 MOST_ROWS = 200  # each is mailed while one waits
 MOST_BYTES = 200_000
 LONGEST_NAME, LONGEST_EMAIL = 120, 254
 COLUMNS = ("email", "name", "accounts")
-SEPARATORS = ";,\t"  # of columns; accounts in one cell are separated by blanks or |
 
 
 @dataclass(frozen=True)
@@ -35,25 +33,9 @@ class ClientRow:
     accounts: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class BadRow:
-    """A row that cannot be invited, and why. line 0: the file as a whole."""
-
-    line: int
-    text: str
-
-
-class BadRows(Exception):
-    """Some rows cannot be invited, so none was."""
-
-    def __init__(self, rows: list[BadRow]):
-        self.rows = rows
-        super().__init__(f"{len(rows)} bad rows")
-
-
 def read_clients(content: bytes) -> list[ClientRow]:
     """The rows of a CSV with the columns email, name and accounts (the last two may be left out). Raises BadRows."""
-    lines = _lines(content)
+    lines = lines_of(content, most_bytes=MOST_BYTES)
     heading = [cell.strip().lower() for cell in lines[0][1]] if lines else []
     if "email" not in heading or len(set(heading)) < len(heading) or not set(heading) <= set(COLUMNS):
         raise BadRows([BadRow(1, "The first line names the columns: email, and name and accounts if you have them.")])
@@ -75,25 +57,6 @@ def read_clients(content: bytes) -> list[ClientRow]:
     if bad:
         raise BadRows(sorted(bad, key=lambda row: row.line))
     return rows
-
-
-def _lines(content: bytes) -> list[tuple[int, list[str]]]:
-    """The lines that are not empty, each with its number. Raises BadRows."""
-    if len(content) > MOST_BYTES:
-        raise BadRows([BadRow(0, f"The file is larger than {MOST_BYTES // 1000} KB.")])
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise BadRows([BadRow(0, "The file is not UTF-8: save it as “CSV UTF-8”.")]) from None
-    if "\0" in text:
-        raise BadRows([BadRow(0, "The file is no CSV.")])
-    first = text.partition("\n")[0]
-    separator = max(SEPARATORS, key=first.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    try:
-        return [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
-    except csv.Error:
-        raise BadRows([BadRow(reader.line_num, "A quotation mark has no partner, or stands inside a cell.")]) from None
 
 
 def _problems(row: ClientRow) -> Iterator[str]:

@@ -13,7 +13,7 @@ from django.db.models.functions import Coalesce, Now
 
 from strategies.models import Strategy
 from subscribers.states import ACCOUNT_STATES, SILENT_AFTER, SUBSCRIPTION_STATES, AccountFacts
-from users.models import Connection, Invitation, Membership, Workspace
+from users.models import Connection, Invitation, Membership, User, Workspace
 from users.states import State
 from users.syncing import failing_syncs
 
@@ -81,6 +81,11 @@ class Subscriber(models.Model):
         return "subscriber"
 
     @cached_property
+    def is_currency_entered(self) -> bool:
+        """Whether its currency is known only because somebody entered it."""
+        return self.measured_at is None and self.currency != ""
+
+    @cached_property
     def facts(self) -> AccountFacts:
         """What its state and those of its subscriptions follow from. Two queries."""
         unconfirmed = Case(When(account_conditions()["unconfirmed"], then=True), default=False)
@@ -106,6 +111,26 @@ class Subscriber(models.Model):
         """What it copies and what still winds down, with the strategies, by their names."""
         every = self.subscriptions.select_related("strategy").order_by("strategy__name", "id")
         return [subscription for subscription in every if subscription.state != "ended"]
+
+
+class EnteredCurrency(models.Model):
+    """The currency of an account as a person entered it, where no account API tells it.
+
+    reported: the currency that an API told later, which then holds; empty: none. balance: on the day of `set_at`; null:
+    it was not entered.
+    """
+
+    subscriber = models.OneToOneField(Subscriber, on_delete=models.CASCADE, related_name="entered")
+    currency = models.CharField(max_length=3)
+    balance = models.DecimalField(max_digits=24, decimal_places=8, null=True)
+    set_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    set_at = models.DateTimeField()
+    reported = models.CharField(max_length=3, blank=True, default="")
+
+    @property
+    def is_contradicted(self) -> bool:
+        """Whether the account itself has another currency than was entered."""
+        return bool(self.reported) and self.reported != self.currency
 
 
 class SubscriberAccess(models.Model):

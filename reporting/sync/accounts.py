@@ -6,6 +6,7 @@ longest first, and for its list once an hour; one that keeps no equity history g
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -29,6 +30,7 @@ from copying.client import (
 from copying.client.answers import public_text
 from copying.contract.accounts import AccountInformation, AccountSnapshot
 from copying.contract.terminal import TerminalInformation
+from reporting.entering import follow_reported
 from reporting.rights import REFUSED_BY
 from reporting.sync import quarantine
 from reporting.sync.source import PAGE_SIZE, Source, UnreadableAnswer
@@ -100,6 +102,7 @@ def _sync_all(lease: Lease, *, source: Source, backend: Connection, now: datetim
             return SyncOutcome(error=UNREADABLE)
         with transaction.atomic():
             lease.save(rows=keep_balances(backend, page, now=now))
+            follow_reported(backend, codes_of(page), now=now)
         told |= {account.simulated for account in page}
         if len(page) < PAGE_SIZE or page[-1].account_id == after:
             break
@@ -107,6 +110,11 @@ def _sync_all(lease: Lease, *, source: Source, backend: Connection, now: datetim
     note_simulated(backend, told)
     quarantine.resolve(lease.connection_id, lease.kind, now=now)
     return SyncOutcome(complete_until=now)
+
+
+def codes_of(accounts: Iterable[AccountInformation]) -> dict[str, str]:
+    """The currencies that accounts tell, by id; "" for a name that is no code."""
+    return {account.account_id: account.currency if len(account.currency) == 3 else "" for account in accounts}
 
 
 def note_simulated(backend: Connection, told: set[bool | None]) -> None:
@@ -134,6 +142,7 @@ def _sync_some(lease: Lease, *, source: Source, backend: Connection, now: dateti
     turn = _ask_terminals(source.client, list(ids))
     with transaction.atomic():
         rows = keep_balances(backend, turn.answers, now=now)
+        follow_reported(backend, codes_of(turn.answers), now=now)
         Subscriber.objects.filter(connection=backend, backend_id__in=turn.asked).update(asked_at=now)
         hour = now.replace(minute=0, second=0, microsecond=0)
         _keep_points(backend, [(a.account_id, hour, a.balance, a.equity, None) for a in turn.answers], replace=False)

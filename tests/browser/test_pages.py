@@ -41,7 +41,8 @@ OF_MANAGER = (
     "/subscribers/{subscriber}/edit/", "/subscribers/{subscriber}/subscribe/",
     "/subscribers/{subscriber}/subscriptions/Trd1/edit/", "/subscribers/{subscriber}/subscriptions/Trd1/remove/",
     "/subscribers/{subscriber}/resynchronise/", "/subscribers/{subscriber}/remove/",
-    "/subscribers/{subscriber}/changes/",
+    "/subscribers/{subscriber}/changes/", "/subscribers/{subscriber}/currency/", "/subscribers/currencies/",
+    "/subscribers/currencies/file/",
     # the books
     "/commissions/close/", "/commissions/issue/", "/commissions/periods/", "/commissions/periods/{period}/",
     "/commissions/statements/", "/statements/{statement}/", "/commissions/payments/",
@@ -100,6 +101,7 @@ NOT_PAGES = frozenset(
         "reporting:subscriber-quality",
         "reporting:transaction-totals",
         "reporting:undo-payment",
+        "reporting:save-currencies",
         "reporting:use-credit",
         "reporting:void-statement",
         "strategies:close-signal",

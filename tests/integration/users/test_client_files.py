@@ -4,9 +4,10 @@ import pytest
 from django.core import mail
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from subscribers.client_files import MOST_ROWS, BadRows, read_clients
+from subscribers.client_files import MOST_ROWS, read_clients
 from tests import builders
 from users.models import Invitation, Membership
+from users.table_files import BadRows
 
 PATH = "/settings/members/invite/clients/"
 

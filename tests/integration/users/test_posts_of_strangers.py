@@ -71,8 +71,9 @@ BODIES = (
     ("/strategies/{strategy}/webhooks/remove/", {}, "webhook", "signal_name"),
     ("/strategies/{strategy}/webhooks/create/", {}, "webhook", "signal_name"),
 )  # fmt: skip
-# forms that take no id at all, only words, numbers and days
+# forms that take no id at all, only words, numbers and days; ids in a CSV are tried where it is read
 NO_IDS = {
+    "subscribers/currencies/file/", "subscribers/currencies/save/",
     "setup/", "theme/", "settings/", "settings/connections/new/", "settings/members/invite/clients/", "leave/",
     "invitation/", "commissions/close/all/",
     "commissions/issue/all/", "jobs/export/", "accounts/login/", "accounts/logout/", "accounts/email/",
