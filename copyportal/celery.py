@@ -24,6 +24,12 @@ app.conf.beat_schedule = {
     "clean-jobs": {"task": "jobs.tasks.clean_jobs", "schedule": 3_600.0, "options": {"expires": 600}},
     # a change whose answer was lost is settled a minute after it was sent; nobody else saves the same object before
     "settle-changes": {"task": "editing.tasks.settle_changes", "schedule": 10.0, "options": {"expires": 10}},
+    # published once a business day; the row says when it is due, so a restart of beat misses none
+    "fetch-reference-rates": {
+        "task": "reporting.tasks.fetch_reference_rates",
+        "schedule": 300.0,
+        "options": {"expires": 300},
+    },
     # sessions that ended are worth nothing; once a day is often enough
     "clear-sessions": {"task": "users.tasks.clear_sessions", "schedule": 86_400.0, "options": {"expires": 3600}},
 }

@@ -34,7 +34,13 @@ def keep_books(workspace: Workspace, *, now: datetime, by: User | None = None) -
         day, until = calendar.day_of(closed_at), calendar.midnight(first)
         due_on = day + timedelta(days=DAYS_TO_PAY)
         issue_statements(
-            workspace, until=until, due_on=due_on, by=by, now=closed_at, only=_worth_a_statement(workspace, until)
+            workspace,
+            until=until,
+            due_on=due_on,
+            by=by,
+            now=closed_at,
+            only=_worth_a_statement(workspace, until),
+            accepts_old_rates=True,
         )
     ended = BillingPeriod.objects.filter(workspace=workspace).to_close(now).order_by("-period_end").first()
     if ended is not None:

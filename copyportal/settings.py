@@ -170,6 +170,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "unacked_restore_throttle": 1,
     "global_keyprefix": env.str("CELERY_PREFIX", default=""),
 }
+# Where the ECB's reference rates are fetched from; empty: nothing is called unless somebody asks for it in Settings
+ECB_RATES_URL = env.str("ECB_RATES_URL", default="")
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULER = "copyportal.beat:OneBeat"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 5

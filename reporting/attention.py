@@ -33,6 +33,7 @@ from reporting.models import (
     TermsSource,
     TermsVersion,
 )
+from reporting.rates import in_use, rates_of
 from reporting.states import STALE_AFTER
 from reporting.waiting import waiting_deals
 from strategies.models import Strategy
@@ -365,6 +366,22 @@ def read_books(membership: Membership, now: datetime) -> tuple[list[Any], int, i
     )
 
 
+def old_rates(membership: Membership, now: datetime) -> Iterator[AttentionLine]:
+    """Exchange rates in use that are older than three business days; simulated money needs none."""
+    if membership.workspace.is_demo:
+        return
+    key = f"attention-rates:{membership.workspace_id}"
+    used = cache.get(key)
+    if used is None:
+        used = in_use(membership.workspace, rates_of(membership.workspace), now.date())
+        cache.set(key, used, BOOKS_KEPT_S)
+    if used.is_old:
+        note = "Sums over currencies use them, and closing a period keeps them"
+        yield AttentionLine(
+            "warn", "coin", "Exchange rates", f"are of {used.rate_day}", reverse("reporting:rates"), note
+        )
+
+
 CHECKS: tuple[Callable[[Membership, datetime], Iterator[AttentionLine]], ...] = (
     connections,
     stopouts,
@@ -377,5 +394,6 @@ CHECKS: tuple[Callable[[Membership, datetime], Iterator[AttentionLine]], ...] = 
     syncs,
     silent_accounts,
     log_errors,
+    old_rates,
     books,
 )

@@ -169,6 +169,9 @@ class Statement(models.Model):
     reason = models.CharField(max_length=400, blank=True)
     issued_at = models.DateTimeField()
     issued_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
+    rate_day = models.DateField(null=True, help_text="Of the oldest rate in `reporting_amount`.")
+    rates_accepted_at = models.DateTimeField(null=True, help_text="Its rates were old, and accepted then.")
+    rates_accepted_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
     is_void = models.BooleanField(default=False)
     subscriber = models.ForeignObject(
         Subscriber,
@@ -241,7 +244,7 @@ class Payment(models.Model):
     settled = models.DecimalField(max_digits=24, decimal_places=4)
     settled_currency = models.CharField(max_length=3)
     rate = models.DecimalField(max_digits=24, decimal_places=10)
-    rate_source = models.CharField(max_length=16, blank=True)
+    rate_source = models.CharField(max_length=130, blank=True)
     rate_day = models.DateField()
     reference = models.CharField(max_length=120, blank=True)
     token = models.UUIDField()

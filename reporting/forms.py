@@ -11,11 +11,13 @@ from django import forms
 
 from reporting.commission.beginning import AT_ONCE, NEXT_PERIOD
 from reporting.commission.money import MINOR_DIGITS
+from reporting.rates import FRESH_BUSINESS_DAYS, Rates
 from users.lines import LineField
 from users.numbers import DayField, NumberField, Unclear, read_number
 
 MOST = Decimal("1000000000000")
 MOST_YEARS_AHEAD = 5
+ACCEPT_RATE = "accepts_old_rate"
 
 
 def amount_field(**more) -> NumberField:
@@ -34,7 +36,24 @@ def check_digits(form: forms.Form, currency: str) -> None:
         form.add_error("amount", str(error))
 
 
-class PaymentForm(forms.Form):
+class OldRateMixin(forms.Form):
+    """A form whose amount may be converted at a rate older than three business days: then it asks, once."""
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        if ACCEPT_RATE in self.data:
+            self._add_acceptance()
+
+    def _add_acceptance(self) -> None:
+        self.fields[ACCEPT_RATE] = forms.BooleanField(label="Use that rate all the same", required=False)
+
+    def ask_for_rate(self, text: str) -> None:
+        """Show the question; the form is sent again with the answer."""
+        self._add_acceptance()
+        self.add_error(ACCEPT_RATE, text)
+
+
+class PaymentForm(OldRateMixin):
     """Money that was received. `token` makes sending the form twice harmless."""
 
     amount = amount_field(label="Amount received")
@@ -77,7 +96,7 @@ class ReasonForm(forms.Form):
     reason = LineField(label="Reason", max_length=400, widget=forms.TextInput(attrs={"autocomplete": "off"}))
 
 
-class CreditNoteForm(ReasonForm):
+class CreditNoteForm(OldRateMixin, ReasonForm):
     """What a credit note takes off a statement."""
 
     amount = amount_field(label="Amount to credit")
@@ -94,13 +113,20 @@ class CreditNoteForm(ReasonForm):
 
 
 class IssueForm(forms.Form):
-    """Until when clients are asked to pay."""
+    """Until when clients are asked to pay. old_rates: how many statements need their rates accepted, once for all."""
 
     due_on = DayField(label="To be paid by")
 
-    def __init__(self, *args, today: date, **kwargs) -> None:
+    def __init__(self, *args, today: date, old_rates: int = 0, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         self.today = today
+        if old_rates:
+            self.fields["accepts_old_rates"] = forms.BooleanField(
+                label=f"Issue {old_rates} of them at rates that are older than {FRESH_BUSINESS_DAYS} business days",
+                help_text="Without it they wait. Who accepts the rates, when and of which day they are stays with the"
+                " statement.",
+                required=False,
+            )
 
     def clean_due_on(self) -> date:
         day = self.cleaned_data["due_on"]
@@ -155,3 +181,44 @@ class AnswerForm(forms.Form):
         help_text="Like “e-mail of 3 May”: it is kept with the answer.",
     )
     is_everybody = forms.BooleanField(label="Everybody who has not answered yet", required=False)
+
+
+class OwnRateForm(forms.Form):
+    """A rate for a currency that the European Central Bank does not list."""
+
+    currency = forms.CharField(label="One unit of", min_length=3, max_length=3, help_text="Three letters, like KWD.")
+    value = NumberField(label="is worth", is_positive=True, decimals=10, most=Decimal(1_000_000_000))
+    against = forms.CharField(label="of", min_length=3, max_length=3, initial="USD", help_text="A currency of the ECB.")
+    day = DayField(label="On")
+    source = LineField(label="Source", max_length=60, help_text="Who published it, like “Central Bank of Kuwait”.")
+
+    def __init__(self, *args, rates: Rates, today: date, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.rates, self.today = rates, today
+
+    def clean_currency(self) -> str:
+        currency = self.cleaned_data["currency"].upper()
+        if not (currency.isascii() and currency.isalpha()):
+            raise forms.ValidationError("A currency has three letters, like KWD.")
+        if self.rates.is_listed(currency):
+            raise forms.ValidationError(f"The European Central Bank publishes rates of {currency}: they are used.")
+        return currency
+
+    def clean_against(self) -> str:
+        against = self.cleaned_data["against"].upper()
+        if not self.rates.is_listed(against):
+            raise forms.ValidationError("Choose a currency that the European Central Bank lists, like USD or EUR.")
+        return against
+
+    def clean_day(self) -> date:
+        day = self.cleaned_data["day"]
+        if not date(1999, 1, 4) <= day <= self.today:
+            raise forms.ValidationError(f"The day is between 1999-01-04 and today, {self.today}.")
+        return day
+
+
+class RateFileForm(forms.Form):
+    """Many rates from a file: one row for each, currency, day, value, against."""
+
+    file = forms.FileField(label="CSV file", help_text="Columns currency, day, value, against, with these names.")
+    source = LineField(label="Source", max_length=60, help_text="Who published them.")

@@ -109,7 +109,7 @@ class CommissionLine(models.Model):
     is_provisional = models.BooleanField(default=False, help_text="Accrued so far; settles when the period ends.")
     reporting_currency = models.CharField(max_length=3, blank=True, default="", db_default="")
     reporting_rate = models.DecimalField(max_digits=24, decimal_places=10, null=True)
-    reporting_source = models.CharField(max_length=16, blank=True, default="", db_default="")
+    reporting_source = models.CharField(max_length=130, blank=True, default="", db_default="")
     reporting_day = models.DateField(null=True)
     reporting_amount = models.DecimalField(max_digits=24, decimal_places=4, null=True)
 

@@ -18,7 +18,7 @@ from django.db.models import F, OuterRef, QuerySet, Subquery, Sum
 
 from reporting.flows import cash_flows
 from reporting.models import EquityPoint
-from reporting.rates import rate_on
+from reporting.rates import Rates
 from subscribers.models import Subscriber, Subscription
 
 POINTS_SHOWN = 2_000
@@ -29,7 +29,7 @@ class Curve:
     """An equity curve. times: unix seconds, shape (n,) int64. equity, flows: shape (n,) float64, one currency.
 
     flows: money moved in (positive) or out since the point before; it is part of equity, not of the result.
-    is_estimated: some amount was converted at a rate older than its day.
+    is_estimated: some amount was converted at a rate that was more than three business days old on its day.
     """
 
     times: np.ndarray
@@ -151,7 +151,7 @@ def sum_curves(curves: Iterable[Curve], currency: str) -> Curve:
     return Curve(times, equity, flows, currency, any(curve.is_estimated for curve in curves))
 
 
-def converted(curve: Curve, currency: str) -> Curve:
+def converted(curve: Curve, currency: str, rates: Rates) -> Curve:
     """The curve in another currency, every point at the rate of its UTC day. Raises UnknownRate.
 
     Moves of the exchange rate are part of the converted result: the firm holds what its clients hold.
@@ -159,9 +159,9 @@ def converted(curve: Curve, currency: str) -> Curve:
     if curve.currency == currency:
         return curve
     days, day_of_point = np.unique(curve.times // 86_400, return_inverse=True)
-    rates = [rate_on(date.fromordinal(719_163 + int(day)), curve.currency, currency) for day in days]
-    factors = np.array([float(rate.value) for rate in rates])[day_of_point]
-    estimated = curve.is_estimated or any(rate.is_last_known for rate in rates)
+    by_day = [rates.on(date.fromordinal(719_163 + int(day)), curve.currency, currency) for day in days]
+    factors = np.array([float(rate.value) for rate in by_day])[day_of_point]
+    estimated = curve.is_estimated or any(rate.is_old for rate in by_day)
     return Curve(curve.times, curve.equity * factors, curve.flows * factors, currency, estimated)
 
 
@@ -200,17 +200,17 @@ def _curve(rows: list[tuple], flows: list[tuple[datetime, Decimal]], currency: s
     return Curve(times, np.array([float(equity) for _, _, equity in rows]), moved, currency)
 
 
-def strategy_curve(connection_id: int, strategy_id: str, currency: str) -> Curve:
+def strategy_curve(connection_id: int, strategy_id: str, currency: str, rates: Rates) -> Curve:
     """Equity of all accounts that copy a strategy, in one currency. Raises UnknownRate."""
     followers = Subscription.objects.filter(subscriber__connection_id=connection_id, strategy_backend_id=strategy_id)
     account_ids = list(followers.values_list("subscriber__backend_id", flat=True))
     curves = equity_curves(connection_id, account_ids)
-    return sum_curves([converted(curve, currency) for curve in curves.values()], currency)
+    return sum_curves([converted(curve, currency, rates) for curve in curves.values()], currency)
 
 
 @dataclass(frozen=True, slots=True)
 class NetTotal:
-    """Net result and deals of some days in one currency. is_estimated: some rate was older than its day."""
+    """Net result and deals of some days in one currency. is_estimated: some rate was old on its day."""
 
     net: Decimal
     deals: int
@@ -218,7 +218,7 @@ class NetTotal:
     is_estimated: bool = False
 
 
-def total_results(results: QuerySet, currency: str, *, start: date, end: date) -> NetTotal:
+def total_results(results: QuerySet, currency: str, rates: Rates, *, start: date, end: date) -> NetTotal:
     """Sum of net results of the UTC days [start, end), each converted at its day's rate. Raises UnknownRate.
 
     results: DailyResult rows of one connection or workspace, already limited to what the reader may see.
@@ -226,10 +226,10 @@ def total_results(results: QuerySet, currency: str, *, start: date, end: date) -
     """
     net, deals, estimated = Decimal(0), 0, False
     for own_currency, day, amount, count in _sums_by_day(results, start, end):
-        rate = rate_on(day, own_currency or currency, currency)
+        rate = rates.on(day, own_currency or currency, currency)
         net += amount * rate.value
         deals += count
-        estimated = estimated or rate.is_last_known
+        estimated = estimated or rate.is_old
     return NetTotal(net, deals, currency, estimated)
 
 

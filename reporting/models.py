@@ -17,6 +17,7 @@ from reporting.books import (
     StatementState,
 )
 from reporting.ledger import AccrualState, CommissionLine, CommissionLineQuerySet, CommissionPolicy
+from reporting.reference_rates import OwnRate, RateFetch, ReferenceRate
 from reporting.scoping import PerSubscriberQuerySet
 from reporting.terms import Subject, SubscriptionLifetime, TermsAnswer, TermsSource, TermsVersion
 from strategies.models import Strategy
@@ -39,10 +40,13 @@ __all__ = [
     "EntryKind",
     "EquityPoint",
     "LogRecord",
+    "OwnRate",
     "Payment",
     "PerSubscriberQuerySet",
     "PeriodState",
     "QuarantinedPage",
+    "RateFetch",
+    "ReferenceRate",
     "Statement",
     "StatementItem",
     "StatementState",

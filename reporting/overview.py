@@ -15,7 +15,7 @@ from django.core.cache import cache
 from django.db import connection as database
 
 from reporting.models import Transaction
-from reporting.rates import rate_on
+from reporting.rates import Rates, rate_note
 from users.models import Membership, Workspace
 
 LATENCY_ROWS = 5_000
@@ -49,7 +49,7 @@ class Latency:
 
 @dataclass(frozen=True)
 class OverviewTotal:
-    """Everything in one currency, at the rate of `rate_day`. equity, floating: None where no balance is known.
+    """Everything in one currency. equity, floating: None where no balance is known.
 
     left_out: accounts whose currency or equity is not known, which no sum of equity holds.
     """
@@ -60,8 +60,14 @@ class OverviewTotal:
     today: Decimal
     month: Decimal
     accrued: Decimal
-    rate_day: date
     left_out: int
+    rate_day: date | None = None  # of the oldest rate; None: nothing was converted
+    is_rate_old: bool = False
+
+    @property
+    def note(self) -> str:
+        """The day of the rates, and the mark where that is long ago."""
+        return rate_note(self.rate_day, is_rate_old=self.is_rate_old) if self.rate_day else ""
 
 
 STANDINGS = """
@@ -142,21 +148,25 @@ def standings(workspace: Workspace, *, now: datetime) -> tuple[list[Standing], S
     return [row for row in rows if row.currency], next((row for row in rows if not row.currency), None)
 
 
-def total(standings: list[Standing], *, currency: str, on: date, without_currency: int = 0) -> OverviewTotal | None:
+def total(
+    standings: list[Standing], rates: Rates, *, currency: str, on: date, without_currency: int = 0
+) -> OverviewTotal | None:
     """The standings added up in `currency`; None when there are none. Raises UnknownRate.
 
     without_currency: accounts that are in no standing because their currency is not known.
     """
     if not standings:
         return None
-    rates = [rate_on(on, standing.currency, currency) for standing in standings]
+    used = [rates.on(on, standing.currency, currency) for standing in standings]
     sums: dict[str, Any] = {}
     for name in ("equity", "floating", "today", "month", "accrued"):
-        values = [(_amount_of(s, name), rate.value) for s, rate in zip(standings, rates, strict=True)]
+        values = [(_amount_of(s, name), rate.value) for s, rate in zip(standings, used, strict=True)]
         known = [value * rate for value, rate in values if value is not None]
         sums[name] = sum(known, Decimal(0)) if known else None
     left_out = without_currency + sum(standing.unmeasured for standing in standings)
-    return OverviewTotal(currency=currency, rate_day=min(rate.day for rate in rates), left_out=left_out, **sums)
+    oldest = min((rate.day for rate in used if rate.base != currency), default=None)
+    is_old = any(rate.is_old for rate in used)
+    return OverviewTotal(currency=currency, rate_day=oldest, is_rate_old=is_old, left_out=left_out, **sums)
 
 
 def _amount_of(standing: Standing, name: str) -> Decimal | None:

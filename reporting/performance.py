@@ -17,7 +17,7 @@ from django.core.cache import cache
 from django.db import connection as database
 
 from reporting.metrics import Curve, converted, drawdown_fractions, growth_index, monthly_returns, sum_curves
-from reporting.rates import UnknownRate, rate_on
+from reporting.rates import Rates, UnknownRate, rates_of
 from strategies.models import Strategy
 from users.models import Membership, Workspace
 
@@ -94,7 +94,7 @@ class Figures:
     course: tuple[float, ...] = ()
 
 
-def followers_curve(strategy: Strategy, currency: str) -> Curve:
+def followers_curve(strategy: Strategy, currency: str, rates: Rates) -> Curve:
     """Equity by day of all accounts that copy a strategy, in one currency, since the beginning. Raises UnknownRate.
 
     The whole curve is kept for two minutes: one reading serves the list, the chart and the monthly returns.
@@ -102,12 +102,12 @@ def followers_curve(strategy: Strategy, currency: str) -> Curve:
     key = f"followers-curve:{strategy.pk}:{currency}"
     whole = cache.get(key)
     if whole is None:
-        whole = _read_followers_curve(strategy, currency)
+        whole = _read_followers_curve(strategy, currency, rates)
         cache.set(key, whole, FIGURES_KEPT_S)
     return whole
 
 
-def _read_followers_curve(strategy: Strategy, currency: str) -> Curve:
+def _read_followers_curve(strategy: Strategy, currency: str, rates: Rates) -> Curve:
     parameters: dict[str, Any] = {
         "connection": strategy.connection_id,
         "workspace": strategy.workspace_id,
@@ -123,7 +123,7 @@ def _read_followers_curve(strategy: Strategy, currency: str) -> Curve:
     for own_currency, days in by_currency.items():
         times = np.array([int(datetime(d.year, d.month, d.day, tzinfo=UTC).timestamp()) for d, *_ in days], np.int64)
         change, moved = (np.array(column) for column in list(zip(*days, strict=True))[1:])
-        curves.append(converted(Curve(times, np.cumsum(change), moved, own_currency), currency))
+        curves.append(converted(Curve(times, np.cumsum(change), moved, own_currency), currency, rates))
     return sum_curves(curves, currency)
 
 
@@ -150,24 +150,25 @@ def course_of(curve: Curve, now: datetime) -> tuple[float, ...]:
 
 def strategy_figures(workspace: Workspace, strategies: Sequence[Strategy], *, now: datetime) -> dict[int, Figures]:
     """Figures by the strategies' keys; curves may be two minutes old, counts and equity are of this moment."""
-    standing = _standing(workspace, strategies, now.date())
+    rates = rates_of(workspace)
+    standing = _standing(workspace, strategies, rates, now.date())
     figures = {}
     for strategy in strategies:
-        parts = _measured(strategy, workspace.reporting_currency, now)
+        parts = _measured(strategy, workspace.reporting_currency, rates, now)
         key = strategy.connection_id, strategy.backend_id
         figures[strategy.pk] = Figures(*standing.get(key, (0, Decimal(0), 0)), *parts)
     return figures
 
 
-def _measured(strategy: Strategy, currency: str, now: datetime) -> tuple:
+def _measured(strategy: Strategy, currency: str, rates: Rates, now: datetime) -> tuple:
     try:
-        curve = followers_curve(strategy, currency)
+        curve = followers_curve(strategy, currency, rates)
     except UnknownRate:
         return None, None, None, ()
     return *returns_of(curve, now.date()), course_of(curve, now)
 
 
-def _standing(workspace: Workspace, strategies: Sequence[Strategy], on: date) -> dict[tuple, tuple]:
+def _standing(workspace: Workspace, strategies: Sequence[Strategy], rates: Rates, on: date) -> dict[tuple, tuple]:
     """(subscribers, equity in the reporting currency, how many it leaves out) by connection and backend id.
 
     Equity is None where accounts copy and nothing is known of any: unknown is not zero.
@@ -179,7 +180,7 @@ def _standing(workspace: Workspace, strategies: Sequence[Strategy], on: date) ->
     for backend_id, connection_id, currency, count, measured, equity in rows:
         standing = sums.setdefault((connection_id, backend_id), [0, Decimal(0), 0])
         standing[0] += count
-        rate = _rate_or_none(on, currency, workspace.reporting_currency)
+        rate = _rate_or_none(rates, on, currency, workspace.reporting_currency)
         standing[2] += count if rate is None else count - measured
         if rate is not None and equity is not None:
             standing[1] += equity * rate
@@ -189,10 +190,10 @@ def _standing(workspace: Workspace, strategies: Sequence[Strategy], on: date) ->
     }
 
 
-def _rate_or_none(on: date, currency: str, into: str) -> Decimal | None:
-    """The day's rate; None for a currency that is not known or that the European Central Bank does not publish."""
+def _rate_or_none(rates: Rates, on: date, currency: str, into: str) -> Decimal | None:
+    """The day's rate; None for a currency that is not known or that has no rate."""
     try:
-        return rate_on(on, currency, into).value if currency else None
+        return rates.on(on, currency, into).value if currency else None
     except UnknownRate:
         return None
 
@@ -209,7 +210,7 @@ class SymbolResult:
     lost: int = 0
 
 
-def symbols_of(strategy: Strategy, currency: str, *, on: date) -> list[SymbolResult]:
+def symbols_of(strategy: Strategy, currency: str, rates: Rates, *, on: date) -> list[SymbolResult]:
     """Results by symbol over the newest 5,000 copied deals, best first. Raises UnknownRate."""
     parameters: dict[str, Any] = {
         "workspace": strategy.workspace_id,
@@ -225,7 +226,7 @@ def symbols_of(strategy: Strategy, currency: str, *, on: date) -> list[SymbolRes
         one = results.setdefault(symbol, SymbolResult(symbol))
         one.deals += deals
         one.lots += lots or 0
-        one.net += net * rate_on(on, own_currency, currency).value
+        one.net += net * rates.on(on, own_currency, currency).value
         one.won += won
         one.lost += lost
     return sorted(results.values(), key=lambda one: (-one.net, one.symbol))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import httpx
 from celery import shared_task
+from django.utils import timezone
 
+from reporting import ecb
 from reporting.sync import run, states
 
 MOST_RUNNERS = 4  # a sweep wakes at most so many
@@ -24,3 +27,10 @@ def sweep() -> int:
 def run_due_syncs() -> int:
     """Run due syncs until none is left or the time is up."""
     return run.run_due()
+
+
+@shared_task
+def fetch_reference_rates() -> str:
+    """Fetch the European Central Bank's rates where that is due and somebody wants it."""
+    with httpx.Client(timeout=10, follow_redirects=False) as client:
+        return ecb.fetch_due(client=client, now=timezone.now())

@@ -16,8 +16,9 @@ from django.urls import reverse
 from jobs.kinds import JobKind, JobStep, Result, Work, register, staff
 from reporting.commission.closing import close_strategy, settle_slice
 from reporting.commission.services import Bounds
-from reporting.commission.statements import Among, accounts_to_issue, closed_periods, issue_statements
+from reporting.commission.statements import Among, accounts_to_issue, closed_periods, drafts_of, issue_statements
 from reporting.models import BillingPeriod
+from users.models import Workspace
 from users.permissions import can_bill
 
 SLICE = Bounds()
@@ -111,15 +112,25 @@ def issue_slices(work: Work) -> Iterator[JobStep]:
             by=work.job.asked_by,
             now=now,
             among=Among(accounts, periods),
+            accepts_old_rates=bool(work.job.parameters.get("accepts_old_rates")),
         )
         issued, done = issued + len(documents), done + len(part)
         cursor = {"after": list(part[-1]), "now": now.isoformat(), "periods": periods, "issued": issued, "done": done}
         yield JobStep(cursor, done=done, total=total, message=issued_words(issued))
-    yield JobStep(done=done, total=total, result=_result(issued_words(issued), issued, "reporting:statements"))
+    words = issued_words(issued, _count_waiting(workspace, until))
+    yield JobStep(done=done, total=total, result=_result(words, issued, "reporting:statements"))
 
 
-def issued_words(number: int) -> str:
-    """What issuing did."""
+def _count_waiting(workspace: Workspace, until: datetime) -> int:
+    """Accounts whose statement waits for somebody to accept its rates."""
+    return sum(1 for draft in drafts_of(workspace, until) if draft.amount and draft.is_rate_old)
+
+
+def issued_words(number: int, waiting: int = 0) -> str:
+    """What issuing did. waiting: statements at rates that nobody has accepted."""
+    if waiting:
+        wait = "1 waits: its rates are" if waiting == 1 else f"{waiting} wait: their rates are"
+        return f"{issued_words(number) if number else 'Nothing is issued.'} {wait} older than 3 business days."
     if not number:
         return "Nothing to issue: everything closed and owed is on a statement already."
     return f"{number} {'statement is' if number == 1 else 'statements are'} issued."

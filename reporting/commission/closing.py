@@ -31,12 +31,11 @@ from reporting.models import (
     SyncKind,
     SyncState,
 )
-from reporting.rates import SOURCE, UnknownRate, last_day, rate_on
+from reporting.rates import UnknownRate, rates_of
 from subscribers.models import Subscriber
 from users.models import Connection, User, Workspace
 from users.services import record_audit
 
-SAME_CURRENCY = "same currency"
 HISTORY = (SyncKind.PROVIDED, SyncKind.SUBSCRIBED)
 _CONVERT = """
 UPDATE reporting_commissionline line SET
@@ -125,20 +124,23 @@ def _account_problems(backend: Connection, periods: Sequence[BillingPeriod]) -> 
 
 def _rate_problems(workspace: Workspace, periods: Sequence[BillingPeriod]) -> list[Problem]:
     problems: dict[str, Problem] = {}
-    zones = _zones_of(workspace, periods)
+    zones, rates = _zones_of(workspace, periods), rates_of(workspace)
     for period in periods:
         day = _last_day_of(period, zones)
         for currency in _currencies(period):
             if currency == workspace.reporting_currency:
                 continue
             try:
-                rate = rate_on(day, currency, workspace.reporting_currency)
+                rate = rates.on(day, currency, workspace.reporting_currency)
             except UnknownRate as error:
                 text = f"{error.text} Its lines stay without an amount in {workspace.reporting_currency}."
                 problems.setdefault(text, Problem(text))
             else:
-                if rate.is_last_known:
-                    text = f"The shipped exchange rates end on {last_day()}: that day's rate is used for {currency}."
+                if rate.is_old:
+                    text = (
+                        f"The newest rate for {currency} on {day} is of {rate.day}, {rate.age} business days before."
+                        " Closing keeps it for ever: look at Settings > Exchange rates first."
+                    )
                     problems.setdefault(text, Problem(text))
     return list(problems.values())
 
@@ -273,14 +275,14 @@ def _convert(period: BillingPeriod, workspace: Workspace, day: date) -> None:
 
     day: the last one of the period.
     """
-    quote = workspace.reporting_currency
+    quote, rates_now = workspace.reporting_currency, rates_of(workspace)
     known_rates = []
     for currency in _currencies(period):
         try:
-            rate = rate_on(day, currency, quote)
+            rate = rates_now.on(day, currency, quote)
         except UnknownRate:
             continue
-        known_rates.append((currency, rate.value, SAME_CURRENCY if currency == quote else SOURCE, rate.day))
+        known_rates.append((currency, rate.value, rate.source, rate.day))
     currencies, rates, names, days = (
         (list(column) for column in zip(*known_rates, strict=True)) if known_rates else ([],) * 4
     )

@@ -21,12 +21,11 @@ from reporting.commission.accounts import (
     post_settlement,
     refresh_periods,
 )
-from reporting.commission.closing import SAME_CURRENCY
 from reporting.commission.money import money_text, round_money
 from reporting.commission.services import calendar_of
-from reporting.commission.statements import CannotBook
+from reporting.commission.statements import CannotBook, OldRate
 from reporting.models import DocumentKind, EntryKind, Payment, Statement
-from reporting.rates import rate_on
+from reporting.rates import rates_of
 from users.models import User, Workspace
 from users.services import record_audit
 
@@ -52,12 +51,14 @@ def record_payment(
     reference: str = "",
     statement: Statement | None = None,
     token: uuid.UUID | None = None,
+    accepts_old_rate: bool = False,
     by: User | None = None,
     now: datetime,
 ) -> Recorded:
     """Pay a statement, or without one the account's oldest; what is more than is owed stays as credit.
 
-    token: of the form; the second time it gives the first payment back. Raises CannotBook, UnknownRate.
+    token: of the form; the second time it gives the first payment back. accepts_old_rate: the person was asked.
+    Raises CannotBook, UnknownRate, OldRate.
     """
     lock_books(workspace)
     token = token or uuid.uuid4()
@@ -67,7 +68,9 @@ def record_payment(
     amount = round_money(amount, currency)
     if amount <= 0:
         raise CannotBook("A payment is more than nothing.")
-    rate = rate_on(received_on, currency, account.currency)
+    rate = rates_of(workspace).on(received_on, currency, account.currency)
+    if rate.is_old and not accepts_old_rate:
+        raise OldRate(currency, rate.day)
     payment = Payment.objects.create(
         workspace=workspace,
         connection_id=account.connection_id,
@@ -78,7 +81,7 @@ def record_payment(
         settled=round_money(amount * rate.value, account.currency),
         settled_currency=account.currency,
         rate=rate.value,
-        rate_source=SAME_CURRENCY if currency == account.currency else rate.source,
+        rate_source=rate.source,
         rate_day=rate.day,
         reference=reference,
         token=token,

@@ -30,7 +30,7 @@ from reporting.commission.money import money_text, round_money
 from reporting.commission.services import calendar_of
 from reporting.commission.zones import read_zones
 from reporting.models import BillingPeriod, DocumentKind, EntryKind, PeriodState, Statement, StatementItem
-from reporting.rates import UnknownRate, rate_on
+from reporting.rates import FRESH_BUSINESS_DAYS, SAME_CURRENCY, UnknownRate, is_old, rates_of
 from strategies.models import Strategy
 from subscribers.models import Subscriber
 from users.models import User, Workspace
@@ -40,7 +40,8 @@ from users.services import record_audit
 _UNISSUED = """
 SELECT line.connection_id, line.subscriber_id, line.currency, period.id, period.strategy_id, period.period_start,
        period.period_end, max(line.scheme), count(*), sum(line.amount), sum(line.reporting_amount),
-       count(line.reporting_amount) = count(*), period.reporting_currency
+       count(line.reporting_amount) = count(*),
+       min(line.reporting_day) FILTER (WHERE line.reporting_source <> %(same)s), period.reporting_currency
 FROM reporting_billingperiod period
 JOIN reporting_commissionline line
   ON line.workspace_id = period.workspace_id AND line.connection_id = period.connection_id
@@ -86,9 +87,22 @@ class CannotBook(Exception):
         super().__init__(text)
 
 
+class OldRate(CannotBook):
+    """A rate older than three business days: a person has to accept it first."""
+
+    def __init__(self, currency: str, day: date) -> None:
+        super().__init__(
+            f"The newest rate for {currency} is of {day}: older than {FRESH_BUSINESS_DAYS} business days."
+            " Accept it, or enter or fetch newer ones in Settings > Exchange rates."
+        )
+
+
 @dataclass(slots=True)
 class DraftItem:
-    """One closed period of one strategy that goes on a statement."""
+    """One closed period of one strategy that goes on a statement. rate_day: of the oldest rate among its lines.
+
+    is_rate_old: that was more than three business days before the period's last day.
+    """
 
     period_id: int
     strategy_id: str
@@ -99,6 +113,8 @@ class DraftItem:
     lines: int
     amount: Decimal
     reporting_amount: Decimal | None
+    rate_day: date | None = None
+    is_rate_old: bool = False
 
 
 @dataclass(slots=True)
@@ -124,6 +140,16 @@ class Draft:
     @property
     def lines(self) -> int:
         return sum(item.lines for item in self.items)
+
+    @property
+    def rate_day(self) -> date | None:
+        """The day of the oldest rate that its lines were converted at."""
+        return min((item.rate_day for item in self.items if item.rate_day), default=None)
+
+    @property
+    def is_rate_old(self) -> bool:
+        """Whether a person has to accept its rates."""
+        return any(item.is_rate_old for item in self.items)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +186,9 @@ def accounts_to_issue(workspace: Workspace, periods: Sequence[int]) -> list[tupl
 def drafts_of(workspace: Workspace, until: datetime, among: Among | None = None) -> list[Draft]:
     """The statements that can be issued of every closed period that ended by `until`, by subscriber's name."""
     chosen = CHOSEN_BY_STATE if among is None else CHOSEN_BY_NAME
-    wanted: dict[str, Any] = {"workspace": workspace.pk, "until": until} | (among.parameters() if among else {})
+    wanted: dict[str, Any] = {"workspace": workspace.pk, "until": until, "same": SAME_CURRENCY} | (
+        among.parameters() if among else {}
+    )
     with database.cursor() as cursor:
         cursor.execute(_UNISSUED.format(chosen=chosen), wanted)
         rows = cursor.fetchall()
@@ -176,16 +204,31 @@ def drafts_of(workspace: Workspace, until: datetime, among: Among | None = None)
         for connection_id, backend_id, name, pk in people.values_list("connection_id", "backend_id", "name", "pk")
     }
     drafts: dict[tuple[Any, ...], Draft] = {}
+    zones = read_zones(workspace, {(row[0], row[4]) for row in rows})
     for connection_id, subscriber_id, currency, period_id, strategy_id, start, end, *rest, quote in rows:
-        scheme, lines, amount, converted, is_converted = rest
+        scheme, lines, amount, converted, is_converted, rate_day = rest
         account = Account(workspace.pk, connection_id, subscriber_id, currency)
         # periods closed while another reporting currency was in use are not added up with the others
         name, pk = named.get((connection_id, subscriber_id), (subscriber_id, None))
         draft = drafts.setdefault((account, quote), Draft(account, name, pk, quote))
         strategy_name = strategies.get((connection_id, strategy_id), strategy_id)
         reporting = converted if is_converted else None
+        last_day = zones.last_day((connection_id, strategy_id), end)
+        is_rate_old = rate_day is not None and is_old(rate_day, last_day)
         draft.items.append(
-            DraftItem(period_id, strategy_id, strategy_name, start, end, scheme, lines, amount, reporting)
+            DraftItem(
+                period_id,
+                strategy_id,
+                strategy_name,
+                start,
+                end,
+                scheme,
+                lines,
+                amount,
+                reporting,
+                rate_day,
+                is_rate_old,
+            )
         )
     return sorted(drafts.values(), key=lambda draft: (draft.subscriber_name.lower(), draft.account.subscriber_id))
 
@@ -200,11 +243,13 @@ def issue_statements(
     now: datetime,
     only: Collection[str] | None = None,
     among: Among | None = None,
+    accepts_old_rates: bool = False,
 ) -> list[Statement]:
     """Issue a statement to each account with closed periods on none yet; twice or in parallel issues nothing twice.
 
     only: ids of subscribers. Credit that an account has pays its statement at once. Nobody is sent a statement of
-    nothing: lines of zero need none, lines that come to zero together go on the account's next statement.
+    nothing: lines of zero need none, lines that come to zero together go on the account's next statement. Amounts
+    converted at rates older than three business days wait, unless `by` accepts them: once for all that is issued here.
     """
     books = lock_books(workspace)
     issued, nothing_owed = [], []
@@ -213,6 +258,8 @@ def issue_statements(
             continue
         if not draft.amount:
             nothing_owed += draft.items
+            continue
+        if draft.is_rate_old and not accepts_old_rates:
             continue
         books.statements += 1
         issued.append(_issue(workspace, draft, books.statements, due_on=due_on, by=by, now=now))
@@ -247,6 +294,9 @@ def _issue(
         due_on=due_on,
         issued_at=now,
         issued_by=by,
+        rate_day=draft.rate_day,
+        rates_accepted_at=now if draft.is_rate_old else None,
+        rates_accepted_by=by if draft.is_rate_old else None,
     )
     StatementItem.objects.bulk_create(
         StatementItem(
@@ -275,9 +325,18 @@ def creditable(statement: Statement) -> Decimal:
 
 @transaction.atomic
 def issue_credit_note(
-    statement: Statement, *, amount: Decimal, reason: str, by: User | None = None, now: datetime
+    statement: Statement,
+    *,
+    amount: Decimal,
+    reason: str,
+    accepts_old_rate: bool = False,
+    by: User | None = None,
+    now: datetime,
 ) -> Statement:
-    """Correct a statement by a document of its own. What was paid too much then becomes credit. Raises CannotBook."""
+    """Correct a statement by a document of its own. What was paid too much then becomes credit.
+
+    Raises CannotBook, and OldRate where the day's rate is old and nobody has accepted it.
+    """
     workspace = statement.workspace
     books = lock_books(workspace)
     statement.refresh_from_db()
@@ -288,6 +347,7 @@ def issue_credit_note(
         most = money_text(creditable(statement), statement.currency)
         raise CannotBook(f"At most {most} of {statement.label} can be credited.")
     day = calendar_of(workspace).day_of(now)
+    converted = _converted(workspace, -amount, statement.currency, day, accepts_old_rate=accepts_old_rate)
     books.credit_notes += 1
     books.save(update_fields=["credit_notes"])
     note = Statement.objects.create(
@@ -303,7 +363,10 @@ def issue_credit_note(
         currency=statement.currency,
         amount=-amount,
         reporting_currency=workspace.reporting_currency,
-        reporting_amount=_converted(-amount, statement.currency, workspace.reporting_currency, day),
+        reporting_amount=converted[0],
+        rate_day=converted[1],
+        rates_accepted_at=now if converted[2] else None,
+        rates_accepted_by=by if converted[2] else None,
         corrects=statement,
         reason=reason,
         issued_at=now,
@@ -320,11 +383,18 @@ def issue_credit_note(
     return note
 
 
-def _converted(amount: Decimal, base: str, quote: str, day: date) -> Decimal | None:
+def _converted(
+    workspace: Workspace, amount: Decimal, base: str, day: date, *, accepts_old_rate: bool
+) -> tuple[Decimal | None, date | None, bool]:
+    """(amount in the reporting currency, day of the rate, whether an old rate was accepted). Raises OldRate."""
+    quote = workspace.reporting_currency
     try:
-        return round_money(amount * rate_on(day, base, quote).value, quote)
+        rate = rates_of(workspace).on(day, base, quote)
     except UnknownRate:
-        return None
+        return None, None, False
+    if rate.is_old and not accepts_old_rate:
+        raise OldRate(base, rate.day)
+    return round_money(amount * rate.value, quote), rate.day if base != quote else None, rate.is_old
 
 
 @transaction.atomic

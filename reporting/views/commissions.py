@@ -21,13 +21,14 @@ from reporting.commission.explain import explain
 from reporting.commission.periods import Calendar
 from reporting.commission.zones import read_zones
 from reporting.models import CommissionLine
-from reporting.rates import UnknownRate, rate_on
+from reporting.rates import ConvertedSum, UnknownRate, rates_of
 from reporting.waiting import waiting_deals
 from strategies.models import Strategy
 from strategies.pages import page_of, visible_strategy
 from subscribers.models import Subscriber
 from users.listing import BadParameter, Column, Listing, Search
 from users.listing.export import file_name, plain_csv
+from users.models import Workspace
 from users.permissions import member_only, staff_only
 from users.requests import MemberRequest
 
@@ -68,12 +69,11 @@ def chosen_span(request: MemberRequest) -> Span:
         raise BadParameter("“period” is “open” or a month like 2026-10 that has begun.")
 
 
-def in_one_currency(rows: Sequence[Owed], currency: str) -> Decimal | None:
-    """The sum at today's ECB rates, for reading; None where a currency has no rate."""
+def in_one_currency(rows: Sequence[Owed], workspace: Workspace) -> ConvertedSum | None:
+    """The sum at today's rates, for reading; None where a currency has no rate."""
+    amounts = ((row.amount, row.currency) for row in rows)
     try:
-        return sum(
-            (row.amount * rate_on(timezone.now().date(), row.currency, currency).value for row in rows), Decimal(0)
-        )
+        return rates_of(workspace).add_up(amounts, workspace.reporting_currency, timezone.now().date())
     except UnknownRate:
         return None
 
@@ -119,7 +119,7 @@ def commissions(request: MemberRequest) -> HttpResponseBase:
     rows = owed_by_strategy(request.membership, span, timezone.now())
     if wants_csv(request):
         return owed_csv(request, rows, "commissions-by-strategy", span)
-    context |= {"rows": rows, "total": in_one_currency(rows, currency)}
+    context |= {"rows": rows, "total": in_one_currency(rows, request.workspace)}
     context["by_currency"] = totals_by_currency(rows)
     return render(request, "reporting/commissions.html", context)
 

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_safe
 from reporting import overview as reads
 from reporting.attention import attention
 from reporting.decisions import copies_of_day
-from reporting.rates import UnknownRate
+from reporting.rates import UnknownRate, rates_of
 from strategies.models import Strategy
 from subscribers.models import Subscriber
 from users.listing import BadParameter
@@ -48,9 +48,8 @@ def overview(request: MemberRequest) -> HttpResponse:
     deals_without = unknown.deals_today if unknown else 0
     total, no_total = None, ""
     try:
-        total = reads.total(
-            standings, currency=request.workspace.reporting_currency, on=now.date(), without_currency=without_currency
-        )
+        rates, unit = rates_of(request.workspace), request.workspace.reporting_currency
+        total = reads.total(standings, rates, currency=unit, on=now.date(), without_currency=without_currency)
     except UnknownRate as error:
         no_total = error.text
     context = {

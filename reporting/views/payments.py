@@ -19,10 +19,10 @@ from reporting.commission.accounts import Account
 from reporting.commission.money import money_text
 from reporting.commission.payments import Recorded, due_statements, record_payment, undo_payment
 from reporting.commission.services import calendar_of
-from reporting.commission.statements import CannotBook
+from reporting.commission.statements import CannotBook, OldRate
 from reporting.forms import PaymentForm, ReasonForm
 from reporting.models import CommissionLine, DocumentKind, Entry, Payment, Statement, Transaction
-from reporting.rates import UnknownRate, rate_on
+from reporting.rates import ConvertedSum, Rates, UnknownRate, is_old, rates_of
 from reporting.views.commissions import chosen_span, local_day, wants_csv
 from reporting.views.history import render_list
 from reporting.views.statements import visible_statement
@@ -127,6 +127,8 @@ def new_payment(request: MemberRequest) -> HttpResponse:
             recorded = record_payment(
                 request.workspace, account, **form.cleaned_data, statement=document, by=request.user, now=timezone.now()
             )
+        except OldRate as error:
+            form.ask_for_rate(error.text)
         except (CannotBook, UnknownRate) as error:
             form.add_error("amount" if isinstance(error, CannotBook) else "currency", error.text)
         else:
@@ -162,6 +164,7 @@ def render_payment(request: MemberRequest, pk: int, form: ReasonForm, status: in
     payment = get_object_or_404(own, pk=pk)
     entries = payment.entries.select_related("statement", "made_by").order_by("pk")
     context = {"payment": payment, "entries": entries, "form": form, "may_bill": can_bill(request.membership)}
+    context["is_rate_old"] = is_old(payment.rate_day, payment.received_on)
     return render(request, "reporting/payment.html", {**context, "tab": "payments"}, status=status)
 
 
@@ -301,15 +304,15 @@ def incoming(request: MemberRequest) -> HttpResponse:
         one = compared.setdefault(key, {"strategy": row["strategy"], "currency": row["currency"], "ours": Decimal(0)})
         one["ours"] += row["total"]
         one["theirs"] = theirs.get(key, Decimal(0))
-    total = in_reporting_currency(rows, request.workspace.reporting_currency, now)
+    total = in_one_currency(rows, request.workspace.reporting_currency, rates_of(request.workspace), now)
     context = {"span": span, "rows": rows, "compared": list(compared.values()), "total": total, "tab": "incoming"}
     return render(request, "reporting/incoming.html", {**context, "currency": request.workspace.reporting_currency})
 
 
-def in_reporting_currency(rows: list[dict], currency: str, now: datetime) -> Decimal | None:
+def in_one_currency(rows: list[dict], currency: str, rates: Rates, now: datetime) -> ConvertedSum | None:
     """The sum at today's rates, for reading; None where a currency has no rate."""
+    amounts = ((row["total"], row["currency"]) for row in rows)
     try:
-        converted = (row["total"] * rate_on(now.date(), row["currency"], currency).value for row in rows)
-        return sum(converted, Decimal(0))
+        return rates.add_up(amounts, currency, now.date())
     except UnknownRate:
         return None

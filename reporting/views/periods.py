@@ -21,11 +21,12 @@ from reporting.commission.book_jobs import CLOSE
 from reporting.commission.closing import lines_of_period, problems_of
 from reporting.commission.zones import period_days
 from reporting.models import BillingPeriod, CommissionLine, PeriodState, StatementItem
+from reporting.rates import rates_of
 from reporting.states import PERIOD_STATES, period_code, period_state
 from reporting.views.booking import carry_out
 from reporting.views.commissions import chosen_span
 from reporting.views.history import render_list
-from reporting.views.payments import in_reporting_currency
+from reporting.views.payments import in_one_currency
 from reporting.waiting import waiting_deals
 from strategies.models import Strategy
 from subscribers.models import Subscriber
@@ -96,13 +97,14 @@ def with_sums(request: MemberRequest, rows: Sequence) -> list[tuple]:
         for sums_of_period in grouped.annotate(accounts=Count("subscriber_id", distinct=True)):
             key = tuple(sums_of_period[name] for name in ("connection_id", "strategy_id", "period_start", "period_end"))
             sums.setdefault(key, []).append(sums_of_period)
-    shown = []
+    shown, rates = [], rates_of(request.workspace)
     for row in rows:
         days = days_of(row)
         if row.state == PeriodState.OPEN:
             own_sums = sums.get((row.connection_id, row.strategy_id, row.period_start, row.period_end), [])
             amounts = [(each["currency"], each["total"]) for each in own_sums]
-            converted = in_reporting_currency(own_sums, request.workspace.reporting_currency, now)
+            total = in_one_currency(own_sums, request.workspace.reporting_currency, rates, now)
+            converted = total.amount if total else None
             counted = sum(each["accounts"] for each in own_sums), sum(each["lines"] for each in own_sums)
         else:
             amounts = [(currency, Decimal(amount)) for currency, amount in sorted((row.amounts or {}).items())]

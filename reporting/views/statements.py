@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from django.contrib import messages
 from django.db.models import Case, CharField, Exists, OuterRef, Q, Value, When
 from django.db.models.functions import Cast, Concat, LPad
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -21,8 +22,11 @@ from reporting.commission.money import money_text
 from reporting.commission.payments import use_credit
 from reporting.commission.pdf import statement_pdf
 from reporting.commission.services import calendar_of
+from reporting.commission.statement_file import statement_file
 from reporting.commission.statements import (
     CannotBook,
+    Draft,
+    OldRate,
     creditable,
     drafts_of,
     issue_credit_note,
@@ -125,12 +129,22 @@ def issue_until(request: MemberRequest):
 def review(request: MemberRequest) -> HttpResponse:
     """The statements that can be issued now."""
     today = calendar_of(request.workspace).day_of(timezone.now())
-    return render_review(request, IssueForm(initial={"due_on": today + timedelta(days=DAYS_TO_PAY)}, today=today))
+    proposed = drafts_of(request.workspace, issue_until(request))
+    form = IssueForm(
+        initial={"due_on": today + timedelta(days=DAYS_TO_PAY)}, today=today, old_rates=count_old_rates(proposed)
+    )
+    return render_review(request, form, proposed)
 
 
-def render_review(request: MemberRequest, form: IssueForm, status: int = 200) -> HttpResponse:
+def count_old_rates(proposed: Sequence[Draft]) -> int:
+    """How many statements a person has to accept the rates of."""
+    return sum(1 for draft in proposed if draft.amount and draft.is_rate_old)
+
+
+def render_review(
+    request: MemberRequest, form: IssueForm, proposed: Sequence[Draft], status: int = 200
+) -> HttpResponse:
     until = issue_until(request)
-    proposed = drafts_of(request.workspace, until)
     drafts = [draft for draft in proposed if draft.amount]
     totals: dict[str, list] = {}
     for draft in drafts:
@@ -155,12 +169,15 @@ def render_review(request: MemberRequest, form: IssueForm, status: int = 200) ->
 @once
 def issue(request: MemberRequest) -> HttpResponse:
     """Issue them all."""
-    form = IssueForm(request.POST, today=calendar_of(request.workspace).day_of(timezone.now()))
+    proposed = drafts_of(request.workspace, issue_until(request))
+    today = calendar_of(request.workspace).day_of(timezone.now())
+    form = IssueForm(request.POST, today=today, old_rates=count_old_rates(proposed))
     if not form.is_valid():
-        return render_review(request, form, status=422)
+        return render_review(request, form, proposed, status=422)
     until, due_on = issue_until(request), form.cleaned_data["due_on"]
     title = f"Statements of periods that ended by {until:%Y-%m-%d}"
     parameters = {"until": until.isoformat(), "due_on": due_on.isoformat()}
+    parameters["accepts_old_rates"] = bool(form.cleaned_data.get("accepts_old_rates"))
     carry_out(request, ISSUE, title=title, parameters=parameters, origin=reverse("reporting:statements"))
     return redirect("reporting:statements")
 
@@ -169,7 +186,7 @@ def issue(request: MemberRequest) -> HttpResponse:
 def visible_statement(request: MemberRequest, pk: int) -> Statement:
     """A document that the member may see. Raises Http404."""
     own = Statement.objects.visible_to(request.membership).with_balance()
-    return get_object_or_404(own.select_related("subscriber", "corrects", "issued_by"), pk=pk)
+    return get_object_or_404(own.select_related("subscriber", "corrects", "issued_by", "rates_accepted_by"), pk=pk)
 
 
 def lines_of(document: Statement):
@@ -231,6 +248,19 @@ def statement_as_pdf(request: MemberRequest, pk: int) -> HttpResponse:
     return response
 
 
+@require_safe
+@member_only
+def statement_as_file(request: MemberRequest, pk: int) -> HttpResponse:
+    """Every line with all that it was computed from, for `tools/verify_statement.py`; a credit note has no lines."""
+    document = visible_statement(request, pk)
+    if document.kind != DocumentKind.STATEMENT:
+        raise Http404
+    response = HttpResponse(statement_file(document, lines_of(document)), content_type="application/json")
+    response["Content-Disposition"] = f'attachment; filename="{document.label}.json"'
+    response["Cache-Control"] = "no-store"
+    return response
+
+
 # --- Corrections ------------------------------------------------------------------------------------------------------
 @require_POST
 @may_bill
@@ -242,6 +272,8 @@ def credit_note(request: MemberRequest, pk: int) -> HttpResponse:
     if form.is_valid():
         try:
             note = issue_credit_note(document, **form.cleaned_data, by=request.user, now=timezone.now())
+        except OldRate as error:
+            form.ask_for_rate(error.text)
         except CannotBook as error:
             form.add_error("amount", error.text)
         else:

@@ -17,7 +17,7 @@ from reporting import performance
 from reporting.metrics import Curve, chart_columns
 from reporting.models import LogRecord, Transaction
 from reporting.overview import RANGES
-from reporting.rates import UnknownRate
+from reporting.rates import UnknownRate, in_use, rates_of
 from reporting.views.history import LOG, TRANSACTIONS, render_list
 from reporting.views.overview import chosen_range
 from strategies.models import Strategy
@@ -109,6 +109,7 @@ def results(request: MemberRequest) -> HttpResponseBase:
         raise BadParameter(f"“sort” is one of {', '.join(ORDERS)}.")
     rows.sort(key=ORDERS[order.removeprefix("-")], reverse=order.startswith("-"))
     context = {"rows": rows, "order": order, "currency": request.workspace.reporting_currency}
+    context["rate_note"] = in_use(request.workspace, rates_of(request.workspace), timezone.now().date()).note
     return render(request, "reporting/strategy_results.html", context)
 
 
@@ -121,8 +122,10 @@ def strategy_performance(request: MemberRequest, pk: int) -> HttpResponse:
     context = page_of(strategy, "overview", currency=currency, ranges=list(RANGES), range=chosen_range(request))
     context["figures"] = performance.strategy_figures(request.workspace, [strategy], now=now)[pk]
     try:
-        context["heat_map"] = performance.heat_map(performance.followers_curve(strategy, currency))
-        context["symbols"] = performance.symbols_of(strategy, currency, on=now.date())
+        rates = rates_of(request.workspace)
+        curve = performance.followers_curve(strategy, currency, rates)
+        context |= {"heat_map": performance.heat_map(curve), "is_estimated": curve.is_estimated}
+        context["symbols"] = performance.symbols_of(strategy, currency, rates, on=now.date())
         context["problem"] = ""
     except UnknownRate as error:
         context |= {"heat_map": None, "symbols": [], "problem": error.text}
@@ -155,7 +158,7 @@ def equity(request: MemberRequest, pk: int) -> HttpResponse:
     """The equity of the accounts that copy a strategy, by day."""
     strategy = visible_strategy(request, pk)
     try:
-        curve = performance.followers_curve(strategy, request.workspace.reporting_currency)
+        curve = performance.followers_curve(strategy, request.workspace.reporting_currency, rates_of(request.workspace))
     except UnknownRate as error:
         return JsonResponse({"error": error.text}, status=409)
     title = f"Equity of the accounts that copy {strategy.name}"

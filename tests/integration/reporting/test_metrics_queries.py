@@ -7,7 +7,7 @@ import pytest
 
 from reporting.metrics import chart_columns, equity_curves, growth_index, strategy_curve, total_results
 from reporting.models import DailyResult, EquityPoint
-from reporting.rates import rate_on
+from reporting.rates import Rates
 from tests import builders
 from tests.integration.reporting.test_commission_ledger import Firm
 
@@ -39,8 +39,8 @@ def test_a_strategys_curve_is_in_the_reporting_currency(firm):
     EquityPoint.objects.create(
         connection=firm.connection, account_id=second.backend_id, time=DAY[0], balance=100, equity=100
     )
-    curve = strategy_curve(firm.connection.pk, firm.strategy.backend_id, "USD")
-    dollars = float(rate_on(DAY[0].date(), "EUR", "USD").value) * 100
+    curve = strategy_curve(firm.connection.pk, firm.strategy.backend_id, "USD", Rates())
+    dollars = float(Rates().on(DAY[0].date(), "EUR", "USD").value) * 100
     assert curve.equity.tolist() == pytest.approx([1000 + dollars, 1100 + dollars, 1600 + dollars, 1600 + dollars])
 
 
@@ -51,5 +51,5 @@ def test_totals_are_of_half_open_days(firm):
         DailyResult.objects.create(
             **own, subscriber_id=firm.subscriber.backend_id, day=date(2026, 5, day), profit=profit, swap=-1, deals=2
         )
-    total = total_results(DailyResult.objects.all(), "USD", start=date(2026, 5, 4), end=date(2026, 5, 6))
+    total = total_results(DailyResult.objects.all(), "USD", Rates(), start=date(2026, 5, 4), end=date(2026, 5, 6))
     assert (total.net, total.deals, total.is_estimated) == (Decimal(28), 4, False)

@@ -20,7 +20,9 @@ from reporting.metrics import (
     sum_curves,
     today_month_period,
 )
-from reporting.rates import UnknownRate, last_day, rate_on
+from reporting.rates import Rates, UnknownRate, last_shipped_day
+
+SHIPPED = Rates()
 
 
 def curve(*points, currency="USD"):
@@ -101,34 +103,34 @@ def test_thinning_keeps_order_and_range(numbers, limit):
 
 
 def test_a_curve_is_converted_at_the_rate_of_each_day():
-    euros = converted(curve(("2026-01-02", 100, 0), ("2026-01-05", 100, 10), currency="EUR"), "USD")
-    rates = [float(rate_on(date(2026, 1, day), "EUR", "USD").value) for day in (2, 5)]
+    euros = converted(curve(("2026-01-02", 100, 0), ("2026-01-05", 100, 10), currency="EUR"), "USD", SHIPPED)
+    rates = [float(SHIPPED.on(date(2026, 1, day), "EUR", "USD").value) for day in (2, 5)]
     assert euros.equity.tolist() == pytest.approx([100 * rates[0], 100 * rates[1]])
     assert euros.flows[1] == pytest.approx(10 * rates[1])
     assert not euros.is_estimated
 
 
 def test_a_weekend_has_the_rate_of_friday():
-    friday, sunday = rate_on(date(2026, 1, 2), "USD", "JPY"), rate_on(date(2026, 1, 4), "USD", "JPY")
-    assert (sunday.value, sunday.day, sunday.is_last_known) == (friday.value, date(2026, 1, 2), False)
+    friday, sunday = SHIPPED.on(date(2026, 1, 2), "USD", "JPY"), SHIPPED.on(date(2026, 1, 4), "USD", "JPY")
+    assert (sunday.value, sunday.day, sunday.is_old) == (friday.value, date(2026, 1, 2), False)
 
 
 def test_after_the_shipped_rates_the_last_one_is_used_and_said():
-    late = rate_on(date.fromordinal(last_day().toordinal() + 40), "EUR", "USD")
-    assert (late.day, late.is_last_known) == (last_day(), True)
-    assert late.value == rate_on(last_day(), "EUR", "USD").value
+    late = SHIPPED.on(date.fromordinal(last_shipped_day().toordinal() + 40), "EUR", "USD")
+    assert (late.day, late.is_old) == (last_shipped_day(), True)
+    assert late.value == SHIPPED.on(last_shipped_day(), "EUR", "USD").value
 
 
 def test_a_cross_rate_goes_through_the_euro():
     day = date(2026, 1, 2)
-    through = rate_on(day, "EUR", "JPY").value / rate_on(day, "EUR", "USD").value
-    assert rate_on(day, "USD", "JPY").value == pytest.approx(through)
-    assert rate_on(day, "USD", "USD").value == Decimal(1)
+    through = SHIPPED.on(day, "EUR", "JPY").value / SHIPPED.on(day, "EUR", "USD").value
+    assert SHIPPED.on(day, "USD", "JPY").value == pytest.approx(through)
+    assert SHIPPED.on(day, "USD", "USD").value == Decimal(1)
 
 
 def test_a_currency_without_a_rate_is_refused_with_a_sentence():
     with pytest.raises(UnknownRate, match="no reference rate for BTC"):
-        rate_on(date(2026, 1, 2), "BTC", "USD")
+        SHIPPED.on(date(2026, 1, 2), "BTC", "USD")
 
 
 def test_today_and_month_are_half_open():

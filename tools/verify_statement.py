@@ -1,0 +1,400 @@
+"""Recomputes a statement from its own downloaded file, and says whether every figure follows from its inputs.
+
+    python verify_statement.py S-000012.json [S-000011.json ...]
+
+It needs nothing but Python 3.11, and none of the portal's code. It reads from top to bottom, as it checks:
+
+1. the file is whole: its SHA-256 is that of its content;
+2. each line: its amount follows from its inputs, rate and policy, rounded once, half up;
+3. each step of a high-water mark begins where the step before it ended, also across statements: a wrong mark that is
+   carried on would be the same wrong twice, and no line alone would show it;
+4. sums: periods are the sums of their lines, the statement that of its periods, tax and conversions follow.
+
+With files of earlier statements the marks are followed into them. Exit status: 0 agrees, 1 does not, 2 cannot tell.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from datetime import date, datetime
+from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
+
+FORMAT = "copyportal-statement-1"
+# Enough digits for products of ledger numbers without rounding; quotients are cut at the 50th digit.
+EXACT = Context(prec=50, rounding=ROUND_HALF_UP)
+STORED = Decimal("1e-17")  # exact amounts are stored with 18 digits behind the point
+# ISO 4217: currencies whose smallest unit is not the hundredth
+NO_DIGITS = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"
+DIGITS = dict.fromkeys(NO_DIGITS.split(), 0) | dict.fromkeys(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"], 3)
+DIGITS |= {"CLF": 4, "UYW": 4}
+YEAR_S = Decimal(365 * 86_400)
+moment = datetime.fromisoformat
+ZERO = Decimal(0)
+PERIOD_KEY = "period"  # the step that ends a billing period; steps at withdrawals and changes of terms have other keys
+QUANTITIES = {"lots-traded": "lots", "lots-won": "lots", "amount-traded": "amount", "amount-won": "result"}
+
+
+class Disagreement(Exception):
+    """A figure does not follow from what it is said to be computed from."""
+
+
+class CannotCheck(Exception):
+    """The file says something that this program does not know."""
+
+
+def main(paths: list[str]) -> int:
+    """Check the first file, with the others as earlier statements; print what came of it."""
+    try:
+        document, *earlier = [read_file(path) for path in paths]
+        problems, notes = check(document, earlier)
+    except (OSError, CannotCheck, LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+        print(f"It cannot be checked: {type(error).__name__}: {error}")
+        return 2
+    statement, lines = document["statement"], len(document["lines"])
+    for text in [*(f"note: {note}" for note in notes), *(f"WRONG: {problem}" for problem in problems)]:
+        print(text)
+    total = f"{statement['total']} {statement['currency']}"
+    outcome = f"{len(problems)} figures do not agree" if problems else f"everything agrees, the total is {total}"
+    print(f"{statement['number']}: {lines} lines recomputed, {outcome}.")
+    return 1 if problems else 0
+
+
+def read_file(path: str) -> dict:
+    """The content of a downloaded file."""
+    with open(path, encoding="utf-8") as file:
+        document = json.load(file)
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise CannotCheck(f"{path} is no file of a statement in the form {FORMAT}")
+    return document
+
+
+def check(document: dict, earlier: list[dict]) -> tuple[list[str], list[str]]:
+    """(what is wrong, what a reader should know)."""
+    problems: list[str] = []
+    notes: list[str] = []
+    for each in (document, *earlier):
+        if each.get("sha256") != digest_of(each):
+            problems.append(f"the SHA-256 of {each['statement']['number']} is not that of its content: it was changed")
+    lines = document["lines"]
+    for number, line in enumerate(lines, start=1):
+        try:
+            check_line(line, document, notes, number)
+        except (Disagreement, KeyError, TypeError, ValueError, ArithmeticError) as error:
+            problems.append(
+                f"{name_of(number, line)}: {error if isinstance(error, Disagreement) else f'unreadable, {error!r}'}"
+            )
+    problems += check_repetitions(lines)
+    problems += check_chain(document, earlier, notes)
+    problems += check_periods(document)
+    problems += check_totals(document)
+    return problems, notes
+
+
+def digest_of(document: dict) -> str:
+    """SHA-256 over everything but itself: JSON with sorted keys, no blanks, UTF-8."""
+    content = {key: value for key, value in document.items() if key != "sha256"}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def inputs_of(line: dict) -> dict:
+    """What a line was computed from: of one that corrects another, the corrected inputs."""
+    return (line["inputs"].get("corrects") or {}).get("inputs") or line["inputs"]
+
+
+def name_of(number: int, line: dict) -> str:
+    """How a line is named: its place in the file, what it is for, its period."""
+    return f"line {number} ({line['strategy_id']}, {line['key']}, period from {line['period_start'][:10]})"
+
+
+# --- 2. One line ------------------------------------------------------------------------------------------------------
+
+
+def check_line(line: dict, document: dict, notes: list[str], number: int) -> None:
+    """Raises Disagreement where its amounts do not follow from its inputs."""
+    statement = document["statement"]
+    expect("currency", line["currency"], statement["currency"])
+    corrected = line["inputs"].get("corrects")
+    with localcontext(EXACT):
+        if corrected is None:
+            exact = exact_amount(line, line["key"], line["inputs"])
+            amount = rounded(exact, line["currency"])
+            expect_number("exact amount", line["exact_amount"], exact, STORED)
+            start, at, end = (moment(line[name]) for name in ("period_start", "occurred_at", "period_end"))
+            if not start <= at < end:
+                raise Disagreement(f"it is of {line['occurred_at']}, which is not in its period")
+        else:  # what is owed after all, less what had been booked
+            inputs = corrected["inputs"]
+            owed = rounded(exact_amount(line, corrected["key"], inputs), line["currency"]) if inputs else ZERO
+            amount = owed - Decimal(corrected["booked"])
+        expect_number("amount", line["amount"], amount)
+        check_deals(line, notes, number)
+        check_conversion(line)
+
+
+def exact_amount(line: dict, key: str, inputs: dict) -> Decimal:
+    """What the scheme charges for the inputs, before rounding."""
+    scheme, rate = line["scheme"], Decimal(line["rate"])
+    if scheme in QUANTITIES:  # rate x lots, trade value or result of one deal
+        quantity = Decimal(inputs[QUANTITIES[scheme]])
+        if quantity < 0:
+            raise Disagreement(f"a deal of {quantity} is charged")
+        return rate * quantity
+    if scheme == "flat-fee":  # rate x days / days of the whole period
+        return rate * counted_days(line, inputs) / Decimal(inputs["days_of_period"])
+    if scheme == "high-water-mark":
+        return mark_step(line, key, inputs)
+    raise CannotCheck(f"the scheme “{scheme}” is newer than this program")
+
+
+def counted_days(line: dict, inputs: dict) -> int:
+    """The days of a fixed fee: first and last day included, of each stretch where there are several."""
+    stretches = inputs.get("stretches") or [[inputs["first_day"], inputs["last_day"]]]
+    days = sum((date.fromisoformat(last) - date.fromisoformat(first)).days + 1 for first, last in stretches)
+    expect("days", inputs["days"], days)
+    if not 0 < days <= inputs["days_of_period"]:
+        raise Disagreement(f"{days} days of a period of {inputs['days_of_period']} days are charged")
+    return days
+
+
+def check_deals(line: dict, notes: list[str], number: int) -> None:
+    """A step of a mark lists the deals whose results it adds up; what changed after it was settled is said apart."""
+    if "deals" not in line:
+        return
+    inputs = inputs_of(line)
+    total = sum((Decimal(deal["net"]) for deal in line["deals"]), ZERO)
+    changed = Decimal(line["changed_since"])
+    expect_number("sum of its deals", total - changed, Decimal(inputs["result"]))
+    if not changed:
+        expect("number of deals", len(line["deals"]), inputs["deals"])
+    for deal in line["deals"]:
+        if not moment(inputs["from"]) <= moment(deal["time"]) < moment(inputs["at"]):
+            raise Disagreement(f"deal {deal['id']} of {deal['time']} is not in the span that is measured")
+    if changed:
+        note = f"its deals changed by {changed} after it was settled: a later line corrects that"
+        notes.append(f"{name_of(number, line)}: {note}")
+
+
+def check_conversion(line: dict) -> None:
+    """The amount in the reporting currency, at the rate that is kept with the line."""
+    converted = line.get("reporting")
+    if converted:
+        amount = Decimal(line["amount"]) * Decimal(converted["rate"])
+        expect_number("amount in " + converted["currency"], converted["amount"], rounded(amount, converted["currency"]))
+
+
+def check_repetitions(lines: list[dict]) -> list[str]:
+    """A line is there once, and a deal is charged once by a scheme."""
+    problems, known = [], {}
+    for number, line in enumerate(lines, start=1):
+        transaction = line["inputs"].get("transaction")
+        what = ("deal", transaction) if transaction else (line["period_start"], line["key"])
+        key = (line["strategy_id"], line["scheme"], *what)
+        if key in known:
+            problems.append(f"{name_of(number, line)}: charges the same as line {known[key]}")
+        known.setdefault(key, number)
+    return problems
+
+
+# --- A step of a high-water mark --------------------------------------------------------------------------------------
+# A mark is a level and the losses below it that are not earned back: {level, deficits: [[period, amount]], realised
+# (cumulative net profit), set_at (when a fee last moved it), periods (that ended so far)}.
+
+
+def mark_step(line: dict, key: str, inputs: dict) -> Decimal:
+    """The fee of one step; also compares what the line says of the mark on the way."""
+    policy, before = line["policy"], inputs["before"]
+    on_profit = policy.get("basis", "profit") == "profit"
+    level, deficits = Decimal(before["level"]), [(period, Decimal(amount)) for period, amount in before["deficits"]]
+    measured, period = Decimal(inputs["measured"]), before["periods"] + 1
+    realised = Decimal(before["realised"]) + Decimal(inputs["result"])
+    if on_profit and policy.get("floating", "realised") == "realised":
+        expect_number("measured profit", measured, realised)
+    for flow in [] if on_profit else inputs["flows"]:
+        level, deficits = moved_by_flow(level, deficits, flow, policy)
+    memory = policy.get("loss_memory_periods")
+    deficits = [(of, amount) for of, amount in deficits if memory is None or period - of <= memory]
+    mark = level + sum((amount for _, amount in deficits), ZERO)
+    expect_number("mark before", inputs["mark_before"], mark, STORED)
+    start, (gain, deficits) = (level, deficits), earned_back(measured - level, deficits)
+    hurdle = hurdle_of(line, inputs, mark if not on_profit else Decimal(inputs["capital"]))
+    expect_number("hurdle", inputs["hurdle"], hurdle, STORED)
+    chargeable = ZERO if gain <= hurdle else gain - hurdle if policy.get("hurdle") == "hard" else gain
+    expect_number("chargeable gain", inputs["chargeable"], chargeable, STORED)
+    fee = Decimal(line["rate"]) * chargeable
+    set_at = before["set_at"]
+    if gain < 0:
+        level, deficits = measured, with_loss(deficits, period, -gain, memory)
+    elif chargeable or not gain:
+        level = measured if on_profit else measured - fee
+        if policy.get("new_mark") == "gross" and fee:
+            deficits = with_loss(deficits, period, fee, memory)
+        set_at = inputs["at"] if chargeable else set_at
+    else:  # below the hurdle the mark stays where it was
+        level, deficits = start
+    after = {"level": level, "deficits": deficits, "realised": realised, "set_at": set_at}
+    compare_marks(inputs["after"], after, period if key == PERIOD_KEY else period - 1)
+    expect_number("mark after", inputs["mark_after"], level + sum((amount for _, amount in deficits), ZERO), STORED)
+    return fee
+
+
+def moved_by_flow(level: Decimal, deficits: list, flow: dict, policy: dict) -> tuple[Decimal, list]:
+    """Deposit D: mark + D. Withdrawal W at equity E: mark - W, or mark x (E - W) / E."""
+    amount, equity = Decimal(flow["amount"]), Decimal(flow["equity"])
+    if amount >= 0 or policy.get("withdrawal", "absolute") == "absolute":
+        return level + amount, deficits
+    factor = max(ZERO, equity + amount) / equity if equity > 0 else ZERO
+    return level * factor, [(of, left * factor) for of, left in deficits]
+
+
+def earned_back(change: Decimal, deficits: list) -> tuple[Decimal, list]:
+    """What is left of a gain after the losses before it, the oldest first, and what is left of them."""
+    if change <= 0:
+        return change, deficits
+    left = []
+    for of, amount in deficits:
+        repaid = min(change, amount)
+        change -= repaid
+        left += [(of, amount - repaid)] if amount > repaid else []
+    return change, left
+
+
+def hurdle_of(line: dict, inputs: dict, base: Decimal) -> Decimal:
+    """The yearly rate on its base, by days / 365 since a fee last moved the mark."""
+    if line["policy"].get("hurdle", "none") == "none":
+        return ZERO
+    elapsed = (moment(inputs["at"]) - moment(inputs["before"]["set_at"])).total_seconds()
+    return max(ZERO, base) * Decimal(line["policy"]["hurdle_rate"]) * (Decimal(elapsed) / YEAR_S)
+
+
+def with_loss(deficits: list, period: int, amount: Decimal, memory: int | None) -> list:
+    """Losses are kept apart only where they are forgotten apart."""
+    if memory is None:
+        return [(0, sum((left for _, left in deficits), ZERO) + amount)]
+    return [*deficits, (period, amount)]
+
+
+def compare_marks(stored: dict, computed: dict, periods: int) -> None:
+    """Raises Disagreement where the mark after the step is another one."""
+    expect_number("level of the mark after", stored["level"], computed["level"], STORED)
+    expect_number("profit so far", stored["realised"], computed["realised"], STORED)
+    expect("periods so far", stored["periods"], periods)
+    expect("when the mark was set", moment(stored["set_at"]), moment(computed["set_at"]))
+    expect("losses to earn back", len(stored["deficits"]), len(computed["deficits"]))
+    for (of, amount), (of_computed, amount_computed) in zip(stored["deficits"], computed["deficits"], strict=True):
+        expect("period of a loss", of, of_computed)
+        expect_number("loss to earn back", amount, amount_computed, STORED)
+
+
+# --- 3. The chain of marks --------------------------------------------------------------------------------------------
+
+
+def check_chain(document: dict, earlier: list[dict], notes: list[str]) -> list[str]:
+    """Each step begins with the mark that the step before it ended with: in this file, else in an earlier one."""
+    problems = []
+    steps = [(each["statement"]["number"], line) for each in (document, *earlier) for line in each["lines"]]
+    numbers = {number for number, _ in steps}
+    for number, line in enumerate(document["lines"], start=1):
+        previous, inputs, name = line.get("previous"), inputs_of(line), name_of(number, line)
+        if "before" not in inputs:
+            continue
+        before = inputs["before"]
+        own = [(of, inputs_of(each)) for of, each in steps if each["strategy_id"] == line["strategy_id"]]
+        ending = [(of, each) for of, each in own if "after" in each and moment(each["at"]) == moment(inputs["from"])]
+        if ending and not any(same_mark(each["after"], before) for _, each in ending):
+            problems.append(f"{name}: begins with {mark_of(before)}, no step before it in these files ends so")
+        if previous is None:
+            if before["periods"] or before["deficits"]:
+                problems.append(f"{name}: no step before it is named, but its mark has a past")
+        elif not same_mark(previous["after"], before) and not is_resumed(previous, inputs, notes, name):
+            source = previous["statement"] or "on no statement"
+            problems.append(
+                f"{name}: begins with the mark {mark_of(before)}, the step before it ({source}, to"
+                f" {previous['at'][:10]}) ended with {mark_of(previous['after'])}"
+            )
+        elif previous["statement"] in numbers and not any(
+            of == previous["statement"] and "after" in each and same_mark(each["after"], previous["after"])
+            for of, each in own
+        ):
+            problems.append(f"{name}: {previous['statement']} has no step that ended so")
+    return problems
+
+
+def is_resumed(previous: dict, inputs: dict, notes: list[str], name: str) -> bool:
+    """Whether other terms held in between: then the mark is taken up again, and never lower than it was."""
+    if moment(previous["at"]) >= moment(inputs["from"]) or mark_of(inputs["before"]) < mark_of(previous["after"]):
+        return False
+    notes.append(f"{name}: its mark was taken up again after other terms or cash flows in between")
+    return True
+
+
+def same_mark(one: dict, other: dict) -> bool:
+    """Whether two marks are the same."""
+    losses, other_losses = ([(of, Decimal(amount)) for of, amount in each["deficits"]] for each in (one, other))
+    return losses == other_losses and all(Decimal(one[name]) == Decimal(other[name]) for name in ("level", "realised"))
+
+
+def mark_of(mark: dict) -> Decimal:
+    """What must be exceeded before anything is owed."""
+    return EXACT.add(Decimal(mark["level"]), sum((Decimal(amount) for _, amount in mark["deficits"]), ZERO))
+
+
+# --- 4. Sums ----------------------------------------------------------------------------------------------------------
+
+
+def check_periods(document: dict) -> list[str]:
+    """Each period is the sum of its lines, and each line belongs to one."""
+    problems, sums = [], {}
+    for line in document["lines"]:
+        key = (line["strategy_id"], line["period_start"], line["period_end"])
+        count, amount = sums.get(key, (0, ZERO))
+        sums[key] = count + 1, amount + Decimal(line["amount"])
+    for period in document["periods"]:
+        count, amount = sums.pop((period["strategy_id"], period["start"], period["end"]), (0, ZERO))
+        name = f"period of {period['strategy']} from {period['start'][:10]}"
+        if count != period["lines"]:
+            problems.append(f"{name}: has {period['lines']} lines, {count} are there")
+        if amount != Decimal(period["amount"]):
+            problems.append(f"{name}: is {period['amount']}, its lines come to {amount}")
+    return problems + [f"lines of {key[0]} from {key[1][:10]} belong to no period of the statement" for key in sums]
+
+
+def check_totals(document: dict) -> list[str]:
+    """The statement is the sum of its periods, with tax; converted, that of its lines."""
+    statement, tax, reporting = (
+        document["statement"],
+        document["statement"]["tax"],
+        document["statement"]["reporting"],
+    )
+    amount = sum((Decimal(period["amount"]) for period in document["periods"]), ZERO)
+    expected = {
+        "amount": (statement["amount"], amount),
+        "tax": (tax["amount"], rounded(EXACT.multiply(amount, Decimal(tax["rate"])), statement["currency"])),
+        "total": (statement["total"], amount + Decimal(tax["amount"])),
+    }
+    if reporting["amount"] is not None:
+        converted = (line["reporting"]["amount"] for line in document["lines"] if line["reporting"])
+        expected["amount in " + reporting["currency"]] = (reporting["amount"], sum(map(Decimal, converted), ZERO))
+    wrong = {name: pair for name, pair in expected.items() if Decimal(pair[0]) != pair[1]}
+    return [f"the statement's {name} is {stored}, it comes to {value}" for name, (stored, value) in wrong.items()]
+
+
+def rounded(amount: Decimal, currency: str) -> Decimal:
+    """Half up, away from zero, to the smallest unit of the currency."""
+    return EXACT.quantize(amount, Decimal(1).scaleb(-DIGITS.get(currency, 2)))
+
+
+def expect(name: str, stored: object, computed: object) -> None:
+    if stored != computed:
+        raise Disagreement(f"{name} is {stored}, it should be {computed}")
+
+
+def expect_number(name: str, stored: str | Decimal, computed: Decimal, within: Decimal = ZERO) -> None:
+    if abs(Decimal(stored) - computed) > within:
+        raise Disagreement(f"{name} is {stored}, its inputs give {computed}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]) if sys.argv[1:] else print(__doc__) or 2)
