@@ -84,7 +84,7 @@ def _pay(workspace: Workspace, this_month: date, *, by: User | None, now: dateti
         if not is_newest and statement.number % 37 == 5:
             continue
         share = Decimal("0.5") if is_newest and statement.number % 8 == 3 else Decimal(1)
-        amount = (statement.amount * share).quantize(Decimal(1) if statement.currency == "JPY" else Decimal("0.01"))
+        amount = (statement.total * share).quantize(Decimal(1) if statement.currency == "JPY" else Decimal("0.01"))
         record_payment(
             workspace, Account.of(statement), amount=amount, currency=statement.currency, received_on=received_on,
             reference=f"Transfer {statement.label}", statement=statement, by=by, now=now,

@@ -14,7 +14,8 @@ from decimal import Decimal
 from typing import Any
 
 from django.core.cache import cache
-from django.db.models import Count, F, Max, Q, Sum
+from django.db.models import CharField, Count, F, Max, Q, Sum, Value
+from django.db.models.functions import Concat
 from django.urls import reverse
 
 from editing.limits import reason_words
@@ -337,9 +338,9 @@ def books(membership: Membership, now: datetime) -> Iterator[AttentionLine]:
     if overdue:
         number = sum(row["number"] for row in overdue)
         amounts = tuple((row["owed"], row["currency"]) for row in overdue)
-        href = address("reporting:statements", state=StatementState.OVERDUE.value)
+        href = address("reporting:debt", state="overdue")
         yield AttentionLine(
-            "bad", "receipt-2", counted(number, "statement"), "overdue", href, "Still owed:", amounts=amounts
+            "bad", "receipt-2", counted(number, "account"), "overdue", href, "Still owed:", amounts=amounts
         )
     may_bill = can_bill(membership)
     if to_close:
@@ -353,14 +354,17 @@ def books(membership: Membership, now: datetime) -> Iterator[AttentionLine]:
 
 
 def read_books(membership: Membership, now: datetime) -> tuple[list[Any], int, int]:
-    """(overdue statements by currency, periods to close, periods to issue)."""
+    """(accounts with overdue statements by currency, periods to close, periods to issue)."""
     statements = Statement.objects.visible_to(membership).filter(
         kind=DocumentKind.STATEMENT, is_void=False, due_on__lt=now + DAY
     )
     overdue = statements.with_balance().filter(state=StatementState.OVERDUE).order_by().values("currency")
     periods = BillingPeriod.objects.visible_to(membership)
+    # an account has one currency, so none is counted in two
+    accounts = Count(Concat("connection_id", Value("/"), "subscriber_id", output_field=CharField()), distinct=True)
+    sums = overdue.annotate(number=accounts, owed=Sum("balance"))
     return (
-        list(overdue.annotate(number=Count("id"), owed=Sum("balance")).order_by("-number", "currency")),
+        list(sums.order_by("-number", "currency")),
         periods.to_close(now).count(),
         periods.filter(state="closed").count(),
     )

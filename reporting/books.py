@@ -148,20 +148,26 @@ class Statement(models.Model):
     """A numbered document for one account: a statement of closed periods, or a credit note that corrects one.
 
     Never edited: names are those of the day of issue, and only `is_void` may be set. amount: the sum of its lines, in
-    the account's currency; negative on a credit note.
+    the account's currency; negative on a credit note. tax: on it, at `tax_rate`; total: what is owed. series: as it was
+    on that day; empty: S- and C-. Numbers have no gap within a series.
     """
 
     workspace = models.ForeignKey(Workspace, on_delete=models.PROTECT, db_index=False)
     connection = models.ForeignKey(Connection, on_delete=models.PROTECT, db_index=False)
     subscriber_id = models.CharField(max_length=64)
     kind = models.CharField(max_length=11, choices=DocumentKind.choices, default=DocumentKind.STATEMENT)
+    series = models.CharField(max_length=20, blank=True, default="", db_default="", help_text="Before the number.")
     number = models.PositiveIntegerField()
+    token = models.UUIDField(null=True, help_text="Of the form of a credit note: sent twice, it is one.")
     workspace_name = models.CharField(max_length=120)
     subscriber_name = models.CharField(max_length=200)
     first_day = models.DateField()
     last_day = models.DateField()
     currency = models.CharField(max_length=3)
     amount = models.DecimalField(max_digits=24, decimal_places=4)
+    tax = models.DecimalField(max_digits=24, decimal_places=4, default=ZERO, db_default=ZERO)
+    tax_rate = models.DecimalField(max_digits=7, decimal_places=6, default=ZERO, db_default=ZERO)
+    parties = models.JSONField(default=dict, db_default={}, help_text="Firm, client, tax and terms as they were then.")
     reporting_currency = models.CharField(max_length=3)
     reporting_amount = models.DecimalField(max_digits=24, decimal_places=4, null=True)
     due_on = models.DateField(null=True)
@@ -188,7 +194,8 @@ class Statement(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["workspace", "kind", "number"], name="one_document_per_number"),
+            models.UniqueConstraint(fields=["workspace", "kind", "series", "number"], name="one_document_per_number"),
+            models.UniqueConstraint(fields=["workspace", "token"], name="one_document_per_form"),
         ]
         indexes = [
             models.Index(fields=["workspace", "-issued_at", "-id"], name="statement_by_time"),
@@ -202,7 +209,13 @@ class Statement(models.Model):
     @property
     def label(self) -> str:
         """The number as it is printed: S-000012, and C-000003 for a credit note."""
-        return f"{'S' if self.kind == DocumentKind.STATEMENT else 'C'}-{self.number:06d}"
+        series = self.series or ("S-" if self.kind == DocumentKind.STATEMENT else "C-")
+        return f"{series}{self.number:06d}"
+
+    @property
+    def total(self) -> Decimal:
+        """What is owed by it: amount and tax."""
+        return self.amount + self.tax
 
 
 class StatementItem(models.Model):

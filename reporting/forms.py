@@ -5,19 +5,20 @@ from __future__ import annotations
 import uuid
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 
 from reporting.commission.beginning import AT_ONCE, NEXT_PERIOD
 from reporting.commission.money import MINOR_DIGITS
+from reporting.commission.payments import PaidVoid
+from reporting.commission.statements import OldRate, Unconfirmed
 from reporting.rates import FRESH_BUSINESS_DAYS, Rates
 from users.lines import LineField
 from users.numbers import DayField, NumberField, Unclear, read_number
 
 MOST = Decimal("1000000000000")
 MOST_YEARS_AHEAD = 5
-ACCEPT_RATE = "accepts_old_rate"
 
 
 def amount_field(**more) -> NumberField:
@@ -36,25 +37,30 @@ def check_digits(form: forms.Form, currency: str) -> None:
         form.add_error("amount", str(error))
 
 
-class OldRateMixin(forms.Form):
-    """A form whose amount may be converted at a rate older than three business days: then it asks, once."""
+class ConsentForm(forms.Form):
+    """A form that may ask its sender to agree to something first: then it is sent again with the answer."""
+
+    consents: ClassVar[dict[str, str]] = {}
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
-        if ACCEPT_RATE in self.data:
-            self._add_acceptance()
+        for name in self.consents:
+            if name in self.data:
+                self._add_consent(name)
 
-    def _add_acceptance(self) -> None:
-        self.fields[ACCEPT_RATE] = forms.BooleanField(label="Use that rate all the same", required=False)
+    def _add_consent(self, name: str) -> None:
+        self.fields[name] = forms.BooleanField(label=self.consents[name], required=False)
 
-    def ask_for_rate(self, text: str) -> None:
-        """Show the question; the form is sent again with the answer."""
-        self._add_acceptance()
-        self.add_error(ACCEPT_RATE, text)
+    def ask(self, error: Unconfirmed) -> None:
+        """Show the question."""
+        self._add_consent(error.consent)
+        self.add_error(error.consent, error.text)
 
 
-class PaymentForm(OldRateMixin):
+class PaymentForm(ConsentForm):
     """Money that was received. `token` makes sending the form twice harmless."""
+
+    consents: ClassVar[dict[str, str]] = {each.consent: each.question for each in (OldRate, PaidVoid)}
 
     amount = amount_field(label="Amount received")
     currency = forms.CharField(label="Currency", min_length=3, max_length=3, help_text="Three letters, like USD.")
@@ -96,10 +102,13 @@ class ReasonForm(forms.Form):
     reason = LineField(label="Reason", max_length=400, widget=forms.TextInput(attrs={"autocomplete": "off"}))
 
 
-class CreditNoteForm(OldRateMixin, ReasonForm):
-    """What a credit note takes off a statement."""
+class CreditNoteForm(ConsentForm, ReasonForm):
+    """What a credit note takes off a statement. `token` makes sending the form twice harmless."""
 
-    amount = amount_field(label="Amount to credit")
+    consents: ClassVar[dict[str, str]] = {OldRate.consent: OldRate.question}
+
+    amount = amount_field(label="Amount to credit", help_text="With the tax in it.")
+    token = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4, required=False)
     field_order = ("amount", "reason")
 
     def __init__(self, *args, currency: str, **kwargs) -> None:
@@ -117,9 +126,14 @@ class IssueForm(forms.Form):
 
     due_on = DayField(label="To be paid by")
 
-    def __init__(self, *args, today: date, old_rates: int = 0, **kwargs) -> None:
+    def __init__(self, *args, today: date, old_rates: int = 0, small: int = 0, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         self.today = today
+        if small:
+            self.fields["with_small"] = forms.BooleanField(
+                label=f"Issue {small} below the minimum all the same", required=False,
+                help_text="Without it they wait, and go on the account's next statement.",
+            )  # fmt: skip
         if old_rates:
             self.fields["accepts_old_rates"] = forms.BooleanField(
                 label=f"Issue {old_rates} of them at rates that are older than {FRESH_BUSINESS_DAYS} business days",

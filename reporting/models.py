@@ -16,6 +16,7 @@ from reporting.books import (
     StatementItem,
     StatementState,
 )
+from reporting.identity import BillingIdentity, ClientRecord, TaxKind
 from reporting.ledger import AccrualState, CommissionLine, CommissionLineQuerySet, CommissionPolicy
 from reporting.reference_rates import OwnRate, RateFetch, ReferenceRate
 from reporting.scoping import PerSubscriberQuerySet
@@ -27,8 +28,10 @@ from users.syncing import register_failing
 
 __all__ = [
     "AccrualState",
+    "BillingIdentity",
     "BillingPeriod",
     "Books",
+    "ClientRecord",
     "CommissionLine",
     "CommissionLineQuerySet",
     "CommissionPolicy",
@@ -54,6 +57,7 @@ __all__ = [
     "SubscriptionLifetime",
     "SyncKind",
     "SyncState",
+    "TaxKind",
     "TermsAnswer",
     "TermsSource",
     "TermsVersion",

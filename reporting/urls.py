@@ -3,6 +3,7 @@
 from django.urls import path
 
 from reporting.views import (
+    billing,
     commissions,
     consent,
     decisions,
@@ -83,6 +84,8 @@ urlpatterns = [
     path("statements/<int:pk>/use-credit/", statements.pay_from_credit, name="use-credit"),
     path("me/statements/", statements.own_statements, name="own-statements"),
     path("commissions/<int:strategy_pk>/<int:subscriber_pk>/", commissions.lines, name="commission-lines"),
+    path("settings/billing/", billing.billing, name="billing"),
+    path("subscribers/<int:pk>/client/", billing.client, name="client"),
     path("settings/rates/", rates.rates, name="rates"),
     path("settings/rates/fetching/", rates.switch_fetching, name="switch-rates"),
     path("settings/rates/fetch/", rates.fetch_now, name="fetch-rates"),

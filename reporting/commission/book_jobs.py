@@ -113,6 +113,7 @@ def issue_slices(work: Work) -> Iterator[JobStep]:
             now=now,
             among=Among(accounts, periods),
             accepts_old_rates=bool(work.job.parameters.get("accepts_old_rates")),
+            with_small=bool(work.job.parameters.get("with_small")),
         )
         issued, done = issued + len(documents), done + len(part)
         cursor = {"after": list(part[-1]), "now": now.isoformat(), "periods": periods, "issued": issued, "done": done}

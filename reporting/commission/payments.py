@@ -23,11 +23,23 @@ from reporting.commission.accounts import (
 )
 from reporting.commission.money import money_text, round_money
 from reporting.commission.services import calendar_of
-from reporting.commission.statements import CannotBook, OldRate
+from reporting.commission.statements import CannotBook, OldRate, Unconfirmed
 from reporting.models import DocumentKind, EntryKind, Payment, Statement
 from reporting.rates import rates_of
 from users.models import User, Workspace
 from users.services import record_audit
+
+
+class PaidVoid(Unconfirmed):
+    """A payment for a statement that was taken back: nothing is owed on it, so all of it becomes credit."""
+
+    consent = "accepts_void"
+    question = "Record it as credit of the account"
+
+    def __init__(self, statement: Statement) -> None:
+        super().__init__(
+            f"{statement.label} is void: nothing is owed on it. The payment would be credit of the account."
+        )
 
 
 @dataclass(slots=True)
@@ -52,13 +64,14 @@ def record_payment(
     statement: Statement | None = None,
     token: uuid.UUID | None = None,
     accepts_old_rate: bool = False,
+    accepts_void: bool = False,
     by: User | None = None,
     now: datetime,
 ) -> Recorded:
     """Pay a statement, or without one the account's oldest; what is more than is owed stays as credit.
 
-    token: of the form; the second time it gives the first payment back. accepts_old_rate: the person was asked.
-    Raises CannotBook, UnknownRate, OldRate.
+    token: of the form; the second time it gives the first payment back. accepts_old_rate, accepts_void: the
+    person was asked. Raises CannotBook, UnknownRate, OldRate, PaidVoid.
     """
     lock_books(workspace)
     token = token or uuid.uuid4()
@@ -68,6 +81,10 @@ def record_payment(
     amount = round_money(amount, currency)
     if amount <= 0:
         raise CannotBook("A payment is more than nothing.")
+    if statement is not None:
+        statement.refresh_from_db(fields=["is_void"])  # somebody may have voided it since the form was shown
+        if statement.is_void and not accepts_void:
+            raise PaidVoid(statement)
     rate = rates_of(workspace).on(received_on, currency, account.currency)
     if rate.is_old and not accepts_old_rate:
         raise OldRate(currency, rate.day)

@@ -1,57 +1,30 @@
 """A statement or credit note as PDF: the same cents as on the page, read from the document and its lines alone.
 
-The fonts that every PDF reader has know Western European letters only; others in names appear as a question mark, the
-account's id stands beside them.
+Firm, client, tax and terms are those that the document keeps of its day of issue.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
-from io import BytesIO
 from itertools import islice
-from typing import Any
-from xml.sax.saxutils import escape
 
 from django.db.models import QuerySet
-from reportlab.lib import colors
-from reportlab.lib.pagesizes import A4
-from reportlab.lib.styles import ParagraphStyle
-from reportlab.lib.units import mm
-from reportlab.pdfgen.canvas import Canvas
-from reportlab.platypus import BaseDocTemplate, LongTable, Paragraph, SimpleDocTemplate, Table
 
 from editing.terms import SCHEMES
-from reporting.books import Entry
 from reporting.commission.explain import explain
 from reporting.commission.money import minor_unit
+from reporting.commission.paper import BODY, HEAD, SMALL, STRONG, TITLE, WIDTH, Paper, PaperColumn, TextStyle
+from reporting.commission.zones import period_days
+from reporting.identity import TaxKind
 from reporting.models import CommissionLine, DocumentKind, EntryKind, Statement
+from reporting.rates import rate_note
 
 MOST_LINES = 2_000
-INK, SOFT, RULE = colors.HexColor("#1a2230"), colors.HexColor("#566274"), colors.HexColor("#cdd2da")
-TEXT = ParagraphStyle("text", fontName="Helvetica", fontSize=9, leading=12, textColor=INK)
-SMALL = ParagraphStyle("small", parent=TEXT, fontSize=8, leading=10, textColor=SOFT)
-HEAD = ParagraphStyle("head", parent=TEXT, fontName="Helvetica-Bold", fontSize=16, leading=20)
-TITLE = ParagraphStyle("title", parent=TEXT, fontName="Helvetica-Bold", fontSize=10, leading=14, spaceBefore=10)
-NUMBER = ParagraphStyle("number", parent=TEXT, alignment=2)
-STRONG = ParagraphStyle("strong", parent=NUMBER, fontName="Helvetica-Bold")
-LOOK = [
-    ("LINEBELOW", (0, 0), (-1, 0), 0.6, INK),
-    ("LINEBELOW", (0, 1), (-1, -1), 0.3, RULE),
-    ("VALIGN", (0, 0), (-1, -1), "TOP"),
-    ("LEFTPADDING", (0, 0), (-1, -1), 0),
-    ("RIGHTPADDING", (0, 0), (-1, -1), 4),
-]
-
-
-def plain(value: object) -> str:
-    """Text as the standard fonts can show it."""
-    text = str(value).replace("\u202f", "\u00a0").replace("\u2212", "-").replace("\u2013", "-")
-    return text.encode("cp1252", "replace").decode("cp1252")
-
-
-def text(value: object, style: ParagraphStyle = TEXT) -> Paragraph:
-    """A cell or paragraph; names cannot smuggle markup in."""
-    return Paragraph(escape(plain(value)), style)
+NO_TAX_WORDS = {
+    TaxKind.REVERSE_CHARGE: "Reverse charge: the client owes the tax.",
+    TaxKind.EXEMPT: "Exempt from tax.",
+}
 
 
 def money(amount: Decimal, currency: str) -> str:
@@ -59,99 +32,161 @@ def money(amount: Decimal, currency: str) -> str:
     return f"{amount.quantize(minor_unit(currency)):,f}".replace(",", "\u00a0")
 
 
+def with_unit(amount: Decimal, currency: str) -> str:
+    return f"{money(amount, currency)} {currency}"
+
+
 def statement_pdf(document: Statement, lines: QuerySet[CommissionLine]) -> bytes:
     """The file. document: with its balance; lines: the lines it is the sum of, in order."""
-    out = BytesIO()
     kind = document.get_kind_display()
-    page = SimpleDocTemplate(
-        out, pagesize=A4, leftMargin=18 * mm, rightMargin=18 * mm, topMargin=18 * mm, bottomMargin=18 * mm,
-        title=plain(f"{kind} {document.label}"), author=plain(document.workspace_name),
-    )  # fmt: skip
-    story = [text(document.workspace_name, SMALL), text(f"{kind} {document.label}", HEAD), _facts(document)]
-    if document.subscriber and document.subscriber.is_simulated:
-        story.append(text("Simulated account: prices and money are not real.", TITLE))
-    if document.is_void:
-        story.append(text("VOID: this document was taken back.", TITLE))
+    firm = _firm(document)["name"]
+    paper = Paper(title=f"{kind} {document.label}", author=firm, foot=f"{firm}, {kind.lower()} {document.label}")
+    _write_heads(paper, document, kind)
     if document.kind == DocumentKind.CREDIT_NOTE:
-        corrects = document.corrects.label if document.corrects else ""
-        story += [text(f"Corrects {corrects}: {document.reason}", TITLE), _sums(document)]
+        _write_credit_note(paper, document)
     else:
-        story += [_items(document), _sums(document)]
-        entries = list(document.entries.exclude(kind=EntryKind.STATEMENT).order_by("day", "pk"))
-        story += [text("Payments and corrections", TITLE), _entries(document, entries)] if entries else []
-        story += _lines(document, lines)
-    label = plain(f"{document.workspace_name}, {kind.lower()} {document.label}")
-
-    def foot(canvas: Canvas, template: BaseDocTemplate) -> None:
-        canvas.setFont("Helvetica", 8)
-        canvas.setFillColor(SOFT)
-        canvas.drawString(18 * mm, 10 * mm, label)
-        canvas.drawRightString(A4[0] - 18 * mm, 10 * mm, f"Page {canvas.getPageNumber()}")
-
-    page.build(story, onFirstPage=foot, onLaterPages=foot)
-    return out.getvalue()
+        _write_statement(paper, document, lines)
+    return paper.finish()
 
 
-def _facts(document: Statement) -> Table:
-    rows = [
-        ("For", f"{document.subscriber_name} ({document.subscriber_id})"),
-        ("Period", f"{document.first_day} to {document.last_day}"),
-        ("Issued", f"{document.issued_at:%Y-%m-%d}"),
-    ]
-    if document.due_on:
-        rows.append(("To be paid by", str(document.due_on)))
-    table = Table([[text(name, SMALL), text(value)] for name, value in rows], colWidths=[30 * mm, 144 * mm])
-    table.setStyle([("LEFTPADDING", (0, 0), (-1, -1), 0), ("BOTTOMPADDING", (0, 0), (-1, -1), 1)])
-    table.spaceBefore = table.spaceAfter = 8
-    return table
+def _firm(document: Statement) -> dict[str, str]:
+    return document.parties.get("firm") or {"name": document.workspace_name, "address": "", "tax_number": ""}
 
 
-def _items(document: Statement) -> Table:
-    rows = [[text("Strategy", SMALL), text("Scheme", SMALL), text("Lines", SMALL),
-             text(f"Amount, {document.currency}", SMALL)]]  # fmt: skip
-    for item in document.items.order_by("period__period_start", "strategy_name", "pk"):
-        rows.append([text(item.strategy_name), text(SCHEMES.get(item.scheme, item.scheme)), text(item.lines, NUMBER),
-                     text(money(item.amount, document.currency), NUMBER)])  # fmt: skip
-    table = Table(rows, colWidths=[72 * mm, 50 * mm, 16 * mm, 36 * mm], repeatRows=1)
-    table.setStyle(LOOK)
-    return table
+def _client(document: Statement) -> dict[str, str]:
+    return document.parties.get("client") or {"name": document.subscriber_name, "address": "", "tax_number": ""}
 
 
-def _sums(document: Statement) -> Table:
-    rows = [("Total", f"{money(document.amount, document.currency)} {document.currency}")]
+def _block(party: dict[str, str], *more: str) -> list[tuple[str, TextStyle]]:
+    """Name, address and tax number, below each other."""
+    lines = [(party["name"], STRONG)]
+    lines += [(line, BODY) for line in party.get("address", "").splitlines()]
+    lines += [(f"Tax number {party['tax_number']}", BODY)] if party.get("tax_number") else []
+    return lines + [(line, SMALL) for line in more]
+
+
+def _write_heads(paper: Paper, document: Statement, kind: str) -> None:
+    """Who sends it, to whom, what it is and of when; and what makes it another thing than it seems."""
+    facts = [(f"Issued {document.issued_at:%Y-%m-%d}", BODY)]
+    facts += [(f"Period {document.first_day} to {document.last_day}", BODY)]
+    facts += [(f"To be paid by {document.due_on}", STRONG)] if document.due_on else []
+    paper.side_by_side(_block(_firm(document)), [(kind, HEAD), (document.label, TITLE), *facts])
+    paper.gap(14)
+    paper.side_by_side([("For", SMALL), *_block(_client(document), f"Account {document.subscriber_id}")], [])
+    paper.gap(10)
+    if document.subscriber and document.subscriber.is_simulated:
+        paper.write("Simulated account: prices and money are not real.", TITLE)
+    if document.is_void:
+        _write_voiding(paper, document)
+
+
+def _write_voiding(paper: Paper, document: Statement) -> None:
+    """The cancellation as the document that a client gets: when, and why."""
+    entry = document.entries.filter(kind=EntryKind.VOID).order_by("pk").first()
+    paper.write(f"VOID: this document was taken back{f' on {entry.day}' if entry else ''}.", TITLE)
+    if entry and entry.reason:
+        paper.write(f"Reason: {entry.reason}")
+    paper.write("Nothing is owed on it, and what was paid is credit. Its periods may stand on a later statement.")
+
+
+def _write_credit_note(paper: Paper, document: Statement) -> None:
+    corrected = document.corrects
+    paper.write(f"Corrects {corrected.label}" if corrected else "Correction", TITLE)
+    if corrected:
+        paper.write(f"of {corrected.issued_at:%Y-%m-%d} over {with_unit(corrected.total, corrected.currency)}")
+    paper.write(f"Reason: {document.reason}")
+    paper.gap(8)
+    _write_sums(paper, document)
+    _write_ending(paper, document)
+
+
+def _write_statement(paper: Paper, document: Statement, lines: QuerySet[CommissionLine]) -> None:
+    _write_items(paper, document)
+    _write_sums(paper, document)
+    _write_entries(paper, document)
+    _write_ending(paper, document)
+    _write_lines(paper, document, lines)
+
+
+def _columns(*columns: tuple[str, float]) -> list[PaperColumn]:
+    """From (title, share of the width) each; a title that ends with a currency or “Lines” heads figures."""
+    placed, left = [], 0.0
+    for title, share in columns:
+        is_number = title == "Lines" or title.startswith("Amount")
+        placed.append(PaperColumn(title, left, share * WIDTH - 8 * (not is_number), is_number))
+        left += share * WIDTH
+    return placed
+
+
+def _write_items(paper: Paper, document: Statement) -> None:
+    amount = f"Amount, {document.currency}"
+    columns = _columns(("Strategy", 0.33), ("Scheme", 0.2), ("Period", 0.24), ("Lines", 0.08), (amount, 0.15))
+    items = list(document.items.select_related("period").order_by("period__period_start", "strategy_name", "pk"))
+    days_of = period_days(document.workspace, [item.period for item in items])
+    paper.heads(columns)
+    for item in items:
+        days = days_of(item.period)
+        cells = [item.strategy_name, SCHEMES.get(item.scheme, item.scheme), days, str(item.lines)]
+        paper.row(columns, [*cells, money(item.amount, document.currency)])
+
+
+def _write_sums(paper: Paper, document: Statement) -> None:
+    """Net amount, tax, total, what is left of it, and the total in the firm's own currency."""
+    tax = document.parties.get("tax") or {}
+    paper.gap(6)
+    if document.tax_rate:
+        percent = f"{(document.tax_rate * 100).normalize():f}"
+        paper.pair("Net", with_unit(document.amount, document.currency))
+        paper.pair(f"{tax.get('name', 'Tax')} {percent} %", with_unit(document.tax, document.currency))
+    paper.pair("Total", with_unit(document.total, document.currency), is_strong=True)
     if document.kind == DocumentKind.STATEMENT:
-        rows.append(("Left to pay", f"{money(document.balance, document.currency)} {document.currency}"))
+        paper.pair("Left to pay", with_unit(document.balance, document.currency), is_strong=True)
     if document.reporting_amount is not None and document.reporting_currency != document.currency:
         quote = document.reporting_currency
-        rows.append((f"Total in {quote}", f"{money(document.reporting_amount, quote)} {quote}"))
-    cells = [[text(name, STRONG), text(value, STRONG)] for name, value in rows]
-    table = Table(cells, colWidths=[126 * mm, 48 * mm])
-    table.setStyle([("RIGHTPADDING", (0, 0), (-1, -1), 4)])
-    return table
+        name = f"{'Net' if document.tax_rate else 'Total'} in {quote}"
+        is_old = document.rates_accepted_at is not None
+        note = f" ({rate_note(document.rate_day, is_rate_old=is_old)})" if document.rate_day else ""
+        paper.pair(name + note, with_unit(document.reporting_amount, quote))
+    words = NO_TAX_WORDS.get(tax.get("kind", ""))
+    if words:
+        paper.gap(4)
+        paper.write(f"{words} {tax.get('reason', '')}".strip())
 
 
-def _entries(document: Statement, entries: list[Entry]) -> Table:
-    rows = [[text("Day", SMALL), text("What", SMALL), text(f"Amount, {document.currency}", SMALL)]]
+def _write_entries(paper: Paper, document: Statement) -> None:
+    entries = list(document.entries.exclude(kind=EntryKind.STATEMENT).order_by("day", "pk"))
+    if not entries:
+        return
+    columns = _columns(("Day", 0.15), ("What", 0.65), (f"Amount, {document.currency}", 0.2))
+    paper.gap(8)
+    paper.write("Payments and corrections", TITLE)
+    paper.heads(columns)
     for entry in entries:
         what = f"{entry.get_kind_display()}{': ' + entry.reason if entry.reason else ''}"
-        rows.append([text(entry.day), text(what), text(money(entry.amount, document.currency), NUMBER)])
-    table = Table(rows, colWidths=[26 * mm, 112 * mm, 36 * mm], repeatRows=1)
-    table.setStyle(LOOK)
-    return table
+        paper.row(columns, [str(entry.day), what, money(entry.amount, document.currency)])
 
 
-def _lines(document: Statement, lines: QuerySet[CommissionLine]) -> list[Any]:
-    shown = list(islice(lines.iterator(chunk_size=500), MOST_LINES + 1))
+def _write_ending(paper: Paper, document: Statement) -> None:
+    """Where to pay, and the firm's own words."""
+    for title, key in (("Bank details", "bank_details"), ("", "terms")):
+        text = document.parties.get(key, "")
+        if text:
+            paper.gap(8)
+            paper.write(title, TITLE) if title else None
+            paper.write(text)
+
+
+def _write_lines(paper: Paper, document: Statement, lines: QuerySet[CommissionLine]) -> None:
+    shown: Sequence[CommissionLine] = list(islice(lines.iterator(chunk_size=500), MOST_LINES + 1))
+    paper.gap(10)
+    paper.write("Lines", TITLE)
     if len(shown) > MOST_LINES:
-        said = f"More than {MOST_LINES} lines: they are in the CSV file of this statement."
-        return [text("Lines", TITLE), text(said, SMALL)]
-    rows = [[text("Day", SMALL), text("What it is for, and how it was computed", SMALL),
-             text(f"Amount, {document.currency}", SMALL)]]  # fmt: skip
+        paper.write(f"More than {MOST_LINES} lines: they are in the CSV file of this statement.", SMALL)
+        return
+    columns = _columns(("Day", 0.13), ("What it is for, and how it was computed", 0.69),
+                       (f"Amount, {document.currency}", 0.18))  # fmt: skip
+    paper.heads(columns)
     for line in shown:
         why = explain(line)
-        what = Paragraph(f"{escape(plain(why.title))}<br/><font size='7.5' color='#566274'>"
-                         f"{escape(plain(why.formula))}</font>", TEXT)  # fmt: skip
-        rows.append([text(f"{line.occurred_at:%Y-%m-%d}"), what, text(money(line.amount, line.currency), NUMBER)])
-    table = LongTable(rows, colWidths=[22 * mm, 120 * mm, 32 * mm], repeatRows=1)
-    table.setStyle(LOOK)
-    return [text("Lines", TITLE), table]
+        day = f"{line.occurred_at:%Y-%m-%d}"
+        paper.row(columns, [day, why.title, money(line.amount, line.currency)], notes=[why.formula])

@@ -28,7 +28,8 @@ _STEPS = """
 SELECT line.id, line.strategy_id, coalesce(line.policy->>'basis', 'profit'),
        coalesce(line.inputs#>>'{corrects,inputs,at}', line.inputs->>'at'),
        coalesce(line.inputs#>'{corrects,inputs,after}', line.inputs->'after')::text, line.period_end, (
-           SELECT min(statement.number) FROM reporting_statementitem item
+           SELECT min(coalesce(nullif(statement.series, ''), 'S-') || lpad(statement.number::text, 6, '0'))
+           FROM reporting_statementitem item
            JOIN reporting_billingperiod period ON period.id = item.period_id
            JOIN reporting_statement statement ON statement.id = item.statement_id
            WHERE period.connection_id = line.connection_id AND period.strategy_id = line.strategy_id
@@ -78,8 +79,8 @@ def _facts(document: Statement) -> dict[str, Any]:
     accepted_by = str(document.rates_accepted_by) if document.rates_accepted_by else None
     return {
         "number": document.label,
-        "firm": document.workspace_name,
-        "client": document.subscriber_name,
+        "firm": document.parties.get("firm") or {"name": document.workspace_name},
+        "client": document.parties.get("client") or {"name": document.subscriber_name},
         "account": document.subscriber_id,
         "currency": document.currency,
         "first_day": _moment(document.first_day),
@@ -87,8 +88,8 @@ def _facts(document: Statement) -> dict[str, Any]:
         "due_on": _moment(document.due_on),
         "issued_at": _moment(document.issued_at),
         "amount": _plain(document.amount),
-        "tax": {"rate": "0", "amount": "0"},
-        "total": _plain(document.amount),
+        "tax": {**document.parties.get("tax", {}), "rate": _plain(document.tax_rate), "amount": _plain(document.tax)},
+        "total": _plain(document.total),
         "reporting": {
             "currency": document.reporting_currency,
             "amount": _plain(document.reporting_amount),
@@ -177,8 +178,7 @@ def _previous(line: CommissionLine, inputs: dict[str, Any], steps: Sequence[tupl
     newest = [step for step in own if step[3] == own[0][3] and step[0] != line.pk]
     before = Mark.parse(inputs["before"])
     for pk, _, _, at, after, _, number in [*(s for s in newest if Mark.parse(s[4]) == before), *newest]:
-        statement = f"S-{number:06d}" if number else None
-        return {"statement": statement, "at": at.isoformat(), "after": after, "line": pk}
+        return {"statement": number, "at": at.isoformat(), "after": after, "line": pk}
     return None
 
 

@@ -9,28 +9,37 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection as database
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import Max
 
 from reporting.commission.accounts import (
     ZERO,
     Account,
     Posting,
-    balance_of,
     lock_books,
     post,
-    post_missing_credit,
     post_settlement,
     refresh_periods,
 )
-from reporting.commission.money import money_text, round_money
+from reporting.commission.money import round_money
 from reporting.commission.services import calendar_of
 from reporting.commission.zones import read_zones
-from reporting.models import BillingPeriod, DocumentKind, EntryKind, PeriodState, Statement, StatementItem
-from reporting.rates import FRESH_BUSINESS_DAYS, SAME_CURRENCY, UnknownRate, is_old, rates_of
+from reporting.identity import parties_of
+from reporting.models import (
+    BillingIdentity,
+    BillingPeriod,
+    Books,
+    ClientRecord,
+    DocumentKind,
+    EntryKind,
+    PeriodState,
+    Statement,
+    StatementItem,
+)
+from reporting.rates import FRESH_BUSINESS_DAYS, SAME_CURRENCY, is_old
 from strategies.models import Strategy
 from subscribers.models import Subscriber
 from users.models import User, Workspace
@@ -87,8 +96,18 @@ class CannotBook(Exception):
         super().__init__(text)
 
 
-class OldRate(CannotBook):
-    """A rate older than three business days: a person has to accept it first."""
+class Unconfirmed(CannotBook):
+    """Something that a person has to agree to first. consent: the argument that says so; question: for the form."""
+
+    consent = ""
+    question = ""
+
+
+class OldRate(Unconfirmed):
+    """A rate older than three business days."""
+
+    consent = "accepts_old_rate"
+    question = "Use that rate all the same"
 
     def __init__(self, currency: str, day: date) -> None:
         super().__init__(
@@ -136,6 +155,10 @@ class Draft:
         converted = [item.reporting_amount for item in self.items]
         amounts = [amount for amount in converted if amount is not None]
         return sum(amounts, ZERO) if len(amounts) == len(converted) else None
+
+    def is_below(self, minimum: Decimal) -> bool:
+        """Whether it waits for the account's next statement; what the client gets back never does."""
+        return 0 < self.amount < minimum
 
     @property
     def lines(self) -> int:
@@ -244,14 +267,19 @@ def issue_statements(
     only: Collection[str] | None = None,
     among: Among | None = None,
     accepts_old_rates: bool = False,
+    with_small: bool = False,
 ) -> list[Statement]:
     """Issue a statement to each account with closed periods on none yet; twice or in parallel issues nothing twice.
 
     only: ids of subscribers. Credit that an account has pays its statement at once. Nobody is sent a statement of
     nothing: lines of zero need none, lines that come to zero together go on the account's next statement. Amounts
     converted at rates older than three business days wait, unless `by` accepts them: once for all that is issued here.
+    Sums below the firm's minimum wait for the account's next statement, unless `with_small`.
     """
-    books = lock_books(workspace)
+    lock_books(workspace)
+    identity, clients = BillingIdentity.of(workspace), _clients_of(workspace)
+    series = identity.series(identity.statement_prefix, calendar_of(workspace).day_of(now).year)
+    number = last_number(workspace, DocumentKind.STATEMENT, series)
     issued, nothing_owed = [], []
     for draft in drafts_of(workspace, until, among):
         if only is not None and draft.account.subscriber_id not in only:
@@ -261,9 +289,14 @@ def issue_statements(
             continue
         if draft.is_rate_old and not accepts_old_rates:
             continue
-        books.statements += 1
-        issued.append(_issue(workspace, draft, books.statements, due_on=due_on, by=by, now=now))
-    books.save(update_fields=["statements"])
+        if draft.is_below(identity.minimum(draft.account.currency)) and not with_small:
+            continue
+        number += 1
+        client = clients.get((draft.account.connection_id, draft.account.subscriber_id))
+        parties = parties_of(identity, client, account_name=draft.subscriber_name)
+        name = DocumentName(stored_series(DocumentKind.STATEMENT, series), number)
+        issued.append(_issue(workspace, draft, name, parties, due_on=due_on, by=by, now=now))
+    note_numbers(workspace, statements=number)
     refresh_periods(issued, also=[item.period_id for item in nothing_owed])
     if issued and by is not None:
         subject = f"{issued[0].label} to {issued[-1].label}" if len(issued) > 1 else issued[0].label
@@ -271,10 +304,45 @@ def issue_statements(
     return issued
 
 
+class DocumentName(NamedTuple):
+    """What a document is called: series (empty: the usual one) and number."""
+
+    series: str
+    number: int
+
+
+def stored_series(kind: str, series: str) -> str:
+    """The usual series, S- and C-, is stored as none: documents of before there were others have none."""
+    return "" if series == ("S-" if kind == DocumentKind.STATEMENT else "C-") else series
+
+
+def last_number(workspace: Workspace, kind: str, series: str) -> int:
+    """The last number of a series; under the lock of the books nobody takes the next one meanwhile."""
+    own = Statement.objects.filter(workspace=workspace, kind=kind, series=stored_series(kind, series))
+    return own.aggregate(last=Max("number"))["last"] or 0
+
+
+def note_numbers(workspace: Workspace, **numbers: int) -> None:
+    Books.objects.filter(workspace=workspace).update(**numbers)
+
+
+def _clients_of(workspace: Workspace) -> dict[tuple[int, str], ClientRecord]:
+    """Clients' records by account."""
+    records = ClientRecord.objects.filter(subscriber__workspace=workspace).select_related("subscriber")
+    return {(each.subscriber.connection_id, each.subscriber.backend_id): each for each in records}
+
+
 def _issue(
-    workspace: Workspace, draft: Draft, number: int, *, due_on: date, by: User | None, now: datetime
+    workspace: Workspace,
+    draft: Draft,
+    name: DocumentName,
+    parties: dict[str, Any],
+    *,
+    due_on: date,
+    by: User | None,
+    now: datetime,
 ) -> Statement:
-    account = draft.account
+    account, tax_rate = draft.account, Decimal(parties["tax"]["rate"])
     zones = read_zones(workspace, {(account.connection_id, item.strategy_id) for item in draft.items})
     strategy_of = {item.period_id: (account.connection_id, item.strategy_id) for item in draft.items}
     statement = Statement.objects.create(
@@ -282,13 +350,17 @@ def _issue(
         connection_id=account.connection_id,
         subscriber_id=account.subscriber_id,
         kind=DocumentKind.STATEMENT,
-        number=number,
+        series=name.series,
+        number=name.number,
         workspace_name=workspace.name,
         subscriber_name=draft.subscriber_name,
         first_day=min(zones.first_day(strategy_of[item.period_id], item.start) for item in draft.items),
         last_day=max(zones.last_day(strategy_of[item.period_id], item.end) for item in draft.items),
         currency=account.currency,
         amount=draft.amount,
+        tax=round_money(draft.amount * tax_rate, account.currency),
+        tax_rate=tax_rate,
+        parties=parties,
         reporting_currency=draft.reporting_currency,
         reporting_amount=draft.reporting_amount,
         due_on=due_on,
@@ -312,119 +384,8 @@ def _issue(
         for item in draft.items
     )
     posting = Posting(zones.today.day_of(now), now, by)
-    post(account, EntryKind.STATEMENT, draft.amount, posting, statement=statement)
+    post(account, EntryKind.STATEMENT, statement.total, posting, statement=statement)
     post_settlement(account, statement, posting)
-    return statement
-
-
-def creditable(statement: Statement) -> Decimal:
-    """How much of a statement credit notes may still take off."""
-    credited = statement.credit_notes.aggregate(total=Sum("amount"))["total"] or ZERO
-    return max(statement.amount + credited, ZERO)
-
-
-@transaction.atomic
-def issue_credit_note(
-    statement: Statement,
-    *,
-    amount: Decimal,
-    reason: str,
-    accepts_old_rate: bool = False,
-    by: User | None = None,
-    now: datetime,
-) -> Statement:
-    """Correct a statement by a document of its own. What was paid too much then becomes credit.
-
-    Raises CannotBook, and OldRate where the day's rate is old and nobody has accepted it.
-    """
-    workspace = statement.workspace
-    books = lock_books(workspace)
-    statement.refresh_from_db()
-    amount = round_money(amount, statement.currency)
-    if statement.kind != DocumentKind.STATEMENT or statement.is_void:
-        raise CannotBook(f"{statement.label} cannot be corrected: it is void or a credit note itself.")
-    if not 0 < amount <= creditable(statement):
-        most = money_text(creditable(statement), statement.currency)
-        raise CannotBook(f"At most {most} of {statement.label} can be credited.")
-    day = calendar_of(workspace).day_of(now)
-    converted = _converted(workspace, -amount, statement.currency, day, accepts_old_rate=accepts_old_rate)
-    books.credit_notes += 1
-    books.save(update_fields=["credit_notes"])
-    note = Statement.objects.create(
-        workspace=workspace,
-        connection_id=statement.connection_id,
-        subscriber_id=statement.subscriber_id,
-        kind=DocumentKind.CREDIT_NOTE,
-        number=books.credit_notes,
-        workspace_name=workspace.name,
-        subscriber_name=statement.subscriber_name,
-        first_day=statement.first_day,
-        last_day=statement.last_day,
-        currency=statement.currency,
-        amount=-amount,
-        reporting_currency=workspace.reporting_currency,
-        reporting_amount=converted[0],
-        rate_day=converted[1],
-        rates_accepted_at=now if converted[2] else None,
-        rates_accepted_by=by if converted[2] else None,
-        corrects=statement,
-        reason=reason,
-        issued_at=now,
-        issued_by=by,
-    )
-    posting, account = Posting(day, now, by, reason), Account.of(statement)
-    post(account, EntryKind.CREDIT_NOTE, -amount, posting, statement=statement)
-    if balance_of(statement) < 0:
-        post_settlement(account, statement, posting)
-    refresh_periods([statement])
-    record_audit(
-        workspace, user=by, action="credit note issued", subject=f"{note.label} for {statement.label}", now=now
-    )
-    return note
-
-
-def _converted(
-    workspace: Workspace, amount: Decimal, base: str, day: date, *, accepts_old_rate: bool
-) -> tuple[Decimal | None, date | None, bool]:
-    """(amount in the reporting currency, day of the rate, whether an old rate was accepted). Raises OldRate."""
-    quote = workspace.reporting_currency
-    try:
-        rate = rates_of(workspace).on(day, base, quote)
-    except UnknownRate:
-        return None, None, False
-    if rate.is_old and not accepts_old_rate:
-        raise OldRate(base, rate.day)
-    return round_money(amount * rate.value, quote), rate.day if base != quote else None, rate.is_old
-
-
-@transaction.atomic
-def void_statement(statement: Statement, *, reason: str, by: User | None = None, now: datetime) -> Statement:
-    """Take a statement back as a whole: its periods can be issued again, what was paid becomes credit.
-
-    The document and its number stay. Raises CannotBook for one that is void already or a credit note.
-    """
-    workspace = statement.workspace
-    lock_books(workspace)
-    statement.refresh_from_db()
-    if statement.kind != DocumentKind.STATEMENT:
-        raise CannotBook("A credit note is not voided: issue a new statement instead.")
-    if statement.is_void:
-        raise CannotBook(f"{statement.label} is void already.")
-    posting = Posting(calendar_of(workspace).day_of(now), now, by, reason)
-    account = Account.of(statement)
-    charged = statement.entries.filter(kind__in=[EntryKind.STATEMENT, EntryKind.CREDIT_NOTE])
-    post(account, EntryKind.VOID, -(charged.aggregate(t=Sum("amount"))["t"] or ZERO), posting, statement=statement)
-    left = balance_of(statement)
-    post(account, EntryKind.CREDIT, -left, posting, statement=statement)
-    post(account, EntryKind.CREDIT, left, posting)
-    Statement.objects.filter(pk=statement.pk).update(is_void=True)
-    StatementItem.objects.filter(statement=statement).update(is_void=True)
-    statement.is_void = True
-    touched = post_missing_credit(account, posting)
-    refresh_periods([statement, *touched])
-    record_audit(
-        workspace, user=by, action="statement voided", subject=statement.label, details={"reason": reason}, now=now
-    )
     return statement
 
 

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from django.contrib import messages
 from django.core.cache import cache
-from django.db.models import Count, DecimalField, Exists, F, Max, Min, OuterRef, Q, QuerySet, Subquery, Sum, Value
-from django.db.models.functions import Coalesce
+from django.db.models import (
+    CharField,
+    Count,
+    DecimalField,
+    Exists,
+    F,
+    Max,
+    Min,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Sum,
+    Value,
+)
+from django.db.models.functions import Coalesce, Concat
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
@@ -19,7 +33,7 @@ from reporting.commission.accounts import Account
 from reporting.commission.money import money_text
 from reporting.commission.payments import Recorded, due_statements, record_payment, undo_payment
 from reporting.commission.services import calendar_of
-from reporting.commission.statements import CannotBook, OldRate
+from reporting.commission.statements import CannotBook, Unconfirmed
 from reporting.forms import PaymentForm, ReasonForm
 from reporting.models import CommissionLine, DocumentKind, Entry, Payment, Statement, Transaction
 from reporting.rates import ConvertedSum, Rates, UnknownRate, is_old, rates_of
@@ -127,8 +141,8 @@ def new_payment(request: MemberRequest) -> HttpResponse:
             recorded = record_payment(
                 request.workspace, account, **form.cleaned_data, statement=document, by=request.user, now=timezone.now()
             )
-        except OldRate as error:
-            form.ask_for_rate(error.text)
+        except Unconfirmed as error:
+            form.ask(error)
         except (CannotBook, UnknownRate) as error:
             form.add_error("amount" if isinstance(error, CannotBook) else "currency", error.text)
         else:
@@ -185,6 +199,21 @@ def undo(request: MemberRequest, pk: int) -> HttpResponse:
     return redirect("reporting:payment", pk)
 
 
+AGES: tuple[tuple[str, tuple[int, int | None]], ...] = (
+    ("overdue_30", (1, 30)),
+    ("overdue_60", (31, 60)),
+    ("overdue_90", (61, 90)),
+    ("overdue_older", (91, None)),
+)
+
+
+def overdue_by(today: date, days: tuple[int, int | None], prefix: str = "statement__") -> Q:
+    """Entries of statements that have been overdue for so many days, first and last included; None: longer."""
+    least, most = days
+    latest = Q(**{f"{prefix}due_on__lte": today - timedelta(days=least)})
+    return latest if most is None else latest & Q(**{f"{prefix}due_on__gte": today - timedelta(days=most)})
+
+
 # --- Debt -------------------------------------------------------------------------------------------------------------
 def debt_listing(request: MemberRequest) -> Listing:
     """Accounts with what they owe, what of it is overdue, and their credit, each in its currency."""
@@ -192,7 +221,8 @@ def debt_listing(request: MemberRequest) -> Listing:
         workspace=request.workspace, connection=OuterRef("connection"), subscriber_id=OuterRef("backend_id"),
         currency=OuterRef("currency"),
     ).order_by().values("subscriber_id")  # fmt: skip
-    late = Q(statement__due_on__lt=calendar_of(request.workspace).day_of(timezone.now()))
+    today = calendar_of(request.workspace).day_of(timezone.now())
+    late = Q(statement__due_on__lt=today)
     oldest = Statement.objects.filter(
         workspace=request.workspace, connection=OuterRef("connection"), subscriber_id=OuterRef("backend_id"),
         currency=OuterRef("currency"), kind=DocumentKind.STATEMENT,
@@ -210,6 +240,7 @@ def debt_listing(request: MemberRequest) -> Listing:
             Column("backend_id", csv_name="subscriber_id"),
             Column("owed", "Owed on statements", is_number=True, source=total(own.exclude(statement=None))),
             Column("overdue", "Overdue", is_number=True, source=total(own.filter(late))),
+            *(Column(key, in_table=False, source=total(own.filter(overdue_by(today, days)))) for key, days in AGES),
             Column("credit", "Credit", is_number=True, source=total(own.filter(statement=None), -1)),
             Column("net", "Balance", is_number=True, source=total(own), csv_name="balance"),
             Column("currency", "Currency"),
@@ -223,6 +254,22 @@ def debt_listing(request: MemberRequest) -> Listing:
                 Option("credit", "Has credit", Q(credit__gt=0)), Option("even", "Even", Q(net=0)))),
         ),
     )  # fmt: skip
+
+
+def ages_of(request: MemberRequest) -> list[dict]:
+    """By currency what is not due yet, and what has been overdue for 1 to 30, 31 to 60, 61 to 90 and more days.
+
+    A sum below nothing, of a statement that late losses made negative, is credit by then and in none of them.
+    """
+    today = calendar_of(request.workspace).day_of(timezone.now())
+    documents = Statement.objects.visible_to(request.membership).with_balance().filter(
+        kind=DocumentKind.STATEMENT, is_void=False, balance__gt=0
+    ).order_by("currency")  # fmt: skip
+    sums = {key: Sum("balance", filter=overdue_by(today, days, prefix="")) for key, days in AGES}
+    not_due = Sum("balance", filter=Q(due_on__gte=today) | Q(due_on=None))
+    account = Concat("connection_id", Value("/"), "subscriber_id", output_field=CharField())
+    accounts = Count(account, distinct=True, filter=Q(due_on__lt=today))
+    return list(documents.values("currency").annotate(not_due=not_due, accounts=accounts, **sums))
 
 
 @require_safe
@@ -239,7 +286,7 @@ def debt(request: MemberRequest) -> HttpResponseBase:
     by_currency = Entry.objects.visible_to(request.membership).order_by("currency").values("currency")
     owed, credit = Sum("amount", filter=Q(statement__isnull=False)), -Sum("amount", filter=Q(statement=None))
     totals = list(by_currency.annotate(owed=owed, credit=credit, balance=Sum("amount")))
-    context = {"totals": totals, "may_bill": can_bill(request.membership), "tab": "debt"}
+    context = {"totals": totals, "ages": ages_of(request), "may_bill": can_bill(request.membership), "tab": "debt"}
     return render_list(request, "reporting/debt.html", "reporting/_debt.html", table, **context)
 
 

@@ -6,8 +6,23 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from django.contrib import messages
-from django.db.models import CharField, Count, DecimalField, Exists, Max, OuterRef, Q, Subquery, Sum, Value
+from django.db.models import (
+    Case,
+    CharField,
+    Count,
+    DecimalField,
+    Exists,
+    F,
+    Max,
+    OuterRef,
+    Q,
+    Subquery,
+    Sum,
+    Value,
+    When,
+)
 from django.db.models.expressions import RawSQL
+from django.db.models.functions import Cast, Concat, LPad
 from django.db.models.lookups import Exact
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
@@ -203,6 +218,12 @@ def close_one(request: MemberRequest, pk: int) -> HttpResponse:
     return redirect("reporting:period", pk) if still_there else redirect("reporting:periods")
 
 
+LABEL_OF_ITEM = Concat(
+    Case(When(statement__series="", then=Value("S-")), default=F("statement__series"), output_field=CharField()),
+    LPad(Cast("statement__number", CharField()), 6, Value("0")),
+)
+
+
 # --- One period -------------------------------------------------------------------------------------------------------
 def accounts_listing(period: BillingPeriod) -> Listing:
     """The accounts of one period with what each owes, and the statement it stands on."""
@@ -220,7 +241,7 @@ def accounts_listing(period: BillingPeriod) -> Listing:
                    source=Subquery(grouped.annotate(t=Sum("amount")).values("t"), output_field=MONEY)),
             Column("currency", "Currency"),
             Column("statement_pk", in_csv=False, source=Subquery(item.values("statement_id")[:1])),
-            Column("statement", "Statement", source=Subquery(item.values("statement__number")[:1])),
+            Column("statement", "Statement", source=Subquery(item.annotate(label=LABEL_OF_ITEM).values("label")[:1])),
         ),
         filters=(Search("q", "Search", placeholder="Search by name or id", fields=("name", "backend_id")),),
     )  # fmt: skip

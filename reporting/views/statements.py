@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from django.contrib import messages
-from django.db.models import Case, CharField, Exists, OuterRef, Q, Value, When
+from django.db.models import Case, CharField, Exists, F, OuterRef, Q, Value, When
 from django.db.models.functions import Cast, Concat, LPad
 from django.http import Http404, HttpResponse
 from django.http.response import HttpResponseBase
@@ -18,6 +18,7 @@ from django.views.decorators.http import require_POST, require_safe
 from editing.terms import SCHEMES
 from reporting.commission.accounts import Account, credit_of
 from reporting.commission.book_jobs import ISSUE
+from reporting.commission.credit_notes import creditable, issue_credit_note, void_statement
 from reporting.commission.money import money_text
 from reporting.commission.payments import use_credit
 from reporting.commission.pdf import statement_pdf
@@ -26,16 +27,13 @@ from reporting.commission.statement_file import statement_file
 from reporting.commission.statements import (
     CannotBook,
     Draft,
-    OldRate,
-    creditable,
+    Unconfirmed,
     drafts_of,
-    issue_credit_note,
     periods_to_issue,
-    void_statement,
 )
 from reporting.commission.zones import period_days
 from reporting.forms import CreditNoteForm, IssueForm, ReasonForm
-from reporting.models import BillingPeriod, CommissionLine, DocumentKind, Statement, StatementItem
+from reporting.models import BillingIdentity, BillingPeriod, CommissionLine, DocumentKind, Statement, StatementItem
 from reporting.states import STATEMENT_STATES
 from reporting.views.booking import carry_out
 from reporting.views.commissions import LINES, chosen_span, explained
@@ -48,12 +46,18 @@ from users.requests import MemberRequest
 DAYS_TO_PAY = 14
 # as on paper: S-000012, C-000003
 LABEL = Concat(
-    Case(When(kind=DocumentKind.STATEMENT, then=Value("S-")), default=Value("C-")),
+    Case(
+        When(~Q(series=""), then=F("series")),
+        When(kind=DocumentKind.STATEMENT, then=Value("S-")),
+        default=Value("C-"),
+        output_field=CharField(),
+    ),
     LPad(Cast("number", CharField()), 6, Value("0")),
     output_field=CharField(),
 )
 COLUMNS = (
     Column("number", "Number", is_number=False, in_csv=False),
+    Column("series", in_csv=False),
     Column("label", source=LABEL, in_table=False, csv_name="number"),
     Column("kind"),
     Column("subscriber_name", "Subscriber", csv_name="subscriber"),
@@ -61,6 +65,8 @@ COLUMNS = (
     Column("first_day", "Period"),
     Column("last_day"),
     Column("amount", "Amount", is_sortable=True, is_number=True),
+    Column("tax", in_table=False),
+    Column("tax_rate", in_table=False),
     Column("balance", "To pay", is_number=True),
     Column("currency", "Currency"),
     Column("state", "State"),
@@ -130,22 +136,28 @@ def review(request: MemberRequest) -> HttpResponse:
     """The statements that can be issued now."""
     today = calendar_of(request.workspace).day_of(timezone.now())
     proposed = drafts_of(request.workspace, issue_until(request))
-    form = IssueForm(
-        initial={"due_on": today + timedelta(days=DAYS_TO_PAY)}, today=today, old_rates=count_old_rates(proposed)
-    )
+    initial = {"due_on": today + timedelta(days=DAYS_TO_PAY)}
+    form = IssueForm(initial=initial, today=today, **asked_about(request, proposed))
     return render_review(request, form, proposed)
 
 
-def count_old_rates(proposed: Sequence[Draft]) -> int:
-    """How many statements a person has to accept the rates of."""
-    return sum(1 for draft in proposed if draft.amount and draft.is_rate_old)
+def asked_about(request: MemberRequest, proposed: Sequence[Draft]) -> dict[str, int]:
+    """How many statements wait unless somebody says otherwise: for their rates, or as their sum is small."""
+    small = small_drafts(request, proposed)
+    return {"old_rates": sum(1 for draft in proposed if draft.amount and draft.is_rate_old), "small": len(small)}
+
+
+def small_drafts(request: MemberRequest, proposed: Sequence[Draft]) -> list[Draft]:
+    """Statements below the firm's minimum."""
+    identity = BillingIdentity.of(request.workspace)
+    return [draft for draft in proposed if draft.is_below(identity.minimum(draft.account.currency))]
 
 
 def render_review(
     request: MemberRequest, form: IssueForm, proposed: Sequence[Draft], status: int = 200
 ) -> HttpResponse:
-    until = issue_until(request)
-    drafts = [draft for draft in proposed if draft.amount]
+    until, small = issue_until(request), small_drafts(request, proposed)
+    drafts = [draft for draft in proposed if draft.amount and draft not in small]
     totals: dict[str, list] = {}
     for draft in drafts:
         total = totals.setdefault(draft.account.currency, [0, 0])
@@ -154,7 +166,8 @@ def render_review(
     waiting = BillingPeriod.objects.visible_to(request.membership).to_close(timezone.now())
     context = {
         "drafts": drafts,
-        "nothing_owed": len(proposed) - len(drafts),
+        "nothing_owed": sum(1 for draft in proposed if not draft.amount),
+        "small": small,
         "form": form,
         "totals": sorted(totals.items()),
         "tab": "statements",
@@ -171,13 +184,14 @@ def issue(request: MemberRequest) -> HttpResponse:
     """Issue them all."""
     proposed = drafts_of(request.workspace, issue_until(request))
     today = calendar_of(request.workspace).day_of(timezone.now())
-    form = IssueForm(request.POST, today=today, old_rates=count_old_rates(proposed))
+    form = IssueForm(request.POST, today=today, **asked_about(request, proposed))
     if not form.is_valid():
         return render_review(request, form, proposed, status=422)
     until, due_on = issue_until(request), form.cleaned_data["due_on"]
     title = f"Statements of periods that ended by {until:%Y-%m-%d}"
     parameters = {"until": until.isoformat(), "due_on": due_on.isoformat()}
-    parameters["accepts_old_rates"] = bool(form.cleaned_data.get("accepts_old_rates"))
+    for consent in ("accepts_old_rates", "with_small"):
+        parameters[consent] = bool(form.cleaned_data.get(consent))
     carry_out(request, ISSUE, title=title, parameters=parameters, origin=reverse("reporting:statements"))
     return redirect("reporting:statements")
 
@@ -267,17 +281,19 @@ def statement_as_file(request: MemberRequest, pk: int) -> HttpResponse:
 @once
 def credit_note(request: MemberRequest, pk: int) -> HttpResponse:
     """Correct a statement by a credit note."""
-    document = visible_statement(request, pk)
+    document, now = visible_statement(request, pk), timezone.now()
     form = CreditNoteForm(request.POST, currency=document.currency)
     if form.is_valid():
         try:
-            note = issue_credit_note(document, **form.cleaned_data, by=request.user, now=timezone.now())
-        except OldRate as error:
-            form.ask_for_rate(error.text)
+            note = issue_credit_note(document, **form.cleaned_data, by=request.user, now=now)
+        except Unconfirmed as error:
+            form.ask(error)
         except CannotBook as error:
             form.add_error("amount", error.text)
         else:
-            messages.success(request, f"{note.label} takes {money_text(-note.amount, note.currency)} off.")
+            said = f"{note.label} takes {money_text(-note.total, note.currency)} off."
+            is_known = note.issued_at != now
+            messages.success(request, f"This form was sent before: {said}" if is_known else said)
             return redirect("reporting:statement", pk)
     table = LINES.bind(request, lines_of(document))
     return render_statement(request, document, table, status=422, note_form=form)

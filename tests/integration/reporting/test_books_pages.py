@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import io
-import re
 import uuid
-import zlib
 from datetime import timedelta
 from decimal import Decimal
 from types import SimpleNamespace
@@ -17,13 +14,15 @@ from django.utils import timezone
 
 from reporting.commission.accounts import Account, balance_of
 from reporting.commission.closing import close_periods
+from reporting.commission.credit_notes import issue_credit_note
 from reporting.commission.payments import record_payment
 from reporting.commission.services import accrue_workspace
-from reporting.commission.statements import issue_credit_note, issue_statements
+from reporting.commission.statements import issue_statements
 from reporting.models import AccrualState, BillingPeriod, CommissionLine, DailyResult, Payment, Statement, Transaction
 from subscribers.models import Subscriber
 from tests import builders
 from tests.integration.conftest import make_deal
+from tests.pdf_reader import pdf_text
 
 LONG_BEFORE = timedelta(days=70)
 
@@ -237,12 +236,6 @@ def test_corrections_of_a_statement(books, sign_in, alice, text_of):
     assert "is void." in text_of(client.post(f"{address}void/", {"void-reason": "wrong client"}, follow=True))
     assert client.post(f"{address}void/", {"void-reason": "again"}).status_code == 422
     assert "wrong client" in text_of(client.get(address))
-
-
-def pdf_text(content: bytes) -> str:
-    """What the streams of a PDF say."""
-    streams = re.findall(rb"stream\r?\n(.+?~>)\s*endstream", content, re.DOTALL)
-    return "\n".join(zlib.decompress(base64.a85decode(b"<~" + one, adobe=True)).decode("cp1252") for one in streams)
 
 
 @pytest.mark.parametrize(("is_simulated", "is_marked"), [(True, True), (False, False), (None, False)])

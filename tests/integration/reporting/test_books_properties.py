@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from reporting.commission.accounts import credit_of
+from reporting.commission.credit_notes import creditable, issue_credit_note, void_statement
 from reporting.commission.payments import undo_payment
 from reporting.commission.recompute import recompute
-from reporting.commission.statements import creditable, issue_credit_note, void_statement
 from reporting.models import BillingPeriod, CommissionLine, Entry, EntryKind, Payment, Statement
 from tests.firm import D, Firm, at
 

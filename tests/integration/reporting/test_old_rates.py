@@ -8,7 +8,8 @@ from decimal import Decimal
 import pytest
 from django.utils import timezone
 
-from reporting.commission.statements import OldRate, issue_credit_note
+from reporting.commission.credit_notes import issue_credit_note
+from reporting.commission.statements import OldRate
 from reporting.models import CommissionLine, OwnRate, RateFetch, ReferenceRate, Statement
 from reporting.rates import rates_of
 from tests import builders

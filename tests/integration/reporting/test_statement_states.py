@@ -76,4 +76,4 @@ def test_pages_filter_file_and_client_agree(account, sign_in, alice, dora, text_
         assert [row["number"] for row in rows] == numbers
         assert {row["state"] for row in rows} <= {code}
     assert list(STATEMENT_STATES) == ["overdue", "due", "partly-paid", "paid", "void"]
-    assert "1 statement</a> overdue" in " ".join(staff.get("/").content.decode().split())
+    assert "1 account</a> overdue" in " ".join(staff.get("/").content.decode().split())

@@ -256,7 +256,8 @@ def test_an_unknown_scheme_cannot_be_checked(files, tmp_path):
 # --- The download -----------------------------------------------------------------------------------------------------
 def test_who_may_download_it(business, sign_in, alice, bob, dora, charlie, tmp_path):
     from reporting.commission.closing import close_periods
-    from reporting.commission.statements import issue_credit_note, issue_statements
+    from reporting.commission.credit_notes import issue_credit_note
+    from reporting.commission.statements import issue_statements
     from reporting.models import BillingPeriod
     from tests.integration.reporting.test_books_pages import earn_long_ago
 
