@@ -12,7 +12,7 @@ from django import forms
 from reporting.commission.beginning import AT_ONCE, NEXT_PERIOD
 from reporting.commission.money import MINOR_DIGITS
 from reporting.commission.payments import PaidVoid
-from reporting.commission.statements import OldRate, Unconfirmed
+from reporting.commission.statements import NeedsConsent, OldRate
 from reporting.rates import FRESH_BUSINESS_DAYS, Rates
 from users.lines import LineField
 from users.numbers import DayField, NumberField, Unclear, read_number
@@ -51,7 +51,7 @@ class ConsentForm(forms.Form):
     def _add_consent(self, name: str) -> None:
         self.fields[name] = forms.BooleanField(label=self.consents[name], required=False)
 
-    def ask(self, error: Unconfirmed) -> None:
+    def ask(self, error: NeedsConsent) -> None:
         """Show the question."""
         self._add_consent(error.consent)
         self.add_error(error.consent, error.text)

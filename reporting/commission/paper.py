@@ -93,7 +93,7 @@ def font_of(character: str, font: str) -> str:
     return CHINESE if name.startswith("CJK ") or unicodedata.east_asian_width(character) in "WF" else ""
 
 
-class Run(NamedTuple):
+class TextRun(NamedTuple):
     """A piece of text in one font. width: at a size of one point."""
 
     font: str
@@ -102,14 +102,14 @@ class Run(NamedTuple):
 
 
 @lru_cache(maxsize=8_192)
-def runs_of(text: str, font: str) -> tuple[Run, ...]:
+def runs_of(text: str, font: str) -> tuple[TextRun, ...]:
     """The pieces of a text in the order in which they are drawn, from left to right."""
     shown = printable(text)
     if shown.isascii():
-        return (Run(font, shown, pdfmetrics.stringWidth(shown, font, 1)),)
+        return (TextRun(font, shown, pdfmetrics.stringWidth(shown, font, 1)),)
     placed = [(font_of(one, font) or font, one if font_of(one, font) else NO_GLYPH) for one in _in_drawn_order(shown)]
     pieces = [(name, "".join(one for _, one in run)) for name, run in groupby(placed, key=lambda pair: pair[0])]
-    return tuple(Run(name, piece, pdfmetrics.stringWidth(piece, name, 1)) for name, piece in pieces)
+    return tuple(TextRun(name, piece, pdfmetrics.stringWidth(piece, name, 1)) for name, piece in pieces)
 
 
 def _in_drawn_order(text: str) -> str:

@@ -23,14 +23,14 @@ from reporting.commission.accounts import (
 )
 from reporting.commission.money import money_text, round_money
 from reporting.commission.services import calendar_of
-from reporting.commission.statements import CannotBook, OldRate, Unconfirmed
+from reporting.commission.statements import CannotBook, NeedsConsent, OldRate
 from reporting.models import DocumentKind, EntryKind, Payment, Statement
 from reporting.rates import rates_of
 from users.models import User, Workspace
 from users.services import record_audit
 
 
-class PaidVoid(Unconfirmed):
+class PaidVoid(NeedsConsent):
     """A payment for a statement that was taken back: nothing is owed on it, so all of it becomes credit."""
 
     consent = "accepts_void"

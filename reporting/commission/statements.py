@@ -96,14 +96,14 @@ class CannotBook(Exception):
         super().__init__(text)
 
 
-class Unconfirmed(CannotBook):
+class NeedsConsent(CannotBook):
     """Something that a person has to agree to first. consent: the argument that says so; question: for the form."""
 
     consent = ""
     question = ""
 
 
-class OldRate(Unconfirmed):
+class OldRate(NeedsConsent):
     """A rate older than three business days."""
 
     consent = "accepts_old_rate"

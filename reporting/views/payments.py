@@ -33,7 +33,7 @@ from reporting.commission.accounts import Account
 from reporting.commission.money import money_text
 from reporting.commission.payments import Recorded, due_statements, record_payment, undo_payment
 from reporting.commission.services import calendar_of
-from reporting.commission.statements import CannotBook, Unconfirmed
+from reporting.commission.statements import CannotBook, NeedsConsent
 from reporting.forms import PaymentForm, ReasonForm
 from reporting.models import CommissionLine, DocumentKind, Entry, Payment, Statement, Transaction
 from reporting.rates import ConvertedSum, Rates, UnknownRate, is_old, rates_of
@@ -141,7 +141,7 @@ def new_payment(request: MemberRequest) -> HttpResponse:
             recorded = record_payment(
                 request.workspace, account, **form.cleaned_data, statement=document, by=request.user, now=timezone.now()
             )
-        except Unconfirmed as error:
+        except NeedsConsent as error:
             form.ask(error)
         except (CannotBook, UnknownRate) as error:
             form.add_error("amount" if isinstance(error, CannotBook) else "currency", error.text)

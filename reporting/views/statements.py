@@ -27,7 +27,7 @@ from reporting.commission.statement_file import statement_file
 from reporting.commission.statements import (
     CannotBook,
     Draft,
-    Unconfirmed,
+    NeedsConsent,
     drafts_of,
     periods_to_issue,
 )
@@ -286,7 +286,7 @@ def credit_note(request: MemberRequest, pk: int) -> HttpResponse:
     if form.is_valid():
         try:
             note = issue_credit_note(document, **form.cleaned_data, by=request.user, now=now)
-        except Unconfirmed as error:
+        except NeedsConsent as error:
             form.ask(error)
         except CannotBook as error:
             form.add_error("amount", error.text)
