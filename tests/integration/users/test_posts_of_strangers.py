@@ -22,7 +22,7 @@ from copying.client import errors
 from copying.client.exchange import Exchange
 from editing.models import Change
 from jobs.models import Job
-from reporting.models import BillingPeriod, Payment, Statement
+from reporting.models import BillingPeriod, OwnRate, Payment, Statement
 from subscribers.models import Stopout, SubscriberAccess
 from tests import builders
 from users.models import Invitation, Membership
@@ -35,7 +35,7 @@ TODAY = timezone.now().date()
 PATH_IDS = {
     "changes/": "change", "commissions/changes/": "change", "commissions/payments/": "payment",
     "commissions/periods/": "period", "jobs/": "job", "settings/connections/": "connection",
-    "settings/members/": "membership", "settings/tokens/": "token",
+    "settings/members/": "membership", "settings/tokens/": "token", "settings/rates/": "rate",
     "settings/members/invitations/": "invitation", "statements/": "statement", "stopouts/": "stopout",
     "strategies/": "strategy", "subscribers/": "subscriber", "switch/": "workspace",
 }  # fmt: skip
@@ -75,7 +75,8 @@ BODIES = (
 NO_IDS = {
     "subscribers/currencies/file/", "subscribers/currencies/save/",
     "setup/", "theme/", "settings/", "settings/connections/new/", "settings/members/invite/clients/", "leave/",
-    "invitation/", "commissions/close/all/",
+    "invitation/", "commissions/close/all/", "settings/billing/", "settings/rates/fetching/",
+    "settings/rates/fetch/", "settings/rates/new/", "settings/rates/file/",
     "commissions/issue/all/", "jobs/export/", "accounts/login/", "accounts/logout/", "accounts/email/",
     "settings/tokens/new/", "accounts/email/withdraw/", "accounts/password/change/", "accounts/password/reset/",
 }  # fmt: skip
@@ -135,11 +136,14 @@ def world(user) -> dict[str, str]:
         workspace=workspace, email="guest@example.com", role="viewer", token_digest=f"{workspace.pk}", created_at=now,
         sent_at=now, expires_at=now + timedelta(days=1),
     )  # fmt: skip
+    rate = OwnRate.objects.create(
+        workspace=workspace, currency="KWD", day=TODAY, against="USD", value=3, source="Secret bank", entered_at=now
+    )
     job = Job.objects.create(workspace=workspace, kind="export", title="Secret list", due_at=now, created_at=now)
     rows = {
         "strategy": strategy, "subscriber": account, "statement": statement, "payment": payment, "period": period,
         "change": change, "stopout": stopout, "invitation": invitation, "connection": connection,
-        "membership": Membership.objects.get(user=client), "workspace": workspace, "job": job,
+        "membership": Membership.objects.get(user=client), "workspace": workspace, "job": job, "rate": rate,
         "token": issue_token(user.memberships.get(), name="Secret", scope="read", lasts=timedelta(1), now=now).token,
     }  # fmt: skip
     names = {"strategy_name": strategy.backend_id, "signal_name": f"sig{workspace.pk}"}
