@@ -22,7 +22,7 @@ from copying.client import errors
 from copying.client.exchange import Exchange
 from editing.models import Change
 from jobs.models import Job
-from reporting.models import BillingPeriod, OwnRate, Payment, Statement
+from reporting.models import BillingPeriod, OwnRate, Payment, Statement, Subject, TermsSource, TermsVersion
 from subscribers.models import Stopout, SubscriberAccess
 from tests import builders
 from users.models import Invitation, Membership
@@ -34,7 +34,8 @@ TODAY = timezone.now().date()
 # the row that an id in an address is of, by how the address begins; the longest beginning counts
 PATH_IDS = {
     "changes/": "change", "commissions/changes/": "change", "commissions/payments/": "payment",
-    "commissions/periods/": "period", "jobs/": "job", "settings/connections/": "connection",
+    "commissions/periods/": "period",
+    "commissions/terms/": "terms", "jobs/": "job", "settings/connections/": "connection",
     "settings/members/": "membership", "settings/tokens/": "token", "settings/rates/": "rate",
     "settings/members/invitations/": "invitation", "statements/": "statement", "stopouts/": "stopout",
     "strategies/": "strategy", "subscribers/": "subscriber", "switch/": "workspace",
@@ -136,6 +137,10 @@ def world(user) -> dict[str, str]:
         workspace=workspace, email="guest@example.com", role="viewer", token_digest=f"{workspace.pk}", created_at=now,
         sent_at=now, expires_at=now + timedelta(days=1),
     )  # fmt: skip
+    terms = TermsVersion.objects.create(
+        workspace=workspace, connection=connection, strategy_id=strategy.backend_id, subject=Subject.COMMISSION,
+        number=1, source=TermsSource.BACKEND, needs_consent=True, asks_consent=True, seen_at=now,
+    )  # fmt: skip
     rate = OwnRate.objects.create(
         workspace=workspace, currency="KWD", day=TODAY, against="USD", value=3, source="Secret bank", entered_at=now
     )
@@ -143,7 +148,8 @@ def world(user) -> dict[str, str]:
     rows = {
         "strategy": strategy, "subscriber": account, "statement": statement, "payment": payment, "period": period,
         "change": change, "stopout": stopout, "invitation": invitation, "connection": connection,
-        "membership": Membership.objects.get(user=client), "workspace": workspace, "job": job, "rate": rate,
+        "membership": Membership.objects.get(user=client), "workspace": workspace, "job": job,
+        "rate": rate, "terms": terms,
         "token": issue_token(user.memberships.get(), name="Secret", scope="read", lasts=timedelta(1), now=now).token,
     }  # fmt: skip
     names = {"strategy_name": strategy.backend_id, "signal_name": f"sig{workspace.pk}"}
