@@ -49,7 +49,7 @@ KINDS = {
         ),
         ProblemKind(
             "read-only-token", 403, "The token may only read",
-            "Nothing was changed. Use a token with the scope “Read and change”.",
+            "Nothing was changed. Tokens read so far; changes are made on the pages.",
         ),
         ProblemKind(
             "not-found", 404, "Nothing here",

@@ -6,7 +6,6 @@ from datetime import timedelta
 
 from django import forms
 
-from api.models import ApiScope
 from users.account_forms import CurrentPasswordField, confirmed_password
 from users.lines import LineField
 from users.models import STAFF_ROLES, Membership
@@ -17,13 +16,12 @@ OWN = "person"
 
 
 class ApiTokenForm(forms.Form):
-    """What a program may do, for how long, and in whose place."""
+    """Which program it is, for how long it reads, and in whose place."""
 
     name = LineField(max_length=80, help_text="Which program it is for, such as “Month end report”.")
-    scope = forms.ChoiceField(label="It may", choices=ApiScope.choices)
     acts_as = forms.ChoiceField(
         label="It acts",
-        help_text="In your place it may do what you may, as long as you are a member. A service stays when people go.",
+        help_text="In your place it reads what you may, as long as you are a member. A service stays when people go.",
     )
     days = forms.ChoiceField(label="It works for", choices=list(LASTS.items()), initial="90")
     password = CurrentPasswordField(help_text="So that nobody makes one who only found your screen unlocked.")
