@@ -36,7 +36,7 @@ def blank_form(request: MemberRequest) -> OwnRateForm:
 @staff_only
 def rates(request: MemberRequest) -> HttpResponse:
     """Which rates are in use, and what can be done about them."""
-    return render_rates(request, blank_form(request), RateFileForm())
+    return render_rates(request, blank_form(request), RateFileForm(auto_id="file_%s"))
 
 
 def render_rates(request: MemberRequest, form: OwnRateForm, file_form: RateFileForm, status: int = 200) -> HttpResponse:
@@ -97,7 +97,7 @@ def add_rate(request: MemberRequest) -> HttpResponse:
     today = calendar_of(request.workspace).day_of(timezone.now())
     form = OwnRateForm(request.POST, rates=rates_of(request.workspace), today=today)
     if not form.is_valid():
-        return render_rates(request, form, RateFileForm(), status=422)
+        return render_rates(request, form, RateFileForm(auto_id="file_%s"), status=422)
     entered = EnteredRate(*(form.cleaned_data[name] for name in COLUMNS))
     source = form.cleaned_data["source"]
     add_rates(request.workspace, [entered], source=source, by=request.user, now=timezone.now())
@@ -110,7 +110,7 @@ def add_rate(request: MemberRequest) -> HttpResponse:
 @once
 def add_file(request: MemberRequest) -> HttpResponse:
     """Read many rates from a file; all of them or none."""
-    form = RateFileForm(request.POST, request.FILES)
+    form = RateFileForm(request.POST, request.FILES, auto_id="file_%s")
     if form.is_valid():
         today, known = calendar_of(request.workspace).day_of(timezone.now()), rates_of(request.workspace)
         try:
