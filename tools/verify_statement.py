@@ -82,14 +82,10 @@ def check(document: dict, earlier: list[dict]) -> tuple[list[str], list[str]]:
         try:
             check_line(line, document, notes, number)
         except (Disagreement, KeyError, TypeError, ValueError, ArithmeticError) as error:
-            problems.append(
-                f"{name_of(number, line)}: {error if isinstance(error, Disagreement) else f'unreadable, {error!r}'}"
-            )
-    problems += check_repetitions(lines)
-    problems += check_chain(document, earlier, notes)
-    problems += check_periods(document)
-    problems += check_totals(document)
-    return problems, notes
+            what = error if isinstance(error, Disagreement) else f"unreadable, {error!r}"
+            problems.append(f"{name_of(number, line)}: {what}")
+    problems += check_repetitions(lines) + check_chain(document, earlier, notes)
+    return problems + check_periods(document) + check_totals(document), notes
 
 
 def digest_of(document: dict) -> str:
@@ -142,21 +138,24 @@ def exact_amount(line: dict, key: str, inputs: dict) -> Decimal:
         if quantity < 0:
             raise Disagreement(f"a deal of {quantity} is charged")
         return rate * quantity
-    if scheme == "flat-fee":  # rate x days / days of the whole period
-        return rate * counted_days(line, inputs) / Decimal(inputs["days_of_period"])
+    if scheme == "flat-fee":  # rate x days / days of the whole period, of each period
+        return sum((rate * days / Decimal(whole) for days, whole in counted_days(inputs)), ZERO)
     if scheme == "high-water-mark":
         return mark_step(line, key, inputs)
     raise CannotCheck(f"the scheme “{scheme}” is newer than this program")
 
 
-def counted_days(line: dict, inputs: dict) -> int:
-    """The days of a fixed fee: first and last day included, of each stretch where there are several."""
+def counted_days(inputs: dict) -> list:
+    """[days, days of the whole period] of a fixed fee, first and last day included; several by periods agreed on."""
     stretches = inputs.get("stretches") or [[inputs["first_day"], inputs["last_day"]]]
     days = sum((date.fromisoformat(last) - date.fromisoformat(first)).days + 1 for first, last in stretches)
     expect("days", inputs["days"], days)
-    if not 0 < days <= inputs["days_of_period"]:
-        raise Disagreement(f"{days} days of a period of {inputs['days_of_period']} days are charged")
-    return days
+    parts = inputs.get("by_period") or [[days, inputs["days_of_period"]]]
+    expect("days by period", sum(part for part, _ in parts), days)
+    for part, whole in [*parts, [days, inputs["days_of_period"]]]:
+        if not 0 < part <= whole:
+            raise Disagreement(f"{part} days of a period of {whole} days are charged")
+    return parts
 
 
 def check_deals(line: dict, notes: list[str], number: int) -> None:
@@ -173,8 +172,7 @@ def check_deals(line: dict, notes: list[str], number: int) -> None:
         if not moment(inputs["from"]) <= moment(deal["time"]) < moment(inputs["at"]):
             raise Disagreement(f"deal {deal['id']} of {deal['time']} is not in the span that is measured")
     if changed:
-        note = f"its deals changed by {changed} after it was settled: a later line corrects that"
-        notes.append(f"{name_of(number, line)}: {note}")
+        notes.append(f"{name_of(number, line)}: its deals changed by {changed} after it was settled: see later lines")
 
 
 def check_conversion(line: dict) -> None:
@@ -214,28 +212,32 @@ def mark_step(line: dict, key: str, inputs: dict) -> Decimal:
         expect_number("measured profit", measured, realised)
     for flow in [] if on_profit else inputs["flows"]:
         level, deficits = moved_by_flow(level, deficits, flow, policy)
+    is_due = inputs.get("is_due", True)  # or it is only measured: no period of the length that was agreed on ends
+    if not is_due and "agreed_period" not in policy:
+        raise Disagreement("nothing is charged, though a period ends")
     memory = policy.get("loss_memory_periods")
-    deficits = [(of, amount) for of, amount in deficits if memory is None or period - of <= memory]
+    deficits = [(of, amount) for of, amount in deficits if memory is None or not is_due or period - of <= memory]
     mark = level + sum((amount for _, amount in deficits), ZERO)
     expect_number("mark before", inputs["mark_before"], mark, STORED)
     start, (gain, deficits) = (level, deficits), earned_back(measured - level, deficits)
-    hurdle = hurdle_of(line, inputs, mark if not on_profit else Decimal(inputs["capital"]))
+    hurdle = chargeable = ZERO
+    if is_due:
+        hurdle = hurdle_of(line, inputs, mark if not on_profit else Decimal(inputs["capital"]))
+        chargeable = ZERO if gain <= hurdle else gain - hurdle if policy.get("hurdle") == "hard" else gain
     expect_number("hurdle", inputs["hurdle"], hurdle, STORED)
-    chargeable = ZERO if gain <= hurdle else gain - hurdle if policy.get("hurdle") == "hard" else gain
     expect_number("chargeable gain", inputs["chargeable"], chargeable, STORED)
-    fee = Decimal(line["rate"]) * chargeable
-    set_at = before["set_at"]
-    if gain < 0:
+    fee, set_at = Decimal(line["rate"]) * chargeable, before["set_at"]
+    if gain < 0 and is_due:
         level, deficits = measured, with_loss(deficits, period, -gain, memory)
-    elif chargeable or not gain:
+    elif is_due and (chargeable or not gain):
         level = measured if on_profit else measured - fee
         if policy.get("new_mark") == "gross" and fee:
             deficits = with_loss(deficits, period, fee, memory)
         set_at = inputs["at"] if chargeable else set_at
-    else:  # below the hurdle the mark stays where it was
+    else:  # below the hurdle, or not due: the mark stays where it was
         level, deficits = start
     after = {"level": level, "deficits": deficits, "realised": realised, "set_at": set_at}
-    compare_marks(inputs["after"], after, period if key == PERIOD_KEY else period - 1)
+    compare_marks(inputs["after"], after, period if key == PERIOD_KEY and is_due else period - 1)
     expect_number("mark after", inputs["mark_after"], level + sum((amount for _, amount in deficits), ZERO), STORED)
     return fee
 
@@ -298,22 +300,23 @@ def check_chain(document: dict, earlier: list[dict], notes: list[str]) -> list[s
     numbers = {number for number, _ in steps}
     for number, line in enumerate(document["lines"], start=1):
         previous, inputs, name = line.get("previous"), inputs_of(line), name_of(number, line)
-        if "before" not in inputs:
+        if (before := inputs.get("before")) is None:
             continue
-        before = inputs["before"]
         own = [(of, inputs_of(each)) for of, each in steps if each["strategy_id"] == line["strategy_id"]]
         ending = [(of, each) for of, each in own if "after" in each and moment(each["at"]) == moment(inputs["from"])]
         if ending and not any(same_mark(each["after"], before) for _, each in ending):
-            problems.append(f"{name}: begins with {mark_of(before)}, no step before it in these files ends so")
+            # deals that came late moved the mark: then the line that corrects an earlier step is on a later statement
+            of_mark = (each for _, each in steps if each["strategy_id"] == line["strategy_id"])
+            is_late = previous is not None and any(Decimal(each.get("changed_since", 0)) for each in of_mark)
+            text = f"{name}: begins with {mark_of(before)}, no step before it in these files ends so"
+            (notes if is_late else problems).append(text)
         if previous is None:
             if before["periods"] or before["deficits"]:
                 problems.append(f"{name}: no step before it is named, but its mark has a past")
         elif not same_mark(previous["after"], before) and not is_resumed(previous, inputs, notes, name):
-            source = previous["statement"] or "on no statement"
-            problems.append(
-                f"{name}: begins with the mark {mark_of(before)}, the step before it ({source}, to"
-                f" {previous['at'][:10]}) ended with {mark_of(previous['after'])}"
-            )
+            named = f"{previous['statement'] or 'on no statement'}, to {previous['at'][:10]}"
+            ended = f"the step before it ({named}) ended with {mark_of(previous['after'])}"
+            problems.append(f"{name}: begins with the mark {mark_of(before)}, {ended}")
         elif previous["statement"] in numbers and not any(
             of == previous["statement"] and "after" in each and same_mark(each["after"], previous["after"])
             for of, each in own
@@ -363,11 +366,8 @@ def check_periods(document: dict) -> list[str]:
 
 def check_totals(document: dict) -> list[str]:
     """The statement is the sum of its periods, with tax; converted, that of its lines."""
-    statement, tax, reporting = (
-        document["statement"],
-        document["statement"]["tax"],
-        document["statement"]["reporting"],
-    )
+    statement = document["statement"]
+    tax, reporting = statement["tax"], statement["reporting"]
     amount = sum((Decimal(period["amount"]) for period in document["periods"]), ZERO)
     expected = {
         "amount": (statement["amount"], amount),

@@ -7,8 +7,9 @@ from decimal import Decimal
 
 import pytest
 
+from reporting.commission.consent import record_answers
 from reporting.commission.statement_file import digest_of, statement_file
-from reporting.models import CommissionPolicy, Statement
+from reporting.models import CommissionPolicy, Statement, TermsVersion
 from reporting.views.statements import lines_of
 from tests import builders
 from tests.firm import Firm, at
@@ -72,6 +73,29 @@ POLICIES = {
 }
 
 
+def test_a_correction_on_a_later_statement_than_the_step_after_it_is_said(db, tmp_path, capsys):
+    firm = Firm("high-water-mark", 0.2)
+    firm.deal(at(1, 15), 100)
+    firm.complete_until(at(2, 2))
+    firm.accrue(at(2, 2))
+    firm.deal(at(1, 20), 60)  # January has settled: that is corrected in March
+    firm.deal(at(2, 20), 30)
+    firm.complete_until(at(3, 2))
+    firm.accrue(at(3, 2))
+    firm.close(at(3, 1, 0), at(3, 2))
+    (first,) = firm.issue(at(3, 1, 0), at(3, 2))
+    document = file_of(first)
+    assert check(tmp_path, document) == 0
+    said = capsys.readouterr().out
+    assert "changed by 60 after it was settled" in said
+    assert "note: line 2" in said
+    # without a late deal nothing explains it
+    line = document["lines"][0]
+    line["changed_since"], line["deals"] = "0", [deal for deal in line["deals"] if deal["net"] != "60"]
+    assert check(tmp_path, signed(document)) == 1
+    assert "no step before it in these files ends so" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("currency", ["USD", "JPY", "EUR"])
 def test_what_was_issued_agrees(db, tmp_path, capsys, scheme, currency):
@@ -107,6 +131,94 @@ def test_late_deals_and_their_corrections_agree(db, tmp_path, capsys):
     assert "changed by 50 after it was settled" in capsys.readouterr().out
     assert check(tmp_path, files[1], files[0]) == 0
     assert check(tmp_path, files[2], files[1], files[0]) == 0
+
+
+# --- Clients that refused a rise keep their terms and the length of period that they agreed on ------------------------
+RESULTS = ((100, -40), (95, 30.55), (-10, 77.77), (60, -5), (20.02, 13), (-7, 45), (31, 8))
+
+
+def refused(scheme, rate, length, change, *, is_late=False):
+    """Files from January to July of a client that refused other terms of 10 February, and of one that agreed."""
+    firm = Firm(scheme, rate, length, asks_consent=True)
+    clients = [firm.subscriber, builders.subscriber(firm.connection, currency="USD")]
+    for client in clients:
+        builders.subscription(client, firm.strategy, first_seen_at=at(1, 1, 0))
+    statements = []
+    for month, results in enumerate(RESULTS, start=1):
+        for number, client in enumerate(clients):
+            firm.deal(at(month, 8), D(str(results[0])), subscriber=client)
+            if is_late and month > 1:  # of a month that has settled
+                firm.deal(at(month - 1, 27), 17 - 30 * number, subscriber=client)
+        if month == 2:
+            firm.accrue(at(2, 9))
+            firm.change_scheme(**change)
+            firm.accrue(at(2, 10))
+            version = TermsVersion.objects.filter(subject="commission").last()
+            for client, is_consent in zip(clients, (False, True), strict=True):
+                record_answers(version, [client.backend_id], is_consent=is_consent, note="", by=None, now=at(2, 12))
+        for client in clients:
+            firm.deal(at(month, 19), D(str(results[1])), subscriber=client)
+        now = at(month + 1, 2)
+        firm.complete_until(now)
+        firm.accrue(now)
+        if month in (3, 4, 7):
+            firm.close(at(month + 1, 1, 0), now)
+            statements += firm.issue(at(month + 1, 1, 0), now, accepts_old_rates=True)
+    own = [[file_of(each) for each in statements if each.subscriber_id == client.backend_id] for client in clients]
+    assert all(own)
+    return own
+
+
+REFUSED = {
+    "fixed fee by quarters": ("flat-fee", 31, "month", {"commissionRate": 200, "billingPeriod": "quarter"}),
+    "fixed fee by months": ("flat-fee", 91, "quarter", {"commissionRate": 80, "billingPeriod": "month"}),
+    "mark by months": ("high-water-mark", 0.2, "quarter", {"commissionRate": 0.3, "billingPeriod": "month"}),
+    "mark by quarters": ("high-water-mark", 0.2, "month", {"commissionRate": 0.3, "billingPeriod": "quarter"}),
+    "share of profits": ("amount-won", 0.1, "month", {"commissionRate": 0.3}),
+}
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+@pytest.mark.parametrize("change", REFUSED)
+def test_who_refused_a_rise_can_verify_each_statement(db, tmp_path, capsys, change, is_late):
+    for files_of_client in refused(*REFUSED[change], is_late=is_late):
+        for number in range(len(files_of_client)):
+            newest_first = files_of_client[number::-1]
+            assert check(tmp_path, *newest_first) == 0, capsys.readouterr().out
+
+
+@pytest.mark.parametrize("parts", ["one day fewer", "a shorter period", "one left out", "more days than a period has"])
+def test_a_fee_by_other_periods_that_was_changed_is_noticed(db, tmp_path, capsys, parts):
+    own, _ = refused(*REFUSED["fixed fee by quarters"])
+    document, line = next(
+        (each, line) for each in own for line in each["lines"] if len(line["inputs"].get("by_period", ())) > 1
+    )
+    by_period = line["inputs"]["by_period"]
+    days, whole = by_period[0]
+    changed = {
+        "one day fewer": [[days - 1, whole], *by_period[1:]], "a shorter period": [[days, whole - 1], *by_period[1:]],
+        "one left out": by_period[1:], "more days than a period has": [[sum(n for n, _ in by_period), 1]],
+    }  # fmt: skip
+    line["inputs"]["by_period"] = changed[parts]
+    assert check(tmp_path, signed(document)) == 1
+    assert f"line {document['lines'].index(line) + 1} (" in capsys.readouterr().out
+
+
+def test_a_step_that_is_said_not_to_be_due_is_noticed(db, files, tmp_path, capsys):
+    own, _ = refused(*REFUSED["mark by months"])
+    document, number = next(
+        (each, number) for each in own for number, line in enumerate(each["lines"]) if "is_due" in line["inputs"]
+    )
+    inputs = document["lines"][number]["inputs"]
+    for name in ("mark_before", "chargeable", "hurdle", "mark_after", "is_due"):
+        wrong = copy.deepcopy(document)
+        wrong["lines"][number]["inputs"][name] = True if name == "is_due" else more(inputs[name])
+        assert check(tmp_path, signed(wrong)) == 1
+        assert f"line {number + 1} (" in capsys.readouterr().out
+    wrong = copy.deepcopy(files["high-water-mark"][1])
+    wrong["lines"][0]["inputs"]["is_due"] = False
+    assert check(tmp_path, signed(wrong)) == 1
+    assert "though a period ends" in capsys.readouterr().out
 
 
 # --- Changes of a file ------------------------------------------------------------------------------------------------
