@@ -11,6 +11,7 @@ import io
 import re
 import time
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -38,6 +39,9 @@ MOST_DAILY_FACTOR = Decimal("1.25")  # a larger move is a mistake, or once in ye
 MOST_FACTOR_AFTER_GAP = Decimal("1.6")
 MOST_DECIMALS = 10
 SMALLEST, LARGEST = Decimal("0.000001"), Decimal("1000000000")
+
+# what `zipfile` raises for an archive that is cut, changed on its way, encrypted or packed by a way it does not know
+BROKEN_ARCHIVE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError)
 
 Published = dict[date, dict[str, Decimal]]
 """Units per euro by day and currency."""
@@ -123,10 +127,12 @@ def _values_of_xml(content: bytes) -> Iterator[tuple[str, str, str]]:
 def _values_of_zip(content: bytes) -> Iterator[tuple[str, str, str]]:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            name = next(name for name in archive.namelist() if name.endswith(".csv"))
+            name = next((name for name in archive.namelist() if name.endswith(".csv")), None)
+            if name is None:
+                raise RatesRefused("The file is not the ECB's: no CSV is in it.")
             with archive.open(name) as file:
                 unpacked = file.read(MOST_UNPACKED_BYTES + 1)
-    except (zipfile.BadZipFile, StopIteration, OSError, EOFError, RuntimeError, NotImplementedError) as error:
+    except BROKEN_ARCHIVE as error:
         raise RatesRefused("The file is not whole, or not the ECB's: it cannot be unpacked.") from error
     if len(unpacked) > MOST_UNPACKED_BYTES:
         raise RatesRefused("The file of rates is too large when unpacked.")

