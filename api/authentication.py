@@ -26,6 +26,7 @@ SENT_OTHERWISE = "Send the token in the header “Authorization: Bearer cpt_…�
 ENDED = {
     "revoked": "This token was revoked. Make another one in the settings, under “Access tokens”.",
     "expired": "This token has expired. Make another one in the settings, under “Access tokens”.",
+    "paused": "The person this token belongs to is shut out for now: ask the owner of the workspace.",
 }
 log = structlog.get_logger(__name__)
 
@@ -59,8 +60,6 @@ class BearerAuthentication(BaseAuthentication):
         if (state := token.state(now)) in ENDED:
             raise AuthenticationFailed(ENDED[state])
         membership = membership_of(token)
-        if not token.is_service and not membership.user.is_active:
-            raise AuthenticationFailed("The person this token belongs to is no longer active.")
         note_use(token, now)
         request._request.membership, request._request.workspace = membership, token.workspace
         return (ServiceUser() if token.is_service else membership.user), token

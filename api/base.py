@@ -51,12 +51,16 @@ class ApiView(APIView):
         """Authenticate, look at the scope and the parameters, then ask the guard: 404, 403 or on."""
         hide_session(request._request)
         super().initial(request, *args, **kwargs)
-        self.count(request)
         guard = self.guards.get("GET" if request.method == "HEAD" else request.method or "")
         if guard is None:
             raise MethodNotAllowed(request.method)
         guard(_pass)(request)
         self.check_parameters(request)
+
+    def check_permissions(self, request: Request) -> None:
+        """Count first: a token that may not do what it asks for must not ask without end either."""
+        self.count(request)
+        super().check_permissions(request)
 
     def count(self, request: Request) -> None:
         """Count the request for its token. Raises ApiProblem where the minute is used up."""

@@ -71,7 +71,10 @@ class ApiToken(models.Model):
         return Role(self.membership.role if self.membership else self.role).label
 
     def state(self, now: datetime) -> str:
-        """revoked, expired or active."""
+        """revoked, expired, paused (its person is shut out for now) or active."""
         if self.revoked_at:
             return "revoked"
-        return "active" if now < self.expires_at else "expired"
+        if now >= self.expires_at:
+            return "expired"
+        person = self.membership
+        return "active" if person is None or (person.user.is_active and not person.deactivated_at) else "paused"

@@ -58,7 +58,7 @@ def programs(workspace, alice, bob, dora, charlie, program) -> dict[str, Program
     now = timezone.now()
     manager, accountant = (builders.member(workspace, role, role) for role in ("manager", "accountant"))
     leaver = builders.member(workspace, "leaver", "owner")
-    gone, inactive = (builders.member(workspace, name, "owner") for name in ("gone", "inactive"))
+    gone, inactive, paused = (builders.member(workspace, name, "owner") for name in ("gone", "inactive", "paused"))
     elsewhere = charlie.memberships.get().workspace
     made = {
         "owner": program(alice), "manager": program(manager), "accountant": program(accountant), "viewer": program(bob),
@@ -66,12 +66,14 @@ def programs(workspace, alice, bob, dora, charlie, program) -> dict[str, Program
         "read-only": program(alice, "read"), "leaver": program(leaver),
         "service": program(alice, service_role="manager"), "foreign": program(charlie),
         "foreign-client": program(builders.member(elsewhere, "erin", "subscriber")),
-        "gone": program(gone), "inactive": program(inactive), "revoked": program(alice), "nobody": Program(""),
+        "gone": program(gone), "inactive": program(inactive), "paused": program(paused),
+        "revoked": program(alice), "nobody": Program(""),
         "expired": program(alice, lasts=timedelta(seconds=1), now=now - timedelta(seconds=2)),
         "unknown": Program("cpt_" + "x" * 43),
     }  # fmt: skip
     leaver.memberships.update(role="viewer")
     gone.memberships.all().delete()
+    paused.memberships.update(deactivated_at=now)
     type(inactive).objects.filter(pk=inactive.pk).update(is_active=False)
     alice.memberships.get().api_tokens.filter(hint=made["revoked"].text[-4:]).update(revoked_at=now)
     return made

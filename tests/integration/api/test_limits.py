@@ -36,3 +36,12 @@ def test_what_is_refused_counts_too_and_what_needs_no_token_does_not(program, al
         assert caller.get("strategies/", {"stat": "x"}).status_code == 400
         assert caller.get("token/").status_code == 429
     assert "RateLimit" not in client.get("/api/v1/")
+
+
+def test_a_write_that_a_token_may_not_make_counts_and_says_what_is_left(program, alice, settings):
+    settings.API_REQUESTS_PER_MINUTE = 2
+    caller = program(alice, "read")
+    with time_machine.travel(NOW, tick=False):
+        answers = [caller.call("post", "strategies/", {}) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [403, 403, 429]
+    assert [answer["RateLimit"] for answer in answers] == [f'"minute";r={left};t=45' for left in (1, 0, 0)]

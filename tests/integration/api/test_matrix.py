@@ -17,7 +17,7 @@ from tests.integration.api.worlds import world
 pytestmark = pytest.mark.django_db
 METHODS = ("get", "head", "post", "put", "patch", "delete", "options")
 MADE_UP = 987_654_321
-REFUSED = ("gone", "inactive", "revoked", "expired", "unknown", "nobody")
+REFUSED = ("gone", "inactive", "paused", "revoked", "expired", "unknown", "nobody")
 # what a token may do, by whom it is of
 ROLES = {
     "owner": "owner", "manager": "manager", "accountant": "accountant", "viewer": "viewer", "subscriber": "subscriber",

@@ -14,6 +14,7 @@ from django.utils import timezone
 from api.authentication import WRONG_TOKENS
 from api.models import ApiToken
 from tests import builders
+from users import members
 from users.members import digest_of
 from users.models import AuditEntry
 
@@ -101,6 +102,23 @@ def test_a_token_follows_its_person(program, workspace):
     assert use(text).status_code == 401
     builders.Membership.objects.create(workspace=workspace, user=person, role="owner")
     assert use(text).status_code == 401
+
+
+def test_a_token_of_a_deactivated_member_waits_with_them(program, sign_in, alice, bob):
+    """It is told from a wrong address; the owner sees why it does not work, and may revoke it meanwhile."""
+    text, now = program(bob).text, timezone.now()
+    members.deactivate_member(bob.memberships.get(), by=alice, now=now)
+    for path in ("token/", "strategies/", "strategies/0/"):
+        answer = Client().get(f"/api/v1/{path}", headers={"Authorization": f"Bearer {text}"})
+        assert answer.status_code == 401, path
+        assert "shut out" in answer.json()["detail"]
+    token = ApiToken.objects.get()
+    assert token.last_used_at is None
+    page = sign_in(alice).get("/settings/tokens/").content.decode()
+    assert "Paused" in page
+    assert f"/settings/tokens/{token.pk}/revoke/" in page
+    members.activate_member(bob.memberships.get(), by=alice, now=now)
+    assert use(text).status_code == 200
 
 
 def test_the_moment_of_expiry(program, alice):
