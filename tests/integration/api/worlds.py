@@ -24,8 +24,11 @@ from subscribers.models import Stopout
 from tests import builders
 
 
-def world(workspace, name: str, client=None) -> SimpleNamespace:
-    """One row of every kind, with words that only this workspace has; client: who may see the account."""
+def world(workspace, name: str, client=None, number: int = 1) -> SimpleNamespace:
+    """One row of every kind, with words that only this workspace has; client: who may see the account.
+
+    number: of the statement, which a workspace has once.
+    """
     now = timezone.now()
     connection = builders.connection(workspace, name=f"{name} backend", token=f"secret-{name}.b.c")
     strategy = builders.strategy(
@@ -64,14 +67,17 @@ def world(workspace, name: str, client=None) -> SimpleNamespace:
     period = BillingPeriod.objects.create(
         **own, strategy_id=strategy.backend_id, period_start=now - timedelta(days=33), period_end=ends
     )
-    CommissionLine.objects.create(
-        **route, period_start=period.period_start, period_end=ends, scheme="amount-won", key="deal:d1",
-        occurred_at=ends, rate=Decimal("0.2"), exact_amount=Decimal("10.01"), amount=Decimal("10.01"),
-        inputs={"deals": ["d1"]}, **money,
-    )  # fmt: skip
+    # of the period that ended, and of the one that runs: what is owed now
+    for key, start, end in (("d1", period.period_start, ends), ("d2", ends, now + timedelta(days=27))):
+        CommissionLine.objects.create(
+            **route, period_start=start, period_end=end, scheme="amount-won", key=f"deal:{key}",
+            occurred_at=min(end, now), rate=Decimal("0.2"), exact_amount=Decimal("10.01"), amount=Decimal("10.01"),
+            inputs={"deals": [key]}, **money,
+        )  # fmt: skip
     statement = Statement.objects.create(
-        **own, subscriber_id=account.backend_id, number=1, workspace_name=workspace.name, subscriber_name=account.name,
-        first_day=now.date(), last_day=now.date(), amount=10, due_on=now.date(), issued_at=now, **money,
+        **own, subscriber_id=account.backend_id, number=number, workspace_name=workspace.name,
+        subscriber_name=account.name, first_day=now.date(), last_day=now.date(), amount=10, due_on=now.date(),
+        issued_at=now, **money,
     )  # fmt: skip
     StatementItem.objects.create(
         statement=statement, period=period, subscriber_id=account.backend_id, currency="USD", scheme="amount-won",
