@@ -262,18 +262,16 @@ def compute_anew(connection_id: int, subscriber_id: str) -> None:
 def follow_reported(backend: Connection, reported: dict[str, str], *, now: datetime) -> None:
     """After balances were read: note where an account says another currency than was entered for it.
 
-    reported: currency by backend id, "" where the account tells none that has a code; then what was entered holds on.
+    reported: currency by backend id, "" where the account tells none that has a code; then what was entered holds on
+    (`subscribers.mirror.keep_balances`).
     """
     entries = EnteredCurrency.objects.filter(subscriber__connection=backend).select_related("subscriber__workspace")
-    own = [entry for entry in entries if entry.subscriber.backend_id in reported]
+    own = [entry for entry in entries if reported.get(entry.subscriber.backend_id, "") not in ("", entry.reported)]
+    if not own:
+        return
     closed = _with_closed_books([entry.subscriber for entry in own])
     for entry in own:
         code, account = reported[entry.subscriber.backend_id], entry.subscriber
-        if not code:
-            Subscriber.objects.filter(pk=account.pk, currency="").update(currency=entry.currency)
-            continue
-        if code == entry.reported:
-            continue
         before, entry.reported = entry.reported or entry.currency, code
         entry.save(update_fields=["reported"])
         if code != before:

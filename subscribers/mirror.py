@@ -195,13 +195,14 @@ def keep_balances(backend: Connection, accounts: list[AccountInformation], *, no
     """Note the newest balance, equity, margin and leverage of accounts; returns how many of them differ.
 
     Amounts are in each account's own currency; a name that no code of a currency has (USDT) is unknown, as its first
-    letters would be another's. `now` stands for the moment where the backend tells none. Where nothing is other, only
-    the time of the measurement is written, once a minute: every index of the table has an entry of each written row.
+    letters would be another's. Where the account tells no code, what was entered by hand holds, or the code that it
+    told after that. `now` stands for the moment where the backend tells none. Where nothing is other, only the time of
+    the measurement is written, once a minute: every index of the table has an entry of each written row.
     """
     rows = [
         (
             a.account_id,
-            a.currency if len(a.currency) == 3 else "",
+            a.currency,
             a.balance,
             a.equity,
             a.margin,
@@ -223,14 +224,20 @@ def keep_balances(backend: Connection, accounts: list[AccountInformation], *, no
 
 _BALANCES = """
     WITH told AS (
-        SELECT own.id, k.*, own.measured_at AS measured_before,
+        SELECT own.id, code.currency, k.balance, k.equity, k.margin, k.leverage, k.measured_at, k.is_simulated,
+               own.measured_at AS measured_before,
                (own.currency, own.balance, own.equity, own.margin, own.leverage, own.is_simulated) IS DISTINCT FROM
-               (k.currency, k.balance::numeric(24, 8), k.equity::numeric(24, 8), k.margin::numeric(24, 8),
+               (code.currency, k.balance::numeric(24, 8), k.equity::numeric(24, 8), k.margin::numeric(24, 8),
                 k.leverage::numeric(10, 2), k.is_simulated) AS is_other
         FROM unnest(%s::text[], %s::text[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[],
                     %s::timestamptz[], %s::boolean[])
-             AS k (account_id, currency, balance, equity, margin, leverage, measured_at, is_simulated)
+             AS k (account_id, name, balance, equity, margin, leverage, measured_at, is_simulated)
         JOIN subscribers_subscriber own ON own.connection_id = %s AND own.backend_id = k.account_id
+        LEFT JOIN subscribers_enteredcurrency entered ON entered.subscriber_id = own.id
+        CROSS JOIN LATERAL (SELECT CASE
+            WHEN length(k.name) = 3 THEN k.name
+            WHEN entered.id IS NOT NULL THEN coalesce(nullif(entered.reported, ''), entered.currency)
+            ELSE '' END AS currency) code
     )
     UPDATE subscribers_subscriber u
     SET currency = told.currency, balance = told.balance, equity = told.equity, margin = told.margin,

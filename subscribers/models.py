@@ -83,7 +83,8 @@ class Subscriber(models.Model):
     @cached_property
     def is_currency_entered(self) -> bool:
         """Whether its currency is known only because somebody entered it."""
-        return self.measured_at is None and self.currency != ""
+        entered: EnteredCurrency | None = getattr(self, "entered", None)
+        return entered is not None and not entered.reported
 
     @cached_property
     def facts(self) -> AccountFacts:

@@ -13,7 +13,7 @@ from users.requests import MemberRequest
 
 def visible_subscriber(request: MemberRequest, pk: int) -> Subscriber:
     """The account, or 404."""
-    visible = Subscriber.objects.visible_to(request.membership).select_related("connection")
+    visible = Subscriber.objects.visible_to(request.membership).select_related("connection", "entered")
     return get_object_or_404(visible.defer("connection__token"), pk=pk)
 
 

@@ -9,7 +9,10 @@ import pytest
 from django.db import connection as database
 
 from copying.contract.accounts import AccountInformation
+from reporting.entering import EntryRow, follow_reported, save_entries
+from reporting.sync.accounts import codes_of
 from subscribers.mirror import MEASURED_EVERY, keep_balances
+from subscribers.models import EnteredCurrency, Subscriber
 from tests import builders
 
 pytestmark = pytest.mark.django_db
@@ -75,3 +78,67 @@ def test_an_account_that_was_never_measured_is_noted_without_any_figure(account)
     poll(account, **nothing)
     account.refresh_from_db()
     assert account.measured_at == NOW
+
+
+ENTERED, TOLD = "entered", "told"
+
+
+@pytest.mark.parametrize(
+    ("events", "currency"),
+    [
+        ([(TOLD, "")], ""),
+        ([(TOLD, "USD")], "USD"),
+        ([(TOLD, "USDT")], ""),
+        ([(TOLD, "USD"), (TOLD, "")], ""),
+        ([(TOLD, "USD"), (TOLD, "USDT")], ""),
+        ([(TOLD, "USD"), (TOLD, "EUR")], "EUR"),
+        ([(ENTERED, "USD"), (TOLD, "")], "USD"),
+        ([(ENTERED, "USD"), (TOLD, "USDT")], "USD"),
+        ([(ENTERED, "USD"), (TOLD, "EUR")], "EUR"),
+        ([(ENTERED, "USD"), (TOLD, "EUR"), (TOLD, "")], "EUR"),
+        ([(ENTERED, "USD"), (TOLD, "EUR"), (TOLD, "USDT")], "EUR"),
+        ([(ENTERED, "USD"), (TOLD, "EUR"), (TOLD, "JPY")], "JPY"),
+        ([(ENTERED, "USD"), (TOLD, ""), (TOLD, "EUR")], "EUR"),
+        ([(TOLD, ""), (ENTERED, "USD"), (TOLD, "")], "USD"),
+        ([(TOLD, "USDT"), (ENTERED, "USD"), (TOLD, "USDT")], "USD"),
+        ([(TOLD, "USDT"), (ENTERED, "USD"), (TOLD, "EUR")], "EUR"),
+        ([(TOLD, "USD"), (TOLD, ""), (ENTERED, "EUR"), (TOLD, "")], "EUR"),
+    ],
+)
+def test_which_currency_holds_after_entries_and_balances_in_any_order(account, alice, events, currency):
+    for seconds, (event, code) in enumerate(events):
+        now = NOW + timedelta(seconds=seconds)
+        if event == ENTERED:
+            row = EntryRow(2, account.backend_id, code)
+            save_entries(account.workspace, [row], by=alice, now=now)
+        else:
+            told = AccountInformation(account_id="a1", **FIGURES | {"currency": code})
+            keep_balances(account.connection, [told], now=now)
+            follow_reported(account.connection, codes_of([told]), now=now)
+    account.refresh_from_db()
+    assert account.currency == currency
+
+
+@pytest.mark.parametrize("code", ["", "USDT"])
+def test_an_entered_currency_is_not_written_again_with_every_balance(account, code):
+    EnteredCurrency.objects.create(subscriber=account, currency="USD", set_at=NOW)
+    assert poll(account, currency=code) == (1, True)
+    assert poll(account, now=NOW + timedelta(seconds=10), currency=code) == (0, False)
+    account.refresh_from_db()
+    assert account.currency == "USD"
+
+
+@pytest.mark.parametrize(("reported", "is_entered"), [("", True), ("EUR", False), ("USD", False)])
+def test_a_currency_is_said_to_be_entered_until_the_account_tells_one(account, reported, is_entered):
+    assert not account.is_currency_entered
+    EnteredCurrency.objects.create(subscriber=account, currency="USD", set_at=NOW, reported=reported)
+    poll(account, currency="")  # measured, and still without a code of its own
+    assert Subscriber.objects.get(pk=account.pk).is_currency_entered is is_entered
+
+
+def test_accounts_that_tell_no_currency_cost_one_query_however_many_were_entered(account, django_assert_num_queries):
+    others = [builders.subscriber(account.connection, currency="") for _ in range(3)]
+    for own in (account, *others):
+        EnteredCurrency.objects.create(subscriber=own, currency="USD", set_at=NOW)
+    with django_assert_num_queries(1):
+        follow_reported(account.connection, {own.backend_id: "" for own in (account, *others)}, now=NOW)
