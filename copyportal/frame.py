@@ -10,9 +10,10 @@ from functools import cache, cached_property
 from typing import cast
 
 import redis
-from django.contrib.postgres.aggregates import ArrayAgg, BoolOr
-from django.db.models import Count, Exists, F, Max, Min, OuterRef, Q
+from django.contrib.postgres.aggregates import ArrayAgg, BoolOr, JSONBAgg
+from django.db.models import Count, Exists, F, JSONField, Max, Min, OuterRef, Q, Value
 from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import JSONObject
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
@@ -142,19 +143,32 @@ class Frame:
         return can_own(self.membership)
 
     @cached_property
-    def _missing(self) -> dict[str, str]:
+    def _missing(self) -> dict[int | None, dict[str, str]]:
+        """Why figures are not known, by connection and kind; under None what no connection offers."""
         if self.membership is None:
             return {}
-        kinds = self.state["refused_kinds"], self.state["offered_kinds"]
-        return missing_rights(*kinds, is_staff=self.membership.is_staff_role)
+        is_staff = self.membership.is_staff_role
+        kinds_of: dict[int | None, set[str]] = {}
+        for refusal in self.state["refusals"]:
+            kinds_of.setdefault(refusal["connection"], set()).add(refusal["kind"])
+        missing = {key: missing_rights(kinds, (), is_staff=is_staff) for key, kinds in kinds_of.items()}
+        everywhere = set().union(*kinds_of.values())
+        return missing | {None: missing_rights(everywhere, self.state["offered_kinds"], is_staff=is_staff)}
 
-    def why_unknown(self, kind: str, otherwise: str) -> str:
-        """Why a figure of a kind of sync is not known, and what would bring it; `otherwise`: it is offered."""
-        return self._missing.get(kind, otherwise)
+    def why_unknown(self, kind: str, otherwise: str, connection_id: int | None = None) -> str:
+        """Why a figure of a kind of sync is not known, and what would bring it; `otherwise`: it is offered.
 
-    def lacks(self, kind: str) -> bool:
-        """Whether no backend of the workspace offers a kind of sync."""
-        return kind in self._missing
+        connection_id: of the account or strategy whose figure it is; None: it is of all that the person sees.
+        """
+        return self._missing.get(connection_id, {}).get(kind, otherwise)
+
+    def lacks(self, kind: str, connection_id: int | None = None) -> bool:
+        """Whether the connection does not offer a kind of sync; without one, whether none of them does."""
+        return kind in self._missing.get(connection_id, {})
+
+    def partly_lacks(self, kind: str) -> bool:
+        """Whether some connections offer a kind of sync and others do not: nothing holds for all accounts."""
+        return not self.lacks(kind) and any(kind in kinds for kinds in self._missing.values())
 
     def first_step(self, kind: str) -> NextStep:
         """Of an empty list of a kind of FIRST_STEPS: connect, then make one; for others, who does it."""
@@ -209,7 +223,11 @@ class Frame:
             failing_kinds=_kinds(Q(sync_states__failing_since__isnull=False)),
             by_age=_kinds(OFFERED & Q(sync_states__last_success_at__isnull=False)),
             late_kinds=_kinds(OFFERED & Q(sync_states__last_success_at__lt=timezone.now() - STALE_AFTER)),
-            refused_kinds=_kinds(Q(sync_states__cursor__is_offered=False)),
+            refusals=JSONBAgg(
+                JSONObject(connection="id", kind="sync_states__kind"),
+                filter=Q(sync_states__cursor__is_offered=False),
+                default=Value([], JSONField()),
+            ),
             offered_kinds=_kinds(OFFERED),
             newest=Max("sync_states__last_success_at"),
             clock=Max(KeyTextTransform("clock", "sync_states__cursor")),

@@ -60,6 +60,7 @@ TRANSACTIONS = Listing(
         Column("swap", "Swap", is_number=True, hint="In the currency of the subscriber's account"),
         Column("commission", "Commission", is_number=True, hint="In the currency of the subscriber's account"),
         Column("currency", "Currency", source="subscriber__currency"),
+        Column("connection_id", in_csv=False),
         Column("provider_commission", in_table=False),
         Column("platform_commission", in_table=False),
         Column("improvement", in_table=False),
