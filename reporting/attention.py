@@ -51,6 +51,7 @@ MOST_ERRORS = MOST_REASONS = 3
 MOST_COUNTED = 1_000
 MOST_CHANGED_TERMS = 5
 TERMS_SHOWN_FOR = timedelta(days=7)
+UNASKED_RISE = ". Clients may pay more: they should have agreed"
 DAY = timedelta(days=1)
 BOOKS_KEPT_S = 30
 
@@ -191,7 +192,8 @@ def changed_terms(membership: Membership, now: datetime) -> Iterator[AttentionLi
     own = TermsVersion.objects.visible_to(membership).filter(
         source=TermsSource.BACKEND, subject=Subject.COMMISSION, seen_at__gt=now - TERMS_SHOWN_FOR
     )
-    newest = own.order_by("-seen_at", "-id").values_list("connection_id", "strategy_id", "seen_at", "needs_consent")
+    named = ("connection_id", "strategy_id", "seen_at", "needs_consent", "asks_consent")
+    newest = own.order_by("-seen_at", "-id").values_list(*named)
     key = f"attention-terms:{membership.workspace_id}:{membership.is_staff_role}"
     rows = cache.get_or_set(key, lambda: list(newest[:MOST_COUNTED]), BOOKS_KEPT_S) or []
     if not rows:
@@ -199,15 +201,16 @@ def changed_terms(membership: Membership, now: datetime) -> Iterator[AttentionLi
     changed = Strategy.objects.visible_to(membership).filter(backend_id__in={row[1] for row in rows})
     names = {(backend, leaf): (pk, name) for pk, name, backend, leaf in
              changed.values_list("pk", "name", "connection_id", "backend_id")}  # fmt: skip
-    rises = {row[:2] for row in rows if row[3]}
+    rises = {row[:2]: row[4] for row in reversed(rows) if row[3]}  # whether the newest of them waits for consent
     seen_at: dict[tuple[int, str], datetime] = {}  # of the newest change of each strategy
-    for connection_id, strategy_id, moment, _ in rows:
+    for connection_id, strategy_id, moment, *_ in rows:
         if (connection_id, strategy_id) in names:
             seen_at.setdefault((connection_id, strategy_id), moment)
     for strategy in list(seen_at)[:MOST_CHANGED_TERMS]:
         pk, name = names[strategy]
         note = "They hold from the moment they were first seen"
-        note += ". Clients may pay more: they should have agreed" if strategy in rises else ""
+        if strategy in rises:
+            note += ", for those who pay more once they agree" if rises[strategy] else UNASKED_RISE
         href = reverse("reporting:strategy-terms", args=[pk])
         yield AttentionLine("warn", "coin", name, "has other terms, changed at the backend", href, note,
                             seen_at[strategy])  # fmt: skip
@@ -226,7 +229,8 @@ def missing_consent(membership: Membership, now: datetime) -> Iterator[Attention
     for row in rows[:MOST_CHANGED_TERMS]:
         href = reverse("reporting:terms-consent", args=[row.version.pk])
         name = names.get((row.connection_id, row.strategy_id), row.strategy_id)
-        note = f"{counted(row.clients, 'client')} pay by the earlier terms until you record an answer"
+        pay = "pays" if row.clients == 1 else "pay"
+        note = f"{counted(row.clients, 'client')} {pay} by the earlier terms until you record an answer"
         yield AttentionLine("warn", "coin", name, "waits for consent to its fee", href, note, row.version.seen_at)
 
 

@@ -81,12 +81,17 @@ def asks(known: KnownTerms) -> bool:
     return any(version.asks_consent for version in known.commissions)
 
 
-def waits(known: KnownTerms, answers: ClientAnswers) -> bool:
-    """Whether a client that copies the strategy has yet to answer to its newest terms."""
+def may_agree(known: KnownTerms, answers: ClientAnswers) -> bool:
+    """Whether a client that copies the strategy does not pay by its newest terms; also who refused may agree."""
     newest = known.commissions[-1]
-    if not newest.asks_consent or not answers.is_running or newest.pk in answers.refused:
+    if not newest.asks_consent or not answers.is_running:
         return False
     return own_versions(known, answers)[-1][1].pk != newest.pk
+
+
+def waits(known: KnownTerms, answers: ClientAnswers) -> bool:
+    """Whether a client that copies the strategy has yet to answer to its newest terms."""
+    return known.commissions[-1].pk not in answers.refused and may_agree(known, answers)
 
 
 def agreed_histories(known: KnownTerms, clients: dict[str, ClientAnswers]) -> dict[str, History]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.contrib import messages
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.http.response import HttpResponseBase
@@ -9,7 +11,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from reporting.commission.consent import own_versions, read_answers, record_answers
+from reporting.commission.consent import may_agree, own_versions, read_answers, record_answers
 from reporting.commission.versions import known_terms
 from reporting.commission.wording import commission_words
 from reporting.forms import AnswerForm
@@ -86,6 +88,8 @@ def consent_page(request: MemberRequest, version: TermsVersion, form: AnswerForm
         return table.csv()
     known = known_terms(versions_of(request, version))
     answers = read_answers(version.connection_id, [version.strategy_id])[version.strategy_id]
+    is_offered = known.commissions[-1].pk == version.pk
+    asked = {client for client, own in answers.items() if is_offered and may_agree(known, own)}
     now = timezone.now()
     paid = {}
     for row in table.rows:
@@ -95,7 +99,7 @@ def consent_page(request: MemberRequest, version: TermsVersion, form: AnswerForm
     context = {
         "version": version, "words": commission_words(version.terms), "paid": paid, "form": form,
         "strategy": strategies.filter(backend_id=version.strategy_id).first(),
-        "may_record": can_manage(request.membership) and known.commissions[-1].pk == version.pk,
+        "is_offered": is_offered, "asked": asked, "may_record": bool(asked) and can_manage(request.membership),
     }  # fmt: skip
     response = render_list(request, "reporting/terms_consent.html", "reporting/_consent.html", table, **context)
     response.status_code = 422 if form.errors else 200
@@ -121,18 +125,28 @@ def record_consent(request: MemberRequest, pk: int) -> HttpResponseBase:
     if form.is_valid() and form.cleaned_data["is_everybody"]:
         answered = TermsAnswer.objects.filter(version=version, subscriber_id=OuterRef("backend_id"))
         chosen = asked.filter(~Exists(answered))
-    ids = list(chosen.values_list("backend_id", flat=True))
-    if form.is_valid() and not ids:
-        form.add_error(None, "Tick the clients that answered, or say that it is everybody who has not answered.")
-    if known_terms(versions_of(request, version)).commissions[-1].pk != version.pk:
+    known = known_terms(versions_of(request, version))
+    answers = read_answers(version.connection_id, [version.strategy_id])[version.strategy_id]
+    ids = [client for client in chosen.values_list("backend_id", flat=True) if may_agree(known, answers[client])]
+    if known.commissions[-1].pk != version.pk:
         form.add_error(None, "These terms are not offered any more: newer ones were set.")
+    elif form.is_valid() and not ids:
+        form.add_error(None, "Tick the clients that answered, or say that it is everybody who has not answered.")
     if form.errors:
         return consent_page(request, version, form)
     is_consent = form.cleaned_data["answer"] == "agreed"
-    number = record_answers(
-        version, ids, is_consent=is_consent, note=form.cleaned_data["note"], by=request.user, now=timezone.now()
-    )
-    clients = f"{number} client" if number == 1 else f"{number} clients"
-    then = "pays by the new terms" if is_consent else "stays with the earlier terms"
-    messages.success(request, f"Recorded: {clients} {form.cleaned_data['answer']}; each {then}.")
+    now, note = timezone.now(), form.cleaned_data["note"]
+    number = record_answers(version, ids, is_consent=is_consent, note=note, by=request.user, now=now)
+    messages.success(request, recorded_words(number, version, is_consent=is_consent, now=now))
     return redirect("reporting:terms-consent", version.pk)
+
+
+def recorded_words(number: int, version: TermsVersion, *, is_consent: bool, now: datetime) -> str:
+    """What was recorded, and what follows from it."""
+    is_single = number == 1
+    clients = "1 client" if is_single else f"{number} clients"
+    if not is_consent:
+        return f"Recorded: {clients} refused and {'keeps' if is_single else 'keep'} the earlier terms."
+    has_begun = version.valid_from is None or version.valid_from <= now
+    since = "from now on" if has_begun else "as soon as they begin"
+    return f"Recorded: {clients} agreed and {'pays' if is_single else 'pay'} by the new terms {since}."

@@ -15,6 +15,7 @@ from reporting.attention import attention
 from reporting.commission.consent import record_answers
 from reporting.commission.recompute import recompute
 from reporting.models import AccrualState, CommissionLine, TermsAnswer, TermsVersion
+from reporting.views.consent import recorded_words
 from tests import builders
 from tests.firm import D, Firm, at
 from users.models import AuditEntry
@@ -315,6 +316,48 @@ def test_the_page_lists_who_answered_and_records_it(asked):
     assert sorted(records.values_list("action", flat=True)) == ["consent recorded", "refusal recorded"]
 
 
+@pytest.mark.parametrize(
+    ("is_consent", "answers", "words"),
+    [
+        (True, 1, "Recorded: 1 client agreed and pays by the new terms from now on."),
+        (True, 2, "Recorded: 2 clients agreed and pay by the new terms from now on."),
+        (False, 1, "Recorded: 1 client refused and keeps the earlier terms."),
+        (False, 2, "Recorded: 2 clients refused and keep the earlier terms."),
+    ],
+)
+def test_what_was_recorded_is_said(asked, is_consent, answers, words):
+    chosen = [asked.first.pk, asked.second.pk][:answers]
+    sent = {"answer": "agreed" if is_consent else "refused", "subscriber": chosen}
+    assert words in text_of(signed_in(asked.firm.workspace).post(asked.record, sent, follow=True))
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(-1, "from now on"), (0, "from now on"), (1, "as soon as they begin")])
+def test_consent_to_terms_that_have_not_begun_says_so(seconds, words):
+    now = timezone.now()
+    version = TermsVersion(valid_from=now + timedelta(seconds=seconds))
+    assert recorded_words(1, version, is_consent=True, now=now).endswith(f"by the new terms {words}.")
+
+
+def test_who_pays_no_more_is_asked_nothing(asked):
+    """Who agreed to 30 % pays 20 % without being asked; who pays 10 % is asked. Nobody answers for 5 %."""
+    now = timezone.now()
+    asked.answer(asked.first, now - timedelta(days=1))
+    between = asked.change(now, commissionRate=0.2)
+    client = signed_in(asked.firm.workspace)
+    path = f"/commissions/terms/{between.pk}/consent/"
+    page = text_of(client.get(path))
+    assert (page.count("none needed"), page.partition("<tbody>")[2].count("no answer yet")) == (1, 1)
+    assert client.post(f"{path}record/", {"answer": "agreed", "subscriber": [asked.first.pk]}).status_code == 422
+    assert client.post(f"{path}record/", {"answer": "agreed", "is_everybody": "on"}).status_code == 302
+    assert [each.subscriber_id for each in between.answers.all()] == [asked.second.backend_id]
+    lowest = asked.change(timezone.now(), commissionRate=0.05)
+    page = text_of(client.get(f"/commissions/terms/{lowest.pk}/consent/"))
+    assert page.count("none needed") == 2
+    assert "Record the answer" not in page
+    page = text_of(client.get(asked.path))
+    assert (page.count("did not answer"), page.partition("<tbody>")[2].count("no answer yet")) == (1, 0)
+
+
 def test_everybody_who_has_not_answered_at_once(asked):
     client = signed_in(asked.firm.workspace)
     client.post(asked.record, {"answer": "refused", "subscriber": [asked.second.pk]})
@@ -363,10 +406,15 @@ def test_attention_and_the_history_say_who_has_to_answer(asked):
     now, owner = timezone.now(), builders.member(asked.firm.workspace, f"owner{next(NUMBERS)}", "owner")
     (line,) = [each for each in attention(owner.memberships.get(), now=now).lines if "waits for consent" in each.rest]
     assert line.href == asked.path
-    assert line.note.startswith("2 clients pay")
+    assert line.note.startswith("2 clients pay by")
+    (line,) = [each for each in attention(owner.memberships.get(), now=now).lines if "at the backend" in each.rest]
+    assert line.note == "They hold from the moment they were first seen, for those who pay more once they agree"
     page = f"/strategies/{asked.firm.strategy.pk}/commission/terms/"
     assert "2 to answer" in text_of(signed_in(asked.firm.workspace).get(page))
     asked.answer(asked.first, now)
+    cache.clear()
+    (line,) = [each for each in attention(owner.memberships.get(), now=now).lines if "waits for consent" in each.rest]
+    assert line.note.startswith("1 client pays by")
     asked.answer(asked.second, now, is_consent=False)
     cache.clear()
     assert not [each for each in attention(owner.memberships.get(), now=now).lines if "waits for consent" in each.rest]
