@@ -9,7 +9,16 @@ from copying.backend.state.book import Book
 from copying.backend.state.effects import AccountDeals
 from copying.backend.state.times import iso
 
+CLOSING_ORDERS = 4 * 10**15  # above every number of a position or deal, and whole in a float
 REASONS = (("stop loss", "SL"), ("take profit", "TP"), ("stop out", "SO"))
+
+
+def closing_order(deal: str) -> str:
+    """The number of the order behind a deal that closes. Deals are counted apart from positions, so theirs may repeat.
+
+    The order that opened a position has the position's number.
+    """
+    return str(CLOSING_ORDERS + int(deal))
 
 
 def reason_of(cause: str, default: str = "CLIENT") -> str:
@@ -42,7 +51,7 @@ def deal_documents(deals: AccountDeals, book: Book) -> Iterator[tuple[int, str, 
                 "volume": float(deals.volume[place]),
                 "price": float(deals.price[place]),
                 "positionId": position,
-                "orderId": position if deals.entry == "IN" else number,
+                "orderId": position if deals.entry == "IN" else closing_order(number),
                 "reason": reason_of(deals.cause),
             }
         yield account, number, position, document

@@ -25,12 +25,12 @@ class CreditScope:
     kind: str
     period: str
     seconds: float
-    total: float
+    total: int
 
 
 PER_ACCOUNT = (CreditScope("perAccount", "10s", 10, 5_000),)
 PER_SERVER = (CreditScope("perServer", "1s", 1, 2_000), CreditScope("perServer", "1m", 60, 18_000))
-PER_DEPLOYED = 6_000.0  # of a user and minute
+PER_DEPLOYED = 6_000  # of a user and minute
 
 
 class Credits:

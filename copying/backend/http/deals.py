@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from copying.backend.core.deal_documents import reason_of
+from copying.backend.core.deal_documents import CLOSING_ORDERS, closing_order, reason_of
 from copying.backend.http.options import Service
 from copying.contract import wire
 
@@ -50,6 +50,12 @@ def of_ticket(ticket: str) -> DealFilter:
     return DealFilter(
         "starts_with(document, %(text)s)", "deal = %(deal)s", {"text": f'{{"id":"{ticket}:', "deal": ticket}
     )
+
+
+def of_order(number: str) -> DealFilter:
+    """The deals of the position that an order opened, or the one deal of an order that closed."""
+    closed = int(number) - CLOSING_ORDERS
+    return of_position(number) if closed < 0 else of_ticket(str(closed))
 
 
 async def deals_of(
@@ -106,7 +112,7 @@ def copied_deal(transaction: Document) -> Document:
         "commission": transaction["commission"],
         "swap": transaction["swap"],
         "positionId": position,
-        "orderId": position if is_opening else number,
+        "orderId": position if is_opening else closing_order(number),
         "reason": reason_of("", "EXPERT"),
     }
 

@@ -16,14 +16,14 @@ from starlette.responses import Response
 
 from copying.backend.http import accounts, terminal_state
 from copying.backend.http.credits import FREE, HISTORY_READ, PER_DEAL, STATE_READ, TRADE
-from copying.backend.http.deals import DealFilter, between, deals_of, history_order, of_position, of_ticket
+from copying.backend.http.deals import DealFilter, between, deals_of, history_order, of_order, of_position, of_ticket
 from copying.backend.http.options import present, service
 from copying.backend.http.parameters import Query, body_bytes, document, parse_moment, path_id
 from copying.backend.http.replies import reply
 from copying.backend.http.terminal_access import opened, running
-from copying.backend.state.accounts import own_account
 from copying.backend.state.book import Book
 from copying.backend.state.errors import Refused, invalid, not_found
+from copying.backend.state.trading_accounts import running_account
 
 REFUSALS = {
     "volume": (10014, "TRADE_RETCODE_INVALID_VOLUME"),
@@ -107,12 +107,11 @@ async def orders_of_position(request: Request) -> Response:
 
 
 async def order_of_ticket(request: Request) -> Response:
-    """A5: of a position's opening the number of the position, of everything else the number of the deal."""
+    """A5: one order, or none."""
     opened(request, HISTORY_READ)
     ticket = _number(request, "ticket")
-    deals = await _deals(request, of_position(ticket)) + await _deals(request, of_ticket(ticket))
-    orders = {(order["id"], order["doneTime"]): order for order in _orders(deals)}
-    return reply([order for order in orders.values() if order["id"] == ticket])
+    deals = await _deals(request, of_order(ticket))
+    return reply([order for order in _orders(deals) if order["id"] == ticket])
 
 
 def _orders(deals: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -173,7 +172,7 @@ async def get_credits(request: Request) -> Response:
     """A14: costs nothing."""
     here, tenant = service(request), request.scope["tenant"]
     account_id = path_id(request, "account_id", "Account")
-    own_account(here.core.book, tenant, account_id)
+    running_account(here.core.book, tenant, account_id)
     return reply(here.credits.usage(tenant, account_id, running(here, tenant), time.monotonic()))
 
 

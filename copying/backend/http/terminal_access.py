@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -20,20 +21,28 @@ from copying.contract import wire
 class TooManyCredits(Exception):
     """What is asked for costs more than there is. wait_s: seconds until there will be enough."""
 
-    def __init__(self, wait_s: float, scope: CreditScope) -> None:
+    def __init__(self, cost: float, wait_s: float, scope: CreditScope) -> None:
         super().__init__(scope.kind)
+        self.cost = cost
         self.wait_s = wait_s
         self.scope = scope
 
+    @property
+    def available(self) -> int:
+        """What is left to be spent; less than nothing where deals that were found are still to be paid for."""
+        return math.floor(self.cost - self.wait_s * self.scope.total / self.scope.seconds)
+
 
 async def on_too_many_credits(request: Request, error: Exception) -> Response:
-    """429 with the time at which there will be enough (account APIs, 3.10)."""
+    """429 with the time at which there will be enough (account APIs, 3.10; contract, 1.7)."""
     if not isinstance(error, TooManyCredits):
         raise error
     retry_at = datetime.now(UTC) + timedelta(seconds=error.wait_s, milliseconds=1)
     metadata = {
-        "period": error.scope.period,
-        "creditsPerPeriodAllowed": error.scope.total,
+        "periodInSeconds": error.scope.seconds,
+        "creditsAvailable": max(0, error.available),
+        "creditsUsed": error.scope.total - error.available,
+        "creditsRequired": error.cost,
         "recommendedRetryTime": wire.format_time(retry_at),
         "type": f"LIMIT_CREDITS_{error.scope.kind.removeprefix('per').upper()}",
     }
@@ -49,7 +58,7 @@ def opened(request: Request, cost: float) -> tuple[Book, int]:
     row = running_account(book, tenant, account_id)
     wait_s, scope = here.credits.take(tenant, account_id, cost, running(here, tenant), time.monotonic())
     if scope is not None:
-        raise TooManyCredits(wait_s, scope)
+        raise TooManyCredits(cost, wait_s, scope)
     return book, row
 
 

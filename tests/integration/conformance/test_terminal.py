@@ -52,7 +52,9 @@ def test_46_an_account_that_runs_tells_its_state_and_another_does_not(alice, bob
     unknown = bob.refused(404, TERMINAL, "GET", f"{ACCOUNTS}/{uuid.uuid4()}/account-information")
     assert {**foreign, "id": 0} == {**unknown, "id": 0}
     assert alice.call(PROVISIONING, "POST", f"{ACCOUNTS}/{account_id}/undeploy").status_code == 204
-    assert "deploy" in alice.refused(404, TERMINAL, "GET", path)["message"]
+    for name in ("account-information", "positions", "symbols", "server-time", "credits"):
+        refused = alice.refused(404, TERMINAL, "GET", f"{ACCOUNTS}/{account_id}/{name}")
+        assert "deploy" in refused["message"]
 
 
 READS = (
@@ -97,8 +99,9 @@ def test_a_position_lives_from_its_deal_to_its_deal(alice):
     assert [deal["type"] for deal in history] == ["DEAL_TYPE_BUY", "DEAL_TYPE_SELL", "DEAL_TYPE_SELL"]
     orders = alice.get(TERMINAL, f"{path}/history-orders/position/{position['id']}")
     assert [order["state"] for order in orders] == ["ORDER_STATE_FILLED"] * 3
-    [first] = alice.get(TERMINAL, f"{path}/history-orders/ticket/{position['id']}")
-    assert first["id"] == opened["orderId"]
+    for order in orders:
+        assert alice.get(TERMINAL, f"{path}/history-orders/ticket/{order['id']}") == [order]
+    assert orders[0]["id"] == opened["orderId"]
     assert alice.get(TERMINAL, f"{path}/history-deals/ticket/{history[1]['id']}") == [history[1]]
 
 
@@ -131,6 +134,22 @@ def test_47_the_balance_is_the_sum_of_its_deals(alice):
     assert [each["parameter"] for each in body["details"]] == ["start"]
 
 
+def test_no_two_orders_of_a_history_have_one_number(alice):
+    """Positions and deals are counted apart: the second deal has the number of the second position."""
+    account_id = alice.create(balance=10_000)
+    path = f"{ACCOUNTS}/{account_id}"
+    positions = [trade(alice, account_id, **BUY)["positionId"] for _ in range(3)]
+    for position_id in positions:
+        trade(alice, account_id, actionType="POSITION_CLOSE_ID", positionId=position_id)
+    orders = alice.get(TERMINAL, f"{path}/history-orders/time/{EARLY}/{LATE}")
+    numbers = [order["id"] for order in orders]
+    assert len(numbers) == len(set(numbers)) == 6
+    assert numbers[:3] == positions
+    assert numbers == [deal["orderId"] for deal in deals(alice, account_id) if "orderId" in deal]
+    for order in orders:
+        assert alice.get(TERMINAL, f"{path}/history-orders/ticket/{order['id']}") == [order]
+
+
 def test_a_copy_is_a_deal_of_the_subscribers_account(alice):
     provider = alice.create(balance=10_000, copyFactoryRoles=["PROVIDER"])
     subscriber = alice.create(balance=10_000, copyFactoryRoles=["SUBSCRIBER"])
@@ -148,6 +167,9 @@ def test_a_copy_is_a_deal_of_the_subscribers_account(alice):
     assert [deal.get("entryType") for deal in history] == [None, "DEAL_ENTRY_IN", "DEAL_ENTRY_OUT"]
     assert {deal["positionId"] for deal in history[1:]} == {copy["id"]}
     assert alice.get(TERMINAL, f"{ACCOUNTS}/{subscriber}/history-deals/position/{copy['id']}") == history[1:]
+    for deal in history[1:]:
+        order = alice.get(TERMINAL, f"{ACCOUNTS}/{subscriber}/history-orders/ticket/{deal['orderId']}")
+        assert [each["doneTime"] for each in order] == [deal["time"]]
     balance = alice.get(TERMINAL, f"{ACCOUNTS}/{subscriber}/account-information")["balance"]
     assert sum(map(net, history)) == Decimal(str(balance))
 
@@ -228,6 +250,9 @@ def test_37_credits_run_out_for_one_tenant_and_come_back(port, bob):
     body = answer.json()
     assert body["error"] == "TooManyRequestsError"
     assert int(answer.headers["retry-after"]) >= 1
-    assert datetime.fromisoformat(body["metadata"]["recommendedRetryTime"]) > datetime.now(UTC) - timedelta(minutes=1)
+    metadata = body["metadata"]
+    assert datetime.fromisoformat(metadata["recommendedRetryTime"]) > datetime.now(UTC) - timedelta(minutes=1)
+    assert metadata["creditsAvailable"] < metadata["creditsRequired"] == 75
+    assert metadata["creditsAvailable"] + metadata["creditsUsed"] == {60: 6_000, 1: 2_000}[metadata["periodInSeconds"]]
     assert spender.call(TERMINAL, "GET", f"{path}/credits").status_code == 200  # costs nothing
     assert bob.call(TERMINAL, "GET", f"{ACCOUNTS}/{bob.create()}/positions").status_code == 200

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import math
+
 import pytest
+from starlette.requests import Request
 
 from copying.backend.broker.paper import PaperBroker
 from copying.backend.core.apply import apply
-from copying.backend.http.credits import Credits
+from copying.backend.http.credits import Credits, CreditScope
+from copying.backend.http.terminal_access import TooManyCredits, on_too_many_credits
 from copying.backend.state.book import Book
 from copying.backend.state.commands import DeleteAccount, Deposit, SetRules
 from copying.backend.state.effects import AccountDeals, Deals
@@ -99,6 +105,19 @@ def test_an_account_is_stopped_while_its_tenant_goes_on():
     assert scope is not None
     assert scope.kind == "perAccount"
     assert credits.take("t", "b", 250, 100, 3.0) == (0.0, None)
+
+
+@pytest.mark.parametrize(
+    ("cost", "wait_s", "available", "used"), [(50, 0.5, 0, 6_000), (50, 0.25, 25, 5_975), (75, 1.75, 0, 6_100)]
+)
+def test_what_is_left_is_told_and_no_debt(cost, wait_s, available, used):
+    scope = CreditScope("perUser", "1m", 60, 6_000)
+    answer = asyncio.run(on_too_many_credits(Request({"type": "http"}), TooManyCredits(cost, wait_s, scope)))
+    body = json.loads(bytes(answer.body))
+    credits = {name: body["metadata"][f"credits{name}"] for name in ("Available", "Used", "Required")}
+    assert credits == {"Available": available, "Used": used, "Required": cost}
+    assert body["metadata"]["periodInSeconds"] == 60
+    assert answer.headers["retry-after"] == str(max(1, math.ceil(wait_s)))
 
 
 def test_a_debt_is_paid_back_before_anything_is_given():
