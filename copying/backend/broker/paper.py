@@ -171,42 +171,18 @@ class PaperBroker:
         """Close at bid (bought) or ask (sold); profit, the part of swap and commission go to the balance."""
         if effects.watch is not None:
             effects.watch.hand_over()
-        if len(rows) and not deferred.all_reached(book):
-            if by_broker:
-                mine = taking_part(book, book.positions.account[rows])
-                rows, volumes = rows[mine], None if volumes is None else volumes[mine]
-            else:
-                rows, volumes = deferred.hold_closes(book, rows, cause, volumes)
+        rows, volumes = self._reached(book, rows, cause, volumes, by_broker=by_broker)
         if not len(rows):
             return
         closing = book.positions.take(rows)
         volume = closing["volume"] if volumes is None else np.minimum(volumes, closing["volume"])
-        share = volume / closing["volume"]
-        price = closing_prices(book, closing["symbol"], closing["side"])
-        price = np.where(np.isnan(price), closing["price"], price)
-        currency = book.accounts.currency[closing["account"]]
         rates = profit_rates(book, closing["symbol"], closing["account"])
-        profit = (price - closing["price"]) * closing["side"] * volume * rates
-        profit = np.where(np.isnan(profit), closing["profit"] * share, profit)  # no rate: the last that was known
-        profit = round_money(profit, currency)
-        swap = round_money(closing["swap"] * share, currency)
-        fee = self._charge(book, closing["account"], volume)
+        price, profit, swap, fee = self._results(book, closing, volume, rates)
         self._settle(book, closing["account"], closing["subscription"], closing["part"], profit + swap + fee)
-        whole = share >= 1 - 1e-9
         copied = np.flatnonzero(closing["subscription"] >= 0)
         if len(copied) < len(rows) and is_recording(book):
-            own = (
-                closing["account"],
-                closing["id"],
-                closing["symbol"],
-                -closing["side"],
-                volume,
-                price,
-                profit,
-                swap,
-                fee,
-                closing["magic"],
-            )
+            account, ticket, symbol, side = closing["account"], closing["id"], closing["symbol"], -closing["side"]
+            own = account, ticket, symbol, side, volume, price, profit, swap, fee, closing["magic"]
             self._tell_own(book, effects, "OUT", cause, np.flatnonzero(closing["subscription"] < 0), own)
         if len(copied):
             deals = self._closing(book, closing, copied, cause, volume, price, profit, swap, fee)
@@ -215,9 +191,36 @@ class PaperBroker:
                 deals.slippage_money = deals.slippage * volume[copied] * rates[copied]
                 deals.latency_ms = effects.watch.fill() if effects.watch is not None else None
             effects.told.append(deals)
+        self._reduce(book, rows, closing, volume, swap)
+
+    def _reached(
+        self, book: Book, rows: np.ndarray, cause: str, volumes: np.ndarray | None, *, by_broker: bool
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """The rows, with their volumes, of accounts that can be reached; what the others miss is kept for later."""
+        if not len(rows) or deferred.all_reached(book):
+            return rows, volumes
+        if not by_broker:
+            return deferred.hold_closes(book, rows, cause, volumes)
+        mine = taking_part(book, book.positions.account[rows])
+        return rows[mine], None if volumes is None else volumes[mine]
+
+    def _results(self, book: Book, closing, volume: np.ndarray, rates: np.ndarray) -> tuple[np.ndarray, ...]:
+        """(price, profit, swap, commission) of positions that are closed, in part or whole."""
+        share = volume / closing["volume"]
+        price = closing_prices(book, closing["symbol"], closing["side"])
+        price = np.where(np.isnan(price), closing["price"], price)
+        currency = book.accounts.currency[closing["account"]]
+        profit = (price - closing["price"]) * closing["side"] * volume * rates
+        profit = np.where(np.isnan(profit), closing["profit"] * share, profit)  # no rate: the last that was known
+        fee = self._charge(book, closing["account"], volume)
+        return price, round_money(profit, currency), round_money(closing["swap"] * share, currency), fee
+
+    def _reduce(self, book: Book, rows: np.ndarray, closing, volume: np.ndarray, swap: np.ndarray) -> None:
+        """Take closed volume and booked swap off the positions; what is closed whole is gone."""
         positions = book.positions
         positions.volume[rows] = np.round(closing["volume"] - volume, 8)
         positions.swap[rows] = closing["swap"] - swap
+        whole = volume / closing["volume"] >= 1 - 1e-9
         if whole.any():
             mask = np.ones(positions.size, dtype=bool)
             mask[rows[whole]] = False
