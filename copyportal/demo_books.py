@@ -13,9 +13,10 @@ from decimal import Decimal
 
 from reporting.commission.accounts import Account
 from reporting.commission.closing import close_periods
+from reporting.commission.drafts import drafts_of
 from reporting.commission.payments import record_payment
 from reporting.commission.services import calendar_of
-from reporting.commission.statements import drafts_of, issue_statements
+from reporting.commission.statements import issue_statements
 from reporting.models import BillingPeriod, Payment, Statement
 from users.models import User, Workspace
 

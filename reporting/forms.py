@@ -12,7 +12,7 @@ from django import forms
 from reporting.commission.beginning import AT_ONCE, NEXT_PERIOD
 from reporting.commission.money import MINOR_DIGITS
 from reporting.commission.payments import PaidVoid
-from reporting.commission.statements import NeedsConsent, OldRate
+from reporting.commission.refusals import NeedsConsent, OldRate
 from reporting.rates import FRESH_BUSINESS_DAYS, Rates
 from users.lines import LineField
 from users.numbers import DayField, NumberField, Unclear, read_number

@@ -15,8 +15,9 @@ from django.urls import reverse
 
 from jobs.kinds import JobKind, JobStep, Result, Work, register, staff
 from reporting.commission.closing import close_strategy, settle_slice
+from reporting.commission.drafts import Among, accounts_to_issue, closed_periods, drafts_of
 from reporting.commission.services import Bounds
-from reporting.commission.statements import Among, accounts_to_issue, closed_periods, drafts_of, issue_statements
+from reporting.commission.statements import issue_statements
 from reporting.models import BillingPeriod
 from users.models import Workspace
 from users.permissions import can_bill

@@ -8,6 +8,7 @@ from __future__ import annotations
 import uuid
 from datetime import date, datetime
 from decimal import Decimal, localcontext
+from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.db.models import Sum
@@ -24,12 +25,17 @@ from reporting.commission.accounts import (
     refresh_periods,
 )
 from reporting.commission.money import EXACT, money_text, round_money
+from reporting.commission.refusals import CannotBook, OldRate
 from reporting.commission.services import calendar_of
-from reporting.commission.statements import CannotBook, OldRate, last_number, note_numbers, stored_series
+from reporting.commission.statements import last_number, note_numbers, stored_series
 from reporting.models import BillingIdentity, DocumentKind, EntryKind, Statement, StatementItem
 from reporting.rates import UnknownRate, rates_of
-from users.models import User, Workspace
+from users.models import User
 from users.services import record_audit
+
+FROM_STATEMENT = (
+    "connection_id", "subscriber_id", "parties", "subscriber_name", "first_day", "last_day", "currency", "tax_rate",
+)  # fmt: skip
 
 
 def creditable(statement: Statement) -> Decimal:
@@ -38,11 +44,23 @@ def creditable(statement: Statement) -> Decimal:
 
 
 def _tax_part(statement: Statement, total: Decimal) -> Decimal:
-    """What of a sum that is credited is tax: all that is left of it with the last part, so that nothing stays."""
-    if total == creditable(statement):
-        return statement.tax + sum((note.tax for note in statement.credit_notes.all()), ZERO)
+    """What of a sum that is credited is tax: of all that is credited with it, less what earlier notes had.
+
+    So the tax of many small notes comes to the tax of their sum, and with the last cent all of it is taken back.
+    """
+    notes = list(statement.credit_notes.all())
+    credited = total - sum((note.total for note in notes), ZERO)
     with localcontext(EXACT):
-        return round_money(total * statement.tax_rate / (1 + statement.tax_rate), statement.currency)
+        tax = round_money(credited * statement.tax_rate / (1 + statement.tax_rate), statement.currency)
+    return tax + sum((note.tax for note in notes), ZERO)
+
+
+class Converted(NamedTuple):
+    """An amount in the reporting currency; None: there is no rate. is_old: an old rate was accepted for it."""
+
+    amount: Decimal | None
+    rate_day: date | None
+    is_old: bool
 
 
 @transaction.atomic
@@ -68,68 +86,67 @@ def issue_credit_note(
         return known
     statement.refresh_from_db()
     amount = round_money(amount, statement.currency)
-    if statement.kind != DocumentKind.STATEMENT or statement.is_void:
-        raise CannotBook(f"{statement.label} cannot be corrected: it is void or a credit note itself.")
-    if not 0 < amount <= creditable(statement):
-        most = money_text(creditable(statement), statement.currency)
-        raise CannotBook(f"At most {most} of {statement.label} can be credited.")
-    day = calendar_of(workspace).day_of(now)
+    _check_amount(statement, amount)
+    posting = Posting(calendar_of(workspace).day_of(now), now, by, reason)
     tax = _tax_part(statement, amount)
-    converted = _converted(workspace, tax - amount, statement.currency, day, accepts_old_rate=accepts_old_rate)
-    identity = BillingIdentity.of(workspace)
-    series = identity.series(identity.credit_note_prefix, day.year)
-    number = last_number(workspace, DocumentKind.CREDIT_NOTE, series) + 1
-    note_numbers(workspace, credit_notes=number)
-    note = Statement.objects.create(
-        workspace=workspace,
-        connection_id=statement.connection_id,
-        subscriber_id=statement.subscriber_id,
-        kind=DocumentKind.CREDIT_NOTE,
-        series=stored_series(DocumentKind.CREDIT_NOTE, series),
-        number=number,
-        token=token,
-        parties=statement.parties,
-        workspace_name=workspace.name,
-        subscriber_name=statement.subscriber_name,
-        first_day=statement.first_day,
-        last_day=statement.last_day,
-        currency=statement.currency,
-        amount=tax - amount,
-        tax=-tax,
-        tax_rate=statement.tax_rate,
-        reporting_currency=workspace.reporting_currency,
-        reporting_amount=converted[0],
-        rate_day=converted[1],
-        rates_accepted_at=now if converted[2] else None,
-        rates_accepted_by=by if converted[2] else None,
-        corrects=statement,
-        reason=reason,
-        issued_at=now,
-        issued_by=by,
-    )
-    posting, account = Posting(day, now, by, reason), Account.of(statement)
+    converted = _converted(statement, tax - amount, posting.day, accepts_old_rate=accepts_old_rate)
+    note = _store_note(statement, posting, converted, token=token, amount=tax - amount, tax=-tax)
+    account = Account.of(statement)
     post(account, EntryKind.CREDIT_NOTE, -amount, posting, statement=statement)
     if balance_of(statement) < 0:
         post_settlement(account, statement, posting)
     refresh_periods([statement])
-    record_audit(
-        workspace, user=by, action="credit note issued", subject=f"{note.label} for {statement.label}", now=now
-    )
+    subject = f"{note.label} for {statement.label}"
+    record_audit(workspace, user=by, action="credit note issued", subject=subject, now=now)
     return note
 
 
-def _converted(
-    workspace: Workspace, amount: Decimal, base: str, day: date, *, accepts_old_rate: bool
-) -> tuple[Decimal | None, date | None, bool]:
-    """(amount in the reporting currency, day of the rate, whether an old rate was accepted). Raises OldRate."""
-    quote = workspace.reporting_currency
+def _check_amount(statement: Statement, amount: Decimal) -> None:
+    """Raises CannotBook where that much cannot be credited."""
+    if statement.kind != DocumentKind.STATEMENT or statement.is_void:
+        raise CannotBook(f"{statement.label} cannot be corrected: it is void or a credit note itself.")
+    most = creditable(statement)
+    if not 0 < amount <= most:
+        raise CannotBook(f"At most {money_text(most, statement.currency)} of {statement.label} can be credited.")
+
+
+def _converted(statement: Statement, amount: Decimal, day: date, *, accepts_old_rate: bool) -> Converted:
+    """The amount at the rate of a day. Raises OldRate."""
+    base, quote = statement.currency, statement.workspace.reporting_currency
     try:
-        rate = rates_of(workspace).on(day, base, quote)
+        rate = rates_of(statement.workspace).on(day, base, quote)
     except UnknownRate:
-        return None, None, False
+        return Converted(None, None, is_old=False)
     if rate.is_old and not accepts_old_rate:
         raise OldRate(base, rate.day)
-    return round_money(amount * rate.value, quote), rate.day if base != quote else None, rate.is_old
+    return Converted(round_money(amount * rate.value, quote), rate.day if base != quote else None, rate.is_old)
+
+
+def _store_note(statement: Statement, posting: Posting, converted: Converted, **amounts: Any) -> Statement:
+    """The document with the next number of its series, to the same client as the statement."""
+    workspace = statement.workspace
+    identity = BillingIdentity.of(workspace)
+    series = identity.series(identity.credit_note_prefix, posting.day.year)
+    number = last_number(workspace, DocumentKind.CREDIT_NOTE, series) + 1
+    note_numbers(workspace, credit_notes=number)
+    return Statement.objects.create(
+        **{name: getattr(statement, name) for name in FROM_STATEMENT},
+        **amounts,
+        workspace=workspace,
+        workspace_name=workspace.name,
+        kind=DocumentKind.CREDIT_NOTE,
+        series=stored_series(DocumentKind.CREDIT_NOTE, series),
+        number=number,
+        reporting_currency=workspace.reporting_currency,
+        reporting_amount=converted.amount,
+        rate_day=converted.rate_day,
+        rates_accepted_at=posting.now if converted.is_old else None,
+        rates_accepted_by=posting.by if converted.is_old else None,
+        corrects=statement,
+        reason=posting.reason,
+        issued_at=posting.now,
+        issued_by=posting.by,
+    )
 
 
 @transaction.atomic

@@ -22,10 +22,10 @@ from reporting.commission.accounts import (
     refresh_periods,
 )
 from reporting.commission.money import money_text, round_money
+from reporting.commission.refusals import CannotBook, NeedsConsent, OldRate
 from reporting.commission.services import calendar_of
-from reporting.commission.statements import CannotBook, NeedsConsent, OldRate
 from reporting.models import DocumentKind, EntryKind, Payment, Statement
-from reporting.rates import rates_of
+from reporting.rates import Rate, rates_of
 from users.models import User, Workspace
 from users.services import record_audit
 
@@ -81,20 +81,32 @@ def record_payment(
     amount = round_money(amount, currency)
     if amount <= 0:
         raise CannotBook("A payment is more than nothing.")
-    if statement is not None:
+    if statement is not None and not accepts_void:
         statement.refresh_from_db(fields=["is_void"])  # somebody may have voided it since the form was shown
-        if statement.is_void and not accepts_void:
+        if statement.is_void:
             raise PaidVoid(statement)
     rate = rates_of(workspace).on(received_on, currency, account.currency)
     if rate.is_old and not accepts_old_rate:
         raise OldRate(currency, rate.day)
-    payment = Payment.objects.create(
-        workspace=workspace,
+    posting = Posting(received_on, now, by)
+    payment = _store_payment(account, rate, posting, amount=amount, reference=reference, token=token)
+    recorded = _pay(account, payment, [statement] if statement is not None else due_statements(account), posting)
+    subject = f"{money_text(amount, currency)} from {account.subscriber_id}"
+    record_audit(workspace, user=by, action="payment recorded", subject=subject, now=now)
+    return recorded
+
+
+def _store_payment(
+    account: Account, rate: Rate, posting: Posting, *, amount: Decimal, reference: str, token: uuid.UUID
+) -> Payment:
+    """The row, with what it counts as in the currency of the account."""
+    return Payment.objects.create(
+        workspace_id=account.workspace_id,
         connection_id=account.connection_id,
         subscriber_id=account.subscriber_id,
-        received_on=received_on,
+        received_on=posting.day,
         amount=amount,
-        currency=currency,
+        currency=rate.base,
         settled=round_money(amount * rate.value, account.currency),
         settled_currency=account.currency,
         rate=rate.value,
@@ -102,21 +114,22 @@ def record_payment(
         rate_day=rate.day,
         reference=reference,
         token=token,
-        recorded_at=now,
-        recorded_by=by,
+        recorded_at=posting.now,
+        recorded_by=posting.by,
     )
+
+
+def _pay(account: Account, payment: Payment, documents: list[Statement], posting: Posting) -> Recorded:
+    """Pay one statement after the other as far as the money goes; the rest is credit of the account."""
     recorded = Recorded(payment, credit=payment.settled)
-    posting = Posting(received_on, now, by)
-    for due in [statement] if statement is not None else due_statements(account):
-        part = min(recorded.credit, max(balance_of(due), ZERO))
+    for document in documents:
+        part = min(recorded.credit, max(balance_of(document), ZERO))
         if part:
-            post(account, EntryKind.PAYMENT, -part, posting, statement=due, payment=payment)
-            recorded.paid.append((due, part))
+            post(account, EntryKind.PAYMENT, -part, posting, statement=document, payment=payment)
+            recorded.paid.append((document, part))
             recorded.credit -= part
     post(account, EntryKind.PAYMENT, -recorded.credit, posting, payment=payment)
-    refresh_periods([due for due, _ in recorded.paid])
-    subject = f"{money_text(amount, currency)} from {account.subscriber_id}"
-    record_audit(workspace, user=by, action="payment recorded", subject=subject, now=now)
+    refresh_periods([document for document, _ in recorded.paid])
     return recorded
 
 

@@ -32,8 +32,8 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from reporting.commission.accounts import Account
 from reporting.commission.money import money_text
 from reporting.commission.payments import Recorded, due_statements, record_payment, undo_payment
+from reporting.commission.refusals import CannotBook, NeedsConsent
 from reporting.commission.services import calendar_of
-from reporting.commission.statements import CannotBook, NeedsConsent
 from reporting.forms import PaymentForm, ReasonForm
 from reporting.models import CommissionLine, DocumentKind, Entry, Payment, Statement, Transaction
 from reporting.rates import ConvertedSum, Rates, UnknownRate, is_old, rates_of

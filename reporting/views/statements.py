@@ -19,18 +19,13 @@ from editing.terms import SCHEMES
 from reporting.commission.accounts import Account, credit_of
 from reporting.commission.book_jobs import ISSUE
 from reporting.commission.credit_notes import creditable, issue_credit_note, void_statement
+from reporting.commission.drafts import Draft, drafts_of, periods_to_issue
 from reporting.commission.money import money_text
 from reporting.commission.payments import use_credit
 from reporting.commission.pdf import statement_pdf
+from reporting.commission.refusals import CannotBook, NeedsConsent
 from reporting.commission.services import calendar_of
 from reporting.commission.statement_file import statement_file
-from reporting.commission.statements import (
-    CannotBook,
-    Draft,
-    NeedsConsent,
-    drafts_of,
-    periods_to_issue,
-)
 from reporting.commission.zones import period_days
 from reporting.forms import CreditNoteForm, IssueForm, ReasonForm
 from reporting.models import BillingIdentity, BillingPeriod, CommissionLine, DocumentKind, Statement, StatementItem

@@ -10,7 +10,7 @@ from django.db import OperationalError, connection, connections, transaction
 
 from reporting.commission.accounts import Posting, balance_of, credit_of, lock_books, post
 from reporting.commission.billing import span_of
-from reporting.commission.statements import CannotBook
+from reporting.commission.refusals import CannotBook
 from reporting.models import Books, CommissionLine, EntryKind, Payment
 from tests import builders
 from tests.firm import NOW, D, Firm, at

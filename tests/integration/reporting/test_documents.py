@@ -1,11 +1,13 @@
 """Documents that a firm can send: who sends them, tax, numbers, a smallest sum; on paper in any script."""
 
 import json
+import threading
 import uuid
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from django.db import connections
 
 from reporting.commission.accounts import balance_of, credit_of
 from reporting.commission.credit_notes import creditable, issue_credit_note, void_statement
@@ -61,6 +63,9 @@ VAT = {"tax_kind": "rate", "tax_rate": D("0.19")}
         (D("100.40"), "USD", VAT, "3.82"),  # 19 % of 20.08 is 3.8152
         (D("100.125"), "USD", VAT, "3.81"),  # of the rounded 20.03: 3.8057
         (1234, "JPY", VAT, "47"),  # of 247: 46.93
+        (50, "USD", {"tax_kind": "rate", "tax_rate": D("0.1995")}, "2.00"),  # 1.995: half a cent is a cent
+        (50, "USD", {"tax_kind": "rate", "tax_rate": D("0.1994")}, "1.99"),
+        (5, "JPY", {"tax_kind": "rate", "tax_rate": D("0.5")}, "1"),  # half a yen
         (100, "USD", {"tax_kind": "reverse-charge", "tax_rate": D("0.19"), "tax_reason": "Article 196"}, "0"),
         (100, "USD", {"tax_kind": "exempt", "tax_reason": "Section 4"}, "0"),
         (100, "USD", {}, "0"),
@@ -103,6 +108,37 @@ def test_credit_notes_in_parts_take_off_all_of_the_tax():
     assert sum(note.tax for note in notes) == -statement.tax
     assert notes[0].tax == D("-1.27")  # 7.95 x 0.19 / 1.19 is 1.2693
     assert (balance_of(statement), creditable(statement)) == (0, 0)
+
+
+@pytest.mark.parametrize("part", ["0.01", "0.02", "0.04", "0.07"])
+def test_the_tax_of_many_small_credit_notes_is_that_of_their_sum(part):
+    firm = closed_firm(1, **VAT)  # 0.20 and 0.04
+    (statement,) = issue(firm)
+    notes = []
+    while left := creditable(statement):
+        notes.append(issue_credit_note(statement, amount=min(D(part), left), reason="x", now=ISSUED))
+        credited, tax = -sum(note.total for note in notes), -sum(note.tax for note in notes)
+        assert abs(tax - credited * D("0.19") / D("1.19")) <= D("0.005")
+    assert all(note.amount <= 0 and note.tax <= 0 for note in notes)
+    assert (credited, tax) == (D("0.24"), D("0.04"))
+
+
+def test_tax_is_rounded_on_a_statement_as_a_whole_not_by_period():
+    """Two strategies' fees of 0.13 with 19 % each: 0.0494 of their sum, not twice 0.0247."""
+    firm = closed_firm(D("0.65"), **VAT)
+    earn(firm, D("0.65"), 6, at(7, 2))
+    (statement,) = firm.issue(at(7, 1, 0), at(7, 2))
+    assert (statement.items.count(), statement.amount, statement.tax) == (2, D("0.26"), D("0.05"))
+
+
+def test_what_a_client_gets_back_has_its_tax_back():
+    firm = closed_firm(100, **VAT)
+    issue(firm)
+    firm.deal(at(5, 28), D("47.5"), number=1)  # 10.50 less, with 1.995 of tax
+    firm.accrue(ISSUED)
+    firm.close(at(7, 1, 0), at(7, 2))
+    (statement,) = firm.issue(at(7, 1, 0), at(7, 2))
+    assert (statement.amount, statement.tax) == (D("-10.50"), D("-2.00"))
 
 
 def test_voiding_takes_the_tax_back_too():
@@ -191,6 +227,32 @@ def test_a_credit_note_sent_twice_is_one():
     assert balance_of(statement) == D(14)
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_credit_note_sent_by_two_at_once_is_one():
+    firm = closed_firm()
+    (statement,) = issue(firm)
+    token, labels, failures = uuid.uuid4(), [], []
+    start = threading.Barrier(3)
+
+    def send():
+        try:
+            own = Statement.objects.get(pk=statement.pk)
+            start.wait(20)
+            labels.append(issue_credit_note(own, amount=D(3), reason="x", now=ISSUED, token=token).label)
+        except Exception as error:
+            failures.append(error)
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=send) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (labels, failures) == (["C-000001"] * 3, [])
+    assert balance_of(statement) == D(17)
+
+
 def test_a_payment_to_a_void_statement_asks():
     firm = closed_firm()
     (statement,) = issue(firm)
@@ -200,6 +262,25 @@ def test_a_payment_to_a_void_statement_asks():
     assert not Payment.objects.exists()
     firm.pay(5, statement, accepts_void=True)
     assert credit_of(firm.account) == 5
+
+
+def test_the_page_asks_one_question_after_the_other(sign_in, text_of):
+    """A void statement, and a currency whose last rate is of 2022: each is asked, and no answer is lost."""
+    firm = closed_firm()
+    (statement,) = issue(firm)
+    void_statement(statement, reason="x", now=ISSUED)
+    client = sign_in(builders.member(firm.workspace, "olga", "owner"))
+    path = f"/commissions/payments/new/?statement={statement.pk}"
+    sent = {"amount": "100", "currency": "RUB", "received_on": "2026-05-20", "token": str(uuid.uuid4())}
+    asked = client.post(path, sent)
+    assert (asked.status_code, "S-000001 is void" in text_of(asked)) == (422, True)
+    sent["accepts_void"] = "on"
+    asked = client.post(path, sent)
+    assert (asked.status_code, "The newest rate for RUB is of 2022-03-01" in text_of(asked)) == (422, True)
+    assert 'name="accepts_void"' in asked.content.decode()
+    assert not Payment.objects.exists()
+    assert client.post(path, sent | {"accepts_old_rate": "on"}).status_code == 302
+    assert credit_of(firm.account) == Payment.objects.get().settled > 0
 
 
 # --- Paper ------------------------------------------------------------------------------------------------------------
@@ -331,21 +412,24 @@ def test_the_record_of_a_client_is_the_firms_business(workspace, sign_in, alice,
 
 
 def test_debt_by_age(sign_in, text_of):
-    """A row before, at and after each edge; currencies are never added up."""
+    """A row before, at and after each edge; currencies are never added up, not even on one account's behalf."""
     firm = Firm()
     owner = builders.member(firm.workspace, "olga", "owner")
     from django.utils import timezone
 
     today = timezone.now().date()
-    for number, days in enumerate((-1, 0, 1, 30, 31, 60, 61, 90, 91), start=1):
+    other = builders.subscriber(firm.connection, currency="JPY")
+    rows = [(firm.subscriber, "USD", days, 10**n) for n, days in enumerate((-1, 0, 1, 30, 31, 60, 61, 90, 91), start=1)]
+    rows += [(other, "JPY", 30, 5), (other, "JPY", 31, 7), (other, "JPY", 0, 3)]
+    for number, (account, currency, days, amount) in enumerate(rows, start=1):
         statement = Statement.objects.create(
-            workspace=firm.workspace, connection=firm.connection, subscriber_id=firm.subscriber.backend_id,
-            number=number, workspace_name="x", subscriber_name="y", first_day=today, last_day=today, currency="USD",
-            amount=10**number, reporting_currency="USD", due_on=today - timedelta(days=days), issued_at=timezone.now(),
+            workspace=firm.workspace, connection=firm.connection, subscriber_id=account.backend_id,
+            number=number, workspace_name="x", subscriber_name="y", first_day=today, last_day=today, currency=currency,
+            amount=amount, reporting_currency="USD", due_on=today - timedelta(days=days), issued_at=timezone.now(),
         )  # fmt: skip
         Entry.objects.create(
-            workspace=firm.workspace, connection=firm.connection, subscriber_id=firm.subscriber.backend_id,
-            currency="USD", kind="statement", amount=10**number, statement=statement, day=today, made_at=timezone.now(),
+            workspace=firm.workspace, connection=firm.connection, subscriber_id=account.backend_id,
+            currency=currency, kind="statement", amount=amount, statement=statement, day=today, made_at=timezone.now(),
         )  # fmt: skip
     sign_in(owner)
     from reporting.views.payments import ages_of
@@ -354,7 +438,11 @@ def test_debt_by_age(sign_in, text_of):
         membership = owner.memberships.get()
         workspace = firm.workspace
 
-    (row,) = ages_of(Request())
+    yen, row = ages_of(Request())
+    assert yen == {
+        "currency": "JPY", "not_due": 3, "accounts": 1, "overdue_30": 5, "overdue_60": 7, "overdue_90": None,
+        "overdue_older": None,
+    }  # fmt: skip
     assert row == {
         "currency": "USD", "not_due": D(110), "accounts": 1, "overdue_30": D(11_000), "overdue_60": D(1_100_000),
         "overdue_90": D(110_000_000), "overdue_older": D(10**9),

@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from reporting.commission.credit_notes import issue_credit_note
-from reporting.commission.statements import OldRate
+from reporting.commission.refusals import OldRate
 from reporting.models import CommissionLine, OwnRate, RateFetch, ReferenceRate, Statement
 from reporting.rates import rates_of
 from tests import builders

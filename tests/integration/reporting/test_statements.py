@@ -12,7 +12,7 @@ from django.db.models import Sum
 from reporting.commission.accounts import balance_of, credit_of
 from reporting.commission.credit_notes import issue_credit_note, void_statement
 from reporting.commission.payments import undo_payment, use_credit
-from reporting.commission.statements import CannotBook
+from reporting.commission.refusals import CannotBook
 from reporting.models import BillingPeriod, Entry, Payment, Statement, StatementItem
 from tests import builders
 from tests.firm import NOW, D, Firm, at
