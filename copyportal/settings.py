@@ -100,6 +100,7 @@ MIDDLEWARE = [
     "users.middleware.PrivateMiddleware",
     "users.middleware.ReadableMiddleware",
     "copyportal.errors.MethodMiddleware",
+    "users.time_limit.PageTimeMiddleware",
     "users.middleware.PatienceMiddleware",
     "users.middleware.DownloadMiddleware",
     "allauth.account.middleware.AccountMiddleware",
@@ -261,6 +262,8 @@ BACKEND_BROKER_OFFSET_HOURS = env.float("BACKEND_BROKER_OFFSET_HOURS", default=0
 BACKEND_TELEGRAM_URL = env.str("BACKEND_TELEGRAM_URL", default="https://api.telegram.org")
 
 # --- Pages ----------------------------------------------------------------------------------------------------------
+# How long one statement of the database may take for a page before the page says that it takes too long
+PAGE_STATEMENT_SECONDS = env.float("PAGE_STATEMENT_SECONDS", default=5.0)
 LANGUAGE_CODE = "en"
 USE_I18N = False
 USE_TZ = True

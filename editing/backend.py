@@ -35,13 +35,14 @@ class Unconfirmed(NotDone):
 
 
 @contextmanager
-def backend_of(connection: Connection) -> Iterator[Client]:
+def backend_of(connection: Connection, **patience: Any) -> Iterator[Client]:
     """A client for one act of a person. Raises NotDone with a sentence for whatever goes wrong.
 
-    Unconfirmed where any call of the act wrote, or may have: the failed one may be a read after it.
+    patience: other than PATIENCE. Unconfirmed where any call of the act wrote, or may have: the failed one may be a
+    read after it.
     """
     try:
-        with connection.client(**PATIENCE) as client:
+        with connection.client(**{**PATIENCE, **patience}) as client:
             try:
                 yield client
             except ClientError as error:

@@ -16,6 +16,7 @@ from reporting.books import (
     StatementItem,
     StatementState,
 )
+from reporting.equity import EquityMember, EquitySum
 from reporting.identity import BillingIdentity, ClientRecord, TaxKind
 from reporting.ledger import AccrualState, CommissionLine, CommissionLineQuerySet, CommissionPolicy
 from reporting.reference_rates import OwnRate, RateFetch, ReferenceRate
@@ -41,7 +42,9 @@ __all__ = [
     "DocumentKind",
     "Entry",
     "EntryKind",
+    "EquityMember",
     "EquityPoint",
+    "EquitySum",
     "LogRecord",
     "OwnRate",
     "Payment",

@@ -11,15 +11,17 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.core.cache import cache
 from django.db import connection as database
 
+from reporting import equity_sums
 from reporting.models import Transaction
 from reporting.rates import Rates, rate_note
 from users.models import Membership, Workspace
+from users.shared_answers import shared_answer
 
 LATENCY_ROWS = 5_000
 CURVE_CACHE_S = 60
+STANDINGS_FRESH_S = 5
 RANGES = {"1W": 7, "1M": 31, "3M": 92, "1Y": 366, "All": 0}
 
 
@@ -131,11 +133,38 @@ FROM (
 """
 
 
+# The same of the sums that are kept of them, once they hold every account.
+CURVE_OF_SUMS = """
+WITH told AS (
+    SELECT DISTINCT t.connection_id, t.subscriber_id, t.time, t.backend_id, t.profit
+    FROM reporting_equitymember m JOIN reporting_transaction t ON t.workspace_id = %(workspace)s
+     AND t.subscriber_id = m.account_id AND t.connection_id = m.connection_id AND t.type = 'DEAL_TYPE_BALANCE'
+     AND t.time > m.first_at
+    WHERE m.connection_id = ANY(%(connections)s) AND m.strategy_id = '' AND m.currency = %(currency)s
+      AND NOT m.has_deposits
+), changes AS (
+    SELECT time, change, moved FROM reporting_equitysum
+    WHERE connection_id = ANY(%(connections)s) AND strategy_id = '' AND currency = %(currency)s
+    UNION ALL SELECT time, 0, profit FROM told
+)
+SELECT moment, round(sum(sum(change)) OVER (ORDER BY moment), 2)::float8, round(sum(moved), 2)::float8
+FROM (
+    SELECT (floor(extract(epoch FROM time) / %(step)s) * %(step)s)::bigint AS moment, change, moved FROM changes
+) by_step GROUP BY moment ORDER BY moment
+"""
+
+
 def standings(workspace: Workspace, *, now: datetime) -> tuple[list[Standing], Standing | None]:
     """One row per currency, the one with most accounts first, and the accounts whose currency is not known, if any.
 
     The money of the latter may be of several currencies: only counts are to be read. Days are UTC days, as results are.
+    At most some seconds old: every open overview asks for them again and again.
     """
+    key = f"standings:{workspace.pk}:{now.date()}"
+    return shared_answer(key, lambda: _read_standings(workspace, now), fresh_s=STANDINGS_FRESH_S)
+
+
+def _read_standings(workspace: Workspace, now: datetime) -> tuple[list[Standing], Standing | None]:
     parameters: dict[str, Any] = {
         "workspace": workspace.pk,
         "now": now,
@@ -189,19 +218,21 @@ def equity_curve(workspace: Workspace, *, currency: str, days: int, now: datetim
     The third place is the drawdown's, which this curve has none of. Kept for a minute.
     """
     key = f"equity-and-flows:{workspace.pk}:{currency}:{days}"
-    points = cache.get(key)
-    if points is None:
+
+    def read() -> list[tuple]:
         points = _read_curve(workspace, currency, 3600 if 0 < days <= 31 else 86_400)
-        if days:
-            points = [point for point in points if point[0] >= (now - timedelta(days=days)).timestamp()]
-        cache.set(key, points, CURVE_CACHE_S)
+        return [point for point in points if not days or point[0] >= (now - timedelta(days=days)).timestamp()]
+
+    points = shared_answer(key, read, fresh_s=CURVE_CACHE_S)
     times, equity, moved = ([list(column) for column in zip(*points, strict=True)]) if points else ([], [], [])
     return [times, equity, None, [0.0, *moved[1:]] if moved else []]
 
 
 def _read_curve(workspace: Workspace, currency: str, step_s: int) -> list[tuple]:
+    ids = list(workspace.connections.order_by("pk").values_list("pk", flat=True))
+    parameters: dict[str, Any] = {"workspace": workspace.pk, "connections": ids, "currency": currency, "step": step_s}
     with database.cursor() as cursor:
-        cursor.execute(CURVE, {"workspace": workspace.pk, "currency": currency, "step": step_s})
+        cursor.execute(CURVE_OF_SUMS if equity_sums.are_complete(ids) else CURVE, parameters)
         return cursor.fetchall()
 
 

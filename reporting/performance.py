@@ -16,6 +16,7 @@ import numpy as np
 from django.core.cache import cache
 from django.db import connection as database
 
+from reporting import equity_sums
 from reporting.metrics import Curve, converted, drawdown_fractions, growth_index, monthly_returns, sum_curves
 from reporting.rates import Rates, UnknownRate, rates_of
 from strategies.models import Strategy
@@ -40,9 +41,12 @@ WITH followers AS (
     FROM followers f JOIN reporting_equitypoint p ON p.connection_id = %(connection)s AND p.account_id = f.backend_id
     ORDER BY p.account_id, day, p.time DESC
 ), told AS (
-    SELECT t.subscriber_id, (t.time AT TIME ZONE 'UTC')::date AS day, sum(t.profit) AS amount
-    FROM followers f JOIN reporting_transaction t ON t.workspace_id = %(workspace)s AND t.subscriber_id = f.backend_id
-    WHERE t.connection_id = %(connection)s AND t.type = 'DEAL_TYPE_BALANCE' GROUP BY 1, 2
+    SELECT subscriber_id, (time AT TIME ZONE 'UTC')::date AS day, sum(profit) AS amount FROM (
+        SELECT DISTINCT t.subscriber_id, t.time, t.backend_id, t.profit
+        FROM followers f
+        JOIN reporting_transaction t ON t.workspace_id = %(workspace)s AND t.subscriber_id = f.backend_id
+        WHERE t.connection_id = %(connection)s AND t.type = 'DEAL_TYPE_BALANCE'
+    ) deals GROUP BY 1, 2
 ), changes AS (
     SELECT d.currency, d.day, d.equity - coalesce(lag(d.equity) OVER account, 0) AS change,
            CASE WHEN lag(d.equity) OVER account IS NULL THEN d.equity
@@ -51,6 +55,26 @@ WITH followers AS (
     WINDOW account AS (PARTITION BY d.account_id ORDER BY d.day)
 )
 SELECT currency, day, sum(change)::float8, sum(moved)::float8 FROM changes GROUP BY 1, 2 ORDER BY 1, 2
+"""
+# the same, of many strategies at once, of the sums that are kept of them (reporting/equity_sums.py)
+SUMS_BY_DAY = """
+WITH asked AS (
+    SELECT * FROM unnest(%(connections)s::bigint[], %(strategies)s::text[]) AS a (connection_id, strategy_id)
+), told AS (
+    SELECT DISTINCT m.connection_id, m.strategy_id, m.currency, t.subscriber_id, t.time, t.backend_id, t.profit
+    FROM asked JOIN reporting_equitymember m USING (connection_id, strategy_id)
+    JOIN reporting_transaction t ON t.workspace_id = %(workspace)s AND t.subscriber_id = m.account_id
+     AND t.connection_id = m.connection_id AND t.type = 'DEAL_TYPE_BALANCE'
+     AND t.time >= date_trunc('day', m.first_at, 'UTC') + interval '1 day'
+    WHERE NOT m.has_deposits
+)
+SELECT connection_id, strategy_id, currency, (time AT TIME ZONE 'UTC')::date AS day, sum(change)::float8,
+       sum(moved)::float8
+FROM (
+    SELECT connection_id, strategy_id, s.currency, s.time, s.change, s.moved
+    FROM asked JOIN reporting_equitysum s USING (connection_id, strategy_id)
+    UNION ALL SELECT connection_id, strategy_id, currency, time, 0, profit FROM told
+) changes GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
 """
 FOLLOWERS = """
 SELECT b.strategy_backend_id, u.connection_id, u.currency, count(*), count(u.equity), sum(u.equity)
@@ -99,15 +123,53 @@ def followers_curve(strategy: Strategy, currency: str, rates: Rates) -> Curve:
 
     The whole curve is kept for two minutes: one reading serves the list, the chart and the monthly returns.
     """
-    key = f"followers-curve:{strategy.pk}:{currency}"
-    whole = cache.get(key)
-    if whole is None:
-        whole = _read_followers_curve(strategy, currency, rates)
-        cache.set(key, whole, FIGURES_KEPT_S)
-    return whole
+    curve = followers_curves([strategy], currency, rates)[strategy.pk]
+    if isinstance(curve, UnknownRate):
+        raise curve
+    return curve
 
 
-def _read_followers_curve(strategy: Strategy, currency: str, rates: Rates) -> Curve:
+def followers_curves(
+    strategies: Sequence[Strategy], currency: str, rates: Rates
+) -> dict[int, Curve | UnknownRate]:
+    """The same of many strategies of one workspace, in one query, by their keys; an error where a rate is unknown."""
+    keys = {f"followers-curve:{strategy.pk}:{currency}": strategy for strategy in strategies}
+    curves: dict[str, Any] = cache.get_many(list(keys))
+    missing = {key: strategy for key, strategy in keys.items() if key not in curves}
+    changes = _followers_changes(list(missing.values())) if missing else {}
+    for key, strategy in missing.items():
+        try:
+            own = changes.get((strategy.connection_id, strategy.backend_id), {})
+            curves[key] = _summed(own, currency, rates)
+            cache.set(key, curves[key], FIGURES_KEPT_S)
+        except UnknownRate as error:
+            curves[key] = error
+    return {strategy.pk: curves[key] for key, strategy in keys.items()}
+
+
+Changes = dict[str, list[tuple[date, float, float]]]  # by currency: (day, change, money moved)
+
+
+def _followers_changes(strategies: Sequence[Strategy]) -> dict[tuple[int, str], Changes]:
+    """By connection and strategy, from the sums where they are complete, else from every point of every account."""
+    ids = sorted({strategy.connection_id for strategy in strategies})
+    if not equity_sums.are_complete(ids):
+        return {(each.connection_id, each.backend_id): _read_followers_changes(each) for each in strategies}
+    parameters: dict[str, Any] = {
+        "workspace": strategies[0].workspace_id,
+        "connections": [strategy.connection_id for strategy in strategies],
+        "strategies": [strategy.backend_id for strategy in strategies],
+    }
+    changes: dict[tuple[int, str], Changes] = {}
+    with database.cursor() as cursor:
+        cursor.execute(SUMS_BY_DAY, parameters)
+        for connection_id, strategy_id, own_currency, *row in cursor.fetchall():
+            own = changes.setdefault((connection_id, strategy_id), {})
+            own.setdefault(own_currency, []).append((row[0], row[1], row[2]))
+    return changes
+
+
+def _read_followers_changes(strategy: Strategy) -> Changes:
     parameters: dict[str, Any] = {
         "connection": strategy.connection_id,
         "workspace": strategy.workspace_id,
@@ -116,9 +178,14 @@ def _read_followers_curve(strategy: Strategy, currency: str, rates: Rates) -> Cu
     with database.cursor() as cursor:
         cursor.execute(FOLLOWERS_BY_DAY, parameters)
         rows = cursor.fetchall()
-    by_currency: dict[str, list[tuple]] = {}
+    by_currency: Changes = {}
     for own_currency, *row in rows:
-        by_currency.setdefault(own_currency, []).append(row)
+        by_currency.setdefault(own_currency, []).append((row[0], row[1], row[2]))
+    return by_currency
+
+
+def _summed(by_currency: Changes, currency: str, rates: Rates) -> Curve:
+    """One curve of all currencies. Raises UnknownRate."""
     curves = []
     for own_currency, days in by_currency.items():
         times = np.array([int(datetime(d.year, d.month, d.day, tzinfo=UTC).timestamp()) for d, *_ in days], np.int64)
@@ -153,17 +220,16 @@ def strategy_figures(workspace: Workspace, strategies: Sequence[Strategy], *, no
     rates = rates_of(workspace)
     standing = _standing(workspace, strategies, rates, now.date())
     figures = {}
+    curves = followers_curves(strategies, workspace.reporting_currency, rates)
     for strategy in strategies:
-        parts = _measured(strategy, workspace.reporting_currency, rates, now)
+        parts = _measured(curves[strategy.pk], now)
         key = strategy.connection_id, strategy.backend_id
         figures[strategy.pk] = Figures(*standing.get(key, (0, Decimal(0), 0)), *parts)
     return figures
 
 
-def _measured(strategy: Strategy, currency: str, rates: Rates, now: datetime) -> tuple:
-    try:
-        curve = followers_curve(strategy, currency, rates)
-    except UnknownRate:
+def _measured(curve: Curve | UnknownRate, now: datetime) -> tuple:
+    if isinstance(curve, UnknownRate):
         return None, None, None, ()
     return *returns_of(curve, now.date()), course_of(curve, now)
 

@@ -58,7 +58,8 @@ def signals_page(request: MemberRequest, strategy: Strategy, *, status: int = 20
     }
     if strategy.kind == Kind.SINGLE:
         try:
-            with backend_of(strategy.connection) as client:
+            # tried once: a page that shows what it has beats one that keeps a thread waiting for a backend that is down
+            with backend_of(strategy.connection, retries=0, wait_budget_s=0) as client:
                 open_signals = client.external_signals(strategy.backend_id)
                 context["webhooks"] = list(client.webhooks(strategy.backend_id))[:MOST_WEBHOOKS]
             open_signals.sort(key=lambda signal: signal.time, reverse=True)

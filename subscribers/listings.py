@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.core.cache import cache
 from django.db import models
-from django.db.models import Case, ExpressionWrapper, F, Func, Q, QuerySet, Value, When
+from django.db.models import Case, ExpressionWrapper, F, Func, Q, Value, When
 from django.db.models.fields import CharField, DateTimeField, DecimalField
 from django.db.models.functions import Coalesce, Now
 from django.db.models.lookups import Exact
@@ -15,10 +15,10 @@ from subscribers.causes import cause_of
 from subscribers.models import Subscriber, Subscription, account_state
 from subscribers.results import result_month, result_today
 from subscribers.states import ACCOUNT_STATES
-from users.listing import Between, Choice, Column, DayRange, Listing, Option, Search
+from users.listing import BadParameter, Between, Choice, Column, DayRange, Listing, Option, Search
 from users.models import Membership
 
-MOST_IDS = 200
+MOST_IDS = 10_000  # the list tells the planner how many rows to expect; more of them tell nobody anything
 CURRENCIES_KEPT_S = 60
 IS_ACTIVE = Q(ended_at=None, stopped_till__gt=Now())
 # when a stopout is over; sorted by it, those that are active come first, endless ones at the very top
@@ -67,14 +67,20 @@ def strategy_options(membership: Membership) -> list[Option]:
     return [Option(backend_id, name) for backend_id, name in names]
 
 
-def ids_of(membership: Membership, typed: str) -> list[str] | QuerySet:
-    """Backend ids of the accounts one may see whose id is what was typed; without one, of those with it in the name."""
+def ids_of(membership: Membership, typed: str) -> list[str]:
+    """Backend ids of the accounts one may see whose id is what was typed; without one, of those with it in the name.
+
+    Always a list: of a subquery the planner guesses that it gives few, and reads all deals of thousands of accounts to
+    show the newest. Raises BadParameter where too many have it in the name.
+    """
     accounts = Subscriber.objects.visible_to(membership)
     if accounts.filter(backend_id=typed).exists():
         return [typed]
     ids = accounts.filter(name__icontains=typed).values_list("backend_id", flat=True)
-    few = list(ids[: MOST_IDS + 1])
-    return few if len(few) <= MOST_IDS else ids  # a short list serves the index, a long one stays a subquery
+    listed = list(ids[: MOST_IDS + 1])
+    if len(listed) > MOST_IDS:
+        raise BadParameter(f"“{typed}” is part of more than {MOST_IDS:,} names: type more of the name, or an id.")
+    return listed
 
 
 def figure_in_description(pattern: str) -> Func:

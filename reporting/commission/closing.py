@@ -125,9 +125,10 @@ def _account_problems(backend: Connection, periods: Sequence[BillingPeriod]) -> 
 def _rate_problems(workspace: Workspace, periods: Sequence[BillingPeriod]) -> list[Problem]:
     problems: dict[str, Problem] = {}
     zones, rates = _zones_of(workspace, periods), rates_of(workspace)
+    currencies = _currencies_of(workspace, periods)
     for period in periods:
         day = _last_day_of(period, zones)
-        for currency in _currencies(period):
+        for currency in currencies.get(_place_of(period), ()):
             if currency == workspace.reporting_currency:
                 continue
             try:
@@ -158,6 +159,27 @@ def lines_of_period(period: BillingPeriod) -> CommissionLineQuerySet:
         period_start=period.period_start,
         period_end=period.period_end,
     )
+
+
+Place = tuple[int, str, datetime, datetime]
+
+
+def _place_of(period: BillingPeriod) -> Place:
+    return period.connection_id, period.strategy_id, period.period_start, period.period_end
+
+
+def _currencies_of(workspace: Workspace, periods: Sequence[BillingPeriod]) -> dict[Place, list[str]]:
+    """The currencies of the lines of these periods. One query, however many they are."""
+    lines = CommissionLine.objects.filter(
+        workspace=workspace,
+        strategy_id__in={period.strategy_id for period in periods},
+        period_end__in={period.period_end for period in periods},
+    )
+    currencies: dict[Place, list[str]] = {}
+    by = ("connection_id", "strategy_id", "period_start", "period_end", "currency")
+    for *place, currency in lines.order_by(*by).values_list(*by).distinct():
+        currencies.setdefault(tuple(place), []).append(currency)
+    return currencies
 
 
 def _currencies(period: BillingPeriod) -> list[str]:

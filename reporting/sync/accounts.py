@@ -30,6 +30,7 @@ from copying.client import (
 from copying.client.answers import public_text
 from copying.contract.accounts import AccountInformation, AccountSnapshot
 from copying.contract.terminal import TerminalInformation
+from reporting import equity_sums
 from reporting.entering import follow_reported
 from reporting.rights import REFUSED_BY
 from reporting.sync import quarantine
@@ -147,6 +148,7 @@ def _sync_some(lease: Lease, *, source: Source, backend: Connection, now: dateti
         hour = now.replace(minute=0, second=0, microsecond=0)
         _keep_points(backend, [(a.account_id, hour, a.balance, a.equity, None) for a in turn.answers], replace=False)
         lease.save(rows=rows)
+    _follow_members(lease, backend)
     if turn.is_refused and not mirrored.filter(measured_at__gt=now - LIST_ASKED_AGAIN_AFTER).exists():
         lease.cursor |= {"is_offered": False, REFUSED_BY: 403 if turn.troubles else 404}
         lease.cursor.pop("one_by_one", None)  # next time the list is tried again, too
@@ -235,6 +237,7 @@ def sync_equity(lease: Lease, *, source: Source, backend: Connection, now: datet
             page = source.poll(STREAM, AccountSnapshot, params)
         except NotFound:  # not offered: points are kept where balances are polled
             cursor["is_offered"] = False
+            _follow_members(lease, backend)
             return SyncOutcome(complete_until=now, next_in_s=3600)
         if isinstance(page, UnreadableAnswer):
             quarantine.put_away(lease.connection_id, lease.kind, page, now=now)
@@ -247,11 +250,20 @@ def sync_equity(lease: Lease, *, source: Source, backend: Connection, now: datet
             lease.save(rows=rows)
         if len(page) < PAGE_SIZE:
             quarantine.resolve(lease.connection_id, lease.kind, now=now)
-            return SyncOutcome(complete_until=now)
+            is_complete = _follow_members(lease, backend)
+            return SyncOutcome(complete_until=now, more=not is_complete)
+
+
+def _follow_members(lease: Lease, backend: Connection) -> bool:
+    """Bring the sums of equity to who copies what now; returns whether they are."""
+    is_complete = equity_sums.follow_members(backend, save=lease.save)
+    if is_complete:
+        lease.cursor[equity_sums.CURSOR_KEY] = True
+    return is_complete
 
 
 def _keep_points(backend: Connection, points: list[tuple], *, replace: bool) -> int:
-    """Add points (account, time, balance, equity, net deposits); returns how many rows differ now."""
+    """Add points (account, time, balance, equity, net deposits) in a transaction; returns how many rows differ now."""
     points = list({point[:2]: point for point in points}.values())
     if not points:
         return 0
@@ -260,7 +272,7 @@ def _keep_points(backend: Connection, points: list[tuple], *, replace: bool) -> 
         conflict = (
             "UPDATE SET balance = excluded.balance, equity = excluded.equity, net_deposits = excluded.net_deposits"
         )
-    with connection.cursor() as database:
+    with equity_sums.booked(backend.pk, points), connection.cursor() as database:
         database.execute(
             "INSERT INTO reporting_equitypoint (connection_id, account_id, time, balance, equity, net_deposits)"
             " SELECT %s, * FROM unnest(%s::text[], %s::timestamptz[], %s::numeric[], %s::numeric[], %s::numeric[])"

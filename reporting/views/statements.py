@@ -37,6 +37,7 @@ from users.listing import Choice, Column, DayRange, Listing, Option, Search
 from users.once import once
 from users.permissions import can_bill, may_bill, member_only, staff_only, subscriber_only
 from users.requests import MemberRequest
+from users.time_limit import statements_may_take
 
 DAYS_TO_PAY = 14
 # as on paper: S-000012, C-000003
@@ -126,6 +127,7 @@ def issue_until(request: MemberRequest):
 
 
 @require_safe
+@statements_may_take(60)  # everything that is to be issued, worked out at once
 @may_bill
 def review(request: MemberRequest) -> HttpResponse:
     """The statements that can be issued now."""

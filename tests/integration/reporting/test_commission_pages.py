@@ -43,7 +43,7 @@ def test_the_number_of_queries_does_not_grow_with_subscriptions(
     client = sign_in(alice)
     with django_assert_num_queries(9):  # one asks which exchange rates there are
         text_of(client.get("/commissions/"))
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(5):  # among them the accounts, and what all that are shown owe
         text_of(client.get("/commissions/?by=subscriber", headers={"HX-Request": "true"}))
 
 

@@ -308,9 +308,13 @@ def test_accounts_are_found_by_name_and_by_id(sign_in, firm, alice, dora):
     assert text_of(sign_in(dora).get("/transactions/?subscriber=other&format=csv")).count("EURUSD") == 0
 
 
-def test_more_accounts_than_a_short_list_are_found_too(sign_in, firm, alice, monkeypatch):
-    monkeypatch.setattr("subscribers.listings.MOST_IDS", 1)
-    assert text_of(sign_in(alice).get("/transactions/?subscriber=account&format=csv")).count("EURUSD") == 2
+@pytest.mark.parametrize(("most", "is_answered"), [(1, False), (2, True), (3, True)])
+def test_a_part_of_a_name_that_too_many_have_asks_for_more_of_it(sign_in, firm, alice, monkeypatch, most, is_answered):
+    monkeypatch.setattr("subscribers.listings.MOST_IDS", most)
+    for path in ("/transactions/?subscriber=account", "/decisions/?subscriber=account", "/log/?subscriber=account"):
+        answer = sign_in(alice).get(path)
+        assert answer.status_code == (200 if is_answered else 400)
+        assert ("type more of the name" in text_of(answer)) is not is_answered
 
 
 def test_totals_that_would_take_long_say_so(sign_in, firm, alice, monkeypatch):
