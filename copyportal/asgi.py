@@ -2,9 +2,11 @@
 
 import contextlib
 import resource
+from typing import Any
 
 from copyportal.wsgi import application as pages  # first: it sets Django up
 
+from copyportal import hosts  # isort: skip
 from copyportal.front import Front, Limits  # isort: skip
 
 
@@ -16,4 +18,11 @@ def allow_many_files() -> None:
 
 
 allow_many_files()
-application = Front(pages, Limits())
+front = Front(pages, Limits())
+
+
+async def application(scope: Any, receive: Any, send: Any) -> None:
+    """The front; a process that begins to serve shows that its machine lives."""
+    if scope["type"] == "lifespan":
+        hosts.begin("web")
+    await front(scope, receive, send)

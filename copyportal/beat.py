@@ -14,7 +14,7 @@ import redis
 from celery.beat import Scheduler
 from django.conf import settings
 
-from copyportal import heartbeats
+from copyportal import heartbeats, hosts
 
 LEASE_SECONDS = 15
 STANDBY_SECONDS = 3.0
@@ -54,10 +54,12 @@ class OneBeat(Scheduler):
         ):
             return False
         heartbeats.beat_for("beat")
+        hosts.show("beat", self.redis)
         return True
 
     def close(self) -> None:
         """Hand the lease over at once when stopped in order."""
         with contextlib.suppress(redis.RedisError):
-            self.redis.eval(RELEASE, 1, self.key, self.identity)
+            if self.redis.eval(RELEASE, 1, self.key, self.identity):
+                hosts.forget("beat")
         super().close()

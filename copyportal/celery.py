@@ -5,7 +5,7 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_init, heartbeat_sent, worker_ready
+from celery.signals import beat_init, heartbeat_sent, worker_ready, worker_shutdown
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "copyportal.settings")
 
@@ -41,10 +41,22 @@ def show_life(**_) -> None:
     """Say that a worker is alive: when it is ready and then every two seconds."""
     import redis
 
-    from copyportal import heartbeats
+    from copyportal import heartbeats, hosts
 
     with contextlib.suppress(redis.RedisError):  # the worker reconnects by itself; /readyz sees the age meanwhile
         heartbeats.beat_for("worker")
+        hosts.show("worker")
+
+
+@worker_shutdown.connect
+def take_life_back(**_) -> None:
+    """A worker that stops in order is not missed."""
+    import redis
+
+    from copyportal import hosts
+
+    with contextlib.suppress(redis.RedisError):
+        hosts.forget("worker")
 
 
 @beat_init.connect

@@ -20,7 +20,7 @@ from django.views.decorators.http import require_safe
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from copyportal import heartbeats, watch
+from copyportal import heartbeats, hosts, watch
 
 LATE_SECONDS = {"worker": 15, "beat": 15, "backend": 60}
 AHEAD_SECONDS = 5  # of a sign of life: more is another clock, not the way through Redis
@@ -50,10 +50,12 @@ def healthz(request: HttpRequest) -> JsonResponse:
 @never_cache
 def readyz(request: HttpRequest) -> JsonResponse:
     """Ready: 503 while pages cannot be served (database, Redis), otherwise 200 with `ok` or `degraded`."""
-    processes, unwell = _redis_and_processes()
+    processes, unwell, of_hosts = _redis_and_processes()
     parts = {**_database_and_backend(), **processes}
     if unwell and parts["backend"]["ok"]:
         parts["backend"] = UNWELL
+    if of_hosts:
+        parts["hosts"] = {"ok": False, "why": of_hosts}
     can_serve = parts["database"]["ok"] and parts["redis"]["ok"]
     status = "ok" if all(part["ok"] for part in parts.values()) else "degraded" if can_serve else "unavailable"
     return JsonResponse({"status": status, "parts": parts}, status=200 if can_serve else 503)
@@ -104,22 +106,23 @@ def _backend(successes: list[datetime | None]) -> dict:
     return _aged((datetime.now(UTC) - min(times)).total_seconds(), "backend")
 
 
-def _redis_and_processes() -> tuple[dict, int]:
-    """The parts, and how many backends are not well."""
+def _redis_and_processes() -> tuple[dict, int, str]:
+    """The parts, how many backends are not well, and what is wrong with some machine."""
     try:
-        ages, unwell = _ages(("worker", "beat"))
+        ages, unwell, of_hosts = _ages(("worker", "beat"))
     except redis.RedisError:
-        return dict.fromkeys(("redis", "worker", "beat"), SILENT), 0
-    return {"redis": {"ok": True}, **{name: _aged(age, name) for name, age in ages.items()}}, unwell
+        return dict.fromkeys(("redis", "worker", "beat"), SILENT), 0, ""
+    return {"redis": {"ok": True}, **{name: _aged(age, name) for name, age in ages.items()}}, unwell, of_hosts
 
 
-def _ages(names: tuple[str, ...]) -> tuple[dict[str, float | None], int]:
-    """How long ago each process gave a sign of life, in seconds, and how many backends are not well.
+def _ages(names: tuple[str, ...]) -> tuple[dict[str, float | None], int, str]:
+    """How long ago each process gave a sign of life, in seconds, how many backends are not well, trouble of machines.
 
     Raises redis.RedisError.
     """
     with redis.Redis.from_url(settings.REDIS_URL, **REDIS_LIMITS) as client:
-        return {name: heartbeats.age_seconds(name, client) for name in names}, watch.number_unwell(client) or 0
+        ages = {name: heartbeats.age_seconds(name, client) for name in names}
+        return ages, watch.number_unwell(client) or 0, hosts.trouble_of(hosts.signs(client))
 
 
 def _aged(age: float | None, name: str) -> dict:

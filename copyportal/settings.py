@@ -85,6 +85,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "copyportal.health.HealthMiddleware",
+    "copyportal.metrics.MetricsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -260,6 +261,10 @@ BACKEND_HOLD_SECONDS = env.float("BACKEND_HOLD_SECONDS", default=55.0)
 BACKEND_BROKER_OFFSET_HOURS = env.float("BACKEND_BROKER_OFFSET_HOURS", default=0.0)
 # Where signals of strategies with Telegram settings are published: Telegram itself, or a stand-in on this machine.
 BACKEND_TELEGRAM_URL = env.str("BACKEND_TELEGRAM_URL", default="https://api.telegram.org")
+
+# --- Watching -------------------------------------------------------------------------------------------------------
+# Who sends it as a bearer token may read /metrics; unset: there is no such address.
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 
 # --- Pages ----------------------------------------------------------------------------------------------------------
 # How long one statement of the database may take for a page before the page says that it takes too long

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 30.0
@@ -25,6 +26,7 @@ STABLE_AFTER_SECONDS = 60.0
 ASK_SECONDS = 5.0  # between two looks whether a process that exists still works
 SILENT_SECONDS = 30.0  # without a sign of life; the longest that one may be busy is much shorter
 LOG_LIMIT_BYTES = 20_000_000
+LOGS_STAY = 5  # files of that size beside the one that is written
 IMPORTANT = re.compile(
     r"\b(WARNING|ERROR|CRITICAL|FATAL|PANIC)\b|\[(warning|error|critical) *\]|\"level\": ?\"(warning|error)"
 )
@@ -136,9 +138,23 @@ class Child:
                 text = text[: text.rfind(b"\n") + 1]
             self.read_until += len(text)
             if self.read_until > LOG_LIMIT_BYTES:
-                log.truncate(0)
-                self.read_until = 0
+                self._rotate(log)
         return [line for line in text.decode(errors="replace").splitlines() if IMPORTANT.search(line)]
+
+    def _rotate(self, log: BinaryIO) -> None:
+        """Put what is written aside, the oldest away.
+
+        The child appends to the same file: only what it writes between the copy and the cut is lost, a line or two.
+        """
+        for number in range(LOGS_STAY - 1, 0, -1):
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(f"{self.log}.{number}", f"{self.log}.{number + 1}")
+        try:
+            shutil.copyfile(self.log, f"{self.log}.1")
+        except OSError:  # a full disk: room is worth more than the past
+            Path(f"{self.log}.1").unlink(missing_ok=True)
+        log.truncate(0)
+        self.read_until = 0
 
     def last_lines(self, count: int = 8) -> list[str]:
         """The end of the log, for a message about a failed start."""

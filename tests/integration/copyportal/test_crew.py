@@ -145,12 +145,36 @@ def test_nothing_outlives_a_killed_supervisor(tmp_path, with_setpriv):
     until(lambda: not exists(started))
 
 
-def test_logs_do_not_grow_without_end(crew, tmp_path, monkeypatch):
+def test_logs_are_put_aside_and_do_not_grow_without_end(crew, tmp_path, monkeypatch):
     monkeypatch.setattr(processes, "LOG_LIMIT_BYTES", 100)
-    crew.launch(child(tmp_path, script="print('x' * 200, flush=True); import time; time.sleep(60)"))
-    until(lambda: (tmp_path / "child.log").stat().st_size > 200)
+    monkeypatch.setattr(processes, "LOGS_STAY", 2)
+    crew.launch(child(tmp_path))
+    log = tmp_path / "child.log"
+    for letter in "abc":
+        with log.open("a") as output:
+            output.write(letter * 200 + "\n")
+        crew.tend(time.monotonic())
+        assert log.stat().st_size == 0
+        assert (tmp_path / "child.log.1").read_text() == letter * 200 + "\n"
+    assert (tmp_path / "child.log.2").read_text() == "b" * 200 + "\n"
+    assert not (tmp_path / "child.log.3").exists()
+    with log.open("a") as output:
+        output.write("2026 ERROR after it\n")
+    assert crew.children[0].important_lines() == ["2026 ERROR after it"]
+
+
+def test_a_disk_that_is_full_does_not_keep_a_log_from_being_cut(crew, tmp_path, monkeypatch):
+    monkeypatch.setattr(processes, "LOG_LIMIT_BYTES", 100)
+
+    def refuse(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(processes.shutil, "copyfile", refuse)
+    crew.launch(child(tmp_path))
+    (tmp_path / "child.log").write_text("x" * 200 + "\n")
     crew.tend(time.monotonic())
     assert (tmp_path / "child.log").stat().st_size == 0
+    assert not (tmp_path / "child.log.1").exists()
 
 
 def test_what_exists_but_gives_no_sign_of_life_is_started_again(crew, tmp_path, capsys):
