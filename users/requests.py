@@ -5,22 +5,17 @@ Both are for the type checker only: Django makes the request, nothing is ever of
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from django.http import HttpRequest
 from django_htmx.middleware import HtmxDetails
 
 from users.models import Membership, User, Workspace
-
-if TYPE_CHECKING:
-    from users.time_limit import StatementLimit
 
 
 class PortalRequest(HttpRequest):
     """Any request after the middleware.
 
     memberships: of the signed-in person, oldest first; membership, workspace: the current one, None for strangers.
-    partial: answer with a part of a page. statement_limit: how long the database may take for it.
+    partial: answer with a part of a page.
     """
 
     htmx: HtmxDetails
@@ -28,7 +23,6 @@ class PortalRequest(HttpRequest):
     membership: Membership | None
     workspace: Workspace | None
     partial: bool
-    statement_limit: StatementLimit
 
 
 class SignedInRequest(PortalRequest):

@@ -23,6 +23,7 @@ from users.requests import PortalRequest
 
 log = structlog.get_logger(__name__)
 View = TypeVar("View", bound=Callable)
+LIMIT = "copyportal.statement_limit"  # in the environment of a request
 TEXT = (
     "The database took longer than a page waits for. Nothing is broken and nothing was changed: choose a shorter period"
     " or fewer rows, or try again when less is going on. A file (Download CSV) may take as long as it needs."
@@ -68,7 +69,7 @@ class PageTimeMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: PortalRequest) -> HttpResponseBase:
-        request.statement_limit = limit = StatementLimit()
+        request.META[LIMIT] = limit = StatementLimit()
         with connection.execute_wrapper(limit):
             try:
                 return self.get_response(request)
@@ -77,12 +78,12 @@ class PageTimeMiddleware:
 
     def process_view(self, request: PortalRequest, view: Callable, args: tuple, kwargs: dict) -> None:
         if request.method in ("GET", "HEAD") and "format" not in request.GET:
-            request.statement_limit.seconds = getattr(view, "statement_seconds", settings.PAGE_STATEMENT_SECONDS)
+            request.META[LIMIT].seconds = getattr(view, "statement_seconds", settings.PAGE_STATEMENT_SECONDS)
 
     def process_exception(self, request: PortalRequest, error: Exception) -> HttpResponseBase | None:
         if not was_too_long(error):
             return None
-        log.warning("page took too long", path=request.path, seconds=request.statement_limit.seconds)
+        log.warning("page took too long", path=request.path, seconds=request.META[LIMIT].seconds)
         template = "_error.html" if request.partial else "error.html"
         context = {"error_title": "This page takes too long", "error_text": TEXT, "quote": ""}
         response = render(request, template, context, status=503)

@@ -1,0 +1,195 @@
+"""Every page of the portal asks the database as often when there are many rows as when there are few.
+
+The addresses come from the urlconf: a new page below an address that is known here is tried without being named. What
+takes an object is given one that has rows of every kind. Pages are asked with an empty cache, as the owner.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+from types import SimpleNamespace
+
+import pytest
+from django.core.cache import cache
+from django.db import connection as database
+from django.test.utils import CaptureQueriesContext
+from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils import timezone
+
+from jobs.models import Job
+from reporting import equity_sums
+from reporting.commission.accounts import Account
+from reporting.commission.closing import close_periods
+from reporting.commission.payments import record_payment
+from reporting.commission.services import accrue_workspace
+from reporting.commission.statements import issue_statements
+from reporting.models import BillingPeriod, Decision, EquityPoint, LogRecord, Statement, SyncKind, SyncState
+from tests import builders
+from tests.integration.conftest import make_deal, make_stopout
+
+pytestmark = pytest.mark.django_db
+MOST = 45  # of any page; most take 5 to 20
+FEW, MANY = 3, 9
+BRANCHES = 2  # a page may ask about one thing more where there is more to say; six rows more would be six questions
+# whose pages they are: the first expression that fits says which object an address is about
+OBJECTS = (
+    (r"^strategies/<int:pk>/", "strategy"),
+    (r"^subscribers/<int:pk>/", "subscriber"),
+    (r"^commissions/periods/<int:pk>/", "period"),
+    (r"^commissions/payments/<int:pk>/", "payment"),
+    (r"^statements/<int:pk>/", "statement"),
+    (r"^decisions/<int:pk>/", "decision"),
+    (r"^jobs/<int:pk>/", "job"),
+    (r"^stopouts/<int:pk>/", "stopout"),
+    (r"^settings/members/<int:pk>/", "member"),
+    (r"^settings/connections/<int:pk>/", "connection"),
+)
+# lists and filters that have an address of their own
+MORE = (
+    "/commissions/?by=subscriber", "/commissions/?by=subscriber&q=account", "/transactions/?subscriber=account",
+    "/transactions/?symbol=EURUSD", "/transactions/totals/?symbol=EURUSD", "/decisions/?outcome=skipped",
+    "/subscribers/?state=copying", "/strategies/results/?ids={strategies}", "/subscribers/results/?ids={subscribers}",
+    "/overview/equity.json?range=1W&as=table", "/search/?q=account", "/stopouts/?state=active", "/jobs/?state=failed",
+    "/commissions/statements/?state=due",
+)  # fmt: skip
+# they act, lead elsewhere, or belong to the session that they would end
+NOT_ASKED = re.compile(r"^(accounts/(logout|login|signup)|switch/|theme/|setup/|invitation/|leave/|static/|api/)")
+
+
+def routes(resolver: URLResolver | None = None, prefix: str = "") -> Iterator[str]:
+    """Every address of the urlconf as it is written there."""
+    for pattern in (resolver or get_resolver()).url_patterns:
+        route = prefix + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            yield from routes(pattern, route)
+        elif isinstance(pattern, URLPattern) and "(?P" not in route:
+            yield route
+
+
+def addresses(firm: SimpleNamespace) -> Iterator[str]:
+    """Every address that can be asked for without further knowledge."""
+    for route in sorted(set(routes())):
+        if NOT_ASKED.match(route):
+            continue
+        for expression, kind in OBJECTS:
+            if re.match(expression, route):
+                route = route.replace("<int:pk>", str(getattr(firm, kind)))
+        for name in ("<int:strategy_pk>", "<int:subscriber_pk>", "<str:strategy_id>"):
+            route = route.replace(name, str(getattr(firm, name[5:-1].removesuffix("_pk"))))
+        if "<" not in route:
+            yield f"/{route}"
+    numbers = {name: ",".join(map(str, getattr(firm, name))) for name in ("strategies", "subscribers")}
+    yield from (address.format(**numbers) for address in MORE)
+
+
+@pytest.fixture
+def firm(business, alice):
+    """A business that grows: everything that lists show, of as many strategies and accounts as one says."""
+    numbers = itertools.count(1)
+    SyncState.objects.create(
+        connection=business.connection, kind=SyncKind.EQUITY, due_at=business.now, cursor={equity_sums.CURSOR_KEY: True}
+    )
+    grown = SimpleNamespace(strategies=[], subscribers=[], workspace=business.workspace)
+
+    def grow(until: int) -> SimpleNamespace:
+        while len(grown.subscribers) < until:
+            add_account(business, grown, next(numbers), alice)
+        accrue_workspace(business.workspace.pk, business.now)
+        first = BillingPeriod.objects.filter(period_end__lte=business.now, closed_at=None).order_by("pk")
+        close_periods(business.workspace, list(first[1:]), now=business.now)
+        issue_statements(business.workspace, until=business.now, due_on=business.now.date(), now=business.now)
+        payments = [pay(business, statement) for statement in Statement.objects.order_by("pk")]
+        grown.payment = payments[0].pk
+        assert equity_sums.follow_members(business.connection, save=lambda: None)
+        grown.statement, grown.period = Statement.objects.earliest("pk").pk, BillingPeriod.objects.earliest("pk").pk
+        grown.decision, grown.job = Decision.objects.earliest("pk").pk, Job.objects.earliest("pk").pk
+        return grown
+
+    grown.connection, grown.stopout = business.connection.pk, business.active.pk
+    grown.strategy, grown.strategy_id = business.alpine.pk, business.alpine.backend_id
+    grown.subscriber = business.hers.pk
+    grown.member = business.workspace.memberships.get(user__email="bob@example.com").pk
+    return grow
+
+
+def pay(business, statement):
+    paid = record_payment(
+        business.workspace, Account.of(statement), amount=Decimal(1), currency=statement.currency,
+        received_on=business.now.date(), statement=statement, now=business.now, reference="wire",
+    )  # fmt: skip
+    return paid.payment
+
+
+def add_account(business, grown, number: int, asker) -> None:
+    """An account with a strategy of its own, which copies the known one too, and something of every kind."""
+    now, linked = business.now, business.connection
+    scheme = {"commissionScheme": {"type": "amount-won", "billingPeriod": "month", "commissionRate": 0.1}}
+    own = builders.strategy(linked, backend_id=f"grown{number}", scheme="amount-won", document=scheme)
+    account = builders.subscriber(linked, name=f"Grown account {number}", equity=1000, balance=900)
+    for strategy in (own, business.alpine):
+        builders.subscription(account, strategy, first_seen_at=builders.LONG_AGO)
+        for days in (0, 40, 75):
+            deal = f"{account.pk}-{strategy.pk}-{days}:close"
+            make_deal(account, strategy, deal, now - timedelta(days=days, hours=1))
+    person = builders.member(business.workspace, f"grown{number}", "subscriber")
+    account.accesses.create(membership=person.memberships.get())
+    make_stopout(account, now, stopped_till=now + timedelta(hours=3), strategy=own)
+    for owner in (account, business.hers):
+        row = {"workspace": business.workspace, "connection": linked, "time": now - timedelta(minutes=number)}
+        ids = {"subscriber_id": owner.backend_id, "strategy_id": "alpine"}
+        LogRecord.objects.create(**row, **ids, level="INFO", message="Copied", digest=f"{owner.pk}-{number}")
+        Decision.objects.create(
+            **row, **ids, backend_id=f"{owner.pk}.{number}", signal_id="signal", source_strategy_id="alpine",
+            symbol="EURUSD", subscriber_symbol="EURUSD", side="buy", outcome="skipped", reason="tiny-trade", level="",
+        )  # fmt: skip
+        EquityPoint.objects.update_or_create(
+            connection=linked, account_id=owner.backend_id, time=now - timedelta(hours=number),
+            defaults={"equity": 1000 + number, "balance": 900},
+        )  # fmt: skip
+    Job.objects.create(
+        workspace=business.workspace, kind="export", title=f"Grown {number}", state="failed", asked_by=asker,
+        due_at=timezone.now(), created_at=timezone.now(), key=f"grown-{number}",
+    )  # fmt: skip
+    grown.strategies.append(own.pk)
+    grown.subscribers.append(account.pk)
+
+
+def queries_of(client, address: str) -> tuple[int, list[str]]:
+    """(status, what the database was asked) of a page with an empty cache."""
+    cache.clear()
+    with CaptureQueriesContext(database) as queries:
+        status = client.get(address).status_code
+    return status, [query["sql"] for query in queries]
+
+
+def shapes(queries: list[str]) -> dict[str, int]:
+    """How often the database was asked each question, whatever the values were."""
+    counts: dict[str, int] = {}
+    for sql in queries:
+        shape = re.sub(r"'[^']*'|\b\d+\b|IN \([^)]*\)", "?", sql)[:240]
+        counts[shape] = counts.get(shape, 0) + 1
+    return counts
+
+
+def test_no_page_asks_more_often_when_there_are_more_rows(firm, sign_in, alice):
+    client = sign_in(alice)
+    few = {address: queries_of(client, address) for address in addresses(firm(FEW))}
+    assert {address: status for address, (status, _) in few.items() if status == 500} == {}
+    pages = {address: queries for address, (status, queries) in few.items() if status == 200}
+    assert len(pages) >= 60, "most addresses are pages"
+    firm(MANY)
+    grew, long = {}, {}
+    for address, before in pages.items():
+        status, queries = queries_of(client, address)
+        assert status == 200, address
+        if len(queries) > MOST:
+            long[address] = len(queries)
+        if len(queries) > len(before) + BRANCHES:
+            less, more = shapes(before), shapes(queries)
+            grew[address] = {shape: (less.get(shape, 0), n) for shape, n in more.items() if n > less.get(shape, 0)}
+    assert grew == {}
+    assert long == {}
