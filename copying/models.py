@@ -158,3 +158,4 @@ class AccountSnapshotRecord(Effect):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["tenant", "number"], name="account_snapshot_once")]
+        indexes = [models.Index(fields=["account_id", "time"], name="snapshots_by_account")]

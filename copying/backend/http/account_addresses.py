@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from copying.contract.hosts import PROVISIONING, TERMINAL, prefix_of
+from copying.contract.hosts import METASTATS, PROVISIONING, RISK_MANAGEMENT, TERMINAL, prefix_of
 
-from . import configuration_page, discovery, provisioning, symbols, terminal
+from . import configuration_page, discovery, equity_chart, metastats, provisioning, symbols, terminal
 
 ACCOUNTS = prefix_of(PROVISIONING) + "/users/current/accounts"
 ACCOUNT = ACCOUNTS + "/{account_id}"
@@ -65,4 +65,13 @@ TERMINAL_TABLE = (
     ("GET", TERMINAL_ACCOUNT + "/server-time", terminal.server_time),  # A13
     ("GET", TERMINAL_ACCOUNT + "/credits", terminal.get_credits),  # A14
 )
-ACCOUNT_TABLE = (*PROVISIONING_TABLE, *TERMINAL_TABLE)
+STATISTICS = prefix_of(METASTATS) + "/users/current/accounts/{account_id}"
+STATISTICS_TABLE = (
+    ("GET", STATISTICS + "/metrics", metastats.get_metrics),  # M1
+    ("GET", STATISTICS + "/historical-trades/{start}/{end}", metastats.list_trades),  # M2
+    ("GET", STATISTICS + "/open-trades", metastats.list_open_trades),  # M3
+    ("DELETE", STATISTICS, metastats.reset_metrics),  # M4
+    ("GET", prefix_of(RISK_MANAGEMENT) + "/users/current/accounts/{account_id}/equity-chart",
+     equity_chart.get_equity_chart),  # R1
+)  # fmt: skip
+ACCOUNT_TABLE = (*PROVISIONING_TABLE, *TERMINAL_TABLE, *STATISTICS_TABLE)

@@ -15,6 +15,7 @@ from psycopg.conninfo import make_conninfo
 from starlette.requests import Request
 
 from copying.backend.core.writer import Core
+from copying.backend.http.calculations import Calculations
 from copying.backend.http.credits import Credits
 from copying.backend.http.depths import Depths
 from copying.backend.http.pages import Database, Positions
@@ -69,6 +70,7 @@ class Service:
     wakeups: Wakeups
     under_way: WeakValueDictionary[tuple[str, str], Lock] = field(default_factory=WeakValueDictionary)
     credits: Credits = field(default_factory=Credits)
+    calculations: Calculations = field(default_factory=Calculations)
     login_checks: dict[tuple[str, str], float] = field(default_factory=dict)
 
 
