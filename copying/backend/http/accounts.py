@@ -17,7 +17,6 @@ from copying.backend.state.accounts import own_account
 from copying.backend.state.book import Book
 from copying.backend.state.commands import Deposit, OpenAccount, Trade
 from copying.backend.state.errors import invalid, not_found
-from copying.backend.state.trading_accounts import running_account
 from copying.backend.state.valuation import MINOR_UNITS
 
 from . import reads
@@ -65,8 +64,6 @@ async def trade(request: Request) -> Response:
     """E4. What a stopped account has can be closed, which waits for its start; nothing new is opened on it."""
     account_id = path_id(request, "account_id", "Account")
     asked = await document(request, "trade")
-    if asked.action_type.startswith("ORDER_TYPE"):  # not among the checks of the command, which are replayed
-        running_account(service(request).core.book, request.scope["tenant"], account_id)
     command = Trade(
         tenant=request.scope["tenant"],
         account_id=account_id,

@@ -156,9 +156,6 @@ async def update_account(request: Request) -> Response:
     asked = await document(request, "trading-account")
     if asked.server != server_of(meta):
         check_server(asked.server)
-        known = account_with(book, tenant, asked.server, meta.login)
-        if known not in (None, meta):
-            raise invalid("server", asked.server, f"has the login already, as account {known.id}")
     verifier = await passwords.verifier_of(asked.password) if asked.password else ""
     command = ConfigureAccount(
         tenant=tenant, account_id=account_id, settings=settings_of(asked), name=asked.name, verifier=verifier

@@ -184,7 +184,7 @@ def last_account_snapshot(book: Book, tenant: str) -> int:
 def account_information(book: Book, tenant: str, *, after: str = "", limit: int = 1000) -> list[Document]:
     """E1: ascending account id, ids greater than `after`."""
     value(book)
-    ids = sorted(meta.id for meta in book.account_meta if meta.tenant == tenant)
+    ids = sorted(book.account_meta[row].id for row in book.accounts_of.get(tenant, ()))
     page = ids[bisect_right(ids, after) :][:limit] if after else ids[:limit]
     counts = np.bincount(book.positions.account, minlength=book.accounts.size)
     return [

@@ -185,7 +185,7 @@ async def trade(request: Request) -> Response:
     try:
         return await accounts.trade(request)
     except Refused as refused:
-        if refused.status not in (400, 404):
+        if refused.status not in (400, 404) or refused.message.startswith("The account"):
             raise
         return _refusal(_code_of(refused), refused.message)
 

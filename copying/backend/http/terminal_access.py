@@ -14,7 +14,7 @@ from copying.backend.http.errors import error_response
 from copying.backend.http.options import Service, service
 from copying.backend.http.parameters import path_id
 from copying.backend.state.book import Book
-from copying.backend.state.trading_accounts import running_account
+from copying.backend.state.trading_accounts import own_accounts, running_account
 from copying.contract import wire
 
 
@@ -64,7 +64,5 @@ def opened(request: Request, cost: float) -> tuple[Book, int]:
 
 def running(here: Service, tenant: str) -> int:
     """How many accounts of a tenant run."""
-    metas = here.core.book.account_meta
-    return here.credits.running(
-        tenant, time.monotonic(), lambda: sum(meta.tenant == tenant and meta.state == "DEPLOYED" for meta in metas)
-    )
+    accounts = own_accounts(here.core.book, tenant)
+    return here.credits.running(tenant, time.monotonic(), lambda: sum(meta.state == "DEPLOYED" for _, meta in accounts))

@@ -19,6 +19,7 @@ from copying.backend.state.commands import Trade
 from copying.backend.state.effects import Effects
 from copying.backend.state.errors import Refused, invalid
 from copying.backend.state.tables import TradeTable
+from copying.backend.state.trading_accounts import CHECKS_ALL, running_account
 from copying.engine.model import Instrument, OrderKind
 
 from .levels import CHECKED, NO_PRICE, Levels, wrong_price
@@ -80,6 +81,8 @@ def check_trade(book: Book, command: Trade) -> None:
         if price is not None and not (math.isfinite(price) and 0 <= price < 1e9):
             raise invalid(name, None, "must be a price")
     if action.startswith("ORDER_TYPE"):
+        if book.rules >= CHECKS_ALL:
+            running_account(book, command.tenant, command.account_id)
         check_new(book, command)
     elif action in ("ORDER_MODIFY", "ORDER_CANCEL"):
         if row_of(book.orders, account, command.order_id) is None:

@@ -64,6 +64,7 @@ def add_account(book: Book, command: OpenAccount, effects: Effects) -> int:
         AccountMeta(command.account_id, command.tenant, command.name, command.demo, command.robot, book.time)
     )
     book.account_rows[command.account_id] = row
+    book.accounts_of.setdefault(command.tenant, {})[row] = None
     tell_balance(book, effects, row, command.deposit, "Deposit at the opening")
     book.changed_configuration()
     book.valued = False

@@ -94,6 +94,7 @@ class Book:
         self.deployments: dict[int, float] = {}  # rows of accounts that start or stop, and when that is over
         self.account_meta: list[AccountMeta] = []
         self.account_rows: dict[str, int] = {}
+        self.accounts_of: dict[str, dict[int, None]] = {}  # tenant -> rows, oldest first
         self.accounts = AccountTable()
         self.strategy_names = Interned()
         self.symbols = Interned()

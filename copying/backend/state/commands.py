@@ -255,7 +255,7 @@ class Tick(Command, tag="tick", frozen=True, kw_only=True):
     snapshots: bool = False
 
 
-NEWEST_RULES = 3
+NEWEST_RULES = 4
 """The newest set of rules, by which every new entry is carried out. A rule that would change what an entry does that
 is in somebody's journal already gets the next number, and asks `book.rules` for it.
 
@@ -267,6 +267,8 @@ is in somebody's journal already gets the next number, and asks `book.rules` for
    news waits for every account that is away, also for copies without a lifetime (signals/news_closing.py).
 3: instruments are those of the table (market/symbols.csv), before it twelve pairs; volumes go by their smallest
    and step (state/book.py).
+4: nothing is opened on an account that does not run, a login stays one account's also when its server changes, and
+   with one configuration link all of its account are used up (state/trading_accounts.py).
 """
 
 

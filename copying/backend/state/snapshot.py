@@ -83,6 +83,9 @@ def unpack(packed: bytes, broker: Broker[Book]) -> Book:
     book.webhooks_by_id = {webhook.id: webhook for webhook in objects["webhooks_by_id"]}
     book.account_meta = objects["account_meta"]
     book.account_rows = {meta.id: row for row, meta in enumerate(book.account_meta) if meta.tenant}
+    for row, meta in enumerate(book.account_meta):
+        if meta.tenant:
+            book.accounts_of.setdefault(meta.tenant, {})[row] = None
     book.deployments = {row: meta.state_ends for row, meta in enumerate(book.account_meta) if meta.state_ends < NEVER}
     book.signals = {signal.row: signal for signal in objects["signals"]}
     book.signal_rows = {(signal.strategy_id, signal.id): signal.row for signal in book.signals.values()}

@@ -16,6 +16,7 @@ from .errors import Refused, invalid
 DEPLOY_SECONDS = 2.0
 MOST_ACCOUNTS = 20_000  # per tenant
 MOST_LINKS = 5  # per account; the oldest no longer works
+CHECKS_ALL = 4  # entries of these rules and later: commands.NEWEST_RULES
 ROLES = ("PROVIDER", "SUBSCRIBER")
 
 
@@ -58,8 +59,8 @@ def running_account(book: Book, tenant: str, account_id: str) -> int:
 
 def account_with(book: Book, tenant: str, server: str, login: str) -> AccountMeta | None:
     """The caller's account of a login at a server."""
-    for meta in book.account_meta:
-        if meta.tenant == tenant and login and meta.login == login and meta.settings.get("server") == server:
+    for _, meta in own_accounts(book, tenant):
+        if login and meta.login == login and meta.settings.get("server") == server:
             return meta
     return None
 
@@ -68,7 +69,7 @@ def check_create(book: Book, command: CreateAccount) -> None:
     """The id is nobody's, the login is not connected yet, and there is room."""
     if command.account_id in book.account_rows:
         raise Refused(409, "ConflictError", "The id is in use: try again")
-    if sum(meta.tenant == command.tenant for meta in book.account_meta) >= MOST_ACCOUNTS:
+    if len(own_accounts(book, command.tenant)) >= MOST_ACCOUNTS:
         raise Refused(400, "ValidationError", f"There are {MOST_ACCOUNTS:,} accounts, which is the most: delete some")
     known = account_with(book, command.tenant, command.settings.get("server", ""), command.login)
     if known is not None:
@@ -102,13 +103,23 @@ def check_configure(book: Book, command: ConfigureAccount) -> None:
     meta = own_meta(book, command.tenant, command.account_id)
     if command.link and meta.links.get(command.link, 0.0) <= book.time:
         raise Refused(404, "NotFoundError", "The link was used already or has expired: ask for a new one")
-    if command.login:
-        server = command.settings.get("server") or meta.settings.get("server", "")
-        known = account_with(book, command.tenant, server, command.login)
-        if known not in (None, meta):
-            raise invalid("login", command.login, "is connected already")
+    present = meta.settings.get("server", "")
+    moves = command.settings.get("server", present) != present
+    if command.login or (moves and book.rules >= CHECKS_ALL):
+        check_login(book, command, meta)
     if "copyFactoryRoles" in command.settings:
         check_roles_in_use(book, command)
+
+
+def check_login(book: Book, command: ConfigureAccount, meta: AccountMeta) -> None:
+    """Login and server, as they will be, are connected as no other account."""
+    server = command.settings.get("server") or meta.settings.get("server", "")
+    known = account_with(book, command.tenant, server, command.login or meta.login)
+    if known in (None, meta):
+        return
+    if command.login:
+        raise invalid("login", command.login, "is connected already")
+    raise invalid("server", server, f"has the login already, as account {known.id}")
 
 
 def check_roles_in_use(book: Book, command: ConfigureAccount) -> None:
@@ -128,7 +139,10 @@ def configure(book: Book, command: ConfigureAccount, effects: Effects) -> None:
     meta.name = command.name or meta.name
     meta.login = command.login or meta.login
     meta.verifier = command.verifier or meta.verifier
-    meta.links = {digest: moment for digest, moment in meta.links.items() if digest != command.link}
+    if command.link and book.rules >= CHECKS_ALL:
+        meta.links = {}  # whoever has another must not change what was typed
+    else:
+        meta.links = {digest: moment for digest, moment in meta.links.items() if digest != command.link}
     if command.name:
         book.changed_configuration()
     if meta.state == "DRAFT" and meta.login:
@@ -160,6 +174,7 @@ def forget(book: Book, row: int) -> None:
     """Let nobody know an account any more. Its row stays, because records tell of it by number."""
     meta = book.account_meta[row]
     del book.account_rows[meta.id]
+    book.accounts_of[meta.tenant].pop(row)
     book.deployments.pop(row, None)
     meta.tenant, meta.settings, meta.verifier, meta.links = "", {}, "", {}
     meta.login, meta.robot, meta.state_ends = "", "", NEVER
@@ -184,4 +199,4 @@ def _number(text: str) -> int:
 
 def own_accounts(book: Book, tenant: str) -> list[tuple[int, AccountMeta]]:
     """A tenant's accounts with their rows, oldest first."""
-    return [(row, meta) for row, meta in enumerate(book.account_meta) if meta.tenant == tenant]
+    return [(row, book.account_meta[row]) for row in book.accounts_of.get(tenant, ())]

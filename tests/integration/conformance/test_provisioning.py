@@ -379,6 +379,46 @@ def test_34_a_later_link_changes_the_password_and_not_the_login(alice):
     assert post(alice, **WITH_LOGIN, login="3401").json()["details"] == "E_AUTH"  # the old password
 
 
+def test_34_with_one_link_all_of_its_account_are_used_up(alice):
+    drafts = [post(alice, name="n", server=DEMO_SERVER, platform="mt5", magic=0).json()["id"] for _ in range(2)]
+    first, second, others = (
+        httpx.URL(alice.call(PROVISIONING, "PUT", f"{ACCOUNTS}/{draft}/configuration-link").json()["configurationLink"])
+        for draft in (drafts[0], drafts[0], drafts[1])
+    )
+    typed = {"login": "3410", "password": "long-enough-1"}
+    local = {"host": "127.0.0.1", "port": alice.port}
+    assert httpx.put(first.copy_with(**local), json=typed).status_code == 204
+    assert httpx.get(second.copy_with(**local)).status_code == 404
+    assert httpx.put(second.copy_with(**local), json=typed).status_code == 404
+    assert httpx.get(others.copy_with(**local)).status_code == 200
+
+
+def test_26_of_many_that_want_a_login_at_once_one_gets_it(alice):
+    live = DEMO_SERVER.replace("Demo", "Live")
+    ids = [post(alice, **{**WITH_LOGIN, "server": server}, login="2610").json()["id"] for server in (DEMO_SERVER, live)]
+
+    def move(account_id: str, server: str) -> httpx.Response:
+        return alice.call(PROVISIONING, "PUT", f"{ACCOUNTS}/{account_id}", json={"name": "n", "server": server})
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = [*pool.map(move, ids * 4, [live, DEMO_SERVER] * 4)]
+    assert {answer.status_code for answer in answers} <= {204, 400}
+    assert alice.account(ids[0])["server"] != alice.account(ids[1])["server"]
+
+
+def test_a_draft_and_a_new_account_that_want_a_login_at_once(alice):
+    draft = post(alice, name="n", server=DEMO_SERVER, platform="mt5", magic=0).json()["id"]
+    link = alice.call(PROVISIONING, "PUT", f"{ACCOUNTS}/{draft}/configuration-link").json()["configurationLink"]
+    address = httpx.URL(link).copy_with(host="127.0.0.1", port=alice.port)
+    typed = {"login": "2620", "password": WITH_LOGIN["password"]}
+    with ThreadPoolExecutor(4) as pool:
+        by_link = [pool.submit(httpx.put, address, json=typed, timeout=30) for _ in range(2)]
+        by_hand = [pool.submit(post, alice, **WITH_LOGIN, login="2620") for _ in range(2)]
+        answers = [each.result().status_code for each in by_link + by_hand]
+    assert sum(status in (201, 204) for status in answers) == 1, answers
+    assert sum(each.get("login") == "2620" for each in alice.get(PROVISIONING, ACCOUNTS)) == 1
+
+
 def test_35_servers_are_searched(alice):
     assert alice.get(PROVISIONING, "/known-mt-servers/5/search?query=broker-d") == {"Paper Broker": [DEMO_SERVER]}
     assert alice.get(PROVISIONING, "/known-mt-servers/4/search?query=nothing-like-it") == {}

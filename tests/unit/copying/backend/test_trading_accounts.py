@@ -11,15 +11,18 @@ from copying.backend.http.trading_accounts import trading_account
 from copying.backend.state import snapshot
 from copying.backend.state.book import Book
 from copying.backend.state.commands import (
+    NEWEST_RULES,
+    Command,
     ConfigureAccount,
     CreateAccount,
     DeleteAccount,
     MakeConfigurationLink,
     SetDeployment,
+    Trade,
 )
 from copying.backend.state.entities import AccountMeta
 from copying.backend.state.errors import Refused
-from copying.backend.state.trading_accounts import DEPLOY_SECONDS, MOST_LINKS, roles_of
+from copying.backend.state.trading_accounts import DEPLOY_SECONDS, MOST_LINKS, own_accounts, roles_of
 from tests.unit.copying.backend.desk import Desk
 
 BOTH = ["PROVIDER", "SUBSCRIBER"]
@@ -108,7 +111,14 @@ def test_a_draft_is_started_by_its_login_and_not_before(desk):
     assert state(desk, "new") == ("DEPLOYING", "DISCONNECTED")
 
 
-def test_a_link_is_good_until_it_expires_or_is_used(desk):
+def by_rules(desk: Desk, rules: int, command: Command) -> None:
+    """Carry out a command of a journal that was written by these rules; a refusal is raised."""
+    desk.book.rules = rules
+    desk.do(command)
+
+
+@pytest.mark.parametrize("rules", [3, NEWEST_RULES])
+def test_a_link_is_good_until_it_expires_or_one_of_its_account_is_used(desk, rules):
     create(desk, "new", draft=True)
     for number in range(MOST_LINKS + 1):
         expires_at = desk.now + 100 + number
@@ -116,15 +126,58 @@ def test_a_link_is_good_until_it_expires_or_is_used(desk):
     used = ConfigureAccount(tenant="t", account_id="new", login="1001", verifier="v", link="d1")
     for digest in ("d0", "other"):  # one more than the most, and none at all
         with pytest.raises(Refused, match="expired"):
-            desk.do(msgspec.structs.replace(used, link=digest))
-    desk.do(used)
+            by_rules(desk, rules, msgspec.structs.replace(used, link=digest))
+    by_rules(desk, rules, used)
     with pytest.raises(Refused, match="used already"):
-        desk.do(used)
-    meta = desk.book.account_meta[0]
-    desk.now = meta.links["d2"] - 1
-    with pytest.raises(Refused, match="expired"):
-        desk.do(msgspec.structs.replace(used, link="d2"))
-    desk.do(msgspec.structs.replace(used, link="d3"))
+        by_rules(desk, rules, used)
+    links = desk.book.account_meta[0].links
+    assert set(links) == (set() if rules == NEWEST_RULES else {"d2", "d3", "d4", "d5"})
+    if links:
+        desk.now = links["d2"] - 1
+        with pytest.raises(Refused, match="expired"):
+            by_rules(desk, rules, msgspec.structs.replace(used, link="d2"))
+        by_rules(desk, rules, msgspec.structs.replace(used, link="d3"))
+    else:
+        desk.do(MakeConfigurationLink(tenant="t", account_id="new", digest="d9", expires_at=desk.now + 100))
+        with pytest.raises(Refused, match="used already"):
+            desk.do(msgspec.structs.replace(used, link="d2"))
+        desk.do(msgspec.structs.replace(used, link="d9"))
+
+
+@pytest.mark.parametrize("rules", [3, NEWEST_RULES])
+def test_a_login_stays_one_accounts_when_a_server_changes(desk, rules):
+    for account_id, server in (("here", "Demo"), ("there", "Live")):
+        create(desk, account_id, login="1001", settings={"server": server})
+    other_name = ConfigureAccount(tenant="t", account_id="here", name="n", settings={"server": "Demo"})
+    by_rules(desk, rules, other_name)
+    moved = msgspec.structs.replace(other_name, settings={"server": "Live"})
+    if rules < NEWEST_RULES:
+        by_rules(desk, rules, moved)  # as it was journalled, so it is
+        desk.do(moved)  # and stays editable
+        return
+    with pytest.raises(Refused) as refused:
+        by_rules(desk, rules, moved)
+    assert [each["parameter"] for each in refused.value.details] == ["server"]
+    create(desk, "elsewhere", login="1001", settings={"server": "Third"}, tenant="u")
+    desk.do(msgspec.structs.replace(moved, settings={"server": "Third"}))  # another tenant's is no obstacle
+
+
+@pytest.mark.parametrize("rules", [3, NEWEST_RULES])
+@pytest.mark.parametrize("action", ["ORDER_TYPE_BUY", "ORDER_TYPE_BUY_LIMIT"])
+def test_nothing_is_opened_on_an_account_that_stopped_in_between(desk, rules, action):
+    create(desk, "new")
+    desk.trade("ORDER_TYPE_BUY", "new")
+    deploy(desk, "new", "undeploy")
+    order = Trade(tenant="t", account_id="new", action_type=action, symbol="EURUSD", volume_lots=0.1, price=1.0)
+    close = Trade(tenant="t", account_id="new", action_type="POSITIONS_CLOSE_SYMBOL", symbol="EURUSD")
+    by_rules(desk, rules, close)
+    if rules < NEWEST_RULES:
+        by_rules(desk, rules, order)
+        assert desk.effects[-1].answer["stringCode"] == "TRADE_RETCODE_CONNECTION"
+    else:
+        with pytest.raises(Refused, match="not deployed"):
+            by_rules(desk, rules, order)
+    assert (desk.book.positions.size, desk.book.orders.size) == (1, 0)
 
 
 def test_a_deleted_account_leaves_the_others_as_they_are(desk):
@@ -157,6 +210,9 @@ def test_a_replay_and_a_snapshot_know_the_same_accounts(desk):
     for book in (replayed, restored):
         assert book.account_rows == desk.book.account_rows
         assert book.account_meta == desk.book.account_meta
+        assert book.accounts_of == desk.book.accounts_of == {"t": {0: None, 1: None}}
+        assert own_accounts(book, "t") == [(row, book.account_meta[row]) for row in (0, 1)]
+        assert own_accounts(book, "u") == []
         assert book.deployments == desk.book.deployments
 
 
