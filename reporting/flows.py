@@ -17,9 +17,12 @@ Flow = tuple[datetime, Decimal]
 
 FLOWS = """
 WITH measured AS (
-    SELECT account_id, time, net_deposits - lag(net_deposits) OVER (PARTITION BY account_id ORDER BY time) AS amount
+    SELECT account_id, time,
+           CASE WHEN '' IN (currency, lag(currency) OVER account) OR currency = lag(currency) OVER account
+                THEN net_deposits - lag(net_deposits) OVER account END AS amount
     FROM reporting_equitypoint
     WHERE connection_id = %(connection)s AND account_id = ANY(%(accounts)s) AND net_deposits IS NOT NULL
+    WINDOW account AS (PARTITION BY account_id ORDER BY time)
 ), told AS (
     SELECT DISTINCT subscriber_id AS account_id, time, backend_id, profit AS amount
     FROM reporting_transaction

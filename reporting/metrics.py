@@ -174,16 +174,14 @@ def equity_curves(connection_id: int, account_ids: Sequence[str]) -> dict[str, C
     Accounts that were never measured are left out.
     """
     points = EquityPoint.objects.filter(connection_id=connection_id, account_id__in=account_ids)
+    accounts = Subscriber.objects.filter(connection_id=connection_id, backend_id__in=account_ids)
+    currencies = dict(accounts.values_list("backend_id", "currency"))
     rows: dict[str, list[tuple]] = {}
-    ordered = points.order_by("account_id", "time").values_list("account_id", "time", "balance", "equity")
-    for account_id, *point in ordered.iterator(chunk_size=10_000):
-        rows.setdefault(account_id, []).append(tuple(point))
+    ordered = points.order_by("account_id", "time").values_list("account_id", "currency", "time", "balance", "equity")
+    for account_id, currency, *point in ordered.iterator(chunk_size=10_000):
+        if currency in ("", currencies.get(account_id) or currency):  # none from before another currency came
+            rows.setdefault(account_id, []).append(tuple(point))
     flows = cash_flows(connection_id, list(rows))
-    currencies = dict(
-        Subscriber.objects.filter(connection_id=connection_id, backend_id__in=rows).values_list(
-            "backend_id", "currency"
-        )
-    )
     return {
         account_id: _curve(own, flows.get(account_id, []), currencies.get(account_id) or "USD")
         for account_id, own in rows.items()

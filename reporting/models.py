@@ -19,6 +19,7 @@ from reporting.books import (
 from reporting.equity import EquityMember, EquitySum
 from reporting.identity import BillingIdentity, ClientRecord, TaxKind
 from reporting.ledger import AccrualState, CommissionLine, CommissionLineQuerySet, CommissionPolicy
+from reporting.past import PastFilling, PastPoint, PastSource
 from reporting.reference_rates import OwnRate, RateFetch, ReferenceRate
 from reporting.scoping import PerSubscriberQuerySet
 from reporting.terms import Subject, SubscriptionLifetime, TermsAnswer, TermsSource, TermsVersion
@@ -47,6 +48,9 @@ __all__ = [
     "EquitySum",
     "LogRecord",
     "OwnRate",
+    "PastFilling",
+    "PastPoint",
+    "PastSource",
     "Payment",
     "PerSubscriberQuerySet",
     "PeriodState",
@@ -196,6 +200,7 @@ class EquityPoint(models.Model):
     """Balance and equity of one account at one moment, account currency.
 
     net_deposits: money paid in less money paid out since the account was opened; null: the backend does not say.
+    currency: empty is the account's present one; noted when that changes (reporting/sync/currencies.py).
     """
 
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE, db_index=False)
@@ -204,6 +209,7 @@ class EquityPoint(models.Model):
     balance = models.DecimalField(max_digits=24, decimal_places=8)
     equity = models.DecimalField(max_digits=24, decimal_places=8)
     net_deposits = models.DecimalField(max_digits=24, decimal_places=8, null=True)
+    currency = models.CharField(max_length=3, blank=True, default="", db_default="")
 
     class Meta:
         constraints = [

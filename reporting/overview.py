@@ -115,7 +115,7 @@ WITH points AS (
                 ELSE coalesce(p.net_deposits - lag(p.net_deposits) OVER account, 0) END AS moved
     FROM reporting_equitypoint p
     JOIN subscribers_subscriber s ON s.connection_id = p.connection_id AND s.backend_id = p.account_id
-    WHERE s.workspace_id = %(workspace)s AND s.currency = %(currency)s
+    WHERE s.workspace_id = %(workspace)s AND s.currency = %(currency)s AND p.currency IN ('', s.currency)
     WINDOW account AS (PARTITION BY p.connection_id, p.account_id ORDER BY p.time)
 ), untold AS (
     SELECT connection_id, account_id, min(time) AS since FROM points GROUP BY 1, 2 HAVING count(net_deposits) = 0

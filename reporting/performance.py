@@ -39,6 +39,7 @@ WITH followers AS (
     SELECT DISTINCT ON (p.account_id, day) p.account_id, f.currency, (p.time AT TIME ZONE 'UTC')::date AS day,
            p.equity, p.net_deposits
     FROM followers f JOIN reporting_equitypoint p ON p.connection_id = %(connection)s AND p.account_id = f.backend_id
+     AND p.currency IN ('', f.currency)
     ORDER BY p.account_id, day, p.time DESC
 ), told AS (
     SELECT subscriber_id, (time AT TIME ZONE 'UTC')::date AS day, sum(profit) AS amount FROM (

@@ -213,8 +213,12 @@ def _add_flows(account: Account, subscriptions: dict[str, Subscription], since: 
 
 def _add_valuations(account: Account, subscriptions: dict[str, Subscription], since: datetime | None) -> None:
     points = EquityPoint.objects.filter(connection_id=account.connection_id, account_id__in=subscriptions)
-    rows = points.order_by("account_id", "time").values_list("account_id", "time", "balance", "equity")
-    for account_id, time, balance, equity in rows.iterator(chunk_size=5_000):
+    accounts = Subscriber.objects.filter(connection_id=account.connection_id, backend_id__in=subscriptions)
+    currencies = dict(accounts.values_list("backend_id", "currency"))
+    rows = points.order_by("account_id", "time").values_list("account_id", "currency", "time", "balance", "equity")
+    for account_id, currency, time, balance, equity in rows.iterator(chunk_size=5_000):
+        if currency not in ("", currencies.get(account_id) or currency):
+            continue  # from before the account had its present currency
         valuations = subscriptions[account_id].valuations
         if since is not None and time <= since:
             valuations.clear()  # of what is older than `since` only the newest counts

@@ -34,9 +34,10 @@ from reporting import equity_sums
 from reporting.entering import follow_reported
 from reporting.rights import REFUSED_BY
 from reporting.sync import quarantine
+from reporting.sync.currencies import keep_balances
+from reporting.sync.past import fill_past
 from reporting.sync.source import PAGE_SIZE, Source, UnreadableAnswer
 from reporting.sync.states import Lease, SyncOutcome
-from subscribers.mirror import keep_balances
 from subscribers.models import Subscriber
 from users.models import Connection
 
@@ -238,7 +239,7 @@ def sync_equity(lease: Lease, *, source: Source, backend: Connection, now: datet
         except NotFound:  # not offered: points are kept where balances are polled
             cursor["is_offered"] = False
             _follow_members(lease, backend)
-            return SyncOutcome(complete_until=now, next_in_s=3600)
+            return fill_past(lease, client=source.client, backend=backend, now=now)
         if isinstance(page, UnreadableAnswer):
             quarantine.put_away(lease.connection_id, lease.kind, page, now=now)
             return SyncOutcome(error="The equity history could not be read; the answer is kept in quarantine.")
@@ -274,9 +275,12 @@ def _keep_points(backend: Connection, points: list[tuple], *, replace: bool) -> 
         )
     with equity_sums.booked(backend.pk, points), connection.cursor() as database:
         database.execute(
-            "INSERT INTO reporting_equitypoint (connection_id, account_id, time, balance, equity, net_deposits)"
-            " SELECT %s, * FROM unnest(%s::text[], %s::timestamptz[], %s::numeric[], %s::numeric[], %s::numeric[])"
+            "INSERT INTO reporting_equitypoint"
+            " (connection_id, account_id, time, balance, equity, net_deposits, currency)"
+            " SELECT %s, k.*, coalesce(u.currency, '') FROM unnest(%s::text[], %s::timestamptz[], %s::numeric[],"
+            " %s::numeric[], %s::numeric[]) AS k (account_id, time, balance, equity, net_deposits)"
+            " LEFT JOIN subscribers_subscriber u ON u.connection_id = %s AND u.backend_id = k.account_id"
             f" ON CONFLICT (connection_id, account_id, time) DO {conflict}",
-            [backend.pk, *[list(column) for column in zip(*points, strict=True)]],
+            [backend.pk, *[list(column) for column in zip(*points, strict=True)], backend.pk],
         )
         return database.rowcount

@@ -19,6 +19,7 @@ from reporting.commission.billing import owed_by_subscription
 from reporting.metrics import Curve, equity_curves
 from reporting.models import LogRecord, Transaction
 from reporting.overview import RANGES
+from reporting.past_curves import source_of, with_past
 from reporting.sync.logs import sync_subscriber_log
 from reporting.sync.source import Source
 from reporting.views.commissions import chosen_span, owed_csv, totals_by_currency, wants_csv
@@ -48,7 +49,7 @@ def curve_of(subscriber: Subscriber) -> Curve:
         curves = equity_curves(subscriber.connection_id, [subscriber.backend_id])
         times, equity, flows = (performance.np.zeros(0, kind) for kind in ("int64", "float64", "float64"))
         empty = Curve(times, equity, flows, subscriber.currency)
-        curve = curves.get(subscriber.backend_id, empty)
+        curve = with_past(curves.get(subscriber.backend_id, empty), subscriber)
         cache.set(key, curve, RETURNS_KEPT_S)
     return curve
 
@@ -92,6 +93,7 @@ def figures_of(subscriber: Subscriber, whole: Curve | None) -> dict:
         "result_month": result_month,
         "today": today,
         "month_start": today.replace(day=1),
+        "curve_source": None if whole is None else source_of(subscriber),
     }
 
 

@@ -31,7 +31,7 @@ PROVISIONING, TERMINAL = "mt-provisioning-api-v1", "mt-client-api-v1"
 METASTATS, RISK_MANAGEMENT = "metastats-api-v1", "risk-management-api-v1"
 ACCOUNTS = "/users/current/accounts"
 DEMO_SERVER = "PaperBroker-Demo"
-WAIT_SECONDS = 60
+WAIT_SECONDS = 240  # machines may be slow
 _numbers = itertools.count(1)
 
 
