@@ -17,13 +17,16 @@ class Subject(models.TextChoices):
     """What a version is about: each has its own row of spans, and `terms` is
 
     commission: {"scheme" (empty: nothing is charged), "rate", "billing_period"}; policy: `Policy.serialise`;
-    calendar: {"zone", "week_starts_monday"}; members: {leaf strategy: the member it comes through} of a portfolio.
+    calendar: {"zone", "week_starts_monday"}; members: {leaf strategy: the member it comes through} of a portfolio;
+    rates: {"scheme", "rates": {currency: rate}}, in place of the commission's rate while that has this scheme. An empty
+    policy of one subscription follows the strategy's.
     """
 
     COMMISSION = "commission", "Commission"
     POLICY = "policy", "High-water-mark policy"
     CALENDAR = "calendar", "Billing calendar"
     MEMBERS = "members", "Members of the portfolio"
+    RATES = "rates", "Rates by currency"
 
 
 class TermsSource(models.TextChoices):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 
 from reporting.commission.history import CalendarSpan, SpannedCalendar
 from reporting.commission.periods import BillingPeriod
-from reporting.commission.policy import Scheme
+from reporting.commission.policy import Crystallised, Hurdle, NewMark, Policy, Scheme
 
 AT_ONCE = "now"
 NEXT_PERIOD = "next"
@@ -38,11 +40,11 @@ def default_choice(*, has_clients: bool) -> str:
     return NEXT_PERIOD if has_clients else AT_ONCE
 
 
-def is_rise(before: dict[str, str], after: dict[str, str]) -> bool:
+def is_rise(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
     """Whether clients may pay more: something is charged that was not, by another scheme, or at a higher rate.
 
     A fixed fee is compared by what a year costs. A mark that is measured more often charges gains that a loss of the
-    same longer period would have offset.
+    same longer period would have offset; by which rules it is measured, `policy` says where both have one.
     """
     if not after["scheme"]:
         return False
@@ -52,4 +54,30 @@ def is_rise(before: dict[str, str], after: dict[str, str]) -> bool:
     old_periods, periods = (PERIODS_OF_YEAR[BillingPeriod(terms["billing_period"])] for terms in (before, after))
     if after["scheme"] == Scheme.FLAT_FEE:
         return rate * periods > old_rate * old_periods
-    return rate > old_rate or (after["scheme"] == Scheme.HIGH_WATER_MARK and periods > old_periods)
+    if after["scheme"] != Scheme.HIGH_WATER_MARK:
+        return rate > old_rate
+    old_policy, policy = before.get("policy"), after.get("policy")
+    costs_more = old_policy is not None and policy is not None and not costs_no_more(old_policy, policy)
+    return rate > old_rate or periods > old_periods or costs_more
+
+
+def costs_no_more(before: Policy, after: Policy) -> bool:
+    """Whether no history of results makes other rules of a mark dearer, everything else being equal.
+
+    A fee that must be earned back, a hurdle, a longer memory of losses, and fewer moments at which a fee falls due are
+    in the client's favour; of everything else nobody can say.
+    """
+    chosen = ("new_mark", "hurdle", "hurdle_rate", "loss_memory_periods", "crystallised", "name", "version")
+    same = replace(before, **{name: getattr(after, name) for name in chosen})
+    if same != after:
+        return False
+    hurdles = (Hurdle.NONE, Hurdle.SOFT, Hurdle.HARD)
+    raised = hurdles.index(after.hurdle) - hurdles.index(before.hurdle)
+    memory, longer = before.loss_memory_periods, after.loss_memory_periods
+    return (
+        (before.new_mark == after.new_mark or after.new_mark is NewMark.GROSS)
+        and (raised > 0 or (raised == 0 and after.hurdle_rate >= before.hurdle_rate))
+        and (raised <= 0 or before.hurdle is Hurdle.NONE or after.hurdle_rate >= before.hurdle_rate)
+        and (longer is None or (memory is not None and longer >= memory))
+        and (before.crystallised == after.crystallised or after.crystallised is Crystallised.PERIOD_END)
+    )

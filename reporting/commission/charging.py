@@ -9,7 +9,7 @@ from reporting.commission.consent import agreed_histories, asks, read_answers
 from reporting.commission.history import BEGINNING, CalendarSpan, History, SpannedCalendar
 from reporting.commission.incoming import MemberTerms
 from reporting.commission.observing import follow_subscriptions, observe
-from reporting.commission.policy import Basis, Floating, Scheme, Scope
+from reporting.commission.policy import Basis, Crystallised, Floating, Scheme, Scope
 from reporting.commission.versions import KnownTerms, known_terms
 
 
@@ -72,10 +72,18 @@ class Account:
             if terms.scheme is Scheme.HIGH_WATER_MARK
         )
 
+    @property
+    def needs_flows(self) -> bool:
+        """Whether lines depend on money that was paid in or out."""
+        charged = [span.terms for history in self.histories for span in history.spans if span.terms is not None]
+        cuts = (terms.policy.crystallised is Crystallised.WITHDRAWAL for terms in charged
+                if terms.scheme is Scheme.HIGH_WATER_MARK)  # fmt: skip
+        return self.needs_valuations or any(cuts)
+
     def grows_with_time(self, since: datetime | None, now: datetime) -> bool:
         """Whether an accrual of [since, now) changes although no deal was made."""
         charged = [terms for history in self.histories for _, _, terms in history.pieces(since or BEGINNING, now)]
-        return self.needs_valuations or any(terms and terms.scheme is Scheme.FLAT_FEE for terms in charged)
+        return self.needs_flows or any(terms and terms.scheme is Scheme.FLAT_FEE for terms in charged)
 
     def has_mark(self, since: datetime | None, now: datetime) -> bool:
         """Whether a mark is in force at some time of [since, now)."""
@@ -95,11 +103,11 @@ def read_accounts(connection_id: int, now: datetime) -> list[Account]:
     accounts = []
     for strategy_id in stated:
         own = known[strategy_id]
-        history = own.history.with_policies(own.policies())
-        overrides = {each: history.with_policies(own.policies(each)) for each in own.overridden}
+        charged = own.history
+        history = charged.with_policies(own.policies())
+        overrides = {each: charged.with_policies(own.policies(each)) for each in own.overridden}
         account = Account(connection_id, strategy_id, history, own.calendar, [strategy_id], overrides)
-        for client, agreed in agreed_histories(own, answers.get(strategy_id, {})).items():
-            account.agreed[client] = agreed.with_policies(own.policies(client) or own.policies())
+        account.agreed = agreed_histories(own, answers.get(strategy_id, {}).values())
         _add_members(account, own, known)
         accounts.append(account)
     _net_over_client(accounts)

@@ -6,10 +6,11 @@ later, or again, takes the terms as they are. What costs a client no more holds 
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 from django.db import connection as database
@@ -18,8 +19,10 @@ from django.db.models import Exists, OuterRef
 
 from reporting.commission.beginning import is_rise
 from reporting.commission.history import BEGINNING, History
-from reporting.commission.versions import KnownTerms, known_terms, span_of
+from reporting.commission.policy import Policy
+from reporting.commission.versions import Dated, Key, KnownTerms, known_terms, merged_policies, rates_of, span_of
 from reporting.models import AccrualState, Subject, SubscriptionLifetime, TermsAnswer, TermsVersion
+from subscribers.models import Subscriber
 from users.models import Membership, User
 from users.services import record_audit
 
@@ -37,6 +40,8 @@ class ClientAnswers:
     consents, refused: by the id of the version.
     """
 
+    subscriber_id: str = ""
+    currency: str = ""
     starts: list[datetime] = field(default_factory=list)
     consents: dict[int, datetime] = field(default_factory=dict)
     refused: set[int] = field(default_factory=set)
@@ -57,80 +62,127 @@ class ClientAnswers:
         return max(begins, min(moments)) if moments else None
 
 
-OwnVersions = list[tuple[datetime | None, TermsVersion]]
-"""The versions of the commission that one client pays by, each from when; oldest first."""
+OwnVersions = dict[Key, list[Dated]]
+"""By subject the versions that one client pays by, each from when; oldest first."""
+
+SUBJECTS = (Subject.COMMISSION, Subject.RATES, Subject.POLICY)
 
 
 def own_versions(known: KnownTerms, answers: ClientAnswers) -> OwnVersions:
     """What one client pays by. Versions that cost it more count from its consent on, if it came before the next one."""
-    own: OwnVersions = []
-    following: list[TermsVersion | None] = [*known.commissions[1:], None]
-    for version, later in zip(known.commissions, following, strict=True):
-        moment = version.valid_from
-        if version.asks_consent and own and is_rise(own[-1][1].terms, version.terms):
-            agreed = answers.agreed_from(version)
-            if agreed is None or (later is not None and later.valid_from is not None and agreed >= later.valid_from):
-                continue
-            moment = max(agreed, moment or BEGINNING)
-        own.append((moment, version))
+    keys: list[Key] = [(subject.value, "") for subject in SUBJECTS] + [(Subject.POLICY.value, answers.subscriber_id)]
+    own: OwnVersions = {key: [] for key in keys}
+    following: dict[int, TermsVersion] = {}
+    for key in keys:
+        versions = known.versions.get(key, [])
+        following |= {version.pk: later for version, later in pairwise(versions)}
+    offered = [version for key in own for version in known.versions.get(key, [])]
+    for version in sorted(offered, key=lambda each: (each.valid_from or BEGINNING, each.number)):
+        key, moment = (version.subject, version.subscriber_id), version.valid_from
+        if version.asks_consent and own[keys[0]]:
+            before = _charged(own, answers, moment or BEGINNING)
+            after = _charged(own | {key: [*own[key], (moment, version)]}, answers, moment or BEGINNING)
+            if is_rise(before, after):
+                agreed, later = answers.agreed_from(version), following.get(version.pk)
+                if agreed is None or (
+                    later is not None and later.valid_from is not None and agreed >= later.valid_from
+                ):
+                    continue
+                moment = max(agreed, moment or BEGINNING)
+        own[key].append((moment, version))
     return own
+
+
+def _charged(own: OwnVersions, answers: ClientAnswers, moment: datetime) -> dict[str, Any]:
+    """Scheme, rate in the client's currency, length of period and policy that a client pays by from a moment on."""
+    begun = {key: [each for since, each in rows if (since or BEGINNING) <= moment] for key, rows in own.items()}
+    if not begun[(Subject.COMMISSION.value, "")]:
+        return {"scheme": "", "rate": "0", "billing_period": "month", "policy": Policy()}
+    charged = dict(begun[(Subject.COMMISSION.value, "")][-1].terms)
+    rates = begun[(Subject.RATES.value, "")]
+    if rates and rates[-1].terms["scheme"] == charged["scheme"]:
+        charged["rate"] = rates[-1].terms["rates"].get(answers.currency, charged["rate"])
+    policies = merged_policies(*(
+        [(since, each) for since, each in own[key] if (since or BEGINNING) <= moment]
+        for key in ((Subject.POLICY.value, ""), (Subject.POLICY.value, answers.subscriber_id))
+    ))  # fmt: skip
+    return charged | {"policy": policies[-1][1] if policies else Policy()}
 
 
 def asks(known: KnownTerms) -> bool:
     """Whether the terms of a strategy may differ from client to client."""
-    return any(version.asks_consent for version in known.commissions)
+    return any(version.asks_consent for versions in known.versions.values() for version in versions)
 
 
-def may_agree(known: KnownTerms, answers: ClientAnswers) -> bool:
-    """Whether a client that copies the strategy does not pay by its newest terms; also who refused may agree."""
-    newest = known.commissions[-1]
-    if not newest.asks_consent or not answers.is_running:
+def is_offered(known: KnownTerms, version: TermsVersion) -> bool:
+    """Whether clients may still agree to a version: none of its kind was set after it."""
+    return known.versions.get((version.subject, version.subscriber_id), [version])[-1].pk == version.pk
+
+
+def may_agree(known: KnownTerms, version: TermsVersion, answers: ClientAnswers) -> bool:
+    """Whether a client that copies the strategy does not pay by an offered version; also who refused it may agree."""
+    key = (version.subject, version.subscriber_id)
+    if not version.asks_consent or not answers.is_running or not is_offered(known, version):
         return False
-    return own_versions(known, answers)[-1][1].pk != newest.pk
+    own = own_versions(known, answers)
+    return key in own and version.pk not in {each.pk for _, each in own[key][-1:]}
 
 
-def waits(known: KnownTerms, answers: ClientAnswers) -> bool:
-    """Whether a client that copies the strategy has yet to answer to its newest terms."""
-    return known.commissions[-1].pk not in answers.refused and may_agree(known, answers)
+def to_answer(known: KnownTerms, answers: ClientAnswers) -> list[TermsVersion]:
+    """The terms that a client which copies the strategy has yet to answer to."""
+    newest = [known.versions[key][-1] for key in own_versions(known, answers) if known.versions.get(key)]
+    return [each for each in newest if each.pk not in answers.refused and may_agree(known, each, answers)]
 
 
-def agreed_histories(known: KnownTerms, clients: dict[str, ClientAnswers]) -> dict[str, History]:
+def agreed_histories(known: KnownTerms, clients: Iterable[ClientAnswers]) -> dict[str, History]:
     """By client whose terms are not those of the strategy, its own; clients that agreed at the same time share one."""
-    plain = [(version.valid_from, version.number) for version in known.commissions]
-    shared: dict[tuple[tuple[datetime | None, int], ...], History] = {}
+    shared: dict[tuple[Any, ...], History] = {}
     histories: dict[str, History] = {}
-    for subscriber_id, answers in clients.items():
+    for answers in clients:
         own = own_versions(known, answers)
-        key = tuple((moment, version.number) for moment, version in own)
-        if list(key) == plain:
+        key = tuple((moment, version.pk) for rows in own.values() for moment, version in rows)
+        plain = tuple((each.valid_from, each.pk) for subject in own for each in known.versions.get(subject, []))
+        if key == plain:
             continue
         if key not in shared:
-            shared[key] = _history(own)
-        histories[subscriber_id] = shared[key]
+            shared[key] = _history(own, answers.subscriber_id)
+        histories[answers.subscriber_id] = shared[key]
     return histories
 
 
-def _history(own: OwnVersions) -> History:
+def _history(own: OwnVersions, subscriber_id: str) -> History:
     """Periods are cut for all clients alike: their terms keep the length that was agreed on."""
-    spans = [span_of(version, moment) for moment, version in own]
-    return History(
+    commissions, rates, of_strategy, of_client = (
+        own[(Subject.COMMISSION.value, "")], own[(Subject.RATES.value, "")], own[(Subject.POLICY.value, "")],
+        own[(Subject.POLICY.value, subscriber_id)],
+    )  # fmt: skip
+    spans = [span_of(version, moment) for moment, version in commissions]
+    history = History(
         tuple(
             replace(span, terms=replace(span.terms, agreed_period=span.length) if span.terms else None)
             for span in spans
         )
-    )
+    ).with_rates([rates_of(version, moment) for moment, version in rates])
+    return history.with_policies(merged_policies(of_strategy, of_client))
 
 
 def read_answers(connection_id: int, strategy_ids: Collection[str]) -> dict[str, dict[str, ClientAnswers]]:
     """By strategy and client, its subscriptions and what it answered."""
-    clients: dict[str, dict[str, ClientAnswers]] = defaultdict(lambda: defaultdict(ClientAnswers))
+    clients: dict[str, dict[str, ClientAnswers]] = {strategy_id: {} for strategy_id in strategy_ids}
     if not strategy_ids:
         return clients
+    accounts = Subscriber.objects.filter(connection_id=connection_id)
+    currencies = dict(accounts.values_list("backend_id", "currency"))
+
+    def client_of(strategy_id: str, subscriber_id: str) -> ClientAnswers:
+        new = ClientAnswers(subscriber_id, currencies.get(subscriber_id, ""))
+        return clients[strategy_id].setdefault(subscriber_id, new)
+
     lifetimes = SubscriptionLifetime.objects.filter(connection_id=connection_id, strategy_id__in=strategy_ids)
     for strategy_id, subscriber_id, started_at, ended_at in lifetimes.order_by("started_at").values_list(
         "strategy_id", "subscriber_id", "started_at", "ended_at"
     ):
-        client = clients[strategy_id][subscriber_id]
+        client = client_of(strategy_id, subscriber_id)
         client.starts.append(started_at)
         client.is_running = ended_at is None
     answers = TermsAnswer.objects.filter(
@@ -139,7 +191,7 @@ def read_answers(connection_id: int, strategy_ids: Collection[str]) -> dict[str,
     for strategy_id, subscriber_id, version_id, is_consent, holds_from in answers.values_list(
         "version__strategy_id", "subscriber_id", "version_id", "is_consent", "holds_from"
     ):
-        client = clients[strategy_id][subscriber_id]
+        client = client_of(strategy_id, subscriber_id)
         if is_consent and holds_from is not None:
             client.consents[version_id] = holds_from
         else:
@@ -159,7 +211,7 @@ class ConsentWaiting:
 
 def read_waiting(membership: Membership) -> list[ConsentWaiting]:
     """Where consent is waited for in a workspace."""
-    own = TermsVersion.objects.visible_to(membership).filter(subject=Subject.COMMISSION)
+    own = TermsVersion.objects.visible_to(membership).filter(subject__in=SUBJECTS)
     asking = own.filter(connection_id=OuterRef("connection_id"), strategy_id=OuterRef("strategy_id"), asks_consent=True)
     rows: dict[int, dict[str, list[TermsVersion]]] = defaultdict(lambda: defaultdict(list))
     for version in own.filter(Exists(asking)).order_by("number"):
@@ -169,9 +221,14 @@ def read_waiting(membership: Membership) -> list[ConsentWaiting]:
         answers = read_answers(connection_id, list(by_strategy))
         for strategy_id, versions in by_strategy.items():
             known = known_terms(versions)
-            clients = sum(waits(known, client) for client in answers[strategy_id].values())
-            if clients:
-                waiting.append(ConsentWaiting(connection_id, strategy_id, known.commissions[-1], clients))
+            asked = Counter(
+                version.pk for client in answers[strategy_id].values() for version in to_answer(known, client)
+            )
+            waiting += [
+                ConsentWaiting(connection_id, strategy_id, version, asked[version.pk])
+                for version in versions
+                if asked[version.pk]
+            ]
     return waiting
 
 

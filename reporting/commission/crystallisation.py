@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 from reporting.commission.highwater import CashFlow, Mark, apply_cash_flow, crystallise
 from reporting.commission.money import EXACT, round_money
-from reporting.commission.periods import Period
+from reporting.commission.periods import MOMENT, Period
 from reporting.commission.policy import Basis, Crystallised, Floating, Policy, Terms
-from reporting.commission.schemes import PERIOD_KEY, Line, Marked, Subscription, Valuation
+from reporting.commission.schemes import PERIOD_KEY, Lifetime, Line, Marked, Subscription, Valuation
 
 ZERO = Decimal(0)
 
@@ -67,9 +67,9 @@ def _taken_up_again(marked: Marked, policy: Policy, subscription: Subscription, 
     with localcontext(EXACT):
         deals = [deal for deal in subscription.deals if marked.at <= deal.occurred_at < start]
         mark = replace(mark, realised=mark.realised + sum((deal.net for deal in deals), ZERO))
-        for flow in _flows(subscription, marked.at, start):
+        for flow in _flows(policy, subscription, marked.at, start):
             mark = apply_cash_flow(mark, flow, policy)
-    value = _value(policy, mark.realised, valuation_at(subscription, start))
+    value = _value(policy, mark.realised, valuation_before(policy, subscription, start))
     if value is None or value <= mark.value:
         return mark
     return replace(mark, level=value, deficits=(), set_at=start)
@@ -108,13 +108,17 @@ def high_water_lines(
 
 def spans_of(policy: Policy, subscription: Subscription, start: datetime, end: datetime, key: str) -> list[Span]:
     """The crystallisations from start to end: where the policy cuts it, and the end, which has the given key."""
-    cuts = []
+    names: list[datetime] = []
+    cuts: list[datetime] = []
     if policy.crystallised is Crystallised.WITHDRAWAL:
-        cuts = sorted({at for at, amount in subscription.flows if amount < 0 and start < at < end})
-    elif policy.crystallised is Crystallised.SUBSCRIPTION_END and subscription.ended_at is not None:
-        cuts = [subscription.ended_at] if start <= subscription.ended_at < end else []
+        paid_out = {at for at, amount in subscription.flows if amount < 0 and at not in subscription.fee_payments}
+        names = cuts = sorted(at for at in paid_out if start < at < end)
+    elif policy.crystallised is Crystallised.SUBSCRIPTION_END:
+        stays = subscription.lifetimes or [Lifetime(subscription.started_at, subscription.ended_at)]
+        names = [stay.ended_at for stay in stays if stay.ended_at is not None and start <= stay.ended_at < end - MOMENT]
+        cuts = [ended_at + MOMENT for ended_at in names]  # the last deal may be the end itself
     starts = [start, *cuts]
-    keys = [f"{policy.crystallised}:{cut.isoformat()}" for cut in cuts] + [key]
+    keys = [f"{policy.crystallised}:{name.isoformat()}" for name in names] + [key]
     return [Span(*span) for span in zip(starts, [*cuts, end], keys, strict=True)]
 
 
@@ -123,16 +127,42 @@ def first_mark(policy: Policy, subscription: Subscription, span: Span) -> Mark |
     start = max(span.start, subscription.started_at)
     if policy.basis is Basis.PROFIT:
         return Mark(ZERO, min(start, span.end))
-    valuation = valuation_at(subscription, start) or next(iter(subscription.valuations), None)
+    valuation = valuation_before(policy, subscription, start) or next(iter(subscription.valuations), None)
     if valuation is None or valuation.at >= span.end:
         return None
-    return Mark(account_value(valuation, policy), max(valuation.at, start))
+    # a snapshot that came later has what moved by then
+    begun = start if valuation.at <= start else valuation.at + MOMENT
+    return Mark(account_value(valuation, policy), begun)
 
 
 def valuation_at(subscription: Subscription, moment: datetime) -> Valuation | None:
     """The newest valuation that is not later than `moment`."""
     count = bisect_right(subscription.valuations, moment, key=lambda valuation: valuation.at)
     return subscription.valuations[count - 1] if count else None
+
+
+def flows_of(policy: Policy, subscription: Subscription) -> list[tuple[datetime, Decimal]]:
+    """Money that moved without any result, as far as what is measured has it: credits are no part of the balance."""
+    if policy.floating is Floating.REALISED:
+        return subscription.flows
+    return sorted([*subscription.flows, *subscription.credits])
+
+
+def valuation_before(policy: Policy, subscription: Subscription, moment: datetime) -> Valuation | None:
+    """What the account was worth just before a moment: before money that moved then, with what moved since measured.
+
+    A snapshot of that very moment is what the account was worth after it: the money that moved is taken off again.
+    """
+    valuation = valuation_at(subscription, moment)
+    if valuation is None:
+        return None
+    with localcontext(EXACT):
+        moved, credited = (
+            sum((amount for at, amount in flows if valuation.at < at < moment), ZERO)
+            - sum((amount for at, amount in flows if valuation.at == at == moment), ZERO)
+            for flows in (subscription.flows, subscription.credits)
+        )
+        return Valuation(valuation.at, valuation.balance + moved, valuation.equity + moved + credited)
 
 
 def account_value(valuation: Valuation, policy: Policy) -> Decimal:
@@ -152,7 +182,7 @@ def measure(policy: Policy, subscription: Subscription, mark: Mark, span: Span) 
     with localcontext(EXACT):
         result = sum((deal.net for deal in deals[first:last]), ZERO)
         realised = mark.realised + result
-    value = _value(policy, realised, valuation_at(subscription, span.end))
+    value = _value(policy, realised, valuation_before(policy, subscription, span.end))
     return None if value is None else Measurement(value, realised, result, last - first)
 
 
@@ -170,8 +200,8 @@ def _line(
     measured = measure(terms.policy, subscription, mark, span)
     if measured is None:
         return None
-    flows = _flows(subscription, max(span.start, mark.set_at), span.end)
-    opening = valuation_at(subscription, span.start)
+    flows = _flows(terms.policy, subscription, max(span.start, mark.set_at), span.end)
+    opening = valuation_before(terms.policy, subscription, span.start)
     capital = opening.equity if opening else ZERO
     step = crystallise(
         mark, measured.value, rate=terms.rate, policy=terms.policy, at=span.end, flows=flows, capital=capital,
@@ -200,10 +230,10 @@ def _line(
     )  # fmt: skip
 
 
-def _flows(subscription: Subscription, start: datetime, end: datetime) -> list[CashFlow]:
+def _flows(policy: Policy, subscription: Subscription, start: datetime, end: datetime) -> list[CashFlow]:
     flows = []
-    for at, amount in subscription.flows:
+    for at, amount in flows_of(policy, subscription):
         if start <= at < end:
-            before = valuation_at(subscription, at)
-            flows.append(CashFlow(at, amount, before.equity if before else ZERO))
+            before = valuation_before(policy, subscription, at)
+            flows.append(CashFlow(at, amount, before.equity if before else ZERO, at in subscription.fee_payments))
     return flows

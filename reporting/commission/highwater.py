@@ -60,18 +60,24 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class CashFlow:
-    """A deposit (positive) or withdrawal (negative) and the equity just before it, account currency."""
+    """A deposit (positive) or withdrawal (negative) and the equity just before it, account currency.
+
+    is_fee: a withdrawal that paid a fee of the ledger: it lowers the mark by what was paid, whatever the policy.
+    """
 
     occurred_at: datetime
     amount: Decimal
     equity_before: Decimal
+    is_fee: bool = False
 
     def serialise(self) -> dict[str, Any]:
-        return {"at": self.occurred_at.isoformat(), "amount": str(self.amount), "equity": str(self.equity_before)}
+        stored = {"at": self.occurred_at.isoformat(), "amount": str(self.amount), "equity": str(self.equity_before)}
+        return stored | {"is_fee": True} if self.is_fee else stored
 
     @classmethod
     def parse(cls, stored: dict[str, Any]) -> CashFlow:
-        return cls(datetime.fromisoformat(stored["at"]), Decimal(stored["amount"]), Decimal(stored["equity"]))
+        at, amount, equity = datetime.fromisoformat(stored["at"]), Decimal(stored["amount"]), Decimal(stored["equity"])
+        return cls(at, amount, equity, stored.get("is_fee", False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +99,7 @@ def apply_cash_flow(mark: Mark, flow: CashFlow, policy: Policy) -> Mark:
     if policy.basis is Basis.PROFIT:
         return mark
     with localcontext(EXACT):
-        if flow.amount >= 0 or policy.withdrawal is Withdrawal.ABSOLUTE:
+        if flow.amount >= 0 or flow.is_fee or policy.withdrawal is Withdrawal.ABSOLUTE:
             return replace(mark, level=mark.level + flow.amount)
         left = max(ZERO, flow.equity_before + flow.amount)
         factor = left / flow.equity_before if flow.equity_before > 0 else ZERO
@@ -183,9 +189,8 @@ def _mark_after(
     if gain < 0:
         return replace(mark, level=measured, deficits=_add_loss(deficits, number, -gain, policy))
     if chargeable == 0 and gain > 0:
-        return mark  # below the hurdle: the mark stays where it was last paid for
-    if policy.basis is Basis.EQUITY:
-        measured -= fee  # the fee leaves the account
+        # below the hurdle: losses are earned back all the same, and the rest counts as gain until a fee is paid for it
+        return replace(mark, level=measured - gain, deficits=deficits)
     if policy.new_mark is NewMark.GROSS and fee:
         deficits = _add_loss(deficits, number, fee, policy)
     return replace(mark, level=measured, deficits=deficits, set_at=at if chargeable else mark.set_at)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Protocol, TypeVar
 
 from reporting.commission.periods import DAY, MOMENT, BillingPeriod, Calendar, Period, period_of_day
@@ -65,6 +66,16 @@ class TermsSpan:
 
 
 @dataclass(frozen=True, slots=True)
+class CurrencyRates:
+    """Rates by currency of a scheme, from a moment on; `number` of the version."""
+
+    since: datetime | None
+    scheme: Scheme
+    rates: tuple[tuple[str, Decimal], ...]
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class History:
     """The terms of a strategy, or of one subscription to it: spans without a gap, oldest first."""
 
@@ -97,6 +108,23 @@ class History:
         """Where the first span at or after `moment` that charges begins."""
         later = (span.since for span in self.spans if span.terms and span.since and span.since >= moment)
         return min(later, default=None)
+
+    def with_rates(self, rates: Sequence[CurrencyRates]) -> History:
+        """The same terms with the rates by currency of each time, where the scheme is the one that they are for."""
+        if not rates:
+            return self
+        moments = sorted({own.since or BEGINNING for own in rates} | {s.since or BEGINNING for s in self.spans})
+        spans: list[TermsSpan] = []
+        for moment in moments:
+            span, own = _last_begun(self.spans, moment), _last_begun(rates, moment)
+            if span is None:
+                continue
+            terms = span.terms
+            if terms is not None and own is not None and own.scheme is terms.scheme:
+                terms = replace(terms, rates=own.rates, rates_number=own.number)
+            if terms != span.terms or (span.since or BEGINNING) == moment or spans[-1].terms != terms:
+                spans.append(replace(span, since=None if moment == BEGINNING else moment, terms=terms))
+        return History(tuple(spans))
 
     def with_policies(self, policies: Sequence[tuple[datetime | None, Policy]]) -> History:
         """The same terms with the high-water-mark choices of each time; before the first of them, as they are."""

@@ -73,7 +73,8 @@ def _fixed_fees(
         for part in parts_of(member.history, member.calendar, period):
             if part.terms.scheme is not Scheme.FLAT_FEE or part.start >= now:
                 continue
-            line = flat_fee_line(part.terms, subscription, part.days, calendar=calendar, now=now, settled=False)
+            terms = part.terms.in_currency(subscription.currency)
+            line = flat_fee_line(terms, subscription, part.days, calendar=calendar, now=now, settled=False)
             if line is None:
                 continue
             line.key = f"{PERIOD_KEY}:{part.first_day}"

@@ -164,6 +164,8 @@ def _changed(
         before = newest.get((subject, subscriber_id))
         if before is not None and _agree(subject, before.terms, content):
             continue
+        if subject == Subject.POLICY and before is not None and before.seen_at >= stated.chosen_at[subscriber_id]:
+            continue  # a later one was set by a page
         number += 1
         is_later = subject == Subject.POLICY and stated.chosen_at[subscriber_id] > first_seen
         begins_later = rows and (before is not None or is_later)

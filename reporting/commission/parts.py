@@ -96,7 +96,7 @@ def lines_of_part(
     settled: bool,
 ) -> Iterator[Line]:
     """The lines of one part. marks: where they stand; moved on by what is measured."""
-    terms = part.terms
+    terms = part.terms.in_currency(subscription.currency)
     if terms.scheme in PER_DEAL:
         for line in deal_lines(
             terms, part.deals_of(subscription.deals), calendar=calendar, currency=subscription.currency

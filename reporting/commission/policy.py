@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any, Protocol
@@ -148,7 +148,8 @@ class Terms:
     """What a strategy charges: scheme, rate and billing period, and the policy where the scheme has a mark.
 
     number: of the version in the history of the strategy's terms; 0 in lines from before there was one. agreed_period:
-    where a client's terms are older than the length of the strategy's periods, the length that was agreed on.
+    where a client's terms are older than the length of the strategy's periods, the length that was agreed on. rates: by
+    currency, in place of `rate`; by the version `rates_number`.
     """
 
     scheme: Scheme
@@ -157,6 +158,13 @@ class Terms:
     policy: Policy = Policy()
     number: int = 0
     agreed_period: BillingPeriod | None = None
+    rates: tuple[tuple[str, Decimal], ...] = ()
+    rates_number: int = 0
+
+    def in_currency(self, currency: str) -> Terms:
+        """What accounts of a currency are charged by."""
+        own = dict(self.rates).get(currency)
+        return self if own is None else replace(self, rate=own, number=self.rates_number, rates=(), rates_number=0)
 
     def serialise(self) -> dict[str, Any]:
         """What a line keeps beside its scheme and rate."""

@@ -80,7 +80,8 @@ class Subscription:
 
     started_at: first deal or first seen, whichever is earlier. ended_at: None while it runs. lifetimes: the stretches
     it was there, oldest first, where it paused in between; empty: one. marks: where the last settled periods left
-    them, by what they measure. Deals, flows and valuations are in order of time.
+    them, by what they measure. Deals, flows and valuations are in order of time. credits: what a broker lent, a part of
+    the equity and not of the balance. fee_payments: times of withdrawals that paid fees of the ledger.
     """
 
     currency: str
@@ -91,6 +92,8 @@ class Subscription:
     valuations: list[Valuation] = field(default_factory=list)
     marks: dict[Basis, Marked] = field(default_factory=dict)
     lifetimes: list[Lifetime] = field(default_factory=list)
+    credits: list[tuple[datetime, Decimal]] = field(default_factory=list)
+    fee_payments: frozenset[datetime] = frozenset()
 
 
 def opens_position(backend_id: str, profit: Decimal) -> bool:

@@ -99,6 +99,13 @@ class Open:
         )
 
 
+def open_end(account: Account, run: Run) -> Open:
+    """The open end of an account's ledger as it stands; nothing is written."""
+    named = {"connection_id": account.connection_id, "strategy_id": account.strategy_id}
+    state = AccrualState.objects.filter(**named).first() or AccrualState(**named)
+    return Open(account, run, _calendar(account, state, run), state.settled_until, state.settled_until)
+
+
 def calendar_of(workspace: Workspace) -> Calendar:
     """The billing calendar of a workspace."""
     return Calendar(workspace.timezone, workspace.week_starts_monday)
@@ -260,7 +267,7 @@ def _accrue(ledger: Open, subscriber_ids: set[str]) -> Accrued:
     account, since = ledger.account, ledger.since
     if not subscriber_ids:
         return Accrued()
-    subscriptions = _read_subscriptions(ledger, subscriber_ids) if account.charges else {}
+    subscriptions = read_open_subscriptions(ledger, subscriber_ids) if account.charges else {}
     marks = _marks_of_members(ledger, subscriptions)
     lines = (
         (subscriber_id, line)
@@ -278,7 +285,7 @@ def _accrue(ledger: Open, subscriber_ids: set[str]) -> Accrued:
     return Accrued(subscriptions=len(subscriptions), lines_written=written, lines_removed=removed)
 
 
-def _read_subscriptions(ledger: Open, subscriber_ids: set[str]) -> dict[str, Subscription]:
+def read_open_subscriptions(ledger: Open, subscriber_ids: set[str]) -> dict[str, Subscription]:
     """With the deals from where the oldest mark stands, if one is in force that has to be continued."""
     account, since = ledger.account, ledger.since
     if since is None or not account.has_mark(since, ledger.run.now):

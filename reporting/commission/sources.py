@@ -13,9 +13,9 @@ from django.db.models import Sum
 
 from reporting.commission.charging import Account
 from reporting.commission.highwater import Mark
+from reporting.commission.moved_money import add_flows
 from reporting.commission.policy import Basis
 from reporting.commission.schemes import Deal, Lifetime, Marked, Subscription, Valuation, opens_position
-from reporting.flows import cash_flows
 from reporting.models import DailyResult, EquityPoint, SubscriptionLifetime, SyncKind, SyncState
 from subscribers.models import Subscriber
 
@@ -123,8 +123,10 @@ def read_subscriptions(
     _add_lifetimes(account, subscriptions)
     _add_deals(account, subscriptions, since)
     if account.needs_valuations:
-        _add_flows(account, subscriptions, since)
         _add_valuations(account, subscriptions, since)
+    if account.needs_flows:
+        measured = [each.valuations[0].at for each in subscriptions.values() if each.valuations]
+        add_flows(account.connection_id, subscriptions, min([since, *measured]) if since else None)
     return subscriptions
 
 
@@ -203,12 +205,6 @@ def _add_deals(account: Account, subscriptions: dict[str, Subscription], since: 
             member = account.member_at(source, time) if source else ""
             deal = Deal(backend_id, time, opens_position(backend_id, profit), lots, amount, net, member)
             subscriptions[subscriber_id].deals.append(deal)
-
-
-def _add_flows(account: Account, subscriptions: dict[str, Subscription], since: datetime | None) -> None:
-    """Deposits and withdrawals of the whole account, whichever strategy the backend names on them."""
-    for subscriber_id, flows in cash_flows(account.connection_id, list(subscriptions), since=since).items():
-        subscriptions[subscriber_id].flows.extend(flows)
 
 
 def _add_valuations(account: Account, subscriptions: dict[str, Subscription], since: datetime | None) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from reporting.commission.history import (
+    BEGINNING,
     CalendarSpan,
+    CurrencyRates,
     History,
     TermsSpan,
     calendar_spans,
@@ -36,11 +38,16 @@ class KnownTerms:
     @property
     def history(self) -> History:
         """What the strategy charges; members of a portfolio go by it whatever the strategy's own policy is."""
-        return History(tuple(span_of(each, each.valid_from) for each in self.commissions))
+        spans = tuple(span_of(each, each.valid_from) for each in self.commissions)
+        return History(spans).with_rates([rates_of(each, each.valid_from) for each in self.of(Subject.RATES)])
 
     @property
     def commissions(self) -> list[TermsVersion]:
-        return self.versions.get((Subject.COMMISSION, ""), [])
+        return self.of(Subject.COMMISSION)
+
+    def of(self, subject: str, subscriber_id: str = "") -> list[TermsVersion]:
+        """The versions of one subject, of the strategy or of one subscription alone."""
+        return self.versions.get((subject, subscriber_id), [])
 
     @property
     def zones(self) -> tuple[CalendarSpan, ...]:
@@ -78,8 +85,10 @@ class KnownTerms:
         return None if has_begun(newest, now) else newest
 
     def policies(self, subscriber_id: str = "") -> list[tuple[datetime | None, Policy]]:
-        rows = self.versions.get((Subject.POLICY, subscriber_id), [])
-        return [(version.valid_from, Policy.parse(version.terms)) for version in rows]
+        """The policies of a strategy, or of one subscription: its own where it has one."""
+        own = self.of(Subject.POLICY, subscriber_id) if subscriber_id else []
+        return merged_policies([(each.valid_from, each) for each in self.of(Subject.POLICY)],
+                               [(each.valid_from, each) for each in own])  # fmt: skip
 
     @property
     def overridden(self) -> list[str]:
@@ -96,6 +105,27 @@ def span_of(version: TermsVersion, since: datetime | None) -> TermsSpan:
     """The terms of a version of the commission, from a moment on."""
     length = BillingPeriod(version.terms["billing_period"])
     return TermsSpan(since, terms_of(version.terms, version.number), length)
+
+
+def rates_of(version: TermsVersion, since: datetime | None) -> CurrencyRates:
+    """The rates of a version, from a moment on."""
+    rates = sorted((currency, Decimal(rate)) for currency, rate in version.terms["rates"].items())
+    return CurrencyRates(since, Scheme(version.terms["scheme"]), tuple(rates), version.number)
+
+
+Dated = tuple[datetime | None, TermsVersion]
+"""A version and from when it holds."""
+
+
+def merged_policies(of_strategy: Sequence[Dated], own: Sequence[Dated]) -> list[tuple[datetime | None, Policy]]:
+    """The policy of each time: a subscription's own, where that is none the strategy's."""
+    moments = sorted({since or BEGINNING for since, _ in (*of_strategy, *own)})
+    policies = []
+    for moment in moments:
+        begun = [[each for since, each in rows if (since or BEGINNING) <= moment] for rows in (of_strategy, own)]
+        terms: Document = next((rows[-1].terms for rows in reversed(begun) if rows and rows[-1].terms), {})
+        policies.append((None if moment == BEGINNING else moment, Policy.parse(terms)))
+    return policies
 
 
 def terms_of(stored: Document, number: int = 0) -> Terms | None:

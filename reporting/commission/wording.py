@@ -10,7 +10,7 @@ from typing import Any
 
 from editing.terms import BILLED, SCHEMES, number, percent
 from reporting.commission.history import in_force
-from reporting.commission.policy import IN_MONEY
+from reporting.commission.policy import IN_MONEY, Hurdle, Policy
 from reporting.terms import Subject, TermsVersion
 
 
@@ -71,8 +71,10 @@ def text_of(version: TermsVersion, names: Mapping[str, str]) -> str:
         first = "Monday" if terms["week_starts_monday"] else "Sunday"
         return f"Periods begin at midnight in {terms['zone']}, weeks on {first}"
     if version.subject == Subject.POLICY:
-        mark = f"High-water mark: {terms['name']}, version {terms['version']}"
+        mark = f"High-water mark: {policy_words(Policy.parse(terms))}" if terms else "High-water mark: as the strategy"
         return f"{mark}, for {version.subscriber_id} alone" if version.subscriber_id else mark
+    if version.subject == Subject.RATES:
+        return rates_words(terms)
     members = sorted({names.get(member, member) for member in terms.values()})
     return f"Members: {', '.join(members)}" if members else "No members"
 
@@ -84,3 +86,75 @@ def commission_words(terms: Mapping[str, Any]) -> str:
     rate = float(terms["rate"])
     charged = number(rate) if terms["scheme"] in IN_MONEY else percent(rate)
     return f"{SCHEMES[terms['scheme']]}, {charged}, {BILLED[terms['billing_period']]}"
+
+
+def rates_words(terms: Mapping[str, Any]) -> str:
+    """Rates by currency: "Per lot won, by currency: 600 JPY"."""
+    rates = [f"{number(float(rate))} {currency}" for currency, rate in sorted(terms["rates"].items())]
+    return f"{SCHEMES[terms['scheme']]}, by currency: {', '.join(rates) or 'the same number in all'}"
+
+
+RULES: dict[str, tuple[str, dict[str, str]]] = {
+    "basis": (
+        "What is measured",
+        {
+            "profit": "The result of copied trades",
+            "equity": "The value of the account, with all on it: trades by hand and of other strategies, too",
+        },
+    ),
+    "floating": (
+        "Open positions",
+        {
+            "realised": "Do not count",
+            "realised-and-floating": "Count with gains and losses, those of the whole account",
+            "realised-and-negative-floating": "Count where they lose",
+        },
+    ),
+    "new_mark": (
+        "After a fee",
+        {
+            "net": "The mark is what was measured: the fee need not be earned back",
+            "gross": "The fee has to be earned back first",
+        },
+    ),
+    "withdrawal": (
+        "A withdrawal (account value)",
+        {
+            "absolute": "Lowers the mark by the same amount",
+            "proportional": "Lowers the mark by the same share as the account",
+        },
+    ),
+    "crystallised": (
+        "The fee falls due",
+        {
+            "period-end": "At the end of the billing period",
+            "withdrawal": "Then, and before each withdrawal",
+            "subscription-end": "Then, and when the subscription ends",
+        },
+    ),
+    "hurdle": (
+        "Minimum return",
+        {
+            "none": "None",
+            "soft": "Nothing is owed below it; above it the whole gain counts",
+            "hard": "Only what is above it counts",
+        },
+    ),
+    "scope": (
+        "One mark for",
+        {"subscription": "Each subscription", "client": "All strategies of the firm that a client follows"},
+    ),
+}
+"""Choices of a high-water mark by their name in `Policy`: heading, and words by value; the defaults come first."""
+
+
+def policy_words(policy: Policy) -> str:
+    """What differs from the standard rules."""
+    standard = Policy()
+    said = [words[str(getattr(policy, name))] for name, (_, words) in RULES.items()
+            if getattr(policy, name) != getattr(standard, name)]  # fmt: skip
+    if policy.loss_memory_periods is not None:
+        said.append(f"Losses are forgotten after {policy.loss_memory_periods} periods")
+    if policy.hurdle is not Hurdle.NONE:
+        said.append(f"Minimum return {percent(float(policy.hurdle_rate))} a year")
+    return "; ".join(said) if said else "the standard rules"

@@ -11,9 +11,9 @@ from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from reporting.commission.consent import may_agree, own_versions, read_answers, record_answers
+from reporting.commission.consent import is_offered, may_agree, own_versions, read_answers, record_answers
 from reporting.commission.versions import known_terms
-from reporting.commission.wording import commission_words
+from reporting.commission.wording import text_of
 from reporting.forms import AnswerForm
 from reporting.models import SubscriptionLifetime, TermsAnswer, TermsVersion
 from reporting.views.history import render_list
@@ -62,7 +62,10 @@ def clients_asked(request: MemberRequest, version: TermsVersion) -> QuerySet:
     lifetimes = SubscriptionLifetime.objects.filter(
         connection_id=version.connection_id, strategy_id=version.strategy_id, subscriber_id=OuterRef("backend_id")
     )
-    return Subscriber.objects.visible_to(request.membership).filter(
+    accounts = Subscriber.objects.visible_to(request.membership)
+    if version.subscriber_id:
+        accounts = accounts.filter(backend_id=version.subscriber_id)
+    return accounts.filter(
         Exists(lifetimes.filter(started_at__lte=version.seen_at)),
         Exists(lifetimes.filter(ended_at=None)),
         connection_id=version.connection_id,
@@ -88,18 +91,19 @@ def consent_page(request: MemberRequest, version: TermsVersion, form: AnswerForm
         return table.csv()
     known = known_terms(versions_of(request, version))
     answers = read_answers(version.connection_id, [version.strategy_id])[version.strategy_id]
-    is_offered = known.commissions[-1].pk == version.pk
-    asked = {client for client, own in answers.items() if is_offered and may_agree(known, own)}
-    now = timezone.now()
+    asked = {client for client, own in answers.items() if may_agree(known, version, own)}
+    key, now = (version.subject, version.subscriber_id), timezone.now()
     paid = {}
     for row in table.rows:
-        begun = [own for since, own in own_versions(known, answers[row.backend_id]) if since is None or since <= now]
-        paid[row.backend_id] = commission_words(begun[-1].terms)
+        own = own_versions(known, answers[row.backend_id])[key]
+        begun = [each for since, each in own if since is None or since <= now]
+        paid[row.backend_id] = text_of(begun[-1], {}) if begun else ""
     strategies = Strategy.objects.visible_to(request.membership).filter(connection_id=version.connection_id)
     context = {
-        "version": version, "words": commission_words(version.terms), "paid": paid, "form": form,
+        "version": version, "words": text_of(version, {}), "paid": paid, "form": form,
         "strategy": strategies.filter(backend_id=version.strategy_id).first(),
-        "is_offered": is_offered, "asked": asked, "may_record": bool(asked) and can_manage(request.membership),
+        "is_offered": is_offered(known, version), "asked": asked,
+        "may_record": bool(asked) and can_manage(request.membership),
     }  # fmt: skip
     response = render_list(request, "reporting/terms_consent.html", "reporting/_consent.html", table, **context)
     response.status_code = 422 if form.errors else 200
@@ -127,8 +131,9 @@ def record_consent(request: MemberRequest, pk: int) -> HttpResponseBase:
         chosen = asked.filter(~Exists(answered))
     known = known_terms(versions_of(request, version))
     answers = read_answers(version.connection_id, [version.strategy_id])[version.strategy_id]
-    ids = [client for client in chosen.values_list("backend_id", flat=True) if may_agree(known, answers[client])]
-    if known.commissions[-1].pk != version.pk:
+    clients = chosen.values_list("backend_id", flat=True)
+    ids = [client for client in clients if may_agree(known, version, answers[client])]
+    if not is_offered(known, version):
         form.add_error(None, "These terms are not offered any more: newer ones were set.")
     elif form.is_valid() and not ids:
         form.add_error(None, "Tick the clients that answered, or say that it is everybody who has not answered.")

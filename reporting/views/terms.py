@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -10,10 +12,10 @@ from django.views.decorators.http import require_http_methods, require_safe
 from editing.models import Change
 from editing.targets import PORTFOLIO, STRATEGY
 from reporting.commission.beginning import begins_at, default_choice, is_rise
-from reporting.commission.consent import asks, read_answers, waits
+from reporting.commission.consent import asks, read_answers, to_answer
 from reporting.commission.effect import ProposedTerms, effect_of
 from reporting.commission.history import SpannedCalendar
-from reporting.commission.policy import IN_MONEY, Terms
+from reporting.commission.policy import IN_MONEY, Scheme, Terms
 from reporting.commission.services import calendar_of
 from reporting.commission.versions import KnownTerms, clients_of, commission_of, known_terms, terms_of
 from reporting.commission.wording import history_in_words, plan_words
@@ -133,7 +135,12 @@ def strategy_terms(request: MemberRequest, pk: int) -> HttpResponse:
     entries = history_in_words(versions, names, timezone.now())
     known = known_terms(versions)
     answers = read_answers(strategy.connection_id, [strategy.backend_id])[strategy.backend_id] if asks(known) else {}
-    waiting = sum(waits(known, client) for client in answers.values())
-    newest = known.commissions[-1].pk if known.commissions else None
-    context = page_of(strategy, "commission", entries=entries, waiting={newest: waiting})
+    waiting = Counter(version.pk for client in answers.values() for version in to_answer(known, client))
+    context = page_of(strategy, "commission", entries=entries, waiting=waiting)
+    context["may_set"] = None
+    newest = terms_of(known.commissions[-1].terms) if known.commissions else None
+    if newest is not None and newest.scheme in IN_MONEY:
+        context["may_set"] = ("strategy-rates", "Set rates by currency")
+    elif newest is not None and newest.scheme is Scheme.HIGH_WATER_MARK:
+        context["may_set"] = ("strategy-mark", "Set the rules of the high-water mark")
     return render(request, "reporting/strategy_terms.html", context)

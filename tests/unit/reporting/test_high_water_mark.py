@@ -20,13 +20,15 @@ def month_end(number: int) -> datetime:
 
 
 def fees_of(results, *, rate, policy, start=ZERO):
-    """Fees when `results` are made period by period and every fee is withdrawn at once."""
-    mark, value, fees = Mark(start, START), start, []
+    """Fees when `results` are made period by period and every fee is withdrawn at once, as the account records it."""
+    mark, value, fees, flows = Mark(start, START), start, [], []
     for number, result in enumerate(map(D, results), 1):
         value += result
-        step = crystallise(mark, value, rate=D(rate), policy=policy, at=month_end(number))
-        mark = step.after
-        value -= step.fee if policy.basis is Basis.EQUITY else 0
+        step = crystallise(mark, value, rate=D(rate), policy=policy, at=month_end(number), flows=flows)
+        mark, flows = step.after, []
+        if policy.basis is Basis.EQUITY:
+            flows = [CashFlow(month_end(number), -step.fee, value)]
+            value -= step.fee
         fees.append(step.fee)
     return fees
 
@@ -123,14 +125,88 @@ def test_nothing_is_owed_below_the_mark(results, rate, memory, gross, equity):
         new_mark=NewMark.GROSS if gross else NewMark.NET,
         basis=Basis.EQUITY if equity else Basis.PROFIT,
     )
-    mark, value = Mark(D(0), START), D(0)
+    mark, value, flows = Mark(D(0), START), D(0), []
     for number, result in enumerate(results, 1):
         value += result
-        step = crystallise(mark, value, rate=rate, policy=policy, at=month_end(number))
+        step = crystallise(mark, value, rate=rate, policy=policy, at=month_end(number), flows=flows)
         assert step.fee >= 0
         assert step.fee == 0 or value > step.before.value
+        flows = [CashFlow(month_end(number), -step.fee, value)] if equity else []
         value -= step.fee if equity else 0
         mark = step.after
+
+
+@pytest.mark.parametrize(
+    ("values", "rate", "is_taken", "new_mark", "fees"),
+    [
+        ([60_000, 58_000, 63_000], "0.2", False, NewMark.NET, [2000, 0, 600]),
+        ([60_000, 60_000, 60_000], "0.2", False, NewMark.NET, [2000, 0, 0]),
+        ([60_000, 58_000, 60_000], "0.2", False, NewMark.NET, [2000, 0, 0]),
+        ([60_000, 62_000, 63_000], "0.2", False, NewMark.GROSS, [2000, 0, 200]),
+        ([60_000, 58_000, 58_001], "0.2", True, NewMark.NET, [2000, 0, D("0.2")]),
+        ([60_000, 58_000, 63_000], "0.2", True, NewMark.GROSS, [2000, 0, 600]),
+    ],
+)
+def test_an_account_value_is_charged_once_however_the_fee_is_paid(values, rate, is_taken, new_mark, fees):
+    """values: at the ends of months. is_taken: the fee is withdrawn from the account at the end of the month."""
+    policy, mark, flows, charged = Policy(basis=Basis.EQUITY, new_mark=new_mark), Mark(D(50_000), START), [], []
+    for number, value in enumerate(map(D, values), 1):
+        step = crystallise(mark, value, rate=D(rate), policy=policy, at=month_end(number), flows=flows)
+        mark = step.after
+        flows = [CashFlow(month_end(number), -step.fee, value, is_fee=True)] if is_taken and step.fee else []
+        charged.append(step.fee)
+    assert charged == fees
+
+
+@pytest.mark.parametrize("hurdle", [Hurdle.HARD, Hurdle.SOFT])
+@pytest.mark.parametrize(
+    ("results", "memory", "expected"),
+    [
+        ([-1000, 1010, 100], 1, 0),
+        ([-1000, 1010, 0, 100], 1, 0),
+        ([-1000, 500, 510, 100], 2, 0),
+        ([-1000, 1010, 100], None, 0),
+        ([1010, -1000, 1000, 100], 1, 0),
+    ],
+)
+def test_a_hurdle_never_makes_a_forgotten_loss_a_gain(hurdle, results, memory, expected):
+    policy = Policy(loss_memory_periods=memory, hurdle=hurdle, hurdle_rate=D("0.05"))
+    mark, total, fees = Mark(D(0), START), D(0), D(0)
+    for number, result in enumerate(results, 1):
+        total += result
+        step = crystallise(mark, total, rate=D("0.2"), policy=policy, at=month_end(number), capital=D(300_000))
+        mark, fees = step.after, fees + step.fee
+    assert fees == expected
+
+
+@settings(max_examples=150)
+@given(
+    results=results,
+    hurdle=st.sampled_from([Hurdle.HARD, Hurdle.SOFT]),
+    memory=st.none() | st.integers(1, 4),
+    hurdle_rate=st.sampled_from([D("0.01"), D("0.05"), D("0.5")]),
+)
+def test_a_hurdle_only_lowers_what_is_owed(results, hurdle, memory, hurdle_rate):
+    sums = []
+    for chosen in (hurdle, Hurdle.NONE):
+        policy = Policy(loss_memory_periods=memory, hurdle=chosen, hurdle_rate=hurdle_rate)
+        mark, total, fees = Mark(D(0), START), D(0), D(0)
+        for number, result in enumerate(results, 1):
+            total += result
+            step = crystallise(mark, total, rate=D("0.2"), policy=policy, at=month_end(number), capital=D(20_000))
+            mark, fees = step.after, fees + step.fee
+        sums.append(fees)
+    assert sums[0] <= sums[1]
+
+
+def test_a_withdrawal_that_paid_a_fee_lowers_the_mark_by_that_whatever_the_rule():
+    below, policy = Mark(D(5000), START), Policy(basis=Basis.EQUITY, withdrawal=Withdrawal.PROPORTIONAL)
+    paid = CashFlow(month_end(1), D(-500), D(4000), is_fee=True)
+    assert apply_cash_flow(below, paid, policy).value == 4500
+    assert CashFlow.parse(paid.serialise()) == paid
+    other = CashFlow(month_end(1), D(-500), D(4000))
+    assert apply_cash_flow(below, other, policy).value == 4375
+    assert "is_fee" not in other.serialise()
 
 
 @settings(max_examples=60)
