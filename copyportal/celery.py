@@ -5,7 +5,7 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_init, heartbeat_sent, worker_ready, worker_shutdown
+from celery.signals import beat_init, heartbeat_sent, task_postrun, task_prerun, worker_ready, worker_shutdown
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "copyportal.settings")
 
@@ -30,9 +30,26 @@ app.conf.beat_schedule = {
         "schedule": 300.0,
         "options": {"expires": 300},
     },
+    # reads the whole log; a day is how old the end is that the program's log keeps apart
+    "check-audit": {"task": "users.tasks.check_audit", "schedule": 86_400.0, "options": {"expires": 3600}},
     # sessions that ended are worth nothing; once a day is often enough
     "clear-sessions": {"task": "users.tasks.clear_sessions", "schedule": 86_400.0, "options": {"expires": 3600}},
 }
+
+
+@task_prerun.connect
+def begin_task(task_id: str, task: Any, **_: Any) -> None:
+    """What a task does is done by it, for the audit log."""
+    from users.acting import Origin, acting
+
+    task.request.origin = contextlib.ExitStack()
+    task.request.origin.enter_context(acting(Origin("task", task.name)))
+
+
+@task_postrun.connect
+def end_task(task_id: str, task: Any, **_: Any) -> None:
+    """The task is over."""
+    task.request.origin.close()
 
 
 @worker_ready.connect

@@ -62,6 +62,10 @@ def _public() -> list[Error]:
     if hosts - LOCAL_HOSTS and not settings.HTTPS:
         named = ", ".join(sorted(hosts - LOCAL_HOSTS))
         found.append(_error("E005", f"HTTPS is off, but ALLOWED_HOSTS reaches beyond this machine ({named}): HTTPS=1."))
+    if settings.DEBUG and hosts - LOCAL_HOSTS:
+        found.append(
+            _error("E009", "DEBUG shows the program's insides to everybody whom ALLOWED_HOSTS reaches: DEBUG=0.")
+        )
     if any(not origin.startswith("https://") for origin in settings.CSRF_TRUSTED_ORIGINS) and settings.HTTPS:
         found.append(_error("E006", "CSRF_TRUSTED_ORIGINS names an origin without https://."))
     return found

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from reporting.views import (
+    audit,
     billing,
     commissions,
     consent,
@@ -27,6 +28,7 @@ from reporting.views import (
 app_name = "reporting"
 urlpatterns = [
     path("", overview.overview, name="overview"),
+    path("settings/audit/", audit.audit, name="audit"),
     path("overview/equity.json", overview.equity, name="overview-equity"),
     path("transactions/", history.transactions, name="transactions"),
     path("transactions/totals/", history.transaction_totals, name="transaction-totals"),

@@ -4,7 +4,7 @@ import os
 import re
 
 from copyportal.settings import *
-from copyportal.settings import CACHES, REDIS_URL
+from copyportal.settings import CACHES, DATABASES, REDIS_URL
 
 _worker = int(re.sub(r"\D", "", os.environ.get("PYTEST_XDIST_WORKER", "")) or 0)
 _address, _, _database = REDIS_URL.rpartition("/")
@@ -12,6 +12,14 @@ if _address.count("/") == 2 and _database.isdigit() and "PYTEST_XDIST_WORKER" in
     REDIS_URL = f"{_address}/{(int(_database) + 1 + _worker) % 16}"
 CACHES["default"]["LOCATION"] = CELERY_BROKER_URL = CELERY_RESULT_BACKEND = REDIS_URL
 CACHES["default"]["KEY_PREFIX"] = f"tests-{_worker}"
+
+# tests with transactions of their own empty every table afterwards; the audit log's refuse that
+_options = DATABASES["default"].setdefault("OPTIONS", {})
+_options["options"] = f"{_options.get('options', '')} -c copyportal.may_empty_audit=on".strip()
+
+# tests move the clock by months; what ends with time is tried by setting it
+SESSION_COOKIE_AGE = SESSION_REMEMBERED_IDLE_SECONDS = 10 * 365 * 24 * 3600
+SESSION_IDLE_SECONDS = 5 * 365 * 24 * 3600
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES = {

@@ -10,7 +10,10 @@ from users import account_views, views
 
 urlpatterns = [
     path("login/", views.sign_in, name="account_login"),
-    path("logout/", allauth_views.logout, name="account_logout"),
+    path("logout/", account_views.sign_out, name="account_logout"),
+    path("sessions/", account_views.session_list, name="account_sessions"),
+    path("sessions/end/", account_views.end_other_sessions, name="account_end_other_sessions"),
+    path("sessions/<str:digest>/end/", account_views.end_one_session, name="account_end_session"),
     path("inactive/", allauth_views.account_inactive, name="account_inactive"),
     path("signup/", account_views.registration_closed, name="account_signup"),
     path("email/", account_views.email, name="account_email"),

@@ -9,16 +9,18 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from users import addresses, throttle
+from users import addresses, sessions, throttle
 from users.account_forms import EmailChangeForm
 from users.adapter import own_network
-from users.models import EmailChange
+from users.audit import record_personal
+from users.models import EmailChange, SignInSession
 from users.requests import SignedInRequest
+from users.session_store import end_session
 
 POSTS_PER_MINUTE = 20
 
@@ -74,6 +76,49 @@ def change_password(request: SignedInRequest) -> HttpResponse:
     if not request.user.has_usable_password():
         return redirect("account_reset_password")
     return allauth_views.password_change(request)
+
+
+def sign_out(request: HttpRequest) -> HttpResponse:
+    """allauth's page; what the browser kept of ours goes too."""
+    was_signed_in = request.user.is_authenticated
+    response = allauth_views.logout(request)
+    if was_signed_in and not request.user.is_authenticated:
+        response.headers["Clear-Site-Data"] = '"cache", "storage"'
+    return response
+
+
+# --- Sessions ---------------------------------------------------------------------------------------------------------
+@require_safe
+@never_cache
+@login_required
+def session_list(request: SignedInRequest) -> HttpResponse:
+    """Where one is signed in."""
+    context = {"sessions": sessions.sessions_of(request.user), "own": sessions.own_digest(request)}
+    return render(request, "account/sessions.html", context)
+
+
+@require_POST
+@login_required
+def end_one_session(request: SignedInRequest, digest: str) -> HttpResponse:
+    """Sign out on one device."""
+    session = get_object_or_404(SignInSession, pk=digest, user=request.user)
+    if session.pk == sessions.own_digest(request):
+        return redirect("account_logout")
+    end_session(session.pk)
+    record_personal(request.user, "session ended", by=request.user, details={"device": session.device})
+    messages.success(request, f"Signed out on {session.device or 'that device'}.")
+    return redirect("account_sessions")
+
+
+@require_POST
+@login_required
+def end_other_sessions(request: SignedInRequest) -> HttpResponse:
+    """Sign out everywhere else."""
+    number = sessions.end_others(request.user, but=sessions.own_digest(request))
+    if number:
+        record_personal(request.user, "other sessions ended", by=request.user, details={"number": number})
+    messages.success(request, "You are signed in here only.")
+    return redirect("account_sessions")
 
 
 # --- The address ------------------------------------------------------------------------------------------------------

@@ -8,12 +8,14 @@ import structlog
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.auth_backends import AuthenticationBackend
 from allauth.core import context
+from django.conf import settings
 from django.core import signing
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from users import tasks, throttle
+from users import acting, tasks, throttle
+from users.audit import record_personal
 from users.models import User
 from users.sources import client_address, is_shared, network_of
 
@@ -58,6 +60,8 @@ class AccountAdapter(DefaultAccountAdapter):
         user = super().authenticate(request, **credentials)
         if user is None:
             log.warning("sign-in failed")
+            origin = acting.current()
+            tasks.note_failed_sign_in.delay(email.strip().lower(), [origin.via, origin.name, origin.address])
         else:
             throttle.forgive_attempt(email, source, network=network, now=now)
         return user
@@ -70,6 +74,11 @@ class AccountAdapter(DefaultAccountAdapter):
         checked = self.authenticate(context.request, email=user.email, password=password)
         return checked is not None and checked.pk == user.pk
 
+    def login(self, request: HttpRequest, user: User) -> None:
+        is_new = user.last_login is not None and not is_known_device(request, user.email)
+        request.is_new_device = is_new  # type: ignore[attr-defined]
+        super().login(request, user)
+
     def post_login(self, request: HttpRequest, user: User, **options) -> HttpResponse:
         response = super().post_login(request, user=user, **options)
         remember_device(request, response, user.email)
@@ -79,6 +88,7 @@ class AccountAdapter(DefaultAccountAdapter):
         """Tell a person that their password was changed; the rest of allauth's notices have no page here."""
         if template_prefix in ("account/email/password_changed", "account/email/password_reset"):
             tasks.tell_of_new_password.delay_on_commit(user.pk)
+            record_personal(user, template_prefix.rpartition("/")[2].replace("_", " "), by=user)
 
 
 def too_many(wait_s: int) -> str:
@@ -97,18 +107,38 @@ def source_of(request: HttpRequest, email: str) -> str:
 
     So guesses from the same office, or through a proxy nobody configured, do not slow down the person themself.
     """
+    device = _known_device(request, email)
+    return f"{KNOWN_DEVICE}{device}" if device else network_of(client_address(request))
+
+
+def is_known_device(request: HttpRequest, email: str) -> bool:
+    """Whether the person has signed in on this browser before."""
+    return bool(_known_device(request, email))
+
+
+def _known_device(request: HttpRequest, email: str) -> str:
     try:
-        device = signing.loads(request.COOKIES.get(DEVICE_COOKIE, ""), salt=DEVICE_COOKIE, max_age=DEVICE_KEPT_S)
+        cookie = request.COOKIES.get(device_cookie(), "")
+        device = signing.loads(cookie, salt=DEVICE_COOKIE, max_age=DEVICE_KEPT_S)
     except signing.BadSignature:
-        device = None
-    if isinstance(device, list) and len(device) == 2 and device[0] == email.strip().lower():
-        return f"{KNOWN_DEVICE}{device[1]}"
-    return network_of(client_address(request))
+        return ""
+    is_own = isinstance(device, list) and len(device) == 2 and device[0] == email.strip().lower()
+    return device[1] if is_own else ""
+
+
+def device_cookie() -> str:
+    """The cookie's name; with HTTPS no other host of the domain can set it."""
+    return f"__Host-{DEVICE_COOKIE}" if settings.HTTPS else DEVICE_COOKIE
 
 
 def remember_device(request: HttpRequest, response: HttpResponse, email: str) -> None:
     """Know this browser again at the next sign-in; the cookie opens nothing."""
     value = signing.dumps([email, secrets.token_urlsafe(12)], salt=DEVICE_COOKIE)
     response.set_cookie(
-        DEVICE_COOKIE, value, max_age=DEVICE_KEPT_S, httponly=True, samesite="Lax", secure=request.is_secure()
+        device_cookie(),
+        value,
+        max_age=DEVICE_KEPT_S,
+        httponly=True,
+        samesite="Lax",
+        secure=settings.HTTPS or request.is_secure(),
     )

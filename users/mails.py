@@ -65,6 +65,17 @@ def send_new_password_notice(address: str) -> None:
     send(address, "Your password was changed", "The password of your account was changed.", NOT_YOU)
 
 
+def send_new_device_notice(address: str, *, device: str, source: str, at: str) -> None:
+    """That somebody signed in from a device that was not used before."""
+    send(
+        address,
+        "New sign-in to your account",
+        "Somebody signed in to your account on a device that was not used for it before:",
+        f"{device}, address {source}, {at}",
+        f"Was it you? Then there is nothing to do. {NOT_YOU} That ends every session, theirs included.",
+    )
+
+
 def send_email_confirmation(address: str, link: str) -> None:
     """How to confirm a new address."""
     send(

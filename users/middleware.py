@@ -12,14 +12,17 @@ from collections.abc import Callable
 
 import structlog
 from django.conf import settings
+from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
+from django.utils import timezone
 from django.utils.cache import add_never_cache_headers, patch_vary_headers
 from django_structlog.middlewares import RequestMiddleware
 
 from copying.client.patience import patience
-from users import downloads
+from users import downloads, sessions
+from users.acting import Origin, acting
 from users.listing.parameters import BadParameter
 from users.models import Membership
 from users.parsing import is_readable
@@ -30,6 +33,20 @@ Next = Callable[[HttpRequest], HttpResponseBase]
 WORKSPACE_KEY = "workspace"
 MEMBERSHIP_KEY = "membership"  # for whoever is staff and client of one workspace
 _KEY_IN_PATH = re.compile(r"(/invitation/|/confirm-email/|/reset/key/[0-9A-Za-z]+-)(?!set-password)[^/?]+")
+FEATURES = (
+    "accelerometer",
+    "camera",
+    "display-capture",
+    "geolocation",
+    "gyroscope",
+    "magnetometer",
+    "microphone",
+    "midi",
+    "payment",
+    "usb",
+    "xr-spatial-tracking",
+)
+PERMISSIONS_POLICY = ", ".join(f"{feature}=()" for feature in FEATURES)
 _HIDDEN = r"\1…"
 
 
@@ -50,6 +67,45 @@ def current_membership(request: PortalRequest) -> Membership | None:
     named = [membership for membership in request.memberships if membership.workspace_id == wanted]
     chosen = [membership for membership in named if membership.pk == pk]
     return next(iter(chosen or named or request.memberships))
+
+
+class OriginMiddleware:
+    """What is done while a request is answered is done from its address (users/acting.py)."""
+
+    def __init__(self, get_response: Next) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        with acting(Origin("page", address=client_address(request))):
+            return self.get_response(request)
+
+
+class SessionLimitMiddleware:
+    """Signs out who was signed in for too long, or was away for too long; follows the authentication middleware."""
+
+    def __init__(self, get_response: Next) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: PortalRequest) -> HttpResponseBase:
+        if request.user.is_authenticated:
+            now = timezone.now()
+            if sessions.is_over(request.session, now):
+                logout(request)
+            else:
+                sessions.note_use(request, now)
+        return self.get_response(request)
+
+
+class FeatureMiddleware:
+    """Tells browsers that no page needs camera, microphone, place and the like."""
+
+    def __init__(self, get_response: Next) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        response.headers.setdefault("Permissions-Policy", PERMISSIONS_POLICY)
+        return response
 
 
 class WorkspaceMiddleware:

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
+from django.contrib.sessions.base_session import AbstractBaseSession
 from django.core.validators import MinValueValidator
 from django.db import models
 
@@ -225,11 +226,20 @@ class Connection(models.Model):
 
 
 class AuditEntry(models.Model):
-    """Who did what, when, to which object. Rows are only ever added."""
+    """Who did what, when, from where, to which object (users/audit.py). Rows are only ever added.
+
+    actor: the person's address as it was then, and the name of a token, task or command; via: which of these.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="audit_entries")
-    user = models.ForeignKey(User, null=True, on_delete=models.SET_NULL)
+    # no constraints: a row outlives the people and firms that it names
+    workspace = models.ForeignKey(
+        Workspace, null=True, on_delete=models.DO_NOTHING, db_constraint=False, related_name="audit_entries"
+    )
+    user = models.ForeignKey(User, null=True, on_delete=models.DO_NOTHING, db_constraint=False)
+    via = models.CharField(max_length=12, default="", db_default="")
+    actor = models.CharField(max_length=320, default="", db_default="")
+    address = models.CharField(max_length=64, default="", db_default="")
     action = models.CharField(max_length=60)
     subject = models.CharField(max_length=200)
     details = models.JSONField(default=dict)
@@ -237,6 +247,27 @@ class AuditEntry(models.Model):
 
     class Meta:
         indexes = [models.Index(fields=["workspace", "-occurred_at"], name="audit_by_time")]
+
+
+class AuditSeal(models.Model):
+    """The place of an entry in the chain, written by the database when the entry is committed, and by nobody else."""
+
+    number = models.BigIntegerField(primary_key=True)
+    entry_id = models.UUIDField(unique=True)
+    digest = models.CharField(max_length=64)
+
+    def __str__(self) -> str:
+        return f"{self.number}"
+
+
+class SignInSession(AbstractBaseSession):
+    """A session; its key is stored as a digest, so that who reads the database cannot use it (users/sessions.py)."""
+
+    user = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="sessions")
+    started_at = models.DateTimeField(null=True)
+    seen_at = models.DateTimeField(null=True)
+    address = models.CharField(max_length=64, default="")
+    device = models.CharField(max_length=80, default="")
 
 
 class FormPost(models.Model):

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 
 import structlog
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
-from django.utils import timezone
 
 from copying.client import Client, ClientError, Forbidden, RateLimited, Unauthorised, Unreachable
-from users.models import AuditEntry, Connection, Membership, Role, User, Workspace
+from users.audit import record_audit
+from users.models import Connection, Membership, Role, User, Workspace
 
 log = structlog.get_logger(__name__)
 
@@ -36,26 +35,6 @@ class AlreadyConnected(Exception):
 
 
 WORKSPACE_CHANGED = "workspace changed"  # the action of an audit record; its details are the whole form
-
-
-def record_audit(
-    workspace: Workspace,
-    *,
-    user: User | None,
-    action: str,
-    subject: str,
-    details: dict | None = None,
-    now: datetime | None = None,
-) -> AuditEntry:
-    """Note who did what to which object. `details` must hold no secret."""
-    return AuditEntry.objects.create(
-        workspace=workspace,
-        user=user,
-        action=action,
-        subject=subject[:200],
-        details=details or {},
-        occurred_at=now or timezone.now(),
-    )
 
 
 @transaction.atomic

@@ -1,5 +1,8 @@
 """What Celery runs for people: mails about their accounts, and housekeeping."""
 
+from datetime import datetime
+
+import structlog
 from allauth.account.forms import default_token_generator
 from allauth.account.utils import user_pk_to_url_str
 from celery import shared_task
@@ -8,8 +11,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from users import mails, throttle
+from users.acting import Origin, acting
+from users.audit import audit_faults, audit_head, record_audit, record_personal
 from users.confirmations import confirmation_key
 from users.models import EmailChange, User
+
+log = structlog.get_logger(__name__)
 
 MAIL = {"autoretry_for": (OSError,), "retry_backoff": 5, "max_retries": 5}
 RESETS_PER_HOUR = 5  # the links of the mails before still work
@@ -35,6 +42,37 @@ def send_reset_link(email: str, origin: str) -> None:
 def tell_of_new_password(user_id: int) -> None:
     """Tell a person that their password is another one."""
     mails.send_new_password_notice(User.objects.get(pk=user_id).email)
+
+
+@shared_task(**MAIL)
+def tell_of_new_device(user_id: int, device: str, source: str, at: str) -> None:
+    """Tell a person of a sign-in on a device that was not used before."""
+    moment = f"{datetime.fromisoformat(at):%d %B %Y, %H:%M} UTC"
+    mails.send_new_device_notice(User.objects.get(pk=user_id).email, device=device, source=source, at=moment)
+
+
+@shared_task
+def note_failed_sign_in(email: str, origin: list[str]) -> None:
+    """Note a wrong password in the log of each workspace of whoever has the address, or of none.
+
+    A task, so that the answer takes as long for an address that nobody has.
+    """
+    user = User.objects.filter(email=email).first()
+    with acting(Origin(*origin)):
+        if user is None:
+            record_audit(None, user=None, action="sign-in failed", subject="an unknown address")
+        else:
+            record_personal(user, "sign-in failed")
+
+
+@shared_task
+def check_audit() -> None:
+    """Look for broken links of the audit log, and leave its end in the log of the program, where it is kept apart."""
+    faults = audit_faults(most=10)
+    if faults:
+        log.error("the audit log is not whole", faults=[str(fault) for fault in faults])
+    else:
+        log.info("the audit log is whole", end=str(audit_head()))
 
 
 @shared_task(**MAIL)

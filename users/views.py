@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from users import services
 from users.forms import EditConnectionForm, NewConnectionForm, SetupForm, TokenForm, WorkspaceForm
 from users.middleware import MEMBERSHIP_KEY, WORKSPACE_KEY
-from users.models import Connection, Role, User
+from users.models import Connection, Role, User, Workspace
 from users.once import once
 from users.permissions import can_own, member_only, owner_only, staff_only
 from users.requests import MemberRequest
@@ -120,8 +120,10 @@ def save_workspace(request: MemberRequest) -> HttpResponse:
         request.workspace.refresh_from_db()
         return render(request, "users/workspace.html", {"form": form, "may_own": True}, status=422)
     with transaction.atomic():
+        before = Workspace.objects.values(*form.changed_data).get(pk=request.workspace.pk) if form.changed_data else {}
         workspace = form.save()
-        action, details = services.WORKSPACE_CHANGED, form.cleaned_data
+        after = {name: form.cleaned_data[name] for name in before}
+        action, details = services.WORKSPACE_CHANGED, {**form.cleaned_data, "before": before, "after": after}
         services.record_audit(workspace, user=request.user, action=action, subject=workspace.name, details=details)
     messages.success(request, "Saved.")
     return redirect("users:settings")

@@ -19,9 +19,9 @@ ROOT = Path(__file__).resolve().parents[2]
 def session_cookie() -> str:
     """The cookie of Alice, signed in."""
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
-    from django.contrib.sessions.backends.cached_db import SessionStore
 
     from users.models import User
+    from users.session_store import SessionStore
 
     alice = User.objects.get(email="alice@example.com")
     session = SessionStore()

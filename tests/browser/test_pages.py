@@ -31,6 +31,7 @@ OF_MANAGER = (
     "/subscribers/{subscriber}/access/", "/leave/", "/accounts/email/",
     "/settings/rates/", "/settings/billing/", "/subscribers/{subscriber}/client/",
     "/settings/tokens/", "/settings/tokens/new/", "/settings/tokens/reference/",
+    "/accounts/sessions/", "/settings/audit/", "/settings/audit/?kind=people",
     "/search/?q=trend", "/settings/", "/settings/members/", "/settings/connections/", "/settings/connections/new/",
     "/settings/connections/{connection}/", "/settings/connections/{connection}/rights/",
     "/accounts/password/change/", "/nowhere/",
@@ -63,6 +64,8 @@ NOT_PAGES = frozenset(
         "account_login",  # the address of users:sign-in
         "account_confirm_email",
         "account_inactive",
+        "account_end_other_sessions",
+        "account_end_session",
         "account_logout",
         "account_signup",
         "account_reset_password_from_key",

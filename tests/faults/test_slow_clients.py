@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
-from django.contrib.sessions.backends.cached_db import SessionStore
 from django.db import connection
 
 from copyportal.services.portal import GRANIAN, answers
@@ -24,6 +23,7 @@ from copyportal.services.process import die_with_parent
 from copyportal.services.servers import free_port
 from tests import builders
 from tests.benchmarks.many_rows import ROWS
+from users.session_store import SessionStore
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ROOT = Path(__file__).resolve().parents[2]

@@ -45,7 +45,8 @@ def link_on(page) -> str:
 
 
 def actions(workspace) -> list[str]:
-    return list(AuditEntry.objects.filter(workspace=workspace).order_by("occurred_at").values_list("action", flat=True))
+    entries = AuditEntry.objects.filter(workspace=workspace).exclude(action__startswith="signed")
+    return list(entries.order_by("occurred_at").values_list("action", flat=True))
 
 
 # --- Inviting ---------------------------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ def test_safe_settings_pass(settings):
         ({"FIELD_KEYS": [SAFE["FIELD_KEYS"][0], "nonsense"]}, "E003"),
         ({"ALLOWED_HOSTS": ["*"]}, "E004"),
         ({"ALLOWED_HOSTS": ["portal.example.com"], "HTTPS": False}, "E005"),
+        ({"DEBUG": True}, "E009"),
         ({"CSRF_TRUSTED_ORIGINS": ["http://portal.example.com"]}, "E006"),
     ],
 )
@@ -47,7 +48,7 @@ def test_unsafe_settings_are_refused(settings, change, number):
 def test_debug_excuses_nothing(settings):
     for name, value in {**SAFE, "DEBUG": True, "SECRET_KEY": "x", "ALLOWED_HOSTS": ["*"], "HTTPS": False}.items():
         setattr(settings, name, value)
-    assert {error.id for error in safe_settings(None)} == {f"copyportal.E00{number}" for number in (1, 4, 5)}
+    assert {error.id for error in safe_settings(None)} == {f"copyportal.E00{number}" for number in (1, 4, 5, 9)}
 
 
 def test_a_command_before_the_first_start_says_so(settings):
