@@ -130,9 +130,7 @@ def followers_curve(strategy: Strategy, currency: str, rates: Rates) -> Curve:
     return curve
 
 
-def followers_curves(
-    strategies: Sequence[Strategy], currency: str, rates: Rates
-) -> dict[int, Curve | UnknownRate]:
+def followers_curves(strategies: Sequence[Strategy], currency: str, rates: Rates) -> dict[int, Curve | UnknownRate]:
     """The same of many strategies of one workspace, in one query, by their keys; an error where a rate is unknown."""
     keys = {f"followers-curve:{strategy.pk}:{currency}": strategy for strategy in strategies}
     curves: dict[str, Any] = cache.get_many(list(keys))

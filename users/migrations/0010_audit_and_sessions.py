@@ -68,6 +68,6 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
-            options={"abstract": False},
+            options={"verbose_name": "session", "verbose_name_plural": "sessions", "abstract": False},
         ),
     ]
