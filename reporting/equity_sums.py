@@ -31,32 +31,36 @@ SLICE = 50  # accounts that join or leave in one transaction
 BUDGET_S = 20.0
 
 # What accounts add to the sums from `since` on. Of all accounts by hour, from one point to the next; of a strategy's
-# followers by UTC day, from the last point of a day to that of the next, as its returns are read.
+# followers by UTC day, from the last point of a day to that of the next, as its returns are read. Points that were
+# measured in another currency than the group's are no part of it.
 _ADDED = """
-WITH touched AS (
-    SELECT account_id, {since} AS since
+WITH members AS ({members}), touched AS (
+    SELECT DISTINCT account_id, {since} AS since, m.currency
     FROM unnest(%(accounts)s::text[], %(since)s::timestamptz[]) AS t (account_id, since)
+    JOIN members m USING (account_id)
 ), points AS (
-    SELECT p.account_id, p.time, p.equity, p.net_deposits, t.since
+    SELECT p.account_id, t.currency, p.time, p.equity, p.net_deposits, t.since
     FROM touched t JOIN reporting_equitypoint p ON p.connection_id = %(connection)s AND p.account_id = t.account_id
-     AND p.time >= coalesce((
+     AND p.currency IN ('', t.currency) AND p.time >= coalesce((
          SELECT max(earlier.time) FROM reporting_equitypoint earlier
          WHERE earlier.connection_id = %(connection)s AND earlier.account_id = t.account_id AND earlier.time < t.since
+           AND earlier.currency IN ('', t.currency)
      ), t.since)
 ), last_points AS ({points}), steps AS (
-    SELECT account_id, time, since, equity - coalesce(lag(equity) OVER account, 0) AS change,
+    SELECT account_id, currency, time, since, equity - coalesce(lag(equity) OVER account, 0) AS change,
            CASE WHEN lag(equity) OVER account IS NULL THEN equity
                 ELSE coalesce(net_deposits - lag(net_deposits) OVER account, 0) END AS moved
-    FROM last_points WINDOW account AS (PARTITION BY account_id ORDER BY time)
+    FROM last_points WINDOW account AS (PARTITION BY account_id, currency ORDER BY time)
 )
 SELECT m.strategy_id, m.currency, date_trunc('{unit}', s.time, 'UTC') AS begins, sum(s.change), sum(s.moved), count(*)
-FROM steps s JOIN ({members}) m ON m.account_id = s.account_id
+FROM steps s JOIN members m USING (account_id, currency)
 WHERE s.time >= s.since GROUP BY 1, 2, 3
 """
 _EVERY_POINT = "SELECT * FROM points"
 _LAST_OF_DAYS = """
-    SELECT DISTINCT ON (account_id, date_trunc('day', time, 'UTC')) account_id, time, equity, net_deposits, since
-    FROM points ORDER BY account_id, date_trunc('day', time, 'UTC'), time DESC
+    SELECT DISTINCT ON (account_id, currency, date_trunc('day', time, 'UTC'))
+           account_id, currency, time, equity, net_deposits, since
+    FROM points ORDER BY account_id, currency, date_trunc('day', time, 'UTC'), time DESC
 """
 _KNOWN = """
     SELECT account_id, strategy_id, currency FROM reporting_equitymember
@@ -81,13 +85,11 @@ WHERE m.connection_id = %s AND m.account_id = t.account_id
 """
 _NOTE_BEGINNING = """
 UPDATE reporting_equitymember m SET first_at = own.first_at, has_deposits = own.has_deposits
-FROM unnest(%(accounts)s::text[]) AS t (account_id) CROSS JOIN LATERAL (
-    SELECT (SELECT min(p.time) FROM reporting_equitypoint p
-            WHERE p.connection_id = %(connection)s AND p.account_id = t.account_id) AS first_at,
-           EXISTS (SELECT FROM reporting_equitypoint p WHERE p.connection_id = %(connection)s
-                   AND p.account_id = t.account_id AND p.net_deposits IS NOT NULL) AS has_deposits
+FROM reporting_equitymember t CROSS JOIN LATERAL (
+    SELECT min(p.time) AS first_at, count(p.net_deposits) > 0 AS has_deposits FROM reporting_equitypoint p
+    WHERE p.connection_id = %(connection)s AND p.account_id = t.account_id AND p.currency IN ('', t.currency)
 ) own
-WHERE m.connection_id = %(connection)s AND m.account_id = t.account_id
+WHERE t.connection_id = %(connection)s AND t.account_id = ANY(%(accounts)s::text[]) AND m.id = t.id
   AND (m.first_at, m.has_deposits) IS DISTINCT FROM (own.first_at, own.has_deposits)
 """
 # who is counted otherwise than they should be: (account, strategy, currency now or null, currency wanted or null)

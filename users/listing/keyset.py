@@ -21,10 +21,10 @@ from users.listing.parameters import BadParameter
 
 @dataclass(frozen=True)
 class Position:
-    """A row's place in the order: its value as text (None: it has none) and its id."""
+    """A row's place in the order: its value as text (None: it has none) and its id, a UUID as text."""
 
     value: str | None
-    id: int
+    id: int | str
 
 
 class RowComparison(Expression):
@@ -62,7 +62,7 @@ class Order:
         """The signed position of a row."""
         value = getattr(row, self.key)
         text = value.isoformat() if isinstance(value, datetime | date) else None if value is None else str(value)
-        return self._signer().sign_object([text, row.id])
+        return self._signer().sign_object([text, row.id if isinstance(row.id, int) else str(row.id)])
 
     def unsign(self, signed: str) -> Position:
         """The position that `sign` made. Raises BadParameter for anything else."""
@@ -116,7 +116,9 @@ def _segment(queryset, order: Order, is_null: bool, position: Position | None, b
             queryset = queryset.filter(**{"id__lt" if falling else "id__gt": position.id})
         return queryset.order_by("-id" if falling else "id")
     if position:
-        bounds = (Value(field.to_python(position.value), output_field=field), Value(position.id))
+        id_field = output_field(queryset, "id")
+        row_id = Value(id_field.to_python(position.id), output_field=id_field)
+        bounds = (Value(field.to_python(position.value), output_field=field), row_id)
         queryset = queryset.filter(RowComparison((F(order.key), F("id")), operator, bounds))
     sign = "-" if falling else ""
     return queryset.order_by(f"{sign}{order.key}", f"{sign}id")

@@ -1,6 +1,8 @@
 """The audit log: who, when, from where, before and after; only added to, and a changed or missing entry is found."""
 
+import html
 import io
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -225,3 +227,16 @@ def test_details_are_words():
     ]
     assert details_text({"before": "viewer", "after": None}) == ["viewer → not set"]
     assert details_text({"linked": ["x", "y"], "enabled": False}) == ["linked: x, y", "enabled: no"]
+
+
+def test_a_long_log_is_read_page_by_page_without_loss(sign_in, alice, workspace):
+    client = sign_in(alice)
+    for number in range(120):
+        note(workspace, f"subject-{number:03}.")
+    path, subjects = "/settings/audit/?q=subject-", []
+    while path:
+        page = client.get(path).content.decode()
+        subjects += re.findall(r"subject-\d{3}\.", page)
+        following = re.search(r'href="([^"]*[?&](?:amp;)?after=[^"]*)"', page)
+        path = html.unescape(following[1]) if following else ""
+    assert sorted(subjects) == [f"subject-{number:03}." for number in range(120)]
