@@ -233,9 +233,8 @@ def sync_equity(lease: Lease, *, source: Source, backend: Connection, now: datet
     """Mirror the equity history from its stream. Raises the client's errors."""
     cursor = lease.cursor
     while True:
-        params = {"previousSequenceNumber": cursor.get("sequence", 0), "limit": PAGE_SIZE}
         try:
-            page = source.poll(STREAM, AccountSnapshot, params)
+            page = source.poll_numbered(STREAM, AccountSnapshot, cursor)
         except NotFound:  # not offered: points are kept where balances are polled
             cursor["is_offered"] = False
             _follow_members(lease, backend)

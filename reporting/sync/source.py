@@ -11,12 +11,16 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
+import structlog
 
+from copying.client import Rejected
 from copying.client.exchange import TimedOut
 from copying.contract import wire
 
+log = structlog.get_logger(__name__)
 T = TypeVar("T")
 PAGE_SIZE = 1000
+CURSOR = "previousSequenceNumber"
 BODY_KEPT = 10_000  # characters
 
 
@@ -63,6 +67,23 @@ class Source:
     def document(self, path: str) -> dict[str, Any]:
         """One object; raises the client's errors, NotFound among them."""
         return wire.decode(self._body(path), dict[str, Any])
+
+    def poll_numbered(
+        self, path: str, of: type[T], cursor: dict[str, Any], *, limit: int = PAGE_SIZE
+    ) -> list[T] | UnreadableAnswer:
+        """What follows the `sequence` of the cursor, without waiting.
+
+        A backend whose data were restored to an earlier time counts from there: the cursor then begins anew, and what
+        is mirrored already is overwritten by itself.
+        """
+        try:
+            return self.poll(path, of, {CURSOR: cursor.get("sequence", 0), "limit": limit})
+        except Rejected as error:
+            if not cursor.get("sequence") or CURSOR not in {detail.get("parameter") for detail in error.details}:
+                raise
+            log.warning("backend restored to an earlier time", stream=path, cursor=cursor["sequence"], text=error.text)
+            cursor["sequence"] = 0
+            return self.poll(path, of, {CURSOR: 0, "limit": limit})
 
     def poll(self, path: str, of: type[T], params: dict[str, Any], *, hold_s: float = 0) -> list[T] | UnreadableAnswer:
         """One poll of a stream; a backend that holds the request longer than a few seconds has nothing new."""

@@ -15,7 +15,7 @@ from django.db import transaction
 from copying.client import NotFound
 from copying.contract import wire
 from reporting.sync import quarantine
-from reporting.sync.source import PAGE_SIZE, Source, UnreadableAnswer
+from reporting.sync.source import CURSOR, PAGE_SIZE, Source, UnreadableAnswer
 from reporting.sync.states import Lease, SyncOutcome
 from subscribers.mirror import keep_stopouts
 from subscribers.models import Stopout
@@ -30,9 +30,8 @@ def sync_stopouts(lease: Lease, *, source: Source, backend: Connection, now: dat
     """Mirror new stopouts and the end of active ones. Raises the client's errors."""
     cursor = lease.cursor
     while True:
-        params = {"previousSequenceNumber": cursor.get("sequence", 0), "limit": PAGE_SIZE}
-        page = source.poll(STREAM, dict[str, Any], params)
-        page = page if isinstance(page, UnreadableAnswer) else _checked(page, params)
+        page = source.poll_numbered(STREAM, dict[str, Any], cursor)
+        page = page if isinstance(page, UnreadableAnswer) else _checked(page, cursor)
         if isinstance(page, UnreadableAnswer):
             quarantine.put_away(lease.connection_id, lease.kind, page, now=now)
             return SyncOutcome(error="The stream of stopouts could not be read; the answer is kept in quarantine.")
@@ -47,7 +46,7 @@ def sync_stopouts(lease: Lease, *, source: Source, backend: Connection, now: dat
     return SyncOutcome(complete_until=now)
 
 
-def _checked(page: list[dict[str, Any]], params: dict[str, Any]) -> list[dict[str, Any]] | UnreadableAnswer:
+def _checked(page: list[dict[str, Any]], cursor: dict[str, Any]) -> list[dict[str, Any]] | UnreadableAnswer:
     """The page, or why it is none: a stopout needs its number, account, reason and two times."""
     for event in page:
         try:
@@ -57,7 +56,7 @@ def _checked(page: list[dict[str, Any]], params: dict[str, Any]) -> list[dict[st
         except (KeyError, ValueError):
             is_whole = False
         if not is_whole:
-            request = f"{STREAM} previousSequenceNumber={params['previousSequenceNumber']}"
+            request = f"{STREAM} {CURSOR}={cursor.get('sequence', 0)}"
             return UnreadableAnswer(
                 request, "A stopout lacks its number, account, reason or times.", repr(event)[:10_000]
             )

@@ -87,6 +87,10 @@ def history(rows: int, *, per_moment: int = 3, step: timedelta = timedelta(secon
     return [transaction(number, START + step * (number // per_moment), seed=seed) for number in range(rows)]
 
 
+AHEAD = object()
+"""The answer to a cursor that the data do not reach."""
+
+
 class SimBackend:
     """The state and the server; use it as a context manager. Change the lists at will while it runs."""
 
@@ -156,6 +160,9 @@ class SimBackend:
             return self.health[0], json.dumps(self.health[1]).encode()
         if found is None:
             return 404, _error("NotFoundError", "No such object")
+        if found is AHEAD:
+            details = [{"parameter": "previousSequenceNumber", "value": "", "message": "is above the highest"}]
+            return 400, _error("ValidationError", "The data were restored", details=details)
         if found == "":
             return 204, b""
         return 200, _spoil(json.dumps(found).encode() if not isinstance(found, bytes) else found, fault)
@@ -226,8 +233,10 @@ class SimBackend:
                 return ""
         return None
 
-    def _after(self, events: list[dict], params: dict) -> list[dict]:
+    def _after(self, events: list[dict], params: dict) -> list[dict] | object:
         after = int(params.get("previousSequenceNumber") or 0)
+        if after > max((event["sequenceNumber"] for event in events), default=0):
+            return AHEAD
         return [event for event in events if event["sequenceNumber"] > after][: int(params["limit"])]
 
     def _following(self, rows: list[dict], params: dict) -> dict:

@@ -30,7 +30,7 @@ from copying.backend.http.wakeups import (
     millisecond,
     unfinished_s,
 )
-from copying.backend.state.errors import not_found
+from copying.backend.state.errors import invalid, not_found
 
 from . import reads
 
@@ -286,10 +286,18 @@ async def _read_oldest(service: Service, selection: Selection, limit: int) -> by
 async def _by_number(
     request: Request, send: Send, topic: Topic, query: Query, last: int, filters: dict[str, str]
 ) -> Response | None:
-    """Ascending numbers above `previousSequenceNumber`; without it, above `last`."""
+    """Ascending numbers above `previousSequenceNumber`; without it, above `last`, the highest there is.
+
+    Raises 400 for a cursor above that: it is of a time that a restored backup does not reach, and whoever waited with
+    it would miss all until the numbers have caught up.
+    """
     limit = query.integer("limit", 1000, 1, 1000)
     hold_s = _hold_s(request, query)
     previous = query.integer("previousSequenceNumber", last, 0, 2**62)
+    if previous > last and previous > (last := await _highest(request, topic)):
+        words = f"is above {last}, the highest there is: the data may have been restored to an earlier time."
+        words += f" Read what is current again, then go on from {last}."
+        raise invalid("previousSequenceNumber", previous, words)
     selection = Selection(
         topic.table,
         ("tenant = %(tenant)s", "number > %(previous)s"),
@@ -321,6 +329,16 @@ async def _by_number(
 
     key = filters.get("subscriber_id") or filters.get("strategy_id") or ""
     return await _poll(request, send, topic, key, hold_s, read, pick)
+
+
+async def _highest(request: Request, topic: Topic) -> int:
+    """The highest number that is recorded for the tenant; 0 where there is none."""
+    await service(request).core.caught_up()
+    rows = await service(request).database.rows(
+        f"SELECT coalesce(max(number), 0) FROM {topic.table} WHERE tenant = %(tenant)s",
+        {"tenant": request.scope["tenant"]},
+    )
+    return int(rows[0][0])
 
 
 def _hold_s(request: Request, query: Query) -> float:

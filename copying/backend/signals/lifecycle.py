@@ -18,7 +18,7 @@ from copying.backend.state.effects import Effects
 from copying.backend.state.entities import COPIES_STOP_LOSS, COPIES_TAKE_PROFIT, OpenSignal
 from copying.backend.state.errors import invalid, not_found
 from copying.backend.state.tables import TradeTable
-from copying.backend.state.times import moment_of
+from copying.backend.state.times import iso, moment_of
 from copying.engine.closing import volumes_after_partial_close
 from copying.engine.model import OrderKind
 from copying.engine.timing import close_after
@@ -122,9 +122,12 @@ def price_of(book: Book, symbol: str, side: int, document: dict[str, Any]) -> fl
 
 
 def check_remove_signal(book: Book, command: RemoveSignal) -> None:
-    """It is open and external."""
+    """It is open and external. Who repeats a removal without having had its answer learns that it was carried out."""
     own_strategy(book, command.tenant, command.strategy_id, portfolio=False)
     known = find(book, command.strategy_id, command.signal_id)
+    closed_at = book.closed_signals.get((command.strategy_id, command.signal_id))
+    if known is None and closed_at is not None:
+        raise not_found("External signal", f"it was closed at {iso(closed_at)}")
     if known is None or known.ticket:
         raise not_found("External signal")
 

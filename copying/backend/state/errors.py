@@ -32,9 +32,9 @@ class CannotReplay(Exception):
         )
 
 
-def not_found(what: str) -> Refused:
-    """404: absent, or of another tenant, which must not be told apart."""
-    return Refused(404, "NotFoundError", f"{what} not found")
+def not_found(what: str, why: str = "") -> Refused:
+    """404: absent, or of another tenant, which must not be told apart. why: of what is the tenant's own, a reason."""
+    return Refused(404, "NotFoundError", f"{what} not found" + (f": {why}" if why else ""))
 
 
 def invalid(parameter: str, value: Any, message: str) -> Refused:

@@ -67,7 +67,12 @@ async def test_s4_closes_and_is_404_the_second_time(user):
     assert await user.status("POST", path, json={}) == 400
     assert await user.status("POST", path, json={"time": iso(time.time())}) == 204
     assert await positions(user, subscriber_id) == []
-    assert await user.status("POST", path, json={"time": iso(time.time())}) == 404
+    repeated = await user.http.post(path, json={"time": iso(time.time())})
+    assert_error(repeated, 404)
+    assert "it was closed at 20" in repeated.json()["message"], "whoever had no answer learns that it is done"
+    never = await user.http.post(path.replace("abcd1234", "ffff1234"), json={"time": iso(time.time())})
+    assert_error(never, 404)
+    assert never.json()["message"] == "External signal not found"
 
 
 async def test_s3_ids_are_not_reused_and_the_trade_itself_does_not_change(user):

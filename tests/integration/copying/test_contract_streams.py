@@ -177,6 +177,20 @@ async def test_t5_numbers_ascend_behind_the_cursor(user):
     assert_error(await user.http.get(path, params={"previousSequenceNumber": "x"}), 400, "previousSequenceNumber")
 
 
+@pytest.mark.parametrize("path", ["/users/current/stopouts/stream", "/users/current/account-snapshots/stream"])
+async def test_a_cursor_of_a_time_that_a_restored_backup_does_not_reach_is_refused(user, path):
+    """Waiting with it, a client would miss all until the numbers have caught up."""
+    query = {"holdInSeconds": 0}
+    assert_error(await user.http.get(path, params=query | {"previousSequenceNumber": 1}), 400, "previousSequenceNumber")
+    assert await user.get(path, previousSequenceNumber=0, **query) == []
+    if path.startswith("/users/current/stopouts"):
+        write_stopouts(user, range(1, 8))
+        assert await user.get(path, previousSequenceNumber=7, **query) == []
+        refused = await user.http.get(path, params=query | {"previousSequenceNumber": 8})
+        assert_error(refused, 400, "previousSequenceNumber")
+        assert "go on from 7" in refused.json()["message"]
+
+
 async def test_t5_empty_filters_are_absent_and_no_cursor_starts_at_the_end(user, backend):
     limit = {"type": "lifetime", "applyTo": "balance-minus-equity", "maxAbsoluteRisk": 100, "closePositions": False}
     strategy_id = await user.provide(riskLimits=[limit])

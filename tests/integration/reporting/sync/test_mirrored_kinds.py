@@ -43,6 +43,11 @@ def _stopout(number: int, **fields) -> dict:
     return {**given, **times, "reasonDescription": "Too much", "partial": False, **fields}
 
 
+def _snapshot(number: int) -> dict:
+    point = {"accountId": "account-1", "balance": 1000.5, "equity": 999.125}
+    return point | {"sequenceNumber": number, "time": f"2026-01-{number:02}T00:00:00.000Z"}
+
+
 def test_configuration_is_kept_as_it_was_sent_and_follows_changes():
     with SimBackend() as backend:
         backend.strategies.append(dict(TREND))
@@ -162,6 +167,22 @@ def test_stopouts_come_by_the_stream_and_a_reset_made_elsewhere_is_found():
         assert backend.requests["/users/current/stopouts/stream"] == 2
 
 
+@pytest.mark.parametrize("kind", [SyncKind.STOPOUTS, SyncKind.EQUITY])
+def test_a_backend_that_was_restored_to_an_earlier_time_is_read_from_its_beginning(kind):
+    with SimBackend() as backend:
+        backend.stopouts.append(_stopout(1))
+        backend.snapshots.append(_snapshot(1))
+        connection = connect(backend)
+        settle(connection, [SyncKind.ACCOUNTS, kind])
+        SyncState.objects.filter(kind=kind).update(cursor={"sequence": 90})
+        backend.stopouts.append(_stopout(2, reason="month-balance-difference"))
+        backend.snapshots.append(_snapshot(2))
+        (state,) = sync(connection, [kind])
+        assert (state.error, state.cursor["sequence"]) == ("", 2)
+        kept = Stopout.objects if kind == SyncKind.STOPOUTS else EquityPoint.objects
+        assert kept.count() == 2
+
+
 def test_a_stopout_that_lacks_its_reason_is_kept_aside_and_said_so():
     with SimBackend() as backend:
         backend.stopouts.append(_stopout(1, reason=None))
@@ -277,11 +298,8 @@ def test_since_when_something_trades_is_noted_with_the_configuration():
 
 
 def test_the_equity_history_comes_by_its_stream():
-    point = {"accountId": "account-1", "balance": 1000.5, "equity": 999.125}
     with SimBackend() as backend:
-        backend.snapshots += [
-            point | {"sequenceNumber": n, "time": f"2026-01-{n:02}T00:00:00.000Z"} for n in range(1, 29)
-        ]
+        backend.snapshots += [_snapshot(number) for number in range(1, 29)]
         connection = connect(backend)
         settle(connection, [SyncKind.EQUITY])
         settle(connection, [SyncKind.EQUITY])
