@@ -22,12 +22,11 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from django.db import connections
 from django.db.migrations.loader import MigrationLoader
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict
 
-from copying.backend.http.options import database_url
-from copyportal.services.servers import CannotStart, postgres_folder
+from copyportal.services.programs import VARIABLES, environment_of, program
 
 NAME = re.compile(r"copyportal-\d{8}T\d{6}Z\.dump")
 PIECE = 1 << 20
@@ -38,15 +37,6 @@ _TABLES = """
 SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
 WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1
 """
-VARIABLES = {
-    "host": "PGHOST",
-    "port": "PGPORT",
-    "user": "PGUSER",
-    "password": "PGPASSWORD",
-    "dbname": "PGDATABASE",
-    "sslmode": "PGSSLMODE",
-    "sslrootcert": "PGSSLROOTCERT",
-}
 _NEW_SCHEMA = b"DROP SCHEMA public CASCADE;\nCREATE SCHEMA public;\n"
 
 
@@ -79,8 +69,9 @@ class Manifest:
 
 
 def configured() -> dict[str, Any]:
-    """How to reach the database of the settings, as psycopg's parameters."""
-    return conninfo_to_dict(database_url())
+    """How to reach the database of the settings, as libpq's parameters."""
+    own = connections["default"].get_connection_params()
+    return {name: str(own[name]) for name in VARIABLES if own.get(name)}
 
 
 def back_up(folder: Path, *, now: datetime, keep: int = 0) -> Path:
@@ -195,7 +186,7 @@ def scratch_database() -> Iterator[dict[str, Any]]:
 def _load(dump: Path, target: dict[str, Any], version: int) -> None:
     """Replace what a database holds in one transaction: a backup that breaks off changes nothing."""
     words = ["--quiet", "--no-psqlrc", "--single-transaction", "--set=ON_ERROR_STOP=1", "--file=-"]
-    options: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "env": _environment(target)}
+    options: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "env": environment_of(target)}
     with tempfile.TemporaryFile() as said:
         reading = subprocess.Popen(
             [program("pg_restore", version), "--no-owner", "--no-privileges", "--file=-", dump],
@@ -220,34 +211,10 @@ def _load(dump: Path, target: dict[str, Any], version: int) -> None:
 
 
 def _run(version: int, name: str, *words: str) -> None:
-    done = subprocess.run([program(name, version), *words], env=_environment(configured()), capture_output=True)
+    done = subprocess.run([program(name, version), *words], env=environment_of(configured()), capture_output=True)
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip()
         raise BackupFailed(f"{name} failed: {said[:500]}")
-
-
-def program(name: str, version: int) -> Path:
-    """A program of PostgreSQL that is at least as new as the server. Raises BackupFailed when there is none."""
-    folders = [Path(found).resolve().parent] if (found := shutil.which(name)) else []
-    folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    with contextlib.suppress(CannotStart):
-        folders.insert(0, postgres_folder()[0])
-    for folder in folders:
-        path = folder / name
-        if path.exists() and _version_of(path) >= version:
-            return path
-    raise BackupFailed(f"No {name} of version {version} or newer was found: install postgresql-client-{version}.")
-
-
-def _version_of(path: Path) -> int:
-    said = subprocess.run([path, "--version"], capture_output=True, text=True).stdout
-    matched = re.search(r" (\d+)[.\d]*", said)
-    return int(matched[1]) if matched else 0
-
-
-def _environment(target: dict[str, Any]) -> dict[str, str]:
-    """Where the programs connect to; not in their arguments, which everybody on the machine can read."""
-    return {**os.environ, **{VARIABLES[name]: str(value) for name, value in target.items()}}
 
 
 def digests(cursor: psycopg.Cursor) -> dict[str, tuple[int, str]]:

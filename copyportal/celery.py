@@ -1,6 +1,7 @@
 """The Celery application and the one table of schedules, each with the reason for its pace."""
 
 import contextlib
+import logging
 import os
 from typing import Any
 
@@ -9,6 +10,7 @@ from celery.signals import beat_init, heartbeat_sent, task_postrun, task_prerun,
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "copyportal.settings")
 
+logging.captureWarnings(True)  # Celery's own, too, are lines of the log
 app = Celery("copyportal")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()

@@ -11,6 +11,8 @@ import django_htmx
 import environ
 import structlog
 
+from copyportal.logs import FORMATTERS, PROCESSORS
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 # Run-time data; while `make up` runs it leaves the addresses of its servers there for commands typed meanwhile
@@ -304,40 +306,12 @@ MAIL_IS_SET_UP = not EMAIL_CONFIG["EMAIL_BACKEND"].endswith(("console.EmailBacke
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="copyportal@localhost")
 
 # --- Logs -----------------------------------------------------------------------------------------------------------
-# plain for people, json for machines: one object a line with time, level, logger, event and the request's id
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
 LOG_FORMAT = env.str("LOG_FORMAT", default="plain")
-LOG_PROCESSORS: list[structlog.typing.Processor] = [
-    structlog.contextvars.merge_contextvars,
-    structlog.stdlib.add_logger_name,
-    structlog.stdlib.add_log_level,
-    structlog.stdlib.PositionalArgumentsFormatter(),
-    structlog.processors.TimeStamper(fmt="iso", utc=True),
-]
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {
-        "json": {
-            "()": structlog.stdlib.ProcessorFormatter,
-            "foreign_pre_chain": [*LOG_PROCESSORS, structlog.stdlib.ExtraAdder()],
-            "processors": [
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,  # not dict_tracebacks: it prints local variables, secrets too
-                structlog.processors.JSONRenderer(),
-            ],
-        },
-        "plain": {
-            "()": structlog.stdlib.ProcessorFormatter,
-            "foreign_pre_chain": LOG_PROCESSORS,
-            "processors": [
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.dev.ConsoleRenderer(
-                    colors=False, pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
-                ),
-            ],
-        },
-    },
+    "formatters": FORMATTERS,
     "filters": {"refusals": {"()": "copyportal.logs.WithoutTracesOfRefusals"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["refusals"]}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
@@ -352,7 +326,7 @@ LOGGING = {
     },
 }
 structlog.configure(
-    processors=[*LOG_PROCESSORS, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+    processors=[*PROCESSORS, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
     logger_factory=structlog.stdlib.LoggerFactory(),
     wrapper_class=structlog.stdlib.BoundLogger,
     cache_logger_on_first_use=True,

@@ -67,6 +67,7 @@ class Portal:
         """The pages."""
         place = self.installation
         words = ["--interface", "asgi", "--host", place.bind, "--port", str(place.port), *GRANIAN]
+        words += ["--log-config", str(ROOT / "deploy/web-log.json")]
         words += ["--workers-kill-timeout", "5", "copyportal.asgi:application"]
         command = [sys.executable, "-m", "granian", *words]
         host = "127.0.0.1" if place.bind in ("0.0.0.0", "::") else place.bind
@@ -79,7 +80,7 @@ class Portal:
         )
 
     def _celery(self, *words: str) -> list[str]:
-        return [sys.executable, "-m", "celery", "--app", "copyportal", *words, "--loglevel", "INFO"]
+        return [sys.executable, "-m", "celery", "--app", "copyportal", "--quiet", *words, "--loglevel", "INFO"]
 
     def _has_beaten(self, child: Child) -> bool:
         """Whether it has given a sign of life since its start."""

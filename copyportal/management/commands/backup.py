@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from copyportal import backups
+from copyportal.services.servers import CannotStart
 
 
 class Command(BaseCommand):
@@ -25,7 +26,7 @@ class Command(BaseCommand):
             raise CommandError("--keep is a number of backups, or 0 for all of them.")
         try:
             path = backups.back_up(folder, now=timezone.now(), keep=keep)
-        except backups.BackupFailed as error:
+        except (backups.BackupFailed, CannotStart) as error:
             raise CommandError(str(error)) from None
         rows = sum(rows for rows, _ in backups.Manifest.read(path).tables.values())
         self.stdout.write(f"{path}: {rows} rows, {path.stat().st_size} bytes.")

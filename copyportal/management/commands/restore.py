@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from copyportal import backups
+from copyportal.services.servers import CannotStart
 
 
 class Command(BaseCommand):
@@ -26,7 +27,7 @@ class Command(BaseCommand):
             raise CommandError("--rehearse replaces nothing: give one of the two.")
         try:
             different = backups.rehearse(dump) if rehearse else backups.restore(dump, replaces=replace)
-        except backups.BackupFailed as error:
+        except (backups.BackupFailed, CannotStart) as error:
             raise CommandError(str(error)) from None
         tables = backups.Manifest.read(dump).tables
         if different:

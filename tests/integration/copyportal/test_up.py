@@ -95,7 +95,7 @@ def processes_of(var: Path) -> list[str]:
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
 def test_up_from_nothing_to_nothing(tmp_path):
     var = tmp_path / "var"
-    up = Up(var)
+    up = Up(var, LOG_FORMAT="json")
     try:
         up.wait_until_printed(r"Open http://localhost:\d+/")
         up.wait_until_printed("the first page makes the owner")
@@ -120,11 +120,16 @@ def test_up_from_nothing_to_nothing(tmp_path):
         up.process.wait()
         until(lambda: processes_of(var) == [])
 
-        up = Up(var)
+        up = Up(var, LOG_FORMAT="json")
         up.wait_until_printed(r"Open http://localhost:\d+/")
         up.process.send_signal(signal.SIGTERM)
         assert up.process.wait(30) == 0
         assert processes_of(var) == []
+        for name in ("web", "worker", "beat"):
+            lines = (var / "logs" / f"{name}.log").read_text().splitlines()
+            plain = [line for line in lines if not line.startswith("{")]
+            assert set(plain) <= {"", "worker: Warm shutdown (MainProcess)"}, "Celery prints this past all logging"
+            assert all(json.loads(line)["timestamp"] for line in lines if line not in plain)
         assert not (var / "environment").exists()
     finally:
         up.process.kill()
