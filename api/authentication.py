@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from api.models import ApiScope, ApiToken
 from api.problems import ApiProblem
 from api.tokens import note_use, token_of
-from users import throttle
+from users import acting, throttle
 from users.adapter import own_network
 from users.models import Membership, User
 
@@ -61,6 +61,7 @@ class BearerAuthentication(BaseAuthentication):
             raise AuthenticationFailed(ENDED[state])
         membership = membership_of(token)
         note_use(token, now)
+        acting.become(acting.Origin("token", token.name, acting.current().address))
         request._request.membership, request._request.workspace = membership, token.workspace
         return (ServiceUser() if token.is_service else membership.user), token
 

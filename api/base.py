@@ -9,12 +9,13 @@ from typing import Any, ClassVar
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from rest_framework.exceptions import MethodNotAllowed
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
-from api.limits import Quota, count_request
+from api.limits import Quota, count_request, count_write
 from api.problems import ApiProblem
 from users.listing import BadParameter
 from users.models import Membership, Workspace
@@ -36,7 +37,8 @@ class Parameter:
 class ApiView(APIView):
     """An address. guards: for each method that it takes, who may call it (users/permissions.py).
 
-    tag: the chapter of the documentation; noun: what it is about, which names its operations.
+    tag: the chapter of the documentation; noun: what it is about, which names its operations. bodies, statuses,
+    options, names: by method, what is sent, what success answers, the parameters of a write, another operation id.
     """
 
     guards: ClassVar[Mapping[str, Guard]] = {}
@@ -44,6 +46,10 @@ class ApiView(APIView):
     noun: ClassVar[str]
     answers: ClassVar[Mapping[str, type[Serializer]]] = {}
     parameters: ClassVar[Sequence[Parameter]] = ()
+    bodies: ClassVar[Mapping[str, type[Serializer]]] = {}
+    statuses: ClassVar[Mapping[str, Sequence[int]]] = {}
+    options: ClassVar[Mapping[str, Sequence[Parameter]]] = {}
+    names: ClassVar[Mapping[str, str]] = {}
     http_method_names = list(METHODS)
     quota: Quota | None = None
 
@@ -55,6 +61,8 @@ class ApiView(APIView):
         if guard is None:
             raise MethodNotAllowed(request.method)
         guard(_pass)(request)
+        if request.method not in SAFE_METHODS:
+            self.count_write(request)
         self.check_parameters(request)
 
     def check_permissions(self, request: Request) -> None:
@@ -70,13 +78,25 @@ class ApiView(APIView):
         if self.quota.is_exceeded:
             raise ApiProblem("too-many-requests", headers={"Retry-After": str(self.quota.ends_in_s)})
 
+    def count_write(self, request: Request) -> None:
+        """Count a write for its token, beside the requests. Raises ApiProblem where the minute is used up."""
+        if request.auth is None or self.quota is None:
+            return
+        self.quota = count_write(request.auth.pk, timezone.now(), self.quota)
+        if self.quota.is_exceeded:
+            raise ApiProblem("too-many-requests", headers={"Retry-After": str(self.quota.ends_in_s)})
+
     def check_parameters(self, request: Request) -> None:
         """A misspelt filter must not answer everything. Raises BadParameter."""
-        known = {parameter.name for parameter in self.parameters}
+        known = {parameter.name for parameter in self.parameters_of(request.method or "")}
         for name in request.query_params:
             if name not in known:
                 accepted = f"it takes {', '.join(sorted(known))}" if known else "it takes none"
                 raise BadParameter(f"“{name[:60]}” is not a parameter of this address: {accepted}.")
+
+    def parameters_of(self, method: str) -> Sequence[Parameter]:
+        """What the query may name."""
+        return self.parameters if method in ("GET", "HEAD") else self.options.get(method, ())
 
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         response = super().finalize_response(request, response, *args, **kwargs)

@@ -7,8 +7,10 @@ from typing import Self
 
 from django.db import models
 
+from editing.models import Change
 from users.models import STAFF_ROLES, Membership, Role, User, Workspace
 from users.permissions import can_own
+from users.secrets import EncryptedJSONField
 
 
 class ApiScope(models.TextChoices):
@@ -78,3 +80,37 @@ class ApiToken(models.Model):
             return "expired"
         person = self.membership
         return "active" if person is None or (person.user.is_active and not person.deactivated_at) else "paused"
+
+
+class WriteState(models.TextChoices):
+    """How far a write came. SENDING is stored before anything is done; UNKNOWN where what became of it is not known."""
+
+    SENDING = "sending", "Being carried out"
+    DONE = "done", "Done"
+    REFUSED = "refused", "Refused"
+    UNKNOWN = "unknown", "Not known"
+
+
+class ApiWrite(models.Model):
+    """A write with its Idempotency-Key and what was answered (api/once.py), kept for a day.
+
+    fingerprint: digest of the request; change: the edit that it became, whose own state says how far that came.
+    """
+
+    token = models.ForeignKey(ApiToken, on_delete=models.CASCADE, related_name="writes")
+    key = models.CharField(max_length=200)
+    fingerprint = models.CharField(max_length=64)
+    state = models.CharField(max_length=8, choices=WriteState.choices, default=WriteState.SENDING)
+    change = models.ForeignKey(Change, null=True, on_delete=models.SET_NULL, related_name="+")
+    status = models.PositiveSmallIntegerField(null=True)
+    answer = EncryptedJSONField(default=dict)
+    headers = models.JSONField(default=dict)
+    created_at = models.DateTimeField()
+    started_at = models.DateTimeField(help_text="When it was last begun; another one may take over when it is over.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["token", "key"], name="one_write_per_key")]
+        indexes = [models.Index(fields=["created_at"], name="api_write_by_age")]
+
+    def __str__(self) -> str:
+        return self.key

@@ -49,7 +49,7 @@ KINDS = {
         ),
         ProblemKind(
             "read-only-token", 403, "The token may only read",
-            "Nothing was changed. Tokens read so far; changes are made on the pages.",
+            "Nothing was changed. Make a token that may change things in the settings, under “Access tokens”.",
         ),
         ProblemKind(
             "not-found", 404, "Nothing here",
@@ -59,10 +59,46 @@ KINDS = {
             "method-not-allowed", 405, "The address does not take this method",
             "The header “Allow” of the answer names the methods that it takes.",
         ),
+        ProblemKind(
+            "still-running", 409, "The same request is being carried out",
+            "A request with this Idempotency-Key is not answered yet. Send it again later; it is done once.",
+        ),
+        ProblemKind(
+            "not-carried-out", 409, "It was not carried out",
+            "Nothing was changed, or somebody else changed the same meanwhile. Read what there is now.",
+        ),
+        ProblemKind(
+            "busy", 409, "Another change of the same is not confirmed yet",
+            "Nothing was sent. It is settled within two minutes; send the request again then.",
+        ),
+        ProblemKind(
+            "changed-meanwhile", 412, "It is another one now",
+            "Nothing was changed: it differs from what “If-Match” names. Read it again, then change what it is now.",
+        ),
         ProblemKind("unsupported-media-type", 415, "Not JSON", "Send a body as application/json."),
         ProblemKind(
             "invalid", 422, "The body is not accepted",
             "Nothing was changed. The list “errors” says what is wrong, each with the place in the body.",
+        ),
+        ProblemKind(
+            "refused", 422, "It is refused",
+            "Nothing was changed. The detail says why; “errors” says where, if a part of the body is at fault.",
+        ),
+        ProblemKind(
+            "confirmation-needed", 422, "It has to be confirmed",
+            "Nothing was changed. Saving acts on positions at once: “review” says how. Send “confirm” as it says.",
+        ),
+        ProblemKind(
+            "idempotency-key-needed", 400, "An Idempotency-Key is needed",
+            "Nothing was changed. Send the header “Idempotency-Key”: 1 to 200 characters that no other request has.",
+        ),
+        ProblemKind(
+            "idempotency-key-reused", 422, "The Idempotency-Key belongs to another request",
+            "Nothing was changed. Within 24 hours a key stands for one request: send this one with a key of its own.",
+        ),
+        ProblemKind(
+            "if-match-needed", 428, "The version that is changed is needed",
+            "Nothing was changed. Read it, and send the “ETag” of that answer in the header “If-Match”.",
         ),
         ProblemKind(
             "too-many-requests", 429, "Too many requests", "Wait as long as the header “Retry-After” says, in seconds.",
@@ -70,6 +106,14 @@ KINDS = {
         ProblemKind(
             "server-error", 500, "Something broke",
             "How far the request came is not known. Look at what there is before you send it again.",
+        ),
+        ProblemKind(
+            "backend-unavailable", 503, "The copying backend cannot be reached",
+            "Nothing was changed. Send the same request again later.",
+        ),
+        ProblemKind(
+            "outcome-unknown", 504, "It is not known whether it was carried out",
+            "It was sent and the answer was lost. Look at what there is before you send it again with another key.",
         ),
     )
 }  # fmt: skip
@@ -89,6 +133,11 @@ class ApiProblem(Exception):
     ):
         super().__init__(code)
         self.kind, self.detail, self.errors, self.headers, self.more = KINDS[code], detail, errors, headers or {}, more
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether the same request may succeed later: nothing was done, and nothing in it is at fault."""
+        return self.kind.status in (429, 503) or self.kind.code in ("busy", "still-running", "server-error")
 
 
 def body_of(problem: ApiProblem) -> dict[str, Any]:

@@ -15,6 +15,11 @@ from api.problems import KINDS, MEDIA_TYPE, ProblemDetails
 
 VERBS = {"GET": "get", "POST": "create", "PUT": "replace", "PATCH": "change", "DELETE": "remove"}
 ALWAYS = (401, 403, 404, 429)
+WRITES = (409, 412, 415, 422, 503, 504)
+KEY_SCHEMA = {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]([ -~]{0,198}[!-~])?$"}
+KEY_WORDS = "Another one for every request; the same request sent again with it is done once and answered the same."
+VERSION_SCHEMA = {"type": "string", "maxLength": 200}
+VERSION_WORDS = "The ETag of the settings that the change starts from."
 
 
 class BearerScheme(OpenApiAuthenticationExtension):
@@ -40,6 +45,8 @@ class Schema(AutoSchema):
         return [self.view.tag]
 
     def get_operation_id(self) -> str:
+        if self.method in self.view.names:
+            return self.view.names[self.method]
         verb = "list" if self.is_list else VERBS[self.method]
         return f"{verb}_{self.view.noun}"
 
@@ -60,25 +67,36 @@ class Schema(AutoSchema):
         return (handler.__doc__ or type(self.view).__doc__ or "").strip()
 
     def get_override_parameters(self) -> list[Any]:
-        if self.method != "GET":
-            return []
-        return [
+        parameters = [
             OpenApiParameter(
                 parameter.name,
                 dict(parameter.schema),
                 OpenApiParameter.QUERY,
                 description=parameter.description,
             )
-            for parameter in self.view.parameters
+            for parameter in self.view.parameters_of(self.method)
         ]
+        return [*parameters, *self.headers()]
+
+    def headers(self) -> list[OpenApiParameter]:
+        """The headers of a write."""
+        if self.method == "GET":
+            return []
+        is_required = not any(option.name == "dry_run" for option in self.view.parameters_of(self.method))
+        key = OpenApiParameter("Idempotency-Key", KEY_SCHEMA, OpenApiParameter.HEADER, description=KEY_WORDS,
+                               required=is_required)  # fmt: skip
+        version = OpenApiParameter("If-Match", VERSION_SCHEMA, OpenApiParameter.HEADER, description=VERSION_WORDS,
+                                   required=True)  # fmt: skip
+        return [key, version] if self.method in getattr(self.view, "needs_version", ()) else [key]
 
     def get_request_serializer(self) -> Any:
-        return None
+        return self.view.bodies.get(self.method)
 
     def get_response_serializers(self) -> Any:
         description = self.get_summary()
         answers: dict[Any, Any] = {
-            (200, "application/json"): OpenApiResponse(self.view.answers[self.method], description=description)
+            (status, "application/json"): OpenApiResponse(self.view.answers[self.method], description=description)
+            for status in self.view.statuses.get(self.method, (200,))
         }
         return answers | {(str(status), MEDIA_TYPE): problem_response(status) for status in self.problem_statuses()}
 
@@ -86,7 +104,11 @@ class Schema(AutoSchema):
         """How the address may refuse."""
         if isinstance(self.view, OpenView):
             return [400, 404] if "{" in self.path else [400]
-        return [400, *ALWAYS]
+        if self.method == "GET":
+            return [400, *ALWAYS]
+        return sorted(
+            {400, *ALWAYS, *WRITES, *((412, 428) if self.method in getattr(self.view, "needs_version", ()) else ())}
+        )
 
 
 def problem_response(status: int) -> OpenApiResponse:

@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from api.models import ApiScope, ApiToken
+from api.models import ApiToken
 from api.reference import chapters
 from api.token_forms import ApiTokenForm
 from api.tokens import issue_token, revoke_token
@@ -50,7 +50,7 @@ def new_token(request: MemberRequest) -> HttpResponse:
     issued = issue_token(
         request.membership,
         name=form.cleaned_data["name"],
-        scope=ApiScope.READ,
+        scope=form.scope,
         lasts=form.lasts,
         now=timezone.now(),
         service_role=form.service_role,

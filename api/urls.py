@@ -3,7 +3,7 @@
 from django.urls import path
 
 from api import open_views
-from api.resources import books, history, operation, strategies, subscribers, workspaces
+from api.resources import books, changes, history, operation, settings, strategies, subscribers, workspaces
 
 app_name = "api"
 urlpatterns = [
@@ -15,11 +15,26 @@ urlpatterns = [
     path("token/", workspaces.TokenDetail.as_view(), name="token"),
     path("strategies/", strategies.Strategies.as_view(), name="strategies"),
     path("strategies/<int:pk>/", strategies.StrategyDetail.as_view(), name="strategy"),
+    path("strategies/<int:pk>/settings/", settings.StrategySettings.as_view(), name="strategy-settings"),
+    path(
+        "strategies/<int:pk>/members/<str:strategy_id>/settings/",
+        settings.MemberSettings.as_view(),
+        name="member-settings",
+    ),
     path("subscribers/", subscribers.Subscribers.as_view(), name="subscribers"),
     path("subscribers/<int:pk>/", subscribers.SubscriberDetail.as_view(), name="subscriber"),
     path("subscribers/<int:pk>/subscriptions/", subscribers.Subscriptions.as_view(), name="subscriptions"),
+    path("subscribers/<int:pk>/settings/", settings.SubscriberSettings.as_view(), name="subscriber-settings"),
+    path("subscribers/<int:pk>/close-only/", settings.CloseOnlyAct.as_view(), name="close-only"),
+    path(
+        "subscribers/<int:pk>/subscriptions/<str:strategy_id>/settings/",
+        settings.SubscriptionSettings.as_view(),
+        name="subscription-settings",
+    ),
     path("subscribers/<int:pk>/equity/", subscribers.Equity.as_view(), name="equity"),
     path("subscribers/<int:pk>/commission-lines/", books.CommissionLines.as_view(), name="commission-lines"),
+    path("changes/<int:pk>/", changes.ChangeDetail.as_view(), name="change"),
+    path("changes/<int:pk>/undo/", changes.ChangeUndo.as_view(), name="undo-change"),
     path("stopouts/", subscribers.Stopouts.as_view(), name="stopouts"),
     path("stopouts/<int:pk>/", subscribers.StopoutDetail.as_view(), name="stopout"),
     path("transactions/", history.Transactions.as_view(), name="transactions"),

@@ -16,12 +16,16 @@ PATIENCE = {"timeout_s": 8, "extended_timeout_s": 30, "retries": 1, "wait_budget
 
 
 class NotDone(Exception):
-    """The backend did not do it. text: a sentence; details: [{parameter, message}] where it says what is wrong."""
+    """The backend did not do it. text: a sentence; details: [{parameter, message}] where it says what is wrong.
 
-    def __init__(self, text: str, details: list[dict[str, Any]] | None = None):
+    is_refusal: it answered that it will not do this, so that trying again does not help.
+    """
+
+    def __init__(self, text: str, details: list[dict[str, Any]] | None = None, *, is_refusal: bool = False):
         super().__init__(text)
         self.text = text
         self.details = details or []
+        self.is_refusal = is_refusal
 
 
 class Unconfirmed(NotDone):
@@ -51,12 +55,13 @@ def backend_of(connection: Connection, **patience: Any) -> Iterator[Client]:
                 raise
     except Rejected as error:
         cause = error.text.removeprefix("The backend refused the request: ").removeprefix("Validation failed. ")
-        raise NotDone(f"The backend refuses it: {cause}", error.details) from error
+        raise NotDone(f"The backend refuses it: {cause}", error.details, is_refusal=True) from error
     except NotFound as error:
         gone = "The backend does not have this any more. The page is brought up to date within a minute."
-        raise NotDone(gone) from error
+        raise NotDone(gone, is_refusal=True) from error
     except Forbidden as error:
-        raise NotDone("The backend does not allow it: the account or strategy belongs to somebody else.") from error
+        theirs = "The backend does not allow it: the account or strategy belongs to somebody else."
+        raise NotDone(theirs, is_refusal=True) from error
     except ClientError as error:
         raise NotDone(f"Nothing was changed. {error.text}") from error
     except ImproperlyConfigured as error:

@@ -95,6 +95,9 @@ class Change(models.Model):
     outcome = models.CharField(max_length=10, choices=ChangeOutcome.choices, default="", db_default="", blank=True)
     sent_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
     sent_at = models.DateTimeField(null=True)
+    sent_with = models.CharField(
+        max_length=80, default="", db_default="", blank=True, help_text="Name of the access token; empty: from a page."
+    )
     terms_from = models.CharField(
         max_length=10,
         default="",

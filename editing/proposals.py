@@ -35,8 +35,15 @@ def propose(scope: EditScope, *, by: User | None, now: datetime, **fields: Any) 
     workspace_id = scope.connection.workspace_id
     old = Change.objects.filter(workspace_id=workspace_id, saved_at=None, proposed_at__lt=now - DRAFTS_LAST)
     old.exclude(outcome__in=IN_FLIGHT).delete()
-    return Change.objects.create(
-        workspace_id=workspace_id,
+    change = proposal_of(scope, by=by, now=now, **fields)
+    change.save()
+    return change
+
+
+def proposal_of(scope: EditScope, *, by: User | None, now: datetime, **fields: Any) -> Change:
+    """A change that is looked at and not kept, as for a dry run."""
+    return Change(
+        workspace_id=scope.connection.workspace_id,
         connection=scope.connection,
         destination=scope.connection.destination,
         kind=scope.kind,
@@ -136,12 +143,15 @@ def rebase(change: Change, current: Document, *, by: User | None, now: datetime)
     return propose(scope_of(change, change.part), by=by, now=now, before=current, after=after, **more), conflicts
 
 
-def propose_undo(change: Change, *, client: Client, by: User | None, now: datetime) -> Change | None:
+def propose_undo(
+    change: Change, *, client: Client, by: User | None, now: datetime, is_kept: bool = True
+) -> Change | None:
     """Put back what the change changed, and nothing that was changed since; None: there is nothing to put back.
 
     What was created is not put back: it is removed, with close instructions. Settings with a secret stay as they are
-    where the connection leads elsewhere by now.
+    where the connection leads elsewhere by now. is_kept: False for a proposal that is only looked at so far.
     """
+    make = propose if is_kept else proposal_of
     scope = scope_of(change, change.part)
     current = current_document(client, change)
     if change.action == Action.REMOVE:
@@ -149,14 +159,14 @@ def propose_undo(change: Change, *, client: Client, by: User | None, now: dateti
             return None
         after = writable(change.before)
         after = after if change.is_of_destination else without_new_secrets(after, {})
-        return propose(scope, by=by, now=now, action=Action.CREATE, after=after, undoes=change)
+        return make(scope, by=by, now=now, action=Action.CREATE, after=after, undoes=change)
     if current is None or change.action == Action.CREATE:
         return None
     after, _ = merged(change.after, change.before, current)
     after = after if change.is_of_destination else without_new_secrets(after, current)
     if writable(after) == writable(current):
         return None
-    return propose(scope, by=by, now=now, before=current, after=after, undoes=change)
+    return make(scope, by=by, now=now, before=current, after=after, undoes=change)
 
 
 # --- In words -------------------------------------------------------------------------------------------------------

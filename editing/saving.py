@@ -31,6 +31,7 @@ from editing.proposals import TYPE_AGAIN, summary_of
 from editing.scopes import scope_of
 from editing.secrets import holds_new_secret
 from editing.targets import Document, RemovalInstructions, current_document, target_of
+from users import acting
 from users.models import User
 from users.services import record_audit
 
@@ -110,7 +111,7 @@ def save_change(change: Change, *, client: Client, by: User | None, now: datetim
         return Conflict(current)
     if not change.is_of_destination and holds_new_secret(change.after, current or {}):
         _release(change, attempt)
-        raise NotDone(TYPE_AGAIN.format(name=change.connection.name))
+        raise NotDone(TYPE_AGAIN.format(name=change.connection.name), is_refusal=True)
     try:
         write(change, client=client)
     except ClientError as error:
@@ -223,12 +224,18 @@ def _claim(change: Change, *, by: User | None, now: datetime) -> Attempt:
                     raise InFlight(row)
                 if rival := same.in_flight().exclude(pk=row.pk).first():
                     raise InFlight(rival)
-                row.outcome, row.sent_at, row.sent_by = ChangeOutcome.SENDING, now, by
-                row.save(update_fields=["outcome", "sent_at", "sent_by"])
+                row.outcome, row.sent_at, row.sent_by, row.sent_with = ChangeOutcome.SENDING, now, by, token_in_use()
+                row.save(update_fields=["outcome", "sent_at", "sent_by", "sent_with"])
     except IntegrityError:  # another one of the object was claimed between our look and our write
         raise InFlight(same.in_flight().exclude(pk=change.pk).first()) from None
     _copy_row(change, row)
     return attempt
+
+
+def token_in_use() -> str:
+    """Name of the access token that is acting; "" where a person does on a page."""
+    origin = acting.current()
+    return origin.name[:80] if origin.via == "token" else ""
 
 
 def _release(change: Change, attempt: Attempt) -> None:
@@ -294,12 +301,24 @@ def _note(change: Change, outcome: ChangeOutcome, now: datetime) -> None:
         user=change.sent_by,
         action=f"{change.kind} {change.get_action_display().lower()}{AUDITED[outcome]}",
         subject=change.name,
-        details={"id": change.backend_id, "part": change.part, "change": change.pk},
+        details={"id": change.backend_id, "part": change.part, "change": change.pk}
+        | ({"token": change.sent_with} if change.sent_with else {}),
         now=now,
     )
 
 
 def _copy_row(change: Change, row: Change) -> None:
     """What the row says, in the object that the caller holds."""
-    for name in ("outcome", "sent_at", "sent_by_id", "looked_at", "saved_at", "saved_by_id", "summary", "problems"):
+    same = (
+        "outcome",
+        "sent_at",
+        "sent_by_id",
+        "sent_with",
+        "looked_at",
+        "saved_at",
+        "saved_by_id",
+        "summary",
+        "problems",
+    )
+    for name in same:
         setattr(change, name, getattr(row, name))

@@ -35,6 +35,11 @@ def acting(origin: Origin) -> Iterator[None]:
         _current.reset(before)
 
 
+def become(origin: Origin) -> None:
+    """Until the end of what is acted for now: a request that has shown by which token it acts."""
+    _current.set(origin)
+
+
 def current() -> Origin:
     """Where what happens now comes from."""
     return _current.get() or _of_process()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -32,6 +33,13 @@ class Program:
         if method in ("get", "head"):
             return getattr(http, method)(path, data or {}, headers=headers)
         return getattr(http, method)(path, data, content_type="application/json", headers=headers)
+
+    def write(self, method: str, path: str, data: Any = None, *, key: str | None = None, version: str = ""):
+        """A write with an Idempotency-Key of its own, unless one is given; version: an ETag."""
+        headers = {"Idempotency-Key": uuid.uuid4().hex if key is None else key} | (
+            {"If-Match": version} if version else {}
+        )
+        return self.call(method, path, {} if data is None else data, **headers)
 
     def get(self, path: str, data: Any = None, **headers: str):
         return self.call("get", path, data, **headers)

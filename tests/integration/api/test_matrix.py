@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 import pytest
 from django.urls import get_resolver
 
-from tests.integration.api.worlds import world
+from editing.backend import NotDone
+from tests.integration.api.worlds import PART, world
 
 pytestmark = pytest.mark.django_db
 METHODS = ("get", "head", "post", "put", "patch", "delete", "options")
 MADE_UP = 987_654_321
+
 REFUSED = ("gone", "inactive", "paused", "revoked", "expired", "unknown", "nobody")
 # what a token may do, by whom it is of
 ROLES = {
@@ -32,7 +34,8 @@ EVERYBODY = (*STAFF, "subscriber")
 class Address:
     """Who may do what there. sees: the roles that get no 404; may: for each method; rows: the kind of the id.
 
-    is_open: without a token; is_scoped: a client sees only what belongs to accounts of their own.
+    is_open: without a token; is_scoped: a client sees only what belongs to accounts of their own. bodies: a valid one
+    for each write, which the row's own people get as far as `done` with: the backend of these worlds is away.
     """
 
     sees: tuple[str, ...] = STAFF
@@ -40,8 +43,13 @@ class Address:
     rows: str = ""
     is_open: bool = False
     is_scoped: bool = False
+    bodies: dict[str, dict] = field(default_factory=dict)
+    done: int = 503
 
 
+MANAGERS = ("owner", "manager")
+READ_BY_STAFF = {"get": STAFF}
+SETTINGS = {"may": READ_BY_STAFF | {"patch": MANAGERS}, "bodies": {"patch": {"settings": {"maxTradeVolume": 1}}}}
 OF_ACCOUNT = Address(EVERYBODY, rows="account", is_scoped=True)
 ADDRESSES = {
     "index": Address(is_open=True),
@@ -57,6 +65,13 @@ ADDRESSES = {
     "subscriptions": OF_ACCOUNT,
     "equity": OF_ACCOUNT,
     "commission-lines": OF_ACCOUNT,
+    "strategy-settings": Address(rows="strategy", **SETTINGS),
+    "member-settings": Address(rows="portfolio", **SETTINGS),
+    "subscriber-settings": Address(rows="account", **SETTINGS),
+    "subscription-settings": Address(rows="account", **SETTINGS),
+    "close-only": Address(rows="account", may={"post": MANAGERS}, bodies={"post": {"mode": "by-position"}}),
+    "change": Address(rows="change", may=READ_BY_STAFF),
+    "undo-change": Address(rows="change", may={"post": MANAGERS}, bodies={"post": {"confirm": "x"}}),
     "stopouts": Address(),
     "stopout": Address(rows="stopout"),
     "transactions": Address(EVERYBODY),
@@ -91,7 +106,8 @@ def routes() -> dict[str, str]:
 
 
 def path_of(name: str, pk: int = 0) -> str:
-    return re.sub(r"<int:\w+>", str(pk), routes()[name]).replace("<slug:code>", "not-found")
+    path = re.sub(r"<int:\w+>", str(pk), routes()[name]).replace("<slug:code>", "not-found")
+    return path.replace("<str:strategy_id>", PART)
 
 
 def expected(address: Address, who: str, method: str, is_own: bool) -> int:
@@ -113,7 +129,9 @@ def expected(address: Address, who: str, method: str, is_own: bool) -> int:
         return 403
     if address.is_scoped and who in ("other-client", "foreign-client"):
         return 404
-    return 200 if is_own else 404
+    if not is_own:
+        return 404
+    return 200 if reads else address.done
 
 
 def attempts(address: Address, who: str, ids: dict[str, int]) -> Iterator[tuple[str, int, str]]:
@@ -125,14 +143,40 @@ def attempts(address: Address, who: str, ids: dict[str, int]) -> Iterator[tuple[
                 yield kind, pk, method
 
 
+def away(connection, **patience):
+    raise NotDone("Nothing was changed. The backend is away.")
+
+
+def ask(program, method: str, path: str, body: dict | None):
+    """One attempt; a write with all that it needs."""
+    if method in ("get", "head", "options"):
+        return program.call(method, path)
+    return program.write(method, path, body, version="*")
+
+
 def test_every_address_has_a_row():
     assert set(routes()) - WITHOUT_ROWS == set(ADDRESSES)
+
+
+def test_every_write_has_a_body_that_its_address_takes():
+    """A handler without a row of the table, or one that does its work without a key, fails here."""
+    for entry in get_resolver("api.urls").url_patterns:
+        view = entry.callback.view_class
+        if entry.name in WITHOUT_ROWS or ADDRESSES[entry.name].is_open:
+            continue
+        address, taken = ADDRESSES[entry.name], {method.lower() for method in view.guards}
+        assert taken == set(address.may), entry.name
+        for method in taken - {"get"}:
+            assert hasattr(getattr(view, method), "write_sort"), (entry.name, method)
+            assert address.bodies[method], (entry.name, method)
 
 
 @pytest.mark.parametrize("name", ADDRESSES)
 def test_everybody_at_every_object_with_every_method(name, programs, worlds, monkeypatch, settings):
     settings.API_REQUESTS_PER_MINUTE = 100_000  # tried in test_limits.py
+    settings.API_WRITES_PER_MINUTE = 100_000
     monkeypatch.setattr("api.authentication.WRONG_TOKENS", 10_000)  # their brake is tried in test_tokens.py
+    monkeypatch.setattr("api.edits.backend_of", away)
     address, wrong = ADDRESSES[name], []
     for who, program in programs.items():
         theirs = "foreign" if who.startswith("foreign") else "own"
@@ -141,7 +185,7 @@ def test_everybody_at_every_object_with_every_method(name, programs, worlds, mon
         if address.rows:
             ids = {kind: getattr(worlds[kind], address.rows).pk for kind in ("own", "foreign")} | {"made up": MADE_UP}
         for kind, pk, method in attempts(address, who, ids):
-            answer = program.call(method, path_of(name, pk))
+            answer = ask(program, method, path_of(name, pk), address.bodies.get(method))
             status = expected(address, who, method, kind in ("", theirs))
             if answer.status_code != status:
                 wrong.append((who, kind, method, answer.status_code, status))
@@ -159,7 +203,11 @@ def test_a_foreign_row_answers_like_one_that_nobody_has(name, programs, worlds):
     foreign = getattr(worlds["foreign"], ADDRESSES[name].rows).pk
     for who in ROLES:
         if not who.startswith("foreign"):
-            answers = [programs[who].get(path_of(name, pk)) for pk in (foreign, MADE_UP)]
+            address = ADDRESSES[name]
+            method = "get" if "get" in address.may else "post"
+            answers = [
+                ask(programs[who], method, path_of(name, pk), address.bodies.get(method)) for pk in (foreign, MADE_UP)
+            ]
             assert answers[0].content == answers[1].content, who
             headers = [{name: value for name, value in one.items() if name != "RateLimit"} for one in answers]
             assert headers[0] == headers[1], who  # the second request finds one less left in its minute

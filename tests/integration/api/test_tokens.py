@@ -175,3 +175,15 @@ def test_use_is_noted_once_a_minute(program, alice, django_assert_num_queries):
         with time_machine.travel(now + later, tick=False):
             use(text)
         assert (ApiToken.objects.get().last_used_at > now + timedelta(seconds=1)) is is_noted
+
+
+def test_what_a_token_may_is_chosen_when_it_is_made_and_shown_in_the_list(sign_in, alice, dora):
+    http = sign_in(alice)
+    assert use(make(http)).json()["scope"] == "read"
+    assert use(make(http, name="Allocator", access="write")).json()["scope"] == "write"
+    page = http.get("/settings/tokens/").content.decode()
+    assert page.count("Read and change") == 1
+    assert http.post("/settings/tokens/new/", FORM | {"access": "everything"}).status_code == 422
+    assert AuditEntry.objects.filter(action="token created", details__scope="write").count() == 1
+    assert 'name="access"' not in sign_in(dora).get("/settings/tokens/new/").content.decode()
+    assert use(make(sign_in(dora), access="write")).json()["scope"] == "read"

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 from django.utils import timezone
 
+from editing.models import Change
 from reporting.models import (
     BillingPeriod,
     CommissionLine,
@@ -22,6 +23,8 @@ from reporting.models import (
 )
 from subscribers.models import Stopout
 from tests import builders
+
+PART = "part1"
 
 
 def world(workspace, name: str, client=None, number: int = 1) -> SimpleNamespace:
@@ -37,9 +40,16 @@ def world(workspace, name: str, client=None, number: int = 1) -> SimpleNamespace
         scheme="amount-won",
         document={"name": f"{name} strategy", "secretToken": "x"},
     )
+    member = {"strategyId": PART, "multiplier": 1}
+    portfolio = builders.strategy(
+        connection,
+        name=f"{name} portfolio",
+        kind="portfolio",
+        document={"name": f"{name} portfolio", "members": [member]},
+    )
     account = builders.subscriber(
         connection, name=f"{name} account", access=client, equity=Decimal("1100.50"), balance=Decimal(1000),
-        document={"name": f"{name} account", "password": f"secret-{name}"},
+        document={"name": f"{name} account", "password": f"secret-{name}", "subscriptions": [member]},
     )  # fmt: skip
     builders.subscription(account, strategy, first_seen_at=now, document={"multiplier": 2}, multiplier=2)
     own = {"workspace": workspace, "connection": connection}
@@ -87,7 +97,12 @@ def world(workspace, name: str, client=None, number: int = 1) -> SimpleNamespace
         **own, subscriber_id=account.backend_id, received_on=now.date(), amount=1, currency="USD", settled=1,
         settled_currency="USD", rate=1, rate_day=now.date(), token=uuid.uuid4(), recorded_at=now,
     )  # fmt: skip
+    change = Change.objects.create(
+        **own, kind="subscriber", backend_id=account.backend_id, name=account.name, proposed_at=now, saved_at=now,
+        sent_at=now, outcome="done", before={"name": "x"}, after=account.document, summary=f"{name} changed",
+    )  # fmt: skip
     return SimpleNamespace(
         workspace=workspace, connection=connection, strategy=strategy, account=account, stopout=stopout,
         transaction=transaction, decision=decision, period=period, statement=statement, payment=payment,
+        change=change, portfolio=portfolio,
     )  # fmt: skip
