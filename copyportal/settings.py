@@ -53,6 +53,7 @@ CSRF_COOKIE_NAME = "__Host-csrftoken" if HTTPS else "csrftoken"
 # a session ends so long after the sign-in at the latest, and after so long without use (users/sessions.py)
 SESSION_COOKIE_AGE = env.int("SESSION_SECONDS", default=14 * 24 * 3600)
 SESSION_IDLE_SECONDS = env.int("SESSION_IDLE_SECONDS", default=12 * 3600)
+CONFIRMED_FOR_SECONDS = env.int("CONFIRMED_FOR_SECONDS", default=1800)  # users/confirming.py
 SESSION_REMEMBERED_IDLE_SECONDS = env.int("SESSION_REMEMBERED_IDLE_SECONDS", default=7 * 24 * 3600)
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -114,6 +115,7 @@ MIDDLEWARE = [
     "users.middleware.ReadableMiddleware",
     "copyportal.errors.MethodMiddleware",
     "users.time_limit.PageTimeMiddleware",
+    "users.confirming.ConfirmMiddleware",
     "users.middleware.PatienceMiddleware",
     "users.middleware.DownloadMiddleware",
     "allauth.account.middleware.AccountMiddleware",
@@ -212,6 +214,10 @@ ACCOUNT_FORMS = {
     "reset_password_from_key": "users.account_forms.NewPasswordForm",
     "change_password": "users.account_forms.ChangePasswordForm",
 }
+MFA_ADAPTER = "users.factor_adapter.FactorAdapter"
+MFA_FORMS = {"authenticate": "users.factor_forms.CodeForm", "activate_totp": "users.factor_forms.FirstCodeForm"}
+MFA_TOTP_TOLERANCE = 1  # the code before and the next one: clocks differ; users/factor_forms.py takes each once
+MFA_RATE_LIMITS = False
 # allauth's limits can be held by anybody on somebody else, or on everybody behind a proxy: users/throttle.py instead
 ACCOUNT_RATE_LIMITS = False
 ACCOUNT_PASSWORD_RESET_TOKEN_GENERATOR = "django.contrib.auth.tokens.PasswordResetTokenGenerator"

@@ -108,7 +108,9 @@ def join_with_password(request: HttpRequest, invitation: Invitation, form: JoinF
             return redirect("people:join")
     if isinstance(membership, Refusal):
         return void_page(request, invitation, membership.text)
-    perform_login(request, person, email_verification="none")
+    response = perform_login(request, person, email_verification="none")
+    if not request.user.is_authenticated:  # the second factor is still to come; then they are in
+        return response
     return joined(request, invitation, membership)
 
 

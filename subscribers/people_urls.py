@@ -15,6 +15,7 @@ urlpatterns = [
     path("settings/members/<int:pk>/remove/", people_views.remove, name="remove"),
     path("settings/members/<int:pk>/deactivate/", people_views.deactivate, name="deactivate"),
     path("settings/members/<int:pk>/activate/", people_views.activate, name="activate"),
+    path("settings/members/<int:pk>/second-factor/", people_views.reset_factor, name="reset-factor"),
     path("settings/members/<int:pk>/transfer/", people_views.transfer, name="transfer"),
     path("settings/members/invitations/<int:pk>/renew/", people_views.renew, name="renew-invitation"),
     path("settings/members/invitations/<int:pk>/revoke/", people_views.revoke, name="revoke-invitation"),

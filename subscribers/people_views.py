@@ -21,11 +21,11 @@ from subscribers import access
 from subscribers.models import InvitationAccess, Subscriber, SubscriberAccess
 from subscribers.pages import page_of, visible_subscriber
 from subscribers.people_forms import AccountsForm, InviteForm, LinkForm, RoleForm, own_accounts
-from users import mails, members
+from users import factors, mails, members, second_factor
 from users.members import Invited, Refusal
-from users.models import Invitation, Membership, Role
+from users.models import FactorReset, Invitation, Membership, Role
 from users.parsing import row_id
-from users.permissions import may_manage, member_only, owner_only, roles_to_give, staff_only
+from users.permissions import any_member, may_manage, owner_only, roles_to_give, staff_only
 from users.requests import MemberRequest
 
 MOST_MEMBERS = 1000
@@ -148,6 +148,8 @@ def member_page(request: MemberRequest, membership: Membership, form=None) -> Ht
         "role_form": form if isinstance(form, RoleForm) else roles,
         "accounts_form": form if isinstance(form, AccountsForm) else is_client and AccountsForm(client=membership),
         "may_change_role": len(roles_to_give(request.membership)) > 1,
+        "has_factor": factors.has_factor(membership.user),
+        "factor_reset": FactorReset.objects.filter(user=membership.user, workspace=request.workspace).first(),
         "is_own": membership.pk == request.membership.pk,
         "may_be_owner": membership.is_staff_role and membership.role != Role.OWNER and not membership.deactivated_at,
     }
@@ -240,8 +242,25 @@ def transfer(request: MemberRequest, pk: int) -> HttpResponse:
     return redirect("people:members")
 
 
+@require_POST
+@owner_only
+def reset_factor(request: MemberRequest, pk: int) -> HttpResponse:
+    """Take the second factor of somebody who lost it away, a day from now; or take that back."""
+    membership = own_member(request, pk)
+    if "keep" in request.POST:
+        second_factor.withdraw_reset(membership.user, by=request.user)
+        messages.success(request, f"{membership.user} keeps the second factor.")
+        return redirect("people:member", pk)
+    reset = second_factor.request_reset(membership, by=request.user, now=timezone.now())
+    if isinstance(reset, Refusal):
+        messages.error(request, reset.text)
+    else:
+        messages.success(request, f"{membership.user} was told. From tomorrow at this time their password is enough.")
+    return redirect("people:member", pk)
+
+
 @require_http_methods(["GET", "HEAD", "POST"])
-@member_only
+@any_member
 def leave(request: MemberRequest) -> HttpResponse:
     """End one's own membership of the workspace one looks at."""
     if request.method == "POST":

@@ -20,6 +20,7 @@ _options["options"] = f"{_options.get('options', '')} -c copyportal.may_empty_au
 # tests move the clock by months; what ends with time is tried by setting it
 SESSION_COOKIE_AGE = SESSION_REMEMBERED_IDLE_SECONDS = 10 * 365 * 24 * 3600
 SESSION_IDLE_SECONDS = 5 * 365 * 24 * 3600
+CONFIRMED_FOR_SECONDS = 10 * 365 * 24 * 3600  # the same
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES = {

@@ -6,11 +6,19 @@ The names are allauth's, which it uses itself.
 from allauth.account import views as allauth_views
 from django.urls import path, re_path
 
-from users import account_views, views
+from users import account_views, factor_views, views
 
 urlpatterns = [
     path("login/", views.sign_in, name="account_login"),
     path("logout/", account_views.sign_out, name="account_logout"),
+    path("confirm/", factor_views.confirm_identity, name="account_confirm_identity"),
+    path("second-factor/", factor_views.overview, name="mfa_index"),
+    path("second-factor/code/", factor_views.authenticate, name="mfa_authenticate"),
+    path("second-factor/set-up/", factor_views.activate, name="mfa_activate_totp"),
+    path("second-factor/remove/", factor_views.deactivate, name="mfa_deactivate_totp"),
+    path("second-factor/keep/", factor_views.keep_factor, name="mfa_keep"),
+    path("second-factor/recovery-codes/", factor_views.recovery_codes, name="mfa_view_recovery_codes"),
+    path("second-factor/recovery-codes/new/", factor_views.new_recovery_codes, name="mfa_generate_recovery_codes"),
     path("sessions/", account_views.session_list, name="account_sessions"),
     path("sessions/end/", account_views.end_other_sessions, name="account_end_other_sessions"),
     path("sessions/<str:digest>/end/", account_views.end_one_session, name="account_end_session"),

@@ -14,7 +14,7 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from users import acting, tasks, throttle
+from users import acting, second_factor, tasks, throttle
 from users.audit import record_personal
 from users.models import User
 from users.sources import client_address, is_shared, network_of
@@ -22,6 +22,12 @@ from users.sources import client_address, is_shared, network_of
 DEVICE_COOKIE = "device"
 DEVICE_KEPT_S = 365 * 24 * 3600
 KNOWN_DEVICE = "device "
+# what allauth calls its notices: the action in the audit log, and the notice
+FACTOR_CHANGES = {
+    "mfa/email/totp_activated": ("second factor added", "set up"),
+    "mfa/email/totp_deactivated": ("second factor removed", "removed"),
+    "mfa/email/recovery_codes_generated": ("recovery codes made", "new recovery codes"),
+}
 
 log = structlog.get_logger(__name__)
 
@@ -69,6 +75,14 @@ class AccountAdapter(DefaultAccountAdapter):
     def pre_authenticate(self, request: HttpRequest, **credentials) -> None:
         """Nothing: allauth's own limit is one that anybody can hold on somebody else."""
 
+    def is_reauthentication_required(self, *, app: str, **options) -> bool:
+        """Never by allauth: users/confirming.py asks, for its pages too."""
+        return False
+
+    def pre_login(self, request: HttpRequest, user: User, **options) -> HttpResponse | None:
+        second_factor.apply_due_reset(user, now=timezone.now())
+        return super().pre_login(request, user, **options)
+
     def reauthenticate(self, user: User, password: str) -> bool:
         """Whether it is the person's password; guesses are counted like those at the sign-in."""
         checked = self.authenticate(context.request, email=user.email, password=password)
@@ -85,10 +99,14 @@ class AccountAdapter(DefaultAccountAdapter):
         return response
 
     def send_notification_mail(self, template_prefix: str, user: User, context=None, email=None) -> None:
-        """Tell a person that their password was changed; the rest of allauth's notices have no page here."""
+        """Tell a person, and the audit log, that their password or second factor is another one."""
         if template_prefix in ("account/email/password_changed", "account/email/password_reset"):
             tasks.tell_of_new_password.delay_on_commit(user.pk)
             record_personal(user, template_prefix.rpartition("/")[2].replace("_", " "), by=user)
+        elif template_prefix in FACTOR_CHANGES:
+            action, what = FACTOR_CHANGES[template_prefix]
+            record_personal(user, action, by=user)
+            tasks.tell_of_factor.delay_on_commit(user.pk, what)
 
 
 def too_many(wait_s: int) -> str:

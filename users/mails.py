@@ -76,6 +76,25 @@ def send_new_device_notice(address: str, *, device: str, source: str, at: str) -
     )
 
 
+FACTOR_NOTICES = {
+    "set up": ("Your second factor is set up", "From now on a sign-in asks for a code of your app, too."),
+    "removed": ("Your second factor was removed", "A sign-in no longer asks for a code: your password is enough."),
+    "new recovery codes": ("You have new recovery codes", "Those that you had before no longer work."),
+    "reset asked for": (
+        "Your second factor is to be reset",
+        "An owner of your workspace asked to take your second factor away. In 24 hours your password will be enough."
+        " Did you not ask for it? Sign in and choose “Keep my second factor”.",
+    ),
+    "reset": ("Your second factor was reset", "A sign-in no longer asks for a code. Set a second factor up again."),
+}
+
+
+def send_factor_notice(address: str, what: str) -> None:
+    """That something about the second factor is different; `what` is one of FACTOR_NOTICES."""
+    subject, text = FACTOR_NOTICES[what]
+    send(address, subject, text, NOT_YOU)
+
+
 def send_email_confirmation(address: str, link: str) -> None:
     """How to confirm a new address."""
     send(

@@ -152,7 +152,7 @@ def change_role(membership: Membership, role: str, *, by: User, now: datetime) -
         return Refusal(CHANGED_MEANWHILE)
     if before == role:
         return locked
-    if _is_last_owner(locked):
+    if is_last_owner(locked):
         return Refusal(NEEDS_AN_OWNER)
     others = Membership.objects.filter(workspace=locked.workspace_id, user=locked.user_id).exclude(pk=locked.pk)
     if of_kind(others, role).exists():
@@ -175,7 +175,7 @@ def remove_member(membership: Membership, *, by: User, now: datetime) -> Refusal
         return None
     if by != locked.user and locked.role not in _roles_of(by, locked):
         return Refusal(CHANGED_MEANWHILE)
-    if _is_last_owner(locked):
+    if is_last_owner(locked):
         return Refusal(NEEDS_AN_OWNER)
     action = "member left" if by == locked.user else "member removed"
     record_audit(
@@ -193,7 +193,7 @@ def deactivate_member(membership: Membership, *, by: User, now: datetime) -> Mem
         return Refusal(CHANGED_MEANWHILE)
     if locked.user == by:
         return Refusal("Nobody deactivates themself: leave the workspace instead.")
-    if _is_last_owner(locked):
+    if is_last_owner(locked):
         return Refusal(NEEDS_AN_OWNER)
     return _set_deactivated(locked, locked.deactivated_at or now, action="member deactivated", by=by, now=now)
 
@@ -264,7 +264,8 @@ def _roles_of(person: User, member: Membership) -> tuple[Role, ...]:
     return roles_to_give(_staff_membership(person, member.workspace_id))
 
 
-def _is_last_owner(membership: Membership) -> bool:
+def is_last_owner(membership: Membership) -> bool:
+    """Whether the workspace would be without an active owner."""
     others = Membership.objects.filter(workspace=membership.workspace_id, role=Role.OWNER, user__is_active=True)
     others = others.filter(deactivated_at=None)
     return membership.role == Role.OWNER and not others.exclude(pk=membership.pk).exists()

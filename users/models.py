@@ -75,6 +75,9 @@ class Workspace(models.Model):
     asks_consent = models.BooleanField(
         default=True, db_default=True, help_text="A rise of a fee waits for the consent of each client."
     )
+    factor_roles = models.JSONField(
+        default=list, db_default=[], help_text="The roles that need a second factor: a list of Role."
+    )
     is_demo = models.BooleanField(default=False, help_text="Demo data and a simulated market: labelled everywhere.")
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -124,6 +127,18 @@ class Membership(models.Model):
     def is_staff_role(self) -> bool:
         """Whether the member sees the manager's pages."""
         return self.role in STAFF_ROLES
+
+
+class FactorReset(models.Model):
+    """Takes the second factor of somebody who lost it away, unless they object until it is due."""
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="factor_reset")
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="+")
+    asked_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    due_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.user} at {self.due_at}"
 
 
 class Invitation(models.Model):

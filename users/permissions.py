@@ -10,10 +10,13 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeGuard, cast
 
+from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
+from django.shortcuts import resolve_url
 
+from users.factors import is_missing
 from users.models import STAFF_ROLES, Membership, Role
 from users.requests import MemberRequest, PortalRequest
 from users.unsent import ask_to_sign_in
@@ -46,7 +49,7 @@ def _is_active(membership: Membership | None) -> TypeGuard[Membership]:
     return membership is not None and membership.deactivated_at is None
 
 
-def _guard(view: MemberView[P], *, sees: tuple[Role, ...], may: tuple[Role, ...]) -> View[P]:
+def _guard(view: MemberView[P], *, sees: tuple[Role, ...], may: tuple[Role, ...], needs_factor: bool = True) -> View[P]:
     """404 for roles that are not in `sees`; 403 for those of `sees` that are not in `may`."""
 
     @wraps(view)
@@ -58,6 +61,8 @@ def _guard(view: MemberView[P], *, sees: tuple[Role, ...], may: tuple[Role, ...]
             raise Http404
         if membership.role not in may:
             raise PermissionDenied
+        if needs_factor and hasattr(request, "session") and is_missing(request, membership):
+            return ask_for_factor(request)
         return view(cast(MemberRequest, request), *args, **kwargs)
 
     return guarded
@@ -66,6 +71,20 @@ def _guard(view: MemberView[P], *, sees: tuple[Role, ...], may: tuple[Role, ...]
 def member_only(view: MemberView[P]) -> View[P]:
     """Any member of the workspace, subscribers included; rows are scoped by `visible_to`."""
     return _guard(view, sees=tuple(Role), may=tuple(Role))
+
+
+def any_member(view: MemberView[P]) -> View[P]:
+    """Any member, also one who still has to set a second factor up: to go elsewhere, or to leave."""
+    return _guard(view, sees=tuple(Role), may=tuple(Role), needs_factor=False)
+
+
+def ask_for_factor(request: HttpRequest) -> HttpResponse:
+    """To the page that sets a second factor up, which the workspace asks of the role."""
+    messages.warning(request, "This workspace asks for a second factor: set one up to go on.")
+    address = resolve_url("mfa_index")
+    if request.headers.get("HX-Request"):
+        return HttpResponse(status=401, headers={"HX-Redirect": address})
+    return HttpResponseRedirect(address)
 
 
 def staff_only(view: MemberView[P]) -> View[P]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from allauth.mfa.signals import authenticator_added
 from django.conf import settings
 from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.contrib.sessions.backends.base import SessionBase
@@ -19,6 +20,7 @@ from django.utils import timezone
 from users import tasks
 from users.audit import record_personal
 from users.devices import device_name
+from users.factors import FACTOR_KEY
 from users.models import SignInSession, User
 from users.session_store import ADDRESS, CONFIRMED, DEVICE, SEEN, STARTED, digest_of, end_session
 from users.sources import client_address
@@ -44,8 +46,15 @@ def note_end(sender: Any, request: HttpRequest, user: User | None, **_: Any) -> 
         record_personal(user, "signed out", by=user)
 
 
+def note_factor(sender: Any, request: HttpRequest, user: User, **_: Any) -> None:
+    """Whoever sets a second factor up has one in this session; the others began without it."""
+    request.session[FACTOR_KEY] = user.pk
+    end_others(user, but=own_digest(request))
+
+
 def listen() -> None:
     """Hear of sign-ins and sign-outs, whichever page they come from."""
+    authenticator_added.connect(note_factor, dispatch_uid="users.sessions.note_factor")
     user_logged_in.connect(begin, dispatch_uid="users.sessions.begin")
     user_logged_out.connect(note_end, dispatch_uid="users.sessions.note_end")
 

@@ -51,6 +51,12 @@ def tell_of_new_device(user_id: int, device: str, source: str, at: str) -> None:
     mails.send_new_device_notice(User.objects.get(pk=user_id).email, device=device, source=source, at=moment)
 
 
+@shared_task(**MAIL)
+def tell_of_factor(user_id: int, what: str) -> None:
+    """Tell a person what happened to their second factor."""
+    mails.send_factor_notice(User.objects.get(pk=user_id).email, what)
+
+
 @shared_task
 def note_failed_sign_in(email: str, origin: list[str]) -> None:
     """Note a wrong password in the log of each workspace of whoever has the address, or of none.

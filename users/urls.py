@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from users import views
+from users import factor_views, views
 
 app_name = "users"
 urlpatterns = [
@@ -11,6 +11,7 @@ urlpatterns = [
     path("theme/", views.set_theme, name="theme"),
     path("switch/<int:pk>/", views.switch, name="switch"),
     path("settings/", views.workspace_settings, name="settings"),
+    path("settings/security/", factor_views.security, name="security"),
     path("settings/connections/", views.connections, name="connections"),
     path("settings/connections/new/", views.new_connection, name="connection-new"),
     path("settings/connections/<int:pk>/", views.edit_connection, name="connection"),

@@ -19,7 +19,7 @@ from users.forms import EditConnectionForm, NewConnectionForm, SetupForm, TokenF
 from users.middleware import MEMBERSHIP_KEY, WORKSPACE_KEY
 from users.models import Connection, Role, User, Workspace
 from users.once import once
-from users.permissions import can_own, member_only, owner_only, staff_only
+from users.permissions import any_member, can_own, owner_only, staff_only
 from users.requests import MemberRequest
 from users.syncing import states_of
 
@@ -50,7 +50,7 @@ def set_theme(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-@member_only
+@any_member
 def switch(request: MemberRequest, pk: int) -> HttpResponse:
     """Look at another workspace that one is a member of; `as` says as what, for who is its staff and its client."""
     own = request.user.memberships.filter(workspace_id=pk, deactivated_at=None).order_by("id")

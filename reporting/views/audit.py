@@ -16,8 +16,9 @@ from users.requests import MemberRequest
 
 SIGN_INS = (
     "signed in", "signed out", "sign-in failed", "session ended", "other sessions ended", "password changed",
-    "password reset", "e-mail change requested", "e-mail changed", "identity confirmed", "second factor added",
-    "second factor removed", "second factor reset", "second factor reset asked for", "recovery codes made",
+    "password reset", "e-mail change requested", "e-mail changed", "second factor added", "second factor removed",
+    "second factor failed", "second factor reset", "second factor reset asked for", "second factor reset withdrawn",
+    "recovery codes made",
 )  # fmt: skip
 PEOPLE = (
     "invitation sent", "invitation sent again", "invitation revoked", "invitation accepted", "role changed",

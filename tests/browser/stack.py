@@ -83,6 +83,7 @@ class Stack:
             "VAR": str(self.folder),
             "STATIC_ROOT": str(self.static_root),
             "LOG_LEVEL": "ERROR",
+            "CONFIRMED_FOR_SECONDS": "86400",  # a run on a slow machine may take longer than people are believed
             "DEBUG": "0",
         }
         return {**os.environ, **own}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
+from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import sign_in
@@ -122,3 +124,80 @@ def test_the_demos_invitation_can_be_tried(open_context, stack):
     expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
     page.get_by_label("You and your workspaces").click()
     expect(page.get_by_text("Accountant of Demo workspace")).to_be_visible()
+
+
+@pytest.mark.parametrize("width", [360, 1440])
+def test_a_member_is_invited_changes_role_and_leaves(open_context, width):
+    size = {"viewport": {"width": width, "height": 800}}
+    owner: Page = open_context("manager", **size).new_page()
+    owner.goto("/settings/members/invite/")
+    email = f"walk-{width}@example.com"
+    owner.get_by_label("E-mail address").fill(email)
+    owner.get_by_label("Role").select_option("viewer")
+    owner.keyboard.press("Enter")
+    link = owner.get_by_label("Link to join as viewer").input_value()
+    person: Page = open_context(None, **size).new_page()
+    person.goto(link)
+    person.get_by_label("Your name").fill(f"Wanda {width}")
+    person.get_by_label("Password", exact=True).fill("a long harbour 41 phrase")
+    person.get_by_role("button", name="Join").click()
+    expect(person.get_by_role("heading", level=1)).to_have_text("Overview")
+
+    owner.goto("/settings/members/")
+    owner.get_by_role("link", name=f"Wanda {width}").first.click()
+    owner.get_by_label("Role").select_option("accountant")
+    owner.get_by_role("button", name="Change the role").click()
+    owner.get_by_role("dialog").get_by_role("button", name="Change the role").click()
+    expect(owner.get_by_text(f"Wanda {width} is accountant now.")).to_be_visible()
+    assert owner.evaluate(WIDER) <= 0
+    owner.get_by_role("button", name="Deactivate").click()
+    owner.get_by_role("dialog").get_by_role("button", name="Deactivate").click()
+    expect(owner.get_by_text("is shut out, on every device")).to_be_visible()
+    assert person.goto("/strategies/").status == 404
+    owner.get_by_role("button", name="Activate").click()
+    expect(owner.get_by_text("can sign in to Demo workspace again")).to_be_visible()
+
+    set_up_a_second_factor(person)
+    person.goto("/leave/")
+    person.get_by_role("button", name="Leave Demo workspace").click()
+    assert person.goto("/strategies/").status == 404
+
+
+def set_up_a_second_factor(page: Page) -> None:
+    """Set it up, look at every page of it, sign in with it, and remove it."""
+    page.goto("/accounts/second-factor/")
+    page.get_by_role("link", name="Set it up").click()
+    key = page.get_by_label("Key, if you cannot scan it").input_value()
+    look_at(page)
+    page.get_by_label("Code", exact=True).fill(code_of(key))
+    page.get_by_role("button", name="Turn it on").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Recovery codes")
+    look_at(page)
+    recovery = page.locator("p.code").inner_text().split()
+    page.get_by_role("link", name="Make new ones").click()
+    expect(page.get_by_text("The 10 that you have left stop working.")).to_be_visible()
+    look_at(page)
+    page.goto("/accounts/email/")
+    email = page.locator(".card-body strong").first.inner_text()
+    page.get_by_label("You and your workspaces").click()
+    page.get_by_role("button", name="Sign out").click()
+    sign_in(page, email, "a long harbour 41 phrase")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Your code")
+    look_at(page)
+    page.get_by_label("Code", exact=True).fill(recovery[0])
+    page.get_by_role("button", name="Go on").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
+    page.goto("/accounts/second-factor/remove/")
+    look_at(page)
+    page.get_by_role("button", name="Remove it").click()
+    expect(page.get_by_role("link", name="Set it up")).to_be_visible()
+
+
+def look_at(page: Page) -> None:
+    """It fits, and everything has a name and can be read."""
+    assert (page.evaluate(UNNAMED), page.evaluate(WIDER) <= 0, barriers(page)) == ([], True, [])
+
+
+def code_of(key: str) -> str:
+    """What an authenticator app shows now."""
+    return format_hotp_value(hotp_value(key, int(time.time()) // 30))

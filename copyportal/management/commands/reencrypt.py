@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand
 from django.db import connection, transaction
 
 from copying.backend.settings.sealing import reseal_tables
+from users.second_factor import reencrypt_factors
 from users.secrets import EncryptedTextField
 
 
@@ -18,6 +19,7 @@ class Command(BaseCommand):
             names = [field.attname for field in model._meta.concrete_fields if isinstance(field, EncryptedTextField)]
             if names:
                 self.stdout.write(f"{model._meta.label}: {reencrypt(model, names)} rows")
+        self.stdout.write(f"second factors: {reencrypt_factors()} rows")
         with transaction.atomic(), connection.cursor() as cursor:
             self.stdout.write(f"journal and snapshots of the backend: {reseal_tables(cursor)} rows")
 

@@ -79,8 +79,10 @@ NO_IDS = {
     "invitation/", "commissions/close/all/", "settings/billing/", "settings/rates/fetching/",
     "settings/rates/fetch/", "settings/rates/new/", "settings/rates/file/",
     "commissions/issue/all/", "jobs/export/", "accounts/login/", "accounts/logout/", "accounts/email/",
-    "settings/tokens/new/",
     "accounts/email/withdraw/", "accounts/sessions/end/", "accounts/password/change/", "accounts/password/reset/",
+    "accounts/confirm/", "accounts/second-factor/code/", "accounts/second-factor/set-up/",
+    "accounts/second-factor/remove/", "accounts/second-factor/keep/", "accounts/second-factor/recovery-codes/new/", "settings/security/",
+    "settings/tokens/new/",
 }  # fmt: skip
 # keys that are secrets, not ids of rows: tried in test_own_account.py and test_members.py
 BY_KEY = {"accounts/confirm-email/<str:key>/", "accounts/sessions/<str:digest>/end/"}

@@ -1,0 +1,31 @@
+"""django-allauth's mfa part as this portal uses it: secrets encrypted at rest, and what is said in our words."""
+
+from __future__ import annotations
+
+from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.mfa.models import Authenticator
+
+from copying import secrets
+from users.factors import is_required_of
+
+
+class FactorAdapter(DefaultMFAAdapter):
+    """Encrypts what codes are made of; keeps the last factor where a workspace asks for one."""
+
+    error_messages = {
+        **DefaultMFAAdapter.error_messages,
+        "incorrect_code": "This code is not right, or was used already. Wait for the app's next one.",
+        "cannot_delete_authenticator": "A workspace of yours asks for a second factor: it stays.",
+    }
+
+    def encrypt(self, text: str) -> str:
+        return secrets.encrypt(text)
+
+    def decrypt(self, encrypted_text: str) -> str:
+        return secrets.decrypt(encrypted_text)
+
+    def get_totp_issuer(self) -> str:
+        return "copyportal"
+
+    def can_delete_authenticator(self, authenticator: Authenticator) -> bool:
+        return not is_required_of(authenticator.user)
