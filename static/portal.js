@@ -119,22 +119,6 @@
     }
   });
 
-  // --- Links are fetched while the pointer rests on them -----------------------------------------------------------------------
-  const fetched = new Set();
-  document.addEventListener("pointerover", (event) => {
-    const link = event.target.closest("a[href^='/']");
-    if (!link || link.hasAttribute("download") || fetched.has(link.href) || link.href.includes("format=csv")) return;
-    link.preloadTimer = setTimeout(() => {
-      fetched.add(link.href);
-      const hint = document.createElement("link");
-      hint.rel = "prefetch";
-      hint.href = link.href;
-      document.head.append(hint);
-      setTimeout(() => fetched.delete(link.href), 10000);
-    }, 90);
-    link.addEventListener("pointerleave", () => clearTimeout(link.preloadTimer), { once: true });
-  });
-
   // --- Live parts ----------------------------------------------------------------------------------------------------------------
   const live = $("[data-live]"), offline = $("[data-offline]");
   const setLive = (isUp) => {

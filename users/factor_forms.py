@@ -7,6 +7,7 @@ from allauth.core.internal.cryptokit import normalize_user_code
 from allauth.mfa.base.forms import AuthenticateForm
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.forms import ActivateTOTPForm
+from allauth.mfa.totp.internal.auth import SECRET_SESSION_KEY
 from django import forms
 from django.core.cache import cache
 from django.core.exceptions import ValidationError
@@ -56,6 +57,14 @@ class FirstCodeForm(ActivateTOTPForm):
     """Shows that the app works before it is relied on."""
 
     code = CodeField(help_text="Six digits that the app shows now.")
+
+    def __init__(self, *args, **kwargs):
+        """The key stays the same until it is in use: the page may be loaded twice, in two tabs or ahead of a click."""
+        session = context.request.session
+        key = session.get(SECRET_SESSION_KEY)
+        super().__init__(*args, **kwargs)
+        if key:
+            self.secret = session[SECRET_SESSION_KEY] = key
 
     def clean_code(self) -> str:
         with counted_try(self.user):

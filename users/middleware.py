@@ -219,12 +219,18 @@ def _too_many_downloads(request: PortalRequest) -> HttpResponse:
 
 
 class PrivateMiddleware:
-    """Answers to somebody who is signed in are not kept by browsers or proxies, unless a view says otherwise."""
+    """Answers to somebody who is signed in are not kept by browsers or proxies, unless a view says otherwise.
+
+    What a browser loads ahead of a click would be thrown away, and what a page tells once (a message, a form that was
+    not sent) with it: that is refused before a view runs, as browsers understand it.
+    """
 
     def __init__(self, get_response: Next) -> None:
         self.get_response = get_response
 
     def __call__(self, request: PortalRequest) -> HttpResponseBase:
+        if request.user.is_authenticated and "prefetch" in request.headers.get("Sec-Purpose", ""):
+            return HttpResponse(status=503, headers={"Cache-Control": "no-store"})
         response = self.get_response(request)
         if request.user.is_authenticated and not response.has_header("Cache-Control"):
             add_never_cache_headers(response)

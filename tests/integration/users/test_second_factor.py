@@ -78,6 +78,28 @@ def test_it_is_set_up_and_ends_the_other_sessions(alice, tasks_run):
     assert all(code in page for code in recovery_codes_of(alice))
 
 
+def test_the_page_loaded_twice_shows_one_key(alice):
+    client = with_password(alice)
+    keys = {
+        client.get("/accounts/second-factor/set-up/").content.decode().split('id="key" value="')[1].split('"')[0]
+        for _ in range(2)
+    }
+    assert len(keys) == 1
+    answer = client.post("/accounts/second-factor/set-up/", {"code": code_of(keys.pop())})
+    assert answer.status_code == 302
+    assert TOTP(Authenticator.objects.get(type="totp")).validate_code(code_of(step=1)) is False, "a key of its own"
+
+
+@pytest.mark.parametrize("purpose", ["prefetch", "prefetch;prerender"])
+def test_what_a_browser_loads_ahead_uses_nothing_up(alice, purpose):
+    client = with_password(alice)
+    client.post("/accounts/sessions/end/")
+    ahead = client.get("/accounts/sessions/", headers={"Sec-Purpose": purpose})
+    assert (ahead.status_code, ahead.content) == (503, b"")
+    assert "You are signed in here only." in client.get("/accounts/sessions/").content.decode()
+    assert Client().get("/accounts/login/", headers={"Sec-Purpose": purpose}).status_code == 200
+
+
 def test_secrets_are_encrypted_at_rest_and_can_be_encrypted_anew(alice):
     with_factor(alice)
     before = {factor.type: factor.data for factor in Authenticator.objects.all()}
