@@ -14,6 +14,7 @@ from api.reference import chapters
 from api.token_forms import ApiTokenForm
 from api.tokens import issue_token, revoke_token
 from users.account_views import braked
+from users.confirming import confirmed
 from users.permissions import can_own, member_only
 from users.requests import MemberRequest
 
@@ -42,6 +43,7 @@ def reference(request: MemberRequest) -> HttpResponse:
 @never_cache
 @braked
 @member_only
+@confirmed
 def new_token(request: MemberRequest) -> HttpResponse:
     """What it may do; the answer shows it, once."""
     form = ApiTokenForm(request.POST or None, membership=request.membership)

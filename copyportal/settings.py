@@ -115,7 +115,6 @@ MIDDLEWARE = [
     "users.middleware.ReadableMiddleware",
     "copyportal.errors.MethodMiddleware",
     "users.time_limit.PageTimeMiddleware",
-    "users.confirming.ConfirmMiddleware",
     "users.middleware.PatienceMiddleware",
     "users.middleware.DownloadMiddleware",
     "allauth.account.middleware.AccountMiddleware",

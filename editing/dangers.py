@@ -12,6 +12,7 @@ from typing import Any
 
 from editing.models import Action, Change
 from editing.removal import MODES, mode_words
+from editing.secrets import holds_new_secret
 from editing.targets import STRATEGY, SUBSCRIBER, Document, parts_in
 
 # settings whose new value the backend applies to what is open, or measures, as soon as it is saved
@@ -82,6 +83,20 @@ def reasons_of(change: Change) -> list[str]:
     """Why the name is asked for before the change is saved; []: its documents are harmless."""
     rules = (removed,) if change.action in REMOVALS else REASONS
     return [text for rule in rules if (text := rule(change))]
+
+
+def is_sensitive(change: Change) -> bool:
+    """Whether it ends or pauses copying or lets it go on, touches what clients pay, or tells a backend a new secret."""
+    if reasons_of(change) or holds_new_secret(change.after, change.before):
+        return True
+    old, new = (
+        [
+            document.get("commissionScheme") or None,
+            {key: mode for key, mode in modes_of(change, document).items() if mode},
+        ]
+        for document in (change.before, change.after)
+    )
+    return old != new
 
 
 def side_effects_of(change: Change) -> list[str]:

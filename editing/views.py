@@ -16,6 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from copying.client.patience import is_used_up
 from editing.backend import NotDone, backend_of
+from editing.dangers import is_sensitive
 from editing.differences import Difference, differences
 from editing.immediate import ImmediateEffects, document_effects, effects_of, unknown_effects
 from editing.looking_back import ask_for, newest_job, summary_key
@@ -27,6 +28,7 @@ from editing.targets import SUBSCRIBER, current_document, target_of
 from editing.what_if import WhatIf, open_positions, simulate
 from jobs.models import JobState
 from jobs.services import TooMany
+from users.confirming import confirmed_if
 from users.once import once
 from users.permissions import can_manage, may_manage, staff_only
 from users.requests import MemberRequest
@@ -119,8 +121,14 @@ def change(request: MemberRequest, pk: int) -> HttpResponse:
 
 
 # --- Saving ---------------------------------------------------------------------------------------------------------
+def needs_confirmation(request: MemberRequest, pk: int) -> bool:
+    """Whether saving ends copying, touches money or tells a secret, so that who saves has to show who they are."""
+    return is_sensitive(own_change(request, pk))
+
+
 @require_POST
 @may_manage
+@confirmed_if(needs_confirmation)
 @once
 def save(request: MemberRequest, pk: int) -> HttpResponse:
     """Do it, or say why not: refused, changed meanwhile, name not typed."""

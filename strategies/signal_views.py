@@ -22,6 +22,7 @@ from strategies import signals
 from strategies.models import Kind, Strategy
 from strategies.pages import page_of, visible_strategy
 from strategies.reach import copied_equity, copying_accounts
+from users.confirming import confirmed
 from users.once import FIELD, once
 from users.permissions import can_manage, may_manage, staff_only
 from users.requests import MemberRequest
@@ -205,6 +206,7 @@ def refused(request: MemberRequest, strategy: Strategy, signal_id: str, text: st
 
 @require_POST
 @may_manage
+@confirmed
 @once
 def create_webhook(request: MemberRequest, pk: int) -> HttpResponse:
     """An address that signals can be posted to."""
@@ -224,6 +226,7 @@ def create_webhook(request: MemberRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @may_manage
+@confirmed
 def remove_webhook(request: MemberRequest, pk: int) -> HttpResponse:
     """What is posted there is refused from now on. The id is the secret, so it travels in the form's body."""
     strategy = single(request, pk)

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods
 
 from subscribers.client_files import MOST_BYTES, invite_clients, read_clients
 from users import mails
+from users.confirming import confirmed
 from users.members import Invited
 from users.models import Invitation
 from users.permissions import may_manage
@@ -52,6 +53,7 @@ class InvitedClient:
 @require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 @may_manage
+@confirmed
 def invite_clients_page(request: MemberRequest) -> HttpResponse:
     """Take the file; the answer shows every link, once, or every row that is wrong."""
     form = ClientFileForm(request.POST or None, request.FILES or None)

@@ -22,6 +22,7 @@ from subscribers.models import InvitationAccess, Subscriber, SubscriberAccess
 from subscribers.pages import page_of, visible_subscriber
 from subscribers.people_forms import AccountsForm, InviteForm, LinkForm, RoleForm, own_accounts
 from users import factors, mails, members, second_factor
+from users.confirming import confirmed
 from users.members import Invited, Refusal
 from users.models import FactorReset, Invitation, Membership, Role
 from users.parsing import row_id
@@ -64,6 +65,7 @@ def waiting_invitations(request: MemberRequest, account: Subscriber | None = Non
 @require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 @may_manage
+@confirmed
 def invite(request: MemberRequest) -> HttpResponse:
     """Whom to invite as what; the answer shows the link, once."""
     form = InviteForm(request.POST or None, membership=request.membership, account=named_account(request))
@@ -101,6 +103,7 @@ def own_invitation(request: MemberRequest, pk: int) -> Invitation:
 @require_POST
 @never_cache
 @may_manage
+@confirmed
 def renew(request: MemberRequest, pk: int) -> HttpResponse:
     """Send it again: a new link, the old one is void."""
     renewed = members.renew_invitation(own_invitation(request, pk), by=request.user, now=timezone.now())
@@ -158,6 +161,7 @@ def member_page(request: MemberRequest, membership: Membership, form=None) -> Ht
 
 @require_POST
 @may_manage
+@confirmed
 def change_role(request: MemberRequest, pk: int) -> HttpResponse:
     """Another role."""
     membership = own_member(request, pk)
@@ -176,6 +180,7 @@ def change_role(request: MemberRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @may_manage
+@confirmed
 def change_accounts(request: MemberRequest, pk: int) -> HttpResponse:
     """The accounts that a client sees."""
     membership = own_member(request, pk)
@@ -193,6 +198,7 @@ def change_accounts(request: MemberRequest, pk: int) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @may_manage
+@confirmed
 def remove(request: MemberRequest, pk: int) -> HttpResponse:
     """Say what it means, then end the membership."""
     membership = own_member(request, pk)
@@ -208,6 +214,7 @@ def remove(request: MemberRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @may_manage
+@confirmed
 def deactivate(request: MemberRequest, pk: int) -> HttpResponse:
     """Shut a member out until they are activated again."""
     changed = members.deactivate_member(own_member(request, pk), by=request.user, now=timezone.now())
@@ -220,6 +227,7 @@ def deactivate(request: MemberRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @may_manage
+@confirmed
 def activate(request: MemberRequest, pk: int) -> HttpResponse:
     """Let a member in again."""
     changed = members.activate_member(own_member(request, pk), by=request.user, now=timezone.now())
@@ -232,6 +240,7 @@ def activate(request: MemberRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @owner_only
+@confirmed
 def transfer(request: MemberRequest, pk: int) -> HttpResponse:
     """Make somebody else owner in one's own place."""
     changed = members.transfer_ownership(own_member(request, pk), by=request.user, now=timezone.now())
@@ -244,6 +253,7 @@ def transfer(request: MemberRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @owner_only
+@confirmed
 def reset_factor(request: MemberRequest, pk: int) -> HttpResponse:
     """Take the second factor of somebody who lost it away, a day from now; or take that back."""
     membership = own_member(request, pk)
@@ -296,6 +306,7 @@ def access_page(request: MemberRequest, subscriber: Subscriber, form: LinkForm |
 
 @require_POST
 @may_manage
+@confirmed
 def link(request: MemberRequest, pk: int) -> HttpResponse:
     """Let a client who is a member see the account too."""
     subscriber = visible_subscriber(request, pk)
@@ -310,6 +321,7 @@ def link(request: MemberRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @may_manage
+@confirmed
 def unlink(request: MemberRequest, pk: int, membership_pk: int) -> HttpResponse:
     """Take the account out of a client's sight."""
     subscriber = visible_subscriber(request, pk)

@@ -27,6 +27,7 @@ from subscribers.listings import STOPOUTS, STRATEGY_SUBSCRIBERS, SUBSCRIBERS
 from subscribers.models import Stopout, Subscriber
 from subscribers.pages import page_of, visible_subscriber
 from subscribers.services import reset_stopout
+from users.confirming import confirmed
 from users.once import once
 from users.permissions import can_manage, may_manage, staff_only
 from users.requests import MemberRequest
@@ -174,6 +175,7 @@ def subscriber_stopouts(request: MemberRequest, pk: int) -> HttpResponseBase:
 
 @require_POST
 @may_manage
+@confirmed
 @once
 def reset(request: MemberRequest, pk: int) -> HttpResponse:
     """Let the account trade again: begin its limit anew and end the stopout, or say why that did not work."""

@@ -15,17 +15,17 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from users import factors, second_factor
 from users.account_views import braked
-from users.confirming import confirm
+from users.confirming import confirm, confirmed
 from users.factor_forms import ConfirmForm, RolesForm
 from users.models import FactorReset
 from users.permissions import owner_only
 from users.requests import MemberRequest, SignedInRequest
 
 authenticate = braked(mfa_views.authenticate)
-activate = never_cache(braked(login_required(totp_views.activate_totp)))
-deactivate = never_cache(braked(totp_views.deactivate_totp))
-recovery_codes = never_cache(recovery_views.view_recovery_codes)
-new_recovery_codes = never_cache(braked(login_required(recovery_views.generate_recovery_codes)))
+activate = never_cache(braked(login_required(confirmed(totp_views.activate_totp))))
+deactivate = never_cache(braked(login_required(confirmed(totp_views.deactivate_totp))))
+recovery_codes = never_cache(login_required(confirmed(recovery_views.view_recovery_codes)))
+new_recovery_codes = never_cache(braked(login_required(confirmed(recovery_views.generate_recovery_codes))))
 
 
 @require_safe
@@ -69,6 +69,7 @@ def confirm_identity(request: SignedInRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @owner_only
+@confirmed
 def security(request: MemberRequest) -> HttpResponse:
     """Of which roles the workspace asks a second factor."""
     form = RolesForm(

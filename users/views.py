@@ -15,6 +15,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from users import services
+from users.confirming import confirmed
 from users.forms import EditConnectionForm, NewConnectionForm, SetupForm, TokenForm, WorkspaceForm
 from users.middleware import MEMBERSHIP_KEY, WORKSPACE_KEY
 from users.models import Connection, Role, User, Workspace
@@ -140,6 +141,7 @@ def connections(request: MemberRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 @owner_only
+@confirmed
 @once
 def new_connection(request: MemberRequest) -> HttpResponse:
     """Connect another backend."""
@@ -159,6 +161,7 @@ def new_connection(request: MemberRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 @owner_only
+@confirmed
 def edit_connection(request: MemberRequest, pk: int) -> HttpResponse:
     """Address and name of a backend, its token (write-only) and the test."""
     backend = get_object_or_404(Connection.objects.defer("token"), pk=pk, workspace=request.workspace)
@@ -178,6 +181,7 @@ def edit_connection(request: MemberRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @owner_only
+@confirmed
 def replace_connection_token(request: MemberRequest, pk: int) -> HttpResponse:
     """Put a new token in the place of the old one."""
     backend = get_object_or_404(Connection.objects.defer("token"), pk=pk, workspace=request.workspace)

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods
 from reporting.billing_forms import BillingIdentityForm, ClientRecordForm
 from reporting.models import BillingIdentity, ClientRecord
 from subscribers.pages import page_of, visible_subscriber
+from users.confirming import confirmed
 from users.permissions import can_bill, may_bill, staff_only
 from users.requests import MemberRequest
 from users.services import record_audit
@@ -29,6 +30,7 @@ def billing(request: MemberRequest) -> HttpResponseBase:
 
 
 @may_bill
+@confirmed
 def save_billing(request: MemberRequest) -> HttpResponse:
     """Store the form, or show what is wrong with it."""
     form = BillingIdentityForm(request.POST, instance=BillingIdentity.of(request.workspace))
@@ -65,6 +67,7 @@ def render_client(
 
 
 @may_bill
+@confirmed
 def save_client(request: MemberRequest, record: ClientRecord) -> HttpResponse:
     """Store the form, or show what is wrong with it."""
     form = ClientRecordForm(request.POST, instance=record)

@@ -19,6 +19,7 @@ from reporting.models import SubscriptionLifetime, TermsAnswer, TermsVersion
 from reporting.views.history import render_list
 from strategies.models import Strategy
 from subscribers.models import Subscriber
+from users.confirming import confirmed
 from users.listing import Choice, Column, Listing, Option, Search
 from users.once import once
 from users.parsing import row_id
@@ -119,6 +120,7 @@ def versions_of(request: MemberRequest, version: TermsVersion) -> QuerySet:
 
 @require_POST
 @may_manage
+@confirmed
 @once
 def record_consent(request: MemberRequest, pk: int) -> HttpResponseBase:
     """Record what clients answered."""

@@ -42,6 +42,7 @@ from reporting.views.history import render_list
 from reporting.views.statements import visible_statement
 from strategies.models import Strategy
 from subscribers.models import Subscriber
+from users.confirming import confirmed
 from users.listing import Choice, Column, DayRange, Listing, Option, Search
 from users.listing.export import file_name, plain_csv
 from users.once import once
@@ -123,6 +124,7 @@ def payer(request: MemberRequest) -> tuple[Account, Subscriber | None, Statement
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @may_bill
+@confirmed
 @once
 def new_payment(request: MemberRequest) -> HttpResponse:
     """Record money that was received for a statement, or for an account's oldest statements."""
@@ -184,6 +186,7 @@ def render_payment(request: MemberRequest, pk: int, form: ReasonForm, status: in
 
 @require_POST
 @may_bill
+@confirmed
 @once
 def undo(request: MemberRequest, pk: int) -> HttpResponse:
     """Take a payment back by a counter-entry."""

@@ -45,6 +45,7 @@ from reporting.views.payments import in_one_currency
 from reporting.waiting import waiting_deals
 from strategies.models import Strategy
 from subscribers.models import Subscriber
+from users.confirming import confirmed
 from users.listing import Choice, Column, DayRange, Listing, Option, Search
 from users.once import once
 from users.permissions import can_bill, may_bill, staff_only
@@ -173,6 +174,7 @@ def review(request: MemberRequest) -> HttpResponse:
 
 @require_POST
 @may_bill
+@confirmed
 @once
 def close(request: MemberRequest) -> HttpResponse:
     """Close every ended period to the end of the month in the URL."""
@@ -197,6 +199,7 @@ def say_not_closed(request: MemberRequest, period: BillingPeriod | None = None) 
 
 @require_POST
 @may_bill
+@confirmed
 @once
 def close_one(request: MemberRequest, pk: int) -> HttpResponse:
     """Close one strategy's period, and its earlier ones with it."""

@@ -19,6 +19,7 @@ from reporting.own_rates import COLUMNS, EnteredRate, UnreadableFile, add_rates,
 from reporting.own_rates import remove_rate as forget_rate
 from reporting.rates import in_use, is_old, rates_of
 from reporting.tasks import fetch_reference_rates
+from users.confirming import confirmed
 from users.once import once
 from users.permissions import can_bill, can_own, may_bill, owner_only, staff_only
 from users.requests import MemberRequest
@@ -91,6 +92,7 @@ def fetch_now(request: MemberRequest) -> HttpResponse:
 
 @require_POST
 @may_bill
+@confirmed
 @once
 def add_rate(request: MemberRequest) -> HttpResponse:
     """Enter one rate by hand."""
@@ -107,6 +109,7 @@ def add_rate(request: MemberRequest) -> HttpResponse:
 
 @require_POST
 @may_bill
+@confirmed
 @once
 def add_file(request: MemberRequest) -> HttpResponse:
     """Read many rates from a file; all of them or none."""
@@ -127,6 +130,7 @@ def add_file(request: MemberRequest) -> HttpResponse:
 
 @require_POST
 @may_bill
+@confirmed
 @once
 def remove_rate(request: MemberRequest, pk: int) -> HttpResponse:
     """Forget a rate that was wrong."""

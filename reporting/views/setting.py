@@ -33,6 +33,7 @@ from reporting.views.terms import CONSENT_ADVISED, CONSENT_REQUIRED
 from strategies.models import Strategy
 from strategies.pages import page_of, visible_strategy
 from subscribers.models import Subscriber
+from users.confirming import confirmed
 from users.once import once
 from users.parsing import row_id
 from users.permissions import may_manage
@@ -59,6 +60,7 @@ def consent_words(request: MemberRequest, *, costs_more: bool) -> list[str]:
 # --- Rates by currency ------------------------------------------------------------------------------------------------
 @require_http_methods(["GET", "POST"])
 @may_manage
+@confirmed
 @once
 def rates(request: MemberRequest, pk: int) -> HttpResponseBase:
     """What accounts of each currency pay where the fee is an amount of money."""
@@ -126,6 +128,7 @@ def rates_effect(
 # --- High-water mark --------------------------------------------------------------------------------------------------
 @require_http_methods(["GET", "POST"])
 @may_manage
+@confirmed
 @once
 def mark(request: MemberRequest, pk: int) -> HttpResponseBase:
     """The rules of a strategy's high-water mark, or of one client's (`?subscriber=`), with what each would cost."""

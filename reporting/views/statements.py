@@ -33,6 +33,7 @@ from reporting.states import STATEMENT_STATES
 from reporting.views.booking import carry_out
 from reporting.views.commissions import LINES, chosen_span, explained
 from reporting.views.history import render_list
+from users.confirming import confirmed
 from users.listing import Choice, Column, DayRange, Listing, Option, Search
 from users.once import once
 from users.permissions import can_bill, may_bill, member_only, staff_only, subscriber_only
@@ -176,6 +177,7 @@ def render_review(
 
 @require_POST
 @may_bill
+@confirmed
 @once
 def issue(request: MemberRequest) -> HttpResponse:
     """Issue them all."""
@@ -275,6 +277,7 @@ def statement_as_file(request: MemberRequest, pk: int) -> HttpResponse:
 # --- Corrections ------------------------------------------------------------------------------------------------------
 @require_POST
 @may_bill
+@confirmed
 @once
 def credit_note(request: MemberRequest, pk: int) -> HttpResponse:
     """Correct a statement by a credit note."""
@@ -298,6 +301,7 @@ def credit_note(request: MemberRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @may_bill
+@confirmed
 @once
 def void(request: MemberRequest, pk: int) -> HttpResponse:
     """Take a statement back as a whole."""
@@ -316,6 +320,7 @@ def void(request: MemberRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @may_bill
+@confirmed
 @once
 def pay_from_credit(request: MemberRequest, pk: int) -> HttpResponse:
     """Let the account's credit pay."""

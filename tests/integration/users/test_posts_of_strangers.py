@@ -81,7 +81,8 @@ NO_IDS = {
     "commissions/issue/all/", "jobs/export/", "accounts/login/", "accounts/logout/", "accounts/email/",
     "accounts/email/withdraw/", "accounts/sessions/end/", "accounts/password/change/", "accounts/password/reset/",
     "accounts/confirm/", "accounts/second-factor/code/", "accounts/second-factor/set-up/",
-    "accounts/second-factor/remove/", "accounts/second-factor/keep/", "accounts/second-factor/recovery-codes/new/", "settings/security/",
+    "accounts/second-factor/remove/", "accounts/second-factor/keep/", "accounts/second-factor/recovery-codes/new/",
+    "settings/security/",
     "settings/tokens/new/",
 }  # fmt: skip
 # keys that are secrets, not ids of rows: tried in test_own_account.py and test_members.py

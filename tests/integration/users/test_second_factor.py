@@ -2,7 +2,6 @@
 
 import time
 from datetime import timedelta
-from urllib.parse import quote
 
 import pytest
 from allauth.mfa.models import Authenticator
@@ -11,14 +10,12 @@ from django.core import mail
 from django.core.cache import cache
 from django.core.management import CommandError, call_command
 from django.test import Client
-from django.urls import reverse
 from django.utils import timezone
 
 from tests import builders
-from users import confirming, second_factor
+from users import second_factor
 from users.members import Refusal
 from users.models import AuditEntry, FactorReset, Membership, SignInSession
-from users.session_store import CONFIRMED, SessionStore
 
 pytestmark = pytest.mark.django_db
 KEY = "JBSWY3DPEHPK3PXP"
@@ -181,74 +178,6 @@ def test_the_code_page_is_only_for_the_second_step(client, alice):
     assert client.get(CODE).headers["Location"].startswith("/accounts/login/")
     client.force_login(alice)
     assert client.get(CODE).headers["Location"] == "/"
-
-
-# --- Showing again who one is -----------------------------------------------------------------------------------------
-def long_ago(client) -> Client:
-    store = SessionStore(client.cookies["sessionid"].value)
-    store[CONFIRMED] = 0
-    store.save()
-    return client
-
-
-@pytest.mark.parametrize("name", sorted(confirming.SENSITIVE))
-def test_every_sensitive_address_exists_and_asks(alice, name):
-    takes = {"people:": "pk", "reporting:": "pk", "strategies:": "pk", "subscribers:": "pk", "users:connection": "pk"}
-    needs_id = name not in ("people:invite", "people:invite-clients", "users:connection-new", "users:security",
-        "reporting:new-payment", "reporting:issue-statements", "reporting:close-periods") and any(
-        name.startswith(start) for start in takes)  # fmt: skip
-    path = reverse(name, kwargs={"pk": 987654321} if needs_id else {})
-    client = long_ago(with_password(alice))
-    answer = client.post(path, {"name": "typed"})
-    assert answer.status_code == 302
-    assert answer.headers["Location"].startswith("/accounts/confirm/")
-    part = client.post(path, headers={"HX-Request": "true"})
-    assert part.headers["HX-Redirect"].startswith("/accounts/confirm/")
-
-
-def test_what_was_typed_comes_back_after_confirming(alice):
-    client = long_ago(with_password(alice))
-    form = {"email": "eve@example.com", "role": "viewer"}
-    asked = client.post(
-        "/settings/members/invite/", form, headers={"Referer": "http://testserver/settings/members/invite/"}
-    )
-    assert asked.headers["Location"] == "/accounts/confirm/?next=" + quote("/settings/members/invite/", safe="/")
-    before = client.cookies["sessionid"].value
-    assert (
-        client.post("/accounts/confirm/", {"password": "wrong", "next": "/settings/members/invite/"}).status_code == 422
-    )
-    assert client.post("/accounts/confirm/", {"next": "/settings/members/invite/"}).status_code == 422
-    confirmed = client.post("/accounts/confirm/", {"password": builders.PASSWORD, "next": "/settings/members/invite/"})
-    assert confirmed.headers["Location"] == "/settings/members/invite/"
-    assert client.cookies["sessionid"].value != before
-    page = client.get("/settings/members/invite/").content.decode()
-    assert "eve@example.com" in page
-    assert client.post("/settings/members/invite/", form).status_code == 201
-
-
-@pytest.mark.parametrize("wanted", ["https://evil.example/", "//evil.example", "javascript:alert(1)", ""])
-def test_confirming_leads_nowhere_else(alice, wanted):
-    client = with_password(alice)
-    answer = client.post("/accounts/confirm/", {"password": builders.PASSWORD, "next": wanted})
-    assert answer.headers["Location"] == "/"
-
-
-def test_a_code_confirms_too(alice):
-    with_factor(alice)
-    client = with_password(alice)
-    client.post(CODE, {"code": code_of()})
-    long_ago(client)
-    assert client.post("/accounts/confirm/", {"code": code_of()}).status_code == 422, "it was used for the sign-in"
-    assert client.post("/accounts/confirm/", {"code": code_of(step=1)}).status_code == 302
-    assert client.get("/settings/members/invite/").status_code == 200
-
-
-def test_who_may_not_see_a_page_learns_nothing_by_being_asked(bob, charlie, workspace):
-    for person in (bob, charlie):
-        client = long_ago(with_password(person))
-        own = client.get(path_of(bob, workspace, "remove/")).headers["Location"].partition("?")[0]
-        made_up = client.get("/settings/members/987654321/remove/").headers["Location"].partition("?")[0]
-        assert own == made_up == "/accounts/confirm/"
 
 
 # --- Required by a workspace ------------------------------------------------------------------------------------------
