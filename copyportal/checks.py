@@ -10,6 +10,8 @@ from django.conf import settings
 from django.core.checks import Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 
+from copying.client import parse_reach
+
 SHORTEST_SECRET_KEY = 50
 LOCAL_HOSTS = {"localhost", "127.0.0.1", "[::1]", "testserver", ".localhost"}
 WHERE = "docs/operations.md, “Settings”"
@@ -18,7 +20,7 @@ WHERE = "docs/operations.md, “Settings”"
 @register(Tags.security)
 def safe_settings(app_configs, **kwargs) -> list[Error]:
     """Every reason not to start with the present settings; DEBUG excuses none of them."""
-    return [*_keys(), *_public()]
+    return [*_keys(), *_public(), *_backends()]
 
 
 @register(Tags.security, deploy=True)
@@ -68,6 +70,16 @@ def _public() -> list[Error]:
         )
     if any(not origin.startswith("https://") for origin in settings.CSRF_TRUSTED_ORIGINS) and settings.HTTPS:
         found.append(_error("E006", "CSRF_TRUSTED_ORIGINS names an origin without https://."))
+    return found
+
+
+def _backends() -> list[Error]:
+    found = []
+    for entry in (*settings.PRIVATE_BACKENDS, *filter(None, [settings.BACKEND_URL])):
+        try:
+            parse_reach((entry,))
+        except ValueError:
+            found.append(_error("E010", f"{entry!r} is no address of a backend: a network, or a host with its port."))
     return found
 
 

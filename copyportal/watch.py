@@ -59,7 +59,7 @@ class Condition:
 def ask(backend: Connection) -> tuple[str, bool]:
     """(what is wrong with a backend or "", whether it answered at all)."""
     try:
-        with Client(None, base_url=backend.base_url, name=backend.name, **CLIENT) as client:
+        with Client(None, base_url=backend.base_url, name=backend.name, reach=backend.reach, **CLIENT) as client:
             body = client.get_bytes("/healthz")
         health = msgspec.json.decode(body, type=dict)
         message = health.get("message")

@@ -22,6 +22,8 @@ SESSION_COOKIE_AGE = SESSION_REMEMBERED_IDLE_SECONDS = 10 * 365 * 24 * 3600
 SESSION_IDLE_SECONDS = 5 * 365 * 24 * 3600
 CONFIRMED_FOR_SECONDS = 10 * 365 * 24 * 3600  # the same
 
+PRIVATE_BACKENDS = ["127.0.0.0/8"]  # servers of the tests; what is refused is tried with an empty list
+
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},

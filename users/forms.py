@@ -16,6 +16,10 @@ from users.models import Connection, User, Workspace
 ACCENTS = [("blue", "Blue"), ("teal", "Teal"), ("violet", "Violet"), ("graphite", "Graphite")]
 
 
+PRIVATE = (
+    "This address lies in a private network, which connections may not lead to. Whoever runs this installation can"
+    " allow it (PRIVATE_BACKENDS)."
+)
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 
@@ -90,6 +94,8 @@ class ConnectionForm(forms.ModelForm):
             raise forms.ValidationError("An address has no user name or password: the token has a field of its own.")
         if parts.query or parts.fragment or "?" in address or "#" in address:
             raise forms.ValidationError("An address ends before ? and #.")
+        if address != self.initial.get("base_url") and not Connection(base_url=address).may_reach_host():
+            raise forms.ValidationError(PRIVATE)
         return address
 
     def clean_domain(self) -> str:

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
+from ipaddress import ip_address
 
+from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.contrib.sessions.base_session import AbstractBaseSession
 from django.core.validators import MinValueValidator
 from django.db import models
 
-from copying.client import DEFAULT_DOMAIN, Client, Unauthorised, shared_discovery
+from copying.client import DEFAULT_DOMAIN, Client, Reach, Unauthorised, host_and_port, parse_reach, shared_discovery
 from users.secrets import EncryptedTextField
 
 
@@ -201,6 +203,12 @@ class Connection(models.Model):
         help_text="The destination the token was typed for; it goes to no other.",
     )
     is_enabled = models.BooleanField(default=True)
+    kept_private = models.CharField(
+        max_length=300,
+        default="",
+        db_default="",
+        help_text="The private address that it led to before private ones were refused; it may go on with that one.",
+    )
     market_is_simulated = models.BooleanField(
         null=True, help_text="As the backend says of its accounts: any is simulated, none is; null: it does not say."
     )
@@ -225,6 +233,20 @@ class Connection(models.Model):
             self.token_destination = self.destination
         super().save(**options)
 
+    @property
+    def reach(self) -> Reach:
+        """Which private addresses its client may connect to: those that the installation names."""
+        kept = [self.kept_private] if self.kept_private and self.kept_private == self.base_url else []
+        return parse_reach((*settings.PRIVATE_BACKENDS, *filter(None, [settings.BACKEND_URL]), *kept))
+
+    def may_reach_host(self) -> bool:
+        """False: its address is a private number that may not be reached. What names stand for is seen when it is."""
+        try:
+            host, port = host_and_port(self.base_url)
+            return self.reach.allows(host, port, ip_address(host))
+        except ValueError:
+            return True
+
     def client(self, **options) -> Client:
         """A client of this backend, to be closed by the caller; `options` are those of `copying.client.Client`.
 
@@ -233,7 +255,7 @@ class Connection(models.Model):
         """
         if self.token_destination != self.destination:
             raise Unauthorised(f"The address of {self.name} was changed: type its token again, in the settings.")
-        named = {"name": self.name, **options}
+        named = {"name": self.name, "reach": self.reach, **options}
         if self.base_url:
             return Client(self.token, base_url=self.base_url, **named)
         domain = self.domain or DEFAULT_DOMAIN

@@ -190,7 +190,8 @@ def sentence_of(error: ClientError) -> str:
 
 _SENTENCES = {
     Unauthorised: "The backend does not accept the token: type it again.",
-    Unreachable: "No backend answers at this address. Is the address right, and does the backend run?",
+    Unreachable: "No backend answers at this address. Is the address right, and does the backend run? One in a private"
+    " network works only where whoever runs this installation allows it.",
     RateLimited: "The backend answers, and asks for a pause: too many requests were sent. Try again in a minute.",
     Forbidden: "The backend accepts the token, but not for reading strategies.",
 }

@@ -30,6 +30,7 @@ from .errors import (
 )
 from .history import HistoryCalls
 from .provisioning import ProvisioningCalls, new_transaction_id
+from .reach import Reach, host_and_port, parse_reach
 from .regions import DEFAULT_DOMAIN, shared_discovery
 from .signals import SignalCalls
 from .statistics import StatisticsCalls
@@ -46,11 +47,14 @@ __all__ = [
     "NotFound",
     "NotReady",
     "RateLimited",
+    "Reach",
     "Rejected",
     "Unauthorised",
     "Unreachable",
     "Unreadable",
+    "host_and_port",
     "new_transaction_id",
+    "parse_reach",
     "shared_discovery",
 ]
 

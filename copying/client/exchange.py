@@ -23,6 +23,7 @@ from .addresses import Options, Params, checked_address, path_of, query_of
 from .answers import decode_answer
 from .errors import BackendFailed, ClientError, NotConnected, NotFound, RateLimited, Unreachable
 from .patience import LEAST_S, current, is_used_up
+from .reach import Reach
 from .reading import LARGEST_ANSWER
 from .regions import DEFAULT_DOMAIN, Discovery, Regions
 from .sending import Request, Sender
@@ -49,7 +50,8 @@ class Exchange:
     `domain`. discovery: what other clients of the same token and domain know of them. timeout_s: ordinary calls;
     extended_timeout_s: lists, histories, logs and streams. retries: of calls that may be repeated, after pauses of
     min_delay_s doubling to max_delay_s. wait_budget_s: the longest that one call may pause in all. name: what messages
-    call the backend instead of its address, which is for nobody else. largest_answer: bytes, unpacked.
+    call the backend instead of its address, which is for nobody else. largest_answer: bytes, unpacked. reach: which
+    private addresses may be connected to; None: all, where the address is the program's own and nobody's who typed it.
     Raises Unauthorised for a token, and Unreachable for an address, that cannot be one.
     """
 
@@ -63,6 +65,7 @@ class Exchange:
         name: str = "",
         largest_answer: int = LARGEST_ANSWER,
         transport: httpx.BaseTransport | None = None,
+        reach: Reach | None = None,
         timeout_s: float = 10,
         extended_timeout_s: float = 70,
         connect_timeout_s: float = 10,
@@ -82,6 +85,7 @@ class Exchange:
             min_delay_s=min_delay_s,
             clock=clock,
             transport=transport,
+            reach=reach,
         )
         self._timeout_s, self._extended_timeout_s = timeout_s, extended_timeout_s
         self._retries, self._min_delay_s, self._max_delay_s = retries, min_delay_s, max_delay_s

@@ -16,6 +16,7 @@ import httpx
 from .addresses import shown
 from .answers import not_ready, read, refusal
 from .errors import Unauthorised, Unreadable
+from .reach import GuardedClient, Reach
 from .reading import ENCODINGS, TooMuch, read_whole
 from .silence import unreachable
 
@@ -51,6 +52,8 @@ class Request:
 class Sender:
     """Sends with a token, or without one. name: what messages call the backend instead of its address.
 
+    reach: of Exchange.
+
     Raises Unauthorised for a token that cannot be one.
     """
 
@@ -64,13 +67,15 @@ class Sender:
         min_delay_s: float,
         clock: Callable[[], datetime],
         transport: httpx.BaseTransport | None,
+        reach: Reach | None,
     ) -> None:
         if token is not None and not _TOKEN.fullmatch(token):
             raise Unauthorised("The token is empty or contains characters that no token has.")
         self._token = token or ""
         self._name, self._largest_answer = name, largest_answer
         self._connect_timeout_s, self._min_delay_s, self._clock = connect_timeout_s, min_delay_s, clock
-        self._http = httpx.Client(transport=transport, verify=_tls(), follow_redirects=False)
+        options: dict[str, Any] = {"transport": transport, "verify": _tls(), "follow_redirects": False}
+        self._http = httpx.Client(**options) if reach is None else GuardedClient(reach, **options)
 
     def close(self) -> None:
         """Give the connections back."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx
 
 from .errors import Unreachable
+from .reach import NotAllowed
 
 
 class TimedOut(Unreachable):
@@ -30,6 +31,8 @@ def _no_answer(where: str, error: Exception, limits: httpx.Timeout) -> str:
         reason = f"no connection within {limits.connect:g} s"
     elif isinstance(error, httpx.TimeoutException):
         reason = f"no answer within {limits.read:g} s"
+    elif isinstance(error.__cause__, NotAllowed):
+        reason = str(error.__cause__)
     elif where.startswith("“"):
         reason = "no answer"  # a page shows it: how a port answers is nobody's business there
     else:
