@@ -16,7 +16,15 @@ from django.contrib.sessions.base_session import AbstractBaseSession
 from django.core.validators import MinValueValidator
 from django.db import models
 
-from copying.client import DEFAULT_DOMAIN, Client, Reach, Unauthorised, host_and_port, parse_reach, shared_discovery
+from copying.client import (
+    DEFAULT_DOMAIN,
+    Client,
+    PrivateReach,
+    Unauthorised,
+    host_and_port,
+    parse_reach,
+    shared_discovery,
+)
 from users.secrets import EncryptedTextField
 
 
@@ -234,7 +242,7 @@ class Connection(models.Model):
         super().save(**options)
 
     @property
-    def reach(self) -> Reach:
+    def reach(self) -> PrivateReach:
         """Which private addresses its client may connect to: those that the installation names."""
         kept = [self.kept_private] if self.kept_private and self.kept_private == self.base_url else []
         return parse_reach((*settings.PRIVATE_BACKENDS, *filter(None, [settings.BACKEND_URL]), *kept))

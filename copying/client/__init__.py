@@ -30,7 +30,7 @@ from .errors import (
 )
 from .history import HistoryCalls
 from .provisioning import ProvisioningCalls, new_transaction_id
-from .reach import Reach, host_and_port, parse_reach
+from .reach import PrivateReach, host_and_port, parse_reach
 from .regions import DEFAULT_DOMAIN, shared_discovery
 from .signals import SignalCalls
 from .statistics import StatisticsCalls
@@ -46,8 +46,8 @@ __all__ = [
     "NotConnected",
     "NotFound",
     "NotReady",
+    "PrivateReach",
     "RateLimited",
-    "Reach",
     "Rejected",
     "Unauthorised",
     "Unreachable",

@@ -23,7 +23,7 @@ from .addresses import Options, Params, checked_address, path_of, query_of
 from .answers import decode_answer
 from .errors import BackendFailed, ClientError, NotConnected, NotFound, RateLimited, Unreachable
 from .patience import LEAST_S, current, is_used_up
-from .reach import Reach
+from .reach import PrivateReach
 from .reading import LARGEST_ANSWER
 from .regions import DEFAULT_DOMAIN, Discovery, Regions
 from .sending import Request, Sender
@@ -65,7 +65,7 @@ class Exchange:
         name: str = "",
         largest_answer: int = LARGEST_ANSWER,
         transport: httpx.BaseTransport | None = None,
-        reach: Reach | None = None,
+        reach: PrivateReach | None = None,
         timeout_s: float = 10,
         extended_timeout_s: float = 70,
         connect_timeout_s: float = 10,

@@ -31,7 +31,7 @@ class NotAllowed(httpcore.ConnectError):
 
 
 @dataclass(frozen=True)
-class Reach:
+class PrivateReach:
     """hosts: names or addresses with a port that may be private; networks: private networks that may be reached."""
 
     hosts: frozenset[tuple[str, int]] = frozenset()
@@ -61,14 +61,14 @@ def is_public(address: Address) -> bool:
 
 
 @lru_cache(64)
-def parse_reach(entries: tuple[str, ...]) -> Reach:
+def parse_reach(entries: tuple[str, ...]) -> PrivateReach:
     """What a setting lists: networks such as 10.0.0.0/8, and hosts with a port such as backend:8001 or a URL.
 
     Raises ValueError for what is neither.
     """
     networks = [entry for entry in entries if "/" in entry and "://" not in entry]
     hosts = frozenset(host_and_port(entry) for entry in entries if entry not in networks)
-    return Reach(hosts, tuple(map(ip_network, networks)))
+    return PrivateReach(hosts, tuple(map(ip_network, networks)))
 
 
 def host_and_port(address: str) -> tuple[str, int]:
@@ -92,7 +92,7 @@ def addresses_of(host: str, port: int) -> list[Address]:
 class GuardedNetwork(httpcore.SyncBackend):
     """Connects to addresses that are allowed, and to no name."""
 
-    def __init__(self, reach: Reach) -> None:
+    def __init__(self, reach: PrivateReach) -> None:
         self.reach = reach
 
     def connect_tcp(
@@ -119,7 +119,7 @@ class GuardedNetwork(httpcore.SyncBackend):
 class GuardedTransport(httpx.HTTPTransport):
     """httpx's own, with a network that refuses. httpx takes no network, so its pool is replaced by one that has it."""
 
-    def __init__(self, reach: Reach, *args: Any, **options: Any) -> None:
+    def __init__(self, reach: PrivateReach, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         pool = self._pool
         assert isinstance(pool, httpcore.ConnectionPool)
@@ -132,7 +132,7 @@ class GuardedClient(httpx.Client):
     A proxy for the way out resolves names itself, and is the place for such rules then.
     """
 
-    def __init__(self, reach: Reach, **options: Any) -> None:
+    def __init__(self, reach: PrivateReach, **options: Any) -> None:
         self._reach = reach
         super().__init__(**options)
 

@@ -16,7 +16,7 @@ import httpx
 from .addresses import shown
 from .answers import not_ready, read, refusal
 from .errors import Unauthorised, Unreadable
-from .reach import GuardedClient, Reach
+from .reach import GuardedClient, PrivateReach
 from .reading import ENCODINGS, TooMuch, read_whole
 from .silence import unreachable
 
@@ -67,7 +67,7 @@ class Sender:
         min_delay_s: float,
         clock: Callable[[], datetime],
         transport: httpx.BaseTransport | None,
-        reach: Reach | None,
+        reach: PrivateReach | None,
     ) -> None:
         if token is not None and not _TOKEN.fullmatch(token):
             raise Unauthorised("The token is empty or contains characters that no token has.")

@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from copying.client import Client, Unreachable, parse_reach
-from copying.client.reach import GuardedClient, GuardedNetwork, NotAllowed, Reach, is_public
+from copying.client.reach import GuardedClient, GuardedNetwork, NotAllowed, PrivateReach, is_public
 
-NOBODY = Reach()
+NOBODY = PrivateReach()
 PUBLIC = ("1.1.1.1", "93.184.215.14", "2606:4700::1111", "::ffff:1.1.1.1", "64:ff9b::101:101", "2002:101:101::1")
 PRIVATE = (
     "127.0.0.1", "127.8.8.8", "0.0.0.0", "10.0.0.1", "10.255.255.255", "172.16.0.1", "172.31.255.255", "192.168.1.1",
