@@ -116,6 +116,21 @@ def number(value, reason: str = "Not known yet") -> str:
     return unknown(reason) if value is None else plain(value, 0)
 
 
+def ratio(value, reason: str = "The provider's volume is not known") -> str:
+    """A copy's volume by the provider's: "× 0.5"."""
+    if value is None:
+        return unknown(reason)
+    value = round(Decimal(value), 4)
+    return f"\N{MULTIPLICATION SIGN}{THIN_SPACE}{plain(value, max(1, _decimals(value)))}"
+
+
+def basis_points(value, reason: str = "The provider's price is not known, or of another symbol") -> Markup | str:
+    """Slippage: more than nothing is worse than the provider's price."""
+    if value is None:
+        return unknown(reason)
+    return f"{plain(round(Decimal(value), 1), 1)}{THIN_SPACE}bp"
+
+
 def milliseconds(value, reason: str = "Not measured") -> str:
     """A duration in milliseconds with its unit."""
     if value is None:
@@ -270,6 +285,9 @@ FILTERS = {
     "price": price,
     "quote": quote,
     "number": number,
+    "ratio": ratio,
+    "basis_points": basis_points,
+    "decimal": Decimal,
     "milliseconds": milliseconds,
     "count_text": count_text,
     "deal_type": deal_type,

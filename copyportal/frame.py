@@ -50,6 +50,7 @@ class Place:
 STAFF_PLACES = (
     Place("overview", "Overview", "layout-dashboard", "reporting:overview", "o", on_phone=True),
     Place("strategies", "Strategies", "chart-line", "strategies:list", "s", on_phone=True),
+    Place("positions", "Positions", "table", "reporting:positions", "i"),
     Place("subscribers", "Subscribers", "users", "subscribers:list", "u", on_phone=True),
     Place("stopouts", "Stopouts", "shield-x", "subscribers:stopouts", "p"),
     Place("decisions", "Decisions", "route", "reporting:decisions", "d"),
@@ -62,6 +63,7 @@ STAFF_PLACES = (
 )
 SUBSCRIBER_PLACES = (
     Place("me", "My accounts", "wallet", "reporting:me", "o", on_phone=True),
+    Place("positions", "Positions", "table", "reporting:own-positions", "i"),
     Place("decisions", "Decisions", "route", "reporting:own-decisions", "d", on_phone=True),
     Place("statements", "Statements", "receipt-2", "reporting:own-statements", "c", on_phone=True),
     Place("transactions", "Transactions", "arrows-exchange", "reporting:transactions", "t", on_phone=True),

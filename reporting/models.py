@@ -19,12 +19,12 @@ from reporting.books import (
 from reporting.equity import EquityMember, EquitySum
 from reporting.identity import BillingIdentity, ClientRecord, TaxKind
 from reporting.ledger import AccrualState, CommissionLine, CommissionLineQuerySet, CommissionPolicy
+from reporting.named import NamedIds
+from reporting.open_book import ExposureSum, OpenPosition, OpenSignal, PositionReading
 from reporting.past import PastFilling, PastPoint, PastSource
 from reporting.reference_rates import OwnRate, RateFetch, ReferenceRate
 from reporting.scoping import PerSubscriberQuerySet
 from reporting.terms import Subject, SubscriptionLifetime, TermsAnswer, TermsSource, TermsVersion
-from strategies.models import Strategy
-from subscribers.models import Subscriber
 from users.models import Connection, Membership, Workspace
 from users.syncing import register_failing
 
@@ -46,7 +46,10 @@ __all__ = [
     "EquityMember",
     "EquityPoint",
     "EquitySum",
+    "ExposureSum",
     "LogRecord",
+    "OpenPosition",
+    "OpenSignal",
     "OwnRate",
     "PastFilling",
     "PastPoint",
@@ -54,6 +57,7 @@ __all__ = [
     "Payment",
     "PerSubscriberQuerySet",
     "PeriodState",
+    "PositionReading",
     "QuarantinedPage",
     "RateFetch",
     "ReferenceRate",
@@ -70,33 +74,6 @@ __all__ = [
     "TermsVersion",
     "Transaction",
 ]
-
-
-class NamedIds(models.Model):
-    """What carries the backend's ids of a subscriber and a strategy: joins to the mirror, for their names.
-
-    Null while the configuration has not been mirrored yet.
-    """
-
-    subscriber = models.ForeignObject(
-        Subscriber,
-        models.DO_NOTHING,
-        ("connection", "subscriber_id"),
-        ("connection", "backend_id"),
-        related_name="+",
-        null=True,
-    )
-    strategy = models.ForeignObject(
-        Strategy,
-        models.DO_NOTHING,
-        ("connection", "strategy_id"),
-        ("connection", "backend_id"),
-        related_name="+",
-        null=True,
-    )
-
-    class Meta:
-        abstract = True
 
 
 class Transaction(NamedIds):
@@ -342,6 +319,7 @@ class SyncKind(models.TextChoices):
     EQUITY = "equity", "Equity history"
     DECISIONS = "decisions", "Decisions"
     LIMITS = "limits", "Risk limits"
+    POSITIONS = "positions", "Open positions"
 
 
 class SyncState(models.Model):

@@ -44,6 +44,9 @@ RIGHTS = (
           "the currency is known.", OF_THE_ACCOUNTS),
     Right(SyncKind.EQUITY, "History of equity", "Curves begin with the first balance that is read here.", OF_OURS),
     Right(SyncKind.LIMITS, "Headroom of risk limits", "What is left of a limit is not known before it fires.", OF_OURS),
+    Right(SyncKind.POSITIONS, "Open positions",
+          "What is open now, at which price and with which result, is not known; nothing can be closed from here.",
+          OF_THE_ACCOUNTS),
     Right(SyncKind.DECISIONS, "Decisions", "Why a trade was copied, resized or left out is not known.", OF_OURS),
 )  # fmt: skip
 BY_KIND = {right.kind: right for right in RIGHTS}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import httpx
 from celery import shared_task
 from django.utils import timezone
+from kombu.exceptions import OperationalError as BrokerDown
 
-from reporting import ecb
+from reporting import ecb, watching
 from reporting.sync import run, states
 
 MOST_RUNNERS = 4  # a sweep wakes at most so many
@@ -27,6 +30,13 @@ def sweep() -> int:
 def run_due_syncs() -> int:
     """Run due syncs until none is left or the time is up."""
     return run.run_due()
+
+
+def hurry_positions(connection_ids: list[int]) -> None:
+    """Have the positions of connections read at once, where that is possible; without a broker the next sweep does."""
+    if connection_ids and watching.hurry(connection_ids, timezone.now()):
+        with contextlib.suppress(BrokerDown):
+            run_due_syncs.apply_async(expires=RUNNER_EXPIRES_S, retry=False)
 
 
 @shared_task

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, TypedDict, TypeVar, Unpack, overload
 
 from ..contract import wire
+from ..contract.accounts import TradeRequest, TradeResult
 from ..contract.hosts import TERMINAL
 from ..contract.terminal import (
     CalculatedMargin,
@@ -175,6 +176,17 @@ class TerminalCalls(Exchange):
         return self._account_call(
             TERMINAL, "POST", account_id, "/calculate-margin", type=CalculatedMargin, **options, **where
         )
+
+    def terminal_trade(
+        self, account_id: str, request: TradeRequest, *, key: str = "", **where: Unpack[Where]
+    ) -> TradeResult:
+        """A11. Sent once: whether one without an answer was carried out is to be seen at the account.
+
+        The answer may be a refusal, whose `numeric_code` is none of TRADE_SUCCESSES. key: by which our backend knows it
+        again.
+        """
+        options: Options = {"body": request, "repeatable": False, "key": key or None}
+        return self._account_call(TERMINAL, "POST", account_id, "/trade", type=TradeResult, **options, **where)
 
     def server_time(self, account_id: str, **where: Unpack[Where]) -> ServerTime:
         """A13. The broker's clock."""

@@ -11,6 +11,7 @@ from typing import Literal
 
 from .history import HistoryRecord
 from .settings import Document
+from .terminal import TerminalPosition
 
 ActionType = Literal[
     "ORDER_TYPE_BUY",
@@ -169,3 +170,29 @@ class DepositRequest(Document, kw_only=True):
 
     amount: float
     comment: str | None = None
+
+
+class AccountPosition(TerminalPosition, kw_only=True):
+    """An open position among those of all accounts."""
+
+    account_id: str
+
+
+class OpenSignalRecord(HistoryRecord, kw_only=True):
+    """An open signal of a strategy, as its provider trades it. volume in lots; type: market, limit or stop.
+
+    number: what a page of them is continued after. external: it was given to the strategy, no account has it.
+    """
+
+    number: int
+    id: str
+    strategy_id: str
+    symbol: str
+    side: str
+    type: str = "market"
+    volume: Decimal
+    open_price: Decimal | None = None
+    time: datetime
+    stop_loss: Decimal | None = None
+    take_profit: Decimal | None = None
+    external: bool = False

@@ -49,7 +49,10 @@ class TerminalInformation(HistoryRecord, kw_only=True):
 
 
 class TerminalPosition(HistoryRecord, kw_only=True):
-    """A2, A3 (3.3). What is open now is unrealized_profit + unrealized_swap + unrealized_commission."""
+    """A2, A3 (3.3). What is open now is unrealized_profit + unrealized_swap + unrealized_commission.
+
+    strategy_id, source_strategy_id, source_position_id: of a copy, as our backend tells of it; the vendor does not.
+    """
 
     id: str | int
     type: str
@@ -76,6 +79,20 @@ class TerminalPosition(HistoryRecord, kw_only=True):
     comment: str | None = None
     client_id: str | None = None
     reason: str = ""
+    strategy_id: str | None = None
+    source_strategy_id: str | None = None
+    source_position_id: str | None = None
+
+    @property
+    def is_bought(self) -> bool:
+        return self.type == "POSITION_TYPE_BUY"
+
+    @property
+    def floating(self) -> Decimal | None:
+        """What closing it would bring now, in account currency; None: the terminal does not say."""
+        if self.unrealized_profit is None:
+            return None
+        return self.unrealized_profit + (self.unrealized_swap or 0) + (self.unrealized_commission or 0)
 
 
 class TerminalOrder(HistoryRecord, kw_only=True):

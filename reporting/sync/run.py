@@ -27,6 +27,7 @@ from reporting.sync.decisions import sync_decisions
 from reporting.sync.history import sync_history
 from reporting.sync.limits import sync_limits
 from reporting.sync.logs import sync_logs
+from reporting.sync.positions import sync_positions
 from reporting.sync.source import Source
 from reporting.sync.states import Lease, LeaseLost, SyncOutcome
 from reporting.sync.stopouts import sync_stopouts
@@ -45,6 +46,7 @@ PACES: dict[str, tuple[float, str]] = {
     SyncKind.LIMITS: (15, "What is left of a limit moves with equity; a request per 1,000 accounts."),
     SyncKind.EQUITY: (60, "Points are hourly."),
     SyncKind.DECISIONS: (5, "Why a trade was not copied is asked when it was not; one request."),
+    SyncKind.POSITIONS: (10, "What is open moves with every price; every 2 s while a page of it is open."),
 }
 # How long a kind rests at most while nothing new comes: a tenth of the time for which nothing has come. As soon as one
 # of EVENTS brings something, all are asked at their pace again. Configuration always is: nothing announces its edits.
@@ -57,12 +59,13 @@ RESTS: dict[str, float] = {
     SyncKind.LIMITS: 60,
     SyncKind.EQUITY: 300,
     SyncKind.DECISIONS: 15,
+    SyncKind.POSITIONS: 30,
 }
 RESTING_SHARE = 10
 EVENTS = (SyncKind.PROVIDED, SyncKind.SUBSCRIBED, SyncKind.LOGS, SyncKind.STOPOUTS, SyncKind.DECISIONS)
 ASKED_AGAIN_S = 3600  # a call that the token may not use
 # what pages can do without: refused, it is a right that is missing and no fault (reporting/rights.py)
-OPTIONAL = {SyncKind.ACCOUNTS, SyncKind.LIMITS, SyncKind.EQUITY, SyncKind.DECISIONS}
+OPTIONAL = {SyncKind.ACCOUNTS, SyncKind.LIMITS, SyncKind.EQUITY, SyncKind.DECISIONS, SyncKind.POSITIONS}
 MANY_ROWS = 5_000  # of one run: lists estimate their length from statistics that autovacuum refreshes a minute later
 SHARE = 10  # a kind may keep a worker busy for one part in so many
 LONGEST_PAUSE_S = 300
@@ -160,6 +163,7 @@ _KINDS = {
     SyncKind.LIMITS: sync_limits,
     SyncKind.EQUITY: sync_equity,
     SyncKind.DECISIONS: sync_decisions,
+    SyncKind.POSITIONS: sync_positions,
 }
 
 
@@ -169,6 +173,7 @@ _TABLES = {
     SyncKind.DECISIONS: "reporting_decision, reporting_decisioncount",
     SyncKind.LOGS: "reporting_logrecord",
     SyncKind.EQUITY: "reporting_equitypoint",
+    SyncKind.POSITIONS: "reporting_openposition, reporting_opensignal",
     SyncKind.CONFIGURATION: "subscribers_subscriber, subscribers_subscription, strategies_strategy",
 }
 

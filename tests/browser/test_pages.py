@@ -22,6 +22,9 @@ OF_MANAGER = (
     "/strategies/{portfolio}/settings/", "/subscribers/", "/subscribers/results/", "/subscribers/{stopped}/",
     "/subscribers/{subscriber}/", "/subscribers/{subscriber}/subscriptions/", "/subscribers/{subscriber}/stopouts/",
     "/subscribers/{subscriber}/transactions/", "/subscribers/{subscriber}/commission/",
+    "/positions/", "/positions/?state=missing", "/positions/all/", "/positions/{signal}/",
+    "/positions/cells/?ids={signal}", "/strategies/{strategy}/positions/", "/strategies/{portfolio}/positions/",
+    "/subscribers/{subscriber}/positions/",
     "/subscribers/{subscriber}/log/", "/stopouts/", "/transactions/",
     "/transactions/?type=DEAL_TYPE_BUY&symbol=EURUSD&outcome=gain", "/decisions/", "/decisions/{decision}/",
     "/commissions/", "/commissions/?by=subscriber", "/commissions/{strategy}/{subscriber}/", "/log/", "/sync/",
@@ -53,7 +56,7 @@ OF_MANAGER = (
     "/commissions/payments/new/?statement={statement}",
     "/commissions/debt/", "/commissions/incoming/", "/accounts/email/",
 )  # fmt: skip
-OF_SUBSCRIBER = ("/me/", "/me/decisions/", "/me/statements/", "/transactions/")
+OF_SUBSCRIBER = ("/me/", "/me/positions/", "/me/decisions/", "/me/statements/", "/transactions/")
 OF_NOBODY = ("/accounts/login/", "/accounts/password/reset/")
 PAGES = [(role, path) for role, paths in (("manager", OF_MANAGER), ("subscriber", OF_SUBSCRIBER), (None, OF_NOBODY))
          for path in paths]  # fmt: skip
@@ -223,6 +226,7 @@ def ids(stack) -> dict[str, int]:
         "member": stack.one("SELECT id FROM users_membership WHERE role = 'subscriber' ORDER BY id"),
         "job": stack.one(A_JOB),
         "decision": stack.one("SELECT max(id) FROM reporting_decision"),
+        "signal": stack.one("SELECT id FROM reporting_opensignal ORDER BY copies DESC, id LIMIT 1"),
         "terms": stack.one(TERMS_THAT_ASK),
     }
 

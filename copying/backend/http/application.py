@@ -34,6 +34,7 @@ from . import (
     discovery,
     history,
     news,
+    open_trades,
     proposed,
     provisioning,
     signals,
@@ -68,6 +69,8 @@ TABLE = (
     ("GET", "/users/current/account-snapshots/stream", streams.account_snapshots),  # E2
     ("GET", "/users/current/account-information", accounts.list_accounts),  # E1
     ("GET", "/users/current/risk-limits", accounts.list_risk_limits),  # E10
+    ("GET", "/users/current/positions", open_trades.list_positions),  # E13
+    ("GET", "/users/current/open-signals", open_trades.list_signals),  # E14
     ("GET", SUBSCRIBER + "/signals", signals.trading_signals),  # S1
     ("GET", STRATEGY + "/external-signals", signals.external_signals),  # S2
     ("POST", SUBSCRIBER + "/resynchronize", trading.resynchronise),  # T1

@@ -239,19 +239,19 @@ def account_positions(book: Book, tenant: str, account_id: str) -> list[Document
     if row is None:
         return None
     value(book)
+    return [position(book, place) for place in np.flatnonzero(book.positions.account == row).tolist()]
+
+
+def position(book: Book, place: int) -> Document:
+    """One open position; its profit is as of the last valuation."""
     positions = book.positions
-    documents = []
-    for place in np.flatnonzero(positions.account == row).tolist():
-        documents.append(
-            {
-                **_trade(book, positions, place),
-                "type": "POSITION_TYPE_BUY" if positions.side[place] > 0 else "POSITION_TYPE_SELL",
-                "profit": round(float(positions.profit[place]), 2),
-                "swap": round(float(positions.swap[place]), 2),
-                "commission": round(float(positions.commission[place]), 2),
-            }
-        )
-    return documents
+    return {
+        **_trade(book, positions, place),
+        "type": "POSITION_TYPE_BUY" if positions.side[place] > 0 else "POSITION_TYPE_SELL",
+        "profit": round(float(positions.profit[place]), 2),
+        "swap": round(float(positions.swap[place]), 2),
+        "commission": round(float(positions.commission[place]), 2),
+    }
 
 
 def account_orders(book: Book, tenant: str, account_id: str) -> list[Document] | None:

@@ -70,26 +70,27 @@ def positions(book: Book, row: int) -> list[Document]:
     """A2. The opening commission was booked when the position was opened, so nothing of it is unrealised."""
     meta = book.account_meta[row]
     opened = reads.account_positions(book, meta.tenant, meta.id) or []
-    return [_position(book, row, position) for position in opened]
+    return [position(book, row, each) for each in opened]
 
 
-def _position(book: Book, row: int, position: Document) -> Document:
-    is_bought, quote = position["type"].endswith("BUY"), book.quote(position["symbol"])
+def position(book: Book, row: int, opened: Document) -> Document:
+    """One position of A2. opened: as E5 tells it."""
+    is_bought, quote = opened["type"].endswith("BUY"), book.quote(opened["symbol"])
     document = {
-        **position,
-        "brokerTime": broker_time(position["time"], ahead_of(book)),
+        **opened,
+        "brokerTime": broker_time(opened["time"], ahead_of(book)),
         "updateTime": iso(book.time),
-        "unrealizedProfit": position["profit"],
+        "unrealizedProfit": opened["profit"],
         "realizedProfit": 0,
-        "unrealizedSwap": position["swap"],
+        "unrealizedSwap": opened["swap"],
         "realizedSwap": 0,
         "unrealizedCommission": 0,
-        "realizedCommission": position["commission"],
-        "reason": "POSITION_REASON_EXPERT" if "strategyId" in position else "POSITION_REASON_CLIENT",
+        "realizedCommission": opened["commission"],
+        "reason": "POSITION_REASON_EXPERT" if "strategyId" in opened else "POSITION_REASON_CLIENT",
     }
     if quote is not None:
         document["currentPrice"] = quote[0] if is_bought else quote[1]
-    if (tick := tick_value(book, row, position["symbol"])) is not None:
+    if (tick := tick_value(book, row, opened["symbol"])) is not None:
         document["currentTickValue"] = tick
     return document
 

@@ -27,7 +27,18 @@ from reporting.commission.closing import close_periods
 from reporting.commission.payments import record_payment
 from reporting.commission.services import accrue_workspace
 from reporting.commission.statements import issue_statements
-from reporting.models import BillingPeriod, Decision, EquityPoint, LogRecord, Statement, SyncKind, SyncState
+from reporting.models import (
+    BillingPeriod,
+    Decision,
+    EquityPoint,
+    LogRecord,
+    OpenPosition,
+    OpenSignal,
+    Statement,
+    SyncKind,
+    SyncState,
+)
+from reporting.open_sums import rebuild
 from tests import builders
 from tests.integration.conftest import make_deal, make_stopout
 
@@ -43,6 +54,7 @@ OBJECTS = (
     (r"^commissions/payments/<int:pk>/", "payment"),
     (r"^statements/<int:pk>/", "statement"),
     (r"^decisions/<int:pk>/", "decision"),
+    (r"^positions/<int:pk>/", "signal"),
     (r"^jobs/<int:pk>/", "job"),
     (r"^stopouts/<int:pk>/", "stopout"),
     (r"^settings/members/<int:pk>/", "member"),
@@ -54,7 +66,7 @@ MORE = (
     "/transactions/?symbol=EURUSD", "/transactions/totals/?symbol=EURUSD", "/decisions/?outcome=skipped",
     "/subscribers/?state=copying", "/strategies/results/?ids={strategies}", "/subscribers/results/?ids={subscribers}",
     "/overview/equity.json?range=1W&as=table", "/search/?q=account", "/stopouts/?state=active", "/jobs/?state=failed",
-    "/commissions/statements/?state=due",
+    "/commissions/statements/?state=due", "/positions/?subscriber=account", "/positions/all/?q=account",
 )  # fmt: skip
 # they act, lead elsewhere, or belong to the session that they would end
 NOT_ASKED = re.compile(r"^(accounts/(logout|login|signup)|switch/|theme/|setup/|invitation/|leave/|static/|api/)")
@@ -106,6 +118,8 @@ def firm(business, alice):
         grown.payment = payments[0].pk
         assert equity_sums.follow_members(business.connection, save=lambda: None)
         grown.statement, grown.period = Statement.objects.earliest("pk").pk, BillingPeriod.objects.earliest("pk").pk
+        rebuild(business.connection, is_list=True)
+        grown.signal = OpenSignal.objects.get(strategy_id="alpine").pk
         grown.decision, grown.job = Decision.objects.earliest("pk").pk, Job.objects.earliest("pk").pk
         return grown
 
@@ -149,6 +163,17 @@ def add_account(business, grown, number: int, asker) -> None:
         EquityPoint.objects.update_or_create(
             connection=linked, account_id=owner.backend_id, time=now - timedelta(hours=number),
             defaults={"equity": 1000 + number, "balance": 900},
+        )  # fmt: skip
+    for strategy, signal in ((own, "own"), (business.alpine, "signal")):
+        OpenSignal.objects.get_or_create(
+            workspace=business.workspace, connection=linked, strategy_id=strategy.backend_id, signal_id=signal,
+            defaults={"symbol": f"EUR{number:03}", "side": "buy", "state": "open", "opened_at": now},
+        )  # fmt: skip
+        OpenPosition.objects.create(
+            workspace=business.workspace, connection=linked, subscriber_id=account.backend_id, symbol=f"EUR{number:03}",
+            position_id=f"{account.pk}-{signal}", strategy_id=strategy.backend_id, signal_id=signal, side="buy",
+            source_strategy_id=strategy.backend_id, lots=1, open_price=1, swap=0, commission=0, opened_at=now,
+            changed_at=now,
         )  # fmt: skip
     Job.objects.create(
         workspace=business.workspace, kind="export", title=f"Grown {number}", state="failed", asked_by=asker,

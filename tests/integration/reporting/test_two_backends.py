@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 NOT_OFFERED = "does not offer “Balances and equity” to this token"
 NOT_TOLD = "The copying service does not tell this"  # the same to a client
 PROMISE = "Not measured yet"
-MISSING = (SyncKind.ACCOUNTS, SyncKind.LIMITS, SyncKind.EQUITY, SyncKind.DECISIONS)
+MISSING = (SyncKind.ACCOUNTS, SyncKind.LIMITS, SyncKind.EQUITY, SyncKind.DECISIONS, SyncKind.POSITIONS)
 
 
 def connect(workspace, name: str, *, missing=(), **fields):

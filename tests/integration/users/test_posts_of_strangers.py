@@ -22,7 +22,17 @@ from copying.client import errors
 from copying.client.exchange import Exchange
 from editing.models import Change
 from jobs.models import Job
-from reporting.models import BillingPeriod, OwnRate, Payment, Statement, Subject, TermsSource, TermsVersion
+from reporting.models import (
+    BillingPeriod,
+    OpenPosition,
+    OpenSignal,
+    OwnRate,
+    Payment,
+    Statement,
+    Subject,
+    TermsSource,
+    TermsVersion,
+)
 from subscribers.models import Stopout, SubscriberAccess
 from tests import builders
 from users.models import Invitation, Membership
@@ -34,7 +44,7 @@ TODAY = timezone.now().date()
 # the row that an id in an address is of, by how the address begins; the longest beginning counts
 PATH_IDS = {
     "changes/": "change", "commissions/changes/": "change", "commissions/payments/": "payment",
-    "commissions/periods/": "period",
+    "commissions/periods/": "period", "positions/": "signal", "positions/all/": "position",
     "commissions/terms/": "terms", "jobs/": "job", "settings/connections/": "connection",
     "settings/members/": "membership", "settings/tokens/": "token", "settings/rates/": "rate",
     "settings/members/invitations/": "invitation", "statements/": "statement", "stopouts/": "stopout",
@@ -71,6 +81,7 @@ BODIES = (
     ("/subscribers/{subscriber}/resynchronise/", {"scope": "strategies", "typed": "x"}, "strategy", "strategy_name"),
     ("/strategies/{strategy}/webhooks/remove/", {}, "webhook", "signal_name"),
     ("/strategies/{strategy}/webhooks/create/", {}, "webhook", "signal_name"),
+    ("/positions/{signal}/close/", {"scope": "chosen", "typed": "EURUSD"}, "position", "position"),
 )  # fmt: skip
 # forms that take no id at all, only words, numbers and days; ids in a CSV are tried where it is read
 NO_IDS = {
@@ -156,6 +167,14 @@ def world(user) -> dict[str, str]:
         "rate": rate, "terms": terms,
         "token": issue_token(user.memberships.get(), name="Secret", scope="read", lasts=timedelta(1), now=now).token,
     }  # fmt: skip
+    trade = {"workspace": workspace, "connection": connection, "symbol": "EURUSD", "side": "buy", "opened_at": now}
+    rows["signal"] = OpenSignal.objects.create(
+        **trade, strategy_id=strategy.backend_id, signal_id="1", state="open", copies=1
+    )
+    rows["position"] = OpenPosition.objects.create(
+        **trade, subscriber_id=account.backend_id, position_id="1", source_strategy_id=strategy.backend_id,
+        signal_id="1", strategy_id=strategy.backend_id, lots=1, open_price=1, swap=0, commission=0, changed_at=now,
+    )  # fmt: skip
     names = {"strategy_name": strategy.backend_id, "signal_name": f"sig{workspace.pk}"}
     return {kind: str(row.pk) for kind, row in rows.items()} | names
 
