@@ -139,7 +139,7 @@ def age_of(connection_ids: Iterable[int]) -> BookAge:
     """Of everything that some connections tell; those that do not offer positions have no age."""
     states = SyncState.objects.filter(connection_id__in=list(connection_ids), kind=SyncKind.POSITIONS)
     moments, by_account = [], []
-    for state in states.exclude(cursor__is_offered=False):
+    for state in states.filter(cursor__is_offered__isnull=True):
         if BY_ACCOUNT in state.cursor:
             by_account.append(state.connection_id)
         elif state.complete_until is not None:

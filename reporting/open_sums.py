@@ -63,9 +63,11 @@ def _expected_ways(backend: Connection) -> tuple[list[str], list[str]]:
 # provider's positions and the strategy's external signals were both read after the copy was opened.
 _ORPHANS = """
     WITH copies AS (
-        SELECT source_strategy_id AS strategy_id, signal_id, min(symbol) AS symbol, min(side) AS side,
-               min(opened_at) AS opened_at
-        FROM reporting_openposition WHERE connection_id = %(connection)s AND signal_id <> '' GROUP BY 1, 2
+        SELECT p.source_strategy_id AS strategy_id, p.signal_id, min(p.symbol) AS symbol, min(p.side) AS side,
+               min(p.opened_at) AS opened_at
+        FROM reporting_openposition p
+        JOIN subscribers_subscriber u ON u.connection_id = p.connection_id AND u.backend_id = p.subscriber_id
+        WHERE p.connection_id = %(connection)s AND p.signal_id <> '' GROUP BY 1, 2
     ), known AS (
         SELECT c.*, s.id IS NOT NULL AND (%(is_list)s OR (account.read_at > c.opened_at
                                                          AND external.read_at > c.opened_at)) AS is_closed

@@ -41,6 +41,7 @@ urlpatterns = [
     path("me/decisions/", decisions.own_decisions, name="own-decisions"),
     path("positions/", positions.positions, name="positions"),
     path("positions/all/", positions.every_position, name="every-position"),
+    path("positions/all/cells/", positions.open_cells, name="open-cells"),
     path("positions/cells/", positions.cells, name="position-cells"),
     path("positions/<int:pk>/", positions.position_signal, name="position-signal"),
     path("positions/<int:pk>/close/", closing_positions.close_signal, name="close-positions"),

@@ -111,9 +111,12 @@ def _read_signals(source: Source) -> list[OpenSignalRecord] | UnreadableAnswer:
 
 
 def _work_out(lease: Lease, backend: Connection, *, changed: int, is_list: bool, now: datetime) -> int:
-    """Bring what pages read to the rows, where they differ or that is long ago; returns how many rows differ."""
+    """Bring what pages read to the rows, where they differ or that is long ago; returns how many rows differ.
+
+    Account by account, every reading says more of what is missing or left over.
+    """
     summed_at = lease.cursor.get(SUMMED_AT)
-    if not changed and summed_at and now - datetime.fromisoformat(summed_at) < SUMS_AGAIN_AFTER:
+    if is_list and not changed and summed_at and now - datetime.fromisoformat(summed_at) < SUMS_AGAIN_AFTER:
         return 0
     lease.cursor[SUMMED_AT] = now.isoformat()
     strategies = strategies_of(backend.pk)
@@ -153,9 +156,13 @@ def _sync_some(lease: Lease, *, client: Client, backend: Connection, now: dateti
     accounts = _accounts_of(backend)
     with transaction.atomic():
         _follow_readings(backend, accounts)
-    turn = PositionTurn()
-    _ask(turn, False, _due(backend, False, now)[:MOST_ASKED], client.terminal_positions)
     readings = PositionReading.objects.filter(connection=backend, is_strategy=False)
+    # whether there is such a call is found out with a few accounts
+    most = MOST_ASKED if readings.filter(read_at__isnull=False).exists() else AT_ONCE
+    turn = PositionTurn()
+    _ask(turn, False, _due(backend, False, now)[:most], client.terminal_positions)
+    if turn.positions and most < MOST_ASKED and turn.of_all is None:
+        _ask(turn, False, _due(backend, False, now)[most:MOST_ASKED], client.terminal_positions)
     if turn.is_refused and not readings.filter(read_at__gt=now - LIST_ASKED_AGAIN_AFTER).exists():
         status = 403 if any(isinstance(error, Forbidden) for error in turn.account_troubles.values()) else 404
         lease.cursor |= {"is_offered": False, REFUSED_BY: status}

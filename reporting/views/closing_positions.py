@@ -17,7 +17,7 @@ from reporting import closing_positions as closing
 from reporting import exposure, open_reads
 from reporting.models import OpenPosition, OpenSignal
 from reporting.views.booking import carry_out
-from reporting.views.positions import Money
+from reporting.views.positions import ReportingMoney
 from users.once import once
 from users.parsing import row_ids
 from users.permissions import may_manage
@@ -48,7 +48,7 @@ def close_position(request: MemberRequest, pk: int) -> HttpResponse:
         "position": position,
         "problem": problem,
         "back": home,
-        "in_reporting": Money.of(request).convert(position.floating, account.currency),
+        "in_reporting": ReportingMoney.of(request).convert(position.floating, account.currency),
         "reporting_currency": request.workspace.reporting_currency,
     }
     return render(request, "reporting/close_position.html", context, status=422 if problem else 200)
@@ -92,7 +92,7 @@ def close_signal(request: MemberRequest, pk: int) -> HttpResponse:
             parameters = {"positions": chosen, "href": reverse("reporting:positions")}
             carry_out(request, closing.CLOSE, title=title, parameters=parameters, origin=reverse("reporting:positions"))
             return redirect("reporting:positions")
-    money = Money.of(request)
+    money = ReportingMoney.of(request)
     context = {
         "signal": signal,
         "copies": list(copies[:MOST_CHOSEN]),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, F, OuterRef
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
@@ -36,14 +36,14 @@ from subscribers.models import Subscriber
 from subscribers.pages import page_of, visible_subscriber
 from users.listing import BadParameter, Table
 from users.parsing import row_ids
-from users.permissions import can_manage, staff_only, subscriber_only
+from users.permissions import can_manage, member_only, staff_only, subscriber_only
 from users.requests import MemberRequest
 
 MOST_CELLS = 50
 
 
 @dataclass(frozen=True)
-class Money:
+class ReportingMoney:
     """Converts amounts of a page into the reporting currency."""
 
     rates: Rates
@@ -51,7 +51,7 @@ class Money:
     on: date
 
     @classmethod
-    def of(cls, request: MemberRequest) -> Money:
+    def of(cls, request: MemberRequest) -> ReportingMoney:
         return cls(rates_of(request.workspace), request.workspace.reporting_currency, timezone.now().date())
 
     def convert(self, amount, currency: str):
@@ -112,7 +112,7 @@ def _signals(
     shown = [] if request.GET.get("newer") else table.rows
     look_at(accounts_of(request, shown) or [(pk, "") for pk in connections_of(request)])
     context = {
-        "exposure": Money.of(request).total(rows),
+        "exposure": ReportingMoney.of(request).total(rows),
         "age": open_reads.age_of(connections_of(request)),
         "states": open_reads.SIGNAL_STATES,
         "cells": ",".join(str(row.id) for row in table.rows),
@@ -156,6 +156,25 @@ def cells(request: MemberRequest) -> HttpResponse:
 
 
 @require_safe
+@member_only
+def open_cells(request: MemberRequest) -> HttpResponse:
+    """The part of what moves with prices of the positions of a page, for whoever may see them."""
+    ids = row_ids(request.GET.get("ids", ""), most=MOST_CELLS)
+    if ids is None:
+        raise BadParameter("“ids” is a list of numbers with commas between them.")
+    own = open_reads.client_positions(request.membership).filter(pk__in=ids).select_related("subscriber")
+    rows = list(own.annotate(currency=F("subscriber__currency")).order_by("pk"))
+    look_at([(row.connection_id, row.subscriber_id) for row in rows])
+    money = ReportingMoney.of(request)
+    context = {
+        "rows": rows,
+        "converted": {row.pk: money.convert(row.floating, open_reads.account_of(row).currency) for row in rows},
+        "reporting_currency": money.currency,
+    }
+    return render(request, "reporting/_open_cells.html", context)
+
+
+@require_safe
 @staff_only
 def position_signal(request: MemberRequest, pk: int) -> HttpResponse:
     """One signal with its copies and who has none, as a page or as the part that opens in the list."""
@@ -165,7 +184,7 @@ def position_signal(request: MemberRequest, pk: int) -> HttpResponse:
         open_reads.copies_of(signal, request.membership).order_by("subscriber__name", "pk")[: open_reads.MOST_COPIES]
     )
     look_at([(copy.connection_id, copy.subscriber_id) for copy in copies] or [(signal.connection_id, "")])
-    money = Money.of(request)
+    money = ReportingMoney.of(request)
     context = {
         "signal": signal,
         "state": open_reads.SIGNAL_STATES[signal.state],
@@ -196,10 +215,11 @@ def _positions(
         return table.csv()
     shown = [] if request.GET.get("newer") else table.rows
     look_at([(row.connection_id, row.subscriber_id) for row in shown] or [(pk, "") for pk in connections_of(request)])
-    money = Money.of(request)
+    money = ReportingMoney.of(request)
     context = {
         "exposure": money.total(rows_of(table, request)),
         "age": age,
+        "cells": ",".join(str(row.id) for row in shown),
         "converted": {row.id: money.convert(row.floating, row.currency) for row in shown},
         "reporting_currency": money.currency,
         "may_manage": can_manage(request.membership),

@@ -55,6 +55,7 @@ OBJECTS = (
     (r"^statements/<int:pk>/", "statement"),
     (r"^decisions/<int:pk>/", "decision"),
     (r"^positions/<int:pk>/", "signal"),
+    (r"^positions/all/<int:pk>/", "position"),
     (r"^jobs/<int:pk>/", "job"),
     (r"^stopouts/<int:pk>/", "stopout"),
     (r"^settings/members/<int:pk>/", "member"),
@@ -119,6 +120,7 @@ def firm(business, alice):
         assert equity_sums.follow_members(business.connection, save=lambda: None)
         grown.statement, grown.period = Statement.objects.earliest("pk").pk, BillingPeriod.objects.earliest("pk").pk
         rebuild(business.connection, is_list=True)
+        grown.position = OpenPosition.objects.earliest("pk").pk
         grown.signal = OpenSignal.objects.get(strategy_id="alpine").pk
         grown.decision, grown.job = Decision.objects.earliest("pk").pk, Job.objects.earliest("pk").pk
         return grown

@@ -119,6 +119,18 @@ def test_no_filter_of_a_client_reaches_another_account(book, sign_in, dora, text
     assert "Other account" not in text_of(sign_in(dora).get(f"/me/positions/?{query}"))
 
 
+def test_cells_of_positions_are_those_that_one_may_see(book, sign_in, alice, dora, charlie):
+    ids = f"{book.copy.pk},{book.euros.pk},{book.by_hand.pk}"
+    shown = {}
+    for person in (alice, dora, charlie):
+        answer = sign_in(person).get(f"/positions/all/cells/?ids={ids}", headers={"HX-Request": "true"})
+        assert answer.status_code == 200
+        shown[person] = set(re.findall(r'id="p(\d+)-price"', answer.content.decode()))
+    every = {str(each.pk) for each in (book.copy, book.euros, book.by_hand)}
+    assert shown == {alice: every, dora: every - {str(book.euros.pk)}, charlie: set()}
+    assert sign_in(alice).get("/positions/all/cells/?ids=x").status_code == 400
+
+
 def test_staff_and_strangers_have_no_page_of_a_client(book, sign_in, alice, charlie):
     for person in (alice, charlie):
         assert sign_in(person).get("/me/positions/").status_code == 404
@@ -137,3 +149,42 @@ def test_sums_of_a_client_are_of_their_positions(book, sign_in, dora, alice):
     staff = sums_of(sign_in(alice).get("/positions/").content.decode())
     assert staff[:2] == ["EUR Floating \N{MINUS SIGN}3.25 Positions 1", "USD Floating +21.00 Positions 2"]
     assert staff[2].startswith("All in USD Floating +")
+
+
+@pytest.mark.parametrize("cursor", [{}, {"summed_at": "2026-01-01T00:00:00+00:00"}])
+def test_the_age_of_the_oldest_figure_is_said(book, sign_in, alice, cursor):
+    SyncState.objects.update(cursor=cursor)
+    page = sign_in(alice).get("/positions/").content.decode()
+    assert "Figures are as of" in page
+    assert "No position has been read yet" not in page
+
+
+def test_where_nothing_is_told_it_says_why_and_shows_no_zero(business, sign_in, alice, dora):
+    now = business.now
+    SyncState.objects.create(
+        connection=business.connection, kind=SyncKind.POSITIONS, due_at=now, cursor={"is_offered": False}
+    )
+    for path in ("/positions/", "/positions/all/", f"/strategies/{business.alpine.pk}/positions/",
+                 f"/subscribers/{business.hers.pk}/positions/"):  # fmt: skip
+        page = sign_in(alice).get(path).content.decode()
+        assert "Open positions are not known" in page, path
+        assert "does not offer “Open positions” to this token" in page
+        assert "Nothing is open now" not in page
+        assert "Floating" not in page.partition("<thead>")[0].partition("list-part")[2]
+    own = sign_in(dora).get("/me/positions/").content.decode()
+    assert "The copying service does not tell this" in own
+
+
+def test_before_the_first_reading_nothing_is_promised(business, sign_in, alice):
+    page = sign_in(alice).get("/positions/").content.decode()
+    assert "Open positions have not been read yet" in page
+    assert "/sync/" in page
+
+
+def test_nothing_open_is_said_only_where_it_is_known(business, sign_in, alice):
+    now = business.now
+    SyncState.objects.create(
+        connection=business.connection, kind=SyncKind.POSITIONS, due_at=now, last_success_at=now, complete_until=now
+    )
+    page = sign_in(alice).get("/positions/").content.decode()
+    assert "Nothing is open now" in page

@@ -124,6 +124,7 @@ def test_copies_are_known_by_their_opening_deals(firm, sync):
 
 
 def test_who_was_not_read_since_is_not_missing(firm, sync):
+    watch([(firm.pk, "p1")])
     sync({"p1": [position(77)]})
     signal = OpenSignal.objects.get()
     read = PositionReading.objects.filter(is_strategy=False, read_at=NOW).exclude(backend_id="p1").count()

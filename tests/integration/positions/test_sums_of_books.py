@@ -65,7 +65,7 @@ class Book:
 
     def positions(self, signals: list[SignalRow]) -> list[tuple[str, TerminalPosition]]:
         """Copies, also of signals that are gone, doubled ones, trades by hand, and providers' own."""
-        rows = []
+        rows, state = [], self.chance.randint(0, 10**9)  # an id is never given twice
         ids = [(signal.strategy_id, signal.signal_id, signal.symbol, signal.side) for signal in signals]
         ids += [(self.strategies[0].backend_id, "gone", "EURUSD", "buy"), ("theirs", "unknown", "EURUSD", "sell"), None]
         for number in range(self.chance.randint(0, 60)):
@@ -77,7 +77,7 @@ class Book:
                 (
                     account,
                     TerminalPosition(
-                        id=str(number),
+                        id=f"{state}-{number}",
                         type=f"POSITION_TYPE_{side.upper()}",
                         symbol=symbol,
                         time=self.now - timedelta(minutes=number),

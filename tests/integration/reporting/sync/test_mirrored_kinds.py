@@ -107,7 +107,7 @@ def test_ten_thousand_subscribers_of_a_connection_take_few_requests():
         polls = backend.number - before
         assert Subscriber.objects.filter(balance=Decimal("1000.1")).count() == 10_000
         assert Subscription.objects.count() == 10_000
-        assert polls <= 80, backend.requests
+        assert polls <= 90, backend.requests  # among them six that find out that no positions are told
         before = backend.number
         run_each_once(connection, [SyncKind.PROVIDED, SyncKind.SUBSCRIBED, SyncKind.STOPOUTS, SyncKind.EQUITY])
         assert backend.number - before <= 14, "what is polled every few seconds does not grow with the subscribers"
