@@ -20,7 +20,7 @@ from reporting.equity import EquityMember, EquitySum
 from reporting.identity import BillingIdentity, ClientRecord, TaxKind
 from reporting.ledger import AccrualState, CommissionLine, CommissionLineQuerySet, CommissionPolicy
 from reporting.named import NamedIds
-from reporting.open_book import ExposureSum, OpenPosition, OpenSignal, PositionReading
+from reporting.open_book import ExposureSum, OpenPosition, OpenTrade, PositionReading
 from reporting.past import PastFilling, PastPoint, PastSource
 from reporting.reference_rates import OwnRate, RateFetch, ReferenceRate
 from reporting.scoping import PerSubscriberQuerySet
@@ -49,7 +49,7 @@ __all__ = [
     "ExposureSum",
     "LogRecord",
     "OpenPosition",
-    "OpenSignal",
+    "OpenTrade",
     "OwnRate",
     "PastFilling",
     "PastPoint",

@@ -48,7 +48,7 @@ class OpenPosition(NamedIds):
     changed_at = models.DateTimeField()
 
     signal = models.ForeignObject(
-        "OpenSignal",
+        "OpenTrade",
         models.DO_NOTHING,
         ("connection", "source_strategy_id", "signal_id"),
         ("connection", "strategy_id", "signal_id"),
@@ -71,7 +71,7 @@ class OpenPosition(NamedIds):
         ]
 
 
-class OpenSignalQuerySet(models.QuerySet["OpenSignal"]):
+class OpenTradeQuerySet(models.QuerySet["OpenTrade"]):
     """Every read of open signals starts with `visible_to`."""
 
     def visible_to(self, membership: Membership) -> Self:
@@ -90,7 +90,7 @@ class SignalState(models.TextChoices):
     UNKNOWN = "unknown", "Not known"
 
 
-class OpenSignal(models.Model):
+class OpenTrade(models.Model):
     """A provider's trade that is open, or of which copies are: one line of the open book.
 
     lots, open_price and so on: the provider's, null where they are not known. floating: in the currency of the
@@ -132,7 +132,7 @@ class OpenSignal(models.Model):
         null=True,
     )
 
-    objects = OpenSignalQuerySet.as_manager()
+    objects = OpenTradeQuerySet.as_manager()
 
     class Meta:
         constraints = [

@@ -14,7 +14,7 @@ from django.db.models import Case, Count, ExpressionWrapper, F, Min, Q, QuerySet
 from django.db.models.fields import DecimalField
 from django.db.models.functions import NullIf
 
-from reporting.models import Decision, OpenPosition, OpenSignal, PositionReading, SyncKind, SyncState
+from reporting.models import Decision, OpenPosition, OpenTrade, PositionReading, SyncKind, SyncState
 from reporting.open_book import SignalState
 from reporting.plainly import staff_sentence
 from reporting.watching import BY_ACCOUNT
@@ -53,12 +53,12 @@ def client_positions(membership: Membership) -> QuerySet[OpenPosition]:
     return OpenPosition.objects.visible_to(membership).filter(subscriber__workspace_id=membership.workspace_id)
 
 
-def listed_signals(membership: Membership) -> QuerySet[OpenSignal]:
+def listed_signals(membership: Membership) -> QuerySet[OpenTrade]:
     """Signals with something open: an order that waits is not, unless it has copies."""
-    return OpenSignal.objects.visible_to(membership).exclude(state=SignalState.PENDING, copies=0)
+    return OpenTrade.objects.visible_to(membership).exclude(state=SignalState.PENDING, copies=0)
 
 
-def copies_of(signal: OpenSignal, membership: Membership) -> QuerySet[OpenPosition]:
+def copies_of(signal: OpenTrade, membership: Membership) -> QuerySet[OpenPosition]:
     """The copies of a signal at clients' accounts by name, each with its ratio and slippage."""
     own = client_positions(membership).filter(connection_id=signal.connection_id, signal_id=signal.signal_id)
     own = own.filter(source_strategy_id=signal.strategy_id).select_related("subscriber", "strategy")
@@ -81,7 +81,7 @@ class MissingCopy:
     decision_id: int | None = None
 
 
-def missing_copies(signal: OpenSignal, membership: Membership) -> list[MissingCopy]:
+def missing_copies(signal: OpenTrade, membership: Membership) -> list[MissingCopy]:
     """At most MOST_MISSING accounts without a copy, by name, with what was decided for each."""
     if signal.state != SignalState.OPEN:
         return []
@@ -99,7 +99,7 @@ def missing_copies(signal: OpenSignal, membership: Membership) -> list[MissingCo
     ]
 
 
-def _decisions_of(signal: OpenSignal, accounts: list[str], membership: Membership) -> dict[str, Decision]:
+def _decisions_of(signal: OpenTrade, accounts: list[str], membership: Membership) -> dict[str, Decision]:
     """The newest decision of each account about the signal."""
     same = Decision.objects.visible_to(membership).filter(signal_id=signal.signal_id, subscriber_id__in=accounts)
     same = same.filter(connection_id=signal.connection_id, source_strategy_id=signal.strategy_id)
@@ -107,7 +107,7 @@ def _decisions_of(signal: OpenSignal, accounts: list[str], membership: Membershi
 
 
 def _missing(
-    signal: OpenSignal, account: Subscriber, decision: Decision | None, reading: PositionReading | None
+    signal: OpenTrade, account: Subscriber, decision: Decision | None, reading: PositionReading | None
 ) -> MissingCopy:
     if reading is not None and (reading.read_at is None or reading.read_at < signal.opened_at):
         words = "Its positions were not read since the signal was opened"

@@ -41,7 +41,7 @@ def forget(backend: Connection) -> int:
     """Nothing is known of a connection's positions any more; returns how many rows that takes away."""
     with connection.cursor() as database:
         removed = 0
-        for table in ("openposition", "opensignal", "exposuresum", "positionreading"):
+        for table in ("openposition", "opentrade", "exposuresum", "positionreading"):
             database.execute(f"DELETE FROM reporting_{table} WHERE connection_id = %s", [backend.pk])
             removed += database.rowcount
     return removed
@@ -79,7 +79,7 @@ _ORPHANS = """
         LEFT JOIN reporting_positionreading external ON external.connection_id = %(connection)s
             AND external.is_strategy AND external.backend_id = s.backend_id
     )
-    INSERT INTO reporting_opensignal AS o (workspace_id, connection_id, strategy_id, signal_id, state, is_external,
+    INSERT INTO reporting_opentrade AS o (workspace_id, connection_id, strategy_id, signal_id, state, is_external,
         symbol, side, currency, opened_at, copies, accounts, copied_lots, floatings, unread)
     SELECT %(workspace)s, %(connection)s, strategy_id, signal_id,
            CASE WHEN is_closed THEN 'closed' ELSE 'unknown' END, false, symbol, side, '', opened_at, 0, 0, 0, '[]', 0
@@ -89,12 +89,12 @@ _ORPHANS = """
 """
 # What the provider's terminal says of its own position. The currency is known of accounts that are mirrored.
 _PROVIDED = """
-    UPDATE reporting_opensignal o SET current_price = known.current_price, floating = known.floating,
+    UPDATE reporting_opentrade o SET current_price = known.current_price, floating = known.floating,
            currency = known.currency
     FROM (
         SELECT o.id, p.floating, coalesce(u.currency, '') AS currency,
                coalesce(p.current_price, CASE WHEN c.lowest = c.highest THEN c.lowest END) AS current_price
-        FROM reporting_opensignal o
+        FROM reporting_opentrade o
         LEFT JOIN strategies_strategy s ON s.connection_id = o.connection_id AND s.backend_id = o.strategy_id
         LEFT JOIN reporting_openposition p ON p.connection_id = o.connection_id AND p.subscriber_id = s.account_id
             AND p.position_id = o.signal_id AND o.state = 'open' AND NOT o.is_external
@@ -147,11 +147,11 @@ _COPIED = """
                END AS missing,
                CASE WHEN o.state = 'open' THEN coalesce((SELECT sum(m.accounts) FROM moments m
                     WHERE m.leaf = o.strategy_id AND m.read_at < o.opened_at), 0)::int ELSE 0 END AS unread
-        FROM reporting_opensignal o
+        FROM reporting_opentrade o
         LEFT JOIN copied c ON c.strategy_id = o.strategy_id AND c.signal_id = o.signal_id
         WHERE o.connection_id = %(connection)s
     )
-    UPDATE reporting_opensignal o SET copies = counted.copies, accounts = counted.accounts,
+    UPDATE reporting_opentrade o SET copies = counted.copies, accounts = counted.accounts,
            copied_lots = counted.lots, floatings = counted.sums, missing = counted.missing, unread = counted.unread
     FROM counted
     WHERE o.id = counted.id
@@ -159,7 +159,7 @@ _COPIED = """
             (counted.copies, counted.accounts, counted.lots, counted.sums, counted.missing, counted.unread)
 """
 _GONE = """
-    DELETE FROM reporting_opensignal
+    DELETE FROM reporting_opentrade
     WHERE connection_id = %(connection)s AND copies = 0 AND state IN ('closed', 'unknown')
 """
 _OPEN_SUMS = """

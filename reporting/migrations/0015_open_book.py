@@ -74,7 +74,7 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name='OpenSignal',
+            name='OpenTrade',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('strategy_id', models.CharField(max_length=64)),

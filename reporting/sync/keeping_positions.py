@@ -162,7 +162,7 @@ def link_members(backend: Connection, leaves: dict[str, list[str]]) -> int:
     pairs = [(portfolio, leaf) for portfolio, own in leaves.items() for leaf in own]
     with connection.cursor() as database:
         database.execute(
-            "UPDATE reporting_openposition p SET source_strategy_id = o.strategy_id FROM reporting_opensignal o"
+            "UPDATE reporting_openposition p SET source_strategy_id = o.strategy_id FROM reporting_opentrade o"
             " JOIN unnest(%s::text[], %s::text[]) AS m (portfolio, leaf) ON m.leaf = o.strategy_id"
             " WHERE p.connection_id = %s AND o.connection_id = p.connection_id AND p.source_strategy_id = m.portfolio"
             " AND o.signal_id = p.signal_id AND p.signal_id <> ''",
@@ -198,7 +198,7 @@ def _close_others(
     of = None if whole is None else list(whole)
     with connection.cursor() as database:
         database.execute(
-            "UPDATE reporting_opensignal o SET state = 'closed'"
+            "UPDATE reporting_opentrade o SET state = 'closed'"
             " WHERE connection_id = %s AND state IN ('open', 'pending')"
             " AND (%s OR (o.strategy_id, o.is_external) IN (SELECT * FROM unnest(%s::text[], %s::bool[])))"
             " AND NOT EXISTS (SELECT FROM unnest(%s::text[], %s::text[]) AS k (strategy, signal)"
@@ -223,7 +223,7 @@ def _signal_values(row: SignalRow) -> tuple:
 
 
 _KEEP_SIGNALS = """
-    INSERT INTO reporting_opensignal AS o (workspace_id, connection_id, copies, accounts, copied_lots, unread,
+    INSERT INTO reporting_opentrade AS o (workspace_id, connection_id, copies, accounts, copied_lots, unread,
         floatings, currency, strategy_id, signal_id, state, is_external, symbol, side, lots, open_price, stop_loss,
         take_profit, opened_at)
     SELECT %s, %s, 0, 0, 0, 0, '[]', '', * FROM unnest(%s::text[], %s::text[], %s::text[], %s::bool[], %s::text[],

@@ -173,7 +173,7 @@ _TABLES = {
     SyncKind.DECISIONS: "reporting_decision, reporting_decisioncount",
     SyncKind.LOGS: "reporting_logrecord",
     SyncKind.EQUITY: "reporting_equitypoint",
-    SyncKind.POSITIONS: "reporting_openposition, reporting_opensignal",
+    SyncKind.POSITIONS: "reporting_openposition, reporting_opentrade",
     SyncKind.CONFIGURATION: "subscribers_subscriber, subscribers_subscription, strategies_strategy",
 }
 

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods
 from editing.backend import NotDone, backend_of
 from reporting import closing_positions as closing
 from reporting import exposure, open_reads
-from reporting.models import OpenPosition, OpenSignal
+from reporting.models import OpenPosition, OpenTrade
 from reporting.views.booking import carry_out
 from reporting.views.positions import ReportingMoney
 from users.once import once
@@ -106,12 +106,12 @@ def close_signal(request: MemberRequest, pk: int) -> HttpResponse:
     return render(request, "reporting/close_signal.html", context, status=422 if problem else 200)
 
 
-def name_of(signal: OpenSignal) -> str:
+def name_of(signal: OpenTrade) -> str:
     """What has to be typed."""
     return signal.symbol
 
 
-def chosen_of(request: MemberRequest, signal: OpenSignal, copies: list[int]) -> tuple[list[int], str]:
+def chosen_of(request: MemberRequest, signal: OpenTrade, copies: list[int]) -> tuple[list[int], str]:
     """The positions to close, and why nothing is closed; one of them is empty."""
     if request.POST.get("scope") != ALL:
         asked = row_ids(",".join(request.POST.getlist("position")), most=MOST_CHOSEN)

@@ -17,7 +17,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from reporting import exposure, open_reads
-from reporting.models import OpenPosition, OpenSignal
+from reporting.models import OpenPosition, OpenTrade
 from reporting.rates import Rates, rates_of
 from reporting.tasks import hurry_positions
 from reporting.views.history import render_list
@@ -129,7 +129,7 @@ def accounts_of(request: MemberRequest, rows: list[Any]) -> list[tuple[int, str]
     if not by_account:
         return accounts
     ids = [row.id for row in rows if row.connection_id in by_account]
-    signals = OpenSignal.objects.visible_to(request.membership).filter(pk__in=ids)
+    signals = OpenTrade.objects.visible_to(request.membership).filter(pk__in=ids)
     accounts += signals.exclude(strategy__account_id="").values_list("connection_id", "strategy__account_id")
     of_one = signals.filter(
         connection_id=OuterRef("connection_id"),
@@ -147,7 +147,7 @@ def cells(request: MemberRequest) -> HttpResponse:
     ids = row_ids(request.GET.get("ids", ""), most=MOST_CELLS)
     if ids is None:
         raise BadParameter("“ids” is a list of numbers with commas between them.")
-    signals = list(OpenSignal.objects.visible_to(request.membership).filter(pk__in=ids).order_by("-opened_at", "-pk"))
+    signals = list(OpenTrade.objects.visible_to(request.membership).filter(pk__in=ids).order_by("-opened_at", "-pk"))
     look_at([(pk, "") for pk in {signal.connection_id for signal in signals}])
     context = {"signals": signals, "states": open_reads.SIGNAL_STATES}
     return render(

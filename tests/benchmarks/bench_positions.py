@@ -33,7 +33,7 @@ FILL = """
     FROM (SELECT n, n %% %(signals)s AS g FROM generate_series(1, %(positions)s) n) rows
 """
 SIGNALS_FILL = """
-    INSERT INTO reporting_opensignal (workspace_id, connection_id, strategy_id, signal_id, state, is_external, symbol,
+    INSERT INTO reporting_opentrade (workspace_id, connection_id, strategy_id, signal_id, state, is_external, symbol,
         side, lots, open_price, currency, opened_at, copies, accounts, copied_lots, floatings, unread)
     SELECT %(workspace)s, %(connection)s, source_strategy_id, signal_id, 'open', true, min(symbol), min(side), 1, 1.1,
            '', min(opened_at), 0, 0, 0, '[]', 0
@@ -45,10 +45,10 @@ def naive_page(workspace) -> None:
     """A page of 50 signals, each with its copies counted and added up, and everything by symbol and currency."""
     from django.db.models import Count, Sum
 
-    from reporting.models import OpenPosition, OpenSignal
+    from reporting.models import OpenPosition, OpenTrade
 
     positions = OpenPosition.objects.filter(workspace=workspace)
-    for signal in OpenSignal.objects.filter(workspace=workspace).order_by("-opened_at")[:50]:
+    for signal in OpenTrade.objects.filter(workspace=workspace).order_by("-opened_at")[:50]:
         own = positions.filter(source_strategy_id=signal.strategy_id, signal_id=signal.signal_id)
         list(own.values("subscriber__currency").annotate(Count("id"), Sum("lots"), Sum("floating")))
     list(positions.values("symbol", "side", "subscriber__currency").annotate(Count("id"), Sum("lots"), Sum("floating")))
@@ -86,13 +86,13 @@ def main() -> None:
     values = {"workspace": backend.workspace_id, "connection": backend.pk, "accounts": ACCOUNTS, "signals": SIGNALS,
               "positions": chosen.positions}  # fmt: skip
     with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE reporting_openposition, reporting_opensignal, reporting_exposuresum")
+        cursor.execute("TRUNCATE reporting_openposition, reporting_opentrade, reporting_exposuresum")
         cursor.execute(FILL, values)
         cursor.execute(SIGNALS_FILL, values)
-        cursor.execute("ANALYZE reporting_openposition, reporting_opensignal")
+        cursor.execute("ANALYZE reporting_openposition, reporting_opentrade")
     say("sums worked out anew (what the sync does)", times(lambda: rebuild(backend, is_list=True), 3))
     with connection.cursor() as cursor:
-        cursor.execute("ANALYZE reporting_opensignal, reporting_exposuresum")
+        cursor.execute("ANALYZE reporting_opentrade, reporting_exposuresum")
     client = Client()
     client.force_login(User.objects.get(email="alice@example.com"), "django.contrib.auth.backends.ModelBackend")
     for path in ("/positions/", "/positions/?strategy=s01", "/positions/?symbol=EURUSD", "/positions/all/",

@@ -229,7 +229,7 @@ def ids(stack) -> dict[str, int]:
         "job": stack.one(A_JOB),
         "decision": stack.one("SELECT max(id) FROM reporting_decision"),
         "position": stack.one("SELECT id FROM reporting_openposition WHERE signal_id <> '' ORDER BY id LIMIT 1"),
-        "signal": stack.one("SELECT id FROM reporting_opensignal ORDER BY copies DESC, id LIMIT 1"),
+        "signal": stack.one("SELECT id FROM reporting_opentrade ORDER BY copies DESC, id LIMIT 1"),
         "terms": stack.one(TERMS_THAT_ASK),
     }
 

@@ -33,7 +33,7 @@ from reporting.models import (
     EquityPoint,
     LogRecord,
     OpenPosition,
-    OpenSignal,
+    OpenTrade,
     Statement,
     SyncKind,
     SyncState,
@@ -121,7 +121,7 @@ def firm(business, alice):
         grown.statement, grown.period = Statement.objects.earliest("pk").pk, BillingPeriod.objects.earliest("pk").pk
         rebuild(business.connection, is_list=True)
         grown.position = OpenPosition.objects.earliest("pk").pk
-        grown.signal = OpenSignal.objects.get(strategy_id="alpine").pk
+        grown.signal = OpenTrade.objects.get(strategy_id="alpine").pk
         grown.decision, grown.job = Decision.objects.earliest("pk").pk, Job.objects.earliest("pk").pk
         return grown
 
@@ -167,7 +167,7 @@ def add_account(business, grown, number: int, asker) -> None:
             defaults={"equity": 1000 + number, "balance": 900},
         )  # fmt: skip
     for strategy, signal in ((own, "own"), (business.alpine, "signal")):
-        OpenSignal.objects.get_or_create(
+        OpenTrade.objects.get_or_create(
             workspace=business.workspace, connection=linked, strategy_id=strategy.backend_id, signal_id=signal,
             defaults={"symbol": f"EUR{number:03}", "side": "buy", "state": "open", "opened_at": now},
         )  # fmt: skip

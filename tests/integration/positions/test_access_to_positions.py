@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from reporting.models import OpenPosition, OpenSignal, SyncKind, SyncState
+from reporting.models import OpenPosition, OpenTrade, SyncKind, SyncState
 from reporting.open_sums import rebuild
 from tests import builders
 
@@ -37,7 +37,7 @@ def open_signal(strategy, signal="sig1", *, now, **fields):
         "symbol": "EURUSD", "side": "buy", "state": "open", "lots": Decimal("0.4"), "open_price": Decimal("1.1"),
         "opened_at": now - timedelta(hours=2),
     }  # fmt: skip
-    return OpenSignal.objects.create(
+    return OpenTrade.objects.create(
         workspace=strategy.workspace, connection=strategy.connection, strategy_id=strategy.backend_id,
         signal_id=signal, **{**values, **fields},
     )  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 from copying.client import Client
 from copying.client.errors import Unreachable
 from jobs.models import Job
-from reporting.models import OpenPosition, OpenSignal
+from reporting.models import OpenPosition, OpenTrade
 from users.models import AuditEntry
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -20,7 +20,7 @@ def opened(desk, read, trade):
     """A provider's trade with its two copies; returns the signal."""
     trade(desk.id("p-alpine"))
     read()
-    return OpenSignal.objects.get()
+    return OpenTrade.objects.get()
 
 
 def at_backend(desk, account) -> list[str]:

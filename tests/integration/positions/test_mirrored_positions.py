@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from reporting.models import ExposureSum, OpenPosition, OpenSignal
+from reporting.models import ExposureSum, OpenPosition, OpenTrade
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def test_a_signal_has_its_copies(desk, read, trade):
     position = trade(desk.id("p-alpine"))
     read()
-    signal = OpenSignal.objects.get(strategy_id=desk.id("alpine"))
+    signal = OpenTrade.objects.get(strategy_id=desk.id("alpine"))
     assert (signal.signal_id, signal.state, signal.lots, signal.copies) == (position, "open", Decimal("0.2"), 2)
     assert signal.missing == 0
     copies = {row.subscriber_id: row for row in OpenPosition.objects.exclude(signal_id="")}

@@ -12,7 +12,7 @@ from django.utils import timezone
 from copying.client import BackendFailed, Forbidden, NotConnected, NotFound, RateLimited, Unreadable
 from copying.contract.documents import ExternalSignal
 from copying.contract.terminal import TerminalPosition
-from reporting.models import OpenPosition, OpenSignal, PositionReading, SyncKind, Transaction
+from reporting.models import OpenPosition, OpenTrade, PositionReading, SyncKind, Transaction
 from reporting.rights import REFUSED_BY
 from reporting.sync import positions, run, states
 from reporting.watching import watch
@@ -116,7 +116,7 @@ def test_copies_are_known_by_their_opening_deals(firm, sync):
         deal(firm, account, f"9{account[1:]}", "77")
     answers = {"p1": [position(77)], "a00": [position("900")], "a01": [position("901")], "a02": [position("902")]}
     everybody(sync, answers)
-    signal = OpenSignal.objects.get()
+    signal = OpenTrade.objects.get()
     assert (signal.strategy_id, signal.signal_id, signal.state, signal.copies) == ("s1", "77", "open", 2)
     assert (signal.missing, signal.unread, signal.floating) == (23, 0, Decimal("5.5"))
     by_hand = OpenPosition.objects.get(subscriber_id="a02")
@@ -126,7 +126,7 @@ def test_copies_are_known_by_their_opening_deals(firm, sync):
 def test_who_was_not_read_since_is_not_missing(firm, sync):
     watch([(firm.pk, "p1")])
     sync({"p1": [position(77)]})
-    signal = OpenSignal.objects.get()
+    signal = OpenTrade.objects.get()
     read = PositionReading.objects.filter(is_strategy=False, read_at=NOW).exclude(backend_id="p1").count()
     assert (signal.missing, signal.unread) == (read, 25 - read)
     assert read < 25
@@ -140,24 +140,24 @@ def test_a_copy_is_left_over_only_where_the_provider_was_asked_after_it(firm, sy
     signals = {"s1": trouble} if missing_one == "signals" else {}
     answers |= {"p1": trouble} if missing_one == "account" else {}
     everybody(sync, answers, signals=signals)
-    assert OpenSignal.objects.get().state == ("closed" if missing_one == "none" else "unknown")
+    assert OpenTrade.objects.get().state == ("closed" if missing_one == "none" else "unknown")
 
 
 def test_a_signal_that_the_provider_closed_goes_with_its_last_copy(firm, sync):
     deal(firm, "a00", "900", "77")
     everybody(sync, {"p1": [position(77)], "a00": [position("900")]})
-    assert OpenSignal.objects.get().state == "open"
+    assert OpenTrade.objects.get().state == "open"
     everybody(sync, {"a00": [position("900")]}, NOW + timedelta(minutes=1))
-    assert OpenSignal.objects.get().state == "closed"
+    assert OpenTrade.objects.get().state == "closed"
     everybody(sync, {}, NOW + timedelta(minutes=2))
-    assert not OpenSignal.objects.exists()
+    assert not OpenTrade.objects.exists()
     assert not OpenPosition.objects.exists()
 
 
 def test_external_signals_have_no_account(firm, sync):
     signal = ExternalSignal(id="ext1", symbol="EURUSD", type="POSITION_TYPE_SELL", time=NOW, volume=0.3)
     everybody(sync, {}, signals={"s1": [signal]})
-    row = OpenSignal.objects.get()
+    row = OpenTrade.objects.get()
     assert (row.signal_id, row.is_external, row.side, row.lots, row.state) == (
         "ext1",
         True,
@@ -203,7 +203,7 @@ def test_a_call_that_is_refused_everywhere_is_a_missing_right(firm, sync, refusa
     _, lease = everybody(sync, {"*": refusal}, NOW + timedelta(hours=2))
     assert (lease.cursor["is_offered"], lease.cursor[REFUSED_BY]) == (False, status)
     assert not OpenPosition.objects.exists()
-    assert not OpenSignal.objects.exists()
+    assert not OpenTrade.objects.exists()
 
 
 def test_a_limit_stops_the_turn_and_keeps_what_was_read(firm, sync):

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from copying.contract.terminal import TerminalPosition
 from reporting import exposure, open_reads
-from reporting.models import ExposureSum, OpenPosition, OpenSignal
+from reporting.models import ExposureSum, OpenPosition, OpenTrade
 from reporting.open_sums import rebuild
 from reporting.rates import rates_of
 from reporting.sync.keeping_positions import SignalRow, drop_positions, keep_positions, keep_signals
@@ -128,7 +128,7 @@ def assert_signals(book: Book, signals, positions) -> None:
             copies[position.source_strategy_id, position.source_position_id].append((currency, account, position))
     open_now = {(signal.strategy_id, signal.signal_id): signal for signal in signals}
     every = {(row.source_strategy_id, row.source_position_id) for _, row in positions if row.source_position_id}
-    kept = {(row.strategy_id, row.signal_id): row for row in OpenSignal.objects.filter(connection=book.backend)}
+    kept = {(row.strategy_id, row.signal_id): row for row in OpenTrade.objects.filter(connection=book.backend)}
     assert set(kept) == set(open_now) | {key for key in every if copies[key]}
     own = {strategy.backend_id for strategy in book.strategies}
     for key, row in kept.items():

@@ -25,7 +25,7 @@ from jobs.models import Job
 from reporting.models import (
     BillingPeriod,
     OpenPosition,
-    OpenSignal,
+    OpenTrade,
     OwnRate,
     Payment,
     Statement,
@@ -168,7 +168,7 @@ def world(user) -> dict[str, str]:
         "token": issue_token(user.memberships.get(), name="Secret", scope="read", lasts=timedelta(1), now=now).token,
     }  # fmt: skip
     trade = {"workspace": workspace, "connection": connection, "symbol": "EURUSD", "side": "buy", "opened_at": now}
-    rows["signal"] = OpenSignal.objects.create(
+    rows["signal"] = OpenTrade.objects.create(
         **trade, strategy_id=strategy.backend_id, signal_id="1", state="open", copies=1
     )
     rows["position"] = OpenPosition.objects.create(
