@@ -10,13 +10,16 @@ from django.db.models import Sum
 from reporting.commission.accounts import Account
 from reporting.commission.closing import close_periods
 from reporting.commission.payments import record_payment
+from reporting.commission.recompute import recompute
 from reporting.commission.services import accrue_workspace
 from reporting.commission.statements import issue_statements
 from reporting.models import (
     AccrualState,
     BillingPeriod,
     CommissionLine,
+    CommissionPolicy,
     DailyResult,
+    EquityPoint,
     SyncKind,
     SyncState,
     Transaction,
@@ -115,6 +118,36 @@ class Firm:
         AccrualState.objects.all().delete()
         DailyResult.objects.update(is_accrued=False)
         self.accrue(now)
+
+
+class Fund(Firm):
+    """A firm whose client has snapshots of its account."""
+
+    def __init__(self, rate=0.2, length="month", start=datetime(2026, 1, 1, tzinfo=UTC), **choices):
+        super().__init__("high-water-mark", rate, length)
+        CommissionPolicy.objects.create(
+            workspace=self.workspace, connection=self.connection, strategy_id=self.strategy.backend_id, name="own",
+            choices=choices, created_at=start,
+        )  # fmt: skip
+        builders.subscription(self.subscriber, self.strategy, first_seen_at=start)
+
+    def worth(self, moment, value, deposits=None, equity=None):
+        EquityPoint.objects.create(
+            connection=self.connection, account_id=self.subscriber.backend_id, time=moment, balance=D(value),
+            equity=D(value if equity is None else equity), net_deposits=None if deposits is None else D(deposits),
+        )  # fmt: skip
+
+    def move(self, moment, amount, kind="DEAL_TYPE_BALANCE"):
+        self.deal(moment, amount, type=kind, position_id="")
+
+    def fees(self, now=datetime(2026, 6, 2, 10, tzinfo=UTC)):
+        self.complete_until(now)
+        self.accrue(now)
+        assert all(recompute(line) == line.amount for line in self.lines)
+        fees = [line.amount for line in self.lines]
+        self.from_nothing(now)
+        assert [line.amount for line in self.lines] == fees
+        return fees
 
 
 def at(month, day, hour=10):

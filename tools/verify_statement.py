@@ -106,8 +106,6 @@ def name_of(number: int, line: dict) -> str:
 
 
 # --- 2. One line ------------------------------------------------------------------------------------------------------
-
-
 def check_line(line: dict, document: dict, notes: list[str], number: int) -> None:
     """Raises Disagreement where its amounts do not follow from its inputs."""
     statement = document["statement"]
@@ -117,7 +115,7 @@ def check_line(line: dict, document: dict, notes: list[str], number: int) -> Non
         if corrected is None:
             exact = exact_amount(line, line["key"], line["inputs"])
             amount = rounded(exact, line["currency"])
-            expect_number("exact amount", line["exact_amount"], exact, STORED)
+            expect("exact amount", line["exact_amount"], exact, STORED)
             start, at, end = (moment(line[name]) for name in ("period_start", "occurred_at", "period_end"))
             if not start <= at < end:
                 raise Disagreement(f"it is of {line['occurred_at']}, which is not in its period")
@@ -125,7 +123,7 @@ def check_line(line: dict, document: dict, notes: list[str], number: int) -> Non
             inputs = corrected["inputs"]
             owed = rounded(exact_amount(line, corrected["key"], inputs), line["currency"]) if inputs else ZERO
             amount = owed - Decimal(corrected["booked"])
-        expect_number("amount", line["amount"], amount)
+        expect("amount", line["amount"], amount)
         check_deals(line, notes, number)
         check_conversion(line)
 
@@ -165,7 +163,7 @@ def check_deals(line: dict, notes: list[str], number: int) -> None:
     inputs = inputs_of(line)
     total = sum((Decimal(deal["net"]) for deal in line["deals"]), ZERO)
     changed = Decimal(line["changed_since"])
-    expect_number("sum of its deals", total - changed, Decimal(inputs["result"]))
+    expect("sum of its deals", total - changed, Decimal(inputs["result"]))
     if not changed:
         expect("number of deals", len(line["deals"]), inputs["deals"])
     for deal in line["deals"]:
@@ -180,7 +178,7 @@ def check_conversion(line: dict) -> None:
     converted = line.get("reporting")
     if converted:
         amount = Decimal(line["amount"]) * Decimal(converted["rate"])
-        expect_number("amount in " + converted["currency"], converted["amount"], rounded(amount, converted["currency"]))
+        expect("amount in " + converted["currency"], converted["amount"], rounded(amount, converted["currency"]))
 
 
 def check_repetitions(lines: list[dict]) -> list[str]:
@@ -199,8 +197,6 @@ def check_repetitions(lines: list[dict]) -> list[str]:
 # --- A step of a high-water mark --------------------------------------------------------------------------------------
 # A mark is a level and the losses below it that are not earned back: {level, deficits: [[period, amount]], realised
 # (cumulative net profit), set_at (when a fee last moved it), periods (that ended so far)}.
-
-
 def mark_step(line: dict, key: str, inputs: dict) -> Decimal:
     """The fee of one step; also compares what the line says of the mark on the way."""
     policy, before = line["policy"], inputs["before"]
@@ -209,43 +205,48 @@ def mark_step(line: dict, key: str, inputs: dict) -> Decimal:
     measured, period = Decimal(inputs["measured"]), before["periods"] + 1
     realised = Decimal(before["realised"]) + Decimal(inputs["result"])
     if on_profit and policy.get("floating", "realised") == "realised":
-        expect_number("measured profit", measured, realised)
+        expect("measured profit", measured, realised)
     for flow in [] if on_profit else inputs["flows"]:
         level, deficits = moved_by_flow(level, deficits, flow, policy)
     is_due = inputs.get("is_due", True)  # or it is only measured: no period of the length that was agreed on ends
     if not is_due and "agreed_period" not in policy:
         raise Disagreement("nothing is charged, though a period ends")
     memory = policy.get("loss_memory_periods")
-    deficits = [(of, amount) for of, amount in deficits if memory is None or not is_due or period - of <= memory]
+    if is_due and memory is not None:  # a loss of when none was forgotten (of period 0) ages from now on
+        deficits = [(of or period, amount) for of, amount in deficits if period - (of or period) <= memory]
+    elif is_due and any(of for of, _ in deficits):
+        deficits = with_loss(deficits, 0, ZERO, None)
     mark = level + sum((amount for _, amount in deficits), ZERO)
-    expect_number("mark before", inputs["mark_before"], mark, STORED)
+    expect("mark before", inputs["mark_before"], mark, STORED)
     start, (gain, deficits) = (level, deficits), earned_back(measured - level, deficits)
     hurdle = chargeable = ZERO
     if is_due:
         hurdle = hurdle_of(line, inputs, mark if not on_profit else Decimal(inputs["capital"]))
         chargeable = ZERO if gain <= hurdle else gain - hurdle if policy.get("hurdle") == "hard" else gain
-    expect_number("hurdle", inputs["hurdle"], hurdle, STORED)
-    expect_number("chargeable gain", inputs["chargeable"], chargeable, STORED)
+    expect("hurdle", inputs["hurdle"], hurdle, STORED)
+    expect("chargeable gain", inputs["chargeable"], chargeable, STORED)
     fee, set_at = Decimal(line["rate"]) * chargeable, before["set_at"]
     if gain < 0 and is_due:
         level, deficits = measured, with_loss(deficits, period, -gain, memory)
     elif is_due and (chargeable or not gain):
-        level = measured if on_profit else measured - fee
+        level = measured
         if policy.get("new_mark") == "gross" and fee:
             deficits = with_loss(deficits, period, fee, memory)
         set_at = inputs["at"] if chargeable else set_at
-    else:  # below the hurdle, or not due: the mark stays where it was
+    elif is_due:  # below the hurdle: losses are earned back, what is left of the gain counts on until a fee is paid
+        level = measured - gain
+    else:
         level, deficits = start
     after = {"level": level, "deficits": deficits, "realised": realised, "set_at": set_at}
     compare_marks(inputs["after"], after, period if key == PERIOD_KEY and is_due else period - 1)
-    expect_number("mark after", inputs["mark_after"], level + sum((amount for _, amount in deficits), ZERO), STORED)
+    expect("mark after", inputs["mark_after"], level + sum((amount for _, amount in deficits), ZERO), STORED)
     return fee
 
 
 def moved_by_flow(level: Decimal, deficits: list, flow: dict, policy: dict) -> tuple[Decimal, list]:
-    """Deposit D: mark + D. Withdrawal W at equity E: mark - W, or mark x (E - W) / E."""
+    """Deposit D: mark + D. Withdrawal W at equity E: mark - W, or mark x (E - W) / E; one that paid a fee: mark - W."""
     amount, equity = Decimal(flow["amount"]), Decimal(flow["equity"])
-    if amount >= 0 or policy.get("withdrawal", "absolute") == "absolute":
+    if amount >= 0 or flow.get("is_fee") or policy.get("withdrawal", "absolute") == "absolute":
         return level + amount, deficits
     factor = max(ZERO, equity + amount) / equity if equity > 0 else ZERO
     return level * factor, [(of, left * factor) for of, left in deficits]
@@ -280,19 +281,17 @@ def with_loss(deficits: list, period: int, amount: Decimal, memory: int | None) 
 
 def compare_marks(stored: dict, computed: dict, periods: int) -> None:
     """Raises Disagreement where the mark after the step is another one."""
-    expect_number("level of the mark after", stored["level"], computed["level"], STORED)
-    expect_number("profit so far", stored["realised"], computed["realised"], STORED)
+    expect("level of the mark after", stored["level"], computed["level"], STORED)
+    expect("profit so far", stored["realised"], computed["realised"], STORED)
     expect("periods so far", stored["periods"], periods)
     expect("when the mark was set", moment(stored["set_at"]), moment(computed["set_at"]))
     expect("losses to earn back", len(stored["deficits"]), len(computed["deficits"]))
     for (of, amount), (of_computed, amount_computed) in zip(stored["deficits"], computed["deficits"], strict=True):
         expect("period of a loss", of, of_computed)
-        expect_number("loss to earn back", amount, amount_computed, STORED)
+        expect("loss to earn back", amount, amount_computed, STORED)
 
 
 # --- 3. The chain of marks --------------------------------------------------------------------------------------------
-
-
 def check_chain(document: dict, earlier: list[dict], notes: list[str]) -> list[str]:
     """Each step begins with the mark that the step before it ended with: in this file, else in an earlier one."""
     problems = []
@@ -302,18 +301,18 @@ def check_chain(document: dict, earlier: list[dict], notes: list[str]) -> list[s
         previous, inputs, name = line.get("previous"), inputs_of(line), name_of(number, line)
         if (before := inputs.get("before")) is None:
             continue
-        own = [(of, inputs_of(each)) for of, each in steps if each["strategy_id"] == line["strategy_id"]]
+        own = [(of, inputs_of(each)) for of, each in steps if mark_named(each) == mark_named(line)]
         ending = [(of, each) for of, each in own if "after" in each and moment(each["at"]) == moment(inputs["from"])]
         if ending and not any(same_mark(each["after"], before) for _, each in ending):
             # deals that came late moved the mark: then the line that corrects an earlier step is on a later statement
-            of_mark = (each for _, each in steps if each["strategy_id"] == line["strategy_id"])
+            of_mark = (each for _, each in steps if mark_named(each) == mark_named(line))
             is_late = previous is not None and any(Decimal(each.get("changed_since", 0)) for each in of_mark)
             text = f"{name}: begins with {mark_of(before)}, no step before it in these files ends so"
             (notes if is_late else problems).append(text)
         if previous is None:
             if before["periods"] or before["deficits"]:
                 problems.append(f"{name}: no step before it is named, but its mark has a past")
-        elif not same_mark(previous["after"], before) and not is_resumed(previous, inputs, notes, name):
+        elif not same_mark(previous["after"], before) and not is_resumed(line, inputs, notes, name):
             named = f"{previous['statement'] or 'on no statement'}, to {previous['at'][:10]}"
             ended = f"the step before it ({named}) ended with {mark_of(previous['after'])}"
             problems.append(f"{name}: begins with the mark {mark_of(before)}, {ended}")
@@ -325,9 +324,15 @@ def check_chain(document: dict, earlier: list[dict], notes: list[str]) -> list[s
     return problems
 
 
-def is_resumed(previous: dict, inputs: dict, notes: list[str], name: str) -> bool:
-    """Whether other terms held in between: then the mark is taken up again, and never lower than it was."""
-    if moment(previous["at"]) >= moment(inputs["from"]) or mark_of(inputs["before"]) < mark_of(previous["after"]):
+def mark_named(line: dict) -> tuple[str, str]:
+    """Which mark a step is of: each strategy has one of what is measured."""
+    return line["strategy_id"], line["policy"].get("basis", "profit")
+
+
+def is_resumed(line: dict, inputs: dict, notes: list[str], name: str) -> bool:
+    """Whether other terms held in between: then the mark is taken up again, lower only where money was paid out."""
+    is_lower = mark_of(inputs["before"]) < mark_of(line["previous"]["after"]) and mark_named(line)[1] == "profit"
+    if moment(line["previous"]["at"]) >= moment(inputs["from"]) or is_lower:
         return False
     notes.append(f"{name}: its mark was taken up again after other terms or cash flows in between")
     return True
@@ -345,8 +350,6 @@ def mark_of(mark: dict) -> Decimal:
 
 
 # --- 4. Sums ----------------------------------------------------------------------------------------------------------
-
-
 def check_periods(document: dict) -> list[str]:
     """Each period is the sum of its lines, and each line belongs to one."""
     problems, sums = [], {}
@@ -366,8 +369,7 @@ def check_periods(document: dict) -> list[str]:
 
 def check_totals(document: dict) -> list[str]:
     """The statement is the sum of its periods, with tax; converted, that of its lines."""
-    statement = document["statement"]
-    tax, reporting = statement["tax"], statement["reporting"]
+    tax, reporting = (statement := document["statement"])["tax"], statement["reporting"]
     amount = sum((Decimal(period["amount"]) for period in document["periods"]), ZERO)
     expected = {
         "amount": (statement["amount"], amount),
@@ -386,13 +388,10 @@ def rounded(amount: Decimal, currency: str) -> Decimal:
     return EXACT.quantize(amount, Decimal(1).scaleb(-DIGITS.get(currency, 2)))
 
 
-def expect(name: str, stored: object, computed: object) -> None:
-    if stored != computed:
-        raise Disagreement(f"{name} is {stored}, it should be {computed}")
-
-
-def expect_number(name: str, stored: str | Decimal, computed: Decimal, within: Decimal = ZERO) -> None:
-    if abs(Decimal(stored) - computed) > within:
+def expect(name: str, stored: object, computed: object, within: Decimal = ZERO) -> None:
+    """Numbers are compared as numbers, whatever zeros they end with."""
+    is_number = isinstance(computed, Decimal)
+    if abs(Decimal(stored) - computed) > within if is_number else stored != computed:
         raise Disagreement(f"{name} is {stored}, its inputs give {computed}")
 
 

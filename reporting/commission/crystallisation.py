@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal, localcontext
@@ -50,7 +50,8 @@ class Marks:
         marked = self.standing.get(policy.basis)
         if marked is None:
             return first_mark(policy, subscription, span)
-        if marked.at >= span.start or self.is_measured(policy.basis, marked.at, span.start):
+        was_there = policy.basis is Basis.PROFIT or _stays_all_of(subscription, marked.at, span.start)
+        if marked.at >= span.start or (was_there and self.is_measured(policy.basis, marked.at, span.start)):
             return marked.mark
         return _taken_up_again(marked, policy, subscription, span.start)
 
@@ -59,7 +60,8 @@ class Marks:
 
 
 def _taken_up_again(marked: Marked, policy: Policy, subscription: Subscription, start: datetime) -> Mark:
-    """The mark after a time under other terms: results of that time count, but are charged by none but its terms.
+    """The mark after a time under other terms, or, of an account value, without a subscription: results of that time
+    count, but are charged by none but its terms.
 
     Losses are to be earned back; a gain above the mark lifts it to the value of the moment it begins again.
     """
@@ -96,6 +98,8 @@ def high_water_lines(
     for span in spans_of(terms.policy, subscription, start, end, key):
         if span.start >= now:
             return
+        if span.end <= subscription.started_at:
+            continue  # a mark begins with its client, not with the period in which it came
         mark = marks.at(terms.policy, subscription, span)
         if mark is None:
             continue
@@ -107,32 +111,78 @@ def high_water_lines(
 
 
 def spans_of(policy: Policy, subscription: Subscription, start: datetime, end: datetime, key: str) -> list[Span]:
-    """The crystallisations from start to end: where the policy cuts it, and the end, which has the given key."""
-    names: list[datetime] = []
-    cuts: list[datetime] = []
+    """The crystallisations from start to end: where the policy cuts it, and the end, which has the given key.
+
+    An account's value is measured while there is a subscription, and no longer: it goes on to change without one.
+    """
+    named: list[tuple[datetime, str]] = []
     if policy.crystallised is Crystallised.WITHDRAWAL:
         paid_out = {at for at, amount in subscription.flows if amount < 0 and at not in subscription.fee_payments}
-        names = cuts = sorted(at for at in paid_out if start < at < end)
-    elif policy.crystallised is Crystallised.SUBSCRIPTION_END:
-        stays = subscription.lifetimes or [Lifetime(subscription.started_at, subscription.ended_at)]
-        names = [stay.ended_at for stay in stays if stay.ended_at is not None and start <= stay.ended_at < end - MOMENT]
-        cuts = [ended_at + MOMENT for ended_at in names]  # the last deal may be the end itself
-    starts = [start, *cuts]
-    keys = [f"{policy.crystallised}:{name.isoformat()}" for name in names] + [key]
-    return [Span(*span) for span in zip(starts, [*cuts, end], keys, strict=True)]
+        named = [(at, f"{policy.crystallised}:{at.isoformat()}") for at in sorted(paid_out) if start < at < end]
+    stays = stays_of(subscription)
+    if policy.crystallised is Crystallised.SUBSCRIPTION_END or policy.basis is Basis.EQUITY:
+        ends = [stay.ended_at for stay in stays if stay.ended_at is not None and start <= stay.ended_at < end - MOMENT]
+        # the last deal may be the end itself
+        named += [(at + MOMENT, f"{Crystallised.SUBSCRIPTION_END}:{at.isoformat()}") for at in ends]
+    spans = []
+    for cut, name in [*sorted(named), (end, key)]:
+        spans.append(Span(start, cut, name))
+        start = cut
+    return spans if policy.basis is Basis.PROFIT else list(_while_there(spans, stays))
+
+
+def stays_of(subscription: Subscription) -> list[Lifetime]:
+    """The stretches of time in which it was there, oldest first; of several strategies together where they overlap."""
+    stays: list[Lifetime] = []
+    for stay in subscription.lifetimes or [Lifetime(subscription.started_at, subscription.ended_at)]:
+        before = stays[-1] if stays else None
+        if before is None or (before.ended_at is not None and before.ended_at < stay.started_at):
+            stays.append(stay)
+        elif before.ended_at is not None and (stay.ended_at is None or stay.ended_at > before.ended_at):
+            stays[-1] = before._replace(ended_at=stay.ended_at)
+    return stays
+
+
+def _stays_all_of(subscription: Subscription, start: datetime, end: datetime) -> bool:
+    """Whether the subscription was there all the time from `start` to `end`."""
+    return any(
+        stay.started_at <= start and (stay.ended_at is None or end <= stay.ended_at + MOMENT)
+        for stay in stays_of(subscription)
+    )
+
+
+def _while_there(spans: Sequence[Span], stays: Sequence[Lifetime]) -> Iterator[Span]:
+    """What of the spans lies in a stay. None goes beyond the end of one; the first stay begins with the first span."""
+    for span in spans:
+        for number, stay in enumerate(stays):
+            if stay.ended_at is not None and stay.ended_at < span.start:
+                continue
+            start = max(span.start, stay.started_at) if number else span.start
+            if start < span.end and stay.started_at < span.end:
+                yield span._replace(start=start)
+            break
 
 
 def first_mark(policy: Policy, subscription: Subscription, span: Span) -> Mark | None:
-    """Where a subscription begins: at zero profit, or at the account's value when it was first measured."""
+    """Where a subscription begins: at zero profit and the positions that were open then, or at the account's value when
+    it was first measured."""
+    opening = opening_of(policy, subscription, span)
     start = max(span.start, subscription.started_at)
     if policy.basis is Basis.PROFIT:
-        return Mark(ZERO, min(start, span.end))
-    valuation = valuation_before(policy, subscription, start) or next(iter(subscription.valuations), None)
-    if valuation is None or valuation.at >= span.end:
+        was_known = opening is not None and opening.at <= start
+        return Mark(counted_floating(opening, policy) if opening and was_known else ZERO, min(start, span.end))
+    if opening is None:
         return None
-    # a snapshot that came later has what moved by then
-    begun = start if valuation.at <= start else valuation.at + MOMENT
-    return Mark(account_value(valuation, policy), begun)
+    return Mark(account_value(opening, policy), start if opening.at <= start else opening.at + MOMENT)
+
+
+def opening_of(policy: Policy, subscription: Subscription, span: Span) -> Valuation | None:
+    """What the account was worth when a span or the subscription in it began, or when that was first known in it."""
+    opening = valuation_before(policy, subscription, max(span.start, subscription.started_at))
+    if opening is None and subscription.valuations and subscription.valuations[0].at < span.end:
+        # a snapshot that came later has what moved by then
+        opening = valuation_before(policy, subscription, subscription.valuations[0].at + MOMENT)
+    return opening
 
 
 def valuation_at(subscription: Subscription, moment: datetime) -> Valuation | None:
@@ -142,8 +192,8 @@ def valuation_at(subscription: Subscription, moment: datetime) -> Valuation | No
 
 
 def flows_of(policy: Policy, subscription: Subscription) -> list[tuple[datetime, Decimal]]:
-    """Money that moved without any result, as far as what is measured has it: credits are no part of the balance."""
-    if policy.floating is Floating.REALISED:
+    """Money that moved without any result, as far as what is measured has it: credits are a part of the equity only."""
+    if policy.floating is not Floating.REALISED_AND_FLOATING:
         return subscription.flows
     return sorted([*subscription.flows, *subscription.credits])
 
@@ -162,16 +212,25 @@ def valuation_before(policy: Policy, subscription: Subscription, moment: datetim
             - sum((amount for at, amount in flows if valuation.at == at == moment), ZERO)
             for flows in (subscription.flows, subscription.credits)
         )
-        return Valuation(valuation.at, valuation.balance + moved, valuation.equity + moved + credited)
+        lent = sum((amount for at, amount in subscription.credits if at < moment), ZERO)
+        equity = valuation.equity + moved + credited
+        return Valuation(valuation.at, valuation.balance + moved, equity, lent)
 
 
 def account_value(valuation: Valuation, policy: Policy) -> Decimal:
-    """Balance, equity, or the smaller of them, as the policy counts the result of open positions."""
-    if policy.floating is Floating.REALISED:
-        return valuation.balance
+    """Balance, equity, or the balance less a floating loss, as the policy counts the result of open positions."""
     if policy.floating is Floating.REALISED_AND_FLOATING:
         return valuation.equity
-    return min(valuation.balance, valuation.equity)
+    return valuation.balance + counted_floating(valuation, policy)
+
+
+def counted_floating(valuation: Valuation, policy: Policy) -> Decimal:
+    """The result of open positions, as far as the policy counts it: what a broker lent is none."""
+    if policy.floating is Floating.REALISED:
+        return ZERO
+    with localcontext(EXACT):
+        floating = valuation.equity - valuation.balance - valuation.credit
+    return floating if policy.floating is Floating.REALISED_AND_FLOATING else min(ZERO, floating)
 
 
 def measure(policy: Policy, subscription: Subscription, mark: Mark, span: Span) -> Measurement | None:
@@ -191,7 +250,7 @@ def _value(policy: Policy, realised: Decimal, valuation: Valuation | None) -> De
     if policy.basis is Basis.EQUITY:
         return account_value(valuation, policy) if valuation else None
     with localcontext(EXACT):
-        return realised + (account_value(valuation, policy) - valuation.balance if valuation else ZERO)
+        return realised + (counted_floating(valuation, policy) if valuation else ZERO)
 
 
 def _line(
@@ -201,7 +260,7 @@ def _line(
     if measured is None:
         return None
     flows = _flows(terms.policy, subscription, max(span.start, mark.set_at), span.end)
-    opening = valuation_before(terms.policy, subscription, span.start)
+    opening = opening_of(terms.policy, subscription, span)
     capital = opening.equity if opening else ZERO
     step = crystallise(
         mark, measured.value, rate=terms.rate, policy=terms.policy, at=span.end, flows=flows, capital=capital,
@@ -231,9 +290,13 @@ def _line(
 
 
 def _flows(policy: Policy, subscription: Subscription, start: datetime, end: datetime) -> list[CashFlow]:
+    """Money that moved in a stretch, each with what was measured just before it: the share that a withdrawal takes."""
     flows = []
     for at, amount in flows_of(policy, subscription):
         if start <= at < end:
             before = valuation_before(policy, subscription, at)
-            flows.append(CashFlow(at, amount, before.equity if before else ZERO, at in subscription.fee_payments))
+            value = ZERO
+            if before is not None:
+                value = account_value(before, policy) if policy.basis is Basis.EQUITY else before.equity
+            flows.append(CashFlow(at, amount, value, at in subscription.fee_payments))
     return flows

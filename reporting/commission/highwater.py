@@ -142,10 +142,12 @@ def crystallise(
 
 
 def _remembered(deficits: Deficits, number: int, policy: Policy) -> Deficits:
+    """What is not forgotten. A loss of when none was forgotten (of period 0) ages from now on."""
     memory = policy.loss_memory_periods
     if memory is None:
-        return deficits
-    return tuple((period, amount) for period, amount in deficits if number - period <= memory)
+        numbered = any(period for period, _ in deficits)
+        return ((0, sum((amount for _, amount in deficits), ZERO)),) if numbered else deficits
+    return tuple((period or number, amount) for period, amount in deficits if number - (period or number) <= memory)
 
 
 def _repay(change: Decimal, deficits: Deficits) -> tuple[Decimal, Deficits]:

@@ -131,7 +131,7 @@ class History:
         if not policies:
             return self
         moments = sorted({since or BEGINNING for since, _ in policies} | {s.since or BEGINNING for s in self.spans})
-        spans = []
+        spans: list[TermsSpan] = []
         for moment in moments:
             span = _last_begun(self.spans, moment)
             if span is None:
@@ -141,6 +141,8 @@ class History:
             if not has_mark and (span.since or BEGINNING) != moment:
                 continue  # choices of a mark do not matter to another scheme
             terms = replace(span.terms, policy=chosen[-1]) if chosen and span.terms else span.terms
+            if spans and (span.since or BEGINNING) != moment and spans[-1].terms == terms:
+                continue  # of a client with choices of its own: those of the strategy cut none of its periods
             spans.append(replace(span, since=None if moment == BEGINNING else moment, terms=terms))
         return History(tuple(spans))
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+
+from django.db.models import Q
 
 from reporting.commission.schemes import Subscription
 from reporting.flows import Flow, cash_flows
@@ -20,10 +23,22 @@ def add_flows(connection_id: int, subscriptions: dict[str, Subscription], since:
     for subscriber_id, flows in cash_flows(connection_id, list(subscriptions), since=since).items():
         subscriptions[subscriber_id].flows.extend(flows)
     _add_bookings(connection_id, subscriptions, since)
-    payments = _read_payments(connection_id, list(subscriptions))
-    for subscriber_id, subscription in subscriptions.items():
+    for subscription in subscriptions.values():
         subscription.flows.sort()
-        subscription.fee_payments = fees_among(subscription.flows, payments.get(subscriber_id, []))
+    _find_fees(connection_id, subscriptions, since)
+
+
+def _find_fees(connection_id: int, subscriptions: dict[str, Subscription], since: datetime | None) -> None:
+    """Which withdrawals paid fees. Those before `since` may have been paid by the same payments, so all are matched."""
+    payments = _read_payments(connection_id, list(subscriptions))
+    whole = {each: subscriptions[each] for each in payments}
+    if since is not None and payments:
+        whole = {each: replace(subscriptions[each], flows=[], credits=[]) for each in payments}
+        for subscriber_id, flows in cash_flows(connection_id, list(whole)).items():
+            whole[subscriber_id].flows.extend(flows)
+        _add_bookings(connection_id, whole, None)
+    for subscriber_id, subscription in whole.items():
+        subscriptions[subscriber_id].fee_payments = fees_among(sorted(subscription.flows), payments[subscriber_id])
 
 
 def _add_bookings(connection_id: int, subscriptions: dict[str, Subscription], since: datetime | None) -> None:
@@ -36,8 +51,8 @@ def _add_bookings(connection_id: int, subscriptions: dict[str, Subscription], si
     rows = Transaction.objects.filter(
         connection_id=connection_id, subscriber_id__in=subscriptions, type__in=[*BOOKED, CREDIT]
     )
-    if since is not None:
-        rows = rows.filter(time__gte=since)
+    if since is not None:  # all credits count: what is lent by now is a part of the equity
+        rows = rows.filter(Q(time__gte=since) | Q(type=CREDIT))
     told = rows.order_by("time").values_list("subscriber_id", "backend_id", "type", "time", "profit")
     for subscriber_id, _, kind, time, amount in dict.fromkeys(told):  # a deal that came with two strategies counts once
         if kind == CREDIT:

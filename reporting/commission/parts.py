@@ -74,10 +74,11 @@ def lines_of(
 ) -> Iterator[Line]:
     """Every line of one subscription from `since` (None: from its start) to now; of `only` these schemes."""
     deals, until = subscription.deals, now
-    start = since or subscription.started_at
+    start = subscription.started_at
     if deals:  # clocks differ: a deal that is known has happened
-        start = since or min(start, deals[0].occurred_at)
+        start = min(start, deals[0].occurred_at)
         until = max(now, deals[-1].occurred_at + MOMENT)
+    start = max(start, since) if since else start  # a client that came after `since` has no lines of before
     marks = Marks(subscription.marks, lambda basis, *span: is_measured(history, basis, *span))
     for period in calendar.between(start, until):
         settled = settled_until is not None and period.end <= settled_until

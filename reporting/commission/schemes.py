@@ -32,11 +32,12 @@ class Deal(NamedTuple):
 
 
 class Valuation(NamedTuple):
-    """Balance and equity of the subscriber's account at one moment."""
+    """Balance and equity of the subscriber's account at one moment, and the credit of its broker in the equity."""
 
     at: datetime
     balance: Decimal
     equity: Decimal
+    credit: Decimal = Decimal(0)
 
 
 @dataclass(slots=True)

@@ -7,43 +7,9 @@ from datetime import timedelta
 import pytest
 
 from reporting.commission.moved_money import fees_among
-from reporting.commission.recompute import recompute
-from reporting.models import CommissionPolicy, EquityPoint
-from tests import builders
-from tests.firm import D, Firm, at
+from tests.firm import D, Fund, at
 
 pytestmark = pytest.mark.django_db
-START, END = at(1, 1, 0), at(6, 2)
-
-
-class Fund(Firm):
-    """A firm whose client has snapshots of its account."""
-
-    def __init__(self, rate=0.2, length="month", start=START, **choices):
-        super().__init__("high-water-mark", rate, length)
-        CommissionPolicy.objects.create(
-            workspace=self.workspace, connection=self.connection, strategy_id=self.strategy.backend_id, name="own",
-            choices=choices, created_at=start,
-        )  # fmt: skip
-        builders.subscription(self.subscriber, self.strategy, first_seen_at=start)
-
-    def worth(self, moment, value, deposits=None, equity=None):
-        EquityPoint.objects.create(
-            connection=self.connection, account_id=self.subscriber.backend_id, time=moment, balance=D(value),
-            equity=D(value if equity is None else equity), net_deposits=None if deposits is None else D(deposits),
-        )  # fmt: skip
-
-    def move(self, moment, amount, kind="DEAL_TYPE_BALANCE"):
-        self.deal(moment, amount, type=kind, position_id="")
-
-    def fees(self, now=END):
-        self.complete_until(now)
-        self.accrue(now)
-        assert all(recompute(line) == line.amount for line in self.lines)
-        fees = [line.amount for line in self.lines]
-        self.from_nothing(now)
-        assert [line.amount for line in self.lines] == fees
-        return fees
 
 
 @pytest.mark.parametrize(

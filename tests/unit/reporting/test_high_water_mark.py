@@ -179,6 +179,20 @@ def test_a_hurdle_never_makes_a_forgotten_loss_a_gain(hurdle, results, memory, e
     assert fees == expected
 
 
+@pytest.mark.parametrize(("memories", "expected"), [
+    ([None, 1, 1], 0), ([None, None, 1], 0), ([1, 1, 1], 20), ([1, None, 1], 0), ([2, None, None], 0),
+])  # fmt: skip
+def test_losses_begin_to_be_forgotten_when_a_limit_is_set(memories, expected):
+    """-100, nothing, +100: without a limit at any time the loss is as old as the limit."""
+    mark, total, fees = Mark(D(0), START), D(0), D(0)
+    for number, (result, memory) in enumerate(zip([-100, 0, 100], memories, strict=True), 1):
+        total += result
+        policy = Policy(loss_memory_periods=memory)
+        step = crystallise(mark, total, rate=D("0.2"), policy=policy, at=month_end(number))
+        mark, fees = step.after, fees + step.fee
+    assert fees == expected
+
+
 @settings(max_examples=150)
 @given(
     results=results,
