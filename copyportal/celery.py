@@ -26,6 +26,10 @@ app.conf.beat_schedule = {
     "clean-jobs": {"task": "jobs.tasks.clean_jobs", "schedule": 3_600.0, "options": {"expires": 600}},
     # a change whose answer was lost is settled a minute after it was sent; nobody else saves the same object before
     "settle-changes": {"task": "editing.tasks.settle_changes", "schedule": 10.0, "options": {"expires": 10}},
+    # who queues a mail wakes a worker; this is for those that are due again, and for a broker that was away
+    "send-mails": {"task": "users.tasks.send_mails", "schedule": 10.0, "options": {"expires": 10}},
+    # reminders count days; an hour later on the same day is the same reminder
+    "remind": {"task": "reporting.tasks.remind", "schedule": 3_600.0, "options": {"expires": 600}},
     # published once a business day; the row says when it is due, so a restart of beat misses none
     "fetch-reference-rates": {
         "task": "reporting.tasks.fetch_reference_rates",

@@ -9,7 +9,7 @@ class ReportingConfig(AppConfig):
     def ready(self) -> None:
         from reporting import closing_positions  # noqa: F401  # it registers its kind of jobs
         from reporting.account_results import result_month, result_today
-        from reporting.commission import book_jobs, runs  # noqa: F401  # they register their kinds of jobs
+        from reporting.commission import book_jobs, mailing, runs  # noqa: F401  # they register their kinds of jobs and mails
         from reporting.states import connection_states
         from strategies.files import register_file
         from subscribers.results import register_results

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 from django.core.cache import cache
@@ -20,6 +19,8 @@ from django.urls import reverse
 
 from editing.limits import reason_words
 from editing.targets import PORTFOLIO, STRATEGY, SUBSCRIBER
+from reporting.attention_books import documents_on_their_way
+from reporting.attention_lines import MOST_COUNTED, AttentionLine, address, counted
 from reporting.books import BillingPeriod, DocumentKind, Statement, StatementState
 from reporting.commission.consent import read_waiting
 from reporting.corrections import needed_corrections
@@ -48,31 +49,11 @@ from users.permissions import can_bill
 MOST_STOPOUTS = MOST_CLOSE = MOST_FAILING = 5
 MOST_NOT_OFFERED = 5
 MOST_ERRORS = MOST_REASONS = 3
-MOST_COUNTED = 1_000
 MOST_CHANGED_TERMS = 5
 TERMS_SHOWN_FOR = timedelta(days=7)
 UNASKED_RISE = ". Clients may pay more: they should have agreed"
 DAY = timedelta(days=1)
 BOOKS_KEPT_S = 30
-
-
-@dataclass(frozen=True)
-class AttentionLine:
-    """title: what it is about, a link where there is an address; rest: what of it; note: one more sentence.
-
-    tone: bad, warn or muted. since: of when it is. amounts: (amount, currency) that belong to the note. account: for a
-    limit that is close, which the page writes with its figures.
-    """
-
-    tone: str
-    icon: str
-    title: str
-    rest: str = ""
-    href: str = ""
-    note: str = ""
-    since: datetime | None = None
-    amounts: tuple[tuple[Decimal, str], ...] = ()
-    account: Subscriber | None = None
 
 
 @dataclass(frozen=True)
@@ -90,18 +71,6 @@ def attention(membership: Membership, *, now: datetime) -> Attention:
     """Everything that the checks find."""
     lines = [line for check in CHECKS for line in check(membership, now)]
     return Attention(lines, Stopout.objects.visible_to(membership).active(now).count())
-
-
-def address(name: str, *arguments: Any, **query: Any) -> str:
-    """A page with filters."""
-    path = reverse(name, args=arguments)
-    return f"{path}?{'&'.join(f'{key}={value}' for key, value in query.items())}" if query else path
-
-
-def counted(number: int, noun: str, nouns: str = "") -> str:
-    """ "1 account", "1,000+ accounts"."""
-    shown = f"{MOST_COUNTED:,}+" if number > MOST_COUNTED else f"{number:,}"
-    return f"{shown} {noun if number == 1 else nouns or noun + 's'}"
 
 
 # --- Checks -----------------------------------------------------------------------------------------------------------
@@ -404,4 +373,5 @@ CHECKS: tuple[Callable[[Membership, datetime], Iterator[AttentionLine]], ...] = 
     log_errors,
     old_rates,
     books,
+    documents_on_their_way,
 )

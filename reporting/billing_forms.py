@@ -15,6 +15,7 @@ from users.numbers import NumberField, Unclear, read_number
 
 ROWS = forms.Textarea(attrs={"rows": 4})
 MOST_PERCENT = Decimal(50)
+MOST_REMINDERS, MOST_REMINDER_DAYS = 6, 365
 
 
 class TaxFields(forms.ModelForm):
@@ -48,21 +49,33 @@ class BillingIdentityForm(TaxFields):
         max_length=200,
         help_text="For each currency, like “USD 5, JPY 500”. A smaller sum waits for the account's next statement.",
     )
+    reply_to = forms.EmailField(
+        label="Answers to mails go to", required=False, help_text="Empty: to the address that the portal sends from."
+    )
+    reminder_text = LineField(
+        label="Reminders",
+        required=False,
+        max_length=60,
+        help_text="Days after the day to pay by, like “3, 14, 30”: the client of an overdue statement is reminded by"
+        " mail on each, once. Empty: nobody is reminded.",
+    )
 
     class Meta:
         model = BillingIdentity
         fields = ("name", "address", "tax_number", "bank_details", "terms", "statement_prefix", "credit_note_prefix",
-                  "has_year", "tax_kind", "tax_name", "tax_reason")  # fmt: skip
+                  "has_year", "tax_kind", "tax_name", "tax_reason", "reply_to")  # fmt: skip
         labels = {"has_year": "The year stands in the number, and each year begins at 1", "tax_kind": "Tax on fees"}
 
     field_order = ("name", "address", "tax_number", "bank_details", "terms", "statement_prefix", "credit_note_prefix",
-                   "has_year", "tax_kind", "tax_name", "percent", "tax_reason", "minimum_text")  # fmt: skip
+                   "has_year", "tax_kind", "tax_name", "percent", "tax_reason", "minimum_text", "reply_to",
+                   "reminder_text")  # fmt: skip
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         rate = self.instance.tax_rate * 100
         self.initial["percent"] = f"{rate.normalize():f}" if rate else ""
         self.initial["minimum_text"] = ", ".join(f"{name} {value}" for name, value in self.instance.minimums.items())
+        self.initial["reminder_text"] = ", ".join(map(str, self.instance.reminder_days))
 
     def clean_statement_prefix(self) -> str:
         return _prefix(self.cleaned_data["statement_prefix"])
@@ -87,6 +100,16 @@ class BillingIdentityForm(TaxFields):
             minimums[currency] = str(amount)
         return minimums
 
+    def clean_reminder_text(self) -> list[int]:
+        """Days, ascending."""
+        parts = [part.strip() for part in self.cleaned_data["reminder_text"].split(",") if part.strip()]
+        for part in parts:
+            if not re.fullmatch(r"[0-9]{1,3}", part) or not 1 <= int(part) <= MOST_REMINDER_DAYS:
+                raise forms.ValidationError(f"“{part}” is no number of days between 1 and {MOST_REMINDER_DAYS}.")
+        if len(parts) > MOST_REMINDERS:
+            raise forms.ValidationError(f"At most {MOST_REMINDERS} reminders.")
+        return sorted({int(part) for part in parts})
+
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
         percent = cleaned.get("percent")
@@ -102,6 +125,7 @@ class BillingIdentityForm(TaxFields):
     def save(self, commit: bool = True) -> BillingIdentity:
         self.instance.tax_rate = (self.cleaned_data["percent"] or Decimal(0)) / 100
         self.instance.minimums = self.cleaned_data["minimum_text"]
+        self.instance.reminder_days = self.cleaned_data["reminder_text"]
         saved: BillingIdentity = super().save(commit)
         return saved
 

@@ -24,6 +24,7 @@ class BillingIdentity(models.Model):
     """What stands on a workspace's documents from the next one on. A workspace without a row: its name, no tax.
 
     tax_rate: a fraction of one. minimums: {currency: amount}; a smaller sum waits for the account's next statement.
+    reminder_days: after so many days overdue each, the client is reminded by mail; empty: never.
     """
 
     workspace = models.OneToOneField(Workspace, on_delete=models.CASCADE, primary_key=True)
@@ -40,6 +41,8 @@ class BillingIdentity(models.Model):
     tax_rate = models.DecimalField(max_digits=7, decimal_places=6, default=Decimal(0))
     tax_reason = models.CharField(max_length=200, blank=True)
     minimums = models.JSONField(default=dict)
+    reply_to = models.EmailField(blank=True, default="", db_default="", help_text="Where clients' answers go.")
+    reminder_days = models.JSONField(default=list, db_default=[])
     changed_at = models.DateTimeField(null=True)
     changed_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
 

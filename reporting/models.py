@@ -24,6 +24,7 @@ from reporting.open_book import ExposureSum, OpenPosition, OpenTrade, PositionRe
 from reporting.past import PastFilling, PastPoint, PastSource
 from reporting.reference_rates import OwnRate, RateFetch, ReferenceRate
 from reporting.scoping import PerSubscriberQuerySet
+from reporting.statement_mails import StatementMail
 from reporting.terms import Subject, SubscriptionLifetime, TermsAnswer, TermsSource, TermsVersion
 from users.models import Connection, Membership, Workspace
 from users.syncing import register_failing
@@ -63,6 +64,7 @@ __all__ = [
     "ReferenceRate",
     "Statement",
     "StatementItem",
+    "StatementMail",
     "StatementState",
     "Subject",
     "SubscriptionLifetime",

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Case, CharField, F, Value, When
+from django.db.models import Case, CharField, F, Q, Value, When
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from reporting.books import PeriodState, StatementState
 from reporting.models import SyncState
-from users.models import Connection
+from users.models import Connection, MailState
 from users.states import State, by_code
 
 STALE_AFTER = timedelta(minutes=3)
@@ -24,6 +24,14 @@ STATEMENT_STATES = by_code(
     State(StatementState.VOID, "Void"),
 )
 CREDIT_NOTE = State("credit-note", "Credit note", "info")
+MAIL_STATES = by_code(
+    State(MailState.QUEUED, "Waiting", "info", "It is sent within seconds"),
+    State("again", "Tried again", "warn"),
+    State(MailState.SENT, "Sent", "good", "The mail server took it; whether it arrived nobody says"),
+    State(MailState.REFUSED, "Refused", "bad"),
+    State(MailState.GIVEN_UP, "Given up", "bad"),
+    State(MailState.WITHDRAWN, "Not sent"),
+)
 PERIOD_STATES = by_code(
     State("running", "Running", "info"),
     State("ended", "Ended", "warn", "It waits to be closed"),
@@ -60,6 +68,19 @@ def statement_state(row: Any) -> State:
     words = f"Overdue, {days} {'day' if days == 1 else 'days'}"
     why = "Partly paid" if row.is_partly_paid else "Nothing has been paid on it"
     return State(state.code, words, state.tone, f"Due on {row.due_on}. {why}")
+
+
+def mail_code() -> Case:
+    """The code of a mail's state as an expression: one that a server did not take at once is tried again."""
+    again = When(Q(state=MailState.QUEUED) & ~Q(refusal=""), then=Value("again"))
+    return Case(again, default=F("state"), output_field=CharField())
+
+
+def mail_state(mail: Any) -> State:
+    """Of a mail of the outbox, with what the mail server said last."""
+    state = MAIL_STATES["again" if mail.state == MailState.QUEUED and mail.refusal else mail.state]
+    why = mail.refusal or state.why
+    return state.because(f"{why}. It may have arrived twice".replace("..", ".") if mail.may_be_double else why)
 
 
 def period_code() -> Case:

@@ -10,6 +10,7 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerDown
 
 from reporting import ecb, watching
+from reporting.commission import mailing
 from reporting.sync import run, states
 
 MOST_RUNNERS = 4  # a sweep wakes at most so many
@@ -44,3 +45,9 @@ def fetch_reference_rates() -> str:
     """Fetch the European Central Bank's rates where that is due and somebody wants it."""
     with httpx.Client(timeout=10, follow_redirects=False) as client:
         return ecb.fetch_due(client=client, now=timezone.now())
+
+
+@shared_task
+def remind() -> int:
+    """Put reminders of overdue statements into the outbox, where a workspace asks for them."""
+    return mailing.remind_all(timezone.now())

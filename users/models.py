@@ -25,7 +25,10 @@ from copying.client import (
     parse_reach,
     shared_discovery,
 )
+from users.outbox import Mail, MailState
 from users.secrets import EncryptedTextField
+
+__all__ = ["Mail", "MailState"]  # the others are written here
 
 
 class UserManager(BaseUserManager["User"]):

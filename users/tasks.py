@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.urls import reverse
 from django.utils import timezone
 
-from users import mails, throttle
+from users import mails, sending, throttle
 from users.acting import Origin, acting
 from users.audit import audit_faults, audit_head, record_audit, record_personal
 from users.confirmations import confirmation_key
@@ -20,6 +20,12 @@ log = structlog.get_logger(__name__)
 
 MAIL = {"autoretry_for": (OSError,), "retry_backoff": 5, "max_retries": 5}
 RESETS_PER_HOUR = 5  # the links of the mails before still work
+
+
+@shared_task
+def send_mails() -> int:
+    """Send what waits in the outbox."""
+    return sending.send_due()
 
 
 @shared_task

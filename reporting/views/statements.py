@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from django.contrib import messages
-from django.db.models import Case, CharField, Exists, F, OuterRef, Q, Value, When
+from django.db.models import Case, CharField, F, Q, Value, When
 from django.db.models.functions import Cast, Concat, LPad
 from django.http import Http404, HttpResponse
 from django.http.response import HttpResponseBase
@@ -19,20 +19,21 @@ from editing.terms import SCHEMES
 from reporting.commission.accounts import Account, credit_of
 from reporting.commission.book_jobs import ISSUE
 from reporting.commission.credit_notes import creditable, issue_credit_note, void_statement
+from reporting.commission.document_lines import lines_of, pdf_of
 from reporting.commission.drafts import Draft, drafts_of, periods_to_issue
 from reporting.commission.money import money_text
 from reporting.commission.payments import use_credit
-from reporting.commission.pdf import statement_pdf
 from reporting.commission.refusals import CannotBook, NeedsConsent
 from reporting.commission.services import calendar_of
 from reporting.commission.statement_file import statement_file
 from reporting.commission.zones import period_days
 from reporting.forms import CreditNoteForm, IssueForm, ReasonForm
-from reporting.models import BillingIdentity, BillingPeriod, CommissionLine, DocumentKind, Statement, StatementItem
+from reporting.models import BillingIdentity, BillingPeriod, DocumentKind, Statement
 from reporting.states import STATEMENT_STATES
 from reporting.views.booking import carry_out
 from reporting.views.commissions import LINES, chosen_span, explained
 from reporting.views.history import render_list
+from reporting.views.statement_parts import mailing_of
 from users.confirming import confirmed
 from users.listing import Choice, Column, DayRange, Listing, Option, Search
 from users.once import once
@@ -202,20 +203,6 @@ def visible_statement(request: MemberRequest, pk: int) -> Statement:
     return get_object_or_404(own.select_related("subscriber", "corrects", "issued_by", "rates_accepted_by"), pk=pk)
 
 
-def lines_of(document: Statement):
-    """The lines that a statement is the sum of."""
-    listed = StatementItem.objects.filter(
-        statement=document, period__connection_id=OuterRef("connection_id"),
-        period__strategy_id=OuterRef("strategy_id"), period__period_start=OuterRef("period_start"),
-        period__period_end=OuterRef("period_end"), currency=OuterRef("currency"),
-    )  # fmt: skip
-    own = CommissionLine.objects.filter(
-        workspace_id=document.workspace_id, connection_id=document.connection_id,
-        subscriber_id=document.subscriber_id, member_id="",
-    )  # fmt: skip
-    return own.filter(Exists(listed))
-
-
 @require_safe
 @member_only
 def statement(request: MemberRequest, pk: int) -> HttpResponseBase:
@@ -242,7 +229,8 @@ def render_statement(request: MemberRequest, document: Statement, table, status:
         "notes": list(document.credit_notes.order_by("pk")), "may_bill": bills, "is_statement": is_statement,
         "credit": credit_of(account) if bills and document.balance > 0 else 0,
         "creditable": creditable(document) if bills and is_statement and not document.is_void else 0,
-        "note_form": CreditNoteForm(currency=document.currency), "void_form": ReasonForm(prefix="void"), **forms,
+        "note_form": CreditNoteForm(currency=document.currency), "void_form": ReasonForm(prefix="void"),
+        **mailing_of(request, document), **forms,
     }  # fmt: skip
     if request.partial and status == 200:
         return render(request, "reporting/_commission_lines.html", context)
@@ -254,8 +242,7 @@ def render_statement(request: MemberRequest, document: Statement, table, status:
 def statement_as_pdf(request: MemberRequest, pk: int) -> HttpResponse:
     """The document to keep or to send."""
     document = visible_statement(request, pk)
-    content = statement_pdf(document, lines_of(document).order_by("period_start", "occurred_at", "pk"))
-    response = HttpResponse(content, content_type="application/pdf")
+    response = HttpResponse(pdf_of(document), content_type="application/pdf")
     response["Content-Disposition"] = f'attachment; filename="{document.label}.pdf"'
     response["Cache-Control"] = "no-store"
     return response

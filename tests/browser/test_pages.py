@@ -55,6 +55,7 @@ OF_MANAGER = (
     "/commissions/close/", "/commissions/issue/", "/commissions/periods/", "/commissions/periods/{period}/",
     "/commissions/statements/", "/statements/{statement}/", "/commissions/payments/",
     "/commissions/payments/new/?statement={statement}",
+    "/commissions/runs/", "/commissions/runs/{statement}/", "/commissions/mail/", "/commissions/mail/{mail}/",
     "/commissions/debt/", "/commissions/incoming/", "/accounts/email/",
 )  # fmt: skip
 OF_SUBSCRIBER = ("/me/", "/me/positions/", "/me/decisions/", "/me/statements/", "/transactions/")
@@ -107,6 +108,8 @@ NOT_PAGES = frozenset(
         "reporting:overview-equity",
         "reporting:record-consent",
         "reporting:remove-rate",
+        "reporting:send-run",
+        "reporting:send-statement",
         "reporting:signal-outcomes",
         "reporting:statement-file",
         "reporting:statement-pdf",
@@ -161,6 +164,15 @@ A_JOB = (
     " message, file, attempts, due_at, created_at, finished_at) SELECT id, 'export', 'Transactions, EURUSD',"
     " '/transactions/', '', '{}', '{}', 'failed', FALSE, 120, 4000, 'The disk is full.', '', 5, now(), now(), now()"
     " FROM users_workspace ORDER BY id LIMIT 1 RETURNING id"
+)
+A_MAIL = (
+    "WITH mail AS (INSERT INTO users_mail (workspace_id, kind, recipient, recipient_name, sender_name, reply_to,"
+    " subject, text, attachments, message_id, state, attempts, refusal, may_be_double, queued_at, due_at, settled_at)"
+    " SELECT id, 'statement', 'someone.with.a.long.name@clients.example.com', 'Dora Maar', 'Alpine', '', 'Statement"
+    " S-000012 of Alpine', 'Dear Dora Maar,', '[]', '<1@localhost>', 'refused', 1, 'The mail server said: 550 5.1.1 no"
+    " such user', TRUE, now(), now(), now() FROM users_workspace ORDER BY id LIMIT 1 RETURNING id) INSERT INTO"
+    " reporting_statementmail (statement_id, mail_id) SELECT max(s.id), mail.id FROM reporting_statement s, mail"
+    " GROUP BY mail.id RETURNING mail_id"
 )
 TERMS_THAT_ASK = (
     "UPDATE reporting_termsversion SET asks_consent = TRUE WHERE strategy_id = 'Trd1' AND subject = 'commission'"
@@ -227,6 +239,7 @@ def ids(stack) -> dict[str, int]:
         "connection": stack.one("SELECT id FROM users_connection"),
         "member": stack.one("SELECT id FROM users_membership WHERE role = 'subscriber' ORDER BY id"),
         "job": stack.one(A_JOB),
+        "mail": stack.one(A_MAIL),
         "decision": stack.one("SELECT max(id) FROM reporting_decision"),
         "position": stack.one("SELECT id FROM reporting_openposition WHERE signal_id <> '' ORDER BY id LIMIT 1"),
         "signal": stack.one("SELECT id FROM reporting_opentrade ORDER BY copies DESC, id LIMIT 1"),

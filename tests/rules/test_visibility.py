@@ -21,7 +21,6 @@ TIED = {
     ("strategies/views.py", "portfolio_members"): "the portfolio",
     ("subscribers/edit_views.py", "problem_with_account"): "a connection of the workspace",
     ("subscribers/views.py", "active_stopouts"): "the account",
-    ("reporting/views/statements.py", "lines_of"): "the statement",
     ("reporting/views/terms.py", "currency_words"): "the change",
     ("reporting/views/periods.py", "period"): "the period",
     ("reporting/views/periods.py", "incoming_of"): "the period",

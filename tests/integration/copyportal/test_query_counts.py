@@ -24,11 +24,13 @@ from jobs.models import Job
 from reporting import equity_sums
 from reporting.commission.accounts import Account
 from reporting.commission.closing import close_periods
+from reporting.commission.mailing import send_document
 from reporting.commission.payments import record_payment
 from reporting.commission.services import accrue_workspace
 from reporting.commission.statements import issue_statements
 from reporting.models import (
     BillingPeriod,
+    ClientRecord,
     Decision,
     EquityPoint,
     LogRecord,
@@ -41,6 +43,7 @@ from reporting.models import (
 from reporting.open_sums import rebuild
 from tests import builders
 from tests.integration.conftest import make_deal, make_stopout
+from users.models import Mail
 
 pytestmark = pytest.mark.django_db
 MOST = 45  # of any page; most take 5 to 20
@@ -53,6 +56,8 @@ OBJECTS = (
     (r"^commissions/periods/<int:pk>/", "period"),
     (r"^commissions/payments/<int:pk>/", "payment"),
     (r"^statements/<int:pk>/", "statement"),
+    (r"^commissions/runs/<int:pk>/", "statement"),
+    (r"^commissions/mail/<int:pk>/", "mail"),
     (r"^decisions/<int:pk>/", "decision"),
     (r"^positions/<int:pk>/", "signal"),
     (r"^positions/all/<int:pk>/", "position"),
@@ -117,6 +122,7 @@ def firm(business, alice):
         issue_statements(business.workspace, until=business.now, due_on=business.now.date(), now=business.now)
         payments = [pay(business, statement) for statement in Statement.objects.order_by("pk")]
         grown.payment = payments[0].pk
+        grown.mail = mail_statements(business.workspace)
         assert equity_sums.follow_members(business.connection, save=lambda: None)
         grown.statement, grown.period = Statement.objects.earliest("pk").pk, BillingPeriod.objects.earliest("pk").pk
         rebuild(business.connection, is_list=True)
@@ -130,6 +136,14 @@ def firm(business, alice):
     grown.subscriber = business.hers.pk
     grown.member = business.workspace.memberships.get(user__email="bob@example.com").pk
     return grow
+
+
+def mail_statements(workspace) -> int:
+    """Each statement was mailed to its client; returns one of the mails."""
+    for statement in Statement.objects.filter(workspace=workspace, mails=None).select_related("subscriber"):
+        ClientRecord.objects.get_or_create(subscriber=statement.subscriber, defaults={"email": "c@example.com"})
+        send_document(statement, now=timezone.now())
+    return Mail.objects.order_by("pk")[0].pk
 
 
 def pay(business, statement):

@@ -45,6 +45,7 @@ TODAY = timezone.now().date()
 PATH_IDS = {
     "changes/": "change", "commissions/changes/": "change", "commissions/payments/": "payment",
     "commissions/periods/": "period", "positions/": "signal", "positions/all/": "position",
+    "commissions/runs/": "statement",
     "commissions/terms/": "terms", "jobs/": "job", "settings/connections/": "connection",
     "settings/members/": "membership", "settings/tokens/": "token", "settings/rates/": "rate",
     "settings/members/invitations/": "invitation", "statements/": "statement", "stopouts/": "stopout",

@@ -1,0 +1,35 @@
+"""What a manager should look at in the books beyond what is owed: documents that did not reach their client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from django.db.models import F, OuterRef, Subquery
+from django.urls import reverse
+
+from reporting.attention_lines import AttentionLine, address, counted
+from reporting.models import StatementMail
+from users.models import Mail, Membership
+from users.outbox import NOT_DELIVERED
+
+REFUSALS_SHOWN_FOR = timedelta(days=30)
+MOST_REFUSALS = 3
+MOST_READ = 1_000
+
+
+def documents_on_their_way(membership: Membership, now: datetime) -> Iterator[AttentionLine]:
+    """Documents whose newest mail no server took, for a month: sending it again, or voiding it, ends the line."""
+    visible = Mail.objects.visible_to(membership)
+    failed = visible.filter(state__in=NOT_DELIVERED, settled_at__gt=now - REFUSALS_SHOWN_FOR)
+    newest = StatementMail.objects.filter(statement=OuterRef("statement")).order_by("-pk").values("pk")[:1]
+    last = StatementMail.objects.filter(mail__in=failed, statement__is_void=False).annotate(newest=Subquery(newest))
+    rows = list(last.filter(pk=F("newest")).select_related("statement", "mail").order_by("-pk")[: MOST_READ + 1])
+    for row in rows[:MOST_REFUSALS]:
+        href = f"{reverse('reporting:statement', args=[row.statement_id])}#mails"
+        title = f"Mail with {row.statement.label}"
+        yield AttentionLine("warn", "receipt-2", title, f"did not reach {row.mail.recipient}", href, row.mail.refusal,
+                            row.mail.settled_at)  # fmt: skip
+    if len(rows) > MOST_REFUSALS:
+        left = counted(len(rows) - MOST_REFUSALS, "more mail")
+        yield AttentionLine("warn", "dots", left, "that no mail server took", address("reporting:mails"))
