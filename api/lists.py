@@ -102,7 +102,8 @@ class ListView(OfRows):
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         cls.parameters = parameters_of(cls.listing, cls.row)
-        cls.answers = {"GET": page_serializer(cls.row)}  # type: ignore[arg-type]  # classes can be hashed
+        page = page_serializer(cls.row)  # type: ignore[arg-type]  # classes can be hashed
+        cls.answers = {**cls.__dict__.get("answers", {}), "GET": page}
 
     def get(self, request: Request, **kwargs: Any) -> Response:
         listing = replace(self.listing, page_rows=limit_of(request))

@@ -177,9 +177,14 @@ def _recovered(row: ApiWrite, recover: Recover | None) -> Reply | None:
     try:
         answer = recover(row.change)
     except ApiProblem as problem:
-        _store_problem(row, problem, WriteState.REFUSED)
+        if not problem.is_passing:
+            _store_problem(row, problem, WriteState.REFUSED)
+        elif row.state == WriteState.SENDING:  # nobody carries it out any more: the next request looks again
+            ApiWrite.objects.filter(pk=row.pk).update(started_at=row.created_at)
         raise
-    if answer is not None:
+    if answer is None:
+        row.change = None
+    else:
         _store(row, answer)
     return answer
 

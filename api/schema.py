@@ -17,6 +17,7 @@ VERBS = {"GET": "get", "POST": "create", "PUT": "replace", "PATCH": "change", "D
 ALWAYS = (401, 403, 404, 429)
 WRITES = (409, 412, 415, 422, 503, 504)
 KEY_SCHEMA = {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]([ -~]{0,198}[!-~])?$"}
+SCOPE_WORDS = "The token has to be one that may change things (scope “write”)."
 KEY_WORDS = "Another one for every request; the same request sent again with it is done once and answered the same."
 VERSION_SCHEMA = {"type": "string", "maxLength": 200}
 VERSION_WORDS = "The ETag of the settings that the change starts from."
@@ -59,7 +60,8 @@ class Schema(AutoSchema):
 
     def get_description(self) -> str:
         text = re.sub(r"\s*\n\s*", " ", self._words)
-        return "" if text.rstrip(".") == self.get_summary() else text
+        text = "" if text.rstrip(".") == self.get_summary() else text
+        return text if self.method == "GET" else f"{text} {SCOPE_WORDS}".strip()
 
     @property
     def _words(self) -> str:

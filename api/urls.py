@@ -3,7 +3,7 @@
 from django.urls import path
 
 from api import open_views
-from api.resources import books, changes, history, operation, settings, strategies, subscribers, workspaces
+from api.resources import acts, books, bulk, changes, history, operation, settings, strategies, subscribers, workspaces
 
 app_name = "api"
 urlpatterns = [
@@ -15,12 +15,18 @@ urlpatterns = [
     path("token/", workspaces.TokenDetail.as_view(), name="token"),
     path("strategies/", strategies.Strategies.as_view(), name="strategies"),
     path("strategies/<int:pk>/", strategies.StrategyDetail.as_view(), name="strategy"),
+    path("strategies/<int:pk>/signals/<str:signal_id>/close/", acts.SignalClose.as_view(), name="close-signal"),
     path("strategies/<int:pk>/settings/", settings.StrategySettings.as_view(), name="strategy-settings"),
     path(
         "strategies/<int:pk>/members/<str:strategy_id>/settings/",
         settings.MemberSettings.as_view(),
         name="member-settings",
     ),
+    path("subscribers/bulk/", bulk.SubscribersBulk.as_view(), name="subscribers-bulk"),
+    path("bulk/<int:pk>/", bulk.BulkDetail.as_view(), name="bulk"),
+    path("bulk/<int:pk>/rows/", bulk.BulkRows.as_view(), name="bulk-rows"),
+    path("bulk/<int:pk>/cancel/", bulk.BulkCancel.as_view(), name="cancel-bulk"),
+    path("bulk/<int:pk>/undo/", bulk.BulkUndo.as_view(), name="undo-bulk"),
     path("subscribers/", subscribers.Subscribers.as_view(), name="subscribers"),
     path("subscribers/<int:pk>/", subscribers.SubscriberDetail.as_view(), name="subscriber"),
     path("subscribers/<int:pk>/subscriptions/", subscribers.Subscriptions.as_view(), name="subscriptions"),
@@ -37,6 +43,7 @@ urlpatterns = [
     path("changes/<int:pk>/undo/", changes.ChangeUndo.as_view(), name="undo-change"),
     path("stopouts/", subscribers.Stopouts.as_view(), name="stopouts"),
     path("stopouts/<int:pk>/", subscribers.StopoutDetail.as_view(), name="stopout"),
+    path("stopouts/<int:pk>/reset/", acts.StopoutReset.as_view(), name="reset-stopout"),
     path("transactions/", history.Transactions.as_view(), name="transactions"),
     path("transactions/<int:pk>/", history.TransactionDetail.as_view(), name="transaction"),
     path("decisions/", history.DecisionList.as_view(), name="decisions"),
@@ -47,7 +54,7 @@ urlpatterns = [
     path("statements/", books.Statements.as_view(), name="statements"),
     path("statements/<int:pk>/", books.StatementDetail.as_view(), name="statement"),
     path("statements/<int:pk>/lines/", books.StatementLines.as_view(), name="statement-lines"),
-    path("payments/", books.Payments.as_view(), name="payments"),
+    path("payments/", acts.PaymentList.as_view(), name="payments"),
     path("payments/<int:pk>/", books.PaymentDetail.as_view(), name="payment"),
     path("periods/", books.Periods.as_view(), name="periods"),
     path("periods/<int:pk>/", books.PeriodDetail.as_view(), name="period"),

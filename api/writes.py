@@ -30,7 +30,7 @@ DRY_RUN = Parameter(
 class WriteView(ApiView):
     """An address with writes; handlers are marked with `write`."""
 
-    row: ApiWrite | None = None
+    claim: ApiWrite | None = None
     body: dict[str, Any]
     needs_version: ClassVar[Sequence[str]] = ()
 
@@ -74,7 +74,7 @@ def write(sort: Sort, *, recover: Recover | None = None) -> Callable[[Handler[P]
                 return Response(made.body, status=made.status, headers=dict(made.headers))
 
             def act(row: ApiWrite) -> Reply:
-                view.row = row
+                view.claim = row
                 return handler(view, request, **kwargs)
 
             return answer_once(request, request.data, act, sort=sort, recover=recover, now=timezone.now())

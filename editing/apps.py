@@ -7,4 +7,4 @@ class EditingConfig(AppConfig):
     name = "editing"
 
     def ready(self) -> None:
-        from editing import looking_back  # noqa: F401  # it registers its kind of job
+        from editing import bulk_job, looking_back  # noqa: F401  # they register their kinds of jobs

@@ -9,6 +9,7 @@ from typing import Self
 
 from django.db import models
 
+from jobs.models import Job
 from users.models import Connection, Membership, User, Workspace
 from users.secrets import EncryptedJSONField
 
@@ -148,4 +149,94 @@ class Change(models.Model):
     @property
     def document_kind(self) -> str:
         """Which kind of object it is about, as `scope_of` asks."""
+        return self.kind
+
+
+# --- One change of many objects ---------------------------------------------------------------------------------------
+class BulkQuerySet(models.QuerySet["BulkEdit"]):
+    """Every read of bulk edits starts with `visible_to`."""
+
+    def visible_to(self, membership: Membership) -> Self:
+        """Those that a member of staff may see; nothing for anybody else."""
+        if not membership.is_staff_role:
+            return self.none()
+        return self.filter(workspace_id=membership.workspace_id)
+
+
+class BulkEdit(models.Model):
+    """One change of many objects: chosen, looked at, then carried out row by row by a job (editing/bulk.py).
+
+    request: what is changed, as its app reads it; {}: the objects are chosen and nothing else. service_role: of the
+    service that asked for it in the place of a person.
+    """
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="bulk_edits")
+    title = models.CharField(max_length=200, blank=True)
+    request = models.JSONField(default=dict)
+    sums = models.JSONField(default=list, help_text="What the objects are worth together: [currency, amount as text].")
+    origin = models.CharField(max_length=500, blank=True, help_text="The list that the objects were chosen on.")
+    form_address = models.CharField(max_length=300, blank=True, help_text="The page on which the act is chosen.")
+    proposed_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    proposed_at = models.DateTimeField()
+    started_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    started_at = models.DateTimeField(null=True)
+    sent_with = models.CharField(max_length=80, blank=True, help_text="Name of the access token; empty: from a page.")
+    service_role = models.CharField(max_length=12, blank=True)
+    job = models.ForeignKey(Job, null=True, on_delete=models.SET_NULL, related_name="+")
+    undoes = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="undone_by")
+
+    objects = BulkQuerySet.as_manager()
+
+    class Meta:
+        indexes = [models.Index(fields=["workspace", "-proposed_at"], name="bulk_edit_by_age")]
+
+    def __str__(self) -> str:
+        return self.title or "Change of several"
+
+
+class RowOutcome(models.TextChoices):
+    """What became of one object of a bulk edit. REFUSED: known before anything was sent; CONFLICT: it was changed."""
+
+    TO_DO = "", "Not done yet"
+    DONE = "done", "Changed"
+    UNCHANGED = "unchanged", "Like that already"
+    REFUSED = "refused", "Not possible"
+    CONFLICT = "conflict", "Changed by somebody else"
+    FAILED = "failed", "Not carried out"
+    UNKNOWN = "unknown", "Not known yet"
+
+
+class BulkRow(models.Model):
+    """One object of a bulk edit. before, after: the settings that are changed, {part: {name: value}}, None: not set.
+
+    part: strategy id of a subscription or member, "" the object itself. change: what was saved of it.
+    """
+
+    bulk = models.ForeignKey(BulkEdit, on_delete=models.CASCADE, related_name="rows")
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="+")
+    number = models.PositiveIntegerField()
+    kind = models.CharField(max_length=10)
+    backend_id = models.CharField(max_length=64)
+    name = models.CharField(max_length=200)
+    before = models.JSONField(default=dict)
+    after = models.JSONField(default=dict)
+    words = models.TextField(blank=True, help_text="What is changed, a setting on a line.")
+    outcome = models.CharField(max_length=10, choices=RowOutcome.choices, default=RowOutcome.TO_DO, blank=True)
+    text = models.TextField(blank=True, help_text="Why it was not changed.")
+    change = models.ForeignKey(Change, null=True, on_delete=models.SET_NULL, related_name="+")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["bulk", "number"], name="one_bulk_row_per_number"),
+            models.UniqueConstraint(
+                fields=["bulk", "connection", "kind", "backend_id"], name="one_bulk_row_per_object"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def document_kind(self) -> str:
+        """Which kind of object it is, as `scope_of` asks."""
         return self.kind

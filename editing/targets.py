@@ -111,6 +111,10 @@ class Target(ABC):
         """Take over what the backend has now; None: it is gone."""
 
     @abstractmethod
+    def documents(self, connection_id: int, ids: Iterable[str]) -> dict[str, Document]:
+        """The documents of those with these ids as they are mirrored, by id; without those that are gone."""
+
+    @abstractmethod
     def links(self, connection_id: int, ids: Iterable[str]) -> dict[str, Link]:
         """Names and pages of those with these ids that are mirrored, by id."""
 

@@ -97,7 +97,8 @@ class JobKind:
     words: what it is called on pages. unit: what its progress counts, several of them. may_ask: checked when it is
     asked for and again at every turn; whoever may ask may cancel. is_stored_by_slice: False where a slice only reads or
     asks a backend, outside any transaction. waits_for: kinds whose earlier jobs of the same workspace go first.
-    repeats_after_s: it is never finished and begins again after so long.
+    repeats_after_s: it is never finished and begins again after so long. member_of: whoever asked for a job that no
+    person asked for, such as a service; None: nobody.
     """
 
     key: str
@@ -110,6 +111,7 @@ class JobKind:
     waits_for: tuple[str, ...] = ()
     repeats_after_s: float | None = None
     most_attempts: int = 5
+    member_of: Callable[[Job], Membership | None] | None = None
     stays: timedelta = timedelta(days=90)  # how long a finished row is listed
 
 

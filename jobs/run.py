@@ -44,6 +44,8 @@ def run_turn(lease: JobLease, *, stop_at: float) -> None:
     """Slices of one job until it is finished, cancelled, or it is `stop_at` (monotonic); at least one."""
     job = Job.objects.select_related("workspace", "asked_by").get(pk=lease.job_id)
     kind, work = KINDS[job.kind], Work(job, _membership(job), timezone.now())
+    if work.membership is None and job.asked_by is None and kind.member_of is not None:
+        work.membership = kind.member_of(job)
     try:
         if job.cancel_asked_at is not None:
             lease.cancel()

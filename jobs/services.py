@@ -54,6 +54,7 @@ def ask(
         if named and (job := Job.objects.filter(workspace_id=membership.workspace_id, key=named).first()):
             return job
         own = Job.objects.filter(workspace_id=membership.workspace_id, asked_by_id=membership.user_id).unfinished()
+        own = own.filter(is_standing=False)
         if own.count() >= MOST_UNFINISHED:
             raise TooMany
         values = {
@@ -97,7 +98,7 @@ def run_now(job: Job, *, patience_s: float) -> Job:
 
 
 @transaction.atomic
-def cancel(job: Job, *, by: User, now: datetime) -> Job:
+def cancel(job: Job, *, by: User | None, now: datetime) -> Job:
     """Ask for its end: at once where no worker has it, else after the slice that is under way."""
     locked = Job.objects.select_for_update().get(pk=job.pk)
     if not locked.is_unfinished or locked.is_standing or locked.cancel_asked_at is not None:

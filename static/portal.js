@@ -98,7 +98,7 @@
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "Escape") for (const menu of $$("details.menu[open]")) { menu.open = false; $("summary", menu).focus(); }
-    if (event.target.closest("input, select, textarea, dialog[open]")) return;
+    if (event.target.closest("input:not([type=checkbox]), select, textarea, dialog[open]")) return;
     if (event.key === "/") {
       const box = $("[data-search]");
       if (box) { event.preventDefault(); box.focus(); box.select(); }
@@ -107,6 +107,8 @@
       $(`[data-go="${CSS.escape(event.key)}"]`)?.click();
     } else if (event.key === "g") {
       waitsForGo = Date.now();
+    } else if (event.key === "x") {
+      $('tr.is-picked input[name="ids"]')?.click();
     } else if (event.key === "j" || event.key === "k") {
       const rows = $$("table.list tbody tr");
       if (!rows.length) return;
@@ -118,6 +120,38 @@
       $("a", rows[next])?.focus({ preventScroll: true });
     }
   });
+
+  // --- Choosing rows of a list: how many, and what they are worth --------------------------------------------------------------
+  const spaced = (value) => Math.round(value).toString().replace(/\B(?=(\d{3})+$)/g, THIN);
+  const showChosen = () => {
+    const form = $("[data-choose]");
+    if (!form) return;
+    const boxes = $$('input[name="ids"]'), chosen = boxes.filter((box) => box.checked), sums = new Map();
+    for (const { dataset: { currency, equity } } of chosen) if (equity) sums.set(currency, (sums.get(currency) || 0) + Number(equity));
+    const worth = [...sums].map(([currency, sum]) => `${spaced(sum)} ${currency}`).join(" + ");
+    $("[data-chosen]", form).textContent = chosen.length
+      ? `${chosen.length} selected${worth && `, ${worth}`}` : "Tick accounts to change several at once.";
+    $('[value="ticked"]', form).disabled = !chosen.length;
+    form.classList.toggle("is-chosen", Boolean(chosen.length));
+    const all = $("[data-choose-page]", form);
+    all.parentElement.hidden = false;
+    all.checked = chosen.length > 0 && chosen.length === boxes.length;
+    all.indeterminate = chosen.length > 0 && chosen.length < boxes.length;
+    for (const box of boxes) box.closest("tr").classList.toggle("is-chosen", box.checked);
+  };
+  let lastChosen = null;
+  document.addEventListener("click", (event) => {
+    if (!event.target.matches('input[name="ids"]')) return;
+    const boxes = $$('input[name="ids"]'), ends = [boxes.indexOf(lastChosen), boxes.indexOf(event.target)].sort((a, b) => a - b);
+    if (event.shiftKey && ends[0] >= 0) for (const box of boxes.slice(ends[0], ends[1])) box.checked = event.target.checked;
+    lastChosen = event.target;
+  });
+  document.addEventListener("change", (event) => {
+    if (event.target.matches("[data-choose-page]")) for (const box of $$('input[name="ids"]')) box.checked = event.target.checked;
+    if (event.target.matches('[data-choose-page], input[name="ids"]')) showChosen();
+  });
+  for (const name of ["htmx:afterSettle", "pageshow"]) addEventListener(name, showChosen);
+  showChosen();
 
   // --- Live parts ----------------------------------------------------------------------------------------------------------------
   const live = $("[data-live]"), offline = $("[data-offline]");

@@ -242,7 +242,8 @@ def close_signal(
     left = 0.0 if volume is None else round(signal.volume - volume, 8)
     if left < -STEP:
         open_now = plain_number(signal.volume)
-        raise NotDone(f"Nothing was closed: {open_now} lots of it are open. Close those, or fewer.")
+        text = f"Nothing was closed: {open_now} lots of it are open. Close those, or fewer."
+        raise NotDone(text, is_refusal=True)
     if left > STEP:
         change_signal(strategy, signal, client=client, by=by, now=now, volume=left)
         return left

@@ -44,6 +44,10 @@ class StrategyTarget(targets.Target):
         keep_strategies(connection, [document], kind=self.row_kind, now=now)
         targets.accounts().mirrored(connection)
 
+    def documents(self, connection_id: int, ids: Iterable[str]) -> dict[str, Document]:
+        mirrored = Strategy.objects.filter(connection_id=connection_id, backend_id__in=ids, is_removed=False)
+        return dict(mirrored.values_list("backend_id", "document"))
+
     def links(self, connection_id: int, ids: Iterable[str]) -> dict[str, Link]:
         mirrored = Strategy.objects.filter(connection_id=connection_id, backend_id__in=ids)
         rows = mirrored.values_list("backend_id", "name", "pk")

@@ -48,6 +48,10 @@ class SubscriberTarget(targets.Target):
         keep_subscribers(connection, [document], now=now)
         link_subscriptions(connection)
 
+    def documents(self, connection_id: int, ids: Iterable[str]) -> dict[str, Document]:
+        mirrored = Subscriber.objects.filter(connection_id=connection_id, backend_id__in=ids, is_removed=False)
+        return dict(mirrored.values_list("backend_id", "document"))
+
     def links(self, connection_id: int, ids: Iterable[str]) -> dict[str, Link]:
         mirrored = Subscriber.objects.filter(connection_id=connection_id, backend_id__in=ids)
         rows = mirrored.values_list("backend_id", "name", "pk")

@@ -2,11 +2,13 @@
 
 from django.urls import path
 
-from subscribers import edit_views, resync, views
+from subscribers import bulk_views, edit_views, resync, views
 
 app_name = "subscribers"
 urlpatterns = [
     path("subscribers/", views.subscribers, name="list"),
+    path("subscribers/bulk/", bulk_views.choose, name="choose"),
+    path("subscribers/bulk/<int:pk>/", bulk_views.choose_act, name="choose-act"),
     path("subscribers/new/", edit_views.new, name="new"),
     path("subscribers/<int:pk>/", views.detail, name="detail"),
     path("subscribers/<int:pk>/limits/", views.limits, name="limits"),

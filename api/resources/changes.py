@@ -70,4 +70,4 @@ class ChangeUndo(WriteView):
                 raise ApiProblem("refused", NOTHING)
             if self.is_dry_run:
                 return answer_dry_run(reversal, client=client)
-            return save(reversal, self.row, client=client, confirm=self.body.get("confirm", ""), by=self.actor)
+            return save(reversal, self.claim, client=client, confirm=self.body.get("confirm", ""), by=self.actor)

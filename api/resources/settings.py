@@ -140,7 +140,7 @@ class SettingsView(WriteView):
             change = proposal_of(scope, by=self.actor, now=timezone.now(), before=document, after=after, **terms)
             if self.is_dry_run:
                 return answer_dry_run(change, client=client)
-            return save(change, self.row, client=client, confirm=self.body.get("confirm", ""), by=self.actor)
+            return save(change, self.claim, client=client, confirm=self.body.get("confirm", ""), by=self.actor)
 
 
 def check_settings(scope: EditScope, settings: Document, document: Document, after: Document, patch: Document) -> None:
@@ -230,4 +230,4 @@ class CloseOnlyAct(SubscriberSettings):
             change = proposal_of(scope, by=self.actor, now=timezone.now(), before=document, after=after)
             if self.is_dry_run:
                 return answer_dry_run(change, client=client)
-            return save(change, self.row, client=client, confirm=self.body.get("confirm", ""), by=self.actor)
+            return save(change, self.claim, client=client, confirm=self.body.get("confirm", ""), by=self.actor)

@@ -132,6 +132,10 @@ NOT_PAGES = frozenset(
         "strategies:send-signal",
         "editing:positions",
         "subscribers:close-only",
+        "editing:bulk-start",
+        "editing:bulk-undo",
+        "editing:bulk-what-if",
+        "subscribers:choose",
         "editing:discard",
         "editing:go-on",
         "editing:look-again",
@@ -157,6 +161,8 @@ ELSEWHERE = {
     "reporting:payment": "test_books",
     "strategies:change-signal": "test_walk_live",
     "editing:change": "test_editing",
+    "editing:bulk": "test_bulk",
+    "subscribers:choose-act": "test_bulk",
     "users:setup": "test_people",
 }
 A_JOB = (

@@ -45,3 +45,16 @@ def test_a_write_that_a_token_may_not_make_counts_and_says_what_is_left(program,
         answers = [caller.call("post", "strategies/", {}) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [403, 403, 429]
     assert [answer["RateLimit"] for answer in answers] == [f'"minute";r={left};t=45' for left in (1, 0, 0)]
+
+
+def test_writes_have_a_limit_of_their_own_and_reads_go_on(program, alice, settings):
+    settings.API_REQUESTS_PER_MINUTE, settings.API_WRITES_PER_MINUTE = 100, 2
+    caller = program(alice)
+    with time_machine.travel(NOW, tick=False):
+        answers = [caller.write("post", "subscribers/bulk/", {}) for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [422, 422, 429]
+        left = [answer["RateLimit"].partition(", ")[2] for answer in answers]
+        assert left == [f'"writes";r={count};t=45' for count in (1, 0, 0)]
+        assert answers[0]["RateLimit-Policy"] == '"minute";q=100;w=60, "writes";q=2;w=60'
+        assert answers[2]["Retry-After"] == "45"
+        assert caller.get("token/").status_code == 200

@@ -182,3 +182,27 @@ def test_bodies_with_two_readings_are_none(desk, caller):  # noqa: F811
     assert answer.json()["errors"][0]["pointer"] == "/settings/description"
     form = http.patch(f"/api/v1/{path_of(desk)}", "settings=1", content_type="text/plain", headers=headers)
     assert problem(form) == (415, "unsupported-media-type")
+
+
+def test_a_backend_that_is_away_when_it_is_asked_what_became_of_it_is_asked_again(desk, caller, monkeypatch):  # noqa: F811
+    path, version = path_of(desk), caller.get(path_of(desk))["ETag"]
+    put, read = BackendClient.put_subscriber, BackendClient.subscriber
+
+    def die(*args, **options):
+        put(*args, **options)
+        raise Killed
+
+    def away(*args, **options):
+        raise Unreachable("Cannot reach the backend: refused.", was_sent=False)
+
+    with monkeypatch.context() as dying:
+        dying.setattr(BackendClient, "put_subscriber", die)
+        with pytest.raises(Killed):
+            patch(caller, path, {"multiplier": 0.5}, key="k", version=version)
+    with time_machine.travel(timezone.now() + RUNS_FOR + timedelta(seconds=1)):
+        monkeypatch.setattr(BackendClient, "subscriber", away)
+        for _ in range(2):
+            answer = patch(caller, path, {"multiplier": 0.5}, key="k", version=version)
+            assert problem(answer) == (503, "backend-unavailable")
+        monkeypatch.setattr(BackendClient, "subscriber", read)
+        assert patch(caller, path, {"multiplier": 0.5}, key="k", version=version).json()["outcome"] == "done"

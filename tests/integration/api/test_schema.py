@@ -14,16 +14,12 @@ from jsonschema import Draft202012Validator
 
 from api.open_views import OPENAPI
 from api.schema import description
-from editing.backend import NotDone
-from tests.integration.api.test_matrix import ADDRESSES, PART, path_of
+from copying.client.exchange import Exchange
+from tests.integration.api.test_matrix import ADDRESSES, PART, away, path_of, unreachable
 from tests.integration.api.worlds import world
 
 pytestmark = pytest.mark.django_db
 TRIES = 25  # of each operation
-
-
-def away(connection, **patience):
-    raise NotDone("Nothing was changed. The backend is away.")
 
 
 @pytest.fixture(autouse=True)
@@ -31,6 +27,8 @@ def limits_and_backends(monkeypatch, settings):
     """These worlds have no backend: a write that gets as far as that is answered so."""
     settings.API_WRITES_PER_MINUTE = 100_000
     monkeypatch.setattr("api.edits.backend_of", away)
+    monkeypatch.setattr("editing.bulk_review.backend_of", away)
+    monkeypatch.setattr(Exchange, "_send", unreachable)
 
 
 def schema_of(operation: dict, answer) -> dict:
@@ -77,9 +75,23 @@ def test_every_operation_has_words_a_name_of_its_own_and_its_errors():
     assert description()["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
 
 
+def test_writes_say_what_they_need():
+    writes = [(path, operation) for method, path, operation in operations() if method != "get"]
+    assert len(writes) >= 13
+    for path, operation in writes:
+        assert "scope “write”" in operation["description"], path
+        headers = {entry["name"] for entry in operation["parameters"] if entry["in"] == "header"}
+        assert "Idempotency-Key" in headers, path
+        assert ("If-Match" in headers) is path.endswith("/settings/"), path
+        assert {"409", "415", "422", "503"} <= set(operation["responses"]), path
+        body = operation["requestBody"]["content"]["application/json"]["schema"] if "requestBody" in operation else {}
+        assert body or path.endswith(("/cancel/", "/reset/")), path
+
+
 def test_every_address_is_described():
     paths = description()["paths"]
     described = {path.replace("{id}", "<int:pk>").replace("{strategy_id}", "<str:strategy_id>") for path in paths}
+    described = {path.replace("{signal_id}", "<str:signal_id>") for path in described}
     from tests.integration.api.test_matrix import routes
 
     meant = {f"/api/v1/{route}".replace("<slug:code>", "{code}") for name, route in routes().items()}

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 from django.utils import timezone
 
-from editing.models import Change
+from editing.models import BulkEdit, BulkRow, Change
 from reporting.models import (
     BillingPeriod,
     CommissionLine,
@@ -41,12 +41,10 @@ def world(workspace, name: str, client=None, number: int = 1) -> SimpleNamespace
         document={"name": f"{name} strategy", "secretToken": "x"},
     )
     member = {"strategyId": PART, "multiplier": 1}
-    portfolio = builders.strategy(
-        connection,
-        name=f"{name} portfolio",
-        kind="portfolio",
-        document={"name": f"{name} portfolio", "members": [member]},
-    )
+    portfolio = None
+    if number == 1:  # one of a workspace, so that its lists grow by one row with each further world
+        combined = {"name": f"{name} portfolio", "members": [member]}
+        portfolio = builders.strategy(connection, name=f"{name} portfolio", kind="portfolio", document=combined)
     account = builders.subscriber(
         connection, name=f"{name} account", access=client, equity=Decimal("1100.50"), balance=Decimal(1000),
         document={"name": f"{name} account", "password": f"secret-{name}", "subscriptions": [member]},
@@ -101,8 +99,15 @@ def world(workspace, name: str, client=None, number: int = 1) -> SimpleNamespace
         **own, kind="subscriber", backend_id=account.backend_id, name=account.name, proposed_at=now, saved_at=now,
         sent_at=now, outcome="done", before={"name": "x"}, after=account.document, summary=f"{name} changed",
     )  # fmt: skip
+    bulk = BulkEdit.objects.create(
+        workspace=workspace, title=f"{name} bulk", request={"act": "set-ratio"}, proposed_at=now, started_at=now
+    )
+    BulkRow.objects.create(
+        bulk=bulk, number=0, connection=connection, kind="subscriber", backend_id=account.backend_id, name=account.name,
+        before={PART: {"multiplier": 1}}, after={PART: {"multiplier": 2}}, outcome="done",
+    )  # fmt: skip
     return SimpleNamespace(
         workspace=workspace, connection=connection, strategy=strategy, account=account, stopout=stopout,
         transaction=transaction, decision=decision, period=period, statement=statement, payment=payment,
-        change=change, portfolio=portfolio,
+        change=change, portfolio=portfolio, bulk=bulk,
     )  # fmt: skip

@@ -46,6 +46,7 @@ UNASKED = {
     },
     "it only changes what one looks at": {"theme/", "switch/<int:pk>/"},
     "it proposes a change: saving it asks": {
+        "subscribers/bulk/", "subscribers/bulk/<int:pk>/", "changes/bulk/<int:pk>/undo/",
         "commissions/changes/<int:pk>/", "changes/<int:pk>/go-on/",
         "changes/<int:pk>/discard/", "changes/<int:pk>/undo/", "changes/<int:pk>/look/",
         "strategies/<int:pk>/edit/", "strategies/<int:pk>/members/<str:strategy_id>/edit/",

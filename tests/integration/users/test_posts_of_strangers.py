@@ -20,7 +20,7 @@ from django.utils import timezone
 from api.tokens import issue_token
 from copying.client import errors
 from copying.client.exchange import Exchange
-from editing.models import Change
+from editing.models import BulkEdit, Change
 from jobs.models import Job
 from reporting.models import (
     BillingPeriod,
@@ -43,7 +43,8 @@ TODAY = timezone.now().date()
 
 # the row that an id in an address is of, by how the address begins; the longest beginning counts
 PATH_IDS = {
-    "changes/": "change", "commissions/changes/": "change", "commissions/payments/": "payment",
+    "changes/": "change", "changes/bulk/": "bulk", "subscribers/bulk/": "bulk",
+    "commissions/changes/": "change", "commissions/payments/": "payment",
     "commissions/periods/": "period", "positions/": "signal", "positions/all/": "position",
     "commissions/runs/": "statement",
     "commissions/terms/": "terms", "jobs/": "job", "settings/connections/": "connection",
@@ -60,6 +61,8 @@ JUDGED_BY_BACKEND = {
 
 # (address with own ids, what else is sent, the input or parameter with the id, the row that it is of)
 BODIES = (
+    ("/subscribers/bulk/", {}, "ids", "subscriber"),
+    ("/subscribers/bulk/", {"which": "all"}, "strategy", "strategy"),
     ("/subscribers/{subscriber}/access/link/", {}, "client", "membership"),
     ("/settings/members/invite/", {"email": "x@example.com", "role": "subscriber"}, "accounts", "subscriber"),
     ("/settings/members/invite/", {"email": "x@example.com", "role": "subscriber"}, "?account", "subscriber"),
@@ -145,6 +148,7 @@ def world(user) -> dict[str, str]:
         workspace=workspace, connection=connection, kind="strategy", backend_id=strategy.backend_id,
         name="Secret strategy", after={"name": "Secret strategy"}, proposed_at=now, destination=connection.destination,
     )  # fmt: skip
+    bulk = BulkEdit.objects.create(workspace=workspace, title="Secret bulk", proposed_at=now, request={"act": "limit"})
     stopout = Stopout.objects.create(
         workspace=workspace, connection=connection, subscriber=account, reason="day-balance", stopped_at=now,
         stopped_till=now + timedelta(hours=1),
@@ -165,7 +169,7 @@ def world(user) -> dict[str, str]:
         "strategy": strategy, "subscriber": account, "statement": statement, "payment": payment, "period": period,
         "change": change, "stopout": stopout, "invitation": invitation, "connection": connection,
         "membership": Membership.objects.get(user=client), "workspace": workspace, "job": job,
-        "rate": rate, "terms": terms,
+        "rate": rate, "terms": terms, "bulk": bulk,
         "token": issue_token(user.memberships.get(), name="Secret", scope="read", lasts=timedelta(1), now=now).token,
     }  # fmt: skip
     trade = {"workspace": workspace, "connection": connection, "symbol": "EURUSD", "side": "buy", "opened_at": now}
