@@ -107,6 +107,7 @@ def follow_up(backend: Connection) -> None:
     """After closing: what pages add up is brought to the rows, and the sync looks at once."""
     state = SyncState.objects.filter(connection=backend, kind=SyncKind.POSITIONS).first()
     with transaction.atomic():
+        open_sums.take_turn(backend)
         open_sums.rebuild(backend, is_list=state is None or BY_ACCOUNT not in state.cursor)
     request_sync(backend, [SyncKind.POSITIONS])
 

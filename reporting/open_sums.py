@@ -15,6 +15,15 @@ from strategies.models import Kind
 from users.models import Connection
 
 
+def take_turn(backend: Connection) -> None:
+    """Wait until nobody else writes signals and sums of this connection, until the end of the transaction.
+
+    The sync and whoever closes positions would otherwise change the same rows in different orders.
+    """
+    with connection.cursor() as database:
+        database.execute("SELECT pg_advisory_xact_lock(hashtext('open book'), %s::int)", [backend.pk % 2**31])
+
+
 def rebuild(backend: Connection, *, is_list: bool) -> int:
     """Bring signals and sums of a connection to its positions; returns how many rows differ now.
 

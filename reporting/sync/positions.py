@@ -83,6 +83,7 @@ def _sync_all(lease: Lease, *, source: Source, backend: Connection, now: datetim
     if isinstance(signals, UnreadableAnswer):
         return _put_away(lease, signals, now)
     with transaction.atomic():
+        open_sums.take_turn(backend)
         rows = drop_positions(backend, but=seen) + link_copies(backend)
         rows += keep_signals(backend, map(row_of_record, signals))
         PositionReading.objects.filter(connection=backend).delete()
@@ -168,11 +169,13 @@ def _sync_some(lease: Lease, *, client: Client, backend: Connection, now: dateti
         lease.cursor |= {"is_offered": False, REFUSED_BY: status}
         lease.cursor.pop(BY_ACCOUNT, None)  # next time the list is tried again, too
         with transaction.atomic():
+            open_sums.take_turn(backend)
             lease.save(rows=open_sums.forget(backend))
         return SyncOutcome(next_in_s=LIST_ASKED_AGAIN_AFTER.total_seconds())
     if turn.of_all is None:
         _ask(turn, True, _due(backend, True, now)[:MOST_STRATEGIES], client.external_signals)
     with transaction.atomic():
+        open_sums.take_turn(backend)
         lease.save(rows=_keep_turn(lease, turn, backend, accounts, now))
     return _outcome_of(turn, backend)
 

@@ -63,8 +63,8 @@ class ReportingMoney:
 
 
 def connections_of(request: MemberRequest) -> list[int]:
-    """The connections whose figures one may see."""
-    own = request.workspace.connections.filter(is_enabled=True)
+    """The connections whose figures one may see, also those that are switched off: theirs are as old as they are."""
+    own = request.workspace.connections.all()
     if not request.membership.is_staff_role:
         own = own.filter(pk__in=Subscriber.objects.visible_to(request.membership).values("connection_id"))
     return list(own.values_list("pk", flat=True))
@@ -78,11 +78,13 @@ def look_at(accounts) -> None:
 def rows_of(table: Table, request: MemberRequest) -> list[exposure.Row]:
     """What the page's sums are of: all positions that its filters leave, from kept sums where those are the same.
 
-    A list of signals without filters is of everything that is open at clients' accounts, also what was not copied.
+    The list of all signals without filters is of everything that is open at clients' accounts, also what was not
+    copied. Lists of one account or strategy have the same names and other rows.
     """
     of_signals = table.listing.name == SIGNALS.name
     asked = {applied.chip.keys[0] for applied in table.applied}
-    if request.membership.is_staff_role and asked <= ({"strategy"} if of_signals else {"symbol", "side"}):
+    is_whole = table.listing is SIGNALS or table.listing is POSITIONS
+    if is_whole and request.membership.is_staff_role and asked <= ({"strategy"} if of_signals else {"symbol", "side"}):
         wanted = {key: table.parameters.get(key, "").strip() for key in asked}
         return exposure.kept_rows(request.membership, **wanted)
     if not of_signals:
@@ -247,7 +249,7 @@ def strategy_positions(request: MemberRequest, pk: int) -> HttpResponseBase:
         return _positions(request, table, "reporting/strategy_positions.html", age, **context)
     own_signals = open_reads.listed_signals(request.membership).filter(connection_id=strategy.connection_id)
     signals = STRATEGY_SIGNALS.bind(request, own_signals.filter(strategy_id=strategy.backend_id))
-    rows = [] if signals.applied else kept_rows_of(request, strategy)
+    rows = None if signals.applied else kept_rows_of(request, strategy)
     return _signals(request, signals, "reporting/strategy_positions.html", rows, **context)
 
 

@@ -188,3 +188,24 @@ def test_nothing_open_is_said_only_where_it_is_known(business, sign_in, alice):
     )
     page = sign_in(alice).get("/positions/").content.decode()
     assert "Nothing is open now" in page
+
+
+@pytest.mark.parametrize(
+    ("path", "sums"),
+    [
+        ("/subscribers/{hers}/positions/", ["USD Floating +21.00 Positions 2"]),
+        ("/subscribers/{hers}/positions/?symbol=USDJPY", ["USD Floating +10.50 Positions 1"]),
+        ("/subscribers/{other}/positions/", ["EUR Floating \N{MINUS SIGN}3.25 Positions 1"]),
+        ("/strategies/{alpine}/positions/",
+         ["EUR Floating \N{MINUS SIGN}3.25 Positions 1", "USD Floating +10.50 Positions 1"]),
+        ("/strategies/{alpine}/positions/?symbol=EURUSD",
+         ["EUR Floating \N{MINUS SIGN}3.25 Positions 1", "USD Floating +10.50 Positions 1"]),
+        ("/strategies/{portfolio}/positions/", []),
+        ("/positions/?state=open", ["EUR Floating \N{MINUS SIGN}3.25 Positions 1", "USD Floating +10.50 Positions 1"]),
+        ("/positions/all/?side=sell", ["USD Floating +10.50 Positions 1"]),
+    ],
+)  # fmt: skip
+def test_sums_of_a_page_are_of_its_rows(book, sign_in, alice, path, sums):
+    keys = {name: getattr(book, name).pk for name in ("hers", "other", "alpine", "portfolio")}
+    page = sums_of(sign_in(alice).get(path.format(**keys)).content.decode())
+    assert [line for line in page if not line.startswith("All in")] == sums
