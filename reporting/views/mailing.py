@@ -20,6 +20,7 @@ from reporting.models import DocumentKind, Statement, StatementMail
 from reporting.states import MAIL_STATES, mail_code
 from reporting.views.history import render_list
 from reporting.views.statements import STATEMENTS, visible_statement
+from users.confirming import confirmed
 from users.listing import Choice, Column, DayRange, Listing, Option, Search
 from users.models import Mail
 from users.once import once
@@ -78,6 +79,7 @@ def mail(request: MemberRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @may_bill
+@confirmed
 @once
 def send(request: MemberRequest, pk: int) -> HttpResponse:
     """Send a document to its client."""
@@ -137,6 +139,7 @@ def run(request: MemberRequest, pk: int) -> HttpResponseBase:
 
 @require_POST
 @may_bill
+@confirmed
 @once
 def send_all(request: MemberRequest, pk: int) -> HttpResponse:
     """Send every statement of a run that was not sent yet."""
