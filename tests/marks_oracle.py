@@ -288,6 +288,8 @@ class Client:
             mark.set_at = end
             if rules["new_mark"] == "gross" and fee:
                 mark.losses.append([mark.periods + 1, fee])
+        if rules["loss_memory_periods"] is None:
+            mark.losses = [[None, loss] for _, loss in mark.losses]
         if ends_period:
             mark.periods += 1
         return fee
