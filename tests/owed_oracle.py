@@ -35,8 +35,8 @@ def owed(
         context.prec = 60
         fees = [*_of_deals(rows, client), *_of_days(stated, rows, starts, client, now)]
         fees += [(fee.start, fee.exact) for fee in _of_marks(stated, rows, starts, client, money, now)]
-        for at, exact in fees:
-            sums[max(start for start in starts if start <= at)] += rounded(exact, client.currency)
+        for at, exact in fees:  # shares are quotients: what is a half to thirty digits is a half
+            sums[max(start for start in starts if start <= at)] += rounded(round(exact, 30), client.currency)
     return sums
 
 

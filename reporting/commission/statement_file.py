@@ -140,6 +140,8 @@ def _line(line: CommissionLine, document: Statement, steps: Sequence[tuple[Any, 
             content["deals"] = deals
             total = sum((Decimal(deal["net"]) for deal in deals), ZERO)
             content["changed_since"] = _plain(total - Decimal(inputs["result"]))
+            if (more := len(deals) - inputs["deals"]) > 0:  # a late deal may have a result of nothing
+                content["deals_since"] = more
     return content
 
 

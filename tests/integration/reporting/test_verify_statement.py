@@ -96,6 +96,23 @@ def test_a_correction_on_a_later_statement_than_the_step_after_it_is_said(db, tm
     assert "no step before it in these files ends so" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("late", [{"side": "open"}, {"profit": 0}])
+def test_a_late_deal_without_a_result_is_no_disagreement(db, tmp_path, late):
+    firm = Firm("high-water-mark", 0.2)
+    firm.deal(at(1, 15), 100)
+    firm.complete_until(at(2, 2))
+    firm.accrue(at(2, 2))
+    firm.deal(at(1, 20), **late)
+    firm.complete_until(at(3, 2))
+    firm.accrue(at(3, 2))
+    firm.close(at(3, 1, 0), at(3, 2))
+    (statement,) = firm.issue(at(3, 1, 0), at(3, 2))
+    document = file_of(statement)
+    assert check(tmp_path, document) == 0
+    document["lines"][0]["deals"].pop()
+    assert check(tmp_path, signed(document)) == 1
+
+
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("currency", ["USD", "JPY", "EUR"])
 def test_what_was_issued_agrees(db, tmp_path, capsys, scheme, currency):

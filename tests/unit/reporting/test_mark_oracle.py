@@ -139,7 +139,7 @@ class MarkHistory:
         with localcontext() as context:
             context.prec = 60
             for fee in client.fees():
-                sums[max(start for start in starts if start <= fee.start)] += rounded(fee.exact, "USD")
+                sums[max(start for start in starts if start <= fee.start)] += rounded(round(fee.exact, 30), "USD")
         return {start: amount for start, amount in sums.items() if amount}
 
     def subscription(self):
