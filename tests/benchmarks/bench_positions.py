@@ -76,6 +76,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=40)
     chosen = parser.parse_args()
     prepare(ACCOUNTS, 1_000)
+    from django.core.management import call_command
     from django.db import connection
     from django.test import Client
 
@@ -93,7 +94,8 @@ def main() -> None:
     say("sums worked out anew (what the sync does)", times(lambda: rebuild(backend, is_list=True), 3))
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE reporting_opentrade, reporting_exposuresum")
-    client = Client()
+    call_command("collectstatic", interactive=False, verbosity=0)
+    client = Client(headers={"host": "localhost"})
     client.force_login(User.objects.get(email="alice@example.com"), "django.contrib.auth.backends.ModelBackend")
     for path in ("/positions/", "/positions/?strategy=s01", "/positions/?symbol=EURUSD", "/positions/all/",
                  "/positions/all/?symbol=EURUSD", "/positions/all/?subscriber=a00001"):  # fmt: skip
