@@ -52,6 +52,7 @@ STAFF_PLACES = (
     Place("strategies", "Strategies", "chart-line", "strategies:list", "s", on_phone=True),
     Place("positions", "Positions", "table", "reporting:positions", "i"),
     Place("subscribers", "Subscribers", "users", "subscribers:list", "u", on_phone=True),
+    Place("trading-accounts", "Accounts", "building-bank", "accounts:list", "a"),
     Place("stopouts", "Stopouts", "shield-x", "subscribers:stopouts", "p"),
     Place("decisions", "Decisions", "route", "reporting:decisions", "d"),
     Place("transactions", "Transactions", "arrows-exchange", "reporting:transactions", "t", on_phone=True),
@@ -109,6 +110,9 @@ FIRST_STEPS = {
     ),
     "subscriber": (
         "A subscriber is a client's account that copies strategies.", "subscribers:new", "New subscriber",
+    ),
+    "account": (
+        "A trading account is an account at a broker that is copied from or to.", "accounts:new", "Add an account",
     ),
 }  # fmt: skip
 

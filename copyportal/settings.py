@@ -87,6 +87,7 @@ INSTALLED_APPS = [
     "users",
     "jobs",
     "editing",
+    "accounts",
     "strategies",
     "subscribers",
     "reporting",

@@ -12,6 +12,7 @@ urlpatterns = [
     path("", include("jobs.urls")),
     path("", include("reporting.urls")),
     path("changes/", include("editing.urls")),
+    path("trading-accounts/", include("accounts.urls")),
     path("strategies/", include("strategies.urls")),
     path("", include("subscribers.urls")),
     path("", include("subscribers.people_urls")),

@@ -49,7 +49,8 @@ class Result:
 class JobStep:
     """How far a job is after a slice. done, total: in the kind's unit; total None: not known.
 
-    result: it is finished. cursor: JSON; None: as it was.
+    result: it is finished. cursor: JSON; None: as it was. pause_s: it waits for something outside; others have the
+    worker for so long, and the turn ends.
     """
 
     cursor: dict[str, Any] | None = None
@@ -57,6 +58,7 @@ class JobStep:
     total: int | None = None
     message: str = ""
     result: Result | None = None
+    pause_s: float = 0.0
 
 
 @dataclass(slots=True)

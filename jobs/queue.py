@@ -110,9 +110,10 @@ class JobLease:
             work.cancelled.set()
         return True
 
-    def give_back(self) -> None:
-        """The turn is over and more waits: due at once, behind the workspaces that wait already."""
-        self._update("lease_token = NULL, lease_until = NULL, due_at = clock_timestamp()")
+    def give_back(self, pause_s: float = 0.0) -> None:
+        """The turn is over and more waits: due after the pause, behind the workspaces that wait already."""
+        due_at = "clock_timestamp() + make_interval(secs => %(pause)s)"
+        self._update(f"lease_token = NULL, lease_until = NULL, due_at = {due_at}", pause=pause_s)
 
     def cancel(self) -> None:
         """The end that was asked for: what is stored stays."""

@@ -74,8 +74,8 @@ def _run_slices(kind: JobKind, work: Work, lease: JobLease, stop_at: float) -> N
             if is_cancelled:
                 lease.cancel()
                 return
-            if time.monotonic() >= stop_at:
-                lease.give_back()
+            if step.pause_s or time.monotonic() >= stop_at:
+                lease.give_back(step.pause_s)
                 return
     finally:
         close = getattr(steps, "close", None)  # ends what a generator holds open: files, clients

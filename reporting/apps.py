@@ -7,9 +7,11 @@ class ReportingConfig(AppConfig):
     name = "reporting"
 
     def ready(self) -> None:
+        from accounts.offers import register_refusals
         from reporting import closing_positions  # noqa: F401  # it registers its kind of jobs
         from reporting.account_results import result_month, result_today
         from reporting.commission import book_jobs, mailing, runs  # noqa: F401  # they register their kinds of jobs and mails
+        from reporting.rights import refusals
         from reporting.states import connection_states
         from strategies.files import register_file
         from subscribers.results import register_results
@@ -23,3 +25,4 @@ class ReportingConfig(AppConfig):
         register_file(with_results)
         register_results(today=result_today, month=result_month)
         register_states(connection_states)
+        register_refusals(refusals)

@@ -322,6 +322,7 @@ class SyncKind(models.TextChoices):
     DECISIONS = "decisions", "Decisions"
     LIMITS = "limits", "Risk limits"
     POSITIONS = "positions", "Open positions"
+    PROVISIONING = "provisioning", "Trading accounts"
 
 
 class SyncState(models.Model):

@@ -7,7 +7,7 @@ missing right says so by `missing_rights`, and never shows a zero in its place.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -42,6 +42,9 @@ RIGHTS = (
     Right(SyncKind.ACCOUNTS, "Balances and equity",
           "Currency, balance, equity, return and drawdown of accounts are not known, and commission accrues only where "
           "the currency is known.", OF_THE_ACCOUNTS),
+    Right(SyncKind.PROVISIONING, "Trading accounts",
+          "The page Accounts stays empty: accounts are added and started elsewhere, and forms ask for their ids.",
+          OF_THE_ACCOUNTS),
     Right(SyncKind.EQUITY, "History of equity", "Curves begin with the first balance that is read here.", OF_OURS),
     Right(SyncKind.LIMITS, "Headroom of risk limits", "What is left of a limit is not known before it fires.", OF_OURS),
     Right(SyncKind.POSITIONS, "Open positions",
@@ -76,6 +79,13 @@ def rights_of(connection: Connection) -> list[RightCheck]:
     """Every right of a connection, in the order of RIGHTS."""
     states = {state.kind: state for state in SyncState.objects.filter(connection=connection)}
     return [_check(right, states.get(right.kind)) for right in RIGHTS]
+
+
+def refusals(connection_ids: Collection[int], kind: SyncKind = SyncKind.PROVISIONING) -> dict[int, str]:
+    """Why connections do not offer a kind, a sentence by key; those that do, or were not asked yet, are left out."""
+    missing = SyncState.objects.filter(connection__in=connection_ids, kind=kind, cursor__is_offered=False)
+    right = BY_KIND[kind]
+    return {state.connection_id: f"{_check(right, state).how} {right.brings}" for state in missing}
 
 
 def _check(right: Right, state: SyncState | None) -> RightCheck:

@@ -7,6 +7,9 @@ class StrategiesConfig(AppConfig):
     name = "strategies"
 
     def ready(self) -> None:
+        from accounts.uses import register_uses
         from strategies import targets
+        from strategies.accounts import strategies_on
 
         targets.register()
+        register_uses("strategies", strategies_on)

@@ -7,9 +7,12 @@ class SubscribersConfig(AppConfig):
     name = "subscribers"
 
     def ready(self) -> None:
+        from accounts.uses import register_uses
         from strategies.reach import register_accounts
         from subscribers import targets
+        from subscribers.accounts import subscribers_of
         from subscribers.models import accounts_copying
 
         targets.register()
+        register_uses("subscribers", subscribers_of)
         register_accounts(accounts_copying)

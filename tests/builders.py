@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from django.utils import timezone
 
+from accounts.models import BrokerAccount
 from strategies.models import Strategy
 from subscribers.models import Subscriber, SubscriberAccess, Subscription
 from users.models import Connection, Membership, User, Workspace
@@ -56,6 +57,15 @@ def subscriber(connection: Connection, *, access: User | None = None, **fields) 
         membership = access.memberships.get(workspace=connection.workspace)
         SubscriberAccess.objects.create(membership=membership, subscriber=made)
     return made
+
+
+def broker_account(connection: Connection, **fields) -> BrokerAccount:
+    """A mirrored trading account that runs and was just seen."""
+    number, now = next(_numbers), timezone.now()
+    given = {"backend_id": f"trading-{number:05}", "name": f"Account {number}", "login": str(10_000 + number)}
+    given |= {"server": "Broker-Demo", "platform": "mt5", "state": "DEPLOYED", "connection_status": "CONNECTED"}
+    given |= {"revision": "1", "first_seen_at": LONG_AGO, "seen_at": now}
+    return BrokerAccount.objects.create(workspace=connection.workspace, connection=connection, **{**given, **fields})
 
 
 def subscription(subscriber: Subscriber, strategy: Strategy, **fields) -> Subscription:

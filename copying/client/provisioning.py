@@ -74,6 +74,10 @@ class ProvisioningCalls(Exchange):
         """P4."""
         return self._provision("GET", path_of(_ACCOUNT, account_id=account_id), type=TradingAccount)
 
+    def trading_account_document(self, account_id: str) -> RawDocument:
+        """P4, as the list has it: whoever keeps documents compares the same with the same."""
+        return self._provision("GET", path_of(_ACCOUNT, account_id=account_id), type=RawDocument)
+
     def servers_like(self, version: int, query: str) -> dict[str, list[str]]:
         """P23. Names of broker servers by broker; version: 4 or 5."""
         path = path_of("/known-mt-servers/{version}/search", version=str(version))

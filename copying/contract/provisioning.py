@@ -9,6 +9,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
+from msgspec import field
+
 from .settings import Document
 
 Role = Literal["PROVIDER", "SUBSCRIBER"]
@@ -63,13 +65,13 @@ class AccountReplica(Document, kw_only=True):
     tags: list[str] = []
 
 
-class TradingAccount(Document, kw_only=True, rename={"id": "_id"}):
+class TradingAccount(Document, kw_only=True):
     """P3, P4. `state` and `connection_status` are texts: a client must live with ones that it does not know.
 
     login: absent in DRAFT. primary_account_id: of replicas only. base_currency: not the currency of the account.
     """
 
-    id: str
+    id: str = field(name="_id")
     name: str = ""
     login: str | None = None
     server: str = ""

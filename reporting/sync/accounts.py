@@ -17,6 +17,7 @@ import msgspec
 from django.db import connection, transaction
 from django.db.models import F, Q, QuerySet
 
+from accounts.mirror import AccountFigures, keep_figures
 from copying.client import (
     BackendFailed,
     Client,
@@ -103,6 +104,7 @@ def _sync_all(lease: Lease, *, source: Source, backend: Connection, now: datetim
             quarantine.put_away(lease.connection_id, lease.kind, page, now=now)
             return SyncOutcome(error=UNREADABLE)
         with transaction.atomic():
+            keep_figures(backend, [AccountFigures.of_list(account, now) for account in page])
             lease.save(rows=keep_balances(backend, page, now=now))
             follow_reported(backend, codes_of(page), now=now)
         told |= {account.simulated for account in page}
@@ -143,6 +145,7 @@ def _sync_some(lease: Lease, *, source: Source, backend: Connection, now: dateti
     )
     turn = _ask_terminals(source.client, list(ids))
     with transaction.atomic():
+        keep_figures(backend, [AccountFigures.of_list(account, now) for account in turn.answers])
         rows = keep_balances(backend, turn.answers, now=now)
         follow_reported(backend, codes_of(turn.answers), now=now)
         Subscriber.objects.filter(connection=backend, backend_id__in=turn.asked).update(asked_at=now)

@@ -28,6 +28,7 @@ from reporting.sync.history import sync_history
 from reporting.sync.limits import sync_limits
 from reporting.sync.logs import sync_logs
 from reporting.sync.positions import sync_positions
+from reporting.sync.provisioning import sync_trading_accounts
 from reporting.sync.source import Source
 from reporting.sync.states import Lease, LeaseLost, SyncOutcome
 from reporting.sync.stopouts import sync_stopouts
@@ -44,6 +45,10 @@ PACES: dict[str, tuple[float, str]] = {
     SyncKind.STOPOUTS: (5, "A stopped client is the first thing a manager must know; one request."),
     SyncKind.ACCOUNTS: (10, "Equity moves all the time; a request per 1,000 accounts."),
     SyncKind.LIMITS: (15, "What is left of a limit moves with equity; a request per 1,000 accounts."),
+    SyncKind.PROVISIONING: (
+        60,
+        "States of accounts change by the minute; a request per 1,000 accounts, free of credits.",
+    ),
     SyncKind.EQUITY: (60, "Points are hourly."),
     SyncKind.DECISIONS: (5, "Why a trade was not copied is asked when it was not; one request."),
     SyncKind.POSITIONS: (10, "What is open moves with every price; every 2 s while a page of it is open."),
@@ -65,7 +70,14 @@ RESTING_SHARE = 10
 EVENTS = (SyncKind.PROVIDED, SyncKind.SUBSCRIBED, SyncKind.LOGS, SyncKind.STOPOUTS, SyncKind.DECISIONS)
 ASKED_AGAIN_S = 3600  # a call that the token may not use
 # what pages can do without: refused, it is a right that is missing and no fault (reporting/rights.py)
-OPTIONAL = {SyncKind.ACCOUNTS, SyncKind.LIMITS, SyncKind.EQUITY, SyncKind.DECISIONS, SyncKind.POSITIONS}
+OPTIONAL = {
+    SyncKind.ACCOUNTS,
+    SyncKind.LIMITS,
+    SyncKind.EQUITY,
+    SyncKind.DECISIONS,
+    SyncKind.POSITIONS,
+    SyncKind.PROVISIONING,
+}
 MANY_ROWS = 5_000  # of one run: lists estimate their length from statistics that autovacuum refreshes a minute later
 SHARE = 10  # a kind may keep a worker busy for one part in so many
 LONGEST_PAUSE_S = 300
@@ -164,6 +176,7 @@ _KINDS = {
     SyncKind.EQUITY: sync_equity,
     SyncKind.DECISIONS: sync_decisions,
     SyncKind.POSITIONS: sync_positions,
+    SyncKind.PROVISIONING: sync_trading_accounts,
 }
 
 

@@ -40,6 +40,9 @@ OF_MANAGER = (
     "/search/?q=trend", "/settings/", "/settings/members/", "/settings/connections/", "/settings/connections/new/",
     "/settings/connections/{connection}/", "/settings/connections/{connection}/rights/",
     "/accounts/password/change/", "/nowhere/",
+    "/trading-accounts/", "/trading-accounts/?q=nothing-is-called-so", "/trading-accounts/{account}/",
+    "/trading-accounts/new/?way=login", "/trading-accounts/new/?way=link", "/trading-accounts/new/?way=paper",
+    "/trading-accounts/{account}/roles/", "/trading-accounts/{account}/remove/", "/trading-accounts/{draft}/",
     # where things are changed
     "/strategies/new/", "/strategies/new-portfolio/", "/strategies/{strategy}/edit/", "/strategies/{strategy}/signals/",
     "/strategies/{strategy}/changes/", "/strategies/{strategy}/remove/", "/strategies/{portfolio}/signals/",
@@ -67,6 +70,11 @@ NOT_PAGES = frozenset(
     (
         "healthz",
         "readyz",
+        "accounts:deploy",
+        "accounts:link",
+        "accounts:redeploy",
+        "accounts:servers",
+        "accounts:undeploy",
         "account_login",  # the address of users:sign-in
         "account_confirm_email",
         "account_inactive",
@@ -180,6 +188,13 @@ A_MAIL = (
     " reporting_statementmail (statement_id, mail_id) SELECT max(s.id), mail.id FROM reporting_statement s, mail"
     " GROUP BY mail.id RETURNING mail_id"
 )
+A_DRAFT = (
+    "INSERT INTO accounts_brokeraccount (workspace_id, connection_id, backend_id, name, login, server, platform, state,"
+    " connection_status, region, is_provider, is_subscriber, document, revision, is_removed, first_seen_at, seen_at,"
+    " broker, currency, previous_currency, mode, kind, trouble) SELECT workspace_id, id, 'draft-1', 'A draft', '',"
+    " 'Broker-Demo', 'mt5', 'DRAFT', 'DISCONNECTED', '', FALSE, TRUE, '{}', '1', FALSE, now(), now(), '', 'EUR', 'USD',"
+    " 'netting', '', 'Its terminal is busy.' FROM users_connection ORDER BY id LIMIT 1 RETURNING id"
+)
 TERMS_THAT_ASK = (
     "UPDATE reporting_termsversion SET asks_consent = TRUE WHERE strategy_id = 'Trd1' AND subject = 'commission'"
     " AND valid_from IS NULL RETURNING id"
@@ -243,6 +258,8 @@ def ids(stack) -> dict[str, int]:
         "period": stack.one("SELECT max(id) FROM reporting_billingperiod"),
         "statement": stack.one("SELECT max(id) FROM reporting_statement"),
         "connection": stack.one("SELECT id FROM users_connection"),
+        "account": stack.one("SELECT min(id) FROM accounts_brokeraccount"),
+        "draft": stack.one(A_DRAFT),
         "member": stack.one("SELECT id FROM users_membership WHERE role = 'subscriber' ORDER BY id"),
         "job": stack.one(A_JOB),
         "mail": stack.one(A_MAIL),

@@ -28,7 +28,18 @@ ROOMS = (
     "demo",
     "service",
 )
-LAYERS = ("copying", "users", "jobs", "editing", "strategies", "subscribers", "reporting", "api", "copyportal")
+LAYERS = (
+    "copying",
+    "users",
+    "jobs",
+    "editing",
+    "accounts",
+    "strategies",
+    "subscribers",
+    "reporting",
+    "api",
+    "copyportal",
+)
 
 
 def imported_modules(file: Path) -> set[str]:

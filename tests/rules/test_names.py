@@ -5,7 +5,18 @@ from collections import defaultdict
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PACKAGES = ("copying", "users", "jobs", "editing", "strategies", "subscribers", "reporting", "api", "copyportal")
+PACKAGES = (
+    "copying",
+    "users",
+    "jobs",
+    "editing",
+    "accounts",
+    "strategies",
+    "subscribers",
+    "reporting",
+    "api",
+    "copyportal",
+)
 # names that Django looks for
 OF_DJANGO = {"Meta", "Migration", "Command"}
 # name -> why two classes have it; this list only gets shorter
@@ -30,6 +41,7 @@ NOUNS_ONLY = (
     *(f"copying/backend/{room}" for room in ("broker", "demo", "market", "risk", "settings", "signals", "simulation")),
     "copying/contract",
     "copying/engine",
+    "accounts",
     "editing",
     "strategies",
     "subscribers",

@@ -4,7 +4,7 @@ import ast
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PACKAGES = ("users", "jobs", "editing", "strategies", "subscribers", "reporting", "api", "copyportal")
+PACKAGES = ("users", "jobs", "editing", "accounts", "strategies", "subscribers", "reporting", "api", "copyportal")
 FIELDS = {"DecimalField", "FloatField", "IntegerField", "NumberInput", "DateField", "DateTimeField", "TimeField"}
 READER = "users/numbers.py"
 

@@ -9,7 +9,18 @@ from re import _constants, _parser
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PACKAGES = ("copying", "users", "jobs", "strategies", "subscribers", "reporting", "api", "copyportal", "editing")
+PACKAGES = (
+    "copying",
+    "users",
+    "jobs",
+    "accounts",
+    "strategies",
+    "subscribers",
+    "reporting",
+    "api",
+    "copyportal",
+    "editing",
+)
 READERS = {"compile", "match", "search", "fullmatch", "sub", "subn", "split", "findall", "finditer", "re_path"}
 READERS |= {"RegexValidator", "RegexField"}
 

@@ -13,7 +13,7 @@ import pytest
 from django.apps import apps
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("users", "jobs", "editing", "strategies", "subscribers", "reporting", "api")
+PACKAGES = ("users", "jobs", "editing", "accounts", "strategies", "subscribers", "reporting", "api")
 BEGINNINGS = ("visible_to", "incoming")
 # file and function: what the read hangs on, which began with `visible_to`
 TIED = {

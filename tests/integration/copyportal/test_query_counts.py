@@ -63,6 +63,7 @@ OBJECTS = (
     (r"^positions/all/<int:pk>/", "position"),
     (r"^jobs/<int:pk>/", "job"),
     (r"^stopouts/<int:pk>/", "stopout"),
+    (r"^trading-accounts/<int:pk>/", "account"),
     (r"^settings/members/<int:pk>/", "member"),
     (r"^settings/connections/<int:pk>/", "connection"),
 )
@@ -73,6 +74,7 @@ MORE = (
     "/subscribers/?state=copying", "/strategies/results/?ids={strategies}", "/subscribers/results/?ids={subscribers}",
     "/overview/equity.json?range=1W&as=table", "/search/?q=account", "/stopouts/?state=active", "/jobs/?state=failed",
     "/commissions/statements/?state=due", "/positions/?subscriber=account", "/positions/all/?q=account",
+    "/trading-accounts/?role=provider&q=account",
 )  # fmt: skip
 # they act, lead elsewhere, or belong to the session that they would end
 NOT_ASKED = re.compile(r"^(accounts/(logout|login|signup)|switch/|theme/|setup/|invitation/|leave/|static/|api/)")
@@ -134,6 +136,7 @@ def firm(business, alice):
     grown.connection, grown.stopout = business.connection.pk, business.active.pk
     grown.strategy, grown.strategy_id = business.alpine.pk, business.alpine.backend_id
     grown.subscriber = business.hers.pk
+    grown.account = builders.broker_account(business.connection, backend_id=business.hers.backend_id).pk
     grown.member = business.workspace.memberships.get(user__email="bob@example.com").pk
     return grow
 
@@ -160,6 +163,8 @@ def add_account(business, grown, number: int, asker) -> None:
     scheme = {"commissionScheme": {"type": "amount-won", "billingPeriod": "month", "commissionRate": 0.1}}
     own = builders.strategy(linked, backend_id=f"grown{number}", scheme="amount-won", document=scheme)
     account = builders.subscriber(linked, name=f"Grown account {number}", equity=1000, balance=900)
+    builders.broker_account(linked, backend_id=account.backend_id, is_provider=True, is_subscriber=True)
+    builders.strategy(linked, account_id=business.hers.backend_id)
     for strategy in (own, business.alpine):
         builders.subscription(account, strategy, first_seen_at=builders.LONG_AGO)
         for days in (0, 40, 75):

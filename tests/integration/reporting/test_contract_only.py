@@ -118,7 +118,8 @@ def test_what_is_refused_is_a_missing_right_and_no_fault(bare, workspace, alice,
     states = {state.kind: state for state in SyncState.objects.filter(connection=connection)}
     assert [kind for kind, state in states.items() if state.failing_since] == []
     missing = {one.right.kind for one in rights_of(connection) if one.state.code == "missing"}
-    assert missing == {SyncKind.ACCOUNTS, SyncKind.EQUITY, SyncKind.LIMITS, SyncKind.DECISIONS, SyncKind.POSITIONS}
+    optional = {SyncKind.ACCOUNTS, SyncKind.EQUITY, SyncKind.LIMITS, SyncKind.DECISIONS}
+    assert missing == optional | {SyncKind.POSITIONS, SyncKind.PROVISIONING}
     page = sign_in(alice).get(reverse("reporting:rights", args=[connection.pk])).content.decode()
     assert f"Answered with {bare.refusal}" in page
     assert "It needs access to the accounts" in page

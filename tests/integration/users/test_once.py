@@ -28,6 +28,7 @@ ACTS = {
     "subscribers:resynchronise", "subscribers:reset-stopout", "reporting:issue-statements", "reporting:credit-note",
     "reporting:void-statement", "reporting:use-credit", "reporting:new-payment", "reporting:undo-payment",
     "reporting:close-periods", "reporting:close-period",
+    "accounts:deploy", "accounts:undeploy", "accounts:redeploy", "accounts:remove", "accounts:roles", "accounts:link",
 }  # fmt: skip
 
 

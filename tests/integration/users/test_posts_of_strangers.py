@@ -50,6 +50,7 @@ PATH_IDS = {
     "commissions/terms/": "terms", "jobs/": "job", "settings/connections/": "connection",
     "settings/members/": "membership", "settings/tokens/": "token", "settings/rates/": "rate",
     "settings/members/invitations/": "invitation", "statements/": "statement", "stopouts/": "stopout",
+    "trading-accounts/": "trading",
     "strategies/": "strategy", "subscribers/": "subscriber", "switch/": "workspace",
 }  # fmt: skip
 NESTED = {"membership_pk": "membership", "strategy_id": "strategy_name", "signal_id": "signal_name"}
@@ -69,6 +70,7 @@ BODIES = (
     ("/settings/members/{membership}/accounts/", {}, "accounts", "subscriber"),
     ("/commissions/payments/new/", {}, "?statement", "statement"),
     ("/commissions/payments/new/", {}, "?subscriber", "subscriber"),
+    ("/trading-accounts/new/", {"name": "x", "server": "x", "login": "1"}, "connection", "connection"),
     ("/strategies/new/", {"name": "x", "accountId": "x"}, "connection", "connection"),
     ("/strategies/new/", {"name": "x", "accountId": "x"}, "?change", "change"),
     ("/strategies/new-portfolio/", {"name": "x"}, "connection", "connection"),
@@ -164,12 +166,13 @@ def world(user) -> dict[str, str]:
     rate = OwnRate.objects.create(
         workspace=workspace, currency="KWD", day=TODAY, against="USD", value=3, source="Secret bank", entered_at=now
     )
+    trading = builders.broker_account(connection, name="Secret account", backend_id=f"trading{workspace.pk}")
     job = Job.objects.create(workspace=workspace, kind="export", title="Secret list", due_at=now, created_at=now)
     rows = {
         "strategy": strategy, "subscriber": account, "statement": statement, "payment": payment, "period": period,
         "change": change, "stopout": stopout, "invitation": invitation, "connection": connection,
         "membership": Membership.objects.get(user=client), "workspace": workspace, "job": job,
-        "rate": rate, "terms": terms, "bulk": bulk,
+        "rate": rate, "terms": terms, "bulk": bulk, "trading": trading,
         "token": issue_token(user.memberships.get(), name="Secret", scope="read", lasts=timedelta(1), now=now).token,
     }  # fmt: skip
     trade = {"workspace": workspace, "connection": connection, "symbol": "EURUSD", "side": "buy", "opened_at": now}
