@@ -26,6 +26,7 @@ SENT_OTHERWISE = "Send the token in the header “Authorization: Bearer cpt_…�
 ENDED = {
     "revoked": "This token was revoked. Make another one in the settings, under “Access tokens”.",
     "expired": "This token has expired. Make another one in the settings, under “Access tokens”.",
+    "factor": "The workspace asks a second factor of the person this token belongs to: they set one up, then it works.",
     "paused": "The person this token belongs to is shut out for now: ask the owner of the workspace.",
 }
 log = structlog.get_logger(__name__)

@@ -8,6 +8,7 @@ from typing import Self
 from django.db import models
 
 from editing.models import Change
+from users.factors import lacks_factor
 from users.models import STAFF_ROLES, Membership, Role, User, Workspace
 from users.permissions import can_own
 from users.secrets import EncryptedJSONField
@@ -73,13 +74,17 @@ class ApiToken(models.Model):
         return Role(self.membership.role if self.membership else self.role).label
 
     def state(self, now: datetime) -> str:
-        """revoked, expired, paused (its person is shut out for now) or active."""
+        """revoked, expired, paused (its person is shut out for now), factor (or lacks a second factor) or active."""
         if self.revoked_at:
             return "revoked"
         if now >= self.expires_at:
             return "expired"
         person = self.membership
-        return "active" if person is None or (person.user.is_active and not person.deactivated_at) else "paused"
+        if person is None:
+            return "active"
+        if not person.user.is_active or person.deactivated_at:
+            return "paused"
+        return "factor" if lacks_factor(person) else "active"
 
 
 class WriteState(models.TextChoices):

@@ -215,7 +215,14 @@ ACCOUNT_FORMS = {
     "change_password": "users.account_forms.ChangePasswordForm",
 }
 MFA_ADAPTER = "users.factor_adapter.FactorAdapter"
-MFA_FORMS = {"authenticate": "users.factor_forms.CodeForm", "activate_totp": "users.factor_forms.FirstCodeForm"}
+MFA_FORMS = {
+    "authenticate": "users.factor_forms.CodeForm",
+    "activate_totp": "users.factor_forms.FirstCodeForm",
+    "authenticate_webauthn": "users.passkey_forms.SecondStepForm",
+    "login_webauthn": "users.passkey_forms.PasskeySignInForm",
+}
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_TOTP_TOLERANCE = 1  # the code before and the next one: clocks differ; users/factor_forms.py takes each once
 MFA_RATE_LIMITS = False
 # allauth's limits can be held by anybody on somebody else, or on everybody behind a proxy: users/throttle.py instead

@@ -6,7 +6,7 @@ The names are allauth's, which it uses itself.
 from allauth.account import views as allauth_views
 from django.urls import path, re_path
 
-from users import account_views, factor_views, views
+from users import account_views, factor_views, passkey_views, views
 
 urlpatterns = [
     path("login/", views.sign_in, name="account_login"),
@@ -15,6 +15,9 @@ urlpatterns = [
     path("second-factor/", factor_views.overview, name="mfa_index"),
     path("second-factor/code/", factor_views.authenticate, name="mfa_authenticate"),
     path("second-factor/set-up/", factor_views.activate, name="mfa_activate_totp"),
+    path("second-factor/passkeys/add/", passkey_views.add_passkey, name="mfa_add_webauthn"),
+    path("second-factor/passkeys/<int:pk>/remove/", passkey_views.remove_passkey, name="mfa_remove_webauthn"),
+    path("passkey/", passkey_views.sign_in_with_passkey, name="mfa_login_webauthn"),
     path("second-factor/remove/", factor_views.deactivate, name="mfa_deactivate_totp"),
     path("second-factor/keep/", factor_views.keep_factor, name="mfa_keep"),
     path("second-factor/recovery-codes/", factor_views.recovery_codes, name="mfa_view_recovery_codes"),

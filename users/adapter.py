@@ -8,6 +8,7 @@ import structlog
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.auth_backends import AuthenticationBackend
 from allauth.core import context
+from allauth.mfa.webauthn.internal.flows import did_use_passwordless_login
 from django.conf import settings
 from django.core import signing
 from django.core.exceptions import ValidationError
@@ -26,6 +27,8 @@ KNOWN_DEVICE = "device "
 FACTOR_CHANGES = {
     "mfa/email/totp_activated": ("second factor added", "set up"),
     "mfa/email/totp_deactivated": ("second factor removed", "removed"),
+    "mfa/email/webauthn_added": ("second factor added", "passkey added"),
+    "mfa/email/webauthn_removed": ("second factor removed", "passkey removed"),
     "mfa/email/recovery_codes_generated": ("recovery codes made", "new recovery codes"),
 }
 
@@ -80,7 +83,8 @@ class AccountAdapter(DefaultAccountAdapter):
         return False
 
     def pre_login(self, request: HttpRequest, user: User, **options) -> HttpResponse | None:
-        second_factor.apply_due_reset(user, now=timezone.now())
+        if not did_use_passwordless_login(request, user):  # whoever signs in by a passkey has lost none
+            second_factor.apply_due_reset(user, now=timezone.now())
         return super().pre_login(request, user, **options)
 
     def reauthenticate(self, user: User, password: str) -> bool:

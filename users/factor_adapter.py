@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
+from django.contrib.auth.base_user import AbstractBaseUser
 
 from copying import secrets
-from users.factors import is_required_of
+from users.factors import is_last, is_required_of, passkeys_of
+from users.models import User
 
 
 class FactorAdapter(DefaultMFAAdapter):
@@ -24,8 +26,15 @@ class FactorAdapter(DefaultMFAAdapter):
     def decrypt(self, encrypted_text: str) -> str:
         return secrets.decrypt(encrypted_text)
 
+    def get_public_key_credential_rp_entity(self) -> dict[str, str]:
+        return {**super().get_public_key_credential_rp_entity(), "name": "copyportal"}
+
+    def generate_authenticator_name(self, user: AbstractBaseUser, type: Authenticator.Type) -> str:
+        assert isinstance(user, User)
+        return "Passkey" if not passkeys_of(user) else f"Passkey {len(passkeys_of(user)) + 1}"
+
     def get_totp_issuer(self) -> str:
         return "copyportal"
 
     def can_delete_authenticator(self, authenticator: Authenticator) -> bool:
-        return not is_required_of(authenticator.user)
+        return not (is_last(authenticator) and is_required_of(authenticator.user))

@@ -13,13 +13,14 @@ from django.core.cache import cache
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
+from fido2.webauthn import AuthenticationResponse
 
 from users import throttle
 from users.account_forms import confirmed_password
 from users.adapter import KNOWN_DEVICE, source_of, too_many
 from users.audit import record_personal
-from users.factors import FACTOR_KEY
 from users.models import Role, User
+from users.passkey_forms import AnswerField, PasskeyConfirmForm
 
 USED_FOR_S = 180  # longer than a code is taken, the clocks' difference included
 WRONG_PER_HOUR = 60  # of one account from unknown browsers, of which there can be many: somebody has the password
@@ -47,10 +48,6 @@ class CodeForm(AuthenticateForm):
             code = super().clean_code()
             use_once(self.user, self.authenticator, code)
         return code
-
-    def save(self) -> None:
-        super().save()
-        context.request.session[FACTOR_KEY] = self.user.pk
 
 
 class FirstCodeForm(ActivateTOTPForm):
@@ -82,6 +79,7 @@ class ConfirmForm(forms.Form):
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
     )
     code = CodeField(required=False, help_text=CODE_HELP)
+    credential = AnswerField(AuthenticationResponse, required=False)
 
     def __init__(self, *args, user: User, takes_code: bool, **kwargs):
         super().__init__(*args, **kwargs)
@@ -101,6 +99,16 @@ class ConfirmForm(forms.Form):
                 raise ValidationError(form.errors["code"])
             form.save()
         return code
+
+    def clean_credential(self) -> dict | None:
+        """The answer of a passkey."""
+        credential = self.cleaned_data["credential"]
+        if credential:
+            form = PasskeyConfirmForm({"credential": self.data["credential"]}, user=self.user)
+            if not form.is_valid():
+                raise ValidationError(form.errors["credential"])
+            form.save()
+        return credential
 
     def clean(self) -> dict:
         cleaned = super().clean() or {}

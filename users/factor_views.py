@@ -5,6 +5,7 @@ from __future__ import annotations
 from allauth.mfa.base import views as mfa_views
 from allauth.mfa.recovery_codes import views as recovery_views
 from allauth.mfa.totp import views as totp_views
+from allauth.mfa.webauthn.internal import auth
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
@@ -18,6 +19,7 @@ from users.account_views import braked
 from users.confirming import confirm, confirmed
 from users.factor_forms import ConfirmForm, RolesForm
 from users.models import FactorReset
+from users.passkey_views import can_have_passkeys
 from users.permissions import owner_only
 from users.requests import MemberRequest, SignedInRequest
 
@@ -33,9 +35,16 @@ new_recovery_codes = never_cache(braked(login_required(confirmed(recovery_views.
 @login_required
 def overview(request: SignedInRequest) -> HttpResponse:
     """Whether one has a second factor, and what one can do about it."""
+    has_app, passkeys, is_required = (
+        ask(request.user) for ask in (factors.has_app, factors.passkeys_of, factors.is_required_of)
+    )
     context = {
-        "has_factor": factors.has_factor(request.user),
-        "is_required": factors.is_required_of(request.user),
+        "has_app": has_app,
+        "passkeys": passkeys,
+        "may_remove_app": has_app and (passkeys or not is_required),
+        "can_have_passkeys": can_have_passkeys(request),
+        "is_required": is_required,
+        "is_shown": factors.has_shown_factor(request),
         "reset": FactorReset.objects.filter(user=request.user).first(),
     }
     return render(request, "mfa/overview.html", context)
@@ -63,7 +72,8 @@ def confirm_identity(request: SignedInRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         confirm(request)
         return redirect(wanted)
-    context = {"form": form, "next": wanted}
+    options = auth.begin_authentication(request.user) if factors.passkeys_of(request.user) else None
+    context = {"form": form, "next": wanted, "options": options}
     return render(request, "account/confirm_identity.html", context, status=422 if form.errors else 200)
 
 

@@ -79,6 +79,8 @@ def send_new_device_notice(address: str, *, device: str, source: str, at: str) -
 FACTOR_NOTICES = {
     "set up": ("Your second factor is set up", "From now on a sign-in asks for a code of your app, too."),
     "removed": ("Your second factor was removed", "A sign-in no longer asks for a code: your password is enough."),
+    "passkey added": ("A passkey was added to your account", "It signs you in without your password."),
+    "passkey removed": ("A passkey was removed from your account", "It no longer signs you in."),
     "new recovery codes": ("You have new recovery codes", "Those that you had before no longer work."),
     "reset asked for": (
         "Your second factor is to be reset",

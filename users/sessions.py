@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from allauth.mfa.signals import authenticator_added
+from allauth.mfa.signals import authenticator_added, authenticator_used
 from django.conf import settings
 from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.contrib.sessions.backends.base import SessionBase
@@ -52,9 +52,15 @@ def note_factor(sender: Any, request: HttpRequest, user: User, **_: Any) -> None
     end_others(user, but=own_digest(request))
 
 
+def note_factor_used(sender: Any, request: HttpRequest, user: User, **_: Any) -> None:
+    """A code, a passkey or a recovery code was shown: this session is one with a second factor."""
+    request.session[FACTOR_KEY] = user.pk
+
+
 def listen() -> None:
     """Hear of sign-ins and sign-outs, whichever page they come from."""
     authenticator_added.connect(note_factor, dispatch_uid="users.sessions.note_factor")
+    authenticator_used.connect(note_factor_used, dispatch_uid="users.sessions.note_factor_used")
     user_logged_in.connect(begin, dispatch_uid="users.sessions.begin")
     user_logged_out.connect(note_end, dispatch_uid="users.sessions.note_end")
 

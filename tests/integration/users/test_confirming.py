@@ -36,7 +36,8 @@ ASKED = "/accounts/confirm/"
 # why these forms ask nobody who they are
 UNASKED = {
     "nobody is signed in, or they sign in by it": {
-        "setup/", "accounts/login/", "accounts/second-factor/code/", "accounts/password/reset/", "invitation/",
+        "setup/", "accounts/login/", "accounts/passkey/", "accounts/second-factor/code/",
+        "accounts/password/reset/", "invitation/",
     },
     "it asks for the password itself": {"accounts/confirm/", "accounts/email/", "accounts/password/change/"},
     "it only takes something away from whoever uses the session": {
@@ -79,7 +80,8 @@ def long_ago(client: Client, *, margin_s: int = -1) -> Client:
 
 
 def test_every_form_asks_or_says_why_not(alice):
-    own, client = world(alice), with_password(alice)
+    client = with_password(alice)
+    own = world(alice)
     with_factor(alice)
     missing, needless = [], []
     for route in (route for route in ROUTES if route not in BY_KEY | BY_ROW | UNASKED_ROUTES):

@@ -35,6 +35,7 @@ from reporting.models import (
 )
 from subscribers.models import Stopout, SubscriberAccess
 from tests import builders
+from tests.passkey import stored_passkey
 from users.models import Invitation, Membership
 
 pytestmark = pytest.mark.django_db
@@ -52,6 +53,7 @@ PATH_IDS = {
     "settings/members/invitations/": "invitation", "statements/": "statement", "stopouts/": "stopout",
     "trading-accounts/": "trading",
     "strategies/": "strategy", "subscribers/": "subscriber", "switch/": "workspace",
+    "accounts/second-factor/passkeys/": "passkey",
 }  # fmt: skip
 NESTED = {"membership_pk": "membership", "strategy_id": "strategy_name", "signal_id": "signal_name"}
 # nested ids that a backend judges: tried against one in tests/integration/editing
@@ -99,7 +101,7 @@ NO_IDS = {
     "accounts/email/withdraw/", "accounts/sessions/end/", "accounts/password/change/", "accounts/password/reset/",
     "accounts/confirm/", "accounts/second-factor/code/", "accounts/second-factor/set-up/",
     "accounts/second-factor/remove/", "accounts/second-factor/keep/", "accounts/second-factor/recovery-codes/new/",
-    "settings/security/",
+    "settings/security/", "accounts/second-factor/passkeys/add/", "accounts/passkey/",
     "settings/tokens/new/",
 }  # fmt: skip
 # keys that are secrets, not ids of rows: tried in test_own_account.py and test_members.py
@@ -172,7 +174,7 @@ def world(user) -> dict[str, str]:
         "strategy": strategy, "subscriber": account, "statement": statement, "payment": payment, "period": period,
         "change": change, "stopout": stopout, "invitation": invitation, "connection": connection,
         "membership": Membership.objects.get(user=client), "workspace": workspace, "job": job,
-        "rate": rate, "terms": terms, "bulk": bulk, "trading": trading,
+        "rate": rate, "terms": terms, "bulk": bulk, "trading": trading, "passkey": stored_passkey(user),
         "token": issue_token(user.memberships.get(), name="Secret", scope="read", lasts=timedelta(1), now=now).token,
     }  # fmt: skip
     trade = {"workspace": workspace, "connection": connection, "symbol": "EURUSD", "side": "buy", "opened_at": now}
