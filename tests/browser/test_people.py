@@ -168,7 +168,10 @@ def set_up_a_second_factor(page: Page) -> None:
     page.goto("/accounts/second-factor/")
     page.get_by_role("link", name="Set it up").click()
     key = page.get_by_label("Key, if you cannot scan it").input_value()
+    page.emulate_media(color_scheme="dark")
+    assert page.locator(".qr").evaluate("image => getComputedStyle(image).backgroundColor") == "rgb(255, 255, 255)"
     look_at(page)
+    page.emulate_media(color_scheme="light")
     page.get_by_label("Code", exact=True).fill(code_of(key))
     page.get_by_role("button", name="Turn it on").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Recovery codes")

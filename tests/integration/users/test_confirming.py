@@ -58,6 +58,7 @@ UNASKED = {
         "subscribers/<int:pk>/remove/", "subscribers/new/",
     },
     "trading by hand must not wait, and is looked at before it is sent": {
+        "positions/<int:pk>/close/", "positions/all/<int:pk>/close/",
         "strategies/<int:pk>/signals/send/", "strategies/<int:pk>/signals/<str:signal_id>/change/",
         "strategies/<int:pk>/signals/<str:signal_id>/close/", "subscribers/<int:pk>/resynchronise/",
     },
