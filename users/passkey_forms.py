@@ -40,7 +40,7 @@ class AnswerField(forms.JSONField):
         return answer
 
 
-class Checked:
+class PasskeyWords:
     """Says in our words that a passkey is wrong."""
 
     def clean_credential(self) -> Authenticator:
@@ -50,19 +50,19 @@ class Checked:
             raise ValidationError(WRONG_PASSKEY) from error
 
 
-class SecondStepForm(Checked, AuthenticateWebAuthnForm):
+class SecondStepForm(PasskeyWords, AuthenticateWebAuthnForm):
     """In the place of a code, after the password."""
 
     credential = AnswerField(AuthenticationResponse)
 
 
-class PasskeySignInForm(Checked, LoginWebAuthnForm):
+class PasskeySignInForm(PasskeyWords, LoginWebAuthnForm):
     """In the place of the password."""
 
     credential = AnswerField(AuthenticationResponse)
 
 
-class PasskeyConfirmForm(Checked, ReauthenticateWebAuthnForm):
+class PasskeyConfirmForm(PasskeyWords, ReauthenticateWebAuthnForm):
     """Who is signed in shows again that it is them."""
 
     credential = AnswerField(AuthenticationResponse)
