@@ -17,8 +17,8 @@ from tests.integration.api.worlds import world
 
 pytestmark = pytest.mark.django_db
 FEW, MANY, MOST_QUERIES = 3, 9, 6
-# one of each workspace, or only parts of what there is
-FIXED = {"workspaces": 0, "bulk-rows": 0, "attention": 1}  # a firm with more stopouts than attention lists is asked how many
+# one of each workspace, or only parts of what there is: of more stopouts than attention lists it is asked how many
+FIXED = {"workspaces": 0, "bulk-rows": 0, "attention": 1}
 PARAMETERS = {"commissions": [{}, {"by": "subscription"}]}
 LISTS = [name for name, address in ADDRESSES.items() if not address.is_open]
 
