@@ -21,6 +21,7 @@ from accounts.uses import uses_of
 from copying.contract.provisioning import AccountFeatures, CopyFactoryApi
 from editing.backend import NotDone, backend_of
 from jobs.services import TooMany
+from users.confirming import confirmed
 from users.models import Connection
 from users.once import FIELD, once
 from users.permissions import may_manage
@@ -61,6 +62,7 @@ def answer_act(request: MemberRequest, pk: int, name: str) -> HttpResponse:
 
 @require_POST
 @may_manage
+@confirmed
 @once
 def deploy(request: MemberRequest, pk: int) -> HttpResponse:
     """Start the account."""
@@ -69,6 +71,7 @@ def deploy(request: MemberRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @may_manage
+@confirmed
 @once
 def undeploy(request: MemberRequest, pk: int) -> HttpResponse:
     """Stop it: nothing is copied from it or to it until it is started."""
@@ -77,6 +80,7 @@ def undeploy(request: MemberRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @may_manage
+@confirmed
 @once
 def redeploy(request: MemberRequest, pk: int) -> HttpResponse:
     """Restart it."""
@@ -85,6 +89,7 @@ def redeploy(request: MemberRequest, pk: int) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 @may_manage
+@confirmed
 @once
 def remove(request: MemberRequest, pk: int) -> HttpResponse:
     """Remove the account from the backend for good, after its name was typed; not while anything hangs on it."""
@@ -103,6 +108,7 @@ def remove(request: MemberRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @may_manage
+@confirmed
 @once
 def link(request: MemberRequest, pk: int) -> HttpResponse:
     """Make a link by which the owner enters the login or another password; it is shown in this answer only."""
@@ -116,6 +122,7 @@ def link(request: MemberRequest, pk: int) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 @may_manage
+@confirmed
 @once
 def roles(request: MemberRequest, pk: int) -> HttpResponse:
     """Roles and features, changed in one call: each change stops the account for a moment."""

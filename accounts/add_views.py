@@ -22,6 +22,7 @@ from accounts.pages import own_connections
 from accounts.servers import PAPER, servers_like
 from editing.backend import PATIENCE, NotDone
 from users import throttle
+from users.confirming import confirmed
 from users.models import Connection
 from users.once import FIELD, new_token
 from users.parsing import row_id
@@ -66,6 +67,7 @@ def bound_form(request: MemberRequest, way: str, connections: list[Connection]) 
 
 @require_http_methods(["GET", "POST"])
 @may_manage
+@confirmed
 def new(request: MemberRequest) -> HttpResponse:
     """The form of one way of adding an account, and what becomes of it."""
     connections = usable_connections(request, "login")
