@@ -96,12 +96,13 @@ def main() -> None:
         cursor.execute("ANALYZE reporting_opentrade, reporting_exposuresum")
     call_command("collectstatic", interactive=False, verbosity=0)
     client = Client(headers={"host": "localhost"})
-    client.force_login(User.objects.get(email="alice@example.com"), "django.contrib.auth.backends.ModelBackend")
+    client.force_login(User.objects.get(email="alice@example.com"))
     for path in ("/positions/", "/positions/?strategy=s01", "/positions/?symbol=EURUSD", "/positions/all/",
                  "/positions/all/?symbol=EURUSD", "/positions/all/?subscriber=a00001"):  # fmt: skip
 
         def ask(path: str = path) -> None:
-            assert client.get(path).status_code == 200
+            answer = client.get(path, secure=True)
+            assert answer.status_code == 200, (answer.status_code, answer.headers.get("Location"))
 
         say(path, times(ask, chosen.requests))
     say(
