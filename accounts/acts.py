@@ -59,7 +59,7 @@ def slices(work: Work) -> Iterator[JobStep]:
         if "sent_at" not in cursor:
             _send(act, account, client)
             cursor = {"sent_at": work.now.isoformat()}
-            yield JobStep(cursor=cursor, message="The backend has taken the wish.", pause_s=LOOK_EVERY_S)
+            yield JobStep(cursor=cursor, message="The backend has accepted it.", pause_s=LOOK_EVERY_S)
         yield _look(act, account, client, sent_at=datetime.fromisoformat(cursor["sent_at"]), now=work.now)
 
 

@@ -44,7 +44,7 @@ def test_the_list_shows_what_is_known_and_why_the_rest_is_not(connection, is_for
     ):
         assert text in html, text
     assert "1\u202f234.50" in html
-    assert 'title="Its terminal has not told it yet"' in html
+    assert 'title="Its terminal has not reported it yet"' in html
 
 
 @pytest.mark.parametrize(
