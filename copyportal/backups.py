@@ -14,6 +14,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -30,6 +31,7 @@ from copyportal.services.programs import VARIABLES, environment_of, program
 
 NAME = re.compile(r"copyportal-\d{8}T\d{6}Z\.dump")
 PIECE = 1 << 20
+CLOSES_WITHIN_S = 2.0
 ABANDONED_S = 86_400  # what a killed backup left behind
 # the sum does not depend on the order of rows, and md5 is the same in every version of PostgreSQL
 _DIGEST = "SELECT count(*), coalesce(sum(('x' || left(md5(row::text), 16))::bit(64)::bigint::numeric), 0) FROM {} row"
@@ -142,14 +144,23 @@ def restore(dump: Path, *, replaces: bool) -> list[str]:
     manifest = check_readable(dump)
     target = configured()
     with psycopg.connect(**target, autocommit=True) as connection, connection.cursor() as cursor:
-        others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        (connected,) = cursor.execute(others).fetchone() or (0,)
-        if connected:
+        if connected := _others(cursor):
             raise BackupFailed(f"Stop all processes first: {connected} connections to the database are open.")
         if cursor.execute(_TABLES).fetchall() and not replaces:
             raise BackupFailed("The database is not empty. What is in it is lost if you restore with --replace.")
         _load(dump, target, connection.info.server_version // 10_000)
         return differences(manifest, digests(cursor))
+
+
+def _others(cursor: psycopg.Cursor) -> int:
+    """How many else are connected to the database, and stay: what was closed just now takes a moment to be gone."""
+    others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    give_up_at = time.monotonic() + CLOSES_WITHIN_S
+    while True:
+        (connected,) = cursor.execute(others).fetchone() or (0,)
+        if not connected or time.monotonic() > give_up_at:
+            return int(connected)
+        time.sleep(0.1)
 
 
 def rehearse(dump: Path) -> list[str]:

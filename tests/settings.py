@@ -3,6 +3,9 @@
 import os
 import re
 
+# servers of the tests, for processes that they start too; what is refused is tried with an empty list
+os.environ.setdefault("PRIVATE_BACKENDS", "127.0.0.0/8")
+
 from copyportal.settings import *
 from copyportal.settings import CACHES, DATABASES, REDIS_URL
 
@@ -21,8 +24,6 @@ _options["options"] = f"{_options.get('options', '')} -c copyportal.may_empty_au
 SESSION_COOKIE_AGE = SESSION_REMEMBERED_IDLE_SECONDS = 10 * 365 * 24 * 3600
 SESSION_IDLE_SECONDS = 5 * 365 * 24 * 3600
 CONFIRMED_FOR_SECONDS = 10 * 365 * 24 * 3600  # the same
-
-PRIVATE_BACKENDS = ["127.0.0.0/8"]  # servers of the tests; what is refused is tried with an empty list
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES = {

@@ -8,7 +8,7 @@ import pytest
 from django.urls import get_resolver
 from django.utils import timezone
 
-from editing.models import Change
+from editing.models import BulkEdit, Change
 from editing.proposals import propose
 from editing.scopes import scope_of
 from tests import builders
@@ -41,6 +41,8 @@ PAGES = {
     "editing:change": ("/changes/{draft}/", MAY),
     "editing:what-if": ("/changes/{draft}/what-if/", MAY),
     "editing:positions": ("/changes/{draft}/positions/", MAY),
+    "editing:bulk": ("/changes/bulk/{begun}/", SEE),
+    "editing:bulk-what-if": ("/changes/bulk/{begun}/what-if/", MAY),
 }
 ACTS = {
     "strategies:send-signal": STRATEGY + "signals/send/",
@@ -54,6 +56,8 @@ ACTS = {
     "editing:look-again": "/changes/{draft}/look/",
     "editing:save": "/changes/{draft}/save/",
     "editing:discard": "/changes/{draft}/discard/",
+    "editing:bulk-start": "/changes/bulk/{planned}/start/",
+    "editing:bulk-undo": "/changes/bulk/{begun}/undo/",
 }
 BODY = {"symbol": "EURUSD", "type": "POSITION_TYPE_BUY", "volume": "0.1", "confirmed": "yes", "mode": "by-position"}
 MODULES = ("edit_views", "signal_views", "resync")  # and everything of the app editing
@@ -74,11 +78,15 @@ def proposal(desk, **given) -> Change:
 
 
 def address(template: str, desk) -> str:
-    kept = {"draft": 0, "saved": 0}
+    kept = {"draft": 0, "saved": 0, "planned": 0, "begun": 0}
     if "{draft}" in template:
         kept["draft"] = proposal(desk).pk
     if "{saved}" in template:
         kept["saved"] = proposal(desk, saved_at=timezone.now()).pk
+    for state, started_at in (("planned", None), ("begun", timezone.now())):
+        if f"{{{state}}}" in template:
+            bulk = {"title": "Limits", "request": {"act": "limit"}, "proposed_at": timezone.now()}
+            kept[state] = BulkEdit.objects.create(workspace=desk.alpine.workspace, started_at=started_at, **bulk).pk
     own = {"alpine": desk.alpine.pk, "alpine_id": desk.alpine.backend_id, "portfolio": desk.portfolio.pk}
     return template.format(**kept, **own, hers=desk.hers.pk)
 

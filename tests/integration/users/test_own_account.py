@@ -24,7 +24,7 @@ NEW = {"email": "New.Alice@Example.com", "password": builders.PASSWORD}
 
 def account_paths():
     """Every address under /accounts/, with something in the place of its arguments."""
-    samples = {"uidb36": "1", "key": "abc-def", "digest": "0" * 40}
+    samples = {"uidb36": "1", "key": "abc-def", "digest": "0" * 40, "pk": 1}
     accounts = next(entry for entry in get_resolver().url_patterns if str(entry.pattern) == "accounts/")
     for pattern in accounts.url_patterns:
         yield reverse(pattern.name, kwargs={name: samples[name] for name in pattern.pattern.regex.groupindex})

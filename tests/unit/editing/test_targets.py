@@ -42,7 +42,7 @@ def test_a_kind_that_nobody_registered_is_named():
 def test_two_apps_cannot_register_the_same_kind():
     class Other(Target):
         kind, level, collection, menu, list_title = STRATEGY, Level.STRATEGY, "strategies", "x", "X"
-        read = put = remove = mirror = links = list_address = None  # type: ignore[assignment]
+        read = put = remove = mirror = links = list_address = documents = None  # type: ignore[assignment]
         settings_address = removal_address = simulated = copied_strategies = None  # type: ignore[assignment]
 
     with pytest.raises(ValueError, match="registered already"):
