@@ -87,17 +87,17 @@ def test_what_a_backend_says_itself_is_told_at_once(watching, answers, lines):
 
 
 def test_strangers_learn_nothing_and_clients_only_of_their_own(watching, answers, client, workspace, charlie, dora):
-    other = builders.connection(workspace, base_url="http://127.0.0.1:10", name="Second")
+    other = builders.connection(workspace, base_url="http://127.0.0.1:10", name="Second Capital")
     answers["http://127.0.0.1:10"] = LATE
     watching.look()
     client.force_login(charlie)
-    assert "Second" not in client.get("/", follow=True).content.decode()
+    assert "Second Capital" not in client.get("/", follow=True).content.decode()
     client.force_login(dora)
     assert "interrupted" not in client.get("/me/", follow=True).content.decode()
     builders.subscriber(other, access=dora)
     text = client.get("/me/", follow=True).content.decode()
     assert "Copying is interrupted" in text
-    assert "Second is not well" not in text
+    assert "Second Capital is not well" not in text
 
 
 def test_one_address_is_asked_once_for_all_its_connections(watching, workspace, settings):
