@@ -137,7 +137,7 @@ def _send(request: AccountRequest, password: str, *, client: Client, now: dateti
     fields: dict[str, Any] = {**request.values, "password": password or None}
     asked = NewTradingAccount(**fields)
     try:
-        made = client.create_trading_account(asked, transaction_id=request.transaction_id)
+        created = client.create_trading_account(asked, transaction_id=request.transaction_id)
     except NotReady as error:
         return RequestOutcome(RequestState.CHECKING, CHECKING, retry_at=error.retry_at)
     except RateLimited as error:
@@ -156,7 +156,9 @@ def _send(request: AccountRequest, password: str, *, client: Client, now: dateti
             lost = f"It was sent, but no answer came: {text} Send it again: it is not added twice."
             return RequestOutcome(RequestState.UNKNOWN, lost)
         return RequestOutcome(RequestState.NOT_SENT, f"Not added. {text}")
-    account = mirror_account(request.connection, made.id, client=client, now=now, name=asked.name, state=made.state)
+    account = mirror_account(
+        request.connection, created.id, client=client, now=now, name=asked.name, state=created.state
+    )
     return RequestOutcome(RequestState.DONE, account=account)
 
 

@@ -5,6 +5,7 @@ A list is declared once more only for what a program may see of a row: its seria
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -78,16 +79,16 @@ def parameters_of_filter(entry: Filter) -> Iterable[Parameter]:
         yield Parameter(entry.key, f"{entry.placeholder or entry.label}.", TEXT)
 
 
-class OfRows(ApiView):
+class OfRows(ApiView, ABC):
     """What lists and single rows share. listing: with the columns that the serializer `row` reads."""
 
     listing: ClassVar[Listing]
     row: ClassVar[type[RowSerializer]]
     guards: ClassVar[Mapping[str, Guard]] = {"GET": staff_only}
 
+    @abstractmethod
     def rows(self, membership: Membership) -> QuerySet:
         """What the member may see."""
-        raise NotImplementedError
 
     def context_of(self, membership: Membership, rows: Sequence[Any]) -> dict[str, Any]:
         """What the serializer needs beside the rows."""

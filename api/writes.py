@@ -70,8 +70,8 @@ def write(sort: Sort, *, recover: Recover | None = None) -> Callable[[Handler[P]
             context = {"workspace": view.workspace, "membership": view.membership}
             view.body = body_of(request, view.bodies.get(request.method or ""), context)
             if view.is_dry_run:
-                made = handler(view, request, **kwargs)
-                return Response(made.body, status=made.status, headers=dict(made.headers))
+                reply = handler(view, request, **kwargs)
+                return Response(reply.body, status=reply.status, headers=dict(reply.headers))
 
             def act(row: ApiWrite) -> Reply:
                 view.claim = row

@@ -231,11 +231,11 @@ def _run(version: int, name: str, *words: str) -> None:
 def digests(cursor: psycopg.Cursor) -> dict[str, tuple[int, str]]:
     """Rows and digest of every table, by name. Reads all of them."""
     cursor.execute("SET LOCAL TIME ZONE 'UTC'" if cursor.connection.info.transaction_status else "SET TIME ZONE 'UTC'")
-    found = {}
+    tables = {}
     for (name,) in cursor.execute(_TABLES).fetchall():
         rows, digest = cursor.execute(_DIGEST.format(name)).fetchone() or (0, 0)
-        found[name] = (int(rows), str(digest))
-    return found
+        tables[name] = (int(rows), str(digest))
+    return tables
 
 
 def differences(manifest: Manifest, tables: dict[str, tuple[int, str]]) -> list[str]:

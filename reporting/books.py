@@ -14,9 +14,8 @@ from django.db import models
 from django.db.models import Case, Exists, F, Func, OuterRef, Q, Subquery, Sum, Value, When
 from django.db.models.functions import Cast, Coalesce, Now
 
+from reporting.named import NamedStrategy, NamedSubscriber
 from reporting.scoping import PerSubscriberQuerySet
-from strategies.models import Strategy
-from subscribers.models import Subscriber
 from users.models import Connection, Membership, User, Workspace
 
 ZERO = Decimal(0)
@@ -45,7 +44,7 @@ class BillingPeriodQuerySet(models.QuerySet["BillingPeriod"]):
         return self.filter(state=PeriodState.OPEN, period_end__lte=now)
 
 
-class BillingPeriod(models.Model):
+class BillingPeriod(NamedStrategy):
     """One billing period of one strategy that has lines. Kept by the accrual while open, frozen by closing.
 
     subscribers, lines and amounts ({currency: sum}) are written when it closes, like what was incomplete then.
@@ -65,14 +64,6 @@ class BillingPeriod(models.Model):
     reporting_currency = models.CharField(max_length=3, blank=True, default="", db_default="")
     reporting_amount = models.DecimalField(max_digits=24, decimal_places=4, null=True)
     problems = models.JSONField(null=True, help_text="What was incomplete when it was closed, as sentences.")
-    strategy = models.ForeignObject(
-        Strategy,
-        models.DO_NOTHING,
-        ("connection", "strategy_id"),
-        ("connection", "backend_id"),
-        related_name="+",
-        null=True,
-    )
 
     objects = BillingPeriodQuerySet.as_manager()
 
@@ -144,7 +135,7 @@ class StatementQuerySet(PerSubscriberQuerySet["Statement"]):
         )
 
 
-class Statement(models.Model):
+class Statement(NamedSubscriber):
     """A numbered document for one account: a statement of closed periods, or a credit note that corrects one.
 
     Never edited: names are those of the day of issue, and only `is_void` may be set. amount: the sum of its lines, in
@@ -179,14 +170,6 @@ class Statement(models.Model):
     rates_accepted_at = models.DateTimeField(null=True, help_text="Its rates were old, and accepted then.")
     rates_accepted_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
     is_void = models.BooleanField(default=False)
-    subscriber = models.ForeignObject(
-        Subscriber,
-        models.DO_NOTHING,
-        ("connection", "subscriber_id"),
-        ("connection", "backend_id"),
-        related_name="+",
-        null=True,
-    )
 
     balance: Decimal  # of those that were read `with_balance`
 
@@ -241,7 +224,7 @@ class StatementItem(models.Model):
         ]
 
 
-class Payment(models.Model):
+class Payment(NamedSubscriber):
     """Money received from a client for one account.
 
     amount, currency: as it was paid. settled: what it is worth in the account's currency, by `rate` (source, day).
@@ -263,14 +246,6 @@ class Payment(models.Model):
     token = models.UUIDField()
     recorded_at = models.DateTimeField()
     recorded_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
-    subscriber = models.ForeignObject(
-        Subscriber,
-        models.DO_NOTHING,
-        ("connection", "subscriber_id"),
-        ("connection", "backend_id"),
-        related_name="+",
-        null=True,
-    )
 
     class PaymentQuerySet(PerSubscriberQuerySet["Payment"]):
         """Reads of payments; `visible_to` comes first."""

@@ -8,11 +8,27 @@ from strategies.models import Strategy
 from subscribers.models import Subscriber
 
 
-class NamedIds(models.Model):
-    """What carries the backend's ids of a subscriber and a strategy: joins to the mirror, for their names.
+class NamedStrategy(models.Model):
+    """What carries the backend's id of a strategy: a join to the mirror, for its name.
 
     Null while the configuration has not been mirrored yet.
     """
+
+    strategy = models.ForeignObject(
+        Strategy,
+        models.DO_NOTHING,
+        ("connection", "strategy_id"),
+        ("connection", "backend_id"),
+        related_name="+",
+        null=True,
+    )
+
+    class Meta:
+        abstract = True
+
+
+class NamedSubscriber(models.Model):
+    """What carries the backend's id of a subscriber: likewise."""
 
     subscriber = models.ForeignObject(
         Subscriber,
@@ -22,14 +38,13 @@ class NamedIds(models.Model):
         related_name="+",
         null=True,
     )
-    strategy = models.ForeignObject(
-        Strategy,
-        models.DO_NOTHING,
-        ("connection", "strategy_id"),
-        ("connection", "backend_id"),
-        related_name="+",
-        null=True,
-    )
+
+    class Meta:
+        abstract = True
+
+
+class NamedIds(NamedSubscriber, NamedStrategy):
+    """What carries both ids."""
 
     class Meta:
         abstract = True

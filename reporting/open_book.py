@@ -11,9 +11,8 @@ from typing import Self
 
 from django.db import models
 
-from reporting.named import NamedIds
+from reporting.named import NamedIds, NamedStrategy
 from reporting.scoping import PerSubscriberQuerySet
-from strategies.models import Strategy
 from users.models import Connection, Membership, Workspace
 
 
@@ -90,7 +89,7 @@ class SignalState(models.TextChoices):
     UNKNOWN = "unknown", "Not known"
 
 
-class OpenTrade(models.Model):
+class OpenTrade(NamedStrategy):
     """A provider's trade that is open, or of which copies are: one line of the open book.
 
     lots, open_price and so on: the provider's, null where they are not known. floating: in the currency of the
@@ -122,15 +121,6 @@ class OpenTrade(models.Model):
     missing = models.IntegerField(null=True)
     unread = models.IntegerField(default=0)
     floatings = models.JSONField(default=list)
-
-    strategy = models.ForeignObject(
-        Strategy,
-        models.DO_NOTHING,
-        ("connection", "strategy_id"),
-        ("connection", "backend_id"),
-        related_name="+",
-        null=True,
-    )
 
     objects = OpenTradeQuerySet.as_manager()
 

@@ -96,18 +96,20 @@ _ORPHANS = """
     ON CONFLICT (connection_id, strategy_id, signal_id) DO UPDATE SET state = excluded.state
     WHERE o.state = 'unknown' AND excluded.state = 'closed'
 """
-# What the provider's terminal says of its own position. The currency is known of accounts that are mirrored.
+# What the provider's terminal says of its own position. The currency is known of clients' accounts, and of those that
+# are listed as trading accounts.
 _PROVIDED = """
     UPDATE reporting_opentrade o SET current_price = known.current_price, floating = known.floating,
            currency = known.currency
     FROM (
-        SELECT o.id, p.floating, coalesce(u.currency, '') AS currency,
+        SELECT o.id, p.floating, coalesce(nullif(u.currency, ''), b.currency, '') AS currency,
                coalesce(p.current_price, CASE WHEN c.lowest = c.highest THEN c.lowest END) AS current_price
         FROM reporting_opentrade o
         LEFT JOIN strategies_strategy s ON s.connection_id = o.connection_id AND s.backend_id = o.strategy_id
         LEFT JOIN reporting_openposition p ON p.connection_id = o.connection_id AND p.subscriber_id = s.account_id
             AND p.position_id = o.signal_id AND o.state = 'open' AND NOT o.is_external
         LEFT JOIN subscribers_subscriber u ON u.connection_id = p.connection_id AND u.backend_id = p.subscriber_id
+        LEFT JOIN accounts_brokeraccount b ON b.connection_id = p.connection_id AND b.backend_id = p.subscriber_id
         LEFT JOIN (
             SELECT source_strategy_id, signal_id, symbol, min(current_price) AS lowest, max(current_price) AS highest
             FROM reporting_openposition WHERE connection_id = %(connection)s AND signal_id <> '' GROUP BY 1, 2, 3

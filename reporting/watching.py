@@ -41,8 +41,8 @@ def _remember(connection_id: int, accounts: list[str]) -> None:
     """Beside those of other open pages, each for half a minute; the newest where they are too many."""
     until = time.time() + WATCHED_S
     others = {key: end for key, end in _watched(connection_id).items() if key not in accounts}
-    kept = dict.fromkeys(accounts, until) | dict(list(others.items())[: MOST_WATCHED - len(accounts)])
-    cache.set(f"positions-watched:{connection_id}", kept, WATCHED_S)
+    watched = dict.fromkeys(accounts, until) | dict(list(others.items())[: MOST_WATCHED - len(accounts)])
+    cache.set(f"positions-watched:{connection_id}", watched, WATCHED_S)
 
 
 def _watched(connection_id: int) -> dict[str, float]:

@@ -247,8 +247,8 @@ class Connection(models.Model):
     @property
     def reach(self) -> PrivateReach:
         """Which private addresses its client may connect to: those that the installation names."""
-        kept = [self.kept_private] if self.kept_private and self.kept_private == self.base_url else []
-        return parse_reach((*settings.PRIVATE_BACKENDS, *filter(None, [settings.BACKEND_URL]), *kept))
+        private = [self.kept_private] if self.kept_private and self.kept_private == self.base_url else []
+        return parse_reach((*settings.PRIVATE_BACKENDS, *filter(None, [settings.BACKEND_URL]), *private))
 
     def may_reach_host(self) -> bool:
         """False: its address is a private number that may not be reached. What names stand for is seen when it is."""

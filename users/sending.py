@@ -240,18 +240,18 @@ NOT_HANDED_OVER = SendingRefusal("It was not handed over.", is_final=True)
 def send_claimed(lease: MailLease) -> SendingRefusal | None:
     """Send one mail and note the answer; None: it was taken."""
     mail = Mail.objects.select_related("workspace").get(pk=lease.mail_id)
-    kind = MAIL_KINDS[mail.kind]
-    if reason := kind.unwanted(mail):
-        lease.settle(MailState.WITHDRAWN, refusal=reason)
-        return NOT_HANDED_OVER
     if mail.attempts > MOST_ATTEMPTS:  # each of them ended without a word, so none of them could end it
         lease.settle(MailState.GIVEN_UP, refusal="Every attempt to send it was cut short.")
         return NOT_HANDED_OVER
     try:
+        kind = MAIL_KINDS[mail.kind]
+        if reason := kind.unwanted(mail):
+            lease.settle(MailState.WITHDRAWN, refusal=reason)
+            return NOT_HANDED_OVER
         message = message_of(mail, kind)
-    except Exception:  # whatever an attachment is made from: the other mails go on
-        log.exception("an attachment cannot be made", mail=mail.pk)
-        refusal: SendingRefusal | None = SendingRefusal("Its attachment could not be made.")
+    except Exception:  # whatever a mail and its files are made from: the other mails go on
+        log.exception("a mail cannot be made", mail=mail.pk)
+        refusal: SendingRefusal | None = SendingRefusal("It, or its attachment, could not be made.")
     else:
         if not lease.renew():
             return NOT_HANDED_OVER

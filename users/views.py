@@ -151,12 +151,12 @@ def new_connection(request: MemberRequest) -> HttpResponse:
         return render(request, "users/connection_new.html", {"form": form}, status=status)
     values = {key: form.cleaned_data[key] for key in ("name", "base_url", "domain", "token")}
     try:
-        made = services.add_connection(request.workspace, **values, by=request.user)
+        added = services.add_connection(request.workspace, **values, by=request.user)
     except services.AlreadyConnected as error:
         form.add_error("token", error.text)
         return render(request, "users/connection_new.html", {"form": form}, status=422)
-    messages.success(request, f"{made.name} is connected. Its first sync starts within seconds.")
-    return redirect("users:connection", made.pk)
+    messages.success(request, f"{added.name} is connected. Its first sync starts within seconds.")
+    return redirect("users:connection", added.pk)
 
 
 @require_http_methods(["GET", "POST"])

@@ -309,10 +309,10 @@ class BulkRows(OfBulk):
         if after is None:
             raise BadParameter("“after” is a position that “next” has named.")
         rows = self.bulk_of(pk).rows.select_related("change").filter(number__gte=after).order_by("number")
-        found = list(rows[: ROWS_SHOWN + 1])
-        more = found[ROWS_SHOWN].number if len(found) > ROWS_SHOWN else None
+        listed = list(rows[: ROWS_SHOWN + 1])
+        more = listed[ROWS_SHOWN].number if len(listed) > ROWS_SHOWN else None
         address = None if more is None else request.build_absolute_uri(f"{request.path}?after={more}")
-        results = BulkRowRow(found[:ROWS_SHOWN], many=True).data
+        results = BulkRowRow(listed[:ROWS_SHOWN], many=True).data
         return Response({"results": results, "next": address, "previous": None})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, ClassVar, get_args
@@ -91,7 +92,7 @@ class OfferBody(SettingsBody):
         return value
 
 
-class SettingsView(WriteView):
+class SettingsView(WriteView, ABC):
     """Settings of one level of a document."""
 
     guards: ClassVar[Mapping[str, Guard]] = {"GET": staff_only, "PATCH": may_manage}
@@ -101,9 +102,9 @@ class SettingsView(WriteView):
     statuses: ClassVar = {"PATCH": (200, 202)}
     needs_version: ClassVar[Sequence[str]] = ("PATCH",)
 
+    @abstractmethod
     def object_of(self, pk: int) -> Strategy | Subscriber:
         """The row, or 404."""
-        raise NotImplementedError
 
     def scope(self, pk: int, strategy_id: str) -> tuple[EditScope, Document]:
         """Where the settings stand, and as the portal knows them. Raises Http404."""

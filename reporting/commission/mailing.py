@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import structlog
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet, Subquery
@@ -26,6 +27,7 @@ from users.models import Mail, MailState, User, Workspace
 from users.sending import NO_SERVER, Attachment, CannotMail, MailKind, queue_mail, register_kind, wake
 from users.services import record_audit
 
+log = structlog.get_logger(__name__)
 DOCUMENT = "document"  # an attachment by reference: {"kind": DOCUMENT, "id": of the statement}
 
 
@@ -53,7 +55,7 @@ def why_no_document(mail: Mail) -> str:
 
 
 def why_no_reminder(mail: Mail) -> str:
-    """Nobody is reminded of what was paid, voided or disputed since the reminder was written."""
+    """Nobody is reminded of what was paid or voided since the reminder was written."""
     document = document_of(mail)
     if document.is_void:
         return f"{document.label} was voided before the reminder was sent."
@@ -207,7 +209,13 @@ def remind_all(now: datetime) -> int:
     if not settings.MAIL_IS_SET_UP:
         return 0
     identities = BillingIdentity.objects.exclude(reminder_days=[]).select_related("workspace")
-    return sum(remind_workspace(identity.workspace, now=now) for identity in identities.order_by("pk"))
+    number = 0
+    for identity in identities.order_by("pk"):
+        try:
+            number += remind_workspace(identity.workspace, now=now)
+        except Exception:  # whatever is wrong with one firm's books: the others' clients are reminded
+            log.exception("reminders of a workspace failed", workspace=identity.workspace_id)
+    return number
 
 
 @transaction.atomic

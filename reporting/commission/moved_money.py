@@ -53,8 +53,10 @@ def _add_bookings(connection_id: int, subscriptions: dict[str, Subscription], si
     )
     if since is not None:  # all credits count: what is lent by now is a part of the equity
         rows = rows.filter(Q(time__gte=since) | Q(type=CREDIT))
-    told = rows.order_by("time").values_list("subscriber_id", "backend_id", "type", "time", "profit")
-    for subscriber_id, _, kind, time, amount in dict.fromkeys(told):  # a deal that came with two strategies counts once
+    bookings = rows.order_by("time").values_list("subscriber_id", "backend_id", "type", "time", "profit")
+    for subscriber_id, _, kind, time, amount in dict.fromkeys(
+        bookings
+    ):  # a deal that came with two strategies counts once
         if kind == CREDIT:
             subscriptions[subscriber_id].credits.append((time, amount))
         elif subscriber_id not in measured:

@@ -79,8 +79,8 @@ def ask_terminals(lease: Lease, backend: Connection, *, client: Client, now: dat
     errors: dict[str, Exception] = {key: value for key, value in answers.items() if isinstance(value, Exception)}
     of_all = next((error for error in errors.values() if isinstance(error, CONCERNS_ALL)), None)
     with transaction.atomic():
-        told: Iterable[Any] = (value for value in answers.values() if isinstance(value, AccountFigures))
-        rows = keep_figures(backend, told)
+        figures: Iterable[Any] = (value for value in answers.values() if isinstance(value, AccountFigures))
+        rows = keep_figures(backend, figures)
         had_turn = {key: _trouble(answers[key]) for key in answers if not isinstance(answers[key], CONCERNS_ALL)}
         note_asked(backend, had_turn, now=now)
         lease.save(rows=rows)

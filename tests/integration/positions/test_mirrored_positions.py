@@ -6,7 +6,9 @@ import json
 from decimal import Decimal
 
 import pytest
+from django.utils import timezone
 
+from accounts.models import BrokerAccount
 from copying.backend import tokens
 from reporting.models import ExposureSum, OpenPosition, OpenTrade
 from tests import builders
@@ -27,6 +29,23 @@ def test_a_signal_has_its_copies(desk, read, trade):
     assert copies[desk.id("other")].source_strategy_id == desk.id("alpine")
     sums = ExposureSum.objects.get(source_strategy_id=desk.id("alpine"))
     assert (sums.positions, sums.lots) == (2, Decimal("0.5"))
+
+
+@pytest.mark.parametrize(
+    ("of_client", "of_account", "shown"), [("", "EUR", "EUR"), ("JPY", "EUR", "JPY"), ("", "", "")]
+)
+def test_a_providers_result_is_in_the_currency_of_its_account(of_client, of_account, shown, desk, read, trade):
+    backend, account = desk.alpine.connection, desk.id("p-alpine")
+    names = {"workspace": backend.workspace, "connection": backend, "backend_id": account, "name": "Provider"}
+    seen = {"first_seen_at": timezone.now(), "seen_at": timezone.now(), "revision": ""}
+    BrokerAccount.objects.create(**names, **seen, currency=of_account)
+    elsewhere = names | {"connection": builders.connection(backend.workspace)}
+    BrokerAccount.objects.create(**elsewhere, **seen, currency="GBP")
+    if of_client:
+        builders.subscriber(backend, backend_id=account, currency=of_client)
+    trade(account)
+    read()
+    assert OpenTrade.objects.get(strategy_id=desk.id("alpine")).currency == shown
 
 
 def listed(client, path: str, key: str) -> list[dict]:

@@ -9,6 +9,7 @@ from django.db import connection, connections
 from django.utils import timezone
 
 from reporting.attention import attention
+from reporting.commission import mailing
 from reporting.commission.credit_notes import issue_credit_note, void_statement
 from reporting.commission.mailing import RunSending, remind_all, remind_workspace, send_document, send_run
 from reporting.commission.payments import record_payment
@@ -188,6 +189,18 @@ def test_the_latest_step_that_is_reached_is_used_once(days, schedule, step):
         assert outgoing.outbox[0].subject == "Reminder: statement S-000001 of Alpine is overdue"
         assert "20.00 USD are still open" in outgoing.outbox[0].body
         assert AuditEntry.objects.filter(workspace=firm.workspace, action="reminders mailed", user=None).count() == 1
+
+
+def test_trouble_with_the_books_of_one_firm_keeps_no_other_from_being_reminded(monkeypatch):
+    firms = [firm_with_statement(due=-3, reminder_days=[3]) for _ in range(2)]
+
+    def remind(workspace, *, now):
+        assert workspace != firms[0].workspace, "its books cannot be read"
+        return remind_workspace(workspace, now=now)
+
+    monkeypatch.setattr(mailing, "remind_workspace", remind)
+    assert remind_all(timezone.now()) == 1
+    assert StatementMail.objects.get().statement == firms[1].statement
 
 
 def test_each_step_of_a_schedule_comes_in_its_time():

@@ -214,9 +214,23 @@ def test_an_attachment_that_cannot_be_made(files, workspace, served):
         served(server)
         assert send_due() == 1
     mail.refresh_from_db()
-    assert (mail.state, mail.refusal) == (QUEUED, "Its attachment could not be made.")
+    assert (mail.state, mail.refusal) == (QUEUED, "It, or its attachment, could not be made.")
     other.refresh_from_db()
     assert other.state == MailState.SENT
+
+
+def test_a_mail_that_cannot_be_looked_at_stops_no_other(workspace, served):
+    """What it is about cannot be read, or nobody knows its kind any more."""
+    broken = [
+        queue(workspace, kind=register_kind(MailKind("unreadable", "Unreadable", unwanted=lambda mail: 1 / 0))),
+        queue(workspace, kind=MailKind("of-no-app", "Of no app")),
+    ]
+    other = queue(builders.workspace("Another firm"))
+    with MailServer() as server:
+        served(server)
+        assert send_due() == 1
+    assert {Mail.objects.get(pk=mail.pk).state for mail in broken} == {QUEUED}
+    assert Mail.objects.get(pk=other.pk).state == MailState.SENT
 
 
 def test_a_mail_that_nobody_wants_any_more_is_withdrawn(workspace, served):
