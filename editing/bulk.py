@@ -258,13 +258,14 @@ def _same(values: Patches, others: Patches) -> bool:
     return _plain(values) == _plain(others)
 
 
-def _plain(values: Patches) -> list[Any]:
-    return sorted(
-        (part, name, repr(float(value) if isinstance(value, int) and not isinstance(value, bool) else value))
+def _plain(values: Patches) -> dict[tuple[str, str], Any]:
+    """What is set. Compared as values: the database keeps names in another order than a backend sends them."""
+    return {
+        (part, name): value
         for part, settings in values.items()
         for name, value in settings.items()
         if value not in (None, "", [], {})
-    )
+    }
 
 
 def _save(row: BulkRow, *, client: Client, by: User | None, now: datetime) -> None:

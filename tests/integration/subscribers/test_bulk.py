@@ -16,6 +16,7 @@ from copying.client import Client as BackendClient
 from copying.client import Unreachable
 from editing import bulk as bulk_edits
 from editing.bulk import counts_of
+from editing.merging import writable
 from editing.models import BulkEdit, BulkRow, Change, RowOutcome
 from jobs.models import Job
 from jobs.run import run_due
@@ -200,6 +201,28 @@ def test_limits_of_accounts(desk, http, many):  # noqa: F811
     assert document["maxLeverage"] == 10
     [limit] = document["riskLimits"]
     assert (limit["maxRelativeRisk"], limit["closePositions"]) == (0.05, True)
+
+
+def test_risk_limits_beside_others_are_set_and_put_back(desk, http, many):  # noqa: F811
+    """The database keeps names in another order than the backend sends, and whole numbers otherwise."""
+    lifetime = {"type": "lifetime", "applyTo": "balance-minus-equity", "maxAbsoluteRisk": 100, "closePositions": False}
+    with desk.client() as client:
+        terms = desk.at_backend(many[0])
+        client.put_subscriber(many[0].backend_id, {**writable(terms), "riskLimits": [lifetime]})
+    desk.mirror()
+    before = desk.at_backend(many[0])["riskLimits"]
+    risk = {"form": "risk-limit", "type": "day", "applyTo": "balance-difference", "amount": "5"}
+    bulk = planned(http, many[:1], risk)
+    begun(http, bulk, typed="1")
+    run_due()
+    assert outcomes(bulk) == ["done"], bulk.rows.get().text
+    assert len(desk.at_backend(many[0])["riskLimits"]) == 2
+    http.post(f"/changes/bulk/{bulk.pk}/undo/")
+    undo = BulkEdit.objects.get(undoes=bulk)
+    begun(http, undo, typed="1")
+    run_due()
+    assert outcomes(undo) == ["done"], undo.rows.get().text
+    assert desk.at_backend(many[0])["riskLimits"] == before
 
 
 @pytest.mark.parametrize(
