@@ -11,9 +11,10 @@ from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
 
+from copying.client import ClientError, RateLimited
 from editing.backend import PATIENCE
 from editing.bulk import carry_out, counts_of
-from editing.models import BulkEdit, RowOutcome
+from editing.models import BulkEdit, BulkRow, RowOutcome
 from editing.saving import token_in_use
 from jobs.kinds import JobKind, JobRefused, JobStep, Result, Work, register
 from jobs.models import Job
@@ -46,30 +47,55 @@ def start(bulk: BulkEdit, membership: Membership, *, by: User | None, now: datet
     return locked.job
 
 
+MOST_STUCK = 3  # one after another: then it is not the accounts
+
+
 def slices(work: Work) -> Iterator[JobStep]:
-    """One row at a time; rows that are done are not done again."""
+    """One row at a time; rows that are done are not done again.
+
+    A row that cannot be done now waits until the others are: they go first when the job is tried again.
+    """
     own = BulkEdit.objects.filter(workspace=work.job.workspace, pk=work.job.parameters["bulk"])
     bulk = own.select_related("workspace").first()
     if bulk is None:
         raise JobRefused("What was to be changed is not known any more.")
     rows = list(bulk.rows.filter(outcome=RowOutcome.TO_DO).select_related("connection", "change").order_by(
-        "connection_id", "number"
+        "connection_id", "text", "number"
     ))  # fmt: skip
     total = bulk.rows.exclude(outcome__in=(RowOutcome.REFUSED,)).count()
     done = total - len(rows)
     origin = acting.Origin("token", bulk.sent_with) if bulk.sent_with else acting.current()
+    stuck: list[ClientError] = []
     for connection, group in groupby(rows, key=lambda row: row.connection):
         try:
             client_of = connection.client(**PATIENCE)
         except ImproperlyConfigured as error:
             raise JobRefused(str(error)) from error
         with client_of as client:
+            in_a_row = 0
             for row in group:
-                with acting.acting(origin):
-                    carry_out(row, client=client, by=work.job.asked_by, now=timezone.now())
+                try:
+                    with acting.acting(origin):
+                        carry_out(row, client=client, by=work.job.asked_by, now=timezone.now())
+                except ClientError as error:
+                    _put_last(row, error)
+                    in_a_row += 1
+                    if isinstance(error, RateLimited) or in_a_row == MOST_STUCK:
+                        raise
+                    stuck.append(error)
+                    continue
+                in_a_row = 0
                 done += 1
                 yield JobStep(done=done, total=total, message=row.name)
+    if stuck:
+        raise stuck[0]
     yield JobStep(done=total, total=total, result=Result(in_short(bulk), href=reverse("editing:bulk", args=[bulk.pk])))
+
+
+def _put_last(row: BulkRow, error: ClientError) -> None:
+    """Note why a row is still to do."""
+    row.text = error.text
+    row.save(update_fields=["text"])
 
 
 def in_short(bulk: BulkEdit) -> str:

@@ -12,8 +12,8 @@ from django.db import connection as database
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from copying.client import BackendFailed, Unreachable
 from copying.client import Client as BackendClient
-from copying.client import Unreachable
 from editing import bulk as bulk_edits
 from editing.bulk import counts_of
 from editing.merging import writable
@@ -309,6 +309,48 @@ def test_a_backend_that_is_away_for_a_while_is_waited_for(desk, http, many, monk
     assert outcomes(bulk) == [""] * 5
     later()
     assert outcomes(bulk) == ["done"] * 5
+
+
+@pytest.mark.parametrize("bad", [0, 2, 4])
+def test_an_account_that_always_fails_keeps_no_other_from_being_changed(bad, desk, http, many, monkeypatch):  # noqa: F811
+    bulk, read = planned(http, many), BackendClient.subscriber
+    begun(http, bulk)
+
+    def fails(client, backend_id, **options):
+        if backend_id == many[bad].backend_id:
+            raise BackendFailed("The backend failed.", status=500)
+        return read(client, backend_id, **options)
+
+    monkeypatch.setattr(BackendClient, "subscriber", fails)
+    run_due()
+    for _ in range(10):
+        later()
+    wanted = ["done"] * 5
+    wanted[bad] = ""
+    assert outcomes(bulk) == wanted
+    job = Job.objects.get(kind="bulk-edit")
+    assert (job.state, job.message) == ("failed", "The backend failed.")
+    assert bulk.rows.get(number=bad).text == "The backend failed."
+
+
+def test_accounts_that_fail_side_by_side_are_tried_after_the_others(desk, http, many, monkeypatch):  # noqa: F811
+    bulk, read = planned(http, many), BackendClient.subscriber
+    begun(http, bulk)
+
+    def fails(client, backend_id, **options):
+        if backend_id in {account.backend_id for account in many[:3]}:
+            raise BackendFailed("The backend failed.", status=500)
+        return read(client, backend_id, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(BackendClient, "subscriber", fails)
+        run_due()
+        assert outcomes(bulk) == [""] * 5, "it looks as if all of the backend failed"
+        later()
+        assert outcomes(bulk) == ["", "", "", "done", "done"]
+    later()
+    assert outcomes(bulk) == ["done"] * 5
+    assert not bulk.rows.exclude(text="").exists()
 
 
 def test_only_those_who_manage_work_on_many(desk, http, many, sign_in, alice, bob, dora, charlie):  # noqa: F811
