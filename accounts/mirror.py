@@ -18,7 +18,7 @@ import msgspec
 from django.db import connection
 
 from accounts.models import BrokerAccount
-from copying.contract.accounts import AccountInformation
+from copying.contract.accounts import AccountInformation, plausible_leverage
 from copying.contract.terminal import CONTEST, DEMO, HEDGING, REAL, TerminalInformation
 from users.models import Connection
 
@@ -137,7 +137,7 @@ class AccountFigures:
             _code(information.currency),
             information.balance,
             information.equity,
-            information.leverage,
+            plausible_leverage(information.leverage),
             now,
             broker=information.broker[:200],
             mode=None if not margin_mode else "hedging" if margin_mode == HEDGING else "netting",
@@ -153,7 +153,7 @@ class AccountFigures:
             _code(information.currency),
             information.balance,
             information.equity,
-            information.leverage,
+            plausible_leverage(information.leverage),
             information.time or now,
             is_simulated=information.simulated,
         )

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from django.db import connection
 
-from copying.contract.accounts import AccountInformation
+from copying.contract.accounts import AccountInformation, plausible_leverage
 from strategies.mirror import NAME_LENGTH, is_removed, revision_of, text_of
 from users.models import Connection
 
@@ -206,7 +206,7 @@ def keep_balances(backend: Connection, accounts: list[AccountInformation], *, no
             a.balance,
             a.equity,
             a.margin,
-            a.leverage,
+            plausible_leverage(a.leverage),
             a.time or now,
             a.simulated,
         )

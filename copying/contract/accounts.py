@@ -29,6 +29,14 @@ ActionType = Literal[
 ]
 
 
+MOST_LEVERAGE = Decimal("99999999")
+
+
+def plausible_leverage(leverage: Decimal | None) -> Decimal | None:
+    """What an account can have; anything else is not known, and no reason to refuse what is said of other accounts."""
+    return leverage if leverage is not None and 0 <= leverage <= MOST_LEVERAGE else None
+
+
 class AccountInformation(HistoryRecord, kw_only=True):
     """The state of one trading account, in its own currency."""
 

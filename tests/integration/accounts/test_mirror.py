@@ -11,6 +11,7 @@ from django.utils import timezone
 from accounts.mirror import AccountFigures, keep_accounts, keep_figures
 from accounts.models import BrokerAccount
 from copying.client import BackendFailed, Forbidden, NotFound, RateLimited, Unreachable
+from copying.contract.accounts import AccountInformation
 from copying.contract.terminal import TerminalInformation
 from reporting.models import SyncKind, SyncState
 from reporting.rights import refusals
@@ -81,6 +82,18 @@ def sync(connection):
 
 def account(number: int) -> BrokerAccount:
     return BrokerAccount.objects.get(backend_id=f"a{number:02}")
+
+
+@pytest.mark.parametrize(("leverage", "kept"), [("99999999", 99_999_999), ("100000000", None), ("-1", None)])
+def test_a_leverage_that_cannot_be_is_not_known(connection, leverage, kept):
+    keep_accounts(connection, [listed(1), listed(2)], now=NOW)
+    told = {"currency": "USD", "balance": Decimal(5), "equity": Decimal(6)}
+    figures = [
+        AccountFigures.of_terminal("a01", TerminalInformation(**told, leverage=Decimal(leverage)), NOW),
+        AccountFigures.of_list(AccountInformation(account_id="a02", **told, leverage=Decimal(leverage)), NOW),
+    ]
+    assert keep_figures(connection, figures) == 2
+    assert [(account(n).equity, account(n).leverage) for n in (1, 2)] == [(6, kept), (6, kept)]
 
 
 def test_a_list_is_mirrored_with_what_terminals_tell(sync):

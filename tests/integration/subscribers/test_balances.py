@@ -66,6 +66,20 @@ def test_any_other_figure_is_written_at_once(account, other):
     assert account.measured_at == NOW + timedelta(seconds=10)
 
 
+@pytest.mark.parametrize(
+    ("leverage", "kept"),
+    [("0", 0), ("99999999", 99_999_999), ("99999999.01", None), ("-1", None), ("99999999999999", None)],
+)
+def test_a_leverage_that_cannot_be_keeps_no_other_account_from_being_noted(account, leverage, kept):
+    other = builders.subscriber(account.connection, backend_id="a2", measured_at=None)
+    odd = AccountInformation(account_id="a1", **FIGURES | {"leverage": Decimal(leverage)})
+    assert keep_balances(account.connection, [odd, AccountInformation(account_id="a2", **FIGURES)], now=NOW) == 2
+    account.refresh_from_db()
+    other.refresh_from_db()
+    assert (account.balance, account.leverage) == (Decimal("1000.1"), kept)
+    assert (other.balance, other.leverage) == (Decimal("1000.1"), 100)
+
+
 def test_older_figures_change_nothing(account):
     poll(account)
     assert poll(account, now=NOW - timedelta(seconds=1), balance=Decimal(5))[1] is False
