@@ -35,7 +35,7 @@ from strategies.models import Strategy
 from subscribers.mirror import keep_subscribers
 from subscribers.models import Subscriber, SubscriberAccess
 from tests import builders
-from tests.integration.copying.conftest import StillMarket, empty
+from tests.integration.copying.conftest import QUOTES, StillMarket, empty
 from users.models import Connection
 
 _numbers = itertools.count(1)
@@ -55,7 +55,11 @@ class Served:
         """Prices change and the backend looks at them."""
         self.market.prices = {**self.market.prices, **quotes}
         done = asyncio.run_coroutine_threadsafe(self._look(), self.loop)
-        done.result(10)
+        done.result(30)
+
+    def settle(self) -> None:
+        """What was acknowledged is in the tables, so that emptying them meets no transaction of the backend's."""
+        asyncio.run_coroutine_threadsafe(self.core.caught_up(), self.loop).result(30)
 
     def hand_out(self, tenant: str, strategy_id: str) -> None:
         """Have an id of the test's choice handed out, as C1 does with one of its own."""
@@ -178,14 +182,16 @@ class Desk:
 
 
 @pytest.fixture
-def desk(served, workspace, alice, dora) -> Desk:
-    """Alice's firm at the backend; Dora may see her account."""
+def desk(served, workspace, alice, dora) -> Iterator[Desk]:
+    """Alice's firm at the backend, at the prices that tests know; Dora may see her account."""
+    served.move(**QUOTES)
     tenant = f"t{next(_numbers)}x"
     connection = builders.connection(workspace, base_url=served.url, token=tokens.issue(tenant))
     made = Desk(served, connection, tenant)
     made.set_up()
     SubscriberAccess.objects.create(membership=dora.memberships.get(), subscriber=made.hers)
-    return made
+    yield made
+    served.settle()
 
 
 @dataclass
