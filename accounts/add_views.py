@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.acts import ask_for
 from accounts.adding import RequestOutcome, add_account, credentials_digest, has_failed_often, refused_before
+from accounts.choices import FLAGS, account_choices
 from accounts.forms import ByLinkForm, ByLoginForm, NewAccountForm, PaperForm
 from accounts.links import make_link
 from accounts.models import AccountRequest, RequestState
@@ -219,3 +220,15 @@ def servers(request: MemberRequest) -> HttpResponse:
     if throttle.may_act("servers", str(request.user.pk), limit=SEARCHES_PER_MINUTE, window_s=60, now=now):
         names = servers_like(connection, request.GET.get("platform", ""), request.GET.get("server", ""))
     return render(request, "accounts/_servers.html", {"names": names})
+
+
+@require_safe
+@may_manage
+def choices(request: MemberRequest) -> HttpResponse:
+    """Accounts that fit what somebody types into the field of a form, as its list of suggestions."""
+    wanted, role = row_id(request.GET.get("of", "")), request.GET.get("role", "")
+    connection = next((own for own in own_connections(request) if own.pk == wanted), None)
+    if connection is None or role not in FLAGS:
+        raise Http404
+    query = request.GET.get("account", "") or request.GET.get("accountId", "")
+    return render(request, "accounts/_choices.html", {"choices": account_choices(connection, role, query)})

@@ -9,6 +9,7 @@ urlpatterns = [
     path("", views.accounts, name="list"),
     path("new/", add_views.new, name="new"),
     path("servers/", add_views.servers, name="servers"),
+    path("choices/", add_views.choices, name="choices"),
     path("<int:pk>/", views.detail, name="detail"),
     path("<int:pk>/deploy/", act_views.deploy, name="deploy"),
     path("<int:pk>/undeploy/", act_views.undeploy, name="undeploy"),

@@ -33,7 +33,10 @@ MOST_CHAINS = 20  # a portfolio of more is not folded for a form
 
 @dataclass
 class Extra:
-    """An input beside the settings: which account, which strategy. options: (value, label); none: a text."""
+    """An input beside the settings: which account, which strategy. options: (value, label); none: a text.
+
+    source: the address that answers a list of suggestions for what is typed; "": there is none.
+    """
 
     name: str
     label: str
@@ -43,6 +46,7 @@ class Extra:
     is_required: bool = True
     problem: str = ""
     placeholder: str = ""
+    source: str = ""
 
     def check(self) -> str:
         """What is wrong with the value; "" when nothing is."""
@@ -96,7 +100,7 @@ def _in_force(chains: Iterable[list[Setting]]) -> InForce:
 
 def page_context(request: MemberRequest, context: dict[str, Any], back: str) -> dict[str, Any]:
     """What every page of a form needs. back: where one came from."""
-    defaults = {"holds": {}, "extras": [], "needs_correction": False}
+    defaults = {"holds": {}, "extras": [], "needs_correction": False, "sources": {}}
     return {**defaults, **context, "back": back, "action": request.get_full_path()}
 
 

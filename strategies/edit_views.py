@@ -9,6 +9,7 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
+from accounts.choices import problem_with_account
 from copying.engine.model import Level
 from editing.backend import backend_of
 from editing.fields import Field, parts_field
@@ -26,6 +27,7 @@ from editing.form_pages import (
 )
 from editing.forms import SettingsForm
 from editing.models import Action, Change
+from editing.problems import InputProblem
 from editing.proposals import propose_creation
 from editing.scopes import EditScope, scope_of
 from editing.targets import PORTFOLIO, STRATEGY, target_of
@@ -112,6 +114,10 @@ def create(request: MemberRequest, kind: str, title: str, *more: Field) -> HttpR
 
     def make(form: SettingsForm, values: dict[str, str]) -> Change | None:
         connection = get_object_or_404(Connection, pk=row_id(values["connection"]), workspace=request.workspace)
+        account_id = form.texts.get("accountId", "").strip()
+        if kind == STRATEGY and (text := problem_with_account(connection, account_id, "PROVIDER")):
+            form.problems.append(InputProblem("accountId", "Provider's account", text))
+            return None
         if draft is not None and draft.connection_id == connection.pk:
             new_id = draft.backend_id
         else:

@@ -12,6 +12,8 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 
+from accounts.choices import problem_with_account as why_unfit
+from accounts.choices import suggestions_address
 from copying.contract.settings import CloseOnly
 from copying.engine.model import Level
 from editing.backend import NotDone, backend_of
@@ -136,7 +138,7 @@ def new(request: MemberRequest) -> HttpResponse:
     subscriptions = parts_field("subscriptions", "Subscriptions", help, Level.SUBSCRIBER, options)
     extras = [
         connection_extra(request),
-        Extra("account", "Trading account", "Its id at the backend: letters, digits, - and _.", placeholder="ACC-1001"),
+        account_extra(connection),
     ]
     if draft is not None:
         for extra, value in zip(extras, (str(draft.connection_id), draft.backend_id), strict=True):
@@ -155,13 +157,25 @@ def new(request: MemberRequest) -> HttpResponse:
     return answer_new(request, form, context={"template": "subscribers/new.html"}, back=reverse("subscribers:list"))
 
 
+def account_extra(connection: Connection | None) -> Extra:
+    """Which account: suggestions by name, login or id where the connection offers accounts, else its id is typed."""
+    source = suggestions_address(connection, "SUBSCRIBER")
+    help = "Its id at the backend: letters, digits, - and _."
+    if source:
+        help = "Type a part of its name or login, and choose: the account's id at the backend is kept."
+    return Extra("account", "Trading account", help, placeholder="ACC-1001", source=source)
+
+
 def problem_with_account(connection: Connection, account_id: str) -> InputProblem | None:
     """Why an account of this id cannot be made a subscriber; None: it can."""
     if not ACCOUNT_ID.fullmatch(account_id):
         text = "An id has 1 to 64 letters, digits and - _ . : +."
         return InputProblem("account", "Trading account", text)
     same = Subscriber.objects.filter(connection=connection, backend_id=account_id, is_removed=False)
-    return InputProblem("", "", f"The account {account_id} copies already.") if same.exists() else None
+    if same.exists():
+        return InputProblem("", "", f"The account {account_id} copies already.")
+    text = why_unfit(connection, account_id, "SUBSCRIBER")
+    return InputProblem("account", "Trading account", text) if text else None
 
 
 @require_POST

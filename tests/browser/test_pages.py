@@ -71,6 +71,7 @@ NOT_PAGES = frozenset(
     (
         "healthz",
         "readyz",
+        "accounts:choices",
         "accounts:deploy",
         "accounts:link",
         "accounts:redeploy",
