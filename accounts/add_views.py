@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.acts import ask_for
 from accounts.adding import RequestOutcome, add_account, credentials_digest, has_failed_often, refused_before
-from accounts.choices import FLAGS, account_choices
+from accounts.choices import FLAGS, account_choices, chosen_account
 from accounts.forms import ByLinkForm, ByLoginForm, NewAccountForm, PaperForm
 from accounts.links import make_link
 from accounts.models import AccountRequest, RequestState
@@ -225,10 +225,14 @@ def servers(request: MemberRequest) -> HttpResponse:
 @require_safe
 @may_manage
 def choices(request: MemberRequest) -> HttpResponse:
-    """Accounts that fit what somebody types into the field of a form, as its list of suggestions."""
-    wanted, role = row_id(request.GET.get("of", "")), request.GET.get("role", "")
+    """Accounts that fit what somebody types into the field of a form: its suggestions, and the one that is chosen."""
+    # the connection that the form names goes before the one that it was opened with
+    wanted, role = row_id(request.GET.get("connection") or request.GET.get("of", "")), request.GET.get("role", "")
     connection = next((own for own in own_connections(request) if own.pk == wanted), None)
     if connection is None or role not in FLAGS:
         raise Http404
     query = request.GET.get("account", "") or request.GET.get("accountId", "")
-    return render(request, "accounts/_choices.html", {"choices": account_choices(connection, role, query)})
+    label, problem = chosen_account(connection, role, query)
+    # an id that is complete needs no suggestions of other accounts
+    rows = [] if label else account_choices(connection, role, query)
+    return render(request, "accounts/_choices.html", {"choices": rows, "label": label, "problem": problem})

@@ -18,12 +18,26 @@ FLAGS = {"PROVIDER": "is_provider", "SUBSCRIBER": "is_subscriber"}
 
 
 def account_choices(connection: Connection, role: str, query: str) -> list[tuple[str, str]]:
-    """(id, label) of accounts that have the role and may copy, by name; of those with the text in what they are called."""
+    """(id, label) of accounts with the role that may copy, by name; query: a part of name, login or id."""
     text = query.strip()[:LONGEST_QUERY]
     own = BrokerAccount.objects.filter(connection=connection, is_removed=False, **{FLAGS[role]: True})
     matching = Q(name__icontains=text) | Q(login__icontains=text) | Q(backend_id__icontains=text)
     rows = own.filter(matching).exclude(mode="netting").order_by("name", "id")[:MOST_CHOICES]
-    return [(row.backend_id, ", ".join(filter(None, (row.name, row.login, row.server)))) for row in rows]
+    return [(row.backend_id, label_of(row)) for row in rows]
+
+
+def chosen_account(connection: Connection, role: str, query: str) -> tuple[str, str]:
+    """(name and login of the account whose id was typed or chosen, why it cannot be used); empty texts: no such id."""
+    text = query.strip()[:LONGEST_QUERY]
+    account = BrokerAccount.objects.filter(connection=connection, backend_id=text).first() if text else None
+    if account is None:
+        return "", ""
+    return label_of(account), problem_with_account(connection, account.backend_id, role)
+
+
+def label_of(account: BrokerAccount) -> str:
+    """Name, login and server, as far as they are known."""
+    return ", ".join(filter(None, (account.name, account.login, account.server)))
 
 
 def problem_with_account(connection: Connection, backend_id: str, role: str) -> str:

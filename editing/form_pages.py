@@ -99,7 +99,7 @@ def _in_force(chains: Iterable[list[Setting]]) -> InForce:
 
 
 def page_context(request: MemberRequest, context: dict[str, Any], back: str) -> dict[str, Any]:
-    """What every page of a form needs. back: where one came from."""
+    """What every page of a form needs. back: where one came from; sources: input -> address of its suggestions."""
     defaults = {"holds": {}, "extras": [], "needs_correction": False, "sources": {}}
     return {**defaults, **context, "back": back, "action": request.get_full_path()}
 
@@ -130,9 +130,15 @@ def draft_to_create(request: MemberRequest, kind: str) -> Change | None:
 
 # --- Answers --------------------------------------------------------------------------------------------------------
 def answer_form(
-    request: MemberRequest, scope: EditScope, *, document: dict[str, Any], context: dict[str, Any], back: str
+    request: MemberRequest,
+    scope: EditScope,
+    *,
+    document: dict[str, Any],
+    context: dict[str, Any],
+    back: str,
+    check: Callable[[SettingsForm], InputProblem | None] = lambda form: None,
 ) -> HttpResponse:
-    """The page of a form over `document` (the mirror's), or the way to its review."""
+    """The page of a form over `document` (the mirror's), or the way to its review. check: of what was typed."""
     draft = draft_of(request, scope)
     context = page_context(request, context, back)
     is_new = scope.settings_in(document) is None
@@ -147,6 +153,9 @@ def answer_form(
         return redirect(back)
 
     def make() -> Change | None:
+        if problem := check(form):
+            form.problems.append(problem)
+            return None
         with backend_of(scope.connection) as client:
             return propose_form(scope, form, client=client, by=request.user, draft=draft, address=request.path)
 

@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
-from accounts.choices import problem_with_account
+from accounts.choices import problem_with_account, suggestions_address
 from copying.engine.model import Level
 from editing.backend import backend_of
 from editing.fields import Field, parts_field
@@ -66,8 +66,29 @@ def edit(request: MemberRequest, pk: int) -> HttpResponse:
     """The settings of a strategy or portfolio."""
     strategy = visible_strategy(request, pk)
     chains = [chain for _, chain in leaf_chains(strategy.backend_id, strategies_of(strategy.connection_id))]
-    context = form_page(strategy, "Edit the settings", holds=in_force(chains))
-    return answer_form(request, scope_of(strategy), document=strategy.document, context=context, back=home(strategy))
+    sources = account_sources(strategy.document_kind, strategy.connection)
+    context = form_page(strategy, "Edit the settings", holds=in_force(chains), sources=sources)
+
+    def check(form: SettingsForm) -> InputProblem | None:
+        # an account that it has had all along stays: only another one is looked at
+        if form.texts.get("accountId", "").strip() == strategy.document.get("accountId"):
+            return None
+        return problem_of_provider(form, strategy.document_kind, strategy.connection)
+
+    scope, document = scope_of(strategy), strategy.document
+    return answer_form(request, scope, document=document, context=context, back=home(strategy), check=check)
+
+
+def account_sources(kind: str, connection: Connection | None) -> dict[str, str]:
+    """Where the form of a strategy gets the accounts that it may name; a portfolio names none."""
+    return {"accountId": suggestions_address(connection, "PROVIDER")} if kind == STRATEGY else {}
+
+
+def problem_of_provider(form: SettingsForm, kind: str, connection: Connection) -> InputProblem | None:
+    """Why the account that a form names cannot provide signals; None: it can, or the form names none."""
+    account_id = form.texts.get("accountId", "").strip()
+    text = problem_with_account(connection, account_id, "PROVIDER") if kind == STRATEGY else ""
+    return InputProblem("accountId", "Provider's account", text) if text else None
 
 
 @require_http_methods(["GET", "POST"])
@@ -114,9 +135,8 @@ def create(request: MemberRequest, kind: str, title: str, *more: Field) -> HttpR
 
     def make(form: SettingsForm, values: dict[str, str]) -> Change | None:
         connection = get_object_or_404(Connection, pk=row_id(values["connection"]), workspace=request.workspace)
-        account_id = form.texts.get("accountId", "").strip()
-        if kind == STRATEGY and (text := problem_with_account(connection, account_id, "PROVIDER")):
-            form.problems.append(InputProblem("accountId", "Provider's account", text))
+        if problem := problem_of_provider(form, kind, connection):
+            form.problems.append(problem)
             return None
         if draft is not None and draft.connection_id == connection.pk:
             new_id = draft.backend_id
@@ -130,6 +150,7 @@ def create(request: MemberRequest, kind: str, title: str, *more: Field) -> HttpR
     form = NewSettings(target_of(kind).level, [extra], make, draft, settings, more=more)
     about = "Nothing is created before you have looked at it."
     context = {"title": title, "about": about, "template": "strategies/new.html"}
+    context["sources"] = account_sources(kind, draft.connection if draft else chosen_connection(request))
     return answer_new(request, form, context=context, back=reverse("strategies:list"))
 
 

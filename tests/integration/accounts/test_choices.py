@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from django.utils import timezone
 
 from accounts.choices import account_choices, problem_with_account
+from reporting.models import SyncKind, SyncState
 from tests import builders
 
 pytestmark = pytest.mark.django_db
@@ -76,3 +78,45 @@ def test_the_form_of_a_new_strategy_checks_the_role(connection, sign_in, alice):
     answer = sign_in(alice).post("/strategies/new/", form)
     assert answer.status_code == 422
     assert "does not have the role provider" in answer.content.decode()
+
+
+def test_another_account_of_a_strategy_is_checked_and_the_one_it_has_stays(connection, sign_in, alice):
+    unfit = builders.broker_account(connection, is_subscriber=True)
+    client = sign_in(alice)
+    strategy = builders.strategy(connection, name="Alpine", document={"accountId": unfit.backend_id, "name": "Alpine"})
+    address = f"/strategies/{strategy.pk}/edit/"
+    assert f"of={connection.pk}&amp;role=PROVIDER" in client.get(address).content.decode()
+    other = builders.broker_account(connection, name="Netting", is_provider=True, mode="netting")
+    answer = client.post(address, {"accountId": other.backend_id, "name": "Alpine", "description": "d"})
+    assert answer.status_code == 422
+    assert "does not support netting" in answer.content.decode()
+    kept = client.post(address, {"accountId": unfit.backend_id, "name": "Alpine 2", "description": "d"})
+    assert "does not have the role" not in kept.content.decode()
+
+
+def test_a_portfolio_and_a_connection_without_accounts_ask_for_no_suggestions(connection, sign_in, alice):
+    client = sign_in(alice)
+    assert "/trading-accounts/choices/" not in client.get("/strategies/new-portfolio/").content.decode()
+    assert "/trading-accounts/choices/" in client.get("/strategies/new/").content.decode()
+    SyncState.objects.create(
+        connection=connection, kind=SyncKind.PROVISIONING, due_at=timezone.now(), cursor={"is_offered": False}
+    )
+    assert "/trading-accounts/choices/" not in client.get("/strategies/new/").content.decode()
+
+
+def test_suggestions_follow_the_connection_that_the_form_names_and_say_whose_id_it_is(connection, sign_in, alice):
+    other = builders.connection(connection.workspace, name="Second")
+    here = builders.broker_account(connection, name="Here", login="1", is_subscriber=True)
+    there = builders.broker_account(other, name="There", login="2", is_subscriber=True)
+    client = sign_in(alice)
+
+    def asked(**params):
+        return client.get(URL, {"of": connection.pk, "role": "SUBSCRIBER", **params}).content.decode()
+
+    assert "Here" in asked()
+    assert "There" not in asked()
+    assert "There" in asked(connection=other.pk)
+    assert "Here" not in asked(connection=other.pk)
+    assert "There, 2" in asked(connection=other.pk, account=there.backend_id)
+    assert "give it the role first" in asked(account=builders.broker_account(connection, name="Idle").backend_id)
+    assert "<option" not in asked(account=here.backend_id)
