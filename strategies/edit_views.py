@@ -149,8 +149,8 @@ def create(request: MemberRequest, kind: str, title: str, *more: Field) -> HttpR
     settings = draft.after if draft else None
     form = NewSettings(target_of(kind).level, [extra], make, draft, settings, more=more)
     about = "Nothing is created before you have looked at it."
-    context = {"title": title, "about": about, "template": "strategies/new.html"}
-    context["sources"] = account_sources(kind, draft.connection if draft else chosen_connection(request))
+    sources = account_sources(kind, draft.connection if draft else chosen_connection(request))
+    context = {"title": title, "about": about, "template": "strategies/new.html", "sources": sources}
     return answer_new(request, form, context=context, back=reverse("strategies:list"))
 
 
