@@ -3,10 +3,13 @@
 What it must not do: change a file of the checkout. It runs in the copy that `mutants.py` makes; `--mutants` has its
 `Orders` as JSON: which file names the mutants (a list of `Mutant`) and where outcomes go (a line each).
 
-First a child runs every test once and writes down which functions of the product each enters: a test that never enters
-a function cannot notice a change of it. Then for every mutant a child puts the changed code in the place of the old and
-runs those tests, the quickest first, until one fails. What is already used while modules are imported (tables,
+First a child runs every test once and writes down which functions and lines of the product each runs: a test that never
+runs a statement cannot notice a change of it. Then for every mutant a child puts the changed code in the place of the
+old and runs those tests, the quickest first, until one fails. What is already used while modules are imported (tables,
 constants, classes) cannot be replaced afterwards: such a mutant has a process of its own on a changed file.
+
+A test runs too long when it takes five times its seconds and ten more of the processor, however busy the machine is, or
+ten times and two minutes more by the clock, as what waits for itself takes no processor.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import CodeType, FrameType, FunctionType
@@ -35,7 +38,7 @@ from hypothesis import Phase, settings
 settings.register_profile("mutants", deadline=None, database=None, phases=(Phase.explicit, Phase.generate))
 
 Place = tuple[str, int]
-"""The file of a function, and the line on which it starts (of its first decorator)."""
+"""A file below the repository and a line of it; of a function the line on which it starts (of its first decorator)."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,9 @@ class Orders:
 
     mutants: str  # file of the mutants
     outcomes: str  # file that outcomes are added to
+    code: str  # the package or file that is changed
     budget: float  # seconds that the chosen tests of one mutant may take in all, as measured unchanged
+    slow: float  # seconds from which a test is left out
     until: float  # epoch seconds after which no other mutant is begun
 
 
@@ -90,14 +95,35 @@ class Chosen:
         items[:] = sorted((item for item in items if item.nodeid in self.rank), key=lambda i: self.rank[i.nodeid])
 
 
+class TooSlow(BaseException):
+    """Ends a test that takes far longer than is worth waiting for; no test catches it."""
+
+
+@dataclass(frozen=True)
+class Covered:
+    """What a test runs, and how long it takes."""
+
+    seconds: float
+    functions: set[Place]
+    lines: set[Place]  # of the code that is changed
+
+
 class Calls:
-    """Which code is entered, in every thread."""
+    """Which functions are entered, and which lines of some files are run, in every thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, start: str) -> None:
+        self.start_of_lines = start  # how the files begin whose lines are of interest
         self.codes: set[CodeType] = set()
+        self.lines: set[Place] = set()
 
-    def __call__(self, frame: FrameType, event: str, argument: object) -> None:
-        self.codes.add(frame.f_code)
+    def __call__(self, frame: FrameType, event: str, argument: object) -> Callable | None:
+        code = frame.f_code
+        self.codes.add(code)
+        return self.line if code.co_filename.startswith(self.start_of_lines) else None
+
+    def line(self, frame: FrameType, event: str, argument: object) -> Callable:
+        self.lines.add((frame.f_code.co_filename, frame.f_lineno))
+        return self.line
 
     def start(self) -> None:
         threading.settrace(self)
@@ -108,29 +134,32 @@ class Calls:
         sys.settrace(None)
 
     @contextmanager
-    def collected(self) -> Iterator[set[CodeType]]:
-        """What is entered meanwhile, apart from what was before."""
-        before, self.codes = self.codes, set()
+    def collected(self) -> Iterator[tuple[set[CodeType], set[Place]]]:
+        """What is entered and run meanwhile, apart from what was before."""
+        codes, lines = self.codes, self.lines
+        self.codes, self.lines = set(), set()
         try:
-            yield self.codes
+            yield self.codes, self.lines
         finally:
-            before |= self.codes
-            self.codes = before
+            self.codes, self.lines = codes | self.codes, lines | self.lines
 
 
 class Runs:
     def __init__(self, root: Path, orders: Orders) -> None:
         self.root = root
         self.orders = orders
-        self.calls = Calls()
+        self.calls = Calls(str(root / orders.code))
         self.at_import: set[Place] = set()
-        self.of_fixtures: dict[str, set[Place]] = defaultdict(set)
+        self.of_fixtures: dict[str, tuple[set[Place], set[Place]]] = defaultdict(lambda: (set(), set()))
         self.functions: dict[Place, list[FunctionType]] = defaultdict(list)
-        self.covered: dict[str, tuple[float, set[Place]]] = {}
+        self.covered: dict[str, Covered] = {}
 
     def places(self, codes: set[CodeType]) -> set[Place]:
+        return self.below_root({(code.co_filename, code.co_firstlineno) for code in codes})
+
+    def below_root(self, places: set[Place]) -> set[Place]:
         start = f"{self.root}/"
-        return {(c.co_filename, c.co_firstlineno) for c in codes if c.co_filename.startswith(start)}
+        return {(file.removeprefix(start), line) for file, line in places if file.startswith(start)}
 
     @pytest.hookimpl(wrapper=True)
     def pytest_collection(self) -> Iterator[None]:
@@ -143,57 +172,70 @@ class Runs:
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef) -> Iterator[None]:
         """A fixture of a module is made within its first test, but concerns all that use it."""
-        with self.calls.collected() as codes:
+        with self.calls.collected() as (codes, lines):
             result = yield
         if fixturedef.scope != "function":
-            self.of_fixtures[fixturedef.argname] |= self.places(codes)
+            functions_of, lines_of = self.of_fixtures[fixturedef.argname]
+            functions_of |= self.places(codes)
+            lines_of |= self.below_root(lines)
         return result
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        covered = Path(f"{self.orders.outcomes}.covered")
-        self.in_child(lambda: self.cover(session.items, covered), None)
-        for name, (seconds, entered) in json.loads(covered.read_text()).items():
-            self.covered[name] = seconds, {(file, line) for file, line in entered}
+        outcomes = Path(self.orders.outcomes)
+        covered = Path(f"{outcomes}.covered")
+        if not covered.exists():
+            self.in_child(lambda: self.cover(session.items, covered))
+        for name, (seconds, functions, lines) in json.loads(covered.read_text()).items():
+            self.covered[name] = Covered(seconds, unpacked(functions), unpacked(lines))
         print(f"{len(self.covered)} of {len(session.items)} tests pass unchanged", flush=True)
         items = {item.nodeid: item for item in session.items}
         for function in (thing for thing in gc.get_objects() if isinstance(thing, FunctionType)):
-            self.functions[function.__code__.co_filename, function.__code__.co_firstlineno].append(function)
+            for place in self.places({function.__code__}):
+                self.functions[place].append(function)
+        gc.freeze()  # what forks do not collect they share
+        done = outcomes.read_text().splitlines() if outcomes.exists() else []
+        tried = {json.loads(line)["number"] for line in done}
         for mutant in json.loads(Path(self.orders.mutants).read_text()):
             if time.time() > self.orders.until:
                 break
-            outcome = self.try_mutant(Mutant(**mutant), items)
-            with Path(self.orders.outcomes).open("a") as file:
-                print(json.dumps(asdict(outcome)), file=file)
+            if mutant["number"] not in tried:
+                outcome = self.try_mutant(Mutant(**mutant), items)
+                with outcomes.open("a") as file:
+                    print(json.dumps(asdict(outcome)), file=file)
         return True
 
     def cover(self, items: list[pytest.Item], target: Path) -> int:
-        """Run every test once and write down {name: (seconds, [(file, line), ...])} of those that pass."""
+        """Run every test once and write down what those that pass take and run."""
         covered = {}
+        signal.signal(signal.SIGALRM, end_test)
         self.calls.start()
         for item, following in zip(items, [*items[1:], None], strict=True):
-            begun = time.perf_counter()
-            with self.calls.collected() as codes:
+            begun = time.process_time()
+            signal.setitimer(signal.ITIMER_REAL, 10 * self.orders.slow)
+            with self.calls.collected() as (codes, lines):
                 reports = runtestprotocol(item, nextitem=following, log=False)
+            signal.setitimer(signal.ITIMER_REAL, 0)
             if any(report.failed for report in reports):
-                print(f"fails unchanged, left out: {item.nodeid}", flush=True)
+                print(f"fails unchanged or is slow, left out: {item.nodeid}", flush=True)
                 continue
-            covered[item.nodeid] = time.perf_counter() - begun, self.places(codes), item.fixturenames
+            seconds = round(time.process_time() - begun, 3)
+            covered[item.nodeid] = seconds, self.places(codes), self.below_root(lines), item.fixturenames
         self.calls.stop()
-        entered = {
-            name: (seconds, sorted(places.union(*(self.of_fixtures.get(fixture, ()) for fixture in fixtures))))
-            for name, (seconds, places, fixtures) in covered.items()
-        }
-        target.write_text(json.dumps(entered))
+        written = {}
+        for name, (seconds, functions, lines, fixtures) in covered.items():
+            shared = [self.of_fixtures[fixture] for fixture in fixtures if fixture in self.of_fixtures]
+            functions = functions.union(*(of_fixture[0] for of_fixture in shared))
+            lines = lines.union(*(of_fixture[1] for of_fixture in shared))
+            written[name] = seconds, packed(functions), packed(lines)
+        target.write_text(json.dumps(written))
         return 0
 
     def try_mutant(self, mutant: Mutant, items: dict[str, pytest.Item]) -> Outcome:
         begun = time.perf_counter()
-        file = self.root / mutant.path
-        place = outer_function(file, mutant.line)
+        place = outer_function(self.root, mutant.path, mutant.line)
         in_place = place is not None and place not in self.at_import and place in self.functions
-        names = self.chosen(file, place)
-        limit = 30 + 5 * sum(self.covered[name][0] for name in names)
+        names = [name for name in self.chosen(mutant, place) if name in items]
         killer = Path(f"{self.orders.outcomes}.killer")
         killer.unlink(missing_ok=True)
         if not names:
@@ -201,23 +243,28 @@ class Runs:
         elif in_place and place is not None:
             functions = self.functions[place]
             chosen = [items[name] for name in names]
-            result = self.in_child(lambda: self.run_changed(mutant, functions, chosen, killer), limit)
+            result = self.in_child(lambda: self.run_changed(mutant, functions, chosen, killer))
         else:
-            result = self.in_process(mutant, names, limit)
+            result = self.in_process(mutant, names, 120 + 10 * sum(self.covered[name].seconds for name in names))
         test = killer.read_text() if killer.exists() else ""
         return Outcome(mutant.number, result, len(names), round(time.perf_counter() - begun, 1), test)
 
-    def chosen(self, file: Path, place: Place | None) -> list[str]:
-        """The tests that enter the changed function, the quickest first, as many as the budget allows.
+    def chosen(self, mutant: Mutant, place: Place | None) -> list[str]:
+        """The tests that run the changed statement, the quickest first, as many as the budget allows.
 
         What no function holds may be used by any test: then those come first that enter a function of the file.
         """
+        first, last = statement_at(self.root / mutant.path, mutant.line)
+        changed = {(mutant.path, line) for line in range(first, last + 1)}
         ranked = []
-        for name, (seconds, entered) in self.covered.items():
-            if place in entered:
-                ranked.append((0, seconds, name))
-            elif place is None or place in self.at_import:
-                ranked.append((0 if any(path == str(file) for path, _ in entered) else 1, seconds, name))
+        for name, covered in self.covered.items():
+            if covered.seconds > self.orders.slow:
+                continue
+            if place is None or place in self.at_import:
+                concerns = any(path == mutant.path for path, _ in covered.functions)
+                ranked.append((0 if concerns else 1, covered.seconds, name))
+            elif changed & covered.lines:
+                ranked.append((0, covered.seconds, name))
         names, total = [], 0.0
         for _, seconds, name in sorted(ranked):
             total += seconds
@@ -226,8 +273,8 @@ class Runs:
             names.append(name)
         return names
 
-    def in_child(self, work: Callable[[], int], limit: float | None) -> str:
-        """Do something in a fork of this process, within so many seconds."""
+    def in_child(self, work: Callable[[], int]) -> str:
+        """Do something in a fork of this process, which may end itself by one of the clocks of `limited`."""
         child = os.fork()
         if child == 0:
             code = 1
@@ -237,16 +284,13 @@ class Runs:
             finally:
                 sys.stdout.flush()
                 os._exit(code)
-        begun = time.monotonic()
-        while True:
-            finished, status = os.waitpid(child, os.WNOHANG)
-            if finished:
-                return "killed" if os.waitstatus_to_exitcode(status) else "survived"
-            if limit is not None and time.monotonic() - begun > limit:
-                os.killpg(child, signal.SIGKILL)
-                os.waitpid(child, 0)
-                return "timeout"
-            time.sleep(0.01)
+        _, status = os.waitpid(child, 0)
+        with suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)  # what the test started
+        code = os.waitstatus_to_exitcode(status)
+        if code in (-signal.SIGPROF, -signal.SIGALRM):
+            return "timeout"
+        return "killed" if code else "survived"
 
     def run_changed(self, mutant: Mutant, functions: list[FunctionType], items: list[pytest.Item], killer: Path) -> int:
         """1 as soon as a test fails on the changed code, else 0."""
@@ -256,7 +300,9 @@ class Runs:
         for function in functions:
             replace_code(function, mutant.source)
         for item, following in zip(items, [*items[1:], None], strict=True):
-            if any(report.failed for report in runtestprotocol(item, nextitem=following, log=False)):
+            with limited(self.covered[item.nodeid].seconds):
+                reports = runtestprotocol(item, nextitem=following, log=False)
+            if any(report.failed for report in reports):
                 killer.write_text(item.nodeid)
                 return 1
         return 0
@@ -274,7 +320,8 @@ class Runs:
             file.write_text(mutant.source)
             for compiled in (file.parent / "__pycache__").glob(f"{file.stem}.*.pyc"):
                 compiled.unlink()  # of the same second and size as the changed file, it would be taken for its own
-            return "killed" if quiet([*python, *options, *tests], self.root, limit) else "survived"
+            code = quiet([*python, *options, *tests], self.root, limit)
+            return "survived" if code in (0, pytest.ExitCode.NO_TESTS_COLLECTED) else "killed"
         except subprocess.TimeoutExpired:
             return "timeout"
         finally:
@@ -292,14 +339,52 @@ def quiet(command: list[str], folder: Path, limit: float) -> int:
             raise
 
 
-def outer_function(file: Path, line: int) -> Place | None:
+@contextmanager
+def limited(seconds: float) -> Iterator[None]:
+    """Ends this process by a signal when a test takes far longer than its seconds."""
+    signal.setitimer(signal.ITIMER_PROF, 10 + 5 * seconds)
+    signal.setitimer(signal.ITIMER_REAL, 120 + 10 * seconds)
+    yield
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def end_test(number: int, frame: FrameType | None) -> None:
+    raise TooSlow
+
+
+def packed(places: set[Place]) -> dict[str, list[int]]:
+    """{file: lines} of places."""
+    lines_of = defaultdict(list)
+    for file, line in sorted(places):
+        lines_of[file].append(line)
+    return lines_of
+
+
+def unpacked(lines_of: dict[str, list[int]]) -> set[Place]:
+    return {(file, line) for file, lines in lines_of.items() for line in lines}
+
+
+def statement_at(file: Path, line: int) -> tuple[int, int]:
+    """The first and last line of the innermost statement at a line; of one with a body its head."""
+    spans = [(line, line)]
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.stmt):
+            body = getattr(node, "body", None)
+            last = max(node.lineno, body[0].lineno - 1) if body else node.end_lineno or node.lineno
+            if node.lineno <= line <= last:
+                spans.append((node.lineno, last))
+    return max(spans[1:] or spans)
+
+
+def outer_function(root: Path, path: str, line: int) -> Place | None:
     """The outermost function whose body has a line; nothing where the line is no function's."""
-    waiting: list[ast.AST] = [ast.parse(file.read_text())]
+    waiting: list[ast.AST] = [ast.parse((root / path).read_text())]
     while waiting:
         for node in ast.iter_child_nodes(waiting.pop()):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 if node.body[0].lineno <= line <= (node.end_lineno or 0):
-                    return str(file), min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+                    return path, min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
             else:
                 waiting.append(node)
     return None

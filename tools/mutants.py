@@ -5,9 +5,10 @@
     make mutants CODE=copying/engine/rounding.py SAMPLE=10 ONLY=3,7
 
 By hand, as it takes an hour. The mutants are drawn by a seed, so a sample can be repeated; they are tried in the order
-drawn, so that a run that was cut short (MINUTES=30, Ctrl-C) is a smaller sample. `mutant_runs.py` says how they are
-tried, docs/testing.md what was found. A copy of the repository is changed, never the checkout itself; numba compiles
-nothing, because the compiled rules are kept under the digest of their files.
+drawn, so that a run that was cut short (MINUTES=30, Ctrl-C) is a smaller sample. KEEP=file keeps the outcomes, and a
+later run of the same code goes on where that one stopped. `mutant_runs.py` says how they are tried, docs/testing.md
+what was found. A copy of the repository is changed, never the checkout itself; numba compiles nothing, because the
+compiled rules are kept under the digest of their files.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def main(arguments: list[str]) -> int:
         copy_repository(copy)
         mutants, of_all = drawn(copy, Path(folder), options)
         print(f"{len(mutants)} of {of_all} mutants of {options.code}, seed {options.seed}", flush=True)
-        outcomes = Path(folder) / "outcomes"
+        outcomes = Path(options.keep).absolute() if options.keep else Path(folder) / "outcomes"
         try:
             run_tests(copy, Path(folder), options, mutants, outcomes)
         except KeyboardInterrupt:
@@ -81,6 +82,8 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--only", default="", help="numbers of the sample, such as 3,7")
     parser.add_argument("--minutes", type=float, default=600, help="begin no other mutant after so many")
     parser.add_argument("--budget", type=float, default=60, help="seconds that the tests of one mutant may take in all")
+    parser.add_argument("--slow", type=float, default=5, help="leave out tests that take so many seconds")
+    parser.add_argument("--keep", default="", help="a file of outcomes: numbers that are in it are not tried again")
     options = parser.parse_args(arguments)
     if not (ROOT / options.code).exists():
         parser.error(f"{options.code} does not exist")
@@ -176,7 +179,7 @@ def run_tests(copy: Path, folder: Path, options: argparse.Namespace, mutants: li
     listed = folder / "mutants.json"
     listed.write_text(json.dumps([asdict(mutant) for mutant in mutants]))
     until = time.time() + 60 * options.minutes
-    orders = json.dumps(asdict(Orders(str(listed), str(outcomes), options.budget, until)))
+    orders = json.dumps(asdict(Orders(str(listed), str(outcomes), options.code, options.budget, options.slow, until)))
     options_of_pytest = ["-s", "-pno:randomly", "-pno:cacheprovider", "--hypothesis-seed=0", "--reuse-db"]
     left_out = [f"--ignore={path}" for path in NOT_RUN]
     pytest = ["pytest", "-ptools.mutant_runs", f"--mutants={orders}", *options_of_pytest, *left_out]
