@@ -78,7 +78,7 @@ def _send(position: OpenPosition, client: Client) -> ClosingOutcome:
 def _after_silence(position: OpenPosition, client: Client, error: ClientError) -> ClosingOutcome:
     """The answer was lost: whether the position is still there says whether it was closed."""
     try:
-        open_now = {str(each.id) for each in client.terminal_positions(position.subscriber_id)}
+        open_now = {str(trade.id) for trade in client.terminal_positions(position.subscriber_id)}
     except ClientError:
         return ClosingOutcome(UNCONFIRMED, error.text)
     if position.position_id not in open_now:

@@ -149,5 +149,5 @@ def copies_of_day(workspace: Workspace, day: date) -> Copies:
         outcomes[outcome] = outcomes.get(outcome, 0) + decisions
         if outcome in ("skipped", "failed"):
             reasons[reason] = reasons.get(reason, 0) + decisions
-    most = sorted(reasons.items(), key=lambda each: (-each[1], each[0]))[:MOST_REASONS]
+    most = sorted(reasons.items(), key=lambda reason_count: (-reason_count[1], reason_count[0]))[:MOST_REASONS]
     return Copies(outcomes, [(code, reason_label(code), count) for code, count in most])

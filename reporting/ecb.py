@@ -216,14 +216,19 @@ def _value_before(
 ) -> tuple[Decimal, date] | None:
     """The newest rate before a day, of the file or known."""
     in_file = next(
-        ((published[each][currency], each) for each in reversed(earlier) if currency in published[each]), None
+        (
+            (published[earlier_day][currency], earlier_day)
+            for earlier_day in reversed(earlier)
+            if currency in published[earlier_day]
+        ),
+        None,
     )
     stored = known.reference(currency, day - timedelta(days=1))
     return max(filter(None, (in_file, stored)), key=lambda pair: pair[1], default=None)
 
 
-def _factor(one: Decimal, other: Decimal) -> Decimal:
-    return max(one, other) / min(one, other)
+def _factor(rate: Decimal, other: Decimal) -> Decimal:
+    return max(rate, other) / min(rate, other)
 
 
 def _confirms(following: Decimal | None, value: Decimal) -> bool:

@@ -83,7 +83,7 @@ class Exposure:
 
     @property
     def positions(self) -> int:
-        return sum(each.positions for each in self.floatings)
+        return sum(total.positions for total in self.floatings)
 
     @property
     def shown(self) -> list[SymbolExposure]:
@@ -102,12 +102,12 @@ def exposure_of(rows: Iterable[Row]) -> Exposure:
             own.sold_lots += lots
         own.positions += positions
         for by_currency in (own.floatings, floatings):
-            each = by_currency.setdefault(currency, FloatingSum(currency))
-            each.floating += floating
-            each.positions += positions
-            each.unknown += unknown
+            total = by_currency.setdefault(currency, FloatingSum(currency))
+            total.floating += floating
+            total.positions += positions
+            total.unknown += unknown
     by_lots = sorted(symbols.values(), key=lambda own: (-own.gross_lots, own.symbol))
-    return Exposure(by_lots, sorted(floatings.values(), key=lambda each: (not each.currency, each.currency)))
+    return Exposure(by_lots, sorted(floatings.values(), key=lambda total: (not total.currency, total.currency)))
 
 
 def with_total(exposure: Exposure, rates: Rates, currency: str, on: date) -> Exposure:
@@ -115,17 +115,17 @@ def with_total(exposure: Exposure, rates: Rates, currency: str, on: date) -> Exp
     if not exposure.floatings:
         return exposure
     amount, left_out, days, is_old = Decimal(0), 0, [], False
-    for each in exposure.floatings:
-        left_out += each.unknown
+    for total in exposure.floatings:
+        left_out += total.unknown
         try:
-            if each.amount is None:
-                raise UnknownRate(each.currency)
-            rate = rates.on(on, each.currency, currency)
+            if total.amount is None:
+                raise UnknownRate(total.currency)
+            rate = rates.on(on, total.currency, currency)
         except UnknownRate:
-            left_out += each.positions - each.unknown
+            left_out += total.positions - total.unknown
             continue
-        amount += each.amount * rate.value
-        if each.currency != currency:
+        amount += total.amount * rate.value
+        if total.currency != currency:
             days.append(rate.day)
             is_old = is_old or rate.is_old
     known = exposure.positions - left_out

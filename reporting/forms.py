@@ -60,7 +60,7 @@ class ConsentForm(forms.Form):
 class PaymentForm(ConsentForm):
     """Money that was received. `token` makes sending the form twice harmless."""
 
-    consents: ClassVar[dict[str, str]] = {each.consent: each.question for each in (OldRate, PaidVoid)}
+    consents: ClassVar[dict[str, str]] = {case.consent: case.question for case in (OldRate, PaidVoid)}
 
     amount = amount_field(label="Amount received")
     currency = forms.CharField(label="Currency", min_length=3, max_length=3, help_text="Three letters, like USD.")

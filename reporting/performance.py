@@ -153,7 +153,9 @@ def _followers_changes(strategies: Sequence[Strategy]) -> dict[tuple[int, str], 
     """By connection and strategy, from the sums where they are complete, else from every point of every account."""
     ids = sorted({strategy.connection_id for strategy in strategies})
     if not equity_sums.are_complete(ids):
-        return {(each.connection_id, each.backend_id): _read_followers_changes(each) for each in strategies}
+        return {
+            (followed.connection_id, followed.backend_id): _read_followers_changes(followed) for followed in strategies
+        }
     parameters: dict[str, Any] = {
         "workspace": strategies[0].workspace_id,
         "connections": [strategy.connection_id for strategy in strategies],
@@ -288,13 +290,13 @@ def symbols_of(strategy: Strategy, currency: str, rates: Rates, *, on: date) -> 
         rows = cursor.fetchall()
     results: dict[str, SymbolResult] = {}
     for symbol, own_currency, deals, lots, net, won, lost in rows:
-        one = results.setdefault(symbol, SymbolResult(symbol))
-        one.deals += deals
-        one.lots += lots or 0
-        one.net += net * rates.on(on, own_currency, currency).value
-        one.won += won
-        one.lost += lost
-    return sorted(results.values(), key=lambda one: (-one.net, one.symbol))
+        result = results.setdefault(symbol, SymbolResult(symbol))
+        result.deals += deals
+        result.lots += lots or 0
+        result.net += net * rates.on(on, own_currency, currency).value
+        result.won += won
+        result.lost += lost
+    return sorted(results.values(), key=lambda result: (-result.net, result.symbol))
 
 
 def results_of_accounts(accounts: Sequence[tuple[int, str]], *, today: date) -> dict[tuple[int, str], tuple]:

@@ -71,8 +71,8 @@ def staff_sentence(decision: Decision | Any) -> str:
     level = Level.__members__.get(decision.level.upper() or "NONE")
     if reason is None or outcome is None or level is None:
         return decision.text or decision.reason.replace("-", " ").capitalize()
-    given = (None, None, decision.multiplied_lots, None, decision.rounded_lots, decision.final_lots)
-    steps = [math.nan if lots is None else float(lots) for lots in given]
+    lots_by_step = (None, None, decision.multiplied_lots, None, decision.rounded_lots, decision.final_lots)
+    steps = [math.nan if lots is None else float(lots) for lots in lots_by_step]
     limit = math.nan if decision.limit_value is None else float(decision.limit_value)
     symbol = decision.subscriber_symbol or decision.symbol
     notes = sum(note for note, words in NOTES.items() if words in decision.text)
@@ -96,17 +96,17 @@ def plain_sentence(decision: Decision) -> str:
     if decision.outcome == "copied":
         lost = ", without its take profit" if NOTES[Note.NO_TAKE_PROFIT] in decision.text else ""
         return f"{symbol} was {done} with {_lots(decision.final_lots)} lots{lost}."
-    told = f" because {because}." if because else "."
+    cause = f" because {because}." if because else "."
     if decision.outcome == "resized":
         instead = f"{_lots(decision.final_lots)} instead of {_lots(decision.multiplied_lots)} lots"
-        return f"{symbol} was {done} with {instead}{told}"
+        return f"{symbol} was {done} with {instead}{cause}"
     if decision.outcome == "delayed":
-        return f"{symbol} is to be {done} a little later{told}"
+        return f"{symbol} is to be {done} a little later{cause}"
     if decision.reason == CODES[Reason.NOT_OFFERED]:
         return "Nothing new is copied: the provider does not offer the strategy to you (any more)."
     if decision.reason == CODES[Reason.ORPHAN]:
-        return f"{symbol} was closed{told}"
-    return f"{symbol} {'could not be' if decision.outcome == 'failed' else 'was not'} {done}{told}"
+        return f"{symbol} was closed{cause}"
+    return f"{symbol} {'could not be' if decision.outcome == 'failed' else 'was not'} {done}{cause}"
 
 
 def _because(decision: Decision) -> str | None:

@@ -26,7 +26,7 @@ MOST_NAMED = 12
 @may_manage
 def choose(request: MemberRequest) -> HttpResponse:
     """Keep what was ticked, or all that the list shows, and ask what is to be done to it."""
-    back = local_address(request, reverse("subscribers:list"))
+    origin = local_address(request, reverse("subscribers:list"))
     strategy = chosen_strategy(request)
     query = QueryDict(request.POST.get("query", ""), mutable=True)
     for name in ("after", "before", "newer", "format"):
@@ -37,11 +37,11 @@ def choose(request: MemberRequest) -> HttpResponse:
         accounts = selection.ticked(request.membership, request.POST.getlist("ids"))
     try:
         bulk = selection.choose(
-            request.membership, accounts, by=request.user, strategy=strategy, origin=back, now=timezone.now()
+            request.membership, accounts, by=request.user, strategy=strategy, origin=origin, now=timezone.now()
         )
     except selection.Unfit as error:
         messages.error(request, error.text)
-        return redirect(back)
+        return redirect(origin)
     return redirect("subscribers:choose-act", bulk.pk)
 
 

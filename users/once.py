@@ -68,7 +68,7 @@ def once(view: Callable) -> Callable:
             return _told_again(request, claim)
         response = view(request, *args, **kwargs)  # an error leaves the claim: nobody knows how far it came
         if response.status_code in (301, 302, 303):
-            texts = [{"level": one.level, "text": str(one.message)} for one in _said(request)]
+            texts = [{"level": message.level, "text": str(message.message)} for message in _said(request)]
             FormPost.objects.filter(pk=claim.pk).update(answer=texts, address=response["Location"][:500])
         else:
             claim.delete()
@@ -84,8 +84,8 @@ def _claim(request: MemberRequest) -> tuple[FormPost, bool]:
     FormPost.objects.filter(workspace=request.workspace, posted_at__lt=now - KEPT).delete()
     token = request.POST[FIELD][:64]
     key = hashlib.sha256(f"{request.user.pk}\n{request.path}\n{token}".encode()).hexdigest()
-    given = {"workspace": request.workspace, "user": request.user, "posted_at": now}
-    return FormPost.objects.get_or_create(key=key, defaults=given)
+    defaults = {"workspace": request.workspace, "user": request.user, "posted_at": now}
+    return FormPost.objects.get_or_create(key=key, defaults=defaults)
 
 
 def _told_again(request: MemberRequest, claim: FormPost) -> HttpResponse:
@@ -99,7 +99,7 @@ def _told_again(request: MemberRequest, claim: FormPost) -> HttpResponse:
     if claim.answer is None:
         messages.warning(request, UNKNOWN)
     else:
-        messages.info(request, " ".join([AGAIN, *(one["text"] for one in claim.answer)]))
+        messages.info(request, " ".join([AGAIN, *(text["text"] for text in claim.answer)]))
     return redirect(claim.address or request.headers.get("Referer") or "/")
 
 

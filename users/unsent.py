@@ -68,11 +68,11 @@ def keep(request: HttpRequest, page: str, text: str) -> None:
 
 def take(request: HttpRequest) -> Unsent | None:
     """The form that was not sent from the page which is shown, once."""
-    kept = request.session.get(KEY) if hasattr(request, "session") else None
-    if not kept or request.method != "GET" or kept["page"] != request.path:
+    unsent = request.session.get(KEY) if hasattr(request, "session") else None
+    if not unsent or request.method != "GET" or unsent["page"] != request.path:
         return None
     del request.session[KEY]
-    return Unsent(kept["path"], kept["fields"], kept["text"]) if time.time() - kept["at"] < KEPT_S else None
+    return Unsent(unsent["path"], unsent["fields"], unsent["text"]) if time.time() - unsent["at"] < KEPT_S else None
 
 
 def page_above(request: HttpRequest) -> str:
@@ -81,15 +81,15 @@ def page_above(request: HttpRequest) -> str:
     Some pages are the answer to a form, such as the one that asks before a signal is sent: they cannot be opened again.
     The nearest page above has the form; what was kept goes there with the person.
     """
-    kept: dict[str, Any] = (request.session.get(KEY) if hasattr(request, "session") else None) or {}
-    is_kept_for = kept.get("page") == request.path
+    unsent: dict[str, Any] = (request.session.get(KEY) if hasattr(request, "session") else None) or {}
+    is_kept_for = unsent.get("page") == request.path
     came_from = request.headers.get("Referer", "")
     signed_in = _is_ours(request, came_from) and urlsplit(came_from).path == resolve_url("account_login")
     if request.method != "GET" or not (is_kept_for or signed_in):
         return ""
     above = _nearest_above(request.path)
     if is_kept_for:
-        request.session[KEY] = {**kept, "page": above}
+        request.session[KEY] = {**unsent, "page": above}
     return above
 
 

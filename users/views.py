@@ -88,17 +88,17 @@ def setup(request: HttpRequest) -> HttpResponse:
 
 
 @transaction.atomic
-def make_first_owner(given: dict):
+def make_first_owner(fields: dict):
     """The workspace with the connection that the settings name, and its owner. Two at once: the second gets 404."""
     with database.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SETUP_LOCK])
     if User.objects.exists():
         raise Http404
     workspace = services.create_workspace_with_connection(
-        name=given["workspace"], base_url=settings.BACKEND_URL, token=settings.BACKEND_TOKEN
+        name=fields["workspace"], base_url=settings.BACKEND_URL, token=settings.BACKEND_TOKEN
     )
     return services.create_owner(
-        email=given["email"], password=given["password"], name=given["name"], workspace=workspace
+        email=fields["email"], password=fields["password"], name=fields["name"], workspace=workspace
     )
 
 

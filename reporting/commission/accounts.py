@@ -136,17 +136,17 @@ def post_missing_credit(account: Account, posting: Posting) -> list[Statement]:
     touched = []
     used = account.entries.filter(kind=EntryKind.CREDIT, statement__isnull=False, statement__is_void=False)
     for statement_id, amount in used.values_list("statement").annotate(total=Sum("amount")).order_by("-statement"):
-        back = min(missing, -amount)
-        if back > 0:
+        returned = min(missing, -amount)
+        if returned > 0:
             statement = Statement.objects.get(pk=statement_id)
-            post_credit_use(account, statement, -back, posting)
-            missing -= back
+            post_credit_use(account, statement, -returned, posting)
+            missing -= returned
             touched.append(statement)
     return touched
 
 
 def refresh_periods(statements: Iterable[Statement], *, also: Iterable[int] = ()) -> None:
     """Write anew how far the billing periods of these statements (and others by id) are: closed, issued or paid."""
-    ids = BillingPeriod.objects.filter(items__statement__in=[each.pk for each in statements])
+    ids = BillingPeriod.objects.filter(items__statement__in=[statement.pk for statement in statements])
     with database.cursor() as cursor:
         cursor.execute(_REFRESH, [sorted({*ids.values_list("pk", flat=True), *also})])

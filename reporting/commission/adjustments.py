@@ -83,8 +83,8 @@ def adjust_settled_periods(
     rows = [row for row in rows if row.scheme != Scheme.FLAT_FEE]  # does not depend on deals
     known = _booked_periods(rows, settled_until)
     _add_unbooked(known, days, calendar, settled_until)
-    for each in known.values():
-        each.parts = _parts_of(each, history, calendar)
+    for settled_period in known.values():
+        settled_period.parts = _parts_of(settled_period, history, calendar)
     settled = _touched(known, days)
     if not settled:
         return Adjustments([], [])
@@ -96,14 +96,18 @@ def adjust_settled_periods(
     open_adjustments = {
         row.key: row for row in rows if row.period_start >= settled_until and row.key.startswith(ADJUSTMENT)
     }
-    lines = [line for each in settled for line in _adjustment_lines(each, subscription, calendar, marks, target, now)]
+    lines = [
+        line
+        for settled_period in settled
+        for line in _adjustment_lines(settled_period, subscription, calendar, marks, target, now)
+    ]
     for line in lines:
         line.member = member
         if line.key in open_adjustments:  # it stays in the period that it stands in, until that one settles
             row = open_adjustments[line.key]
             line.period = replace(target, start=row.period_start, end=row.period_end)
     wanted = {line.key for line in lines}
-    affected = {each.period.start.isoformat() for each in settled}
+    affected = {settled_period.period.start.isoformat() for settled_period in settled}
     stale = [
         row.id
         for key, row in open_adjustments.items()
@@ -132,22 +136,22 @@ def _add_unbooked(
     for day in sorted(days):
         moment, end = calendar_start(day), min(calendar_end(day), settled_until)
         while moment < end:
-            around = next((each.period for each in known.values() if moment in each.period), None)
+            around = next((settled.period for settled in known.values() if moment in settled.period), None)
             if around is None:
                 around = _between_neighbours(calendar.containing(moment), moment, known, settled_until)
                 known[around.start] = SettledPeriod(around)
             moment = around.end
 
 
-def _parts_of(each: SettledPeriod, history: History, calendar: SpannedCalendar) -> list[ChargedPart]:
+def _parts_of(settled: SettledPeriod, history: History, calendar: SpannedCalendar) -> list[ChargedPart]:
     """By the history, or whole by the terms it was booked on, where that was before there was a history."""
-    earlier = [booked.terms for booked in each.booked.values() if booked.terms and not booked.terms.number]
+    earlier = [booked.terms for booked in settled.booked.values() if booked.terms and not booked.terms.number]
     if earlier:
-        period = each.period
+        period = settled.period
         return [
             ChargedPart(period, earlier[0], period.start, period.end, period.first_day, period.next_day, PERIOD_KEY)
         ]
-    return [part for part in parts_of(history, calendar, each.period) if part.terms.scheme is not Scheme.FLAT_FEE]
+    return [part for part in parts_of(history, calendar, settled.period) if part.terms.scheme is not Scheme.FLAT_FEE]
 
 
 def _touched(known: dict[datetime, SettledPeriod], days: Iterable[date]) -> list[SettledPeriod]:
@@ -155,22 +159,22 @@ def _touched(known: dict[datetime, SettledPeriod], days: Iterable[date]) -> list
     late = [(calendar_start(day), calendar_end(day)) for day in days]
     touched = [
         start
-        for start, each in known.items()
-        if any(first < each.period.end and end > each.period.start for first, end in late)
+        for start, settled in known.items()
+        if any(first < settled.period.end and end > settled.period.start for first, end in late)
     ]
     if not touched:
         return []
-    followers = [start for start, each in known.items() if each.has_mark and start >= min(touched)]
+    followers = [start for start, settled in known.items() if settled.has_mark and start >= min(touched)]
     return [known[start] for start in sorted({*touched, *followers})]
 
 
 def _marks_before(known: Iterable[SettledPeriod], first: SettledPeriod) -> dict[Basis, Marked]:
     """Where the marks stood before the first of the periods that are computed again, as adjustments corrected them."""
     standing: dict[Basis, Marked] = {}
-    for each in sorted(known, key=lambda each: each.period.start):
-        if each.period.start >= first.period.start:
+    for settled in sorted(known, key=lambda settled: settled.period.start):
+        if settled.period.start >= first.period.start:
             break
-        for booked in _marks_in(each):
+        for booked in _marks_in(settled):
             standing[booked.basis] = Marked(
                 Mark.parse(booked.latest["after"]), datetime.fromisoformat(booked.latest["at"])
             )
@@ -181,9 +185,9 @@ def _marks_before(known: Iterable[SettledPeriod], first: SettledPeriod) -> dict[
     return standing
 
 
-def _marks_in(each: SettledPeriod) -> list[Booked]:
+def _marks_in(settled: SettledPeriod) -> list[Booked]:
     """What is booked by a mark in the period, oldest first."""
-    booked = [booked for booked in each.booked.values() if "after" in booked.latest]
+    booked = [booked for booked in settled.booked.values() if "after" in booked.latest]
     return sorted(booked, key=lambda booked: datetime.fromisoformat(booked.latest["at"]))
 
 
@@ -191,7 +195,7 @@ def _between_neighbours(
     period: Period, moment: datetime, known: dict[datetime, SettledPeriod], settled_until: datetime
 ) -> Period:
     """What of a period nothing is booked for: lines of before there was a history may lie across it."""
-    others = [each.period for each in known.values()]
+    others = [settled.period for settled in known.values()]
     starts = [period.start, *(other.end for other in others if other.end <= moment)]
     ends = [period.end, settled_until, *(other.start for other in others if other.start > moment)]
     return replace(period, start=max(starts), end=min(ends))
@@ -221,7 +225,7 @@ def _add_adjustment(by_start: dict[datetime, SettledPeriod], row: CommissionLine
 
 
 def _adjustment_lines(
-    each: SettledPeriod,
+    settled: SettledPeriod,
     subscription: Subscription,
     calendar: SpannedCalendar,
     marks: Marks,
@@ -231,29 +235,29 @@ def _adjustment_lines(
     """What the period owes after all where that is not what is booked. marks: moved on to the period's end."""
     owed = {
         line.key: line
-        for part in each.parts
-        for line in lines_of_part(part, subscription, calendar, marks, now=each.period.end, settled=True)
+        for part in settled.parts
+        for line in lines_of_part(part, subscription, calendar, marks, now=settled.period.end, settled=True)
     }
-    for key in sorted({*owed, *each.booked}):
-        booked = each.booked.get(key)
+    for key in sorted({*owed, *settled.booked}):
+        booked = settled.booked.get(key)
         line = owed.get(key)
         if booked is None and line is not None and not line.amount and not line.inputs.get("deals", 1):
             continue  # a mark needs no line for a period in which nothing was traded
         booked = booked or Booked()
         if (line.inputs if line else {}) != booked.inputs:
-            yield _adjustment(each, key, line, booked, target, subscription.currency, now)
+            yield _adjustment(settled, key, line, booked, target, subscription.currency, now)
 
 
 def _adjustment(
-    each: SettledPeriod, key: str, owed: Line | None, booked: Booked, target: Period, currency: str, now: datetime
+    settled: SettledPeriod, key: str, owed: Line | None, booked: Booked, target: Period, currency: str, now: datetime
 ) -> Line:
     """Owed after all, less what is booked: both are rounded lines, so the sum stays what a fresh computation gives."""
     difference = (owed.amount if owed else ZERO) - booked.amount
-    start = each.period.start.isoformat()
+    start = settled.period.start.isoformat()
     corrects = {
         "line": booked.line.id if booked.line else None,
         "period_start": start,
-        "period_end": each.period.end.isoformat(),
+        "period_end": settled.period.end.isoformat(),
         "key": key,
         "inputs": owed.inputs if owed else {},
         "booked": str(booked.amount),

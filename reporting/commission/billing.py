@@ -203,7 +203,7 @@ def _by_key(model: Any, workspace_id: int, ids: Iterable[str]) -> dict[tuple[int
     if not ids:
         return {}
     objects = model.objects.filter(workspace_id=workspace_id, backend_id__in=ids).defer("document")
-    return {(one.connection_id, one.backend_id): one for one in objects}
+    return {(row.connection_id, row.backend_id): row for row in objects}
 
 
 def _compare(membership: Membership, rows: list[Owed]) -> None:

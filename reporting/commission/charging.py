@@ -99,13 +99,13 @@ def read_accounts(connection_id: int, now: datetime) -> list[Account]:
     follow_subscriptions(connection_id, now)
     stated, versions = observe(connection_id, now)
     known = {strategy_id: known_terms(versions.get(strategy_id, [])) for strategy_id in stated}
-    answers = read_answers(connection_id, [strategy_id for strategy_id, each in known.items() if asks(each)])
+    answers = read_answers(connection_id, [strategy_id for strategy_id, subject in known.items() if asks(subject)])
     accounts = []
     for strategy_id in stated:
         own = known[strategy_id]
         charged = own.history
         history = charged.with_policies(own.policies())
-        overrides = {each: charged.with_policies(own.policies(each)) for each in own.overridden}
+        overrides = {subject: charged.with_policies(own.policies(subject)) for subject in own.overridden}
         account = Account(connection_id, strategy_id, history, own.calendar, [strategy_id], overrides)
         account.agreed = agreed_histories(own, answers.get(strategy_id, {}).values())
         _add_members(account, own, known)

@@ -252,7 +252,7 @@ def close_strategy(
         span = f"{periods[0].period_start:%Y-%m-%d} to {until:%Y-%m-%d}"
         record_audit(
             workspace, user=by, action="periods closed", subject=f"{strategy_id}, {span}", now=now,
-            details={"periods": [period.pk for period in periods], "incomplete": [each.text for each in problems]},
+            details={"periods": [period.pk for period in periods], "incomplete": [gap.text for gap in problems]},
         )  # fmt: skip
     return Closed(periods=periods)
 
@@ -331,7 +331,7 @@ def _freeze(
     period.reporting_currency = workspace.reporting_currency
     is_converted = all(row["known"] == row["lines"] for row in totals)
     period.reporting_amount = sum((row["converted"] for row in totals), Decimal(0)) if is_converted else None
-    period.problems = [each.text for each in problems]
+    period.problems = [problem.text for problem in problems]
     period.state, period.closed_at, period.closed_by = PeriodState.CLOSED, closed_at, by
     if not period.lines:  # only what a portfolio's owner owes: there is nothing to issue
         period.state = PeriodState.PAID

@@ -77,7 +77,7 @@ def example_of(account: Account, policy: Policy, now: datetime, client: str = ""
     memories = {None, 1, 3, policy.loss_memory_periods}
     memory = {
         str(periods or ""): _total(account, replace(policy, loss_memory_periods=periods), subscription, now)
-        for periods in sorted(memories, key=lambda each: each or 0)
+        for periods in sorted(memories, key=lambda length: length or 0)
     }
     row = Subscriber.objects.filter(connection_id=account.connection_id, backend_id=chosen).only("name").first()
     return Example(row.name if row else chosen, subscription.currency, len(subscription.deals), dict(fees), memory)

@@ -77,7 +77,7 @@ def own_versions(known: KnownTerms, answers: ClientAnswers) -> OwnVersions:
         versions = known.versions.get(key, [])
         following |= {version.pk: later for version, later in pairwise(versions)}
     offered = [version for key in own for version in known.versions.get(key, [])]
-    for version in sorted(offered, key=lambda each: (each.valid_from or BEGINNING, each.number)):
+    for version in sorted(offered, key=lambda offer: (offer.valid_from or BEGINNING, offer.number)):
         key, moment = (version.subject, version.subscriber_id), version.valid_from
         if version.asks_consent and own[keys[0]]:
             before = _charged(own, answers, moment or BEGINNING)
@@ -95,7 +95,7 @@ def own_versions(known: KnownTerms, answers: ClientAnswers) -> OwnVersions:
 
 def _charged(own: OwnVersions, answers: ClientAnswers, moment: datetime) -> dict[str, Any]:
     """Scheme, rate in the client's currency, length of period and policy that a client pays by from a moment on."""
-    begun = {key: [each for since, each in rows if (since or BEGINNING) <= moment] for key, rows in own.items()}
+    begun = {key: [version for since, version in rows if (since or BEGINNING) <= moment] for key, rows in own.items()}
     if not begun[(Subject.COMMISSION.value, "")]:
         return {"scheme": "", "rate": "0", "billing_period": "month", "policy": Policy()}
     charged = dict(begun[(Subject.COMMISSION.value, "")][-1].terms)
@@ -103,7 +103,7 @@ def _charged(own: OwnVersions, answers: ClientAnswers, moment: datetime) -> dict
     if rates and rates[-1].terms["scheme"] == charged["scheme"]:
         charged["rate"] = rates[-1].terms["rates"].get(answers.currency, charged["rate"])
     policies = merged_policies(*(
-        [(since, each) for since, each in own[key] if (since or BEGINNING) <= moment]
+        [(since, version) for since, version in own[key] if (since or BEGINNING) <= moment]
         for key in ((Subject.POLICY.value, ""), (Subject.POLICY.value, answers.subscriber_id))
     ))  # fmt: skip
     return charged | {"policy": policies[-1][1] if policies else Policy()}
@@ -125,13 +125,13 @@ def may_agree(known: KnownTerms, version: TermsVersion, answers: ClientAnswers) 
     if not version.asks_consent or not answers.is_running or not is_offered(known, version):
         return False
     own = own_versions(known, answers)
-    return key in own and version.pk not in {each.pk for _, each in own[key][-1:]}
+    return key in own and version.pk not in {own_version.pk for _, own_version in own[key][-1:]}
 
 
 def to_answer(known: KnownTerms, answers: ClientAnswers) -> list[TermsVersion]:
     """The terms that a client which copies the strategy has yet to answer to."""
     newest = [known.versions[key][-1] for key in own_versions(known, answers) if known.versions.get(key)]
-    return [each for each in newest if each.pk not in answers.refused and may_agree(known, each, answers)]
+    return [version for version in newest if version.pk not in answers.refused and may_agree(known, version, answers)]
 
 
 def agreed_histories(known: KnownTerms, clients: Iterable[ClientAnswers]) -> dict[str, History]:
@@ -141,7 +141,11 @@ def agreed_histories(known: KnownTerms, clients: Iterable[ClientAnswers]) -> dic
     for answers in clients:
         own = own_versions(known, answers)
         key = tuple((moment, version.pk) for rows in own.values() for moment, version in rows)
-        plain = tuple((each.valid_from, each.pk) for subject in own for each in known.versions.get(subject, []))
+        plain = tuple(
+            (known_version.valid_from, known_version.pk)
+            for subject in own
+            for known_version in known.versions.get(subject, [])
+        )
         if key == plain:
             continue
         if key not in shared:

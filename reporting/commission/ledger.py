@@ -139,8 +139,8 @@ def move_adjustments(
     if moved:
         BillingPeriod.objects.bulk_create(
             [
-                BillingPeriod(workspace_id=workspace_id, **named, period_start=each.start, period_end=each.end)
-                for each in moved
+                BillingPeriod(workspace_id=workspace_id, **named, period_start=target.start, period_end=target.end)
+                for target in moved
             ],
             ignore_conflicts=True,
         )

@@ -81,12 +81,12 @@ class RunSending:
 def addresses_of(documents: Iterable[Statement]) -> dict[int, ClientRecord]:
     """The records of clients with an e-mail address, by document."""
     documents = list(documents)
-    records = ClientRecord.objects.exclude(email="").filter(
+    with_address = ClientRecord.objects.exclude(email="").filter(
         subscriber__connection__in={document.connection_id for document in documents},
         subscriber__backend_id__in={document.subscriber_id for document in documents},
     )
-    known = {(each.subscriber.connection_id, each.subscriber.backend_id): each
-             for each in records.select_related("subscriber")}  # fmt: skip
+    records = with_address.select_related("subscriber")
+    known = {(record.subscriber.connection_id, record.subscriber.backend_id): record for record in records}
     pairs = ((document.pk, known.get((document.connection_id, document.subscriber_id))) for document in documents)
     return {pk: record for pk, record in pairs if record is not None}
 

@@ -31,9 +31,9 @@ def add_flows(connection_id: int, subscriptions: dict[str, Subscription], since:
 def _find_fees(connection_id: int, subscriptions: dict[str, Subscription], since: datetime | None) -> None:
     """Which withdrawals paid fees. Those before `since` may have been paid by the same payments, so all are matched."""
     payments = _read_payments(connection_id, list(subscriptions))
-    whole = {each: subscriptions[each] for each in payments}
+    whole = {key: subscriptions[key] for key in payments}
     if since is not None and payments:
-        whole = {each: replace(subscriptions[each], flows=[], credits=[]) for each in payments}
+        whole = {key: replace(subscriptions[key], flows=[], credits=[]) for key in payments}
         for subscriber_id, flows in cash_flows(connection_id, list(whole)).items():
             whole[subscriber_id].flows.extend(flows)
         _add_bookings(connection_id, whole, None)
@@ -77,7 +77,7 @@ def fees_among(flows: list[Flow], payments: list[tuple[date, Decimal]]) -> froze
     """Times of withdrawals that are payments of fees: of the same amount, recorded within a week; one for each."""
     left, times = list(payments), set()
     for at, amount in flows:
-        same = [each for each in left if each[1] == -amount and abs(each[0] - at.date()) <= PAID_WITHIN]
+        same = [payment for payment in left if payment[1] == -amount and abs(payment[0] - at.date()) <= PAID_WITHIN]
         if same:
             left.remove(same[0])
             times.add(at)

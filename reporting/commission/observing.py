@@ -84,16 +84,16 @@ def read_stated(connection_id: int) -> dict[str, Stated]:
             workspace_id, scheme or {}, members or [], Calendar(zone, starts_monday),
             has_no_members=members == [], asks_consent=asks_consent,
         )  # fmt: skip
-    for each in stated.values():
-        each.contents[(Subject.COMMISSION, "")] = commission_of(each.commission)
-        each.contents[(Subject.CALENDAR, "")] = {
-            "zone": each.calendar.zone,
-            "week_starts_monday": each.calendar.week_starts_monday,
+    for terms in stated.values():
+        terms.contents[(Subject.COMMISSION, "")] = commission_of(terms.commission)
+        terms.contents[(Subject.CALENDAR, "")] = {
+            "zone": terms.calendar.zone,
+            "week_starts_monday": terms.calendar.week_starts_monday,
         }
-    for strategy_id, each in stated.items():
+    for strategy_id, terms in stated.items():
         through = leaves_of(strategy_id, stated)
-        if through or each.has_no_members:
-            each.contents[(Subject.MEMBERS, "")] = through
+        if through or terms.has_no_members:
+            terms.contents[(Subject.MEMBERS, "")] = through
     for row in CommissionPolicy.objects.filter(connection_id=connection_id).order_by("version"):
         if row.strategy_id in stated:
             policy = Policy.parse(row.choices | {"name": row.name, "version": row.version})
@@ -132,8 +132,8 @@ def observe(connection_id: int, now: datetime) -> tuple[dict[str, Stated], dict[
     stated, versions = read_stated(connection_id), read_versions(connection_id)
     added = [
         version
-        for strategy_id, each in stated.items()
-        for version in _changed(connection_id, strategy_id, each, versions.get(strategy_id, []), now)
+        for strategy_id, terms in stated.items()
+        for version in _changed(connection_id, strategy_id, terms, versions.get(strategy_id, []), now)
     ]
     if not added:
         return stated, versions

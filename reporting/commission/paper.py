@@ -77,7 +77,9 @@ def printable(value: object) -> str:
     if text.isascii() and text.isprintable():
         return text
     text = unicodedata.normalize("NFC", text).replace("\u202f", "\u00a0").replace("\u2009", "\u00a0")
-    return "".join(" " if unicodedata.category(one) in ("Cc", "Cf", "Zl", "Zp") else one for one in text)
+    return "".join(
+        " " if unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp") else character for character in text
+    )
 
 
 @lru_cache(maxsize=4_096)
@@ -107,8 +109,13 @@ def runs_of(text: str, font: str) -> tuple[TextRun, ...]:
     shown = printable(text)
     if shown.isascii():
         return (TextRun(font, shown, pdfmetrics.stringWidth(shown, font, 1)),)
-    placed = [(font_of(one, font) or font, one if font_of(one, font) else NO_GLYPH) for one in _in_drawn_order(shown)]
-    pieces = [(name, "".join(one for _, one in run)) for name, run in groupby(placed, key=lambda pair: pair[0])]
+    placed = [
+        (font_of(character, font) or font, character if font_of(character, font) else NO_GLYPH)
+        for character in _in_drawn_order(shown)
+    ]
+    pieces = [
+        (name, "".join(character for _, character in run)) for name, run in groupby(placed, key=lambda pair: pair[0])
+    ]
     return tuple(TextRun(name, piece, pdfmetrics.stringWidth(piece, name, 1)) for name, piece in pieces)
 
 
@@ -116,12 +123,12 @@ def _in_drawn_order(text: str) -> str:
     """Words of scripts that are written from right to left, the other way round; Arabic letters are not joined."""
     if max(text) < FIRST_RTL:
         return text
-    is_rtl = [unicodedata.bidirectional(one) in ("R", "AL", "NSM") for one in text]
+    is_rtl = [unicodedata.bidirectional(character) in ("R", "AL", "NSM") for character in text]
     if not any(is_rtl):
         return text
     first, last = is_rtl.index(True), len(text) - is_rtl[::-1].index(True)
     inner = text[first:last]
-    if any(unicodedata.bidirectional(one) == "L" for one in inner):  # two directions in one: word by word
+    if any(unicodedata.bidirectional(character) == "L" for character in inner):  # two directions in one: word by word
         return " ".join(_in_drawn_order(word) if len(text.split()) > 1 else word for word in text.split(" "))
     return text[:first] + inner[::-1] + text[last:]
 

@@ -220,7 +220,7 @@ def _take_up(account: Account, run: Run, state: AccrualState, bounds: Bounds | N
     accrued = Accrued()
     for subscribers, since in ((due & known, state.settled_until), (due - known, state.closed_until)):
         ledger = Open(account, run, calendar, since, settles)
-        accrued += _adjust(ledger, {each: changed[each] for each in subscribers & changed.keys()})
+        accrued += _adjust(ledger, {subscriber: changed[subscriber] for subscriber in subscribers & changed.keys()})
         accrued += _accrue(ledger, subscribers)
     if everybody and more:
         state.pass_after = max(due)
@@ -249,16 +249,16 @@ def _next_subscribers(
     if pass_key:
         if state.pass_key != pass_key:
             state.pass_key, state.pass_after = pass_key, ""
-        waiting = {each for each in waiting if each > state.pass_after}
+        waiting = {subscriber for subscriber in waiting if subscriber > state.pass_after}
     following = sorted(waiting)[: bounds.subscribers]
     deals = sources.count_deals(account, following, state.closed_until) if len(following) > 1 else {}
     due: set[str] = set()
     number = 0
-    for each in following:
-        number += deals.get(each, 0)
+    for subscriber in following:
+        number += deals.get(subscriber, 0)
         if due and number > bounds.deals:
             break
-        due.add(each)
+        due.add(subscriber)
     return due, len(due) < len(waiting)
 
 

@@ -102,6 +102,6 @@ def may_cost_more(known: KnownTerms, subject: Subject, terms: Mapping[str, Any],
     before_rates = newest[0].terms["rates"] if newest and newest[0].terms["scheme"] == charged["scheme"] else {}
     currencies = {*before_rates, *terms["rates"]}
     return any(
-        float(terms["rates"].get(each, charged["rate"])) > float(before_rates.get(each, charged["rate"]))
-        for each in currencies
+        float(terms["rates"].get(currency, charged["rate"])) > float(before_rates.get(currency, charged["rate"]))
+        for currency in currencies
     )

@@ -125,7 +125,7 @@ def read_subscriptions(
     if account.needs_valuations:
         _add_valuations(account, subscriptions, since)
     if account.needs_flows:
-        measured = [each.valuations[0].at for each in subscriptions.values() if each.valuations]
+        measured = [subscription.valuations[0].at for subscription in subscriptions.values() if subscription.valuations]
         add_flows(account.connection_id, subscriptions, min([since, *measured]) if since else None)
     return subscriptions
 
@@ -151,9 +151,9 @@ def _add_lifetimes(account: Account, subscriptions: dict[str, Subscription]) -> 
             lifetimes[:1] = [Lifetime(first, first if unseen_end else ended_at)]
         if not lifetimes:
             continue
-        following = [each.started_at for each in lifetimes[1:]] + [None]
+        following = [lifetime.started_at for lifetime in lifetimes[1:]] + [None]
         subscription.lifetimes = [
-            _with_end(each, last, until) for each, until in zip(lifetimes, following, strict=True)
+            _with_end(lifetime, last, until) for lifetime, until in zip(lifetimes, following, strict=True)
         ]
         subscription.started_at = subscription.lifetimes[0].started_at
         subscription.ended_at = subscription.lifetimes[-1].ended_at

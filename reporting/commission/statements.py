@@ -105,7 +105,7 @@ def note_numbers(workspace: Workspace, **numbers: int) -> None:
 def _clients_of(workspace: Workspace) -> dict[tuple[int, str], ClientRecord]:
     """Clients' records by account."""
     records = ClientRecord.objects.filter(subscriber__workspace=workspace).select_related("subscriber")
-    return {(each.subscriber.connection_id, each.subscriber.backend_id): each for each in records}
+    return {(record.subscriber.connection_id, record.subscriber.backend_id): record for record in records}
 
 
 def _issue(

@@ -38,8 +38,8 @@ class KnownTerms:
     @property
     def history(self) -> History:
         """What the strategy charges; members of a portfolio go by it whatever the strategy's own policy is."""
-        spans = tuple(span_of(each, each.valid_from) for each in self.commissions)
-        return History(spans).with_rates([rates_of(each, each.valid_from) for each in self.of(Subject.RATES)])
+        spans = tuple(span_of(version, version.valid_from) for version in self.commissions)
+        return History(spans).with_rates([rates_of(version, version.valid_from) for version in self.of(Subject.RATES)])
 
     @property
     def commissions(self) -> list[TermsVersion]:
@@ -52,13 +52,17 @@ class KnownTerms:
     @property
     def zones(self) -> tuple[CalendarSpan, ...]:
         """In which zone its days were counted, whatever the length of its periods."""
-        calendars = [(each.valid_from, _calendar(each)) for each in self.versions.get((Subject.CALENDAR, ""), [])]
+        calendars = [
+            (version.valid_from, _calendar(version)) for version in self.versions.get((Subject.CALENDAR, ""), [])
+        ]
         return calendar_spans([TermsSpan(None, None)], calendars)
 
     @property
     def calendar(self) -> tuple[CalendarSpan, ...]:
         """How its periods are cut."""
-        calendars = [(each.valid_from, _calendar(each)) for each in self.versions.get((Subject.CALENDAR, ""), [])]
+        calendars = [
+            (version.valid_from, _calendar(version)) for version in self.versions.get((Subject.CALENDAR, ""), [])
+        ]
         return calendar_spans(self.history.spans, calendars)
 
     def without_plans(self, subject: str, now: datetime) -> KnownTerms:
@@ -87,8 +91,8 @@ class KnownTerms:
     def policies(self, subscriber_id: str = "") -> list[tuple[datetime | None, Policy]]:
         """The policies of a strategy, or of one subscription: its own where it has one."""
         own = self.of(Subject.POLICY, subscriber_id) if subscriber_id else []
-        return merged_policies([(each.valid_from, each) for each in self.of(Subject.POLICY)],
-                               [(each.valid_from, each) for each in own])  # fmt: skip
+        return merged_policies([(version.valid_from, version) for version in self.of(Subject.POLICY)],
+                               [(version.valid_from, version) for version in own])  # fmt: skip
 
     @property
     def overridden(self) -> list[str]:
@@ -98,7 +102,7 @@ class KnownTerms:
     @property
     def members(self) -> list[tuple[datetime | None, dict[str, str]]]:
         """Through which member each leaf strategy came, from each moment on."""
-        return [(each.valid_from, each.terms) for each in self.versions.get((Subject.MEMBERS, ""), [])]
+        return [(version.valid_from, version.terms) for version in self.versions.get((Subject.MEMBERS, ""), [])]
 
 
 def span_of(version: TermsVersion, since: datetime | None) -> TermsSpan:
@@ -122,7 +126,7 @@ def merged_policies(of_strategy: Sequence[Dated], own: Sequence[Dated]) -> list[
     moments = sorted({since or BEGINNING for since, _ in (*of_strategy, *own)})
     policies = []
     for moment in moments:
-        begun = [[each for since, each in rows if (since or BEGINNING) <= moment] for rows in (of_strategy, own)]
+        begun = [[version for since, version in rows if (since or BEGINNING) <= moment] for rows in (of_strategy, own)]
         terms: Document = next((rows[-1].terms for rows in reversed(begun) if rows and rows[-1].terms), {})
         policies.append((None if moment == BEGINNING else moment, Policy.parse(terms)))
     return policies

@@ -39,7 +39,7 @@ def history_in_words(versions: Sequence[TermsVersion], names: Mapping[str, str],
         lasting = in_force(row)
         following = [version.valid_from for version in lasting[1:]] + [None]
         ends |= {version.pk: end for version, end in zip(lasting, following, strict=True)}
-    return [_entry(version, names, ends, now) for version in sorted(versions, key=lambda each: -each.number)]
+    return [_entry(version, names, ends, now) for version in sorted(versions, key=lambda newer: -newer.number)]
 
 
 def _entry(

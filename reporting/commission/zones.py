@@ -69,7 +69,7 @@ def _spanned(rows: Iterable[TermsVersion]) -> dict[Key, SpannedCalendar]:
     versions: dict[Key, list[TermsVersion]] = defaultdict(list)
     for row in rows:
         versions[row.connection_id, row.strategy_id].append(row)
-    return {key: SpannedCalendar.of(known_terms(each).zones) for key, each in versions.items() if len(each) > 1}
+    return {key: SpannedCalendar.of(known_terms(own).zones) for key, own in versions.items() if len(own) > 1}
 
 
 def period_days(workspace: Workspace, periods: Iterable[BillingPeriod]) -> Callable[[BillingPeriod], str]:

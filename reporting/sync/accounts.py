@@ -96,7 +96,7 @@ def clock_trouble(source: Source) -> str:
 
 def _sync_all(lease: Lease, *, source: Source, backend: Connection, now: datetime) -> SyncOutcome:
     after: str | None = None
-    told: set[bool | None] = set()
+    kinds: set[bool | None] = set()
     while True:
         params = {"limit": PAGE_SIZE} | ({"after": after} if after else {})
         page = source.page(ALL, AccountInformation, params)
@@ -107,11 +107,11 @@ def _sync_all(lease: Lease, *, source: Source, backend: Connection, now: datetim
             keep_figures(backend, [AccountFigures.of_list(account, now) for account in page])
             lease.save(rows=keep_balances(backend, page, now=now))
             follow_reported(backend, codes_of(page), now=now)
-        told |= {account.simulated for account in page}
+        kinds |= {account.simulated for account in page}
         if len(page) < PAGE_SIZE or page[-1].account_id == after:
             break
         after = page[-1].account_id
-    note_simulated(backend, told)
+    note_simulated(backend, kinds)
     quarantine.resolve(lease.connection_id, lease.kind, now=now)
     return SyncOutcome(complete_until=now)
 
@@ -121,11 +121,11 @@ def codes_of(accounts: Iterable[AccountInformation]) -> dict[str, str]:
     return {account.account_id: account.currency if len(account.currency) == 3 else "" for account in accounts}
 
 
-def note_simulated(backend: Connection, told: set[bool | None]) -> None:
+def note_simulated(backend: Connection, kinds: set[bool | None]) -> None:
     """Keep what the backend says of its accounts: one that is simulated marks it; silence about any is not "real"."""
-    if not told:
+    if not kinds:
         return  # no account yet: what was said at the set-up stays
-    is_simulated = True if True in told else None if None in told else False
+    is_simulated = True if True in kinds else None if None in kinds else False
     other = Connection.objects.filter(pk=backend.pk).exclude(market_is_simulated=is_simulated)
     other.update(market_is_simulated=is_simulated)
 

@@ -53,13 +53,13 @@ def sync_configuration(lease: Lease, *, source: Source, backend: Connection, now
     portfolios = Strategy.objects.filter(connection=backend, kind=Kind.PORTFOLIO)
     subscribers = Subscriber.objects.filter(connection=backend)
     lists: tuple[tuple[str, models.QuerySet, Callable], ...] = (
-        ("strategies", singles, lambda found: keep_strategies(backend, found, kind=Kind.SINGLE, now=now)),
+        ("strategies", singles, lambda documents: keep_strategies(backend, documents, kind=Kind.SINGLE, now=now)),
         (
             "portfolio-strategies",
             portfolios,
-            lambda found: keep_strategies(backend, found, kind=Kind.PORTFOLIO, now=now),
+            lambda documents: keep_strategies(backend, documents, kind=Kind.PORTFOLIO, now=now),
         ),
-        ("subscribers", subscribers, lambda found: keep_subscribers(backend, found, now=now)),
+        ("subscribers", subscribers, lambda documents: keep_subscribers(backend, documents, now=now)),
     )
     for name, mirrored, keep in lists:
         errors += _sync_list(lease, name, mirrored, keep, source=source, now=now)

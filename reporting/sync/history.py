@@ -247,8 +247,8 @@ def sync_history(
     known_until = datetime.fromisoformat(cursor["until"]) if "until" in cursor else EPOCH
     holds_doubles = False  # the other history has brought the same deals
     width = timedelta(seconds=cursor.get("width_s", FIRST_WIDTH.total_seconds()))
-    found = windows(fetch, key=key_of, start=start, end=now + CLOCK_APART, width=width)
-    with ahead(_prepared(found)) as prepared:
+    pages = windows(fetch, key=key_of, start=start, end=now + CLOCK_APART, width=width)
+    with ahead(_prepared(pages)) as prepared:
         for window, text in prepared:
             is_new = window.start >= known_until and not holds_doubles
             with transaction.atomic():
@@ -277,10 +277,10 @@ def _start(cursor: dict, now: datetime) -> tuple[datetime, dict]:
     marks: dict[str, str] = {}
     if until < now - timedelta(hours=1):  # still catching up
         return start, marks
-    for name, every, back in LOOKBACKS:
+    for name, every, reach in LOOKBACKS:
         if now - datetime.fromisoformat(cursor.get(name, cursor["until"])) >= every or name not in cursor:
             marks[name] = now.isoformat()
-            start = min(start, now - back) if name in cursor else start
+            start = min(start, now - reach) if name in cursor else start
     return start, marks
 
 

@@ -35,7 +35,7 @@ def sync_limits(lease: Lease, *, source: Source, backend: Connection, now: datet
             with transaction.atomic():
                 lease.save(rows=keep_limits(backend, page))
             is_last = len(page) < PAGE_SIZE or page[-1].account_id in seen[-1:]
-            seen += [one.account_id for one in page]
+            seen += [limits.account_id for limits in page]
             if is_last:
                 break
     except NotFound:

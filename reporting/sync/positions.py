@@ -73,7 +73,7 @@ def _sync_all(lease: Lease, *, source: Source, backend: Connection, now: datetim
         if isinstance(page, UnreadableAnswer):
             return _put_away(lease, page, now)
         with transaction.atomic():
-            rows, keys = keep_positions(backend, [(each.account_id, each) for each in page], now=now)
+            rows, keys = keep_positions(backend, [(account.account_id, account) for account in page], now=now)
             lease.save(rows=rows)
         seen |= keys
         changed += rows

@@ -97,7 +97,7 @@ def consent_page(request: MemberRequest, version: TermsVersion, form: AnswerForm
     paid = {}
     for row in table.rows:
         own = own_versions(known, answers[row.backend_id])[key]
-        begun = [each for since, each in own if since is None or since <= now]
+        begun = [own_version for since, own_version in own if since is None or since <= now]
         paid[row.backend_id] = text_of(begun[-1], {}) if begun else ""
     strategies = Strategy.objects.visible_to(request.membership).filter(connection_id=version.connection_id)
     context = {

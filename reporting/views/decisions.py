@@ -70,7 +70,9 @@ DECISIONS = Listing(
 NOT_FOR_CLIENTS = ("text", "level", "source_strategy_id", "limit_value", "provider_lots", "scaled_lots")
 OWN_DECISIONS = replace(
     DECISIONS,
-    columns=tuple(replace(one, in_csv=one.in_csv and one.key not in NOT_FOR_CLIENTS) for one in DECISIONS.columns),
+    columns=tuple(
+        replace(column, in_csv=column.in_csv and column.key not in NOT_FOR_CLIENTS) for column in DECISIONS.columns
+    ),
     filters=(
         DayRange("period", "Period", field="time"),
         NameSearch("account", "Account", field="subscriber_id", placeholder="Account name or id", ids=ids_of),
@@ -92,8 +94,8 @@ def decisions(request: MemberRequest) -> HttpResponseBase:
     table = DECISIONS.bind(request, Decision.objects.visible_to(request.membership))
     if table.wants_csv:
         return table.csv()
-    told = [(row, staff_sentence(row), setting_of(row.reason)) for row in rows_of(request, table)]
-    return render_list(request, "reporting/decisions.html", "reporting/_decisions.html", table, told=told)
+    sentences = [(row, staff_sentence(row), setting_of(row.reason)) for row in rows_of(request, table)]
+    return render_list(request, "reporting/decisions.html", "reporting/_decisions.html", table, sentences=sentences)
 
 
 @require_safe
@@ -122,8 +124,10 @@ def own_decisions(request: MemberRequest) -> HttpResponseBase:
     table = OWN_DECISIONS.bind(request, Decision.objects.visible_to(request.membership))
     if table.wants_csv:
         return table.csv()
-    told = [(row, plain_sentence(row)) for row in rows_of(request, table)]
-    return render_list(request, "reporting/own_decisions.html", "reporting/_own_decisions.html", table, told=told)
+    sentences = [(row, plain_sentence(row)) for row in rows_of(request, table)]
+    return render_list(
+        request, "reporting/own_decisions.html", "reporting/_own_decisions.html", table, sentences=sentences
+    )
 
 
 @require_safe

@@ -152,9 +152,9 @@ def day_totals(request: MemberRequest, table) -> list[Totals] | None:
 def transaction_totals(request: MemberRequest) -> HttpResponse:
     """What the filtered deals brought, per currency."""
     table = TRANSACTIONS.bind(request, Transaction.objects.visible_to(request.membership))
-    found = day_totals(request, table) if is_told_by_days(table) else deal_totals(table.filtered)
+    totals = day_totals(request, table) if is_told_by_days(table) else deal_totals(table.filtered)
     back = address(reverse("reporting:transactions"), first_page(table.parameters))
-    context = {"totals": found, "by_days": is_told_by_days(table), "most_deals": MOST_DEALS, "back": back}
+    context = {"totals": totals, "by_days": is_told_by_days(table), "most_deals": MOST_DEALS, "back": back}
     return render(request, "reporting/_totals.html" if request.partial else "reporting/totals.html", context)
 
 

@@ -51,8 +51,12 @@ def plain_terms(subscription: Subscription, account: Subscriber, strategies: dic
         settings = chain_settings([*chain, *below])
     except UnreadableTerms:
         return []
-    told = [one for one in settings if one.label in TOLD and (one.source or one.label in ("Ratio", "Trade size"))]
-    return sorted(told, key=lambda one: TOLD.index(one.label))
+    shown = [
+        setting
+        for setting in settings
+        if setting.label in TOLD and (setting.source or setting.label in ("Ratio", "Trade size"))
+    ]
+    return sorted(shown, key=lambda setting: TOLD.index(setting.label))
 
 
 def _document(subscription: Subscription, strategies: dict) -> dict:
@@ -79,10 +83,10 @@ def me(request: MemberRequest) -> HttpResponse:
     context = {
         "accounts": accounts,
         "account": account,
-        "copied": [(one, plain_terms(one, account, strategies)) for one in account.current_subscriptions()],
+        "copied": [(row, plain_terms(row, account, strategies)) for row in account.current_subscriptions()],
         "stopouts": [
-            (one, one.ended_at is None and one.stopped_till > now, cause_of(one.reason), is_endless(one.stopped_till))
-            for one in stopouts
+            (row, row.ended_at is None and row.stopped_till > now, cause_of(row.reason), is_endless(row.stopped_till))
+            for row in stopouts
         ],
         "subscriber": account,
         **limits_part(account),

@@ -130,7 +130,7 @@ def new_payment(request: MemberRequest) -> HttpResponse:
     """Record money that was received for a statement, or for an account's oldest statements."""
     account, subscriber, document = payer(request)
     due = [visible_statement(request, document.pk)] if document else due_statements(account)
-    owed = sum((each.balance for each in due), Decimal(0))
+    owed = sum((statement.balance for statement in due), Decimal(0))
     today = calendar_of(request.workspace).day_of(timezone.now())
     first = {
         "amount": money_text(owed, account.currency).split()[0] if owed > 0 else "",
@@ -351,9 +351,11 @@ def incoming(request: MemberRequest) -> HttpResponse:
     compared: dict[tuple, dict] = {}
     for row in rows:
         key = (row["connection_id"], row["strategy_id"], row["currency"])
-        one = compared.setdefault(key, {"strategy": row["strategy"], "currency": row["currency"], "ours": Decimal(0)})
-        one["ours"] += row["total"]
-        one["theirs"] = theirs.get(key, Decimal(0))
+        comparison = compared.setdefault(
+            key, {"strategy": row["strategy"], "currency": row["currency"], "ours": Decimal(0)}
+        )
+        comparison["ours"] += row["total"]
+        comparison["theirs"] = theirs.get(key, Decimal(0))
     total = in_one_currency(rows, request.workspace.reporting_currency, rates_of(request.workspace), now)
     context = {"span": span, "rows": rows, "compared": list(compared.values()), "total": total, "tab": "incoming"}
     return render(request, "reporting/incoming.html", {**context, "currency": request.workspace.reporting_currency})

@@ -118,10 +118,10 @@ def with_sums(request: MemberRequest, rows: Sequence) -> list[tuple]:
         days = days_of(row)
         if row.state == PeriodState.OPEN:
             own_sums = sums.get((row.connection_id, row.strategy_id, row.period_start, row.period_end), [])
-            amounts = [(each["currency"], each["total"]) for each in own_sums]
+            amounts = [(own_sum["currency"], own_sum["total"]) for own_sum in own_sums]
             total = in_one_currency(own_sums, request.workspace.reporting_currency, rates, now)
             converted = total.amount if total else None
-            counted = sum(each["accounts"] for each in own_sums), sum(each["lines"] for each in own_sums)
+            counted = sum(own_sum["accounts"] for own_sum in own_sums), sum(own_sum["lines"] for own_sum in own_sums)
         else:
             amounts = [(currency, Decimal(amount)) for currency, amount in sorted((row.amounts or {}).items())]
             converted, counted = row.reporting_amount, (row.subscribers, row.lines)
@@ -269,7 +269,7 @@ def period(request: MemberRequest, pk: int) -> HttpResponseBase:
     context = {
         "period": period, "shown": shown, "schemes": SCHEMES, "tab": "periods", "is_open": is_open,
         "has_ended": period.period_end <= now, "earlier": earlier.count() if is_open else 0,
-        "problems": [one.text for one in problems_of(request.workspace, [period], now)] if is_open else period.problems,
+        "problems": [gap.text for gap in problems_of(request.workspace, [period], now)] if is_open else period.problems,
         "may_bill": can_bill(request.membership), "incoming": incoming_of(period),
         "currency": request.workspace.reporting_currency,
     }  # fmt: skip

@@ -133,7 +133,7 @@ OF_PROVIDER = ("source_strategy_id", "ratio", "slippage", "signal_id", "signal_s
 
 def without(listing: Listing, *keys: str) -> Listing:
     """A list without filters that its page has decided already."""
-    return replace(listing, filters=tuple(one for one in listing.filters if one.key not in keys))
+    return replace(listing, filters=tuple(filter_ for filter_ in listing.filters if filter_.key not in keys))
 
 
 STRATEGY_SIGNALS = without(SIGNALS, "strategy")

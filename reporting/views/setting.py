@@ -196,7 +196,9 @@ def proposed_policy(known: KnownTerms, form: MarkForm, client_id: str) -> tuple[
     if form.follows:
         policies = known.policies()
         return (policies[-1][1] if policies else Policy()), {}
-    version = len([each for each in known.of(Subject.POLICY, client_id) if each.terms]) + 1
+    version = (
+        len([policy_version for policy_version in known.of(Subject.POLICY, client_id) if policy_version.terms]) + 1
+    )
     policy = form.policy
     return policy, policy.serialise() | {"name": "client" if client_id else "strategy", "version": version}
 

@@ -23,17 +23,17 @@ MOST_SIGNALS = 200
 def outcomes(request: MemberRequest, pk: int) -> HttpResponse:
     """The outcome of each signal of `ids`, commas between them: cells of the list, or a page with the same."""
     strategy = visible_strategy(request, pk)
-    ids = [each for each in request.GET.get("ids", "").split(",") if each]
-    if len(ids) > MOST_SIGNALS or any(len(each) > 64 for each in ids):
+    ids = [backend_id for backend_id in request.GET.get("ids", "").split(",") if backend_id]
+    if len(ids) > MOST_SIGNALS or any(len(backend_id) > 64 for backend_id in ids):
         raise BadParameter(f"“ids” is a list of at most {MOST_SIGNALS} signal ids with commas between them.")
     decided = Decision.objects.visible_to(request.membership).filter(
         connection_id=strategy.connection_id, source_strategy_id=strategy.backend_id, signal_id__in=ids
     )
-    rows: dict[str, list] = {each: [] for each in ids}
+    rows: dict[str, list] = {backend_id: [] for backend_id in ids}
     for signal_id, *counted in decided.order_by().values_list("signal_id", "outcome", "reason").annotate(n=Count("id")):
         rows[signal_id].append(counted)
     reached = copying_accounts(strategy)
-    shown = [(signal_id, outcome_of_counts(found).state(reached)) for signal_id, found in rows.items()]
+    shown = [(signal_id, outcome_of_counts(counts).state(reached)) for signal_id, counts in rows.items()]
     page = "reporting/_signal_cells.html" if request.partial else "reporting/signal_outcomes.html"
     context = {"shown": shown, "strategy": strategy, "tab": "signals", "commission": ""}
     return render(request, page, context)

@@ -42,7 +42,7 @@ ORDERS = {
 
 def without(listing, *keys: str):
     """A list without filters that its page has decided already."""
-    return replace(listing, filters=tuple(one for one in listing.filters if one.key not in keys))
+    return replace(listing, filters=tuple(filter_ for filter_ in listing.filters if filter_.key not in keys))
 
 
 STRATEGY_TRANSACTIONS = without(TRANSACTIONS, "strategy")

@@ -62,9 +62,9 @@ def results(request: MemberRequest) -> HttpResponse:
     rows = list(accounts.only("pk", "name", "currency", "connection_id", "backend_id").order_by("name", "pk"))
     today = timezone.now().date()
     results_by_account = performance.results_of_accounts(
-        [(one.connection_id, one.backend_id) for one in rows], today=today
+        [(row.connection_id, row.backend_id) for row in rows], today=today
     )
-    shown = [(one, *results_by_account.get((one.connection_id, one.backend_id), (0, 0))) for one in rows]
+    shown = [(row, *results_by_account.get((row.connection_id, row.backend_id), (0, 0))) for row in rows]
     part, page = "reporting/_subscriber_cells.html", "reporting/subscriber_results.html"
     return render(request, part if request.partial else page, {"shown": shown})
 

@@ -95,8 +95,8 @@ class Table:
     def filtered(self):
         """All rows of the list, unsorted."""
         queryset = self.everything
-        for one in self.listing.filters:
-            queryset = one.narrow(queryset, self.parameters, self.zone, self.membership)
+        for filter_ in self.listing.filters:
+            queryset = filter_.narrow(queryset, self.parameters, self.zone, self.membership)
         return queryset
 
     @cached_property
@@ -176,7 +176,7 @@ class Table:
     @property
     def clear_href(self) -> str:
         """The list without any filter."""
-        used = {key for one in self.listing.filters for key in one.keys}
+        used = {key for filter_ in self.listing.filters for key in filter_.keys}
         rest = {key: value for key, value in first_page(self.parameters).items() if key not in used}
         return address(self.request.path, rest)
 
@@ -196,12 +196,12 @@ class Table:
     @cached_property
     def applied(self) -> list[Applied]:
         """The filters in use, each with the address of the list without it."""
-        found = []
-        for one in self.listing.filters:
-            for chip in one.chips(self.parameters, self.membership):
+        applied = []
+        for filter_ in self.listing.filters:
+            for chip in filter_.chips(self.parameters, self.membership):
                 rest = {key: value for key, value in first_page(self.parameters).items() if key not in chip.keys}
-                found.append(Applied(chip, address(self.request.path, rest)))
-        return found
+                applied.append(Applied(chip, address(self.request.path, rest)))
+        return applied
 
     @property
     def whole(self):
@@ -220,4 +220,4 @@ class Table:
     def file_name(self) -> str:
         """What the file is called: the list, its filters and today."""
         today = timezone.now().astimezone(self.zone).date()
-        return file_name(self.listing.name, (one.chip.text for one in self.applied), on=today)
+        return file_name(self.listing.name, (applied.chip.text for applied in self.applied), on=today)
