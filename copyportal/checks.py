@@ -33,20 +33,20 @@ def mail_is_set_up(app_configs, **kwargs) -> list[Warning]:
 
 
 def _keys() -> list[Error]:
-    found = []
+    errors = []
     if not _secret_key():
         text = "SECRET_KEY is missing: nothing runs here yet. Start it first (make up), or set it as for production."
-        found.append(_error("E001", text))
+        errors.append(_error("E001", text))
     elif len(_secret_key()) < SHORTEST_SECRET_KEY or len(set(_secret_key())) < 10:
-        found.append(_error("E001", f"SECRET_KEY is shorter than {SHORTEST_SECRET_KEY} random characters."))
+        errors.append(_error("E001", f"SECRET_KEY is shorter than {SHORTEST_SECRET_KEY} random characters."))
     if not settings.FIELD_KEYS:
-        found.append(_error("E002", "FIELD_KEYS is empty: tokens could not be encrypted."))
+        errors.append(_error("E002", "FIELD_KEYS is empty: tokens could not be encrypted."))
     for position, key in enumerate(settings.FIELD_KEYS, start=1):
         try:
             Fernet(key)
         except ValueError:
-            found.append(_error("E003", f"Key {position} of FIELD_KEYS is not a Fernet key (32 bytes as base64)."))
-    return found
+            errors.append(_error("E003", f"Key {position} of FIELD_KEYS is not a Fernet key (32 bytes as base64)."))
+    return errors
 
 
 def _secret_key() -> str:
@@ -57,30 +57,32 @@ def _secret_key() -> str:
 
 
 def _public() -> list[Error]:
-    found = []
+    errors = []
     hosts = set(settings.ALLOWED_HOSTS)
     if any(host.lstrip(".") in ("*", "") for host in hosts):
-        found.append(_error("E004", "ALLOWED_HOSTS allows every host: name the hosts people use."))
+        errors.append(_error("E004", "ALLOWED_HOSTS allows every host: name the hosts people use."))
     if hosts - LOCAL_HOSTS and not settings.HTTPS:
         named = ", ".join(sorted(hosts - LOCAL_HOSTS))
-        found.append(_error("E005", f"HTTPS is off, but ALLOWED_HOSTS reaches beyond this machine ({named}): HTTPS=1."))
+        errors.append(
+            _error("E005", f"HTTPS is off, but ALLOWED_HOSTS reaches beyond this machine ({named}): HTTPS=1.")
+        )
     if settings.DEBUG and hosts - LOCAL_HOSTS:
-        found.append(
+        errors.append(
             _error("E009", "DEBUG shows the program's insides to everybody whom ALLOWED_HOSTS reaches: DEBUG=0.")
         )
     if any(not origin.startswith("https://") for origin in settings.CSRF_TRUSTED_ORIGINS) and settings.HTTPS:
-        found.append(_error("E006", "CSRF_TRUSTED_ORIGINS names an origin without https://."))
-    return found
+        errors.append(_error("E006", "CSRF_TRUSTED_ORIGINS names an origin without https://."))
+    return errors
 
 
 def _backends() -> list[Error]:
-    found = []
+    errors = []
     for entry in (*settings.PRIVATE_BACKENDS, *filter(None, [settings.BACKEND_URL])):
         try:
             parse_reach((entry,))
         except ValueError:
-            found.append(_error("E010", f"{entry!r} is no address of a backend: a network, or a host with its port."))
-    return found
+            errors.append(_error("E010", f"{entry!r} is no address of a backend: a network, or a host with its port."))
+    return errors
 
 
 def _error(number: str, text: str) -> Error:

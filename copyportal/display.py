@@ -177,12 +177,12 @@ def prose(text: str, symbol: str = "", currency: str | None = "") -> str:
     symbol: what a price in it is of; currency: of the account that a result in it belongs to, empty where unknown.
     Files keep the backend's own text.
     """
-    text = VOLUME.sub(lambda found: lots(Decimal(found[1])), in_words(text))
+    text = VOLUME.sub(lambda match: lots(Decimal(match[1])), in_words(text))
     if symbol:
-        text = PRICE.sub(lambda found: str(quote(Decimal(found[1]), symbol)), text)
+        text = PRICE.sub(lambda match: str(quote(Decimal(match[1]), symbol)), text)
     if currency:
-        text = RESULT.sub(lambda found: f"{found[0]} {currency}", text)
-    text = AMOUNT.sub(lambda found: plain(found[1], digits_of(text[found.end() + 1 : found.end() + 4])), text)
+        text = RESULT.sub(lambda match: f"{match[0]} {currency}", text)
+    text = AMOUNT.sub(lambda match: plain(match[1], digits_of(text[match.end() + 1 : match.end() + 4])), text)
     return NEGATIVE.sub(MINUS, text)
 
 

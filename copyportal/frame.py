@@ -207,8 +207,8 @@ class Frame:
     @cached_property
     def memberships(self) -> list[Membership]:
         """Everything the person may switch to, by name."""
-        found = getattr(self.request, "memberships", [])
-        return sorted(found, key=lambda membership: membership.workspace.name)
+        memberships = getattr(self.request, "memberships", [])
+        return sorted(memberships, key=lambda membership: membership.workspace.name)
 
     @cached_property
     def state(self) -> dict:

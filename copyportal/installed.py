@@ -83,8 +83,8 @@ def _ends(fresh: psycopg.Connection, table: str, column: str, key: str) -> list[
 
 def _lacks(fresh: psycopg.Connection, table: str, column: str | None = None) -> bool:
     query = "SELECT 1 FROM information_schema.columns WHERE table_schema = ANY(current_schemas(false))"
-    found = fresh.execute(f"{query} AND table_name = %s AND column_name = coalesce(%s, column_name)", [table, column])
-    return found.fetchone() is None
+    rows = fresh.execute(f"{query} AND table_name = %s AND column_name = coalesce(%s, column_name)", [table, column])
+    return rows.fetchone() is None
 
 
 @worker_init.connect

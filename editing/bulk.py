@@ -82,8 +82,8 @@ def plan(
     bulk.request, bulk.title = request, title[:200]
     bulk.save(update_fields=["request", "title"])
     rows = []
-    for row, document, made in plans:
-        _plan_row(row, document, made)
+    for row, document, row_plan in plans:
+        _plan_row(row, document, row_plan)
         rows.append(row)
     names = names_in(rows)
     for row in rows:
@@ -91,15 +91,15 @@ def plan(
     BulkRow.objects.bulk_update(rows, ["before", "after", "words", "outcome", "text"], batch_size=500)
 
 
-def _plan_row(row: BulkRow, document: Document, made: RowPlan) -> None:
-    row.before, row.after, row.words, row.text = {}, {}, "", made.refusal
-    row.outcome = RowOutcome.REFUSED if made.refusal else RowOutcome.UNCHANGED
-    if made.refusal:
+def _plan_row(row: BulkRow, document: Document, row_plan: RowPlan) -> None:
+    row.before, row.after, row.words, row.text = {}, {}, "", row_plan.refusal
+    row.outcome = RowOutcome.REFUSED if row_plan.refusal else RowOutcome.UNCHANGED
+    if row_plan.refusal:
         return
-    after = apply(scope_of(row), document, made.patches)
+    after = apply(scope_of(row), document, row_plan.patches)
     if writable(after) == writable(document):
         return
-    row.before, row.after = values_in(row, document, made.patches), made.patches
+    row.before, row.after = values_in(row, document, row_plan.patches), row_plan.patches
     if problems := problems_of_settings(scope_of(row), document, after):
         row.outcome, row.text = RowOutcome.REFUSED, f"{problems[0]['parameter']}: {problems[0]['message']}"
         return
@@ -244,10 +244,10 @@ def _propose(row: BulkRow, *, client: Client, by: User | None, now: datetime) ->
         _finish(row, outcome, CHANGED if outcome == RowOutcome.CONFLICT else "")
         return False
     parts = list(row.after)
-    one = part_scope(scope, parts[0] if len(parts) == 1 else "")
+    change_scope = part_scope(scope, parts[0] if len(parts) == 1 else "")
     with transaction.atomic():  # the row knows its change before anything is sent
         after = apply(scope, current, row.after)
-        row.change = proposal_of(one, by=by, now=now, before=current, after=after)
+        row.change = proposal_of(change_scope, by=by, now=now, before=current, after=after)
         row.change.save()
         row.save(update_fields=["change"])
     return True

@@ -37,7 +37,9 @@ def offer(table: Table) -> str:
     membership = table.membership
     if membership is None or not staff(membership) or not table.rows or table.count.rows < LONG_LIST_ROWS:
         return ""
-    title = ", ".join([table.listing.name.replace("-", " ").capitalize(), *(each.chip.text for each in table.applied)])
+    title = ", ".join(
+        [table.listing.name.replace("-", " ").capitalize(), *(filter_.chip.text for filter_ in table.applied)]
+    )
     return _signer().sign_object({"address": table.csv_href, "title": title, "rows": table.count.rows})
 
 

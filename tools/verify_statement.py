@@ -74,9 +74,11 @@ def check(document: dict, earlier: list[dict]) -> tuple[list[str], list[str]]:
     """(what is wrong, what a reader should know)."""
     problems: list[str] = []
     notes: list[str] = []
-    for each in (document, *earlier):
-        if each.get("sha256") != digest_of(each):
-            problems.append(f"the SHA-256 of {each['statement']['number']} is not that of its content: it was changed")
+    for content in (document, *earlier):
+        if content.get("sha256") != digest_of(content):
+            problems.append(
+                f"the SHA-256 of {content['statement']['number']} is not that of its content: it was changed"
+            )
     lines = document["lines"]
     for number, line in enumerate(lines, start=1):
         try:
@@ -295,18 +297,18 @@ def compare_marks(stored: dict, computed: dict, periods: int) -> None:
 def check_chain(document: dict, earlier: list[dict], notes: list[str]) -> list[str]:
     """Each step begins with the mark that the step before it ended with: in this file, else in an earlier one."""
     problems = []
-    steps = [(each["statement"]["number"], line) for each in (document, *earlier) for line in each["lines"]]
+    steps = [(content["statement"]["number"], line) for content in (document, *earlier) for line in content["lines"]]
     numbers = {number for number, _ in steps}
     for number, line in enumerate(document["lines"], start=1):
         previous, inputs, name = line.get("previous"), inputs_of(line), name_of(number, line)
         if (before := inputs.get("before")) is None:
             continue
-        own = [(of, inputs_of(each)) for of, each in steps if mark_named(each) == mark_named(line)]
-        ending = [(of, each) for of, each in own if "after" in each and moment(each["at"]) == moment(inputs["from"])]
-        if ending and not any(same_mark(each["after"], before) for _, each in ending):
+        own = [(of, inputs_of(step)) for of, step in steps if mark_named(step) == mark_named(line)]
+        ending = [(of, step) for of, step in own if "after" in step and moment(step["at"]) == moment(inputs["from"])]
+        if ending and not any(same_mark(step["after"], before) for _, step in ending):
             # deals that came late moved the mark: then the line that corrects an earlier step is on a later statement
-            of_mark = (each for _, each in steps if mark_named(each) == mark_named(line))
-            is_late = previous is not None and any(Decimal(each.get("changed_since", 0)) for each in of_mark)
+            of_mark = (step for _, step in steps if mark_named(step) == mark_named(line))
+            is_late = previous is not None and any(Decimal(step.get("changed_since", 0)) for step in of_mark)
             text = f"{name}: begins with {mark_of(before)}, no step before it in these files ends so"
             (notes if is_late else problems).append(text)
         if previous is None:
@@ -317,8 +319,8 @@ def check_chain(document: dict, earlier: list[dict], notes: list[str]) -> list[s
             ended = f"the step before it ({named}) ended with {mark_of(previous['after'])}"
             problems.append(f"{name}: begins with the mark {mark_of(before)}, {ended}")
         elif previous["statement"] in numbers and not any(
-            of == previous["statement"] and "after" in each and same_mark(each["after"], previous["after"])
-            for of, each in own
+            of == previous["statement"] and "after" in step and same_mark(step["after"], previous["after"])
+            for of, step in own
         ):
             problems.append(f"{name}: {previous['statement']} has no step that ended so")
     return problems
@@ -338,10 +340,10 @@ def is_resumed(line: dict, inputs: dict, notes: list[str], name: str) -> bool:
     return True
 
 
-def same_mark(one: dict, other: dict) -> bool:
+def same_mark(mark: dict, other: dict) -> bool:
     """Whether two marks are the same."""
-    losses, other_losses = ([(of, Decimal(amount)) for of, amount in each["deficits"]] for each in (one, other))
-    return losses == other_losses and all(Decimal(one[name]) == Decimal(other[name]) for name in ("level", "realised"))
+    losses, other_losses = ([(of, Decimal(amount)) for of, amount in mark["deficits"]] for mark in (mark, other))
+    return losses == other_losses and all(Decimal(mark[name]) == Decimal(other[name]) for name in ("level", "realised"))
 
 
 def mark_of(mark: dict) -> Decimal:

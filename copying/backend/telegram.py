@@ -147,7 +147,7 @@ class Publisher:
 
     def take(self, effects: Effects) -> None:
         """Queue what an entry has to publish; never waits."""
-        for event in effects.told:
+        for event in effects.events:
             if not isinstance(event, SignalEvent):
                 continue
             strategy = self._core.book.strategies_by_id.get(event.strategy_id)

@@ -74,17 +74,17 @@ def _venv_works():
 
 def _make_venv():
     print("Making .venv ...", flush=True)
-    made = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "venv", "--clear", VENV], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
-    if made.returncode:
+    if result.returncode:
         shutil.rmtree(VENV, ignore_errors=True)
         print(
             "Python's own `venv` does not work here (Debian and Ubuntu: apt install python3-venv): %s"
-            % made.stdout.decode(errors="replace").strip().splitlines()[-1:],
+            % result.stdout.decode(errors="replace").strip().splitlines()[-1:],
             file=sys.stderr,
         )
-    return not made.returncode
+    return not result.returncode
 
 
 def _install(lock):

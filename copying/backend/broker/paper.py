@@ -123,14 +123,14 @@ class PaperBroker:
                 latency_ms=effects.watch.fill() if effects.watch is not None else None, part=part[pick],
             )  # fmt: skip
             commission.charge(book, deals)
-            effects.told.append(deals)
+            effects.events.append(deals)
 
     def _tell_own(
         self, book: Book, effects: Effects, entry: str, cause: str, pick: np.ndarray, columns: tuple[np.ndarray, ...]
     ) -> None:
         """Deals of what nobody copied from anybody. columns: as `AccountDeals` has them, from `account` on."""
         number = self._numbers(book, len(pick))
-        effects.told.append(
+        effects.events.append(
             AccountDeals("", entry, cause, book.time, number, *(np.asarray(column)[pick] for column in columns))
         )
 
@@ -190,7 +190,7 @@ class PaperBroker:
                 deals.slippage = self._closing_slippage(book, closing, price, copy_of)[copied]
                 deals.slippage_money = deals.slippage * volume[copied] * rates[copied]
                 deals.latency_ms = effects.watch.fill() if effects.watch is not None else None
-            effects.told.append(deals)
+            effects.events.append(deals)
         self._reduce(book, rows, closing, volume, swap)
 
     def _reached(

@@ -170,7 +170,7 @@ def reset_stopouts(book: Book, command: ResetStopouts, effects: Effects) -> None
     row = book.subscription(command.subscriber_id, command.strategy_id) if command.strategy_id else -1
     if limits.reset(book, account, row, command.reason):
         text = f"The stopout {command.reason} was reset: trading goes on."
-        effects.told.append(LogLine(book.time, command.tenant, 1, text, command.strategy_id, command.subscriber_id))
+        effects.events.append(LogLine(book.time, command.tenant, 1, text, command.strategy_id, command.subscriber_id))
 
 
 def check_resynchronise(book: Book, command: Resynchronise) -> None:

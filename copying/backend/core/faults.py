@@ -158,4 +158,4 @@ def tell_faults(book: Book, effects: Effects, entry: CommandEntry) -> None:
         row = book.account_rows.get(account_id)
         if row is not None:
             tenant = book.account_meta[row].tenant
-            effects.told.append(LogLine(book.time, tenant, ERROR, text, "", account_id))
+            effects.events.append(LogLine(book.time, tenant, ERROR, text, "", account_id))

@@ -116,7 +116,7 @@ class Renderer:
             StopoutEvent: self.stopout,
             AccountSnapshots: self.snapshots,
         }
-        for effect in effects.told:
+        for effect in effects.events:
             try:
                 yield from makers[type(effect)](effect, effects, rows)
             except Exception:

@@ -226,7 +226,7 @@ def stop_out(book: Book, effects: Effects) -> None:
             meta = book.account_meta[account]
             side = "not above" if is_level_enough(book) else "below"
             text = f"Stop out: equity {book.accounts.equity[account]:.2f} is {side} half of the margin used."
-            effects.told.append(LogLine(book.time, meta.tenant, 2, text, subscriber_id=meta.id))
+            effects.events.append(LogLine(book.time, meta.tenant, 2, text, subscriber_id=meta.id))
             worst = rows[np.argmin(book.positions.profit[rows])]
             close_with_signals(book, effects, np.array([worst]), "stop out by margin")
 
@@ -242,7 +242,7 @@ def watch_limits(book: Book, effects: Effects) -> None:
         subscriber = book.subscribers_by_id.get(meta.id)
         strategy_id = book.subscription_keys[stopout.subscription][1] if stopout.subscription >= 0 else ""
         tenant = subscriber.tenant if subscriber else meta.tenant
-        effects.told.append(
+        effects.events.append(
             LogLine(book.time, tenant, 2, f"Trading stopped. {stopout.description}", strategy_id, meta.id)
         )
         close_stopped(book, effects, stopout)

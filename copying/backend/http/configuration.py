@@ -168,7 +168,7 @@ def computable(written: Document, prefix: str = "") -> Document:
     """
     places = [(prefix, written)]
     for name in ("members", "subscriptions"):
-        places += [(f"{prefix}{name}.{number}.", each) for number, each in enumerate(written.get(name) or ())]
+        places += [(f"{prefix}{name}.{number}.", part) for number, part in enumerate(written.get(name) or ())]
     details = []
     for path, settings in places:
         text = (settings.get("tradeSizeScaling") or {}).get("expression")

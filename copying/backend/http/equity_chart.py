@@ -69,7 +69,9 @@ async def _snapshots(
         parameters,
     )
     documents = [msgspec.json.decode(document) for (document,) in reversed(rows)]
-    return [(wire.parse_time(each["time"]) + ahead, each["balance"], each["equity"]) for each in documents]
+    return [
+        (wire.parse_time(document["time"]) + ahead, document["balance"], document["equity"]) for document in documents
+    ]
 
 
 def chart(snapshots: list[Snapshot]) -> list[Document]:

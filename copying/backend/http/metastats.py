@@ -108,7 +108,7 @@ async def list_open_trades(request: Request) -> Response:
     here, account_id, row = enabled(request)
     balance, now = float(here.core.book.accounts.balance[row]), _now(request)
     positions = terminal_state.positions(here.core.book, row)
-    return reply({"openTrades": [round_trips.open_trade(account_id, each, balance, now) for each in positions]})
+    return reply({"openTrades": [round_trips.open_trade(account_id, position, balance, now) for position in positions]})
 
 
 async def reset_metrics(request: Request) -> Response:

@@ -37,7 +37,7 @@ def once(handler: Handler) -> Handler:
 
     @wraps(handler)
     async def guarded(request: Request) -> Response:
-        key = await told(request, key_of)
+        key = await read_noting_refusal(request, key_of)
         if key is None:
             return await handler(request)
         request.state.content = await body_bytes(request)
@@ -45,7 +45,7 @@ def once(handler: Handler) -> Handler:
         caller = request.scope["tenant"] or request.scope["path"]
         request.state.once = Once(caller=caller, key=key, digest=digest(request))
         async with service(request).under_way.setdefault((caller, key), asyncio.Lock()):
-            earlier = await told(request, kept_of)
+            earlier = await read_noting_refusal(request, kept_of)
             return await handler(request) if earlier is None else answered(earlier.answer, earlier.status)
 
     return guarded
@@ -65,7 +65,7 @@ def answered(answer: Any, status: int) -> Response:
     return done() if status == 204 else reply(answer, status)
 
 
-async def told(request: Request, read: Callable[[Request], Any]) -> Any:
+async def read_noting_refusal(request: Request, read: Callable[[Request], Any]) -> Any:
     """What is read of the request; a refusal is told to the owner of the webhook that it was posted to."""
     try:
         return read(request)

@@ -82,4 +82,4 @@ def _signal(book: Book, signal: OpenSignal) -> Document:
         "takeProfit": signal.take_profit,
         "external": not signal.ticket,
     }
-    return {key: each for key, each in document.items() if each is not None}
+    return {key: value for key, value in document.items() if value is not None}

@@ -135,7 +135,7 @@ class Selection:
 
     def without(self, condition: str) -> Selection:
         """The same without one of its conditions and the parameters that only it has."""
-        conditions = tuple(each for each in self.conditions if each != condition)
+        conditions = tuple(other for other in self.conditions if other != condition)
         text = " ".join(conditions)
         return Selection(
             self.table, conditions, {name: value for name, value in self.parameters.items() if f"%({name})s" in text}

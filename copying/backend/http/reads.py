@@ -39,9 +39,11 @@ def portfolios(book: Book, tenant: str, *, include_removed: bool = False) -> lis
 
 def _strategies(book: Book, tenant: str, is_portfolio: bool, include_removed: bool) -> list[Document]:
     return [
-        each.document
-        for each in book.strategies_by_id.values()
-        if each.tenant == tenant and each.is_portfolio == is_portfolio and (include_removed or not each.removal_mode)
+        strategy.document
+        for strategy in book.strategies_by_id.values()
+        if strategy.tenant == tenant
+        and strategy.is_portfolio == is_portfolio
+        and (include_removed or not strategy.removal_mode)
     ]
 
 
@@ -49,9 +51,9 @@ def subscribers(book: Book, tenant: str, *, include_removed: bool = False) -> li
     """C11: with `_id` and each subscription's `removed` flag."""
     hidden = withheld_keys(book)
     return [
-        marked(each, hidden)
-        for each in book.subscribers_by_id.values()
-        if each.tenant == tenant and (include_removed or not each.removal_mode)
+        marked(subscriber, hidden)
+        for subscriber in book.subscribers_by_id.values()
+        if subscriber.tenant == tenant and (include_removed or not subscriber.removal_mode)
     ]
 
 
@@ -86,9 +88,9 @@ def webhooks(book: Book, tenant: str, strategy_id: str) -> list[Document] | None
     if strategy(book, tenant, strategy_id) is None:
         return None
     return [
-        {"_id": each.id, "createdAt": iso(each.created_at), **each.document}
-        for each in book.webhooks_by_id.values()
-        if each.strategy_id == strategy_id
+        {"_id": webhook.id, "createdAt": iso(webhook.created_at), **webhook.document}
+        for webhook in book.webhooks_by_id.values()
+        if webhook.strategy_id == strategy_id
     ]
 
 
@@ -126,7 +128,7 @@ def trading_signals(book: Book, tenant: str, subscriber_id: str) -> list[Documen
             continue
         subscribed = {key.strategy_id for key in table.keys[first:end]}
         closes_only = _closes_only(book, subscriber, signal, subscribed)
-        wanted = sum(each.wanted_lots(signal.volume) for each in table.terms[first:end])
+        wanted = sum(terms.wanted_lots(signal.volume) for terms in table.terms[first:end])
         documents.append(_trading_signal(book, signal, account, closes_only, wanted))
     return documents
 
@@ -136,8 +138,8 @@ def _closes_only(book: Book, subscriber: StoredSubscriber, signal: OpenSignal, s
     document = subscriber.document
     if document.get("closeOnly") or subscriber.removal_mode or book.strategies_by_id[signal.strategy_id].removal_mode:
         return True
-    mine = [each for each in document["subscriptions"] if each["strategyId"] in subscribed]
-    return all(each.get("closeOnly") or each.get("removed") for each in mine)
+    mine = [subscription for subscription in document["subscriptions"] if subscription["strategyId"] in subscribed]
+    return all(subscription.get("closeOnly") or subscription.get("removed") for subscription in mine)
 
 
 def _trading_signal(book: Book, signal: OpenSignal, account: int, closes_only: bool, wanted: float) -> Document:
@@ -160,7 +162,7 @@ def _trading_signal(book: Book, signal: OpenSignal, account: int, closes_only: b
         "closeAfter": iso(close_after(strategy.document, signal.time)),
         "closeOnly": closes_only or None,
     }
-    return {key: each for key, each in document.items() if each is not None}
+    return {key: value for key, value in document.items() if value is not None}
 
 
 def stopouts(book: Book, tenant: str, subscriber_id: str) -> list[Document] | None:
@@ -168,7 +170,7 @@ def stopouts(book: Book, tenant: str, subscriber_id: str) -> list[Document] | No
     if subscriber(book, tenant, subscriber_id) is None:
         return None
     account = book.account_rows.get(subscriber_id)
-    return [served(book, each) for each in book.active_stopouts if each.account == account]
+    return [served(book, stopout) for stopout in book.active_stopouts if stopout.account == account]
 
 
 def last_stopout(book: Book, tenant: str) -> int:
@@ -209,7 +211,7 @@ def _own_account(book: Book, tenant: str, account_id: str) -> int | None:
 def _account(book: Book, row: int, positions: int) -> Document:
     meta, accounts = book.account_meta[row], book.accounts
     balance, equity, margin = (
-        round(float(each[row]), 2) for each in (accounts.balance, accounts.equity, accounts.margin)
+        round(float(column[row]), 2) for column in (accounts.balance, accounts.equity, accounts.margin)
     )
     return {
         "accountId": meta.id,

@@ -104,15 +104,15 @@ async def _carry_out_post(
 async def _close_posted(request: Request, tenant: str, strategy_id: str, wanted: list[str]) -> Response:
     """Close signals, as far as nobody else closes one meanwhile. The line in the log keeps the request's key."""
     closed = []
-    for each in wanted:
-        command = RemoveSignal(tenant=tenant, strategy_id=strategy_id, signal_id=each, time=datetime.now(UTC))
+    for signal_id in wanted:
+        command = RemoveSignal(tenant=tenant, strategy_id=strategy_id, signal_id=signal_id, time=datetime.now(UTC))
         try:
             await service(request).core.submit(command)
         except Refused as refused:
             if refused.status != 404:
                 raise
         else:
-            closed.append(each)
+            closed.append(signal_id)
     text = f"A post to a webhook closed {', '.join(closed) or 'nothing: no signal that it means was open'}."
     line = AddNote(tenant=tenant, strategy_id=strategy_id, severity=INFO, message=text)
     return await carry_out(request, line, {"closed": closed}, status=200)

@@ -150,7 +150,7 @@ def changed_configuration(book: Book, tenant: str, now: Configuration, changes: 
     """The configuration with the changes laid in; null takes an object away."""
     if not isinstance(changes, dict):
         raise invalid("changes", None, "must be an object of strategies, portfolios and subscribers")
-    made = {name: dict(getattr(now, name)) for name in KINDS}
+    changed = {name: dict(getattr(now, name)) for name in KINDS}
     count = 0
     for name, kind in KINDS.items():
         documents = {} if changes.get(name) is None else changes[name]
@@ -160,46 +160,53 @@ def changed_configuration(book: Book, tenant: str, now: Configuration, changes: 
         if count > MOST_CHANGES:
             raise invalid("changes", count, f"at most {MOST_CHANGES} documents can be changed")
         for key, raw in documents.items():
-            _lay_in(book, tenant, made, name, kind, key, raw)
-    tree = {key: [each["strategyId"] for each in one.get("members") or ()] for key, one in made["portfolios"].items()}
+            _lay_in(book, tenant, changed, name, kind, key, raw)
+    tree = {
+        key: [link["strategyId"] for link in portfolio.get("members") or ()]
+        for key, portfolio in changed["portfolios"].items()
+    }
     for check in (check_circle, check_size):
         for portfolio_id in changes.get("portfolios") or {}:
             if portfolio_id in tree:
                 check(tree, portfolio_id, f"changes.portfolios.{portfolio_id}.members")
     for name, part in (("portfolios", "members"), ("subscribers", "subscriptions")):
         for key in changes.get(name) or {}:
-            named = [each["strategyId"] for each in (made[name].get(key) or {}).get(part) or ()]
-            present = {each["strategyId"] for each in (getattr(now, name).get(key) or {}).get(part) or ()}
-            allowed = {each for each in named if each in present or may_name(book, made, tenant, each)}
-            _check_named(made, named, allowed, f"changes.{name}.{key}.{part}")
-    return Configuration(made["strategies"], made["portfolios"], made["subscribers"], owners(now, made, tenant))
+            named = [link["strategyId"] for link in (changed[name].get(key) or {}).get(part) or ()]
+            present = {link["strategyId"] for link in (getattr(now, name).get(key) or {}).get(part) or ()}
+            allowed = {
+                strategy for strategy in named if strategy in present or may_name(book, changed, tenant, strategy)
+            }
+            _check_named(changed, named, allowed, f"changes.{name}.{key}.{part}")
+    return Configuration(
+        changed["strategies"], changed["portfolios"], changed["subscribers"], owners(now, changed, tenant)
+    )
 
 
-def owners(now: Configuration, made: dict[str, dict], tenant: str) -> Owners | None:
+def owners(now: Configuration, changed: dict[str, dict], tenant: str) -> Owners | None:
     """Whose the changed configuration is: what is new is the caller's."""
     if now.owners is None:
         return None
-    new = dict.fromkeys((*made["strategies"], *made["portfolios"]), tenant)
-    return Owners({**new, **now.owners.strategies}, dict.fromkeys(made["subscribers"], tenant))
+    new = dict.fromkeys((*changed["strategies"], *changed["portfolios"]), tenant)
+    return Owners({**new, **now.owners.strategies}, dict.fromkeys(changed["subscribers"], tenant))
 
 
-def may_name(book: Book, made: dict[str, dict], tenant: str, strategy_id: str) -> bool:
+def may_name(book: Book, changed: dict[str, dict], tenant: str, strategy_id: str) -> bool:
     """Whether an object of the caller may copy this: offered to it, or its own, also one that the changes add."""
-    is_there = strategy_id in made["strategies"] or strategy_id in made["portfolios"]
+    is_there = strategy_id in changed["strategies"] or strategy_id in changed["portfolios"]
     return is_there and (strategy_id not in book.strategies_by_id or may_follow(book, tenant, strategy_id))
 
 
-def _check_named(made: dict[str, dict], named: list[str], allowed: set[str], path: str) -> None:
+def _check_named(changed: dict[str, dict], named: list[str], allowed: set[str], path: str) -> None:
     """Strategies that an object copies exist, and are subscribed to once (the same member twice is two ways)."""
     for number, strategy_id in enumerate(named):
-        is_there = strategy_id in made["strategies"] or strategy_id in made["portfolios"]
+        is_there = strategy_id in changed["strategies"] or strategy_id in changed["portfolios"]
         if not is_there or strategy_id not in allowed:
             raise invalid(f"{path}.{number}.strategyId", strategy_id, "there is no such strategy")
         if path.endswith(".subscriptions") and strategy_id in named[:number]:
             raise invalid(f"{path}.{number}.strategyId", strategy_id, "is subscribed to twice")
 
 
-def _lay_in(book: Book, tenant: str, made: dict[str, dict], name: str, kind: str, key: str, raw: Any) -> None:
+def _lay_in(book: Book, tenant: str, changed: dict[str, dict], name: str, kind: str, key: str, raw: Any) -> None:
     path = f"changes.{name}.{key[:64]}"
     if not ID.fullmatch(key):
         raise invalid(path, None, "is not an id")
@@ -214,20 +221,20 @@ def _lay_in(book: Book, tenant: str, made: dict[str, dict], name: str, kind: str
     if strategy is not None and strategy.is_portfolio != (name == "portfolios"):
         raise invalid(path, None, "is the id of something else")
     if raw is None:
-        made[name].pop(key, None)
+        changed[name].pop(key, None)
         return
     try:
         old = known.document if known is not None else None  # of the tenant: checked above
         document = computable(wire.to_wire(validate(kind, raw, stored=old)), f"{path}.")
     except Invalid as error:
-        details = [{**each, "parameter": f"{path}.{each['parameter']}".rstrip(".")} for each in error.details]
+        details = [{**problem, "parameter": f"{path}.{problem['parameter']}".rstrip(".")} for problem in error.details]
         raise Invalid(details) from error
     if name == "portfolios":
         document["members"] = members_of(strategy, document)
     if name == "subscribers":
         document["subscriptions"] = subscriptions_of(subscriber, document)
     owned = {field: known.document[field] for field in KEPT if known is not None and field in known.document}
-    made[name][key] = {**owned, **document}
+    changed[name][key] = {**owned, **document}
 
 
 async def _events(database: Database, leaves: list[str], start: datetime, end: datetime) -> list[Event]:
@@ -261,4 +268,4 @@ async def _events(database: Database, leaves: list[str], start: datetime, end: d
     for document, number in later:
         event = _decode_event(document)
         events.append((event.time, number, event))
-    return [event for *_, event in sorted(events, key=lambda each: each[:2])]
+    return [event for *_, event in sorted(events, key=lambda row: row[:2])]

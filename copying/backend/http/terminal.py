@@ -68,9 +68,9 @@ async def get_order(request: Request) -> Response:
 
 
 def _with_id(documents: list[dict[str, Any]], number: str, what: str) -> dict[str, Any]:
-    for each in documents:
-        if each["id"] == number:
-            return each
+    for row in documents:
+        if row["id"] == number:
+            return row
     raise not_found(what)
 
 

@@ -70,7 +70,7 @@ def positions(book: Book, row: int) -> list[Document]:
     """A2. The opening commission was booked when the position was opened, so nothing of it is unrealised."""
     meta = book.account_meta[row]
     opened = reads.account_positions(book, meta.tenant, meta.id) or []
-    return [position(book, row, each) for each in opened]
+    return [position(book, row, position_row) for position_row in opened]
 
 
 def position(book: Book, row: int, opened: Document) -> Document:

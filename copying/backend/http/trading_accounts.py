@@ -94,8 +94,8 @@ def connections(roles: list[str], region: str) -> list[dict[str, str]]:
 def selected(book: Book, tenant: str, query: Query, region: str) -> list[Account]:
     """P3: the accounts that pass the filters, oldest first."""
     tests = tests_of(book, query, region)
-    found = [account for account in own_accounts(book, tenant) if all(test(account) for test in tests)]
-    return found[::-1] if query.choice("sortOrder", ("asc", "desc")) == "desc" else found
+    accounts = [account for account in own_accounts(book, tenant) if all(test(account) for test in tests)]
+    return accounts[::-1] if query.choice("sortOrder", ("asc", "desc")) == "desc" else accounts
 
 
 def tests_of(book: Book, query: Query, region: str) -> list[Test]:

@@ -198,9 +198,9 @@ class RecordFeed:
                     if key in self._waiters:
                         by_key.setdefault(key, []).append(record)
         woken = 0
-        for key, found in by_key.items():
+        for key, own_records in by_key.items():
             waiters = tuple(self._waiters.get(key, ()))
-            concerned = Records(found if waiters else ())
+            concerned = Records(own_records if waiters else ())
             for waiter in waiters:
                 try:
                     waiter.offer(concerned)

@@ -259,7 +259,7 @@ def fire(book: Book, effects: Effects, row: int) -> ActiveStopout:
     rows.stopped[row] = True
     book.active_stopouts.append(stopout)
     strategy_id = book.subscription_keys[subscription][1] if subscription >= 0 else ""
-    effects.told.append(StopoutEvent(book.time, tenant, number, strategy_id, meta.id, served(book, stopout)))
+    effects.events.append(StopoutEvent(book.time, tenant, number, strategy_id, meta.id, served(book, stopout)))
     return stopout
 
 

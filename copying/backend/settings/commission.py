@@ -132,7 +132,7 @@ def settle(book: Book, effects: Effects, rows: np.ndarray) -> None:
     deals = synthetic(book, rows, subscriptions.strategy[rows])
     deals.improvement, deals.provider_commission = round_money(improvement, currency), owed
     deals.platform_commission = round_money(owed * subscriptions.platform_rate[rows], currency)
-    effects.told.append(deals)
+    effects.events.append(deals)
 
 
 def settle_parts(book: Book, effects: Effects, mask: np.ndarray) -> None:
@@ -172,7 +172,7 @@ def book_incoming(
     deals.incoming_provider = round_money(owed, currency)
     platform = float(document.get("platformCommissionRate") or 0)
     deals.incoming_platform = round_money(deals.incoming_provider * platform, currency)
-    effects.told.append(deals)
+    effects.events.append(deals)
 
 
 def synthetic(book: Book, rows: np.ndarray, leaf: np.ndarray) -> Deals:

@@ -133,13 +133,13 @@ def consent_changed(book: Book, effects: Effects, before: dict[int, str]) -> Non
     """
     after = withheld(book)
     for row in sorted(after.keys() - before.keys()):
-        effects.told.append(Withheld(book.time, row))
+        effects.events.append(Withheld(book.time, row))
     for row in sorted(before.keys() - after.keys()):
         subscriber_id, strategy_id = book.subscription_keys[row]
         subscriber = book.subscribers_by_id.get(subscriber_id)
         if subscriber is not None and book.subscriptions.active[row]:
             text = "The strategy is offered to you again: new trades are copied."
-            effects.told.append(LogLine(book.time, subscriber.tenant, 1, text, strategy_id, subscriber_id))
+            effects.events.append(LogLine(book.time, subscriber.tenant, 1, text, strategy_id, subscriber_id))
     if after:
         withdraw_orders(book, list(after))
 

@@ -34,7 +34,7 @@ def drop_strategy(book: Book, effects: Effects, strategy_id: str) -> None:
     del book.strategies_by_id[strategy_id]
     book.cache(Plans).whole.pop(strategy_id, None)
     kind = "portfolio strategy" if strategy.is_portfolio else "strategy"
-    effects.told.append(LogLine(book.time, strategy.tenant, 1, f"The {kind} was removed.", strategy_id))
+    effects.events.append(LogLine(book.time, strategy.tenant, 1, f"The {kind} was removed.", strategy_id))
 
 
 def end_in_document(book: Book, effects: Effects, subscriber_id: str, strategy_id: str) -> None:

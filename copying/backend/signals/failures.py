@@ -36,7 +36,7 @@ def tell_routes(book: Book, effects: Effects, signal: OpenSignal) -> None:
         shown = msgspec.structs.replace(signal)
         leaf, count = book.strategy_names.number(signal.strategy_id), len(rows)
         decisions = failed(signal, count)
-        effects.told.append(
+        effects.events.append(
             Decided(book.time, shown, decisions, np.arange(count), np.array(rows, dtype=np.intp), leaf, False)
         )
 

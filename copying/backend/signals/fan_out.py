@@ -48,7 +48,7 @@ def publish(book: Book, effects: Effects, signal: OpenSignal) -> None:
         too_late(plan, decisions, rows)
     asked = np.ones(len(plan.table), dtype=bool)
     carry_out(book, effects, plan, signal, decisions, asked, age=signal.age_s, orders=ahead.orders if ahead else None)
-    effects.told.append(Decided(book.time, copy(signal), decisions, rows, plan.subscription, plan.leaf, False))
+    effects.events.append(Decided(book.time, copy(signal), decisions, rows, plan.subscription, plan.leaf, False))
 
 
 def ask_again(
@@ -78,7 +78,7 @@ def ask_again(
         before = np.array([tries[code].reason if code in tries else 0 for code in codes_of(plan, rows).tolist()])
         rows = rows[decisions.reason[rows] != before]
     if len(rows):
-        effects.told.append(Decided(book.time, copy(signal), decisions, rows, plan.subscription, plan.leaf, True))
+        effects.events.append(Decided(book.time, copy(signal), decisions, rows, plan.subscription, plan.leaf, True))
 
 
 def carry_out(

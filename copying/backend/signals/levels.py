@@ -167,4 +167,4 @@ def tell_kept(
     for row, wanted in zip(rows.tolist(), price.tolist(), strict=True):
         meta, symbol = book.account_meta[table.account[row]], book.symbols.texts[table.symbol[row]]
         text = f"The provider moved its {what} to {number(wanted)}. For {symbol} the broker refuses that: it stays."
-        effects.told.append(LogLine(book.time, meta.tenant, 2, text, signal.strategy_id, meta.id, signal.id, symbol))
+        effects.events.append(LogLine(book.time, meta.tenant, 2, text, signal.strategy_id, meta.id, signal.id, symbol))

@@ -74,7 +74,7 @@ def close_gone(book: Book, effects: Effects) -> None:
             tell(book, effects, table, rows)
         text = "The provider's position is gone: the signal is closed."
         tenant = book.strategy_owners.get(signal.strategy_id, "")
-        effects.told.append(LogLine(book.time, tenant, 2, text, signal.strategy_id, "", signal.id, signal.symbol))
+        effects.events.append(LogLine(book.time, tenant, 2, text, signal.strategy_id, "", signal.id, signal.symbol))
         close_signal(book, effects, signal, GONE)
 
 
@@ -109,7 +109,7 @@ def tell(book: Book, effects: Effects, table: Any, rows: np.ndarray) -> None:
             price=0.0,
             time=book.time,
         )
-        effects.told.append(
+        effects.events.append(
             Decided(
                 book.time,
                 signal,

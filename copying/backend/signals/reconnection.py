@@ -41,7 +41,7 @@ def set_connection(book: Book, command: SetConnection, effects: Effects) -> None
     book.accounts.connected[account] = command.is_connected
     words = "is back" if command.is_connected else "is lost: signals are retried, closes are kept"
     text = f"The connection to the broker {words}."
-    effects.told.append(
+    effects.events.append(
         LogLine(book.time, command.tenant, 1 if command.is_connected else 2, text, "", command.account_id)
     )
     if command.is_connected:
@@ -150,4 +150,4 @@ def check_note(book: Book, command: AddNote) -> None:
 
 def note(book: Book, command: AddNote, effects: Effects) -> None:
     """A line for a strategy's log."""
-    effects.told.append(LogLine(book.time, command.tenant, command.severity, command.message, command.strategy_id))
+    effects.events.append(LogLine(book.time, command.tenant, command.severity, command.message, command.strategy_id))

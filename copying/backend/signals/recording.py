@@ -45,7 +45,7 @@ class RecordedFacts(msgspec.Struct, array_like=True):
 def record(book: Book, effects: Effects, signal: OpenSignal, what: str, facts: Any = None) -> None:
     """Tell what happened to a signal."""
     strategy = book.strategies_by_id.get(signal.strategy_id)
-    effects.told.append(
+    effects.events.append(
         SignalEvent(
             time=book.time,
             what=what,

@@ -164,7 +164,7 @@ def publish_copy(book: Book, effects: Effects, table: Any, row: int) -> None:
     for strategy in strategies:
         if len(passed) >= MOST_HOPS:
             text = f"A copy that came through {len(passed)} strategies is not copied any further."
-            effects.told.append(
+            effects.events.append(
                 LogLine(book.time, strategy.tenant, 2, text, strategy.id, position_id=str(values["ticket"]))
             )
             continue

@@ -156,7 +156,7 @@ class WholeSubscriber(RemovableKind):
             end_subscription(book, effects, removal.id, subscription["strategyId"])
         account = book.account_rows.get(removal.id, -1)
         forget_limits(book, (book.limits.account == account) & (book.limits.subscription < 0))
-        effects.told.append(LogLine(book.time, subscriber.tenant, 1, "The subscriber was removed.", "", removal.id))
+        effects.events.append(LogLine(book.time, subscriber.tenant, 1, "The subscriber was removed.", "", removal.id))
 
 
 class OneSubscription(RemovableKind):

@@ -127,4 +127,4 @@ def drop_subscriptions(book: Book, effects: Effects, rows: list[int]) -> None:
         end_subscription(book, effects, subscriber_id, strategy_id)
         subscriber = book.subscribers_by_id[subscriber_id]
         text = "The subscription is missing in the new settings: it ended and its positions were closed."
-        effects.told.append(LogLine(book.time, subscriber.tenant, 2, text, strategy_id, subscriber_id))
+        effects.events.append(LogLine(book.time, subscriber.tenant, 2, text, strategy_id, subscriber_id))

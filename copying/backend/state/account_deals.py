@@ -27,7 +27,7 @@ def tell_balance(book: Book, effects: Effects, row: int, amount: float, comment:
         return
     none = np.full(1, -1)
     zero = np.zeros(1)
-    effects.told.append(
+    effects.events.append(
         AccountDeals(
             kind=kind, entry="", cause=comment, time=book.time, number=book.next_ids("deal", 1),
             account=np.array([row]), position=none, symbol=none, side=none, volume=zero, price=zero,

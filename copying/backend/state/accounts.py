@@ -125,7 +125,7 @@ def deposit(book: Book, command: Deposit, effects: Effects) -> None:
     words = "Deposit" if amount >= 0 else "Withdrawal"
     tell_balance(book, effects, row, amount, command.comment or words)
     note = f" ({command.comment})" if command.comment else ""
-    effects.told.append(
+    effects.events.append(
         LogLine(
             book.time,
             command.tenant,
@@ -145,7 +145,7 @@ def take_snapshots(book: Book, effects: Effects, rows: np.ndarray) -> None:
     for place, row in enumerate(rows.tolist()):
         tenant = book.account_meta[row].tenant
         numbers[place] = book.snapshot_numbers[tenant] = book.snapshot_numbers.get(tenant, 0) + 1
-    effects.told.append(
+    effects.events.append(
         AccountSnapshots(
             book.time, rows, numbers, accounts.balance[rows], accounts.equity[rows], accounts.deposits[rows]
         )

@@ -237,9 +237,9 @@ class Effects:
 
     sequence: int
     time: float
-    told: list[Deals | AccountDeals | Decided | Withheld | SignalEvent | LogLine | StopoutEvent | AccountSnapshots] = (
-        field(default_factory=list)
-    )
+    events: list[
+        Deals | AccountDeals | Decided | Withheld | SignalEvent | LogLine | StopoutEvent | AccountSnapshots
+    ] = field(default_factory=list)
     answer: Any = None
     refused: Exception | None = None
     watch: Watch | None = None

@@ -146,4 +146,4 @@ class Desk:
 
     def told(self, kind: type) -> list[Any]:
         """Everything of a kind that was told so far."""
-        return [each for effects in self.effects for each in effects.told if isinstance(each, kind)]
+        return [each for effects in self.effects for each in effects.events if isinstance(each, kind)]

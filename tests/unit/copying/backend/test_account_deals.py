@@ -74,7 +74,7 @@ def test_a_journal_from_before_replays_without_them(traded):
     trade_a_while(traded)
     replayed = Book(PaperBroker(), slippage_spreads=0.0)
     told = [apply(replayed, entry, number) for number, entry in enumerate(traded.entries, 1)]
-    assert not [each for effects in told for each in effects.told if isinstance(each, AccountDeals)]
+    assert not [each for effects in told for each in effects.events if isinstance(each, AccountDeals)]
     assert replayed.counters == traded.book.counters
 
 

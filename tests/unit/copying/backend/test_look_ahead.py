@@ -34,7 +34,7 @@ def carried_out(desk: Desk, command: PutSignal, time: float) -> Decided:
     effects = apply(
         desk.book, CommandEntry(time=time, rules=NEWEST_RULES, quotes={}, command=command), desk.book.sequence + 1
     )
-    return next(told for told in effects.told if isinstance(told, Decided))
+    return next(told for told in effects.events if isinstance(told, Decided))
 
 
 def test_nothing_happens_before_the_entry(copying: Desk) -> None:

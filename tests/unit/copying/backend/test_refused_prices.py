@@ -251,7 +251,7 @@ def test_entries_from_before_replay_as_they_were_carried_out(copying: Desk) -> N
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(old), type=CommandEntry).rules == 0
     effects = apply(copying.book, old, copying.book.sequence + 1)
     assert effects.refused is None
-    assert [deals.kind for deals in effects.told if isinstance(deals, Deals)] == ["open"]
+    assert [deals.kind for deals in effects.events if isinstance(deals, Deals)] == ["open"]
     assert copying.book.rules > 0
 
     again = Book(PaperBroker(), slippage_spreads=0.0)

@@ -30,7 +30,7 @@ def recorded(desk: Desk) -> list[Event]:
     """The events as they are read from the table."""
     rows, renderer = Rows(), Renderer(desk.book)
     for effects in desk.effects:
-        for told in effects.told:
+        for told in effects.events:
             if isinstance(told, SignalEvent):
                 list(renderer.signal_event(told, effects, rows))
     events = []
