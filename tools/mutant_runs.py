@@ -141,7 +141,9 @@ class Calls:
         try:
             yield self.codes, self.lines
         finally:
-            self.codes, self.lines = codes | self.codes, lines | self.lines
+            codes |= self.codes
+            lines |= self.lines
+            self.codes, self.lines = codes, lines
 
 
 class Runs:
@@ -190,7 +192,7 @@ class Runs:
             self.covered[name] = Covered(seconds, unpacked(functions), unpacked(lines))
         print(f"{len(self.covered)} of {len(session.items)} tests pass unchanged", flush=True)
         items = {item.nodeid: item for item in session.items}
-        for function in (thing for thing in gc.get_objects() if isinstance(thing, FunctionType)):
+        for function in [thing for thing in gc.get_objects() if type(thing) is FunctionType]:  # no lazy object wakes
             for place in self.places({function.__code__}):
                 self.functions[place].append(function)
         gc.freeze()  # what forks do not collect they share

@@ -76,9 +76,8 @@ def check(document: dict, earlier: list[dict]) -> tuple[list[str], list[str]]:
     notes: list[str] = []
     for content in (document, *earlier):
         if content.get("sha256") != digest_of(content):
-            problems.append(
-                f"the SHA-256 of {content['statement']['number']} is not that of its content: it was changed"
-            )
+            number = content["statement"]["number"]
+            problems.append(f"the SHA-256 of {number} is not that of its content: it was changed")
     lines = document["lines"]
     for number, line in enumerate(lines, start=1):
         try:
@@ -342,7 +341,7 @@ def is_resumed(line: dict, inputs: dict, notes: list[str], name: str) -> bool:
 
 def same_mark(mark: dict, other: dict) -> bool:
     """Whether two marks are the same."""
-    losses, other_losses = ([(of, Decimal(amount)) for of, amount in mark["deficits"]] for mark in (mark, other))
+    losses, other_losses = ([(of, Decimal(amount)) for of, amount in side["deficits"]] for side in (mark, other))
     return losses == other_losses and all(Decimal(mark[name]) == Decimal(other[name]) for name in ("level", "realised"))
 
 
