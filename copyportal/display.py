@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 
+from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 from markupsafe import Markup
 
@@ -141,6 +142,11 @@ def milliseconds(value, reason: str = "Not measured") -> str:
 def count_text(count) -> str:
     """The number of rows of a list, saying when it is an estimate."""
     return plain(count.rows, 0) if count.is_exact else f"about {plain(count.rows, 0)}"
+
+
+def file_size(size: float | None) -> str:
+    """About so many bytes, in the unit that reads best."""
+    return unknown("The database has not measured its tables yet.") if size is None else filesizeformat(size)
 
 
 OTHER_SIDE = {"Buy": "sell", "Sell": "buy"}
@@ -290,6 +296,7 @@ FILTERS = {
     "decimal": Decimal,
     "milliseconds": milliseconds,
     "count_text": count_text,
+    "file_size": file_size,
     "deal_type": deal_type,
     "words": words,
     "in_words": prose,

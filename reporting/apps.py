@@ -8,7 +8,7 @@ class ReportingConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts.offers import register_refusals
-        from reporting import closing_positions  # noqa: F401  # it registers its kind of jobs
+        from reporting import closing_positions, removal  # noqa: F401  # they register their kinds of jobs
         from reporting.account_results import result_month, result_today
         from reporting.commission import book_jobs, mailing, runs  # noqa: F401  # they register their kinds of jobs and mails
         from reporting.rights import refusals

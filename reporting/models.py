@@ -23,6 +23,7 @@ from reporting.named import NamedIds
 from reporting.open_book import ExposureSum, OpenPosition, OpenTrade, PositionReading
 from reporting.past import PastFilling, PastPoint, PastSource
 from reporting.reference_rates import OwnRate, RateFetch, ReferenceRate
+from reporting.retention import RecordKind, Retention
 from reporting.scoping import PerSubscriberQuerySet
 from reporting.statement_mails import StatementMail
 from reporting.terms import Subject, SubscriptionLifetime, TermsAnswer, TermsSource, TermsVersion
@@ -61,7 +62,9 @@ __all__ = [
     "PositionReading",
     "QuarantinedPage",
     "RateFetch",
+    "RecordKind",
     "ReferenceRate",
+    "Retention",
     "Statement",
     "StatementItem",
     "StatementMail",

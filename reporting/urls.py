@@ -18,6 +18,7 @@ from reporting.views import (
     periods,
     positions,
     rates,
+    records,
     search,
     setting,
     signals,
@@ -116,5 +117,7 @@ urlpatterns = [
     path("settings/rates/new/", rates.add_rate, name="add-rate"),
     path("settings/rates/file/", rates.add_file, name="add-rates"),
     path("settings/rates/<int:pk>/remove/", rates.remove_rate, name="remove-rate"),
+    path("settings/records/", records.records, name="records"),
+    path("settings/records/keep/", records.keep_records, name="keep-records"),
     path("me/", me.me, name="me"),
 ]

@@ -18,6 +18,7 @@ from django.db import IntegrityError, connection, transaction
 
 from copying.client import NotFound
 from copying.contract.accounts import DecisionPage, DecisionRecord, DecisionVolumes
+from reporting.retention import RecordKind, kept_from
 from reporting.sync import quarantine
 from reporting.sync.ahead import ahead
 from reporting.sync.source import PAGE_SIZE, Source, UnreadableAnswer
@@ -89,7 +90,8 @@ def sync_decisions(
     """Mirror the decisions that are new. Raises the client's errors."""
     cursor, stop_at = lease.cursor, time.monotonic() + budget_s
     try:
-        with ahead(_batches(source, cursor.get("after", BEGINNING))) as batches:
+        oldest = kept_from(backend.workspace_id, RecordKind.DECISIONS)
+        with ahead(_batches(source, cursor.get("after", BEGINNING), oldest)) as batches:
             for batch in batches:
                 with transaction.atomic():
                     rows = store(batch, workspace_id=backend.workspace_id, connection_id=backend.pk)
@@ -109,8 +111,11 @@ def sync_decisions(
     return SyncOutcome(complete_until=now)
 
 
-def _batches(source: Source, after: str) -> Iterator[Batch]:
-    """What lies behind `after`, in batches; nothing when there is nothing. Raises the client's errors."""
+def _batches(source: Source, after: str, oldest: datetime | None) -> Iterator[Batch]:
+    """What lies behind `after`, in batches; nothing when there is nothing. Raises the client's errors.
+
+    oldest: what is older is not kept (reporting/retention.py), so it is passed by: it may have been counted before.
+    """
     batch = Batch(after)
     while True:
         page = source.read(PATH, DecisionPage, {"after": batch.after, "limit": PAGE_SIZE})
@@ -118,8 +123,9 @@ def _batches(source: Source, after: str) -> Iterator[Batch]:
             batch.unreadable = page
             yield batch
             return
-        batch.lines += [_line(decision) for decision in page.items]
-        batch.counts.update(map(_counted, page.items))
+        wanted = page.items if oldest is None else [decision for decision in page.items if decision.time >= oldest]
+        batch.lines += [_line(decision) for decision in wanted]
+        batch.counts.update(map(_counted, wanted))
         is_last = len(page.items) < PAGE_SIZE or page.next is None or str(page.next) == batch.after
         batch.after = batch.after if page.next is None else str(page.next)
         if batch.lines and (is_last or len(batch.lines) >= BATCH_ROWS):

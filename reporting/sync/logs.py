@@ -19,6 +19,7 @@ from django.db import connection, transaction
 from copying.client import NotFound
 from copying.contract import wire
 from copying.contract.documents import LogRecord
+from reporting.retention import RecordKind, kept_from
 from reporting.sync import quarantine
 from reporting.sync.source import PAGE_SIZE, Source, UnreadableAnswer
 from reporting.sync.states import Lease, SyncOutcome
@@ -80,8 +81,10 @@ def sync_logs(lease: Lease, *, source: Source, backend: Connection, now: datetim
     known = list(Strategy.objects.filter(connection=backend, is_removed=False).values_list("backend_id", flat=True))
     turn = sorted(known, key=lambda backend_id: until.get(backend_id, ""))
     stop_at, errors = time.monotonic() + BUDGET_S, []
+    oldest = kept_from(backend.workspace_id, RecordKind.LOG)
     for backend_id in turn[:MOST_LOGS]:
         start = datetime.fromisoformat(until[backend_id]) - OVERLAP if backend_id in until else now - KEPT_BY_BACKENDS
+        start = start if oldest is None else max(start, oldest)
         log = _Log(source, f"/users/current/strategies/{quote(backend_id, safe='')}/user-log")
         try:
             errors += _mirror(log, lease, backend, start=start, strategy_id=backend_id, now=now)

@@ -15,6 +15,7 @@ from reporting import decisions as reads
 from reporting.models import Decision
 from reporting.plainly import plain_sentence, setting_of, staff_sentence
 from reporting.quality import METHOD, quality_of
+from reporting.retention import RecordKind, kept_from
 from reporting.views.history import STRATEGY, SUBSCRIBER, render_list, strategy_options
 from strategies.models import Strategy
 from subscribers.listings import ids_of
@@ -95,7 +96,8 @@ def decisions(request: MemberRequest) -> HttpResponseBase:
     if table.wants_csv:
         return table.csv()
     sentences = [(row, staff_sentence(row), setting_of(row.reason)) for row in rows_of(request, table)]
-    return render_list(request, "reporting/decisions.html", "reporting/_decisions.html", table, sentences=sentences)
+    context = {"sentences": sentences, "kept_from": kept_from(request.workspace.pk, RecordKind.DECISIONS)}
+    return render_list(request, "reporting/decisions.html", "reporting/_decisions.html", table, **context)
 
 
 @require_safe
@@ -125,9 +127,8 @@ def own_decisions(request: MemberRequest) -> HttpResponseBase:
     if table.wants_csv:
         return table.csv()
     sentences = [(row, plain_sentence(row)) for row in rows_of(request, table)]
-    return render_list(
-        request, "reporting/own_decisions.html", "reporting/_own_decisions.html", table, sentences=sentences
-    )
+    context = {"sentences": sentences, "kept_from": kept_from(request.workspace.pk, RecordKind.DECISIONS)}
+    return render_list(request, "reporting/own_decisions.html", "reporting/_own_decisions.html", table, **context)
 
 
 @require_safe

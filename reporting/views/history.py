@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 
 from reporting import deals
 from reporting.models import LogRecord, Transaction
+from reporting.retention import RecordKind, kept_from
 from reporting.totals import MOST_DEALS, Totals, daily_results, deal_totals, totals
 from subscribers.listings import ids_of, strategy_options
 from users.listing import Choice, Column, DayRange, Listing, NameSearch, Option, Search, Text
@@ -165,7 +166,8 @@ def log(request: MemberRequest) -> HttpResponseBase:
     table = LOG.bind(request, LogRecord.objects.visible_to(request.membership))
     if table.wants_csv:
         return table.csv()
-    return render_list(request, "reporting/log.html", "reporting/_log.html", table)
+    limit = kept_from(request.workspace.pk, RecordKind.LOG)
+    return render_list(request, "reporting/log.html", "reporting/_log.html", table, kept_from=limit)
 
 
 def render_list(request: MemberRequest, page: str, part: str, table, **context) -> HttpResponse:

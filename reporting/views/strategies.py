@@ -18,6 +18,7 @@ from reporting.metrics import Curve, chart_columns
 from reporting.models import LogRecord, Transaction
 from reporting.overview import RANGES
 from reporting.rates import UnknownRate, in_use, rates_of
+from reporting.retention import RecordKind, kept_from
 from reporting.views.history import LOG, TRANSACTIONS, render_list
 from reporting.views.overview import chosen_range
 from strategies.models import Strategy
@@ -187,5 +188,5 @@ def log(request: MemberRequest, pk: int) -> HttpResponse:
     table = STRATEGY_LOG.bind(request, own.filter(connection_id=strategy.connection_id))
     if table.wants_csv:
         return table.csv()
-    page = page_of(strategy, "log")
+    page = page_of(strategy, "log", kept_from=kept_from(request.workspace.pk, RecordKind.LOG))
     return render_list(request, "reporting/strategy_log.html", "reporting/_log.html", table, **page)

@@ -20,6 +20,7 @@ from reporting.metrics import Curve, equity_curves
 from reporting.models import LogRecord, Transaction
 from reporting.overview import RANGES
 from reporting.past_curves import source_of, with_past
+from reporting.retention import RecordKind, kept_from
 from reporting.sync.logs import sync_subscriber_log
 from reporting.sync.source import Source
 from reporting.views.commissions import chosen_span, owed_csv, totals_by_currency, wants_csv
@@ -143,7 +144,8 @@ def log(request: MemberRequest, pk: int) -> HttpResponse:
     table = ACCOUNT_LOG.bind(request, own.filter(connection_id=subscriber.connection_id))
     if table.wants_csv:
         return table.csv()
-    context = {"subscriber": subscriber, "tab": "log"}
+    limit = kept_from(request.workspace.pk, RecordKind.LOG)
+    context = {"subscriber": subscriber, "tab": "log", "kept_from": limit}
     return render_list(request, "reporting/subscriber_log.html", "reporting/_log.html", table, **context)
 
 

@@ -33,7 +33,7 @@ OF_MANAGER = (
     "/settings/members/invite/clients/",
     "/settings/members/invite/", "/settings/members/{member}/", "/settings/members/{member}/remove/",
     "/subscribers/{subscriber}/access/", "/leave/", "/accounts/email/",
-    "/settings/rates/", "/settings/billing/", "/subscribers/{subscriber}/client/",
+    "/settings/rates/", "/settings/billing/", "/settings/records/", "/subscribers/{subscriber}/client/",
     "/settings/tokens/", "/settings/tokens/new/", "/settings/tokens/reference/",
     "/accounts/sessions/", "/accounts/second-factor/", "/accounts/second-factor/set-up/",
     "/accounts/second-factor/passkeys/add/", "/accounts/confirm/",

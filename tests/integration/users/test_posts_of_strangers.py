@@ -102,7 +102,7 @@ NO_IDS = {
     "accounts/confirm/", "accounts/second-factor/code/", "accounts/second-factor/set-up/",
     "accounts/second-factor/remove/", "accounts/second-factor/keep/", "accounts/second-factor/recovery-codes/new/",
     "settings/security/", "accounts/second-factor/passkeys/add/", "accounts/passkey/",
-    "settings/tokens/new/",
+    "settings/tokens/new/", "settings/records/keep/",
 }  # fmt: skip
 # keys that are secrets, not ids of rows: tried in test_own_account.py and test_members.py
 BY_KEY = {"accounts/confirm-email/<str:key>/", "accounts/sessions/<str:digest>/end/"}
