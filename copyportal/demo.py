@@ -20,7 +20,9 @@ from copyportal.demo_books import keep_books
 from reporting.commission.services import accrue_workspace
 from reporting.models import SyncKind, SyncState
 from reporting.sync import run, states
+from strategies.models import Strategy
 from subscribers.models import Subscriber, SubscriberAccess
+from subscribers.own import set_bounds
 from users.members import Refusal, create_invitation
 from users.models import Connection, Membership, Role, Workspace
 from users.services import add_member, create_owner, create_workspace_with_connection
@@ -28,6 +30,18 @@ from users.services import add_member, create_owner, create_workspace_with_conne
 MANAGER = "manager@example.com"
 SUBSCRIBER = "subscriber@example.com"
 INVITED = "accountant@example.com"
+# what the demo's clients may change themselves
+CLIENTS_MAY = {
+    "may_pause": True,
+    "may_close": True,
+    "ranges": {
+        "ratio": {"from": "0.05", "to": "1"},
+        "trade": {"from": "0.01", "to": None},
+        "risk": {"from": "0.002", "to": "0.05"},
+        "loss": {"from": "0.01", "to": None},
+    },
+    "closing": ["close-gracefully-by-position", "close-immediately"],
+}
 LATER = [SyncKind.DECISIONS]  # no first page shows more of them than the counts of today
 Progress = Callable[[str], None]
 
@@ -122,6 +136,10 @@ def give_access(workspace: Workspace) -> None:
     if account is None:
         raise DemoFailed("The backend has no subscriber to show.")
     SubscriberAccess.objects.get_or_create(membership=membership, subscriber=account)
+    owner = workspace.memberships.get(user__email=MANAGER).user
+    copied = Strategy.objects.filter(subscriptions__in=account.subscriptions.filter(is_removed=False))
+    for strategy in copied.filter(client_bounds=None):
+        set_bounds(strategy, CLIENTS_MAY, by=owner, now=timezone.now())
 
 
 def invite_people(progress: Progress, *, now: datetime) -> Connection:

@@ -43,6 +43,7 @@ def answer_changes(request: MemberRequest, row: Editable, context: dict[str, Any
     if table.wants_csv:
         return table.csv()
     waiting = own.filter(saved_at=None).select_related("proposed_by").defer("before", "after").order_by("-id")
-    context["waiting"] = waiting[:MOST_WAITING] if can_manage(request.membership) else []
+    may_save = can_manage(request.membership) or not request.membership.is_staff_role  # clients: their own
+    context["waiting"] = waiting[:MOST_WAITING] if may_save else []
     page = "editing/_changes.html" if request.partial else "editing/changes.html"
     return render(request, page, {**context, "table": table})

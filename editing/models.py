@@ -46,10 +46,14 @@ class ChangeQuerySet(models.QuerySet["Change"]):
     """Every read of changes starts with `visible_to`."""
 
     def visible_to(self, membership: Membership) -> Self:
-        """Changes that a member of staff may see; nothing for anybody else."""
-        if not membership.is_staff_role:
-            return self.none()
-        return self.filter(workspace_id=membership.workspace_id)
+        """All of the workspace for staff; for a client those that they made themselves as a client.
+
+        Whether the account of such a change is still theirs, its target says (`Target.is_own`): views ask it too.
+        """
+        of_workspace = self.filter(workspace_id=membership.workspace_id)
+        if membership.is_staff_role:
+            return of_workspace
+        return of_workspace.filter(as_client=True, proposed_by_id=membership.user_id)
 
     def saved(self) -> Self:
         """Those that were written to the backend."""
@@ -98,6 +102,9 @@ class Change(models.Model):
     sent_at = models.DateTimeField(null=True)
     sent_with = models.CharField(
         max_length=80, default="", db_default="", blank=True, help_text="Name of the access token; empty: from a page."
+    )
+    as_client = models.BooleanField(
+        default=False, db_default=False, help_text="Made by a client on their own page, within the manager's bounds."
     )
     terms_from = models.CharField(
         max_length=10,

@@ -139,12 +139,12 @@ def rebase(change: Change, current: Document, *, by: User | None, now: datetime)
     """The same edit on top of what the backend has now, and the settings where both differ: there the edit stands."""
     after, conflicts = merged(change.before, change.after, current)
     after = after if change.is_of_destination else without_new_secrets(after, current)
-    more = {"action": Action.CHANGE, "form_address": change.form_address}
+    more = {"action": Action.CHANGE, "form_address": change.form_address, "as_client": change.as_client}
     return propose(scope_of(change, change.part), by=by, now=now, before=current, after=after, **more), conflicts
 
 
 def propose_undo(
-    change: Change, *, client: Client, by: User | None, now: datetime, is_kept: bool = True
+    change: Change, *, client: Client, by: User | None, now: datetime, is_kept: bool = True, as_client: bool = False
 ) -> Change | None:
     """Put back what the change changed, and nothing that was changed since; None: there is nothing to put back.
 
@@ -166,7 +166,7 @@ def propose_undo(
     after = after if change.is_of_destination else without_new_secrets(after, current)
     if writable(after) == writable(current):
         return None
-    return make(scope, by=by, now=now, before=current, after=after, undoes=change)
+    return make(scope, by=by, now=now, before=current, after=after, undoes=change, as_client=as_client)
 
 
 # --- In words -------------------------------------------------------------------------------------------------------

@@ -302,7 +302,8 @@ def _note(change: Change, outcome: ChangeOutcome, now: datetime) -> None:
         action=f"{change.kind} {change.get_action_display().lower()}{AUDITED[outcome]}",
         subject=change.name,
         details={"id": change.backend_id, "part": change.part, "change": change.pk}
-        | ({"token": change.sent_with} if change.sent_with else {}),
+        | ({"token": change.sent_with} if change.sent_with else {})
+        | ({"as": "client"} if change.as_client else {}),
         now=now,
     )
 

@@ -138,6 +138,19 @@ class Target(ABC):
         """Whether a member may propose and save changes of it."""
         return can_manage(membership)
 
+    # --- what clients change themselves ------------------------------------------------------------------------------
+    def is_own(self, membership: Membership, change: Change) -> bool:
+        """Whether a client may still look at a change that they made: the object is theirs."""
+        return False
+
+    def why_not(self, change: Change) -> str:
+        """Why a client may not save a change that they made, a sentence; "": they may."""
+        return "Your account manager changes this."
+
+    def own_address(self, connection_id: int, backend_id: str) -> str:
+        """The client's own page of the object."""
+        return ""
+
     # --- what it means for copying --------------------------------------------------------------------------------
     @abstractmethod
     def simulated(self, change: Change) -> dict[str, str]:

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from django.contrib import messages
 from django.core.cache import cache
 from django.core.exceptions import PermissionDenied
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
@@ -30,7 +30,7 @@ from jobs.models import JobState
 from jobs.services import TooMany
 from users.confirming import confirmed_if
 from users.once import once
-from users.permissions import can_manage, may_manage, staff_only
+from users.permissions import can_manage, may_change, member_only
 from users.requests import MemberRequest
 
 CACHED_S = 300
@@ -44,16 +44,33 @@ def visible_change(request: MemberRequest, pk: int) -> Change:
     """The change with whoever had to do with it, or 404."""
     people = ("proposed_by", "saved_by", "sent_by", "undoes")
     visible = Change.objects.visible_to(request.membership).select_related("connection", "workspace", *people)
-    return get_object_or_404(visible.defer("connection__token"), pk=pk)
+    return still_theirs(request, get_object_or_404(visible.defer("connection__token"), pk=pk))
 
 
 def own_change(request: MemberRequest, pk: int) -> Change:
     """A change that the person may save, with all it takes to ask the backend, or 404; 403 for whoever only reads."""
     visible = Change.objects.visible_to(request.membership).select_related("connection", "workspace")
-    change = get_object_or_404(visible, pk=pk)
-    if not target_of(change.kind).may_save(request.membership):
+    change = still_theirs(request, get_object_or_404(visible, pk=pk))
+    if request.membership.is_staff_role and not target_of(change.kind).may_save(request.membership):
         raise PermissionDenied
     return change
+
+
+def still_theirs(request: MemberRequest, change: Change) -> Change:
+    """The change; 404 for a client whose account it is no more."""
+    if not request.membership.is_staff_role and not target_of(change.kind).is_own(request.membership, change):
+        raise Http404
+    return change
+
+
+def is_client(request: MemberRequest) -> bool:
+    """Whether a client looks at a change that they made themselves."""
+    return not request.membership.is_staff_role
+
+
+def why_not(request: MemberRequest, change: Change) -> str:
+    """Why the person may not save it: what a client does has bounds, which may be others than at the proposal."""
+    return target_of(change.kind).why_not(change) if is_client(request) else ""
 
 
 def effects_now(change: Change) -> ImmediateEffects:
@@ -65,9 +82,12 @@ def effects_now(change: Change) -> ImmediateEffects:
         return unknown_effects(change, error.text)
 
 
-def home_of(change: Change) -> str:
-    """The page of what the change is about; its list when it is not mirrored (yet)."""
-    return target_of(change.kind).address(change.connection_id, change.backend_id)
+def home_of(request: MemberRequest, change: Change) -> str:
+    """The page of what the change is about, to its reader; its list when it is not mirrored (yet)."""
+    target = target_of(change.kind)
+    if is_client(request):
+        return target.own_address(change.connection_id, change.backend_id)
+    return target.address(change.connection_id, change.backend_id)
 
 
 def form_of(change: Change) -> str:
@@ -89,17 +109,21 @@ def review(
     target = target_of(change.kind)
     rows = differences_of(change) if change.action != Action.REMOVE else []
     is_open = change.saved_at is None and conflict is None and not change.is_in_flight
+    bar = why_not(request, change) if is_open else ""
     context = {
         "change": change,
         "target": target,
         "differences": rows[:MOST_LISTED],
         "left_out": max(0, len(rows) - MOST_LISTED),
         "is_open": is_open,
+        "bar": bar,
+        "is_client": is_client(request),
         "reach": target.reach(change, most=MOST_NAMES) if change.saved_at is None else None,
         "effects": effects or (effects_now(change) if is_open else document_effects(change)),
-        "home": home_of(change),
+        "home": home_of(request, change),
         "form_href": form_of(change),
-        "may_manage": can_manage(request.membership),
+        "may_manage": can_manage(request.membership) or is_client(request),
+        "may_undo": change.saved_at is not None and may_undo(request, change),
         "is_account": change.kind == SUBSCRIBER,
         "conflict": conflict,
         "theirs": theirs or [],
@@ -110,12 +134,18 @@ def review(
     return render(request, "editing/change.html", context, status=status)
 
 
+def may_undo(request: MemberRequest, change: Change) -> bool:
+    """Whether the person is offered to put it back: what a client ended, only the manager begins again."""
+    return can_manage(request.membership) or (is_client(request) and change.action == Action.CHANGE)
+
+
 @require_safe
-@staff_only
+@member_only
 def change(request: MemberRequest, pk: int) -> HttpResponse:
     """What is about to be changed, or was; what is not saved only for those who may save it."""
     change = visible_change(request, pk)
-    if change.saved_at is None and not target_of(change.kind).may_save(request.membership):
+    is_reader = request.membership.is_staff_role and not target_of(change.kind).may_save(request.membership)
+    if change.saved_at is None and is_reader:
         raise PermissionDenied
     return review(request, change)
 
@@ -127,7 +157,7 @@ def needs_confirmation(request: MemberRequest, pk: int) -> bool:
 
 
 @require_POST
-@may_manage
+@may_change
 @confirmed_if(needs_confirmation)
 @once
 def save(request: MemberRequest, pk: int) -> HttpResponse:
@@ -135,7 +165,9 @@ def save(request: MemberRequest, pk: int) -> HttpResponse:
     change = own_change(request, pk)
     if change.saved_at is not None:
         messages.info(request, "This was saved already.")
-        return redirect(home_of(change))
+        return redirect(home_of(request, change))
+    if bar := why_not(request, change):
+        return review(request, change, status=422, problem=f"Nothing was changed. {bar}")
     if request.POST.get("typed", "").strip() != change.name.strip():
         effects = effects_now(change)  # again: prices have moved since the review
         if effects.is_dangerous:
@@ -175,8 +207,9 @@ def say_outcome(request: MemberRequest, change: Change) -> HttpResponse:
     if change.saved_at is not None:
         words = {Action.CREATE: "is created", Action.REMOVE: "is being removed"}.get(Action(change.action), "is saved")
         later = "" if change.is_mirrored else " The pages show it within a minute."
-        messages.success(request, f"{change.name} {words}.{later}", extra_tags=f"undo:{change.pk}")
-        return redirect(home_of(change))
+        tags = f"undo:{change.pk}" if may_undo(request, change) else ""
+        messages.success(request, f"{change.name} {words}.{later}", extra_tags=tags)
+        return redirect(home_of(request, change))
     if change.is_in_flight:
         messages.warning(request, f"It is not known yet whether {change.name} was changed.")
     elif change.outcome == ChangeOutcome.NOT_DONE:
@@ -185,7 +218,7 @@ def say_outcome(request: MemberRequest, change: Change) -> HttpResponse:
 
 
 @require_POST
-@may_manage
+@may_change
 def look_again(request: MemberRequest, pk: int) -> HttpResponse:
     """Ask the backend what became of a change whose answer was lost."""
     change = own_change(request, pk)
@@ -208,7 +241,7 @@ def conflict_page(request: MemberRequest, change: Change, conflict: Conflict) ->
 
 
 @require_POST
-@may_manage
+@may_change
 def go_on(request: MemberRequest, pk: int) -> HttpResponse:
     """After a conflict: the same edit on top of what the backend has now, for another look."""
     change = own_change(request, pk)
@@ -221,18 +254,18 @@ def go_on(request: MemberRequest, pk: int) -> HttpResponse:
         return review(request, visible_change(request, pk), status=503, problem=error.text)
     if current is None or change.action not in (Action.CHANGE, Action.CREATE):
         messages.error(request, f"{change.name} cannot be changed like that any more: look at what is there now.")
-        return redirect(home_of(change))
+        return redirect(home_of(request, change))
     newer, _ = rebase(change, current, by=request.user, now=timezone.now())
     change.delete()
     return redirect("editing:change", newer.pk)
 
 
 @require_POST
-@may_manage
+@may_change
 def discard(request: MemberRequest, pk: int) -> HttpResponse:
     """Forget a proposal."""
     change = own_change(request, pk)
-    home = home_of(change)
+    home = home_of(request, change)
     if change.is_in_flight:
         messages.warning(request, "It was sent, so it cannot be discarded before it is known what became of it.")
         return redirect("editing:change", pk)
@@ -243,24 +276,26 @@ def discard(request: MemberRequest, pk: int) -> HttpResponse:
 
 
 @require_POST
-@may_manage
+@may_change
 def undo(request: MemberRequest, pk: int) -> HttpResponse:
     """Put the former document back, by the same review."""
     change = own_change(request, pk)
-    if change.saved_at is None:
+    if change.saved_at is None or not may_undo(request, change):
         return redirect("editing:change", pk)
     if change.action == Action.CREATE:
         removal = target_of(change.kind).removal_address(change.connection_id, change.backend_id)
-        return redirect(removal or home_of(change))
+        return redirect(removal or home_of(request, change))
     try:
         with backend_of(change.connection) as client:
-            reversal = propose_undo(change, client=client, by=request.user, now=timezone.now())
+            reversal = propose_undo(
+                change, client=client, by=request.user, now=timezone.now(), as_client=is_client(request)
+            )
     except NotDone as error:
         messages.error(request, error.text)
-        return redirect(home_of(change))
+        return redirect(home_of(request, change))
     if reversal is None:
         messages.info(request, "There is nothing to put back: it already is as it was, or it is being wound down.")
-        return redirect(home_of(change))
+        return redirect(home_of(request, change))
     if holds_new_secret(change.before, reversal.after):
         messages.warning(request, "A token in it was typed for another address and is not put back: type it again.")
     return redirect("editing:change", reversal.pk)
@@ -268,7 +303,7 @@ def undo(request: MemberRequest, pk: int) -> HttpResponse:
 
 # --- Parts of a review that the backend is asked for ----------------------------------------------------------------
 @require_safe
-@may_manage
+@may_change
 def what_if(request: MemberRequest, pk: int) -> HttpResponse:
     """What the change would have done to the last days' signals."""
     change = own_change(request, pk)
@@ -284,7 +319,7 @@ def what_if(request: MemberRequest, pk: int) -> HttpResponse:
             summary = simulate(change, client=client, now=timezone.now())
         cache.set(key, summary, CACHED_S)
     except NotDone as error:
-        if is_used_up():  # it answers, or may, but not within a page
+        if is_used_up() and not is_client(request):  # it answers, or may, but not within a page
             with suppress(TooMany):
                 job = ask_for(change, request.membership, before=job)
                 return show_part(request, "looking_back", change, job=job)
@@ -293,7 +328,7 @@ def what_if(request: MemberRequest, pk: int) -> HttpResponse:
 
 
 @require_safe
-@may_manage
+@may_change
 def positions(request: MemberRequest, pk: int) -> HttpResponse:
     """How many copied positions a removal meets now."""
     change = own_change(request, pk)

@@ -11,6 +11,7 @@ from reporting.views import (
     decisions,
     entering,
     history,
+    leaving,
     mailing,
     me,
     overview,
@@ -119,5 +120,6 @@ urlpatterns = [
     path("settings/rates/<int:pk>/remove/", rates.remove_rate, name="remove-rate"),
     path("settings/records/", records.records, name="records"),
     path("settings/records/keep/", records.keep_records, name="keep-records"),
+    path("me/leaving/<int:pk>/", leaving.leaving, name="leaving"),
     path("me/", me.me, name="me"),
 ]

@@ -16,7 +16,9 @@ from strategies.chains import leaf_ids, portfolios_with, strategies_of
 from strategies.models import Strategy
 from subscribers.mirror import keep_subscribers, link_subscriptions
 from subscribers.models import Subscriber, Subscription
-from users.models import Connection
+from subscribers.own import why_not_saved
+from subscribers.pages import own_page
+from users.models import Connection, Membership
 
 
 class SubscriberTarget(targets.Target):
@@ -71,6 +73,17 @@ class SubscriberTarget(targets.Target):
 
     def copied_strategies(self, change: Change) -> set[str] | None:
         return leaf_ids(change.part, strategies_of(change.connection_id)) if change.part else None
+
+    def is_own(self, membership: Membership, change: Change) -> bool:
+        own = Subscriber.objects.visible_to(membership)
+        return own.filter(connection_id=change.connection_id, backend_id=change.backend_id).exists()
+
+    def why_not(self, change: Change) -> str:
+        return why_not_saved(change)
+
+    def own_address(self, connection_id: int, backend_id: str) -> str:
+        own = Subscriber.objects.filter(connection_id=connection_id, backend_id=backend_id)
+        return own_page(own.values_list("pk", flat=True).get())
 
     def reach(self, change: Change, *, most: int) -> Reach:
         return Reach(1, 1, [change.backend_id], list(self.links(change.connection_id, [change.backend_id]).values()))

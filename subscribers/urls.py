@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from subscribers import bulk_views, edit_views, resync, views
+from subscribers import bulk_views, edit_views, own_views, resync, views
 
 app_name = "subscribers"
 urlpatterns = [
@@ -15,6 +15,13 @@ urlpatterns = [
     path("subscribers/<int:pk>/subscriptions/", views.subscriptions, name="subscriptions"),
     path("subscribers/<int:pk>/stopouts/", views.subscriber_stopouts, name="subscriber-stopouts"),
     path("strategies/<int:pk>/subscribers/", views.strategy_subscribers, name="of-strategy"),
+    path("strategies/<int:pk>/clients/", own_views.client_bounds, name="client-bounds"),
+    path("strategies/<int:pk>/clients/save/", own_views.set_client_bounds, name="set-client-bounds"),
+    path("me/accounts/<int:pk>/close-only/", own_views.own_close_only, name="own-close-only"),
+    path("me/accounts/<int:pk>/changes/", own_views.own_changes, name="own-changes"),
+    path("me/accounts/<int:pk>/leave/", own_views.own_leave, name="own-leave"),
+    path("me/accounts/<int:pk>/subscriptions/<str:strategy_id>/", own_views.own_terms, name="own-terms"),
+    path("me/accounts/<int:pk>/subscriptions/<str:strategy_id>/leave/", own_views.own_leave, name="own-leave-one"),
     path("stopouts/", views.stopouts, name="stopouts"),
     path("stopouts/<int:pk>/reset/", views.reset, name="reset-stopout"),
     path("subscribers/<int:pk>/changes/", views.changes, name="changes"),

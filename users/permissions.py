@@ -97,6 +97,11 @@ def may_manage(view: MemberView[P]) -> View[P]:
     return _guard(view, sees=STAFF_ROLES, may=MANAGING_ROLES)
 
 
+def may_change(view: MemberView[P]) -> View[P]:
+    """Owner and manager; clients for what they changed themselves (views look for that); other staff get 403."""
+    return _guard(view, sees=tuple(Role), may=(*MANAGING_ROLES, Role.SUBSCRIBER))
+
+
 def may_bill(view: MemberView[P]) -> View[P]:
     """Owner, manager and accountant; other staff get 403, everybody else 404."""
     return _guard(view, sees=STAFF_ROLES, may=BILLING_ROLES)

@@ -19,6 +19,7 @@ from reporting.views.subscribers import curve_of, figures_of
 from subscribers.causes import cause_of, is_endless
 from subscribers.effective import leaf_chains, strategies_of
 from subscribers.models import Subscriber, Subscription
+from subscribers.own import acts_of
 from subscribers.views import limits_part
 from users.permissions import subscriber_only
 from users.requests import MemberRequest
@@ -88,6 +89,7 @@ def me(request: MemberRequest) -> HttpResponse:
             (row, row.ended_at is None and row.stopped_till > now, cause_of(row.reason), is_endless(row.stopped_till))
             for row in stopouts
         ],
+        "acts": acts_of(account),
         "subscriber": account,
         **limits_part(account),
         "statements": list(statements[:LATEST_STATEMENTS]),

@@ -46,7 +46,8 @@ OF_MANAGER = (
     "/trading-accounts/{account}/roles/", "/trading-accounts/{account}/remove/", "/trading-accounts/{draft}/",
     # where things are changed
     "/strategies/new/", "/strategies/new-portfolio/", "/strategies/{strategy}/edit/", "/strategies/{strategy}/signals/",
-    "/strategies/{strategy}/changes/", "/strategies/{strategy}/remove/", "/strategies/{portfolio}/signals/",
+    "/strategies/{strategy}/changes/", "/strategies/{strategy}/clients/", "/strategies/{strategy}/remove/",
+    "/strategies/{portfolio}/signals/",
     "/strategies/{external}/signals/",
     "/strategies/{portfolio}/edit/", "/strategies/{portfolio}/members/Trd1/edit/",
     "/strategies/{portfolio}/members/add/", "/strategies/{portfolio}/members/Trd1/remove/", "/subscribers/new/",
@@ -62,7 +63,11 @@ OF_MANAGER = (
     "/commissions/runs/", "/commissions/runs/{statement}/", "/commissions/mail/", "/commissions/mail/{mail}/",
     "/commissions/debt/", "/commissions/incoming/", "/accounts/email/",
 )  # fmt: skip
-OF_SUBSCRIBER = ("/me/", "/me/positions/", "/me/decisions/", "/me/statements/", "/transactions/")
+OF_SUBSCRIBER = (
+    "/me/", "/me/positions/", "/me/decisions/", "/me/statements/", "/transactions/",
+    "/me/accounts/{own}/subscriptions/{own_strategy}/", "/me/accounts/{own}/subscriptions/{own_strategy}/leave/",
+    "/me/accounts/{own}/leave/", "/me/accounts/{own}/changes/",
+)  # fmt: skip
 OF_NOBODY = ("/accounts/login/", "/accounts/password/reset/")
 PAGES = [(role, path) for role, paths in (("manager", OF_MANAGER), ("subscriber", OF_SUBSCRIBER), (None, OF_NOBODY))
          for path in paths]  # fmt: skip
@@ -143,6 +148,9 @@ NOT_PAGES = frozenset(
         "strategies:send-signal",
         "editing:positions",
         "subscribers:close-only",
+        "subscribers:own-close-only",
+        "subscribers:set-client-bounds",
+        "reporting:leaving",
         "editing:bulk-start",
         "editing:bulk-undo",
         "editing:bulk-what-if",
@@ -202,6 +210,10 @@ A_DRAFT = (
 TERMS_THAT_ASK = (
     "UPDATE reporting_termsversion SET asks_consent = TRUE WHERE strategy_id = 'Trd1' AND subject = 'commission'"
     " AND valid_from IS NULL RETURNING id"
+)
+OWN_STRATEGY = (
+    "SELECT s.strategy_backend_id FROM subscribers_subscription s JOIN subscribers_subscriberaccess a"
+    " USING (subscriber_id) WHERE NOT s.is_removed ORDER BY a.id, s.id LIMIT 1"
 )
 # what Chromium moved after it was painted, except in answer to a person
 SHIFTS = """window.shift = 0;
@@ -271,6 +283,8 @@ def ids(stack) -> dict[str, int]:
         "position": stack.one("SELECT id FROM reporting_openposition WHERE signal_id <> '' ORDER BY id LIMIT 1"),
         "signal": stack.one("SELECT id FROM reporting_opentrade ORDER BY copies DESC, id LIMIT 1"),
         "terms": stack.one(TERMS_THAT_ASK),
+        "own": stack.one("SELECT subscriber_id FROM subscribers_subscriberaccess ORDER BY id LIMIT 1"),
+        "own_strategy": stack.one(OWN_STRATEGY),
     }
 
 

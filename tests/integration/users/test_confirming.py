@@ -56,6 +56,9 @@ UNASKED = {
         "subscribers/<int:pk>/subscribe/", "subscribers/<int:pk>/subscriptions/<str:strategy_id>/edit/",
         "subscribers/<int:pk>/subscriptions/<str:strategy_id>/remove/", "subscribers/<int:pk>/close-only/",
         "subscribers/<int:pk>/remove/", "subscribers/new/",
+        "me/accounts/<int:pk>/close-only/", "me/accounts/<int:pk>/leave/",
+        "me/accounts/<int:pk>/subscriptions/<str:strategy_id>/",
+        "me/accounts/<int:pk>/subscriptions/<str:strategy_id>/leave/",
     },
     "trading by hand must not wait, and is looked at before it is sent": {
         "positions/<int:pk>/close/", "positions/all/<int:pk>/close/",

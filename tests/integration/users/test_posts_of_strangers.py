@@ -52,7 +52,7 @@ PATH_IDS = {
     "settings/members/": "membership", "settings/tokens/": "token", "settings/rates/": "rate",
     "settings/members/invitations/": "invitation", "statements/": "statement", "stopouts/": "stopout",
     "trading-accounts/": "trading",
-    "strategies/": "strategy", "subscribers/": "subscriber", "switch/": "workspace",
+    "me/accounts/": "subscriber", "strategies/": "strategy", "subscribers/": "subscriber", "switch/": "workspace",
     "accounts/second-factor/passkeys/": "passkey",
 }  # fmt: skip
 NESTED = {"membership_pk": "membership", "strategy_id": "strategy_name", "signal_id": "signal_name"}
