@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
+from reporting.bookkeeping import BookkeepingSettings, JournalExport
 from reporting.books import (
     BillingPeriod,
     Books,
@@ -34,6 +35,7 @@ __all__ = [
     "AccrualState",
     "BillingIdentity",
     "BillingPeriod",
+    "BookkeepingSettings",
     "Books",
     "ClientRecord",
     "CommissionLine",
@@ -49,6 +51,7 @@ __all__ = [
     "EquityPoint",
     "EquitySum",
     "ExposureSum",
+    "JournalExport",
     "LogRecord",
     "OpenPosition",
     "OpenTrade",

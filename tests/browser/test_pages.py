@@ -33,7 +33,8 @@ OF_MANAGER = (
     "/settings/members/invite/clients/",
     "/settings/members/invite/", "/settings/members/{member}/", "/settings/members/{member}/remove/",
     "/subscribers/{subscriber}/access/", "/leave/", "/accounts/email/",
-    "/settings/rates/", "/settings/billing/", "/settings/records/", "/subscribers/{subscriber}/client/",
+    "/settings/rates/", "/settings/billing/", "/settings/records/", "/settings/bookkeeping/",
+    "/subscribers/{subscriber}/client/",
     "/settings/tokens/", "/settings/tokens/new/", "/settings/tokens/reference/",
     "/accounts/sessions/", "/accounts/second-factor/", "/accounts/second-factor/set-up/",
     "/accounts/second-factor/passkeys/add/", "/accounts/confirm/",
@@ -61,6 +62,7 @@ OF_MANAGER = (
     "/commissions/statements/", "/statements/{statement}/", "/commissions/payments/",
     "/commissions/payments/new/?statement={statement}",
     "/commissions/runs/", "/commissions/runs/{statement}/", "/commissions/mail/", "/commissions/mail/{mail}/",
+    "/commissions/journal/", "/commissions/journal/{journal}/datev/",
     "/commissions/debt/", "/commissions/incoming/", "/accounts/email/",
 )  # fmt: skip
 OF_SUBSCRIBER = (
@@ -119,7 +121,9 @@ NOT_PAGES = frozenset(
         "reporting:credit-note",
         "reporting:fetch-rates",
         "reporting:freshness",
+        "reporting:export-journal",
         "reporting:issue-statements",
+        "reporting:journal-beancount",
         "reporting:open-cells",
         "reporting:overview-equity",
         "reporting:record-consent",
@@ -137,6 +141,7 @@ NOT_PAGES = frozenset(
         "reporting:subscriber-performance",
         "reporting:subscriber-quality",
         "reporting:switch-rates",
+        "reporting:take-journal-back",
         "reporting:transaction-totals",
         "reporting:undo-payment",
         "reporting:save-currencies",
@@ -199,6 +204,12 @@ A_MAIL = (
     " such user', TRUE, now(), now(), now() FROM users_workspace ORDER BY id LIMIT 1 RETURNING id) INSERT INTO"
     " reporting_statementmail (statement_id, mail_id) SELECT max(s.id), mail.id FROM reporting_statement s, mail"
     " GROUP BY mail.id RETURNING mail_id"
+)
+AN_EXPORT = (
+    "INSERT INTO reporting_journalexport (workspace_id, number, first_day, last_day, last_entry, periods, zone,"
+    " accounts, bookings, digest, made_at) SELECT workspace_id, 1, min(day), min(day), max(id), '[]', 'UTC',"
+    """ '{"advisor": 1001, "client": 1, "year_begins": 1}', 0, '', now() FROM reporting_entry"""
+    " GROUP BY workspace_id ORDER BY 1 LIMIT 1 RETURNING id"
 )
 A_DRAFT = (
     "INSERT INTO accounts_brokeraccount (workspace_id, connection_id, backend_id, name, login, server, platform, state,"
@@ -285,6 +296,7 @@ def ids(stack) -> dict[str, int]:
         "terms": stack.one(TERMS_THAT_ASK),
         "own": stack.one("SELECT subscriber_id FROM subscribers_subscriberaccess ORDER BY id LIMIT 1"),
         "own_strategy": stack.one(OWN_STRATEGY),
+        "journal": stack.one(AN_EXPORT),
     }
 
 

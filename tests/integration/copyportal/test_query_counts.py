@@ -24,6 +24,7 @@ from jobs.models import Job
 from reporting import equity_sums
 from reporting.commission.accounts import Account
 from reporting.commission.closing import close_periods
+from reporting.commission.journal_exports import export_journal, first_day_to_export, take_export_back
 from reporting.commission.mailing import send_document
 from reporting.commission.payments import record_payment
 from reporting.commission.services import accrue_workspace
@@ -33,6 +34,7 @@ from reporting.models import (
     ClientRecord,
     Decision,
     EquityPoint,
+    JournalExport,
     LogRecord,
     OpenPosition,
     OpenTrade,
@@ -58,6 +60,7 @@ OBJECTS = (
     (r"^statements/<int:pk>/", "statement"),
     (r"^commissions/runs/<int:pk>/", "statement"),
     (r"^commissions/mail/<int:pk>/", "mail"),
+    (r"^commissions/journal/<int:pk>/", "export"),
     (r"^decisions/<int:pk>/", "decision"),
     (r"^positions/<int:pk>/", "signal"),
     (r"^positions/all/<int:pk>/", "position"),
@@ -125,6 +128,7 @@ def firm(business, alice):
         payments = [pay(business, statement) for statement in Statement.objects.order_by("pk")]
         grown.payment = payments[0].pk
         grown.mail = mail_statements(business.workspace)
+        grown.export = export_everything(business.workspace)
         assert equity_sums.follow_members(business.connection, save=lambda: None)
         grown.statement, grown.period = Statement.objects.earliest("pk").pk, BillingPeriod.objects.earliest("pk").pk
         rebuild(business.connection, is_list=True)
@@ -147,6 +151,14 @@ def mail_statements(workspace) -> int:
         ClientRecord.objects.get_or_create(subscriber=statement.subscriber, defaults={"email": "c@example.com"})
         send_document(statement, now=timezone.now())
     return Mail.objects.order_by("pk")[0].pk
+
+
+def export_everything(workspace) -> int:
+    """All of the books is in one export of the journal."""
+    for export in JournalExport.objects.valid().filter(workspace=workspace):
+        take_export_back(export, now=timezone.now())
+    first, later = first_day_to_export(workspace), timezone.now() + timedelta(days=1)
+    return export_journal(workspace, first_day=first, last_day=timezone.now().date(), now=later).pk
 
 
 def pay(business, statement):

@@ -24,6 +24,7 @@ from editing.models import BulkEdit, Change
 from jobs.models import Job
 from reporting.models import (
     BillingPeriod,
+    JournalExport,
     OpenPosition,
     OpenTrade,
     OwnRate,
@@ -47,7 +48,7 @@ PATH_IDS = {
     "changes/": "change", "changes/bulk/": "bulk", "subscribers/bulk/": "bulk",
     "commissions/changes/": "change", "commissions/payments/": "payment",
     "commissions/periods/": "period", "positions/": "signal", "positions/all/": "position",
-    "commissions/runs/": "statement",
+    "commissions/runs/": "statement", "commissions/journal/": "export",
     "commissions/terms/": "terms", "jobs/": "job", "settings/connections/": "connection",
     "settings/members/": "membership", "settings/tokens/": "token", "settings/rates/": "rate",
     "settings/members/invitations/": "invitation", "statements/": "statement", "stopouts/": "stopout",
@@ -96,6 +97,7 @@ NO_IDS = {
     "subscribers/currencies/file/", "subscribers/currencies/save/",
     "setup/", "theme/", "settings/", "settings/connections/new/", "settings/members/invite/clients/", "leave/",
     "invitation/", "commissions/close/all/", "settings/billing/", "settings/rates/fetching/",
+    "settings/bookkeeping/", "commissions/journal/export/",
     "settings/rates/fetch/", "settings/rates/new/", "settings/rates/file/",
     "commissions/issue/all/", "jobs/export/", "accounts/login/", "accounts/logout/", "accounts/email/",
     "accounts/email/withdraw/", "accounts/sessions/end/", "accounts/password/change/", "accounts/password/reset/",
@@ -168,6 +170,9 @@ def world(user) -> dict[str, str]:
     rate = OwnRate.objects.create(
         workspace=workspace, currency="KWD", day=TODAY, against="USD", value=3, source="Secret bank", entered_at=now
     )
+    export = JournalExport.objects.create(
+        workspace=workspace, number=1, first_day=TODAY, last_day=TODAY, last_entry=0, zone="UTC", digest="", made_at=now
+    )
     trading = builders.broker_account(connection, name="Secret account", backend_id=f"trading{workspace.pk}")
     job = Job.objects.create(workspace=workspace, kind="export", title="Secret list", due_at=now, created_at=now)
     rows = {
@@ -175,6 +180,7 @@ def world(user) -> dict[str, str]:
         "change": change, "stopout": stopout, "invitation": invitation, "connection": connection,
         "membership": Membership.objects.get(user=client), "workspace": workspace, "job": job,
         "rate": rate, "terms": terms, "bulk": bulk, "trading": trading, "passkey": stored_passkey(user),
+        "export": export,
         "token": issue_token(user.memberships.get(), name="Secret", scope="read", lasts=timedelta(1), now=now).token,
     }  # fmt: skip
     trade = {"workspace": workspace, "connection": connection, "symbol": "EURUSD", "side": "buy", "opened_at": now}
