@@ -11,7 +11,7 @@ import uuid
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-from reporting.commission.accounts import Account
+from reporting.commission.accounts import ClientAccount
 from reporting.commission.closing import close_periods
 from reporting.commission.drafts import drafts_of
 from reporting.commission.payments import record_payment
@@ -87,7 +87,7 @@ def _pay(workspace: Workspace, this_month: date, *, by: User | None, now: dateti
         share = Decimal("0.5") if is_newest and statement.number % 8 == 3 else Decimal(1)
         amount = (statement.total * share).quantize(Decimal(1) if statement.currency == "JPY" else Decimal("0.01"))
         record_payment(
-            workspace, Account.of(statement), amount=amount, currency=statement.currency, received_on=received_on,
+            workspace, ClientAccount.of(statement), amount=amount, currency=statement.currency, received_on=received_on,
             reference=f"Transfer {statement.label}", statement=statement, by=by, now=now,
             token=uuid.uuid5(TOKENS, f"{workspace.pk}:{statement.number}"),
         )  # fmt: skip

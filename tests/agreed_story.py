@@ -6,7 +6,7 @@ from collections import defaultdict
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from reporting.commission.accounts import Account
+from reporting.commission.accounts import ClientAccount
 from reporting.commission.consent import record_answers
 from reporting.commission.payments import record_payment
 from reporting.commission.policy import Policy
@@ -147,7 +147,7 @@ class AgreedStory(Story):
                 )  # fmt: skip
             elif kind == "payment":
                 money.payments.append(what)
-                account = Account(
+                account = ClientAccount(
                     self.firm.workspace.pk, self.firm.connection.pk, subscriber.backend_id, subscriber.currency
                 )
                 record_payment(

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from django.db.models import Sum
 
-from reporting.commission.accounts import Account
+from reporting.commission.accounts import ClientAccount
 from reporting.commission.closing import close_periods
 from reporting.commission.payments import record_payment
 from reporting.commission.recompute import recompute
@@ -101,7 +101,9 @@ class Firm:
 
     @property
     def account(self):
-        return Account(self.workspace.pk, self.connection.pk, self.subscriber.backend_id, self.subscriber.currency)
+        return ClientAccount(
+            self.workspace.pk, self.connection.pk, self.subscriber.backend_id, self.subscriber.currency
+        )
 
     def amounts(self, **only):
         return [line.amount for line in self.lines.filter(**only)]

@@ -24,7 +24,7 @@ from api.resources import books
 from api.writes import WriteView, write
 from copying.client import ClientError
 from editing.backend import Unconfirmed
-from reporting.commission.accounts import Account
+from reporting.commission.accounts import ClientAccount
 from reporting.commission.payments import record_payment
 from reporting.commission.refusals import CannotBook
 from reporting.commission.services import calendar_of
@@ -185,14 +185,14 @@ class PaymentList(books.Payments, WriteView):
         body = {"id": recorded.payment.pk, "currency": recorded.payment.settled_currency, "paid": paid}
         return Reply(body | {"credit": amount(recorded.credit)})
 
-    def payer(self) -> tuple[Statement | None, Account]:
+    def payer(self) -> tuple[Statement | None, ClientAccount]:
         """The statement that is paid, and the account that pays. Raises Http404."""
         if "statement" in self.body:
             statement = get_object_or_404(Statement.objects.visible_to(self.membership), pk=self.body["statement"])
-            return statement, Account.of(statement)
+            return statement, ClientAccount.of(statement)
         own = Subscriber.objects.visible_to(self.membership).exclude(currency="")
         subscriber = get_object_or_404(own, pk=self.body["subscriber"])
-        return None, Account(
+        return None, ClientAccount(
             subscriber.workspace_id, subscriber.connection_id, subscriber.backend_id, subscriber.currency
         )
 

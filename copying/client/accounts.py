@@ -14,8 +14,8 @@ from ..contract.accounts import (
     AccountLimits,
     AccountSnapshot,
     AccountUpdate,
+    DecisionDocument,
     DecisionPage,
-    DecisionRecord,
     DepositRequest,
     TradeRequest,
     TradeResult,
@@ -106,7 +106,7 @@ class AccountCalls(Exchange):
         }
         return self._call("GET", "/users/current/decisions", type=DecisionPage, params=params, extended=True)
 
-    def decisions(self, *, page_size: int = PAGE_LIMIT, **filters: Any) -> Iterator[list[DecisionRecord]]:
+    def decisions(self, *, page_size: int = PAGE_LIMIT, **filters: Any) -> Iterator[list[DecisionDocument]]:
         """All decisions that pass the filters of `decisions_page`, page by page."""
         before = None
         while True:

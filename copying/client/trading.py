@@ -7,7 +7,7 @@ from typing import Unpack
 
 import msgspec
 
-from ..contract.documents import LogRecord, Stopout
+from ..contract.documents import LogDocument, StopoutDocument
 from .chosen import Following, Log, LogPage, LogPoll, named, page_of
 from .exchange import PAGE_LIMIT, Exchange, path_of
 from .following import followed, never
@@ -16,7 +16,7 @@ _SUBSCRIBER = "/users/current/subscribers/{subscriber_id}"
 _STRATEGY = "/users/current/strategies/{strategy_id}"
 
 
-def _log_identity(record: LogRecord) -> Hashable:
+def _log_identity(record: LogDocument) -> Hashable:
     return msgspec.structs.astuple(record)
 
 
@@ -35,10 +35,10 @@ class TradingCalls(Exchange):
         path = path_of(_SUBSCRIBER + "/resynchronize", subscriber_id=subscriber_id)
         self._call("POST", path, params={"strategyId": strategy_ids, "positionId": position_ids}, key=key)
 
-    def stopouts(self, subscriber_id: str) -> list[Stopout]:
+    def stopouts(self, subscriber_id: str) -> list[StopoutDocument]:
         """T2: what is active, of the subscriber and of its subscriptions."""
         path = path_of(_SUBSCRIBER + "/stopouts", subscriber_id=subscriber_id)
-        return self._call("GET", path, type=list[Stopout], extended=True)
+        return self._call("GET", path, type=list[StopoutDocument], extended=True)
 
     def reset_subscription_stopouts(self, subscriber_id: str, strategy_id: str, reason: str) -> None:
         """T3. First set `startTime` of the limit to now (2.3), else it fires again."""
@@ -58,7 +58,7 @@ class TradingCalls(Exchange):
         strategy_id: str | None = None,
         limit: int = PAGE_LIMIT,
         hold_s: float | None = None,
-    ) -> list[Stopout]:
+    ) -> list[StopoutDocument]:
         """T5, one poll: ascending sequence numbers above the given one (None: only what is new; 0: from the start)."""
         params = {
             "previousSequenceNumber": previous_sequence_number,
@@ -66,7 +66,7 @@ class TradingCalls(Exchange):
             "strategyId": strategy_id,
             "limit": limit,
         }
-        return self._stream("/users/current/stopouts/stream", list[Stopout], params, hold_s)
+        return self._stream("/users/current/stopouts/stream", list[StopoutDocument], params, hold_s)
 
     def follow_stopouts(
         self,
@@ -74,7 +74,7 @@ class TradingCalls(Exchange):
         previous_sequence_number: int | None = None,
         hold_s: float | None = None,
         should_stop: Callable[[], bool] = never,
-    ) -> Iterator[list[Stopout]]:
+    ) -> Iterator[list[StopoutDocument]]:
         """T5 for ever; empty lists when nothing came. The cursor to keep is the last sequence number."""
         cursor = previous_sequence_number
         while not should_stop():
@@ -93,30 +93,30 @@ class TradingCalls(Exchange):
 
     def subscriber_log_page(
         self, subscriber_id: str, *, strategy_id: str | None = None, **chosen: Unpack[LogPage]
-    ) -> list[LogRecord]:
+    ) -> list[LogDocument]:
         """T6, one page, newest first. start inclusive, end exclusive."""
         path = path_of(_SUBSCRIBER + "/user-log", subscriber_id=subscriber_id)
         params = {"strategyId": strategy_id, **page_of(chosen)}
-        return self._call("GET", path, type=list[LogRecord], params=params, extended=True)
+        return self._call("GET", path, type=list[LogDocument], params=params, extended=True)
 
     def subscriber_log(
         self, subscriber_id: str, *, strategy_id: str | None = None, page_size: int = PAGE_LIMIT, **chosen: Unpack[Log]
-    ) -> Iterator[list[LogRecord]]:
+    ) -> Iterator[list[LogDocument]]:
         """T6, page by page, newest first. Give an `end`: what is logged meanwhile would push lines across pages."""
         path = path_of(_SUBSCRIBER + "/user-log", subscriber_id=subscriber_id)
-        return self._pages(path, list[LogRecord], {"strategyId": strategy_id, **named(chosen)}, page_size)
+        return self._pages(path, list[LogDocument], {"strategyId": strategy_id, **named(chosen)}, page_size)
 
-    def strategy_log_page(self, strategy_id: str, **chosen: Unpack[LogPage]) -> list[LogRecord]:
+    def strategy_log_page(self, strategy_id: str, **chosen: Unpack[LogPage]) -> list[LogDocument]:
         """T7, one page, newest first."""
         path = path_of(_STRATEGY + "/user-log", strategy_id=strategy_id)
-        return self._call("GET", path, type=list[LogRecord], params=page_of(chosen), extended=True)
+        return self._call("GET", path, type=list[LogDocument], params=page_of(chosen), extended=True)
 
     def strategy_log(
         self, strategy_id: str, *, page_size: int = PAGE_LIMIT, **chosen: Unpack[Log]
-    ) -> Iterator[list[LogRecord]]:
+    ) -> Iterator[list[LogDocument]]:
         """T7, page by page, newest first."""
         path = path_of(_STRATEGY + "/user-log", strategy_id=strategy_id)
-        return self._pages(path, list[LogRecord], named(chosen), page_size)
+        return self._pages(path, list[LogDocument], named(chosen), page_size)
 
     def subscriber_log_stream(
         self,
@@ -125,22 +125,22 @@ class TradingCalls(Exchange):
         strategy_id: str | None = None,
         hold_s: float | None = None,
         **chosen: Unpack[LogPoll],
-    ) -> list[LogRecord]:
+    ) -> list[LogDocument]:
         """T8, one poll: records at or after `start`, newest first."""
         path = path_of(_SUBSCRIBER + "/user-log/stream", subscriber_id=subscriber_id)
-        return self._stream(path, list[LogRecord], {"strategyId": strategy_id, **page_of(chosen)}, hold_s)
+        return self._stream(path, list[LogDocument], {"strategyId": strategy_id, **page_of(chosen)}, hold_s)
 
     def strategy_log_stream(
         self, strategy_id: str, *, hold_s: float | None = None, **chosen: Unpack[LogPoll]
-    ) -> list[LogRecord]:
+    ) -> list[LogDocument]:
         """T9, one poll: records at or after `start`, newest first."""
         path = path_of(_STRATEGY + "/user-log/stream", strategy_id=strategy_id)
-        return self._stream(path, list[LogRecord], page_of(chosen), hold_s)
+        return self._stream(path, list[LogDocument], page_of(chosen), hold_s)
 
-    def follow_subscriber_log(self, subscriber_id: str, **wanted: Unpack[Following]) -> Iterator[list[LogRecord]]:
+    def follow_subscriber_log(self, subscriber_id: str, **wanted: Unpack[Following]) -> Iterator[list[LogDocument]]:
         """T8 for ever: new lines, oldest first, nothing lost or repeated (following.follow)."""
         return followed(self.subscriber_log_stream, subscriber_id, _log_identity, wanted)
 
-    def follow_strategy_log(self, strategy_id: str, **wanted: Unpack[Following]) -> Iterator[list[LogRecord]]:
+    def follow_strategy_log(self, strategy_id: str, **wanted: Unpack[Following]) -> Iterator[list[LogDocument]]:
         """T9 for ever."""
         return followed(self.strategy_log_stream, strategy_id, _log_identity, wanted)

@@ -110,7 +110,7 @@ class DecisionVolumes(Document, kw_only=True):
     final: float | None = None
 
 
-class DecisionRecord(Document, kw_only=True):
+class DecisionDocument(Document, kw_only=True):
     """What became of a signal at one subscriber, and why. `limit_value` is the number of the deciding rule."""
 
     id: str | int
@@ -134,7 +134,7 @@ class DecisionRecord(Document, kw_only=True):
 class DecisionPage(Document, kw_only=True):
     """Decisions, newest first; `next` is the cursor of the following page, None at the end."""
 
-    items: list[DecisionRecord]
+    items: list[DecisionDocument]
     next: str | int | None = None
 
 

@@ -67,7 +67,7 @@ class StrategyUpdate(CopySettings, kw_only=True):
     offer: Offer | None = None
 
 
-class Strategy(StrategyUpdate, kw_only=True):
+class StrategyDocument(StrategyUpdate, kw_only=True):
     """A strategy as it is read (C2, C3)."""
 
     id: str = field(name="_id")
@@ -120,7 +120,7 @@ class SubscriptionUpdate(CopySettings, kw_only=True):
     close_only: CloseOnly | None = None
 
 
-class Subscription(SubscriptionUpdate, kw_only=True):
+class SubscriptionDocument(SubscriptionUpdate, kw_only=True):
     """A subscription as it is read; `removed`: waiting for its positions to close.
 
     offered: our backend's, False where the strategy is not offered (any more).
@@ -142,11 +142,11 @@ class SubscriberUpdate(AccountSettings, kw_only=True):
     close_only: CloseOnly | None = None
 
 
-class Subscriber(SubscriberUpdate, kw_only=True):
+class SubscriberDocument(SubscriberUpdate, kw_only=True):
     """A subscriber as it is read (C11, C12); the id is the trading account's."""
 
     id: str = field(name="_id")
-    subscriptions: list[Subscription] = field(default_factory=list)  # type: ignore[assignment]  # read: more fields
+    subscriptions: list[SubscriptionDocument] = field(default_factory=list)  # type: ignore[assignment]  # read: more fields
     close_on_removal_mode: str | None = None
     removed: bool | None = None
 
@@ -288,7 +288,7 @@ class TradingSignal(Document, kw_only=True):
 # ---------------------------------------------------------------------------------------------- stopouts and the log
 
 
-class Stopout(Document, kw_only=True):
+class StopoutDocument(Document, kw_only=True):
     """A risk limit that fired (3.13). Without `strategy` it stops the whole subscriber."""
 
     strategy: StrategyName | None = None
@@ -302,7 +302,7 @@ class Stopout(Document, kw_only=True):
     sequence_number: int | None = None
 
 
-class LogRecord(Document, kw_only=True):
+class LogDocument(Document, kw_only=True):
     """One line of a trading log (6.3). Our backend adds `subscriber_id`."""
 
     time: datetime

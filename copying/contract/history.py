@@ -47,7 +47,7 @@ class TransactionMetrics(HistoryRecord, kw_only=True):
     mt_and_broker_trade_latency: Milliseconds | None = None
 
 
-class Transaction(HistoryRecord, kw_only=True):
+class TransactionDocument(HistoryRecord, kw_only=True):
     """One deal of a subscriber's account. quantity in signed lots, money in the subscriber account's currency.
 
     lot_price: value of one lot; tick_price: the quote. Commissions are positive when owed.

@@ -46,7 +46,7 @@ WHERE period.id = fresh.id AND period.state <> fresh.state
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class ClientAccount:
     """Whose balance it is: a trading account and the currency of its statements."""
 
     workspace_id: int
@@ -55,7 +55,7 @@ class Account:
     currency: str
 
     @classmethod
-    def of(cls, document: Statement) -> Account:
+    def of(cls, document: Statement) -> ClientAccount:
         return cls(document.workspace_id, document.connection_id, document.subscriber_id, document.currency)
 
     @property
@@ -89,13 +89,19 @@ def balance_of(statement: Statement) -> Decimal:
     return Entry.objects.filter(statement=statement).aggregate(total=Sum("amount"))["total"] or ZERO
 
 
-def credit_of(account: Account) -> Decimal:
+def credit_of(account: ClientAccount) -> Decimal:
     """What a client has paid or been credited that no statement has used yet."""
     return -(account.entries.filter(statement=None).aggregate(total=Sum("amount"))["total"] or ZERO)
 
 
 def post(
-    account: Account, kind: str, amount: Decimal, posting: Posting, *, statement: Statement | None = None, **fields: Any
+    account: ClientAccount,
+    kind: str,
+    amount: Decimal,
+    posting: Posting,
+    *,
+    statement: Statement | None = None,
+    **fields: Any,
 ) -> Entry | None:
     """Add an entry; nothing for nothing."""
     if not amount:
@@ -116,13 +122,13 @@ def post(
     )
 
 
-def post_credit_use(account: Account, statement: Statement, amount: Decimal, posting: Posting) -> None:
+def post_credit_use(account: ClientAccount, statement: Statement, amount: Decimal, posting: Posting) -> None:
     """Move credit from the account to a statement; a negative amount moves it back."""
     post(account, EntryKind.CREDIT, -amount, posting, statement=statement)
     post(account, EntryKind.CREDIT, amount, posting)
 
 
-def post_settlement(account: Account, statement: Statement, posting: Posting) -> Decimal:
+def post_settlement(account: ClientAccount, statement: Statement, posting: Posting) -> Decimal:
     """Let credit pay what is left of a statement, or keep what was paid too much as credit; returns what it used."""
     left = balance_of(statement)
     used = left if left < 0 else min(left, max(credit_of(account), ZERO))
@@ -130,7 +136,7 @@ def post_settlement(account: Account, statement: Statement, posting: Posting) ->
     return used
 
 
-def post_missing_credit(account: Account, posting: Posting) -> list[Statement]:
+def post_missing_credit(account: ClientAccount, posting: Posting) -> list[Statement]:
     """Take credit back from the statements that used it last, where a counter-entry left less than nothing of it."""
     missing = -credit_of(account)
     touched = []

@@ -18,7 +18,7 @@ from reporting.commission.ledger import ADJUSTMENT
 from reporting.commission.parts import ChargedPart, is_measured, lines_of_part, parts_of
 from reporting.commission.periods import Calendar, Period
 from reporting.commission.policy import Basis, Scheme, Terms
-from reporting.commission.schemes import PERIOD_KEY, Line, Marked, Subscription
+from reporting.commission.schemes import PERIOD_KEY, BilledSubscription, Line, Marked
 from reporting.models import CommissionLine
 
 ZERO = Decimal(0)
@@ -72,7 +72,7 @@ def adjust_settled_periods(
     calendar: SpannedCalendar,
     settled_until: datetime,
     now: datetime,
-    read_subscription: Callable[[datetime], Subscription],
+    read_subscription: Callable[[datetime], BilledSubscription],
     member: str = "",
 ) -> Adjustments:
     """Adjustments of one subscriber after deals of `days` arrived late.
@@ -226,7 +226,7 @@ def _add_adjustment(by_start: dict[datetime, SettledPeriod], row: CommissionLine
 
 def _adjustment_lines(
     settled: SettledPeriod,
-    subscription: Subscription,
+    subscription: BilledSubscription,
     calendar: SpannedCalendar,
     marks: Marks,
     target: Period,

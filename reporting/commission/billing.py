@@ -42,7 +42,7 @@ OF_ONE = BACKEND_SUMS.format("AND r.subscriber_id = asked.subscriber_id")
 
 
 @dataclass(frozen=True)
-class Span:
+class PageSpan:
     """What a commission page is about. key: `open` or `2026-10`. previous, next: keys, empty at the ends.
 
     start, end: of the month in the zone of today. elsewhere: (start, end, connection's id) of it where strategies had
@@ -81,13 +81,13 @@ class Span:
         return condition
 
 
-def span_of(key: str, workspace: Workspace, now: datetime) -> Span:
+def span_of(key: str, workspace: Workspace, now: datetime) -> PageSpan:
     """The span named in an address. Raises ValueError for a key that is none, or lies ahead."""
     calendar = Calendar(workspace.timezone)
     today = calendar.day_of(now)
     this_month = today.replace(day=1)
     if key in ("", OPEN):
-        return Span(OPEN, "Current periods", calendar.midnight(this_month), now, f"{this_month:%Y-%m}", "")
+        return PageSpan(OPEN, "Current periods", calendar.midnight(this_month), now, f"{this_month:%Y-%m}", "")
     first = date.fromisoformat(f"{key}-01")
     if len(key) != 7 or first > this_month or first.year < 1990:
         raise ValueError(key)
@@ -98,7 +98,7 @@ def span_of(key: str, workspace: Workspace, now: datetime) -> Span:
         bounds = own.midnight(first), own.midnight(following)
         if bounds != (start, end):
             elsewhere[*bounds, connection_id].append(strategy_id)
-    return Span(
+    return PageSpan(
         key,
         f"{first:%B %Y}",
         start,
@@ -143,7 +143,7 @@ class Owed:
         return abs(self.difference) < Decimal("0.005")
 
 
-def owed_by_strategy(membership: Membership, span: Span, now: datetime, **only: Any) -> list[Owed]:
+def owed_by_strategy(membership: Membership, span: PageSpan, now: datetime, **only: Any) -> list[Owed]:
     """One row per strategy and currency, by name; `only` narrows the lines. Kept for some seconds for all staff."""
     key = f"owed-by-strategy:{membership.workspace_id}:{span.key}:{sorted(only.items())}".replace(" ", "")
     cached: list[Owed] | None = cache.get(key) if membership.is_staff_role else None
@@ -156,7 +156,7 @@ def owed_by_strategy(membership: Membership, span: Span, now: datetime, **only: 
     return rows
 
 
-def owed_by_subscription(membership: Membership, span: Span, now: datetime, **only: Any) -> list[Owed]:
+def owed_by_subscription(membership: Membership, span: PageSpan, now: datetime, **only: Any) -> list[Owed]:
     """One row per subscription and currency, by names; `only` narrows the lines (connection_id, strategy_id, ...)."""
     lines = span.narrow(CommissionLine.objects.visible_to(membership), now).filter(**only)
     return _rows(membership, lines, ("subscriber_id",))

@@ -14,7 +14,7 @@ from reporting.commission.versions import KnownTerms, known_terms
 
 
 @dataclass(slots=True)
-class Account:
+class StrategyAccount:
     """One strategy's side of the ledger: whose deals count for it and on which terms.
 
     history: what the strategy charges; empty where its deals count for another account. calendar: how its periods are
@@ -91,7 +91,7 @@ class Account:
         return any(terms and terms.scheme is Scheme.HIGH_WATER_MARK for terms in charged)
 
 
-def read_accounts(connection_id: int, now: datetime) -> list[Account]:
+def read_accounts(connection_id: int, now: datetime) -> list[StrategyAccount]:
     """The ledger accounts of a connection's strategies, those without a commission included.
 
     What changed since the last look begins a new span of terms.
@@ -106,7 +106,7 @@ def read_accounts(connection_id: int, now: datetime) -> list[Account]:
         charged = own.history
         history = charged.with_policies(own.policies())
         overrides = {subject: charged.with_policies(own.policies(subject)) for subject in own.overridden}
-        account = Account(connection_id, strategy_id, history, own.calendar, [strategy_id], overrides)
+        account = StrategyAccount(connection_id, strategy_id, history, own.calendar, [strategy_id], overrides)
         account.agreed = agreed_histories(own, answers.get(strategy_id, {}).values())
         _add_members(account, own, known)
         accounts.append(account)
@@ -114,7 +114,7 @@ def read_accounts(connection_id: int, now: datetime) -> list[Account]:
     return accounts
 
 
-def _add_members(account: Account, own: KnownTerms, known: dict[str, KnownTerms]) -> None:
+def _add_members(account: StrategyAccount, own: KnownTerms, known: dict[str, KnownTerms]) -> None:
     """Members of a portfolio that charge something, from when to when they were members."""
     account.memberships = own.members
     for member in sorted({member for _, through in own.members for member in through.values()}):
@@ -127,7 +127,7 @@ def _add_members(account: Account, own: KnownTerms, known: dict[str, KnownTerms]
             account.members[member] = MemberTerms(history, calendar)
 
 
-def _net_over_client(accounts: list[Account]) -> None:
+def _net_over_client(accounts: list[StrategyAccount]) -> None:
     """Strategies whose policy nets over the client are booked together, on the first of them by id."""
     netted = []
     for account in accounts:

@@ -16,7 +16,7 @@ from django.db import transaction
 from django.db.models import Count, Sum
 
 from reporting.commission import sources
-from reporting.commission.charging import Account, read_accounts
+from reporting.commission.charging import StrategyAccount, read_accounts
 from reporting.commission.money import MINOR_DIGITS
 from reporting.commission.services import Bounds, Run, accrue_slice, accrue_strategy
 from reporting.commission.zones import Zones, read_zones
@@ -273,7 +273,7 @@ def _closing_run(workspace: Workspace, connection_id: int, *, until: datetime, n
     return Run(workspace.pk, now, complete_until, closes_until=until)
 
 
-def _charging_accounts(connection_id: int, strategy_id: str, now: datetime) -> list[Account]:
+def _charging_accounts(connection_id: int, strategy_id: str, now: datetime) -> list[StrategyAccount]:
     return [
         account
         for account in read_accounts(connection_id, now)

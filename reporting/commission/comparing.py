@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db.models import Sum
 
-from reporting.commission.charging import Account, read_accounts
+from reporting.commission.charging import StrategyAccount, read_accounts
 from reporting.commission.history import History, SpannedCalendar
 from reporting.commission.parts import lines_of
 from reporting.commission.policy import (
@@ -25,7 +25,7 @@ from reporting.commission.policy import (
     Scope,
     Withdrawal,
 )
-from reporting.commission.schemes import Subscription
+from reporting.commission.schemes import BilledSubscription
 from reporting.commission.services import Run, open_end, read_open_subscriptions
 from reporting.commission.sources import all_subscribers, count_deals, read_complete_until, read_subscriptions
 from reporting.models import DailyResult
@@ -52,13 +52,13 @@ class Example:
     memory: dict[str, Decimal]
 
 
-def account_of(strategy: Strategy, now: datetime) -> Account | None:
+def account_of(strategy: Strategy, now: datetime) -> StrategyAccount | None:
     """The ledger account of a strategy."""
     accounts = read_accounts(strategy.connection_id, now)
     return next((account for account in accounts if account.strategy_id == strategy.backend_id), None)
 
 
-def example_of(account: Account, policy: Policy, now: datetime, client: str = "") -> Example | None:
+def example_of(account: StrategyAccount, policy: Policy, now: datetime, client: str = "") -> Example | None:
     """The client with the most deals (or the one asked for) under each choice; None where nobody has any."""
     chosen = client or _busiest(account)
     if not chosen:
@@ -83,7 +83,7 @@ def example_of(account: Account, policy: Policy, now: datetime, client: str = ""
     return Example(row.name if row else chosen, subscription.currency, len(subscription.deals), dict(fees), memory)
 
 
-def _busiest(account: Account) -> str:
+def _busiest(account: StrategyAccount) -> str:
     days = DailyResult.objects.filter(connection_id=account.connection_id, strategy_id__in=account.sources)
     counted = days.order_by().values("subscriber_id").annotate(number=Sum("deals")).filter(number__lte=MOST_DEALS)
     row = counted.order_by("-number", "subscriber_id").first()
@@ -96,7 +96,7 @@ def _by(history: History, policy: Policy) -> History:
     return History(tuple(spans))
 
 
-def _total(account: Account, policy: Policy, subscription: Subscription, now: datetime) -> Decimal:
+def _total(account: StrategyAccount, policy: Policy, subscription: BilledSubscription, now: datetime) -> Decimal:
     """All fees on new profit from the client's start to now, as if the rules had held all the time."""
     own = replace(subscription, marks={})
     lines = lines_of(
@@ -117,7 +117,7 @@ class OpenPeriod:
 
 
 def compare_open_periods(
-    account: Account, policy: Policy, begins: datetime, now: datetime, client: str = ""
+    account: StrategyAccount, policy: Policy, begins: datetime, now: datetime, client: str = ""
 ) -> OpenPeriod:
     """What the open periods come to if the rules hold from `begins` on; of at most `MOST_CLIENTS` clients."""
     run = Run(0, now, read_complete_until(account.connection_id, now))

@@ -15,7 +15,7 @@ from django.db.models import Sum
 
 from reporting.commission.accounts import (
     ZERO,
-    Account,
+    ClientAccount,
     Posting,
     balance_of,
     lock_books,
@@ -91,7 +91,7 @@ def issue_credit_note(
     tax = _tax_part(statement, amount)
     converted = _converted(statement, tax - amount, posting.day, accepts_old_rate=accepts_old_rate)
     note = _store_note(statement, posting, converted, token=token, amount=tax - amount, tax=-tax)
-    account = Account.of(statement)
+    account = ClientAccount.of(statement)
     post(account, EntryKind.CREDIT_NOTE, -amount, posting, statement=statement)
     if balance_of(statement) < 0:
         post_settlement(account, statement, posting)
@@ -163,7 +163,7 @@ def void_statement(statement: Statement, *, reason: str, by: User | None = None,
     if statement.is_void:
         raise CannotBook(f"{statement.label} is void already.")
     posting = Posting(calendar_of(workspace).day_of(now), now, by, reason)
-    account = Account.of(statement)
+    account = ClientAccount.of(statement)
     charged = statement.entries.filter(kind__in=[EntryKind.STATEMENT, EntryKind.CREDIT_NOTE])
     post(account, EntryKind.VOID, -(charged.aggregate(t=Sum("amount"))["t"] or ZERO), posting, statement=statement)
     left = balance_of(statement)

@@ -13,7 +13,7 @@ from reporting.commission.highwater import CashFlow, Mark, apply_cash_flow, crys
 from reporting.commission.money import EXACT, round_money
 from reporting.commission.periods import MOMENT, Period
 from reporting.commission.policy import Basis, Crystallised, Floating, Policy, Terms
-from reporting.commission.schemes import PERIOD_KEY, Lifetime, Line, Marked, Subscription, Valuation
+from reporting.commission.schemes import PERIOD_KEY, BilledSubscription, Lifetime, Line, Marked, Valuation
 
 ZERO = Decimal(0)
 
@@ -45,7 +45,7 @@ class Marks:
     standing: dict[Basis, Marked]
     is_measured: Callable[[Basis, datetime, datetime], bool]
 
-    def at(self, policy: Policy, subscription: Subscription, span: Span) -> Mark | None:
+    def at(self, policy: Policy, subscription: BilledSubscription, span: Span) -> Mark | None:
         """The mark at the beginning of a span; None while nothing can be measured."""
         marked = self.standing.get(policy.basis)
         if marked is None:
@@ -59,7 +59,7 @@ class Marks:
         self.standing[policy.basis] = Marked(mark, at)
 
 
-def _taken_up_again(marked: Marked, policy: Policy, subscription: Subscription, start: datetime) -> Mark:
+def _taken_up_again(marked: Marked, policy: Policy, subscription: BilledSubscription, start: datetime) -> Mark:
     """The mark after a time under other terms, or, of an account value, without a subscription: results of that time
     count, but are charged by none but its terms.
 
@@ -79,7 +79,7 @@ def _taken_up_again(marked: Marked, policy: Policy, subscription: Subscription, 
 
 def high_water_lines(
     terms: Terms,
-    subscription: Subscription,
+    subscription: BilledSubscription,
     period: Period,
     start: datetime,
     end: datetime,
@@ -110,7 +110,7 @@ def high_water_lines(
             yield line
 
 
-def spans_of(policy: Policy, subscription: Subscription, start: datetime, end: datetime, key: str) -> list[Span]:
+def spans_of(policy: Policy, subscription: BilledSubscription, start: datetime, end: datetime, key: str) -> list[Span]:
     """The crystallisations from start to end: where the policy cuts it, and the end, which has the given key.
 
     An account's value is measured while there is a subscription, and no longer: it goes on to change without one.
@@ -131,7 +131,7 @@ def spans_of(policy: Policy, subscription: Subscription, start: datetime, end: d
     return spans if policy.basis is Basis.PROFIT else list(_while_there(spans, stays))
 
 
-def stays_of(subscription: Subscription) -> list[Lifetime]:
+def stays_of(subscription: BilledSubscription) -> list[Lifetime]:
     """The stretches of time in which it was there, oldest first; of several strategies together where they overlap."""
     stays: list[Lifetime] = []
     for stay in subscription.lifetimes or [Lifetime(subscription.started_at, subscription.ended_at)]:
@@ -143,7 +143,7 @@ def stays_of(subscription: Subscription) -> list[Lifetime]:
     return stays
 
 
-def _stays_all_of(subscription: Subscription, start: datetime, end: datetime) -> bool:
+def _stays_all_of(subscription: BilledSubscription, start: datetime, end: datetime) -> bool:
     """Whether the subscription was there all the time from `start` to `end`."""
     return any(
         stay.started_at <= start and (stay.ended_at is None or end <= stay.ended_at + MOMENT)
@@ -163,7 +163,7 @@ def _while_there(spans: Sequence[Span], stays: Sequence[Lifetime]) -> Iterator[S
             break
 
 
-def first_mark(policy: Policy, subscription: Subscription, span: Span) -> Mark | None:
+def first_mark(policy: Policy, subscription: BilledSubscription, span: Span) -> Mark | None:
     """Where a subscription begins: at zero profit and the positions that were open then, or at the account's value when
     it was first measured."""
     opening = opening_of(policy, subscription, span)
@@ -176,7 +176,7 @@ def first_mark(policy: Policy, subscription: Subscription, span: Span) -> Mark |
     return Mark(account_value(opening, policy), start if opening.at <= start else opening.at + MOMENT)
 
 
-def opening_of(policy: Policy, subscription: Subscription, span: Span) -> Valuation | None:
+def opening_of(policy: Policy, subscription: BilledSubscription, span: Span) -> Valuation | None:
     """What the account was worth when a span or the subscription in it began, or when that was first known in it."""
     opening = valuation_before(policy, subscription, max(span.start, subscription.started_at))
     if opening is None and subscription.valuations and subscription.valuations[0].at < span.end:
@@ -185,20 +185,20 @@ def opening_of(policy: Policy, subscription: Subscription, span: Span) -> Valuat
     return opening
 
 
-def valuation_at(subscription: Subscription, moment: datetime) -> Valuation | None:
+def valuation_at(subscription: BilledSubscription, moment: datetime) -> Valuation | None:
     """The newest valuation that is not later than `moment`."""
     count = bisect_right(subscription.valuations, moment, key=lambda valuation: valuation.at)
     return subscription.valuations[count - 1] if count else None
 
 
-def flows_of(policy: Policy, subscription: Subscription) -> list[tuple[datetime, Decimal]]:
+def flows_of(policy: Policy, subscription: BilledSubscription) -> list[tuple[datetime, Decimal]]:
     """Money that moved without any result, as far as what is measured has it: credits are a part of the equity only."""
     if policy.floating is not Floating.REALISED_AND_FLOATING:
         return subscription.flows
     return sorted([*subscription.flows, *subscription.credits])
 
 
-def valuation_before(policy: Policy, subscription: Subscription, moment: datetime) -> Valuation | None:
+def valuation_before(policy: Policy, subscription: BilledSubscription, moment: datetime) -> Valuation | None:
     """What the account was worth just before a moment: before money that moved then, with what moved since measured.
 
     A snapshot of that very moment is what the account was worth after it: the money that moved is taken off again.
@@ -233,7 +233,7 @@ def counted_floating(valuation: Valuation, policy: Policy) -> Decimal:
     return floating if policy.floating is Floating.REALISED_AND_FLOATING else min(ZERO, floating)
 
 
-def measure(policy: Policy, subscription: Subscription, mark: Mark, span: Span) -> Measurement | None:
+def measure(policy: Policy, subscription: BilledSubscription, mark: Mark, span: Span) -> Measurement | None:
     """Cumulative net profit (with the floating result the policy counts) or the account's value at a span's end."""
     deals = subscription.deals
     first = bisect_left(deals, span.start, key=lambda deal: deal.occurred_at)
@@ -254,7 +254,7 @@ def _value(policy: Policy, realised: Decimal, valuation: Valuation | None) -> De
 
 
 def _line(
-    terms: Terms, subscription: Subscription, period: Period, span: Span, mark: Mark, settled: bool, is_due: bool
+    terms: Terms, subscription: BilledSubscription, period: Period, span: Span, mark: Mark, settled: bool, is_due: bool
 ) -> Line | None:
     measured = measure(terms.policy, subscription, mark, span)
     if measured is None:
@@ -289,7 +289,7 @@ def _line(
     )  # fmt: skip
 
 
-def _flows(policy: Policy, subscription: Subscription, start: datetime, end: datetime) -> list[CashFlow]:
+def _flows(policy: Policy, subscription: BilledSubscription, start: datetime, end: datetime) -> list[CashFlow]:
     """Money that moved in a stretch, each with what was measured just before it: the share that a withdrawal takes."""
     flows = []
     for at, amount in flows_of(policy, subscription):

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import connection as database
 
-from reporting.commission.accounts import ZERO, Account
+from reporting.commission.accounts import ZERO, ClientAccount
 from reporting.commission.zones import read_zones
 from reporting.models import BillingPeriod, PeriodState
 from reporting.rates import SAME_CURRENCY, is_old
@@ -80,7 +80,7 @@ class DraftItem:
 class Draft:
     """A statement as it would be issued now. reporting_amount: None where a line has no rate."""
 
-    account: Account
+    account: ClientAccount
     subscriber_name: str
     subscriber_pk: int | None
     reporting_currency: str
@@ -170,7 +170,7 @@ def drafts_of(workspace: Workspace, until: datetime, among: Among | None = None)
     zones = read_zones(workspace, {(row[0], row[4]) for row in rows})
     for connection_id, subscriber_id, currency, period_id, strategy_id, start, end, *rest, quote in rows:
         scheme, lines, amount, converted, is_converted, rate_day = rest
-        account = Account(workspace.pk, connection_id, subscriber_id, currency)
+        account = ClientAccount(workspace.pk, connection_id, subscriber_id, currency)
         # periods closed while another reporting currency was in use are not added up with the others
         name, pk = named.get((connection_id, subscriber_id), (subscriber_id, None))
         draft = drafts.setdefault((account, quote), Draft(account, name, pk, quote))

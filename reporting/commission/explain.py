@@ -22,7 +22,7 @@ WORDS = {
 
 
 @dataclass(frozen=True)
-class Step:
+class NamedInput:
     """One input by name. at: a moment, for values that are one."""
 
     label: str
@@ -39,7 +39,7 @@ class Explanation:
 
     title: str
     formula: str
-    steps: list[Step] = field(default_factory=list)
+    steps: list[NamedInput] = field(default_factory=list)
     transaction: str = ""
     since: datetime | None = None
     until: datetime | None = None
@@ -106,11 +106,11 @@ def _deal(line: BookedLine, scheme: Scheme, inputs: dict[str, Any]) -> Explanati
     quantity = inputs[name]
     if name == "lots":
         left = f"{plain(quantity, 2)} {words} × {money(line.rate)} {line.currency} per lot"
-        rate = Step("Rate", f"{money(line.rate)} {line.currency} per lot")
+        rate = NamedInput("Rate", f"{money(line.rate)} {line.currency} per lot")
     else:
         left = f"{words} {money(quantity)} {line.currency} × {percent(line.rate)}"
-        rate = Step("Rate", percent(line.rate))
-    steps = [Step(words.capitalize(), plain(quantity, 2)), rate, Step("Deal", inputs["transaction"])]
+        rate = NamedInput("Rate", percent(line.rate))
+    steps = [NamedInput(words.capitalize(), plain(quantity, 2)), rate, NamedInput("Deal", inputs["transaction"])]
     title = "Opened a trade" if scheme in (Scheme.LOTS_TRADED, Scheme.AMOUNT_TRADED) else "Closed a trade with a gain"
     return Explanation(title, _equals(line, left, line.exact_amount), steps, transaction=inputs["transaction"])
 
@@ -120,11 +120,11 @@ def _flat_fee(line: BookedLine, inputs: dict[str, Any]) -> Explanation:
     counted = inputs.get("by_period") or [[days, whole]]
     left = " + ".join(f"{money(line.rate)} {line.currency} × {part} of {length} days" for part, length in counted)
     steps = [
-        Step("Fee of a whole period", f"{money(line.rate)} {line.currency}"),
-        Step("First day", inputs["first_day"]),
-        Step("Last day", inputs["last_day"]),
-        *[Step("Was there", f"{first} – {last}") for first, last in inputs.get("stretches", ())],
-        Step("Days counted", f"{days} of {whole}"),
+        NamedInput("Fee of a whole period", f"{money(line.rate)} {line.currency}"),
+        NamedInput("First day", inputs["first_day"]),
+        NamedInput("Last day", inputs["last_day"]),
+        *[NamedInput("Was there", f"{first} – {last}") for first, last in inputs.get("stretches", ())],
+        NamedInput("Days counted", f"{days} of {whole}"),
     ]
     return Explanation("Fee of the period, by days", _equals(line, left, line.exact_amount), steps)
 
@@ -133,19 +133,19 @@ def _high_water_mark(line: BookedLine, inputs: dict[str, Any]) -> Explanation:
     profit_basis = line.policy.get("basis") == "profit"
     measured = "Profit of all copied trades so far" if profit_basis else "Value of the account"
     steps = [
-        Step("Copied deals in this span", plain(inputs["deals"])),
-        Step("Their result", money(inputs["result"])),
-        *[Step("Deposit" if Decimal(f["amount"]) > 0 else "Withdrawal", money(f["amount"]),
+        NamedInput("Copied deals in this span", plain(inputs["deals"])),
+        NamedInput("Their result", money(inputs["result"])),
+        *[NamedInput("Deposit" if Decimal(f["amount"]) > 0 else "Withdrawal", money(f["amount"]),
                datetime.fromisoformat(f["at"])) for f in inputs["flows"]],
-        Step(measured, money(inputs["measured"])),
-        Step("Highest value charged before (mark)", money(inputs["mark_before"])),
+        NamedInput(measured, money(inputs["measured"])),
+        NamedInput("Highest value charged before (mark)", money(inputs["mark_before"])),
     ]  # fmt: skip
     if Decimal(inputs["hurdle"]):
-        steps.append(Step(f"Hurdle ({line.policy.get('hurdle')})", money(inputs["hurdle"])))
+        steps.append(NamedInput(f"Hurdle ({line.policy.get('hurdle')})", money(inputs["hurdle"])))
     steps += [
-        Step("Above the mark", money(inputs["chargeable"])),
-        Step("Rate", percent(line.rate)),
-        Step("New mark", money(inputs["mark_after"])),
+        NamedInput("Above the mark", money(inputs["chargeable"])),
+        NamedInput("Rate", percent(line.rate)),
+        NamedInput("New mark", money(inputs["mark_after"])),
     ]
     gap = Decimal(inputs["mark_before"]) - Decimal(inputs["measured"])
     if Decimal(inputs["chargeable"]):
@@ -166,11 +166,14 @@ def _adjustment(line: BookedLine, corrected: dict[str, Any]) -> Explanation:
     booked = Decimal(corrected["booked"])
     owed = Decimal(line.amount) + booked
     formula = f"{money(owed)} owed − {money(booked)} booked before = {money(line.amount)} {line.currency}"
-    steps = [Step("Booked in the closed period", money(booked)), Step("Owed by what is known now", money(owed))]
+    steps = [
+        NamedInput("Booked in the closed period", money(booked)),
+        NamedInput("Owed by what is known now", money(owed)),
+    ]
     if "period_start" in corrected:
         named = f"line {corrected['line']}" if corrected["line"] else "a deal that was not known"
-        steps.insert(0, Step("Corrects", f"{named} in the period from {corrected['period_start'][:10]}"))
+        steps.insert(0, NamedInput("Corrects", f"{named} in the period from {corrected['period_start'][:10]}"))
     transaction = (corrected.get("inputs") or {}).get("transaction", "")
     if transaction:
-        steps.append(Step("Deal", transaction))
+        steps.append(NamedInput("Deal", transaction))
     return Explanation("Correction of an earlier period", formula, steps, transaction=transaction)

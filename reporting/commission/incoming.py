@@ -15,7 +15,7 @@ from reporting.commission.history import History, SpannedCalendar
 from reporting.commission.parts import lines_of, parts_of
 from reporting.commission.periods import MOMENT
 from reporting.commission.policy import Basis, Scheme
-from reporting.commission.schemes import PERIOD_KEY, Line, Marked, Subscription, flat_fee_line
+from reporting.commission.schemes import PERIOD_KEY, BilledSubscription, Line, Marked, flat_fee_line
 
 NOT_FIXED = frozenset(Scheme) - {Scheme.FLAT_FEE}
 
@@ -28,7 +28,9 @@ class MemberTerms:
     calendar: SpannedCalendar
 
 
-def part_of(subscription: Subscription, member: str, marks: dict[Basis, Marked] | None = None) -> Subscription:
+def part_of(
+    subscription: BilledSubscription, member: str, marks: dict[Basis, Marked] | None = None
+) -> BilledSubscription:
     """One member's part of a subscription to a portfolio, with its own marks."""
     deals = [deal for deal in subscription.deals if deal.source == member]
     return replace(subscription, deals=deals, marks=marks or {})
@@ -36,7 +38,7 @@ def part_of(subscription: Subscription, member: str, marks: dict[Basis, Marked] 
 
 def incoming_lines(
     members: dict[str, MemberTerms],
-    subscription: Subscription,
+    subscription: BilledSubscription,
     calendar: SpannedCalendar,
     marks: dict[str, dict[Basis, Marked]],
     *,
@@ -61,7 +63,7 @@ def incoming_lines(
 
 def _fixed_fees(
     member: MemberTerms,
-    subscription: Subscription,
+    subscription: BilledSubscription,
     calendar: SpannedCalendar,
     *,
     now: datetime,

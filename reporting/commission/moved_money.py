@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from django.db.models import Q
 
-from reporting.commission.schemes import Subscription
+from reporting.commission.schemes import BilledSubscription
 from reporting.flows import Flow, cash_flows
 from reporting.models import EntryKind, EquityPoint, Payment, Transaction
 
@@ -18,7 +18,7 @@ BOOKED = ("DEAL_TYPE_BONUS", "DEAL_TYPE_CORRECTION")  # by the broker; a figure 
 CREDIT = "DEAL_TYPE_CREDIT"
 
 
-def add_flows(connection_id: int, subscriptions: dict[str, Subscription], since: datetime | None) -> None:
+def add_flows(connection_id: int, subscriptions: dict[str, BilledSubscription], since: datetime | None) -> None:
     """Deposits and withdrawals of whole accounts, whichever strategy the backend names on them; from `since` on."""
     for subscriber_id, flows in cash_flows(connection_id, list(subscriptions), since=since).items():
         subscriptions[subscriber_id].flows.extend(flows)
@@ -28,7 +28,7 @@ def add_flows(connection_id: int, subscriptions: dict[str, Subscription], since:
     _find_fees(connection_id, subscriptions, since)
 
 
-def _find_fees(connection_id: int, subscriptions: dict[str, Subscription], since: datetime | None) -> None:
+def _find_fees(connection_id: int, subscriptions: dict[str, BilledSubscription], since: datetime | None) -> None:
     """Which withdrawals paid fees. Those before `since` may have been paid by the same payments, so all are matched."""
     payments = _read_payments(connection_id, list(subscriptions))
     whole = {key: subscriptions[key] for key in payments}
@@ -41,7 +41,7 @@ def _find_fees(connection_id: int, subscriptions: dict[str, Subscription], since
         subscriptions[subscriber_id].fee_payments = fees_among(sorted(subscription.flows), payments[subscriber_id])
 
 
-def _add_bookings(connection_id: int, subscriptions: dict[str, Subscription], since: datetime | None) -> None:
+def _add_bookings(connection_id: int, subscriptions: dict[str, BilledSubscription], since: datetime | None) -> None:
     """Credits, and bonuses and corrections of accounts without a figure of net deposits."""
     measured = set(
         EquityPoint.objects.filter(

@@ -11,7 +11,7 @@ from reporting.commission.crystallisation import Marks, high_water_lines
 from reporting.commission.history import History, SpannedCalendar
 from reporting.commission.periods import DAY, MOMENT, Period, days_around
 from reporting.commission.policy import Basis, Scheme, Terms
-from reporting.commission.schemes import PER_DEAL, PERIOD_KEY, Deal, Line, Subscription, deal_lines, flat_fee_line
+from reporting.commission.schemes import PER_DEAL, PERIOD_KEY, BilledSubscription, Deal, Line, deal_lines, flat_fee_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def parts_of(history: History, calendar: SpannedCalendar, period: Period) -> Ite
 
 def lines_of(
     history: History,
-    subscription: Subscription,
+    subscription: BilledSubscription,
     calendar: SpannedCalendar,
     *,
     now: datetime,
@@ -89,7 +89,7 @@ def lines_of(
 
 def lines_of_part(
     part: ChargedPart,
-    subscription: Subscription,
+    subscription: BilledSubscription,
     calendar: SpannedCalendar,
     marks: Marks,
     *,

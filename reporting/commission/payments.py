@@ -11,7 +11,7 @@ from django.db import transaction
 
 from reporting.commission.accounts import (
     ZERO,
-    Account,
+    ClientAccount,
     Posting,
     balance_of,
     credit_of,
@@ -55,7 +55,7 @@ class Recorded:
 @transaction.atomic
 def record_payment(
     workspace: Workspace,
-    account: Account,
+    account: ClientAccount,
     *,
     amount: Decimal,
     currency: str,
@@ -97,7 +97,7 @@ def record_payment(
 
 
 def _store_payment(
-    account: Account, rate: Rate, posting: Posting, *, amount: Decimal, reference: str, token: uuid.UUID
+    account: ClientAccount, rate: Rate, posting: Posting, *, amount: Decimal, reference: str, token: uuid.UUID
 ) -> Payment:
     """The row, with what it counts as in the currency of the account."""
     return Payment.objects.create(
@@ -119,7 +119,7 @@ def _store_payment(
     )
 
 
-def _pay(account: Account, payment: Payment, documents: list[Statement], posting: Posting) -> Recorded:
+def _pay(account: ClientAccount, payment: Payment, documents: list[Statement], posting: Posting) -> Recorded:
     """Pay one statement after the other as far as the money goes; the rest is credit of the account."""
     recorded = Recorded(payment, credit=payment.settled)
     for document in documents:
@@ -133,7 +133,7 @@ def _pay(account: Account, payment: Payment, documents: list[Statement], posting
     return recorded
 
 
-def due_statements(account: Account) -> list[Statement]:
+def due_statements(account: ClientAccount) -> list[Statement]:
     """Statements of an account with something left to pay, the oldest first."""
     own = Statement.objects.filter(
         workspace_id=account.workspace_id,
@@ -156,7 +156,7 @@ def undo_payment(payment: Payment, *, reason: str, by: User | None = None, now: 
     entries = list(payment.entries.filter(kind=EntryKind.PAYMENT).select_related("statement").order_by("pk"))
     if payment.entries.filter(kind=EntryKind.UNDO).exists():
         raise CannotBook("This payment was taken back before.")
-    account = Account(workspace.pk, payment.connection_id, payment.subscriber_id, payment.settled_currency)
+    account = ClientAccount(workspace.pk, payment.connection_id, payment.subscriber_id, payment.settled_currency)
     posting = Posting(calendar_of(workspace).day_of(now), now, by, reason)
     touched = []
     for entry in entries:
@@ -182,6 +182,6 @@ def use_credit(statement: Statement, *, by: User | None = None, now: datetime) -
     used = ZERO
     if not statement.is_void and balance_of(statement) > 0:
         posting = Posting(calendar_of(statement.workspace).day_of(now), now, by)
-        used = post_settlement(Account.of(statement), statement, posting)
+        used = post_settlement(ClientAccount.of(statement), statement, posting)
         refresh_periods([statement])
     return used

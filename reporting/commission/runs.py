@@ -15,7 +15,7 @@ import structlog
 from django.db import InterfaceError, OperationalError, transaction
 
 from jobs.kinds import JobKind, JobStep, Result, Work, nobody, register, staff
-from reporting.commission.charging import Account
+from reporting.commission.charging import StrategyAccount
 from reporting.commission.services import Bounds, Run, accrue_slice, due_accounts
 
 log = structlog.get_logger(__name__)
@@ -51,7 +51,7 @@ def slices(work: Work) -> Iterator[JobStep]:
     yield JobStep(done=0, total=None, result=result)
 
 
-def _in_order(workspace_id: int, position: str, now: datetime) -> deque[tuple[str, Account, Run]]:
+def _in_order(workspace_id: int, position: str, now: datetime) -> deque[tuple[str, StrategyAccount, Run]]:
     """(name, account, run) of all that is due, beginning behind `position`, which had the last slice."""
     named = [
         (f"{account.connection_id:012}:{account.strategy_id}", account, run)

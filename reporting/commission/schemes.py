@@ -76,7 +76,7 @@ class Lifetime(NamedTuple):
 
 
 @dataclass(slots=True)
-class Subscription:
+class BilledSubscription:
     """What one subscriber's lines are computed from.
 
     started_at: first deal or first seen, whichever is earlier. ended_at: None while it runs. lifetimes: the stretches
@@ -164,7 +164,7 @@ def deal_lines(terms: Terms, deals: Iterable[Deal], *, calendar: Calendar, curre
 
 
 def flat_fee_line(
-    terms: Terms, subscription: Subscription, period: Period, *, calendar: Calendar, now: datetime, settled: bool
+    terms: Terms, subscription: BilledSubscription, period: Period, *, calendar: Calendar, now: datetime, settled: bool
 ) -> Line | None:
     """k x days of the subscription in the period / days of the period; while the period runs, the days begun so far."""
     stretches = days_of_subscription(subscription, period, calendar, now)
@@ -189,7 +189,7 @@ def flat_fee_line(
 
 
 def days_of_subscription(
-    subscription: Subscription, period: Period, calendar: Calendar, now: datetime
+    subscription: BilledSubscription, period: Period, calendar: Calendar, now: datetime
 ) -> list[tuple[date, date]]:
     """First and last day of each stretch of the subscription in a period, as far as `now`; no day is in two of them."""
     stretches: list[tuple[date, date]] = []

@@ -19,14 +19,14 @@ from django.db import transaction
 
 from reporting.commission import sources
 from reporting.commission.adjustments import adjust_settled_periods
-from reporting.commission.charging import Account, read_accounts
+from reporting.commission.charging import StrategyAccount, read_accounts
 from reporting.commission.history import BEGINNING, SpannedCalendar
 from reporting.commission.incoming import incoming_lines, part_of
 from reporting.commission.ledger import move_adjustments, store_adjustments, store_open_lines
 from reporting.commission.parts import lines_of
 from reporting.commission.periods import Calendar
 from reporting.commission.policy import Basis, digest_of
-from reporting.commission.schemes import Line, Marked, Subscription
+from reporting.commission.schemes import BilledSubscription, Line, Marked
 from reporting.models import AccrualState, CommissionLine
 from users.models import Connection, Workspace
 
@@ -81,14 +81,14 @@ class Open:
     """The open end of one account's ledger: what begins at `since` (None: everything) is computed, and is final as far
     as `settled_until`."""
 
-    account: Account
+    account: StrategyAccount
     run: Run
     calendar: SpannedCalendar
     since: datetime | None
     settled_until: datetime | None
 
     def lines_of(
-        self, subscriber_id: str, subscription: Subscription, marks: dict[str, dict[Basis, Marked]]
+        self, subscriber_id: str, subscription: BilledSubscription, marks: dict[str, dict[Basis, Marked]]
     ) -> Iterator[Line]:
         """What one subscriber owes, and what is owed to the members' providers for it. marks: of the members."""
         now, since, settled_until = self.run.now, self.since, self.settled_until
@@ -99,7 +99,7 @@ class Open:
         )
 
 
-def open_end(account: Account, run: Run) -> Open:
+def open_end(account: StrategyAccount, run: Run) -> Open:
     """The open end of an account's ledger as it stands; nothing is written."""
     named = {"connection_id": account.connection_id, "strategy_id": account.strategy_id}
     state = AccrualState.objects.filter(**named).first() or AccrualState(**named)
@@ -122,7 +122,7 @@ def accrue_workspace(workspace_id: int, now: datetime, bounds: Bounds | None = N
     return accrued
 
 
-def due_accounts(workspace_id: int, now: datetime) -> Iterator[tuple[Account, Run]]:
+def due_accounts(workspace_id: int, now: datetime) -> Iterator[tuple[StrategyAccount, Run]]:
     """Every ledger account of a workspace with something to do."""
     for connection_id in Connection.objects.filter(workspace_id=workspace_id).values_list("pk", flat=True):
         complete_until = sources.read_complete_until(connection_id, now)
@@ -131,7 +131,7 @@ def due_accounts(workspace_id: int, now: datetime) -> Iterator[tuple[Account, Ru
             yield account, run
 
 
-def _due_accounts(connection_id: int, run: Run) -> Iterator[Account]:
+def _due_accounts(connection_id: int, run: Run) -> Iterator[StrategyAccount]:
     """Accounts with something to do, found by a handful of small queries whatever the length of the history."""
     changed = sources.changed_strategies(connection_id)
     states = {state.strategy_id: state for state in AccrualState.objects.filter(connection_id=connection_id)}
@@ -141,7 +141,7 @@ def _due_accounts(connection_id: int, run: Run) -> Iterator[Account]:
             yield account
 
 
-def _all_are_due(account: Account, state: AccrualState, run: Run) -> bool:
+def _all_are_due(account: StrategyAccount, state: AccrualState, run: Run) -> bool:
     """Whether every subscription of the strategy has to be computed, not only those with new deals."""
     if state.terms != _digest(account, run):
         return True
@@ -156,12 +156,12 @@ def _all_are_due(account: Account, state: AccrualState, run: Run) -> bool:
     return state.accrued_at is None or run.now - state.accrued_at >= VALUES_TAKEN_UP_EVERY
 
 
-def _calendar(account: Account, state: AccrualState, run: Run) -> SpannedCalendar:
+def _calendar(account: StrategyAccount, state: AccrualState, run: Run) -> SpannedCalendar:
     """How the periods of each time are cut; none goes across what was settled, or is being closed now."""
     return SpannedCalendar.of(account.calendar, (state.closed_until, state.settled_until, run.closes_until))
 
 
-def _digest(account: Account, run: Run) -> str:
+def _digest(account: StrategyAccount, run: Run) -> str:
     """Of all spans of terms, and how many of them have begun: where one begins, everybody is computed."""
     histories = account.offered
     begun = sum((span.since or BEGINNING) <= run.now for history in histories for span in history.spans)
@@ -169,7 +169,7 @@ def _digest(account: Account, run: Run) -> str:
 
 
 @transaction.atomic
-def accrue_strategy(account: Account, run: Run) -> Accrued:
+def accrue_strategy(account: StrategyAccount, run: Run) -> Accrued:
     """Bring all of one strategy's lines up to date. Blocks while another accrual of the same strategy is running."""
     state = _lock(account)
     if state is None:
@@ -178,7 +178,7 @@ def accrue_strategy(account: Account, run: Run) -> Accrued:
 
 
 @transaction.atomic
-def accrue_slice(account: Account, run: Run, bounds: Bounds, *, waits: bool = True) -> tuple[Accrued, bool]:
+def accrue_slice(account: StrategyAccount, run: Run, bounds: Bounds, *, waits: bool = True) -> tuple[Accrued, bool]:
     """Bring the next few subscribers of one strategy up to date: (what changed, whether more wait).
 
     waits: whether to wait for another accrual of the strategy, or to leave it to that one.
@@ -187,14 +187,14 @@ def accrue_slice(account: Account, run: Run, bounds: Bounds, *, waits: bool = Tr
     return (Accrued(), False) if state is None else _take_up(account, run, state, bounds)
 
 
-def _lock(account: Account, *, waits: bool = True) -> AccrualState | None:
+def _lock(account: StrategyAccount, *, waits: bool = True) -> AccrualState | None:
     """The strategy's state under a row lock; None where somebody else has it and nobody wants to wait."""
     named: dict[str, Any] = {"connection_id": account.connection_id, "strategy_id": account.strategy_id}
     AccrualState.objects.get_or_create(**named)
     return AccrualState.objects.select_for_update(skip_locked=not waits).filter(**named).first()
 
 
-def _take_up(account: Account, run: Run, state: AccrualState, bounds: Bounds | None) -> tuple[Accrued, bool]:
+def _take_up(account: StrategyAccount, run: Run, state: AccrualState, bounds: Bounds | None) -> tuple[Accrued, bool]:
     """Compute the subscribers that are due, without bounds all of them: (what changed, whether more wait)."""
     everybody, digest = _all_are_due(account, state, run), _digest(account, run)
     calendar = _calendar(account, state, run)
@@ -240,7 +240,7 @@ def _pass_key(digest: str, state: AccrualState, settles: datetime | None) -> str
 
 
 def _next_subscribers(
-    account: Account, state: AccrualState, bounds: Bounds | None, *, pass_key: str
+    account: StrategyAccount, state: AccrualState, bounds: Bounds | None, *, pass_key: str
 ) -> tuple[set[str], bool]:
     """Who is computed now, and whether others wait. pass_key: of a pass over everybody, which goes on where it was."""
     waiting = sources.all_subscribers(account) if pass_key else sources.changed_subscribers(account)
@@ -285,7 +285,7 @@ def _accrue(ledger: Open, subscriber_ids: set[str]) -> Accrued:
     return Accrued(subscriptions=len(subscriptions), lines_written=written, lines_removed=removed)
 
 
-def read_open_subscriptions(ledger: Open, subscriber_ids: set[str]) -> dict[str, Subscription]:
+def read_open_subscriptions(ledger: Open, subscriber_ids: set[str]) -> dict[str, BilledSubscription]:
     """With the deals from where the oldest mark stands, if one is in force that has to be continued."""
     account, since = ledger.account, ledger.since
     if since is None or not account.has_mark(since, ledger.run.now):
@@ -344,6 +344,6 @@ def _adjust(ledger: Open, changed: dict[str, set[date]]) -> Accrued:
     return Accrued(lines_written=written, lines_removed=removed)
 
 
-def _read_one(account: Account, subscriber_id: str, member: str, since: datetime) -> Subscription:
+def _read_one(account: StrategyAccount, subscriber_id: str, member: str, since: datetime) -> BilledSubscription:
     subscription = sources.read_subscriptions(account, [subscriber_id], since)[subscriber_id]
     return part_of(subscription, member) if member else subscription

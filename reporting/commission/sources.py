@@ -11,11 +11,11 @@ from datetime import date, datetime
 from django.db import connection as database
 from django.db.models import Sum
 
-from reporting.commission.charging import Account
+from reporting.commission.charging import StrategyAccount
 from reporting.commission.highwater import Mark
 from reporting.commission.moved_money import add_flows
 from reporting.commission.policy import Basis
-from reporting.commission.schemes import Deal, Lifetime, Marked, Subscription, Valuation, opens_position
+from reporting.commission.schemes import BilledSubscription, Deal, Lifetime, Marked, Valuation, opens_position
 from reporting.models import DailyResult, EquityPoint, SubscriptionLifetime, SyncKind, SyncState
 from subscribers.models import Subscriber
 
@@ -41,7 +41,7 @@ def changed_strategies(connection_id: int) -> set[str]:
         return {strategy_id for (strategy_id,) in cursor}
 
 
-def changed_subscribers(account: Account) -> set[str]:
+def changed_subscribers(account: StrategyAccount) -> set[str]:
     """Subscribers with days that the ledger has not seen and can take up."""
     with database.cursor() as cursor:
         cursor.execute(
@@ -57,7 +57,7 @@ def changed_subscribers(account: Account) -> set[str]:
         return {subscriber_id for (subscriber_id,) in cursor}
 
 
-def count_deals(account: Account, subscriber_ids: Collection[str], since: datetime | None) -> dict[str, int]:
+def count_deals(account: StrategyAccount, subscriber_ids: Collection[str], since: datetime | None) -> dict[str, int]:
     """How many deals each of these subscribers has from the day of `since` on (None: ever)."""
     days = DailyResult.objects.filter(
         connection_id=account.connection_id, strategy_id__in=account.sources, subscriber_id__in=subscriber_ids
@@ -66,7 +66,7 @@ def count_deals(account: Account, subscriber_ids: Collection[str], since: dateti
     return dict(days.order_by().values_list("subscriber_id").annotate(number=Sum("deals")))
 
 
-def take_changed_days(account: Account, subscriber_ids: Collection[str]) -> dict[str, set[date]]:
+def take_changed_days(account: StrategyAccount, subscriber_ids: Collection[str]) -> dict[str, set[date]]:
     """Days with new or changed deals of these subscribers, marked as seen in the caller's transaction.
 
     Days that a sync is writing at this moment, and accounts whose currency is not known yet, are left for the next run.
@@ -93,7 +93,7 @@ def take_changed_days(account: Account, subscriber_ids: Collection[str]) -> dict
     return days
 
 
-def all_subscribers(account: Account) -> set[str]:
+def all_subscribers(account: StrategyAccount) -> set[str]:
     """Everybody who ever copied the strategy or has a subscription to it."""
     with database.cursor() as cursor:
         cursor.execute(
@@ -110,14 +110,14 @@ def all_subscribers(account: Account) -> set[str]:
 
 
 def read_subscriptions(
-    account: Account, subscriber_ids: Collection[str], since: datetime | None
-) -> dict[str, Subscription]:
+    account: StrategyAccount, subscriber_ids: Collection[str], since: datetime | None
+) -> dict[str, BilledSubscription]:
     """Subscriptions with their deals from `since` (None: all). Accounts without a known currency are left out."""
     currencies = Subscriber.objects.filter(connection_id=account.connection_id, backend_id__in=subscriber_ids).exclude(
         currency=""
     )
     subscriptions = {
-        subscriber_id: Subscription(currency, started_at, deals=[], flows=[], valuations=[])
+        subscriber_id: BilledSubscription(currency, started_at, deals=[], flows=[], valuations=[])
         for subscriber_id, currency, started_at in currencies.values_list("backend_id", "currency", "first_seen_at")
     }
     _add_lifetimes(account, subscriptions)
@@ -130,7 +130,7 @@ def read_subscriptions(
     return subscriptions
 
 
-def _add_lifetimes(account: Account, subscriptions: dict[str, Subscription]) -> None:
+def _add_lifetimes(account: StrategyAccount, subscriptions: dict[str, BilledSubscription]) -> None:
     """From when to when each was there; the first deal is the start where it is earlier than what was seen.
 
     Where nobody saw the end, the last deal stands for it.
@@ -167,7 +167,7 @@ def _with_end(lifetime: Lifetime, last_deal: datetime | None, following: datetim
     return lifetime._replace(ended_at=min(ended_at, following) if following else ended_at)
 
 
-def _first_and_last_deals(account: Account, subscriber_ids: list[str]) -> list[tuple[str, datetime, datetime]]:
+def _first_and_last_deals(account: StrategyAccount, subscriber_ids: list[str]) -> list[tuple[str, datetime, datetime]]:
     newest = """
         SELECT deal.time FROM reporting_transaction deal
         WHERE deal.workspace_id = connection.workspace_id AND deal.connection_id = connection.id
@@ -186,7 +186,7 @@ def _first_and_last_deals(account: Account, subscriber_ids: list[str]) -> list[t
         return rows
 
 
-def _add_deals(account: Account, subscriptions: dict[str, Subscription], since: datetime | None) -> None:
+def _add_deals(account: StrategyAccount, subscriptions: dict[str, BilledSubscription], since: datetime | None) -> None:
     source = "coalesce(extra #>> '{sourceStrategy,id}', '')" if account.members else "''"
     with database.cursor() as cursor:
         cursor.execute(
@@ -207,7 +207,9 @@ def _add_deals(account: Account, subscriptions: dict[str, Subscription], since: 
             subscriptions[subscriber_id].deals.append(deal)
 
 
-def _add_valuations(account: Account, subscriptions: dict[str, Subscription], since: datetime | None) -> None:
+def _add_valuations(
+    account: StrategyAccount, subscriptions: dict[str, BilledSubscription], since: datetime | None
+) -> None:
     points = EquityPoint.objects.filter(connection_id=account.connection_id, account_id__in=subscriptions)
     accounts = Subscriber.objects.filter(connection_id=account.connection_id, backend_id__in=subscriptions)
     currencies = dict(accounts.values_list("backend_id", "currency"))
@@ -222,7 +224,7 @@ def _add_valuations(account: Account, subscriptions: dict[str, Subscription], si
 
 
 def read_marks(
-    account: Account, subscriber_ids: Collection[str], settled_until: datetime, member: str = ""
+    account: StrategyAccount, subscriber_ids: Collection[str], settled_until: datetime, member: str = ""
 ) -> dict[str, dict[Basis, Marked]]:
     """By subscriber and what is measured, the mark after the last settled crystallisation, as adjustments corrected it.
 

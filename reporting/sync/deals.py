@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from copying.contract import wire
-from copying.contract.history import StrategyRef, Transaction, TransactionMetrics
+from copying.contract.history import StrategyRef, TransactionDocument, TransactionMetrics
 
 # fmt: off
 COLUMNS = (
@@ -199,7 +199,7 @@ def _extra(deal: _Deal, more: dict[str, Any] | None) -> str:
 
 
 def _read_carefully(body: bytes) -> list[CopyLine]:
-    wire.decode(body, list[Transaction])  # raises what is wrong with it, if anything
+    wire.decode(body, list[TransactionDocument])  # raises what is wrong with it, if anything
     deals = _any.decode(body)
     required, optional = (
         b"\n".join([b"\t".join(map(_plain, figures(deal))) for deal in deals]) for figures in (_required, _optional)

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from django.db import IntegrityError, connection, transaction
 
 from copying.client import NotFound
-from copying.contract.accounts import DecisionPage, DecisionRecord, DecisionVolumes
+from copying.contract.accounts import DecisionDocument, DecisionPage, DecisionVolumes
 from reporting.retention import RecordKind, kept_from
 from reporting.sync import quarantine
 from reporting.sync.ahead import ahead
@@ -135,7 +135,7 @@ def _batches(source: Source, after: str, oldest: datetime | None) -> Iterator[Ba
             return
 
 
-def _line(decision: DecisionRecord) -> str:
+def _line(decision: DecisionDocument) -> str:
     """One decision as a line of COPY text, cut to what the columns keep."""
     volumes = decision.volumes or _NO_VOLUMES
     fields = (
@@ -170,7 +170,7 @@ def _number(value: float | None) -> str:
     return repr(value) if value is not None and abs(value) < LARGEST else _NULL
 
 
-def _counted(decision: DecisionRecord) -> tuple:
+def _counted(decision: DecisionDocument) -> tuple:
     """What a decision counts under, as the columns keep it."""
     day = decision.time.astimezone(UTC).date()
     return decision.subscriber_id[:64], decision.strategy_id[:64], day, decision.outcome[:8], decision.reason[:40]

@@ -18,7 +18,7 @@ from django.db import connection, transaction
 
 from copying.client import NotFound
 from copying.contract import wire
-from copying.contract.documents import LogRecord
+from copying.contract.documents import LogDocument
 from reporting.retention import RecordKind, kept_from
 from reporting.sync import quarantine
 from reporting.sync.source import PAGE_SIZE, Source, UnreadableAnswer
@@ -44,7 +44,7 @@ class _Log:
 
     def __call__(self, start: datetime, end: datetime, offset: int):
         params = {"startTime": wire.format_time(start), "endTime": wire.format_time(end)}
-        page = self.source.page(self.path, LogRecord, {**params, "offset": offset, "limit": PAGE_SIZE})
+        page = self.source.page(self.path, LogDocument, {**params, "offset": offset, "limit": PAGE_SIZE})
         return page if isinstance(page, UnreadableAnswer) else _numbered(page)
 
 
@@ -52,7 +52,7 @@ class _Log:
 class DigestedRecord:
     """A log record with the digest that tells it from others of the same moment."""
 
-    record: LogRecord
+    record: LogDocument
     digest: str
 
     @property
@@ -64,7 +64,7 @@ def _key(line: DigestedRecord) -> tuple[datetime, str]:
     return line.time, line.digest
 
 
-def _numbered(page: list[LogRecord]) -> list[DigestedRecord]:
+def _numbered(page: list[LogDocument]) -> list[DigestedRecord]:
     counts: Counter = Counter()
     lines = []
     for record in page:

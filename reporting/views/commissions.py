@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from editing.terms import SCHEMES
-from reporting.commission.billing import Owed, Span, owed_by_strategy, owed_by_subscription, span_of
+from reporting.commission.billing import Owed, PageSpan, owed_by_strategy, owed_by_subscription, span_of
 from reporting.commission.explain import explain
 from reporting.commission.periods import Calendar
 from reporting.commission.zones import read_zones
@@ -60,7 +60,7 @@ LINES = Listing(
 )
 
 
-def chosen_span(request: MemberRequest) -> Span:
+def chosen_span(request: MemberRequest) -> PageSpan:
     """The span in the URL. Raises BadParameter."""
     try:
         return span_of(request.GET.get("period", ""), request.workspace, timezone.now())
@@ -77,7 +77,7 @@ def in_one_currency(rows: Sequence[Owed], workspace: Workspace) -> ConvertedSum 
         return None
 
 
-def owed_csv(request: MemberRequest, rows: Sequence[Owed], name: str, span: Span) -> HttpResponse:
+def owed_csv(request: MemberRequest, rows: Sequence[Owed], name: str, span: PageSpan) -> HttpResponse:
     """Totals as a file."""
     cells = (
         (
@@ -133,7 +133,7 @@ def totals_by_currency(rows: Sequence[Owed]) -> list[tuple[str, Decimal, Decimal
     return [(currency, ours, backends) for currency, (ours, backends) in sorted(sums.items())]
 
 
-def by_subscriber(request: MemberRequest, span: Span, context: dict) -> HttpResponseBase:
+def by_subscriber(request: MemberRequest, span: PageSpan, context: dict) -> HttpResponseBase:
     """The accounts that owe something in a span, as a list of pages."""
     table = subscribers_listing().bind(request, owing(request, span))
     if table.wants_csv:
@@ -147,7 +147,7 @@ def by_subscriber(request: MemberRequest, span: Span, context: dict) -> HttpResp
 Sums = dict[tuple[int, str], tuple[int, int, Decimal]]
 
 
-def sums_of(request: MemberRequest, span: Span, rows: Sequence | None = None) -> Sums:
+def sums_of(request: MemberRequest, span: PageSpan, rows: Sequence | None = None) -> Sums:
     """(strategies, lines, amount) by (connection, account) of a span, of these rows or of all accounts. One query.
 
     Asked for row by row, the same costs as many looks into the index as there are accounts and strategies together.
@@ -162,7 +162,7 @@ def sums_of(request: MemberRequest, span: Span, rows: Sequence | None = None) ->
     return {(row[0], row[1]): (row[2], row[3], row[4]) for row in grouped.values_list(*by, *sums)}
 
 
-def cells(request: MemberRequest, span: Span, table: Table) -> Iterator[tuple]:
+def cells(request: MemberRequest, span: PageSpan, table: Table) -> Iterator[tuple]:
     """The rows of the file: as the page shows them, for every account that the search leaves."""
     sums = sums_of(request, span)
     accounts = table.whole.values_list("connection_id", "backend_id", "name", "currency")
@@ -171,7 +171,7 @@ def cells(request: MemberRequest, span: Span, table: Table) -> Iterator[tuple]:
             yield name, backend_id, *sums[connection_id, backend_id], currency
 
 
-def lines_of_row(request: MemberRequest, span: Span, strategy: Strategy | None = None) -> QuerySet:
+def lines_of_row(request: MemberRequest, span: PageSpan, strategy: Strategy | None = None) -> QuerySet:
     """The lines of the subscriber of the outer query, in a span, of one strategy or all."""
     own = CommissionLine.objects.filter(
         workspace=request.workspace,
@@ -184,7 +184,7 @@ def lines_of_row(request: MemberRequest, span: Span, strategy: Strategy | None =
     return span.narrow(own, timezone.now()).order_by()
 
 
-def owing(request: MemberRequest, span: Span, strategy: Strategy | None = None) -> QuerySet:
+def owing(request: MemberRequest, span: PageSpan, strategy: Strategy | None = None) -> QuerySet:
     """Accounts with lines in a span."""
     accounts = Subscriber.objects.visible_to(request.membership)
     if strategy is not None:

@@ -29,7 +29,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from reporting.commission.accounts import Account
+from reporting.commission.accounts import ClientAccount
 from reporting.commission.money import money_text
 from reporting.commission.payments import Recorded, due_statements, record_payment, undo_payment
 from reporting.commission.refusals import CannotBook, NeedsConsent
@@ -105,18 +105,18 @@ def payments(request: MemberRequest) -> HttpResponseBase:
     return render_list(request, "reporting/payments.html", "reporting/_payments.html", table, **context)
 
 
-def payer(request: MemberRequest) -> tuple[Account, Subscriber | None, Statement | None]:
+def payer(request: MemberRequest) -> tuple[ClientAccount, Subscriber | None, Statement | None]:
     """The account that pays, by `statement` or `subscriber` in the URL. Raises Http404.
 
     A statement that is named but cannot be read is none: the money must not go to the account's oldest ones instead.
     """
     if asked := request.GET.get("statement", ""):
         document = visible_statement(request, row_id(asked) or 0)
-        return Account.of(document), document.subscriber, document
+        return ClientAccount.of(document), document.subscriber, document
     visible = Subscriber.objects.visible_to(request.membership).exclude(currency="")
     subscriber = get_object_or_404(visible, pk=row_id(request.GET.get("subscriber", "")))
     return (
-        Account(subscriber.workspace_id, subscriber.connection_id, subscriber.backend_id, subscriber.currency),
+        ClientAccount(subscriber.workspace_id, subscriber.connection_id, subscriber.backend_id, subscriber.currency),
         subscriber,
         None,
     )

@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from editing.terms import SCHEMES
-from reporting.commission.accounts import Account, credit_of
+from reporting.commission.accounts import ClientAccount, credit_of
 from reporting.commission.book_jobs import ISSUE
 from reporting.commission.credit_notes import creditable, issue_credit_note, void_statement
 from reporting.commission.document_lines import lines_of, pdf_of
@@ -215,7 +215,7 @@ def statement(request: MemberRequest, pk: int) -> HttpResponseBase:
 
 
 def render_statement(request: MemberRequest, document: Statement, table, status: int = 200, **forms) -> HttpResponse:
-    account = Account.of(document)
+    account = ClientAccount.of(document)
     bills = can_bill(request.membership)
     is_statement = document.kind == DocumentKind.STATEMENT
     items = document.items.select_related("period").order_by("period__period_start", "strategy_name", "pk")

@@ -23,17 +23,7 @@ PACKAGES = (
 OF_DJANGO = {"Meta", "Migration", "Command"}
 # name -> why two classes have it; this list only gets shorter
 TWICE = {
-    "BillingPeriod": "the row of a period, and how long periods are",
-    "Account": "a client's account, and a strategy's side of the ledger",
-    "DecisionRecord": "the contract's record, and the row of the embedded backend that keeps it",
-    "LogRecord": "the contract's record, and its row",
-    "Span": "of a page, and of a crystallisation",
-    "Step": "of a decision in numbers, and of an explanation in words",
-    "Stopout": "the contract's record, and its row",
-    "Strategy": "the contract's document, and its row",
-    "Subscriber": "the contract's document, and its row",
-    "Subscription": "the contract's document, its row, and what is billed of it",
-    "Transaction": "the contract's record, and its row",
+    "BillingPeriod": "the row, and how long periods are: digests of terms name it, another name would charge all anew",
 }
 
 # participles and pronouns say that something happened to a value, not what it is

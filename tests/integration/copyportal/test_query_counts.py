@@ -22,7 +22,7 @@ from django.utils import timezone
 
 from jobs.models import Job
 from reporting import equity_sums
-from reporting.commission.accounts import Account
+from reporting.commission.accounts import ClientAccount
 from reporting.commission.closing import close_periods
 from reporting.commission.journal_exports import export_journal, first_day_to_export, take_export_back
 from reporting.commission.mailing import send_document
@@ -163,7 +163,7 @@ def export_everything(workspace) -> int:
 
 def pay(business, statement):
     paid = record_payment(
-        business.workspace, Account.of(statement), amount=Decimal(1), currency=statement.currency,
+        business.workspace, ClientAccount.of(statement), amount=Decimal(1), currency=statement.currency,
         received_on=business.now.date(), statement=statement, now=business.now, reference="wire",
     )  # fmt: skip
     return paid.payment

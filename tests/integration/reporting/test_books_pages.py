@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 from django.utils import timezone
 
-from reporting.commission.accounts import Account, balance_of
+from reporting.commission.accounts import ClientAccount, balance_of
 from reporting.commission.closing import close_periods
 from reporting.commission.credit_notes import issue_credit_note
 from reporting.commission.payments import record_payment
@@ -48,7 +48,7 @@ def books(business):
     issue_statements(business.workspace, until=business.now, due_on=today, now=business.now)
     hers, others = (Statement.objects.get(subscriber_id=one.backend_id) for one in (business.hers, business.other))
     paid = record_payment(
-        business.workspace, Account.of(hers), amount=4, currency="USD", received_on=today, statement=hers,
+        business.workspace, ClientAccount.of(hers), amount=4, currency="USD", received_on=today, statement=hers,
         now=business.now, reference="wire 17",
     )  # fmt: skip
     return SimpleNamespace(**vars(business), open=open_period, period=closed.periods[0], statement=hers, others=others,

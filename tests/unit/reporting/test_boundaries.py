@@ -13,7 +13,7 @@ from reporting.commission.money import round_money
 from reporting.commission.parts import parts_of
 from reporting.commission.periods import BillingPeriod, Calendar
 from reporting.commission.policy import Basis, Hurdle, Policy, Scheme, Terms
-from reporting.commission.schemes import Deal, Subscription, deal_lines, flat_fee_line
+from reporting.commission.schemes import BilledSubscription, Deal, deal_lines, flat_fee_line
 
 D = Decimal
 CALENDAR = Calendar()
@@ -70,23 +70,23 @@ def test_terms_from_a_moment_on_charge_the_deals_of_that_moment(step, deals):
 def test_a_fixed_fee_needs_a_day(days_after, days):
     """A subscription that begins on the last day pays for one; one that begins when the period is over for none."""
     started = APRIL.end + days_after * DAY
-    assert days_of_fee(Subscription("USD", started), now=APRIL.end + 9 * DAY) == days
+    assert days_of_fee(BilledSubscription("USD", started), now=APRIL.end + 9 * DAY) == days
 
 
 @pytest.mark.parametrize(("days_after", "days"), [(-1, None), (0, 1), (1, 2)])
 def test_a_fixed_fee_of_a_subscription_that_ended(days_after, days):
     """The day on which it ends is paid; one that ended on the day before the period is not."""
     ended = APRIL.start + days_after * DAY
-    subscription = Subscription("USD", APRIL.start - 20 * DAY, ended)
+    subscription = BilledSubscription("USD", APRIL.start - 20 * DAY, ended)
     assert days_of_fee(subscription, now=APRIL.end) == days
 
 
 @pytest.mark.parametrize(("step", "days"), [(-MOMENT, None), (timedelta(), 1), (DAY - MOMENT, 1), (DAY, 2)])
 def test_a_fixed_fee_grows_at_midnight(step, days):
-    assert days_of_fee(Subscription("USD", APRIL.start - 20 * DAY), now=APRIL.start + step) == days
+    assert days_of_fee(BilledSubscription("USD", APRIL.start - 20 * DAY), now=APRIL.start + step) == days
 
 
-def days_of_fee(subscription: Subscription, *, now: datetime) -> int | None:
+def days_of_fee(subscription: BilledSubscription, *, now: datetime) -> int | None:
     line = flat_fee_line(terms(Scheme.FLAT_FEE), subscription, APRIL, calendar=CALENDAR, now=now, settled=False)
     return line.inputs["days"] if line else None
 

@@ -19,7 +19,7 @@ from reporting.commission.moved_money import fees_among
 from reporting.commission.parts import lines_of
 from reporting.commission.periods import BillingPeriod, Calendar
 from reporting.commission.policy import Policy, Scheme, Terms
-from reporting.commission.schemes import Deal, Lifetime, Subscription, Valuation
+from reporting.commission.schemes import BilledSubscription, Deal, Lifetime, Valuation
 from tests import marks_oracle
 from tests.agreed_oracle import STANDARD, Agreed
 from tests.marks_oracle import Money, Snapshot
@@ -147,7 +147,7 @@ class MarkHistory:
         flows = self.money.flows()
         started_at = min([self.stays[0][0], *(at for at, _ in self.deals)])
         bookings = sorted(self.money.bookings.values())
-        return Subscription(
+        return BilledSubscription(
             "USD", started_at, self.stays[-1][1], deals, flows,
             sorted(Valuation(each.time, each.balance, each.equity) for each in self.money.snapshots),
             lifetimes=[Lifetime(*stay) for stay in self.stays],

@@ -25,7 +25,7 @@ from reporting.commission.history import (
 from reporting.commission.parts import parts_of
 from reporting.commission.periods import BillingPeriod, Calendar
 from reporting.commission.policy import Basis, Policy, Scheme, Terms
-from reporting.commission.schemes import Lifetime, Subscription, days_of_subscription
+from reporting.commission.schemes import BilledSubscription, Lifetime, days_of_subscription
 
 NOW = datetime(2026, 5, 20, 12, tzinfo=UTC)
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -206,7 +206,7 @@ def test_days_of_a_subscription_that_pauses_are_counted_once(lifetimes, days):
         for first, last in lifetimes
     ]
     started_at = times[0].started_at if times else NOW + 90 * DAY
-    subscription = Subscription("USD", started_at, lifetimes=times)
+    subscription = BilledSubscription("USD", started_at, lifetimes=times)
     may = Calendar().containing(NOW, MONTH)
     stretches = days_of_subscription(subscription, may, Calendar(), NOW + 30 * DAY)
     assert sum((last - first).days + 1 for first, last in stretches) == days

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from copying.client import NotFound
 from copying.client.following import follow
 from copying.contract import wire
-from copying.contract.documents import LogRecord
-from copying.contract.history import StrategyRef, Transaction
+from copying.contract.documents import LogDocument
+from copying.contract.history import StrategyRef, TransactionDocument
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def deal(number: int, at_ms: int) -> Transaction:
-    return Transaction(
+def deal(number: int, at_ms: int) -> TransactionDocument:
+    return TransactionDocument(
         id=str(number),
         type="DEAL_TYPE_BUY",
         time=T0 + timedelta(milliseconds=at_ms),
@@ -121,7 +121,7 @@ def test_when_nothing_is_new_the_backend_is_asked_to_hold():
 
 
 def test_lines_that_look_alike_are_kept(client, backend):
-    line = LogRecord(time=T0, level="INFO", message="same")
+    line = LogDocument(time=T0, level="INFO", message="same")
     backend.will(answer([line, line]), answer([line, line]), answer([]))
     stopped = iter([False, False, False, True])
     batches = list(client.follow_subscriber_log("sub", should_stop=lambda: next(stopped)))

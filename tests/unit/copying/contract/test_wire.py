@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from copying.contract import wire
 from copying.contract.accounts import AccountSnapshot
-from copying.contract.documents import Counted, StrategyUpdate, Subscriber, SubscriberUpdate
-from copying.contract.history import Transaction
+from copying.contract.documents import Counted, StrategyUpdate, SubscriberDocument, SubscriberUpdate
+from copying.contract.history import TransactionDocument
 from copying.contract.settings import RiskLimit, SymbolMapping
 
 TRANSACTION = (
@@ -36,7 +36,7 @@ def transaction(**changes: str) -> bytes:
 
 
 def test_figures_of_the_history_keep_every_digit():
-    [one] = wire.decode(transaction(), list[Transaction])
+    [one] = wire.decode(transaction(), list[TransactionDocument])
     assert one.amount == Decimal("-4702.643497910401")
     assert str(one.lot_price) == "117566.08744776"
     assert one.time == datetime(2020, 8, 2, 21, 1, 1, 830_000, tzinfo=UTC)
@@ -45,9 +45,9 @@ def test_figures_of_the_history_keep_every_digit():
 
 @given(st.decimals(min_value="-99999999999999", max_value="99999999999999", places=10))
 def test_a_sound_figure_comes_back_as_it_went(figure):
-    [one] = wire.decode(transaction(profit=f"{figure:f}"), list[Transaction])
+    [one] = wire.decode(transaction(profit=f"{figure:f}"), list[TransactionDocument])
     assert one.profit == figure
-    assert wire.decode(wire.encode([one]), list[Transaction]) == [one]
+    assert wire.decode(wire.encode([one]), list[TransactionDocument]) == [one]
 
 
 @pytest.mark.parametrize(
@@ -75,18 +75,18 @@ def test_a_sound_figure_comes_back_as_it_went(figure):
 def test_figures_that_no_column_can_keep_are_refused(field, figure):
     page = b"[" + transaction()[1:-1] + b"," + transaction(**{field: figure})[1:]
     with pytest.raises(msgspec.DecodeError):
-        wire.decode(page, list[Transaction])
+        wire.decode(page, list[TransactionDocument])
 
 
 def test_the_refusal_names_the_record_and_the_field():
     page = b"[" + transaction()[1:-1] + b"," + transaction(profit="1e30")[1:]
     with pytest.raises(msgspec.ValidationError, match=r"1E\+30 is out of range.*\[1\]\.profit"):
-        wire.decode(page, list[Transaction])
+        wire.decode(page, list[TransactionDocument])
 
 
 def test_large_figures_are_fine_even_when_their_sum_is_not():
     page = b"[" + b",".join([transaction(amount="90000000000000")[1:-1]] * 3) + b"]"
-    assert sum(one.amount for one in wire.decode(page, list[Transaction])) == 270_000_000_000_000
+    assert sum(one.amount for one in wire.decode(page, list[TransactionDocument])) == 270_000_000_000_000
 
 
 def test_a_single_struct_is_checked_like_a_list():
@@ -98,13 +98,13 @@ def test_a_single_struct_is_checked_like_a_list():
 
 def test_nul_characters_are_dropped_and_numbers_stay_exact():
     body = transaction(symbol='"EUR\\u0000USD"', amount="-1.0000000000000000000001")
-    [one] = wire.decode(body, list[Transaction])
+    [one] = wire.decode(body, list[TransactionDocument])
     assert one.symbol == "EURUSD"
     assert one.amount == Decimal("-1.0000000000000000000001")
 
 
 def test_a_backslash_before_u0000_is_only_a_backslash():
-    [one] = wire.decode(transaction(symbol='"EUR\\\\u0000"'), list[Transaction])
+    [one] = wire.decode(transaction(symbol='"EUR\\\\u0000"'), list[TransactionDocument])
     assert one.symbol == "EUR\\u0000"
 
 
@@ -182,7 +182,7 @@ def test_absent_fields_are_not_written():
 
 def test_an_id_travels_with_an_underscore_and_from_as_from():
     body = b'{"count":1,"items":[{"_id":"x","name":"A"}]}'
-    assert wire.decode(body, Counted[Subscriber]).items[0].id == "x"
+    assert wire.decode(body, Counted[SubscriberDocument]).items[0].id == "x"
     assert wire.to_wire(SymbolMapping(from_="a", to="b")) == {"from": "a", "to": "b"}
 
 
