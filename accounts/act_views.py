@@ -176,10 +176,17 @@ def save_roles(
         context = page_of(request, account, form=form, uses=uses_of(account))
         return render(request, "accounts/roles.html", context, status=503)
     record_audit(
-        account.workspace, user=request.user, action="trading account roles", subject=account.name,
-        details={"id": account.backend_id, "before": {name: old for name, (old, _) in differs.items()},
-                 "after": {name: new for name, (_, new) in differs.items()}}, now=timezone.now(),
-    )  # fmt: skip
+        account.workspace,
+        user=request.user,
+        action="trading account roles",
+        subject=account.name,
+        details={
+            "id": account.backend_id,
+            "before": {name: old for name, (old, _) in differs.items()},
+            "after": {name: new for name, (_, new) in differs.items()},
+        },
+        now=timezone.now(),
+    )
     messages.success(request, f"{account}: {ROLE_WORDS[tuple(form.roles)]}. The change may stop it for a moment.")
     return redirect("accounts:detail", account.pk)
 

@@ -128,13 +128,22 @@ def ask_for(name: str, account: BrokerAccount, membership: Membership, *, now: d
     """Have an act carried out. Raises jobs.services.TooMany. key: of the form, so that sending it twice is one job."""
     act = ACTS[name]
     job = services.ask(
-        KIND.key, membership, title=f"{act.words} {account}", parameters={"account": account.pk, "act": name},
-        origin=reverse("accounts:detail", args=[account.pk]), key=key, now=now,
-    )  # fmt: skip
+        KIND.key,
+        membership,
+        title=f"{act.words} {account}",
+        parameters={"account": account.pk, "act": name},
+        origin=reverse("accounts:detail", args=[account.pk]),
+        key=key,
+        now=now,
+    )
     if act.send is not None and job.created_at == now:
         action = f"trading account {act.words.lower()}"
         record_audit(
-            account.workspace, user=membership.user, action=action, subject=account.name,
-            details={"id": account.backend_id, "connection": account.connection.name}, now=now,
-        )  # fmt: skip
+            account.workspace,
+            user=membership.user,
+            action=action,
+            subject=account.name,
+            details={"id": account.backend_id, "connection": account.connection.name},
+            now=now,
+        )
     return job

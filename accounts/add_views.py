@@ -114,9 +114,14 @@ def send(request: MemberRequest, form: NewAccountForm, token: str) -> RequestOut
     try:
         with connection.client(**{**PATIENCE, "wait_budget_s": 0}) as client:
             return add_account(
-                connection, values=form.values, password=form.cleaned_data.get("password", ""), token=token,
-                by=request.user, client=client, now=timezone.now(),
-            )  # fmt: skip
+                connection,
+                values=form.values,
+                password=form.cleaned_data.get("password", ""),
+                token=token,
+                by=request.user,
+                client=client,
+                now=timezone.now(),
+            )
     except NotDone as error:
         return RequestOutcome(RequestState.NOT_SENT, error.text)
 

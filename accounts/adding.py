@@ -91,9 +91,11 @@ def refused_before(connection: Connection, digest: str, *, now: datetime) -> dat
 def has_failed_often(connection: Connection, by: User, *, now: datetime) -> bool:
     """Whether a person's logins were refused so often within an hour that the next one has to wait."""
     failed = AccountRequest.objects.filter(
-        workspace_id=connection.workspace_id, asked_by=by, code=AUTHENTICATION_FAILED,
+        workspace_id=connection.workspace_id,
+        asked_by=by,
+        code=AUTHENTICATION_FAILED,
         answered_at__gt=now - REFUSALS_WITHIN,
-    )  # fmt: skip
+    )
     return failed.count() >= MOST_REFUSALS
 
 
@@ -113,10 +115,13 @@ def add_account(
         connection=connection,
         transaction_id=transaction_id(token, values, digest, by),
         defaults={
-            "workspace_id": connection.workspace_id, "asked_by": by, "values": values, "digest": digest,
+            "workspace_id": connection.workspace_id,
+            "asked_by": by,
+            "values": values,
+            "digest": digest,
             "asked_at": now,
         },
-    )  # fmt: skip
+    )
     if request.state == RequestState.DONE:
         own = BrokerAccount.objects.filter(connection=connection, backend_id=request.backend_id)
         return RequestOutcome(RequestState.DONE, account=own.first(), is_repeated=True)
@@ -127,9 +132,13 @@ def add_account(
     if outcome.account is not None:
         details = {name: values[name] for name in AUDITED if name in values}
         record_audit(
-            connection.workspace, user=by, action="trading account added", subject=outcome.account.name,
-            details={"connection": connection.name, "id": outcome.account.backend_id, **details}, now=now,
-        )  # fmt: skip
+            connection.workspace,
+            user=by,
+            action="trading account added",
+            subject=outcome.account.name,
+            details={"connection": connection.name, "id": outcome.account.backend_id, **details},
+            now=now,
+        )
     return outcome
 
 

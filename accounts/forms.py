@@ -63,9 +63,12 @@ class AtBroker(NewAccountForm):
         help_text="Exactly as the terminal shows it at the sign-in, such as Broker-Demo.",
     )
     slots = WholeNumberField(
-        label="Resource slots", required=False, smallest=1, largest=MOST_SLOTS,
+        label="Resource slots",
+        required=False,
+        smallest=1,
+        largest=MOST_SLOTS,
         help_text="Large accounts need more than one; each one costs. Empty: one.",
-    )  # fmt: skip
+    )
 
     @property
     def values(self) -> dict[str, Any]:
@@ -78,14 +81,19 @@ class ByLoginForm(AtBroker):
     """With login and password."""
 
     login = forms.RegexField(
-        r"[0-9]{1,18}\Z", label="Login", max_length=18, error_messages={"invalid": "A login has 1 to 18 digits."},
+        r"[0-9]{1,18}\Z",
+        label="Login",
+        max_length=18,
+        error_messages={"invalid": "A login has 1 to 18 digits."},
         help_text="The account's number at the broker.",
-    )  # fmt: skip
+    )
     password = forms.CharField(
-        label="Password", max_length=100, strip=False,
+        label="Password",
+        max_length=100,
+        strip=False,
         widget=forms.PasswordInput(render_value=False, attrs={"autocomplete": "off"}),
         help_text="The trading password: one that only looks cannot copy. It goes to the backend and is not kept here.",
-    )  # fmt: skip
+    )
     try_anyway = forms.BooleanField(label="Try the same login and password again", required=False)
 
     field_order = ("connection", "name", "platform", "server", "login", "password", "role", "slots")
@@ -115,9 +123,12 @@ class PaperForm(NewAccountForm):
 
     server = forms.ChoiceField(label="Kind", required=False)
     currency = forms.RegexField(
-        r"[A-Za-z]{3}\Z", label="Currency", max_length=3, initial="USD",
+        r"[A-Za-z]{3}\Z",
+        label="Currency",
+        max_length=3,
+        initial="USD",
         error_messages={"invalid": "A currency has three letters, like USD."},
-    )  # fmt: skip
+    )
     balance = NumberField(label="Starting balance", decimals=2, most=MOST_BALANCE, is_float=True, initial="10000")
     leverage = WholeNumberField(
         label="Leverage", smallest=1, largest=MOST_LEVERAGE, initial="100", help_text="100 for 100 : 1."

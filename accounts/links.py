@@ -21,8 +21,12 @@ def make_link(request: MemberRequest, account: BrokerAccount, *, is_new: bool = 
     with backend_of(Connection.objects.get(pk=account.connection_id)) as client:
         link = client.configuration_link(account.backend_id, ttl_days=TTL_DAYS).configuration_link
     record_audit(
-        account.workspace, user=request.user, action="configuration link made", subject=account.name,
-        details={"id": account.backend_id, "days": TTL_DAYS}, now=timezone.now(),
-    )  # fmt: skip
+        account.workspace,
+        user=request.user,
+        action="configuration link made",
+        subject=account.name,
+        details={"id": account.backend_id, "days": TTL_DAYS},
+        now=timezone.now(),
+    )
     context = page_of(request, account, link=link, days=TTL_DAYS, is_new=is_new)
     return render(request, "accounts/link.html", context)

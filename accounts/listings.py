@@ -69,17 +69,34 @@ ACCOUNTS = Listing(
     ),
     filters=(
         Search(
-            "q", "Search", placeholder="Search by name, login, server or id",
+            "q",
+            "Search",
+            placeholder="Search by name, login, server or id",
             fields=("name", "login", "server", "broker", "backend_id"),
         ),
-        Choice("role", "Role", placeholder="Any role",
-               options=tuple(Option(code, ROLE_LABELS[code], ROLE_CONDITIONS[code]) for code in ROLES)),
-        Choice("state", "State", placeholder="Any state", options=tuple(
-            Option(state.code, state.words, Q(Exact(STATE, Value(state.code)))) for state in BROKER_STATES.values())),
+        Choice(
+            "role",
+            "Role",
+            placeholder="Any role",
+            options=tuple(Option(code, ROLE_LABELS[code], ROLE_CONDITIONS[code]) for code in ROLES),
+        ),
+        Choice(
+            "state",
+            "State",
+            placeholder="Any state",
+            options=tuple(
+                Option(state.code, state.words, Q(Exact(STATE, Value(state.code)))) for state in BROKER_STATES.values()
+            ),
+        ),
         Choice("mode", "Mode", placeholder="Any mode", options=or_unknown("mode", MODES)),
         Choice("kind", "Kind", placeholder="Demo and real", options=or_unknown("kind", KINDS)),
         Choice("currency", "Currency", placeholder="All currencies", options=currency_options),
-        Choice("connection", "Connection", field="connection__name", placeholder="All connections",
-               options=connection_options),
+        Choice(
+            "connection",
+            "Connection",
+            field="connection__name",
+            placeholder="All connections",
+            options=connection_options,
+        ),
     ),
-)  # fmt: skip
+)

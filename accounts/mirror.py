@@ -26,10 +26,21 @@ MARKED_EVERY = timedelta(minutes=5)
 LONGEST_TROUBLE = 300
 KIND_OF = {DEMO: "demo", CONTEST: "contest", REAL: "real"}
 SHOWN = (
-    "type", "reliability", "resourceSlots", "copyFactoryResourceSlots", "baseCurrency", "magic", "manualTrades",
-    "slippage", "quoteStreamingIntervalInSeconds", "tags", "riskManagementApiEnabled", "metastatsApiEnabled",
-    "provisioningProfileId", "createdAt",
-)  # fmt: skip
+    "type",
+    "reliability",
+    "resourceSlots",
+    "copyFactoryResourceSlots",
+    "baseCurrency",
+    "magic",
+    "manualTrades",
+    "slippage",
+    "quoteStreamingIntervalInSeconds",
+    "tags",
+    "riskManagementApiEnabled",
+    "metastatsApiEnabled",
+    "provisioningProfileId",
+    "createdAt",
+)
 
 
 def account_id_of(document: Mapping[str, Any]) -> str:

@@ -85,10 +85,12 @@ class Schema(AutoSchema):
         if self.method == "GET":
             return []
         is_required = not any(option.name == "dry_run" for option in self.view.parameters_of(self.method))
-        key = OpenApiParameter("Idempotency-Key", KEY_SCHEMA, OpenApiParameter.HEADER, description=KEY_WORDS,
-                               required=is_required)  # fmt: skip
-        version = OpenApiParameter("If-Match", VERSION_SCHEMA, OpenApiParameter.HEADER, description=VERSION_WORDS,
-                                   required=True)  # fmt: skip
+        key = OpenApiParameter(
+            "Idempotency-Key", KEY_SCHEMA, OpenApiParameter.HEADER, description=KEY_WORDS, required=is_required
+        )
+        version = OpenApiParameter(
+            "If-Match", VERSION_SCHEMA, OpenApiParameter.HEADER, description=VERSION_WORDS, required=True
+        )
         return [key, version] if self.method in getattr(self.view, "needs_version", ()) else [key]
 
     def get_request_serializer(self) -> Any:

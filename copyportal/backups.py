@@ -201,8 +201,9 @@ def _load(dump: Path, target: dict[str, Any], version: int) -> None:
     with tempfile.TemporaryFile() as said:
         reading = subprocess.Popen(
             [program("pg_restore", version), "--no-owner", "--no-privileges", "--file=-", dump],
-            stdout=subprocess.PIPE, stderr=said,
-        )  # fmt: skip
+            stdout=subprocess.PIPE,
+            stderr=said,
+        )
         loading = subprocess.Popen([program("psql", version), *words], stderr=said, **options)
         try:
             with contextlib.suppress(BrokenPipeError):  # psql has ended, and says why

@@ -87,7 +87,14 @@ def _pay(workspace: Workspace, this_month: date, *, by: User | None, now: dateti
         share = Decimal("0.5") if is_newest and statement.number % 8 == 3 else Decimal(1)
         amount = (statement.total * share).quantize(Decimal(1) if statement.currency == "JPY" else Decimal("0.01"))
         record_payment(
-            workspace, ClientAccount.of(statement), amount=amount, currency=statement.currency, received_on=received_on,
-            reference=f"Transfer {statement.label}", statement=statement, by=by, now=now,
+            workspace,
+            ClientAccount.of(statement),
+            amount=amount,
+            currency=statement.currency,
+            received_on=received_on,
+            reference=f"Transfer {statement.label}",
+            statement=statement,
+            by=by,
+            now=now,
             token=uuid.uuid5(TOKENS, f"{workspace.pk}:{statement.number}"),
-        )  # fmt: skip
+        )

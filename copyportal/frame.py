@@ -106,15 +106,21 @@ INTERRUPTED = "Copying is interrupted or late at the moment. What these pages sh
 EXISTING = "What exists at the copying backend already appears after the next sync."
 FIRST_STEPS = {
     "strategy": (
-        "A strategy offers the trades of an account, or signals, for copying.", "strategies:new", "New strategy",
+        "A strategy offers the trades of an account, or signals, for copying.",
+        "strategies:new",
+        "New strategy",
     ),
     "subscriber": (
-        "A subscriber is a client's account that copies strategies.", "subscribers:new", "New subscriber",
+        "A subscriber is a client's account that copies strategies.",
+        "subscribers:new",
+        "New subscriber",
     ),
     "account": (
-        "A trading account is an account at a broker that is copied from or to.", "accounts:new", "Add an account",
+        "A trading account is an account at a broker that is copied from or to.",
+        "accounts:new",
+        "Add an account",
     ),
-}  # fmt: skip
+}
 
 
 class Frame:

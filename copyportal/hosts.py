@@ -76,8 +76,10 @@ def _tell(kind: str, skew: float) -> None:
         direction = "ahead of" if skew > 0 else "behind"
         log.warning(
             "this machine's clock is off: work may be dropped or late; set it by a time server",
-            process=kind, seconds=round(abs(skew), 1), direction=f"{direction} Redis' clock",
-        )  # fmt: skip
+            process=kind,
+            seconds=round(abs(skew), 1),
+            direction=f"{direction} Redis' clock",
+        )
     if not is_off and _told.get(kind):
         log.warning("this machine's clock is right again", process=kind)
     _told[kind] = is_off

@@ -102,13 +102,17 @@ def _of_redis() -> Iterator[str]:
     yield from _metric("copyportal_sign_age_seconds", "gauge", "Since any such process gave a sign of life.", alive)
     labelled = [({"process": sign.kind, "host": sign.host}, sign) for sign in signs]
     yield from _metric(
-        "copyportal_host_sign_age_seconds", "gauge", "The same of each machine.",
+        "copyportal_host_sign_age_seconds",
+        "gauge",
+        "The same of each machine.",
         [(labels, sign.age_s) for labels, sign in labelled],
-    )  # fmt: skip
+    )
     yield from _metric(
-        "copyportal_host_clock_skew_seconds", "gauge", "How far its clock is ahead of Redis' clock.",
+        "copyportal_host_clock_skew_seconds",
+        "gauge",
+        "How far its clock is ahead of Redis' clock.",
         [(labels, sign.skew_s) for labels, sign in labelled],
-    )  # fmt: skip
+    )
     if unwell is not None:
         yield from _metric("copyportal_backends_unwell", "gauge", "Backends that are not well.", [({}, unwell)])
 

@@ -60,16 +60,25 @@ def choose(
     old = BulkEdit.objects.filter(workspace=membership.workspace, started_at=None, proposed_at__lt=now - DRAFTS_LAST)
     old.delete()
     bulk = BulkEdit.objects.create(
-        workspace=membership.workspace, proposed_by=by, proposed_at=now, origin=origin[:500], request=request or {},
-        sums=sums or [], service_role="" if membership.user_id else membership.role,
-    )  # fmt: skip
+        workspace=membership.workspace,
+        proposed_by=by,
+        proposed_at=now,
+        origin=origin[:500],
+        request=request or {},
+        sums=sums or [],
+        service_role="" if membership.user_id else membership.role,
+    )
     rows = [
         BulkRow(
-            bulk=bulk, number=number, connection=scope.connection, kind=scope.kind, backend_id=scope.backend_id,
+            bulk=bulk,
+            number=number,
+            connection=scope.connection,
+            kind=scope.kind,
+            backend_id=scope.backend_id,
             name=scope.name[:200],
         )
         for number, scope in enumerate(scopes)
-    ]  # fmt: skip
+    ]
     BulkRow.objects.bulk_create(rows)
     return bulk
 
@@ -200,16 +209,29 @@ def propose_undo_of(bulk: BulkEdit, *, by: User | None, service_role: str = "", 
         return None
     names = names_in(done)
     undo = BulkEdit.objects.create(
-        workspace=bulk.workspace, title=f"Undo: {bulk.title}"[:200], request={"undo": bulk.pk}, origin=bulk.origin,
-        proposed_by=by, proposed_at=now, undoes=bulk, service_role=service_role,
-    )  # fmt: skip
+        workspace=bulk.workspace,
+        title=f"Undo: {bulk.title}"[:200],
+        request={"undo": bulk.pk},
+        origin=bulk.origin,
+        proposed_by=by,
+        proposed_at=now,
+        undoes=bulk,
+        service_role=service_role,
+    )
     BulkRow.objects.bulk_create(
         BulkRow(
-            bulk=undo, number=row.number, connection=row.connection, kind=row.kind, backend_id=row.backend_id,
-            name=row.name, before=row.after, after=row.before, words=words_of(row, row.after, row.before, names),
+            bulk=undo,
+            number=row.number,
+            connection=row.connection,
+            kind=row.kind,
+            backend_id=row.backend_id,
+            name=row.name,
+            before=row.after,
+            after=row.before,
+            words=words_of(row, row.after, row.before, names),
         )
         for row in done
-    )  # fmt: skip
+    )
     return undo
 
 

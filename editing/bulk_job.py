@@ -59,9 +59,11 @@ def slices(work: Work) -> Iterator[JobStep]:
     bulk = own.select_related("workspace").first()
     if bulk is None:
         raise JobRefused("What was to be changed is not known any more.")
-    rows = list(bulk.rows.filter(outcome=RowOutcome.TO_DO).select_related("connection", "change").order_by(
-        "connection_id", "text", "number"
-    ))  # fmt: skip
+    rows = list(
+        bulk.rows.filter(outcome=RowOutcome.TO_DO)
+        .select_related("connection", "change")
+        .order_by("connection_id", "text", "number")
+    )
     total = bulk.rows.exclude(outcome__in=(RowOutcome.REFUSED,)).count()
     done = total - len(rows)
     origin = acting.Origin("token", bulk.sent_with) if bulk.sent_with else acting.current()
@@ -103,10 +105,13 @@ def in_short(bulk: BulkEdit) -> str:
     counts = counts_of(bulk)
     parts = [f"{counts.pop(RowOutcome.DONE, 0)} changed"]
     words = {
-        RowOutcome.UNCHANGED: "like that already", RowOutcome.REFUSED: "not possible",
-        RowOutcome.CONFLICT: "changed by somebody else", RowOutcome.FAILED: "not carried out",
-        RowOutcome.UNKNOWN: "not known yet", RowOutcome.TO_DO: "not done",
-    }  # fmt: skip
+        RowOutcome.UNCHANGED: "like that already",
+        RowOutcome.REFUSED: "not possible",
+        RowOutcome.CONFLICT: "changed by somebody else",
+        RowOutcome.FAILED: "not carried out",
+        RowOutcome.UNKNOWN: "not known yet",
+        RowOutcome.TO_DO: "not done",
+    }
     parts += [f"{counts[outcome]} {text}" for outcome, text in words.items() if counts.get(outcome)]
     return f"{', '.join(parts)}."
 

@@ -24,9 +24,14 @@ from users.requests import MemberRequest
 
 MOST_LISTED = 200
 TONES = {
-    "done": "good", "unchanged": "quiet", "refused": "warn", "conflict": "warn", "failed": "bad", "unknown": "warn",
+    "done": "good",
+    "unchanged": "quiet",
+    "refused": "warn",
+    "conflict": "warn",
+    "failed": "bad",
+    "unknown": "warn",
     "": "quiet",
-}  # fmt: skip
+}
 
 
 def visible_bulk(request: MemberRequest, pk: int) -> BulkEdit:

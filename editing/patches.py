@@ -46,8 +46,10 @@ def problems_of_settings(scope: EditScope, before: Document, after: Document) ->
     known = {(entry["parameter"], entry["message"]) for entry in problems_of(scope.kind, writable(before))}
     path = scope.path_in(after)
     return [
-        {"parameter": str(entry["parameter"]).removeprefix(path).lstrip(".") if path else entry["parameter"],
-         "message": f"{entry['message']}."}
+        {
+            "parameter": str(entry["parameter"]).removeprefix(path).lstrip(".") if path else entry["parameter"],
+            "message": f"{entry['message']}.",
+        }
         for entry in problems_of(scope.kind, writable(after))
         if (entry["parameter"], entry["message"]) not in known
-    ]  # fmt: skip
+    ]

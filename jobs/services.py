@@ -58,9 +58,14 @@ def ask(
         if own.count() >= MOST_UNFINISHED:
             raise TooMany
         values = {
-            "kind": kind, "title": title[:200], "asked_by_id": membership.user_id, "origin": origin[:500],
-            "parameters": dict(parameters or {}), "due_at": now, "created_at": now,
-        }  # fmt: skip
+            "kind": kind,
+            "title": title[:200],
+            "asked_by_id": membership.user_id,
+            "origin": origin[:500],
+            "parameters": dict(parameters or {}),
+            "due_at": now,
+            "created_at": now,
+        }
         if named:
             job, _ = Job.objects.get_or_create(workspace_id=membership.workspace_id, key=named, defaults=values)
         else:

@@ -40,8 +40,12 @@ JOBS = Listing(
         Column("created_at", "Asked for", is_sortable=True),
         Column("kind", in_table=True),
         Column("title", "What"),
-        Column("who", "By", source=Coalesce(NullIf(F("asked_by__name"), Value("")), F("asked_by__email"),
-                                            output_field=CharField()), csv_name="asked_by"),
+        Column(
+            "who",
+            "By",
+            source=Coalesce(NullIf(F("asked_by__name"), Value("")), F("asked_by__email"), output_field=CharField()),
+            csv_name="asked_by",
+        ),
         Column("code", "State", source=state_code(), csv_name="state"),
         Column("done", "Progress", csv_name="done"),
         Column("total"),
@@ -52,12 +56,17 @@ JOBS = Listing(
     ),
     filters=(
         Search("q", "Search", placeholder="What it is about", fields=("title",)),
-        Choice("state", "State", field="code", placeholder="Any state",
-               options=tuple(Option(state.code, state.words) for state in JOB_STATES.values())),
+        Choice(
+            "state",
+            "State",
+            field="code",
+            placeholder="Any state",
+            options=tuple(Option(state.code, state.words) for state in JOB_STATES.values()),
+        ),
         Choice("kind", "Kind", placeholder="Any kind", options=kind_options),
         DayRange("period", "Asked for", field="created_at"),
     ),
-)  # fmt: skip
+)
 
 
 @require_safe

@@ -119,8 +119,9 @@ def failed_copies(membership: Membership, now: datetime) -> Iterator[AttentionLi
     note = ", ".join(counts) + (
         f" and {len(reasons) - MOST_REASONS} more reasons" if len(reasons) > MOST_REASONS else ""
     )
-    yield AttentionLine("bad", "alert-triangle", counted(len(rows), "copy", "copies"), "failed within 24 hours", href,
-               note, rows[0][1])  # fmt: skip
+    yield AttentionLine(
+        "bad", "alert-triangle", counted(len(rows), "copy", "copies"), "failed within 24 hours", href, note, rows[0][1]
+    )
 
 
 def not_offered(membership: Membership, now: datetime) -> Iterator[AttentionLine]:
@@ -144,16 +145,21 @@ def corrections(membership: Membership, now: datetime) -> Iterator[AttentionLine
     needed = needed_corrections(membership, now)
     if not needed:
         return
-    nouns = {STRATEGY: ("strategy", "strategies"), PORTFOLIO: ("portfolio", ""),
-             SUBSCRIBER: ("account", "")}  # fmt: skip
+    nouns = {STRATEGY: ("strategy", "strategies"), PORTFOLIO: ("portfolio", ""), SUBSCRIBER: ("account", "")}
     numbers = Counter(correction.kind for correction in needed)
     texts = [counted(numbers[kind], *nouns[kind]) for kind in nouns if numbers[kind]]
     title = " and ".join(filter(None, (", ".join(texts[:-1]), texts[-1])))
     first = needed[0]
     note = f"{first.name}: {first.fault.setting}" if len(needed) == 1 else f"First {first.name}: {first.fault.setting}"
     rest = "needs a correction" if len(needed) == 1 else "need a correction"
-    yield AttentionLine("warn", "alert-triangle", title, rest, first.address(membership),
-               f"{note}. Copied as before, but changes may be refused until it is corrected")  # fmt: skip
+    yield AttentionLine(
+        "warn",
+        "alert-triangle",
+        title,
+        rest,
+        first.address(membership),
+        f"{note}. Copied as before, but changes may be refused until it is corrected",
+    )
 
 
 def changed_terms(membership: Membership, now: datetime) -> Iterator[AttentionLine]:
@@ -168,8 +174,10 @@ def changed_terms(membership: Membership, now: datetime) -> Iterator[AttentionLi
     if not rows:
         return
     changed = Strategy.objects.visible_to(membership).filter(backend_id__in={row[1] for row in rows})
-    names = {(backend, leaf): (pk, name) for pk, name, backend, leaf in
-             changed.values_list("pk", "name", "connection_id", "backend_id")}  # fmt: skip
+    names = {
+        (backend, leaf): (pk, name)
+        for pk, name, backend, leaf in changed.values_list("pk", "name", "connection_id", "backend_id")
+    }
     rises = {row[:2]: row[4] for row in reversed(rows) if row[3]}  # whether the newest of them waits for consent
     seen_at: dict[tuple[int, str], datetime] = {}  # of the newest change of each strategy
     for connection_id, strategy_id, moment, *_ in rows:
@@ -181,8 +189,9 @@ def changed_terms(membership: Membership, now: datetime) -> Iterator[AttentionLi
         if strategy in rises:
             note += ", for those who pay more once they agree" if rises[strategy] else UNASKED_RISE
         href = reverse("reporting:strategy-terms", args=[pk])
-        yield AttentionLine("warn", "coin", name, "has other terms, changed at the backend", href, note,
-                            seen_at[strategy])  # fmt: skip
+        yield AttentionLine(
+            "warn", "coin", name, "has other terms, changed at the backend", href, note, seen_at[strategy]
+        )
     if len(seen_at) > MOST_CHANGED_TERMS:
         left = counted(len(seen_at) - MOST_CHANGED_TERMS, "more strategy", "more strategies")
         yield AttentionLine("warn", "dots", left, "with terms that were changed at the backend")
@@ -193,8 +202,11 @@ def missing_consent(membership: Membership, now: datetime) -> Iterator[Attention
     key = f"attention-consent:{membership.workspace_id}:{membership.is_staff_role}"
     rows = cache.get_or_set(key, lambda: read_waiting(membership), BOOKS_KEPT_S) or []
     asked = Strategy.objects.visible_to(membership).filter(backend_id__in={row.strategy_id for row in rows})
-    names = {(backend, leaf): name for backend, leaf, name in
-             asked.values_list("connection_id", "backend_id", "name")} if rows else {}  # fmt: skip
+    names = (
+        {(backend, leaf): name for backend, leaf, name in asked.values_list("connection_id", "backend_id", "name")}
+        if rows
+        else {}
+    )
     for row in rows[:MOST_CHANGED_TERMS]:
         href = reverse("reporting:terms-consent", args=[row.version.pk])
         name = names.get((row.connection_id, row.strategy_id), row.strategy_id)
@@ -237,8 +249,12 @@ def syncs(membership: Membership, now: datetime) -> Iterator[AttentionLine]:
     yield from (unmeasurable(state) for state in rows if not state.failing_since)
     offered = states.filter(failing_since=None, cursor__is_offered__isnull=True)
     late = Q(last_success_at__lt=now - STALE_AFTER)
-    sums = offered.aggregate(late=Count("id", filter=late), oldest=Max("last_success_at", filter=late),
-                             never=Count("id", filter=Q(last_success_at=None)), all=Count("id"))  # fmt: skip
+    sums = offered.aggregate(
+        late=Count("id", filter=late),
+        oldest=Max("last_success_at", filter=late),
+        never=Count("id", filter=Q(last_success_at=None)),
+        all=Count("id"),
+    )
     if sums["late"]:
         kinds = counted(sums["late"], "kind of data", "kinds of data")
         yield AttentionLine(

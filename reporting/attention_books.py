@@ -28,8 +28,15 @@ def documents_on_their_way(membership: Membership, now: datetime) -> Iterator[At
     for row in rows[:MOST_REFUSALS]:
         href = f"{reverse('reporting:statement', args=[row.statement_id])}#mails"
         title = f"Mail with {row.statement.label}"
-        yield AttentionLine("warn", "receipt-2", title, f"did not reach {row.mail.recipient}", href, row.mail.refusal,
-                            row.mail.settled_at)  # fmt: skip
+        yield AttentionLine(
+            "warn",
+            "receipt-2",
+            title,
+            f"did not reach {row.mail.recipient}",
+            href,
+            row.mail.refusal,
+            row.mail.settled_at,
+        )
     if len(rows) > MOST_REFUSALS:
         left = counted(len(rows) - MOST_REFUSALS, "more mail")
         yield AttentionLine("warn", "dots", left, "that no mail server took", address("reporting:mails"))

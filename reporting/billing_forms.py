@@ -62,13 +62,39 @@ class BillingIdentityForm(TaxFields):
 
     class Meta:
         model = BillingIdentity
-        fields = ("name", "address", "tax_number", "bank_details", "terms", "statement_prefix", "credit_note_prefix",
-                  "has_year", "tax_kind", "tax_name", "tax_reason", "reply_to")  # fmt: skip
+        fields = (
+            "name",
+            "address",
+            "tax_number",
+            "bank_details",
+            "terms",
+            "statement_prefix",
+            "credit_note_prefix",
+            "has_year",
+            "tax_kind",
+            "tax_name",
+            "tax_reason",
+            "reply_to",
+        )
         labels = {"has_year": "The year stands in the number, and each year begins at 1", "tax_kind": "Tax on fees"}
 
-    field_order = ("name", "address", "tax_number", "bank_details", "terms", "statement_prefix", "credit_note_prefix",
-                   "has_year", "tax_kind", "tax_name", "percent", "tax_reason", "minimum_text", "reply_to",
-                   "reminder_text")  # fmt: skip
+    field_order = (
+        "name",
+        "address",
+        "tax_number",
+        "bank_details",
+        "terms",
+        "statement_prefix",
+        "credit_note_prefix",
+        "has_year",
+        "tax_kind",
+        "tax_name",
+        "percent",
+        "tax_reason",
+        "minimum_text",
+        "reply_to",
+        "reminder_text",
+    )
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)

@@ -19,14 +19,37 @@ from users.models import Membership, Workspace
 MOST_ROUTES = 50
 MOST_REASONS = 5
 DEAL_WITHIN = timedelta(hours=1)  # a copy is placed at once or after signalDelay
-LIMITS = (Reason.MAX_TRADE_RISK, Reason.MAX_TRADE_VOLUME, Reason.CORRELATION, Reason.MAX_LEVERAGE,
-          Reason.BROKER_MAX_VOLUME, Reason.STOP_LOSS_NEEDED)  # fmt: skip
-SCALING = (Reason.NO_EXCHANGE_RATE, Reason.NO_MONEY, Reason.PROVIDER_WITHOUT_MONEY, Reason.NO_STOP_LOSS,
-           Reason.EXPRESSION_FAILED, Reason.NO_PROVIDER_PRICE)  # fmt: skip
+LIMITS = (
+    Reason.MAX_TRADE_RISK,
+    Reason.MAX_TRADE_VOLUME,
+    Reason.CORRELATION,
+    Reason.MAX_LEVERAGE,
+    Reason.BROKER_MAX_VOLUME,
+    Reason.STOP_LOSS_NEEDED,
+)
+SCALING = (
+    Reason.NO_EXCHANGE_RATE,
+    Reason.NO_MONEY,
+    Reason.PROVIDER_WITHOUT_MONEY,
+    Reason.NO_STOP_LOSS,
+    Reason.EXPRESSION_FAILED,
+    Reason.NO_PROVIDER_PRICE,
+)
 ROUNDING = (Reason.MAX_RISK_COEFFICIENT, Reason.TINY_TRADE, Reason.TINY_TRADE_FORCED)
-RESULT = (Reason.RESERVED_MARGIN, Reason.MIN_TRADE_VOLUME, Reason.MIN_TRADE_AMOUNT, Reason.DELAYED, Reason.TOO_LATE,
-          Reason.NOT_ENOUGH_MARGIN, Reason.BROKER_REFUSED, Reason.OFFLINE, Reason.ORPHAN, Reason.INVALID_PRICE,
-          Reason.INVALID_STOPS, Reason.PRICES_OF_ANOTHER_SYMBOL)  # fmt: skip
+RESULT = (
+    Reason.RESERVED_MARGIN,
+    Reason.MIN_TRADE_VOLUME,
+    Reason.MIN_TRADE_AMOUNT,
+    Reason.DELAYED,
+    Reason.TOO_LATE,
+    Reason.NOT_ENOUGH_MARGIN,
+    Reason.BROKER_REFUSED,
+    Reason.OFFLINE,
+    Reason.ORPHAN,
+    Reason.INVALID_PRICE,
+    Reason.INVALID_STOPS,
+    Reason.PRICES_OF_ANOTHER_SYMBOL,
+)
 UNITS = {"fraction": "", "ratio": "", "magic": "", "account currency": "in account currency"}
 
 

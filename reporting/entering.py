@@ -278,5 +278,11 @@ def follow_reported(backend: Connection, reported: dict[str, str], *, now: datet
             if account.pk not in closed:
                 compute_anew(backend.pk, account.backend_id)
             details = {"account": account.backend_id, "currency": code, "before": before}
-            record_audit(account.workspace, user=None, action="currency reported by the account",
-                         subject=account.name, details=details, now=now)  # fmt: skip
+            record_audit(
+                account.workspace,
+                user=None,
+                action="currency reported by the account",
+                subject=account.name,
+                details=details,
+                now=now,
+            )

@@ -131,9 +131,10 @@ class IssueForm(forms.Form):
         self.today = today
         if small:
             self.fields["with_small"] = forms.BooleanField(
-                label=f"Issue {small} below the minimum all the same", required=False,
+                label=f"Issue {small} below the minimum all the same",
+                required=False,
                 help_text="Without it they wait, and go on the account's next statement.",
-            )  # fmt: skip
+            )
         if old_rates:
             self.fields["accepts_old_rates"] = forms.BooleanField(
                 label=f"Issue {old_rates} of them at rates that are older than {FRESH_BUSINESS_DAYS} business days",

@@ -239,6 +239,15 @@ def _read_curve(workspace: Workspace, currency: str, step_s: int) -> list[tuple]
 def feed(membership: Membership) -> list:
     """The newest deals with names."""
     newest = Transaction.objects.visible_to(membership).order_by("-time", "-id")
-    names = ("time", "type", "symbol", "volume_lots", "profit", "subscriber__name", "subscriber__pk", "subscriber_id",
-             "backend_id")  # fmt: skip
+    names = (
+        "time",
+        "type",
+        "symbol",
+        "volume_lots",
+        "profit",
+        "subscriber__name",
+        "subscriber__pk",
+        "subscriber_id",
+        "backend_id",
+    )
     return list(newest.values_list(*names, "subscriber__currency", "id", named=True)[:12])

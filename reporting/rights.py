@@ -33,25 +33,40 @@ OF_THE_ACCOUNTS = "It needs access to the accounts' API."
 OF_OURS = "Only a backend with copyportal's additions offers it, such as the embedded one."
 RIGHTS = (
     Right(SyncKind.CONFIGURATION, "Configuration", "Strategies and subscribers are not listed.", OF_THE_CONTRACT),
-    Right(SyncKind.PROVIDED, "History of own strategies", "Copied trades are not listed and not billed.",
-          OF_THE_CONTRACT),
-    Right(SyncKind.SUBSCRIBED, "History of subscriptions", "Trades copied from others' strategies are not listed.",
-          OF_THE_CONTRACT),
+    Right(
+        SyncKind.PROVIDED, "History of own strategies", "Copied trades are not listed and not billed.", OF_THE_CONTRACT
+    ),
+    Right(
+        SyncKind.SUBSCRIBED,
+        "History of subscriptions",
+        "Trades copied from others' strategies are not listed.",
+        OF_THE_CONTRACT,
+    ),
     Right(SyncKind.LOGS, "Trading log", "The page Log stays empty.", OF_THE_CONTRACT),
     Right(SyncKind.STOPOUTS, "Stopouts", "Fired risk limits are not seen.", OF_THE_CONTRACT),
-    Right(SyncKind.ACCOUNTS, "Balances and equity",
-          "Currency, balance, equity, return and drawdown of accounts are not known, and commission accrues only where "
-          "the currency is known.", OF_THE_ACCOUNTS),
-    Right(SyncKind.PROVISIONING, "Trading accounts",
-          "The page Accounts stays empty: accounts are added and started elsewhere, and forms ask for their ids.",
-          OF_THE_ACCOUNTS),
+    Right(
+        SyncKind.ACCOUNTS,
+        "Balances and equity",
+        "Currency, balance, equity, return and drawdown of accounts are not known, and commission accrues only where "
+        "the currency is known.",
+        OF_THE_ACCOUNTS,
+    ),
+    Right(
+        SyncKind.PROVISIONING,
+        "Trading accounts",
+        "The page Accounts stays empty: accounts are added and started elsewhere, and forms ask for their ids.",
+        OF_THE_ACCOUNTS,
+    ),
     Right(SyncKind.EQUITY, "History of equity", "Curves begin with the first balance that is read here.", OF_OURS),
     Right(SyncKind.LIMITS, "Headroom of risk limits", "What is left of a limit is not known before it fires.", OF_OURS),
-    Right(SyncKind.POSITIONS, "Open positions",
-          "What is open now, at which price and with which result, is not known; nothing can be closed from here.",
-          OF_THE_ACCOUNTS),
+    Right(
+        SyncKind.POSITIONS,
+        "Open positions",
+        "What is open now, at which price and with which result, is not known; nothing can be closed from here.",
+        OF_THE_ACCOUNTS,
+    ),
     Right(SyncKind.DECISIONS, "Decisions", "Why a trade was copied, resized or left out is not known.", OF_OURS),
-)  # fmt: skip
+)
 BY_KIND = {right.kind: right for right in RIGHTS}
 RIGHT_STATES = by_code(
     State("offered", "Offered", "good"),

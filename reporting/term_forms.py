@@ -22,9 +22,14 @@ class RatesForm(forms.Form):
         self.currencies = list(currencies)
         for currency in self.currencies:
             self.fields[currency] = NumberField(
-                label=f"In {currency}", required=False, is_positive=True, most=MOST, decimals=8,
-                initial=rates.get(currency, ""), help_text=f"Empty: {plain} {currency}.",
-            )  # fmt: skip
+                label=f"In {currency}",
+                required=False,
+                is_positive=True,
+                most=MOST,
+                decimals=8,
+                initial=rates.get(currency, ""),
+                help_text=f"Empty: {plain} {currency}.",
+            )
         self.fields["other"] = forms.CharField(
             label="Another currency", required=False, max_length=3, help_text="Three letters, like JPY."
         )
@@ -54,13 +59,19 @@ class MarkForm(forms.Form):
     """The rules of a high-water mark. is_own: of one client, which may also follow the strategy."""
 
     loss_memory_periods = WholeNumberField(
-        label="Losses are forgotten after", required=False, smallest=1, largest=520,
+        label="Losses are forgotten after",
+        required=False,
+        smallest=1,
+        largest=520,
         help_text="Billing periods; the oldest loss is earned back first. Empty: never.",
-    )  # fmt: skip
+    )
     hurdle_rate = NumberField(
-        label="Minimum return, % a year", required=False, most=Decimal(1000), decimals=6,
+        label="Minimum return, % a year",
+        required=False,
+        most=Decimal(1000),
+        decimals=6,
         help_text="By days / 365, since a fee last moved the mark; only where a minimum return is chosen.",
-    )  # fmt: skip
+    )
 
     def __init__(self, data: Any, *, policy: Policy, follows: bool, is_own: bool) -> None:
         rate = f"{(policy.hurdle_rate * 100).normalize():f}" if policy.hurdle_rate else ""

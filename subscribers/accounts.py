@@ -15,7 +15,11 @@ def subscribers_of(account: BrokerAccount) -> list[AccountUse]:
         connection_id=account.connection_id, backend_id=account.backend_id, is_removed=False
     )
     return [
-        AccountUse("SUBSCRIBER", "Copies, as the subscriber", subscriber.name,
-                   reverse("subscribers:detail", args=[subscriber.pk]))
+        AccountUse(
+            "SUBSCRIBER",
+            "Copies, as the subscriber",
+            subscriber.name,
+            reverse("subscribers:detail", args=[subscriber.pk]),
+        )
         for subscriber in own
-    ]  # fmt: skip
+    ]

@@ -18,8 +18,11 @@ Document = dict[str, Any]
 SMALLEST_RATIO, MOST_DECIMALS = 1e-6, 8
 NO_SUBSCRIPTION = "It copies nothing that could be changed."
 NOT_COPIED = "It does not copy the strategy."
-ACCOUNT_LIMITS = {"maxTradeVolume": "Largest trade, lots", "minTradeVolume": "Smallest trade, lots",
-                  "maxLeverage": "Leverage"}  # fmt: skip
+ACCOUNT_LIMITS = {
+    "maxTradeVolume": "Largest trade, lots",
+    "minTradeVolume": "Smallest trade, lots",
+    "maxLeverage": "Leverage",
+}
 LIMITS = {**ACCOUNT_LIMITS, "maxTradeRisk": "Risk per trade"}
 SHARES = ("maxTradeRisk",)
 

@@ -142,18 +142,27 @@ class AgreedStory(Story):
                     continue
                 money.snapshots.append(what)
                 EquityPoint.objects.create(
-                    connection=self.firm.connection, account_id=subscriber.backend_id, time=moment,
-                    balance=what.balance, equity=what.equity, net_deposits=what.deposits,
-                )  # fmt: skip
+                    connection=self.firm.connection,
+                    account_id=subscriber.backend_id,
+                    time=moment,
+                    balance=what.balance,
+                    equity=what.equity,
+                    net_deposits=what.deposits,
+                )
             elif kind == "payment":
                 money.payments.append(what)
                 account = ClientAccount(
                     self.firm.workspace.pk, self.firm.connection.pk, subscriber.backend_id, subscriber.currency
                 )
                 record_payment(
-                    self.firm.workspace, account, amount=what[1], currency=subscriber.currency,
-                    received_on=what[0], now=self.now + 30 * DAY, statement=None,
-                )  # fmt: skip
+                    self.firm.workspace,
+                    account,
+                    amount=what[1],
+                    currency=subscriber.currency,
+                    received_on=what[0],
+                    now=self.now + 30 * DAY,
+                    statement=None,
+                )
             else:
                 money.bookings[f"{moment}-{number}"] = (moment, kind, what)
                 self.book(subscriber, moment, kind, what)
@@ -166,13 +175,23 @@ class AgreedStory(Story):
         strategy_id = self.firm.strategy.backend_id
         self.firm.numbers += 1
         Transaction.objects.create(
-            **named, **nothing, subscriber_id=subscriber.backend_id, strategy_id=strategy_id, time=moment,
-            profit=amount, backend_id=f"booking-{self.firm.numbers}", type=kind, position_id="",
-        )  # fmt: skip
+            **named,
+            **nothing,
+            subscriber_id=subscriber.backend_id,
+            strategy_id=strategy_id,
+            time=moment,
+            profit=amount,
+            backend_id=f"booking-{self.firm.numbers}",
+            type=kind,
+            position_id="",
+        )
         DailyResult.objects.update_or_create(
-            connection=self.firm.connection, subscriber_id=subscriber.backend_id, strategy_id=strategy_id,
-            day=moment.date(), defaults={"workspace": self.firm.workspace, "is_accrued": False},
-        )  # fmt: skip
+            connection=self.firm.connection,
+            subscriber_id=subscriber.backend_id,
+            strategy_id=strategy_id,
+            day=moment.date(),
+            defaults={"workspace": self.firm.workspace, "is_accrued": False},
+        )
 
     # --- decisions ------------------------------------------------------------------------------------------------
     def has_clients(self, subscriber_id=""):

@@ -50,18 +50,33 @@ class Firm:
         self.numbers += 1
         subscriber = subscriber or self.subscriber
         made, _ = Transaction.objects.update_or_create(
-            connection=self.connection, subscriber_id=subscriber.backend_id, strategy_id=self.strategy.backend_id,
+            connection=self.connection,
+            subscriber_id=subscriber.backend_id,
+            strategy_id=self.strategy.backend_id,
             backend_id=f"{self.numbers if number is None else number}:{side}",
             defaults={
-                "workspace": self.workspace, "time": at, "type": "DEAL_TYPE_BUY", "position_id": "p1",
-                "volume_lots": D(lots), "amount": D(amount), "profit": D(profit), "swap": D(0), "commission": D(0),
-                "improvement": D(0), "provider_commission": D(0), "platform_commission": D(0), **fields,
+                "workspace": self.workspace,
+                "time": at,
+                "type": "DEAL_TYPE_BUY",
+                "position_id": "p1",
+                "volume_lots": D(lots),
+                "amount": D(amount),
+                "profit": D(profit),
+                "swap": D(0),
+                "commission": D(0),
+                "improvement": D(0),
+                "provider_commission": D(0),
+                "platform_commission": D(0),
+                **fields,
             },
-        )  # fmt: skip
+        )
         DailyResult.objects.update_or_create(
-            connection=self.connection, subscriber_id=subscriber.backend_id, strategy_id=self.strategy.backend_id,
-            day=at.date(), defaults={"workspace": self.workspace, "is_accrued": False},
-        )  # fmt: skip
+            connection=self.connection,
+            subscriber_id=subscriber.backend_id,
+            strategy_id=self.strategy.backend_id,
+            day=at.date(),
+            defaults={"workspace": self.workspace, "is_accrued": False},
+        )
         return made
 
     def accrue(self, now=NOW):
@@ -128,16 +143,24 @@ class Fund(Firm):
     def __init__(self, rate=0.2, length="month", start=datetime(2026, 1, 1, tzinfo=UTC), **choices):
         super().__init__("high-water-mark", rate, length)
         CommissionPolicy.objects.create(
-            workspace=self.workspace, connection=self.connection, strategy_id=self.strategy.backend_id, name="own",
-            choices=choices, created_at=start,
-        )  # fmt: skip
+            workspace=self.workspace,
+            connection=self.connection,
+            strategy_id=self.strategy.backend_id,
+            name="own",
+            choices=choices,
+            created_at=start,
+        )
         builders.subscription(self.subscriber, self.strategy, first_seen_at=start)
 
     def worth(self, moment, value, deposits=None, equity=None):
         EquityPoint.objects.create(
-            connection=self.connection, account_id=self.subscriber.backend_id, time=moment, balance=D(value),
-            equity=D(value if equity is None else equity), net_deposits=None if deposits is None else D(deposits),
-        )  # fmt: skip
+            connection=self.connection,
+            account_id=self.subscriber.backend_id,
+            time=moment,
+            balance=D(value),
+            equity=D(value if equity is None else equity),
+            net_deposits=None if deposits is None else D(deposits),
+        )
 
     def move(self, moment, amount, kind="DEAL_TYPE_BALANCE"):
         self.deal(moment, amount, type=kind, position_id="")

@@ -18,10 +18,13 @@ from tests.firm import SCHEMES, D, Firm
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Tokyo", "Pacific/Auckland", "America/Sao_Paulo"]
 LENGTHS = ["week", "month", "quarter"]
 RATES = {
-    "flat-fee": ["31", "90", "12.5"], "lots-traded": ["7", "3.33"], "lots-won": ["7", "6"],
-    "amount-traded": ["0.001", "0.0005"], "amount-won": ["0.1", "0.3", "0.25"],
+    "flat-fee": ["31", "90", "12.5"],
+    "lots-traded": ["7", "3.33"],
+    "lots-won": ["7", "6"],
+    "amount-traded": ["0.001", "0.0005"],
+    "amount-won": ["0.1", "0.3", "0.25"],
     "high-water-mark": ["0.2", "0.1", "0.5"],
-}  # fmt: skip
+}
 START = datetime(2026, 1, 3, 7, 30, tzinfo=UTC)
 
 
@@ -105,12 +108,20 @@ class Story:
         }
         deals = [
             Transaction(
-                **named, **nothing, subscriber_id=subscriber.backend_id, strategy_id=strategy_id, time=at, profit=net,
-                backend_id=f"{name}:{'open' if opens else 'close'}", type="DEAL_TYPE_BUY", position_id="p1",
-                volume_lots=lots, amount=amount,
+                **named,
+                **nothing,
+                subscriber_id=subscriber.backend_id,
+                strategy_id=strategy_id,
+                time=at,
+                profit=net,
+                backend_id=f"{name}:{'open' if opens else 'close'}",
+                type="DEAL_TYPE_BUY",
+                position_id="p1",
+                volume_lots=lots,
+                amount=amount,
             )
             for subscriber, name, at, opens, lots, amount, net in rows
-        ]  # fmt: skip
+        ]
         days = {
             (subscriber.backend_id, at.date()): DailyResult(
                 **named, subscriber_id=subscriber.backend_id, strategy_id=strategy_id, day=at.date(), is_accrued=False
@@ -157,10 +168,19 @@ class Story:
 
     def save_change(self, after, choice):
         Change.objects.create(
-            workspace=self.firm.workspace, connection=self.firm.connection, kind="strategy", before={}, after=after,
-            backend_id=self.firm.strategy.backend_id, name="Alpine", proposed_at=self.now, saved_at=self.now,
-            sent_at=self.now, outcome=ChangeOutcome.DONE, terms_from=choice,
-        )  # fmt: skip
+            workspace=self.firm.workspace,
+            connection=self.firm.connection,
+            kind="strategy",
+            before={},
+            after=after,
+            backend_id=self.firm.strategy.backend_id,
+            name="Alpine",
+            proposed_at=self.now,
+            saved_at=self.now,
+            sent_at=self.now,
+            outcome=ChangeOutcome.DONE,
+            terms_from=choice,
+        )
 
     def change_zone(self):
         zone = self.random.choice(ZONES)

@@ -101,9 +101,11 @@ def is_group(whole: str, fraction: str) -> bool:
 def _too_many(shown: str, whole: str, fraction: str, decimals: int, unit: str) -> str:
     if is_group(whole, fraction):
         ask = f"“{shown}” can be {whole}{fraction} or {whole}.{fraction}"
-        return f"{ask}, which has more decimals than {unit}: type the one that you mean." if unit else (
-            f"{ask}: type a number with {_count(decimals)}."
-        )  # fmt: skip
+        return (
+            f"{ask}, which has more decimals than {unit}: type the one that you mean."
+            if unit
+            else (f"{ask}: type a number with {_count(decimals)}.")
+        )
     if not unit:
         return "This must be a whole number." if decimals == 0 else f"This has at most {_count(decimals)}."
     return f"“{shown}” has more decimals than {unit}, which has {_count(decimals)}."

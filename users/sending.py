@@ -151,15 +151,23 @@ class MailLease:
 
     def settle(self, state: str, *, refusal: str = "", may_be_double: bool = False) -> None:
         """The end of the mail."""
-        self._note("state = %(state)s, settled_at = clock_timestamp(), lease_token = NULL, lease_until = NULL,"
-                   " refusal = %(refusal)s, may_be_double = may_be_double OR %(double)s",
-                   state=state, refusal=refusal[:400], double=may_be_double)  # fmt: skip
+        self._note(
+            "state = %(state)s, settled_at = clock_timestamp(), lease_token = NULL, lease_until = NULL,"
+            " refusal = %(refusal)s, may_be_double = may_be_double OR %(double)s",
+            state=state,
+            refusal=refusal[:400],
+            double=may_be_double,
+        )
 
     def try_later(self, delay: timedelta, *, refusal: str, may_be_double: bool) -> None:
         """An answer that may be another one later."""
-        self._note("due_at = clock_timestamp() + %(delay)s, lease_token = NULL, lease_until = NULL,"
-                   " refusal = %(refusal)s, may_be_double = may_be_double OR %(double)s",
-                   delay=delay, refusal=refusal[:400], double=may_be_double)  # fmt: skip
+        self._note(
+            "due_at = clock_timestamp() + %(delay)s, lease_token = NULL, lease_until = NULL,"
+            " refusal = %(refusal)s, may_be_double = may_be_double OR %(double)s",
+            delay=delay,
+            refusal=refusal[:400],
+            double=may_be_double,
+        )
 
     def _note(self, assignments: str, **values: Any) -> None:
         if not self.update(assignments, **values):

@@ -91,10 +91,25 @@ class CommissionLineRow(RowSerializer):
     """A line of the commission ledger: anybody can work it out again from what it says."""
 
     reads = (
-        "occurred_at", "period_start", "period_end", "key", "scheme", "rate", "inputs", "policy", "exact_amount",
-        "amount", "currency", "is_provisional", "strategy_id", "reporting_amount", "reporting_currency",
-        "reporting_rate", "reporting_source", "reporting_day",
-    )  # fmt: skip
+        "occurred_at",
+        "period_start",
+        "period_end",
+        "key",
+        "scheme",
+        "rate",
+        "inputs",
+        "policy",
+        "exact_amount",
+        "amount",
+        "currency",
+        "is_provisional",
+        "strategy_id",
+        "reporting_amount",
+        "reporting_currency",
+        "reporting_rate",
+        "reporting_source",
+        "reporting_day",
+    )
     occurred_at = MomentField()
     period_start = MomentField()
     period_end = MomentField()
@@ -135,9 +150,21 @@ class StatementRow(RowSerializer):
     """A statement, or a credit note that corrects one."""
 
     reads = (
-        "label", "kind", "subscriber_name", "subscriber_id", "first_day", "last_day", "amount", "balance", "currency",
-        "state", "due_on", "issued_at", "reporting_amount", "reporting_currency",
-    )  # fmt: skip
+        "label",
+        "kind",
+        "subscriber_name",
+        "subscriber_id",
+        "first_day",
+        "last_day",
+        "amount",
+        "balance",
+        "currency",
+        "state",
+        "due_on",
+        "issued_at",
+        "reporting_amount",
+        "reporting_currency",
+    )
     number = text(source="label", help_text="As on paper: S-000012, or C-000003 for a credit note.")
     kind = serializers.ChoiceField(DocumentKind.choices, read_only=True)
     subscriber_backend_id = text(source="subscriber_id")
@@ -193,9 +220,20 @@ class PaymentRow(RowSerializer):
     """A payment that was received."""
 
     reads = (
-        "received_on", "subscriber_name", "subscriber_id", "amount", "currency", "settled", "settled_currency", "rate",
-        "rate_source", "rate_day", "reference", "is_undone", "recorded_at",
-    )  # fmt: skip
+        "received_on",
+        "subscriber_name",
+        "subscriber_id",
+        "amount",
+        "currency",
+        "settled",
+        "settled_currency",
+        "rate",
+        "rate_source",
+        "rate_day",
+        "reference",
+        "is_undone",
+        "recorded_at",
+    )
     subscriber_backend_id = text(source="subscriber_id")
     subscriber_name = text(allow_null=True)
     received_on = day()
@@ -237,9 +275,19 @@ class PeriodRow(RowSerializer):
     """A billing period of a strategy. Sums are written when it is closed."""
 
     reads = (
-        "strategy_name", "strategy_id", "strategy_pk", "period_start", "period_end", "code", "subscribers", "lines",
-        "amounts", "reporting_amount", "reporting_currency", "closed_at",
-    )  # fmt: skip
+        "strategy_name",
+        "strategy_id",
+        "strategy_pk",
+        "period_start",
+        "period_end",
+        "code",
+        "subscribers",
+        "lines",
+        "amounts",
+        "reporting_amount",
+        "reporting_currency",
+        "closed_at",
+    )
     strategy = number(source="strategy_pk", allow_null=True)
     strategy_backend_id = text(source="strategy_id")
     strategy_name = text(allow_null=True)

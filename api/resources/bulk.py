@@ -75,21 +75,29 @@ class ActBody(serializers.Serializer):
         required=False, max_length=64, help_text="Id of a strategy at the backend: on the subscriptions to it."
     )
     value = serializers.FloatField(
-        required=False, allow_null=True, min_value=1e-6, max_value=MOST_VALUE,
+        required=False,
+        allow_null=True,
+        min_value=1e-6,
+        max_value=MOST_VALUE,
         help_text="The ratio, the factor, or the limit (shares from 0 to 1); null: no limit.",
-    )  # fmt: skip
+    )
     setting = serializers.ChoiceField(list(LIMITS), required=False, help_text="Of the act “limit”.")
     limit = LimitBody(required=False, help_text="Of the act “risk-limit”.")
     closes = serializers.BooleanField(required=False, help_text="Whether the risk limit closes open positions.")
     mode = serializers.ChoiceField(
-        ["", "by-position", "by-symbol", "immediately"], required=False, allow_blank=True,
+        ["", "by-position", "by-symbol", "immediately"],
+        required=False,
+        allow_blank=True,
         help_text="Of the act “close-only”; empty: it copies again.",
-    )  # fmt: skip
+    )
 
     NEEDS: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "set-ratio": ("value",), "multiply-ratio": ("value",), "limit": ("setting", "value"),
-        "risk-limit": ("limit", "value"), "close-only": ("mode",),
-    }  # fmt: skip
+        "set-ratio": ("value",),
+        "multiply-ratio": ("value",),
+        "limit": ("setting", "value"),
+        "risk-limit": ("limit", "value"),
+        "close-only": ("mode",),
+    }
 
     def validate(self, sent: dict[str, Any]) -> dict[str, Any]:
         needed = self.NEEDS[sent["act"]]

@@ -37,10 +37,29 @@ class TransactionRow(OfRoute):
     """A deal. Money is in the currency of the subscriber's account."""
 
     reads = (
-        *NAMES, "time", "type", "entry", "side", "position", "symbol", "lots", "price", "profit", "swap", "commission",
-        "currency", "provider_commission", "platform_commission", "improvement", "slippage_amount", "slippage_bp",
-        "latency_ms", "position_id", "subscriber_position_id", "backend_id",
-    )  # fmt: skip
+        *NAMES,
+        "time",
+        "type",
+        "entry",
+        "side",
+        "position",
+        "symbol",
+        "lots",
+        "price",
+        "profit",
+        "swap",
+        "commission",
+        "currency",
+        "provider_commission",
+        "platform_commission",
+        "improvement",
+        "slippage_amount",
+        "slippage_bp",
+        "latency_ms",
+        "position_id",
+        "subscriber_position_id",
+        "backend_id",
+    )
     backend_id = text(help_text="Its id at the copying backend.")
     time = MomentField()
     type = text()
@@ -91,9 +110,23 @@ class OwnDecisionRow(OfRoute):
     """What became of one signal for an account, in plain words. Volumes are lots."""
 
     reads: ClassVar[tuple[str, ...]] = (
-        *NAMES, "time", "outcome", "reason", "symbol", "subscriber_symbol", "side", "provider_lots", "multiplied_lots",
-        "rounded_lots", "final_lots", "limit_value", "signal_id", "backend_id", "level", "text",
-    )  # fmt: skip
+        *NAMES,
+        "time",
+        "outcome",
+        "reason",
+        "symbol",
+        "subscriber_symbol",
+        "side",
+        "provider_lots",
+        "multiplied_lots",
+        "rounded_lots",
+        "final_lots",
+        "limit_value",
+        "signal_id",
+        "backend_id",
+        "level",
+        "text",
+    )
     backend_id = text(help_text="Its id at the copying backend.")
     signal = text(source="signal_id")
     time = MomentField()

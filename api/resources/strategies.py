@@ -23,9 +23,19 @@ class StrategyRow(RowSerializer):
     """A strategy or a portfolio of strategies."""
 
     reads = (
-        "name", "backend_id", "kind", "scheme", "document", "is_removed", "account_id", "description", "traded_since",
-        "first_seen_at", "connection_id", "synced_at",
-    )  # fmt: skip
+        "name",
+        "backend_id",
+        "kind",
+        "scheme",
+        "document",
+        "is_removed",
+        "account_id",
+        "description",
+        "traded_since",
+        "first_seen_at",
+        "connection_id",
+        "synced_at",
+    )
     backend_id = text(help_text="Its id at the copying backend.")
     connection = number(source="connection_id")
     kind = serializers.ChoiceField(["single", "portfolio"], read_only=True)

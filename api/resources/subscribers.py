@@ -32,10 +32,26 @@ class SubscriberRow(RowSerializer):
     """A client's trading account. Money is in its own currency; what was never measured is null."""
 
     reads: ClassVar[tuple[str, ...]] = (
-        "name", "backend_id", "state", "currency", "equity", "balance", "floating", "headroom", "limit_reason",
-        "limit_measured", "limit_amount", "connection_id", "result_today", "result_month", "subscription_count",
-        "measured_at", "is_simulated", "first_seen_at", "synced_at",
-    )  # fmt: skip
+        "name",
+        "backend_id",
+        "state",
+        "currency",
+        "equity",
+        "balance",
+        "floating",
+        "headroom",
+        "limit_reason",
+        "limit_measured",
+        "limit_amount",
+        "connection_id",
+        "result_today",
+        "result_month",
+        "subscription_count",
+        "measured_at",
+        "is_simulated",
+        "first_seen_at",
+        "synced_at",
+    )
     backend_id = text(help_text="Its id at the copying backend.")
     connection = number(source="connection_id")
     name = text()
@@ -178,9 +194,20 @@ class StopoutRow(RowSerializer):
     """A risk limit that fired: nothing new is copied from `stopped_at` until `stopped_till`, or until it was reset."""
 
     reads = (
-        "stopped_at", "state", "subscriber_name", "subscriber_pk", "account_id", "strategy_name", "strategy_pk",
-        "strategy_backend_id", "reason", "description", "close_positions", "stopped_till", "ended_at",
-    )  # fmt: skip
+        "stopped_at",
+        "state",
+        "subscriber_name",
+        "subscriber_pk",
+        "account_id",
+        "strategy_name",
+        "strategy_pk",
+        "strategy_backend_id",
+        "reason",
+        "description",
+        "close_positions",
+        "stopped_till",
+        "ended_at",
+    )
     subscriber = number(source="subscriber_pk")
     subscriber_backend_id = text(source="account_id")
     subscriber_name = text()

@@ -23,11 +23,21 @@ MAX_DEPTH = 60
 
 VARIABLES = frozenset(
     {
-        "providerVolume", "providerTradeAmount", "multiplier", "providerBalance", "balance", "quoteOrOpenPrice",
-        "tickValue", "tickSize", "providerScaledVolume", "contractSize", "providerStopLoss", "providerTakeProfit",
+        "providerVolume",
+        "providerTradeAmount",
+        "multiplier",
+        "providerBalance",
+        "balance",
+        "quoteOrOpenPrice",
+        "tickValue",
+        "tickSize",
+        "providerScaledVolume",
+        "contractSize",
+        "providerStopLoss",
+        "providerTakeProfit",
         "accountCurrencyExchangeRate",
     }
-)  # fmt: skip
+)
 
 Values = Mapping[str, Any]
 Node = Callable[[Values], Any]

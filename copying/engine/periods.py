@@ -12,9 +12,18 @@ WEEK = timedelta(days=7)
 FIXED = {"day": DAY, "week": WEEK}
 MONTHS = {"month": 1, "quarter": 3, "year": 12}
 TYPES = (
-    "day", "date", "week", "week-to-date", "month", "month-to-date", "quarter", "quarter-to-date", "year",
-    "year-to-date", "lifetime",
-)  # fmt: skip
+    "day",
+    "date",
+    "week",
+    "week-to-date",
+    "month",
+    "month-to-date",
+    "quarter",
+    "quarter-to-date",
+    "year",
+    "year-to-date",
+    "lifetime",
+)
 
 
 class RiskPeriod(NamedTuple):

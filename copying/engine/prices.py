@@ -23,21 +23,45 @@ NO_EXCHANGE_RATE = refusal(Reason.NO_EXCHANGE_RATE, Level.BROKER)
 DIRECTIONS = {OrderKind.MARKET: 0, OrderKind.LIMIT: 1, OrderKind.STOP: -1}
 
 SPEC = record(
-    min_volume="f8", max_volume="f8", numerator="f8", denominator="f8", per_lot="f8", tiny="f8", contract_size="f8",
-    tick_size="f8", point="f8", scale="f8", points_per_pip="f8", base_asset="i4", profit_asset="i4",
+    min_volume="f8",
+    max_volume="f8",
+    numerator="f8",
+    denominator="f8",
+    per_lot="f8",
+    tiny="f8",
+    contract_size="f8",
+    tick_size="f8",
+    point="f8",
+    scale="f8",
+    points_per_pip="f8",
+    base_asset="i4",
+    profit_asset="i4",
     relation="i4",
-)  # fmt: skip
+)
 """What a broker says about a symbol. Its volume step is numerator / denominator. per_lot: steps in a lot. tiny: a
 volume below it cannot be rounded to a tradable one. scale: points in 1.0. base_asset, profit_asset: rows of the
 exposures, -1 where the symbol is not made of two asset names. relation: to the provider's symbol (`Relation`).
 """
 
 ASKED = record(
-    volume="f8", side="f8", stop_loss="f8", take_profit="f8", provider_balance="f8", provider_equity="f8",
-    provider_lot_value="f8", reversed_provider_lot_value="f8", provider_contract_size="f8", refusal="f8",
-    refusal_value="f8", seed_high="f8", seed_low="f8", is_market="f8", imposes_delay="f8",
-    direction="f8", checks_levels="f8",
-)  # fmt: skip
+    volume="f8",
+    side="f8",
+    stop_loss="f8",
+    take_profit="f8",
+    provider_balance="f8",
+    provider_equity="f8",
+    provider_lot_value="f8",
+    reversed_provider_lot_value="f8",
+    provider_contract_size="f8",
+    refusal="f8",
+    refusal_value="f8",
+    seed_high="f8",
+    seed_low="f8",
+    is_market="f8",
+    imposes_delay="f8",
+    direction="f8",
+    checks_levels="f8",
+)
 """The signal. refusal: word of the strategy's own filters, 0: none. provider_lot_value: of one of the provider's lots,
 base currency, on straight and on reversed routes; nan: as the subscriber's own, like provider_contract_size.
 direction: 1 for a limit order, -1 for a stop order, 0 at the market. checks_levels: whether prices are judged.
@@ -59,11 +83,28 @@ currency. problem: word of the refusal where there is no price, 0: none.
 ASKED_FIELDS, QUOTE_FIELDS = len(ASKED.names or ()), len(QUOTE.names or ())
 
 PRICE = record(
-    entry="f8", lot_value="f8", move_value="f8", stop_loss="f8", take_profit="f8", stop_distance="f8", side="f8",
-    provider_lot_value="f8", provider_contract_size="f8", per_balance="f8", per_equity="f8", by_contract_size="f8",
-    lot_risk="f8", problem=WORD, opening="f8", reference="f8",
-    is_wrong_price="?", is_wrong_stop="?", is_wrong_target="?", loses_target="?", is_lot_known="?",
-)  # fmt: skip
+    entry="f8",
+    lot_value="f8",
+    move_value="f8",
+    stop_loss="f8",
+    take_profit="f8",
+    stop_distance="f8",
+    side="f8",
+    provider_lot_value="f8",
+    provider_contract_size="f8",
+    per_balance="f8",
+    per_equity="f8",
+    by_contract_size="f8",
+    lot_risk="f8",
+    problem=WORD,
+    opening="f8",
+    reference="f8",
+    is_wrong_price="?",
+    is_wrong_stop="?",
+    is_wrong_target="?",
+    loses_target="?",
+    is_lot_known="?",
+)
 """What the signal's order costs and risks, per combo. lot_value: of one lot, base currency. stop_distance: to the stop
 loss, nan without; lot_risk: what one lot loses there. side: 1 buys, -1 sells. per_balance, per_equity: lots of a signal
 per unit of the subscriber's money; by_contract_size: in lots of the subscriber's contract size. opening: what a market
@@ -112,11 +153,20 @@ def spec_of(instrument: Instrument, assets: dict[str, int], relation: Relation) 
         base, profit = instrument.base_currency, instrument.profit_currency
         pair = assets.setdefault(base, len(assets)), assets.setdefault(profit, len(assets))
     return (
-        smallest, instrument.max_volume, numerator, denominator, denominator / numerator,
+        smallest,
+        instrument.max_volume,
+        numerator,
+        denominator,
+        denominator / numerator,
         (smallest - 0.5 * numerator / denominator) * (1 - EPSILON),
-        instrument.contract_size, instrument.tick_size, 10.0**-digits, 10.0**digits,
-        10.0 if digits in (3, 5) else 1.0, *pair, relation,
-    )  # fmt: skip
+        instrument.contract_size,
+        instrument.tick_size,
+        10.0**-digits,
+        10.0**digits,
+        10.0 if digits in (3, 5) else 1.0,
+        *pair,
+        relation,
+    )
 
 
 def is_pair(instrument: Instrument) -> bool:

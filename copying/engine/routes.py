@@ -25,19 +25,49 @@ from copying.engine.reasons import WORD, Reason, refusal
 MAX_DEPTH = 8  # portfolios in portfolios (contract, section 8, 41)
 
 ROUTE = record(
-    amount="f8", scaling_multiplier="f8", max_volume="f8", min_volume="f8", max_risk_coefficient="f8",
-    max_stop_pips="f8", reserved_margin="f8", mode="u1", force_tiny="?", copy_stop_loss="?", copy_take_profit="?",
-    correlations="u1", mode_level="u1", max_volume_level="u1", min_volume_level="u1",
-    max_trade_risk="f8", max_leverage="f8", min_amount="f8", delay_min_s="f8", delay_max_s="f8", key_hash="u8",
-    max_trade_risk_level="u1", max_leverage_level="u1", correlations_level="u1", delay_level="u1", news_chain="i4",
+    amount="f8",
+    scaling_multiplier="f8",
+    max_volume="f8",
+    min_volume="f8",
+    max_risk_coefficient="f8",
+    max_stop_pips="f8",
+    reserved_margin="f8",
+    mode="u1",
+    force_tiny="?",
+    copy_stop_loss="?",
+    copy_take_profit="?",
+    correlations="u1",
+    mode_level="u1",
+    max_volume_level="u1",
+    min_volume_level="u1",
+    max_trade_risk="f8",
+    max_leverage="f8",
+    min_amount="f8",
+    delay_min_s="f8",
+    delay_max_s="f8",
+    key_hash="u8",
+    max_trade_risk_level="u1",
+    max_leverage_level="u1",
+    correlations_level="u1",
+    delay_level="u1",
+    news_chain="i4",
     reads_levels="?",
-)  # fmt: skip
+)
 """What a decision reads of a route, by the names and in the units of `CopyTerms`. news_chain: into `news_chains`."""
 
 GATE = record(
-    pending_refusal=WORD, buy_refusal=WORD, sell_refusal=WORD, removed_refusal=WORD, removed_by_symbol="?",
-    close_only_refusal=WORD, close_only_by_symbol="?", reversed="?", program="i4", formula="i4", multiplier="f8",
-)  # fmt: skip
+    pending_refusal=WORD,
+    buy_refusal=WORD,
+    sell_refusal=WORD,
+    removed_refusal=WORD,
+    removed_by_symbol="?",
+    close_only_refusal=WORD,
+    close_only_by_symbol="?",
+    reversed="?",
+    program="i4",
+    formula="i4",
+    multiplier="f8",
+)
 """What views are made of. program: into `programs`; formula: into `expressions`."""
 
 

@@ -144,8 +144,12 @@ class Postgres:
         words = ["-U", "app", "-A", "trust", "-E", "UTF8", f"--locale={_locale()}", *([] if self.durable else ["-N"])]
         result = subprocess.run(
             [*self.prefix, self.folder / "initdb", "-D", unfinished, *words],
-            env=self.environment, cwd="/", capture_output=True, text=True, **self.options,
-        )  # fmt: skip
+            env=self.environment,
+            cwd="/",
+            capture_output=True,
+            text=True,
+            **self.options,
+        )
         if result.returncode:
             raise CannotStart(f"PostgreSQL could not make {self.data}: {result.stderr.strip().splitlines()[-1:]}.")
         unfinished.rename(self.data)

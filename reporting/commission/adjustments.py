@@ -266,6 +266,14 @@ def _adjustment(
     if terms is None:
         raise ValueError("There is nothing to adjust.")
     return Line(
-        target, f"{ADJUSTMENT}{start}:{key}", now, terms.scheme.value, terms.serialise(),
-        {"corrects": corrects}, terms.rate, difference, difference, currency,
-    )  # fmt: skip
+        target,
+        f"{ADJUSTMENT}{start}:{key}",
+        now,
+        terms.scheme.value,
+        terms.serialise(),
+        {"corrects": corrects},
+        terms.rate,
+        difference,
+        difference,
+        currency,
+    )

@@ -173,12 +173,21 @@ def _rows(membership: Membership, lines: CommissionLineQuerySet, by: tuple[str, 
     zones = read_zones(membership.workspace, {(row["connection_id"], row["strategy_id"]) for row in sums})
     rows = [
         Owed(
-            row["connection_id"], row["strategy_id"], row.get("subscriber_id", ""), row["currency"], row["scheme"],
-            row["lines"], row["provisional"], row["subscribers"], row["total"], row["start"], row["end"],
+            row["connection_id"],
+            row["strategy_id"],
+            row.get("subscriber_id", ""),
+            row["currency"],
+            row["scheme"],
+            row["lines"],
+            row["provisional"],
+            row["subscribers"],
+            row["total"],
+            row["start"],
+            row["end"],
             zones.days_text((row["connection_id"], row["strategy_id"]), row["start"], row["end"]),
         )
         for row in sums
-    ]  # fmt: skip
+    ]
     _name(membership.workspace_id, rows)
     _compare(membership, rows)
     return sorted(

@@ -76,8 +76,11 @@ class StrategyAccount:
     def needs_flows(self) -> bool:
         """Whether lines depend on money that was paid in or out."""
         charged = [span.terms for history in self.histories for span in history.spans if span.terms is not None]
-        cuts = (terms.policy.crystallised is Crystallised.WITHDRAWAL for terms in charged
-                if terms.scheme is Scheme.HIGH_WATER_MARK)  # fmt: skip
+        cuts = (
+            terms.policy.crystallised is Crystallised.WITHDRAWAL
+            for terms in charged
+            if terms.scheme is Scheme.HIGH_WATER_MARK
+        )
         return self.needs_valuations or any(cuts)
 
     def grows_with_time(self, since: datetime | None, now: datetime) -> bool:

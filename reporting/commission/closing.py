@@ -251,9 +251,13 @@ def close_strategy(
     if by is not None and periods:
         span = f"{periods[0].period_start:%Y-%m-%d} to {until:%Y-%m-%d}"
         record_audit(
-            workspace, user=by, action="periods closed", subject=f"{strategy_id}, {span}", now=now,
+            workspace,
+            user=by,
+            action="periods closed",
+            subject=f"{strategy_id}, {span}",
+            now=now,
             details={"periods": [period.pk for period in periods], "incomplete": [gap.text for gap in problems]},
-        )  # fmt: skip
+        )
     return Closed(periods=periods)
 
 
@@ -312,11 +316,19 @@ def _convert(period: BillingPeriod, workspace: Workspace, day: date) -> None:
         cursor.execute(
             _CONVERT,
             {
-                "quote": quote, "digits": MINOR_DIGITS.get(quote, 2), "currencies": currencies, "rates": rates,
-                "sources": names, "days": days, "workspace": period.workspace_id, "connection": period.connection_id,
-                "strategy": period.strategy_id, "start": period.period_start, "end": period.period_end,
+                "quote": quote,
+                "digits": MINOR_DIGITS.get(quote, 2),
+                "currencies": currencies,
+                "rates": rates,
+                "sources": names,
+                "days": days,
+                "workspace": period.workspace_id,
+                "connection": period.connection_id,
+                "strategy": period.strategy_id,
+                "start": period.period_start,
+                "end": period.period_end,
             },
-        )  # fmt: skip
+        )
 
 
 def _freeze(

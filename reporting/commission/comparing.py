@@ -35,9 +35,14 @@ from subscribers.models import Subscriber
 MOST_DEALS = 20_000
 MOST_CLIENTS = 100
 CHOICES: dict[str, Iterable[Any]] = {
-    "basis": Basis, "floating": Floating, "new_mark": NewMark, "withdrawal": Withdrawal, "crystallised": Crystallised,
-    "hurdle": Hurdle, "scope": Scope,
-}  # fmt: skip
+    "basis": Basis,
+    "floating": Floating,
+    "new_mark": NewMark,
+    "withdrawal": Withdrawal,
+    "crystallised": Crystallised,
+    "hurdle": Hurdle,
+    "scope": Scope,
+}
 EVERYTHING = Policy(basis=Basis.EQUITY, floating=Floating.REALISED_AND_FLOATING, crystallised=Crystallised.WITHDRAWAL)
 
 
@@ -100,9 +105,14 @@ def _total(account: StrategyAccount, policy: Policy, subscription: BilledSubscri
     """All fees on new profit from the client's start to now, as if the rules had held all the time."""
     own = replace(subscription, marks={})
     lines = lines_of(
-        _by(account.history, policy), own, SpannedCalendar.of(account.calendar), now=now, since=None,
-        settled_until=None, only=frozenset({Scheme.HIGH_WATER_MARK}),
-    )  # fmt: skip
+        _by(account.history, policy),
+        own,
+        SpannedCalendar.of(account.calendar),
+        now=now,
+        since=None,
+        settled_until=None,
+        only=frozenset({Scheme.HIGH_WATER_MARK}),
+    )
     return sum((line.amount for line in lines), Decimal(0))
 
 
@@ -135,9 +145,14 @@ def compare_open_periods(
             own = account.history_of(subscriber_id)
             terms = own if history is None else own.with_policies([*_policies_of(own), (begins, policy)])
             lines = lines_of(
-                terms, replace(subscription, marks=dict(subscription.marks)), ledger.calendar, now=now,
-                since=ledger.since, settled_until=ledger.settled_until, only=frozenset({Scheme.HIGH_WATER_MARK}),
-            )  # fmt: skip
+                terms,
+                replace(subscription, marks=dict(subscription.marks)),
+                ledger.calendar,
+                now=now,
+                since=ledger.since,
+                settled_until=ledger.settled_until,
+                only=frozenset({Scheme.HIGH_WATER_MARK}),
+            )
             for line in lines:
                 totals[line.currency] += line.amount
         sums.append(totals)

@@ -102,10 +102,12 @@ def _charged(own: OwnVersions, answers: ClientAnswers, moment: datetime) -> dict
     rates = begun[(Subject.RATES.value, "")]
     if rates and rates[-1].terms["scheme"] == charged["scheme"]:
         charged["rate"] = rates[-1].terms["rates"].get(answers.currency, charged["rate"])
-    policies = merged_policies(*(
-        [(since, version) for since, version in own[key] if (since or BEGINNING) <= moment]
-        for key in ((Subject.POLICY.value, ""), (Subject.POLICY.value, answers.subscriber_id))
-    ))  # fmt: skip
+    policies = merged_policies(
+        *(
+            [(since, version) for since, version in own[key] if (since or BEGINNING) <= moment]
+            for key in ((Subject.POLICY.value, ""), (Subject.POLICY.value, answers.subscriber_id))
+        )
+    )
     return charged | {"policy": policies[-1][1] if policies else Policy()}
 
 
@@ -157,9 +159,11 @@ def agreed_histories(known: KnownTerms, clients: Iterable[ClientAnswers]) -> dic
 def _history(own: OwnVersions, subscriber_id: str) -> History:
     """Periods are cut for all clients alike: their terms keep the length that was agreed on."""
     commissions, rates, of_strategy, of_client = (
-        own[(Subject.COMMISSION.value, "")], own[(Subject.RATES.value, "")], own[(Subject.POLICY.value, "")],
+        own[(Subject.COMMISSION.value, "")],
+        own[(Subject.RATES.value, "")],
+        own[(Subject.POLICY.value, "")],
         own[(Subject.POLICY.value, subscriber_id)],
-    )  # fmt: skip
+    )
     spans = [span_of(version, moment) for moment, version in commissions]
     history = History(
         tuple(
@@ -252,11 +256,16 @@ def record_answers(
     moments = [moment for moment in (now, version.valid_from, state.settled_until) if moment is not None]
     TermsAnswer.objects.bulk_create(
         TermsAnswer(
-            version=version, subscriber_id=subscriber_id, is_consent=is_consent, note=note, answered_at=now,
-            recorded_by=by, holds_from=max(moments) if is_consent else None,
+            version=version,
+            subscriber_id=subscriber_id,
+            is_consent=is_consent,
+            note=note,
+            answered_at=now,
+            recorded_by=by,
+            holds_from=max(moments) if is_consent else None,
         )
         for subscriber_id in clients
-    )  # fmt: skip
+    )
     if is_consent:
         with database.cursor() as cursor:
             cursor.execute(_COMPUTE_AGAIN, [version.connection_id, version.strategy_id, clients])
@@ -264,8 +273,11 @@ def record_answers(
         state.save(update_fields=["accrued_at"])
     if clients:
         record_audit(
-            version.workspace, user=by, action="consent recorded" if is_consent else "refusal recorded",
-            subject=version.strategy_id, now=now,
+            version.workspace,
+            user=by,
+            action="consent recorded" if is_consent else "refusal recorded",
+            subject=version.strategy_id,
+            now=now,
             details={"terms": version.number, "clients": clients, "note": note},
-        )  # fmt: skip
+        )
     return len(clients)

@@ -34,8 +34,15 @@ from users.models import User
 from users.services import record_audit
 
 FROM_STATEMENT = (
-    "connection_id", "subscriber_id", "parties", "subscriber_name", "first_day", "last_day", "currency", "tax_rate",
-)  # fmt: skip
+    "connection_id",
+    "subscriber_id",
+    "parties",
+    "subscriber_name",
+    "first_day",
+    "last_day",
+    "currency",
+    "tax_rate",
+)
 
 
 def creditable(statement: Statement) -> Decimal:

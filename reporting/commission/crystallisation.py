@@ -263,9 +263,16 @@ def _line(
     opening = opening_of(terms.policy, subscription, span)
     capital = opening.equity if opening else ZERO
     step = crystallise(
-        mark, measured.value, rate=terms.rate, policy=terms.policy, at=span.end, flows=flows, capital=capital,
-        ends_period=span.key == PERIOD_KEY, is_due=is_due,
-    )  # fmt: skip
+        mark,
+        measured.value,
+        rate=terms.rate,
+        policy=terms.policy,
+        at=span.end,
+        flows=flows,
+        capital=capital,
+        ends_period=span.key == PERIOD_KEY,
+        is_due=is_due,
+    )
     inputs = {
         "from": span.start.isoformat(),
         "at": span.end.isoformat(),
@@ -284,9 +291,18 @@ def _line(
     if not is_due:
         inputs["is_due"] = False
     return Line(
-        period, span.key, max(span.start, mark.set_at), terms.scheme.value, terms.serialise(), inputs, terms.rate,
-        step.fee, round_money(step.fee, subscription.currency), subscription.currency, not settled,
-    )  # fmt: skip
+        period,
+        span.key,
+        max(span.start, mark.set_at),
+        terms.scheme.value,
+        terms.serialise(),
+        inputs,
+        terms.rate,
+        step.fee,
+        round_money(step.fee, subscription.currency),
+        subscription.currency,
+        not settled,
+    )
 
 
 def _flows(policy: Policy, subscription: BilledSubscription, start: datetime, end: datetime) -> list[CashFlow]:

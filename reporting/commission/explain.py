@@ -135,11 +135,17 @@ def _high_water_mark(line: BookedLine, inputs: dict[str, Any]) -> Explanation:
     steps = [
         NamedInput("Copied deals in this span", plain(inputs["deals"])),
         NamedInput("Their result", money(inputs["result"])),
-        *[NamedInput("Deposit" if Decimal(f["amount"]) > 0 else "Withdrawal", money(f["amount"]),
-               datetime.fromisoformat(f["at"])) for f in inputs["flows"]],
+        *[
+            NamedInput(
+                "Deposit" if Decimal(f["amount"]) > 0 else "Withdrawal",
+                money(f["amount"]),
+                datetime.fromisoformat(f["at"]),
+            )
+            for f in inputs["flows"]
+        ],
         NamedInput(measured, money(inputs["measured"])),
         NamedInput("Highest value charged before (mark)", money(inputs["mark_before"])),
-    ]  # fmt: skip
+    ]
     if Decimal(inputs["hurdle"]):
         steps.append(NamedInput(f"Hurdle ({line.policy.get('hurdle')})", money(inputs["hurdle"])))
     steps += [

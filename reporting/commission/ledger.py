@@ -167,11 +167,22 @@ def _stage(cursor: CursorWrapper, lines: Iterable[tuple[str, Line]]) -> None:
             period = line.period
             copy.write_row(
                 (
-                    subscriber_id, period.start, period.end, line.scheme, json.dumps(line.policy), line.key,
-                    line.occurred_at, json.dumps(line.inputs), line.rate, _storable(line.exact_amount), line.amount,
-                    line.currency, line.is_provisional, line.member,
+                    subscriber_id,
+                    period.start,
+                    period.end,
+                    line.scheme,
+                    json.dumps(line.policy),
+                    line.key,
+                    line.occurred_at,
+                    json.dumps(line.inputs),
+                    line.rate,
+                    _storable(line.exact_amount),
+                    line.amount,
+                    line.currency,
+                    line.is_provisional,
+                    line.member,
                 )
-            )  # fmt: skip
+            )
 
 
 def _storable(exact: Decimal) -> Decimal:

@@ -104,8 +104,14 @@ def send_document(document: Statement, *, by: User | None = None, now: datetime)
         raise CannotMail(reason)
     assert client is not None
     mail = _queue(document, client, BillingIdentity.of(document.workspace), by=by, now=now)
-    record_audit(document.workspace, user=by, action="document mailed", subject=document.label,
-                 details={"to": client.email}, now=now)  # fmt: skip
+    record_audit(
+        document.workspace,
+        user=by,
+        action="document mailed",
+        subject=document.label,
+        details={"to": client.email},
+        now=now,
+    )
     return mail
 
 
@@ -139,8 +145,9 @@ def send_run(workspace: Workspace, numbers: Iterable[int], *, by: User | None = 
     if ready:
         transaction.on_commit(wake)
         subject = f"{ready[0].label} to {ready[-1].label}" if len(ready) > 1 else ready[0].label
-        record_audit(workspace, user=by, action="documents mailed", subject=subject, details={"number": len(ready)},
-                     now=now)  # fmt: skip
+        record_audit(
+            workspace, user=by, action="documents mailed", subject=subject, details={"number": len(ready)}, now=now
+        )
     return RunSending(len(ready), len(to_send) - len(ready), len(documents) - len(to_send))
 
 
@@ -238,8 +245,14 @@ def remind_workspace(workspace: Workspace, *, now: datetime) -> int:
     if ready:
         transaction.on_commit(wake)
         details = {"number": len(ready)}
-        record_audit(workspace, user=None, action="reminders mailed", subject=f"{len(ready)} statements",
-                     details=details, now=now)  # fmt: skip
+        record_audit(
+            workspace,
+            user=None,
+            action="reminders mailed",
+            subject=f"{len(ready)} statements",
+            details=details,
+            now=now,
+        )
     return len(ready)
 
 

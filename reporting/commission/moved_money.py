@@ -46,8 +46,10 @@ def _add_bookings(connection_id: int, subscriptions: dict[str, BilledSubscriptio
     measured = set(
         EquityPoint.objects.filter(
             connection_id=connection_id, account_id__in=subscriptions, net_deposits__isnull=False
-        ).values_list("account_id", flat=True).distinct()
-    )  # fmt: skip
+        )
+        .values_list("account_id", flat=True)
+        .distinct()
+    )
     rows = Transaction.objects.filter(
         connection_id=connection_id, subscriber_id__in=subscriptions, type__in=[*BOOKED, CREDIT]
     )

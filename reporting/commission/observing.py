@@ -75,15 +75,28 @@ class Stated:
 def read_stated(connection_id: int) -> dict[str, Stated]:
     """By strategy, what the mirror says now."""
     stated: dict[str, Stated] = {}
-    rows = Strategy.objects.filter(connection_id=connection_id).order_by("backend_id").values_list(
-        "backend_id", "workspace_id", "document__commissionScheme", "document__members",
-        "workspace__timezone", "workspace__week_starts_monday", "workspace__asks_consent",
-    )  # fmt: skip
+    rows = (
+        Strategy.objects.filter(connection_id=connection_id)
+        .order_by("backend_id")
+        .values_list(
+            "backend_id",
+            "workspace_id",
+            "document__commissionScheme",
+            "document__members",
+            "workspace__timezone",
+            "workspace__week_starts_monday",
+            "workspace__asks_consent",
+        )
+    )
     for strategy_id, workspace_id, scheme, members, zone, starts_monday, asks_consent in rows:
         stated[strategy_id] = Stated(
-            workspace_id, scheme or {}, members or [], Calendar(zone, starts_monday),
-            has_no_members=members == [], asks_consent=asks_consent,
-        )  # fmt: skip
+            workspace_id,
+            scheme or {},
+            members or [],
+            Calendar(zone, starts_monday),
+            has_no_members=members == [],
+            asks_consent=asks_consent,
+        )
     for terms in stated.values():
         terms.contents[(Subject.COMMISSION, "")] = commission_of(terms.commission)
         terms.contents[(Subject.CALENDAR, "")] = {
@@ -171,11 +184,17 @@ def _changed(
         begins_later = rows and (before is not None or is_later)
         added.append(
             TermsVersion(
-                workspace_id=stated.workspace_id, connection_id=connection_id, strategy_id=strategy_id, number=number,
-                subject=subject, subscriber_id=subscriber_id, terms=content, seen_at=now,
+                workspace_id=stated.workspace_id,
+                connection_id=connection_id,
+                strategy_id=strategy_id,
+                number=number,
+                subject=subject,
+                subscriber_id=subscriber_id,
+                terms=content,
+                seen_at=now,
                 source=TermsSource.BACKEND if begins_later else TermsSource.INITIAL,
             )
-        )  # fmt: skip
+        )
     return added
 
 
@@ -238,9 +257,12 @@ def _name_authors_of_zones(added: Iterable[TermsVersion]) -> None:
         zone = version.terms["zone"], version.terms["week_starts_monday"]
         if zone not in authors:
             saved = AuditEntry.objects.filter(
-                workspace_id=version.workspace_id, action=WORKSPACE_CHANGED, occurred_at__lte=version.seen_at,
-                details__timezone=zone[0], details__week_starts_monday=zone[1],
-            )  # fmt: skip
+                workspace_id=version.workspace_id,
+                action=WORKSPACE_CHANGED,
+                occurred_at__lte=version.seen_at,
+                details__timezone=zone[0],
+                details__week_starts_monday=zone[1],
+            )
             entry = saved.select_related("user").order_by("-occurred_at").first()
             authors[zone] = entry.user if entry else None
         version.set_by = authors[zone]
@@ -249,9 +271,12 @@ def _name_authors_of_zones(added: Iterable[TermsVersion]) -> None:
 def _change_behind(version: TermsVersion, before: TermsVersion) -> Change | None:
     """The change saved here that brought the terms about; None where the backend itself was changed."""
     sent = Change.objects.filter(
-        connection_id=version.connection_id, backend_id=version.strategy_id, kind__in=OF_STRATEGIES,
-        outcome__in=CARRIED_OUT, sent_at__gte=before.seen_at,  # and not only until now: a run may have begun earlier
-    )  # fmt: skip
+        connection_id=version.connection_id,
+        backend_id=version.strategy_id,
+        kind__in=OF_STRATEGIES,
+        outcome__in=CARRIED_OUT,
+        sent_at__gte=before.seen_at,  # and not only until now: a run may have begun earlier
+    )
     for change in sent.order_by("-sent_at")[:5]:
         if _agree(Subject.COMMISSION, commission_of(change.after.get("commissionScheme") or {}), version.terms):
             return change

@@ -183,8 +183,9 @@ def _write_lines(paper: Paper, document: Statement, lines: QuerySet[CommissionLi
     if len(shown) > MOST_LINES:
         paper.write(f"More than {MOST_LINES} lines: they are in the CSV file of this statement.", SMALL)
         return
-    columns = _columns(("Day", 0.13), ("What it is for, and how it was computed", 0.69),
-                       (f"Amount, {document.currency}", 0.18))  # fmt: skip
+    columns = _columns(
+        ("Day", 0.13), ("What it is for, and how it was computed", 0.69), (f"Amount, {document.currency}", 0.18)
+    )
     paper.heads(columns)
     for line in shown:
         why = explain(line)

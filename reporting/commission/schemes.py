@@ -155,9 +155,17 @@ def deal_lines(terms: Terms, deals: Iterable[Deal], *, calendar: Calendar, curre
         exact = EXACT.multiply(terms.rate, quantity)
         inputs = {"transaction": deal.id, name: format(quantity.normalize(), "f")}
         yield Line(
-            period, deal.id, deal.occurred_at, terms.scheme.value, stored, inputs, terms.rate, exact,
-            round_money(exact, currency), currency,
-        )  # fmt: skip
+            period,
+            deal.id,
+            deal.occurred_at,
+            terms.scheme.value,
+            stored,
+            inputs,
+            terms.rate,
+            exact,
+            round_money(exact, currency),
+            currency,
+        )
 
 
 # --- Fixed fee --------------------------------------------------------------------------------------------------------
@@ -183,9 +191,18 @@ def flat_fee_line(
     if len(stretches) > 1:
         inputs["stretches"] = [[first.isoformat(), last.isoformat()] for first, last in stretches]
     return Line(
-        period, PERIOD_KEY, max(period.start, subscription.started_at), terms.scheme.value, terms.serialise(), inputs,
-        terms.rate, exact, round_money(exact, subscription.currency), subscription.currency, not settled,
-    )  # fmt: skip
+        period,
+        PERIOD_KEY,
+        max(period.start, subscription.started_at),
+        terms.scheme.value,
+        terms.serialise(),
+        inputs,
+        terms.rate,
+        exact,
+        round_money(exact, subscription.currency),
+        subscription.currency,
+        not settled,
+    )
 
 
 def days_of_subscription(

@@ -56,9 +56,12 @@ def set_terms(
             break
     details = {"terms": version.number, "client": subscriber_id, "from": str(version.valid_from)}
     record_audit(
-        strategy.workspace, user=by, action="terms set", subject=f"{strategy.name}: {Subject(subject).label}",
+        strategy.workspace,
+        user=by,
+        action="terms set",
+        subject=f"{strategy.name}: {Subject(subject).label}",
         details=details | {"content": dict(terms)},
-    )  # fmt: skip
+    )
     return version
 
 
@@ -82,12 +85,20 @@ def _add(
         running = running.filter(subscriber__backend_id=subscriber_id)
     has_clients = running.exists()
     return TermsVersion.objects.create(
-        workspace_id=strategy.workspace_id, connection_id=strategy.connection_id, strategy_id=strategy.backend_id,
-        subscriber_id=subscriber_id, subject=subject, number=(newest.number if newest else 0) + 1, valid_from=begins,
-        terms=dict(terms), source=TermsSource.PORTAL, set_by=by, seen_at=now,
+        workspace_id=strategy.workspace_id,
+        connection_id=strategy.connection_id,
+        strategy_id=strategy.backend_id,
+        subscriber_id=subscriber_id,
+        subject=subject,
+        number=(newest.number if newest else 0) + 1,
+        valid_from=begins,
+        terms=dict(terms),
+        source=TermsSource.PORTAL,
+        set_by=by,
+        seen_at=now,
         needs_consent=has_clients and may_cost_more(known, subject, terms, subscriber_id),
         asks_consent=has_clients and strategy.workspace.asks_consent,
-    )  # fmt: skip
+    )
 
 
 def may_cost_more(known: KnownTerms, subject: Subject, terms: Mapping[str, Any], subscriber_id: str = "") -> bool:

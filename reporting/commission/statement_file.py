@@ -187,9 +187,14 @@ def _previous(line: CommissionLine, inputs: dict[str, Any], steps: Sequence[tupl
 def _deals_of(line: CommissionLine, document: Statement, inputs: dict[str, Any]) -> list[dict[str, str]]:
     """The copied deals of the span that a step measures, as they are known now."""
     rows = Transaction.objects.filter(
-        workspace_id=document.workspace_id, connection_id=line.connection_id, subscriber_id=line.subscriber_id,
-        strategy_id=line.strategy_id, type__in=COPIED_DEALS, time__gte=inputs["from"], time__lt=inputs["at"],
-    ).exclude(position_id="")  # fmt: skip
+        workspace_id=document.workspace_id,
+        connection_id=line.connection_id,
+        subscriber_id=line.subscriber_id,
+        strategy_id=line.strategy_id,
+        type__in=COPIED_DEALS,
+        time__gte=inputs["from"],
+        time__lt=inputs["at"],
+    ).exclude(position_id="")
     return [
         {"id": backend_id, "time": time.isoformat(), "net": _plain(profit + swap + (commission or ZERO)) or "0"}
         for backend_id, time, profit, swap, commission in rows.order_by("time", "backend_id").values_list(

@@ -91,8 +91,10 @@ class KnownTerms:
     def policies(self, subscriber_id: str = "") -> list[tuple[datetime | None, Policy]]:
         """The policies of a strategy, or of one subscription: its own where it has one."""
         own = self.of(Subject.POLICY, subscriber_id) if subscriber_id else []
-        return merged_policies([(version.valid_from, version) for version in self.of(Subject.POLICY)],
-                               [(version.valid_from, version) for version in own])  # fmt: skip
+        return merged_policies(
+            [(version.valid_from, version) for version in self.of(Subject.POLICY)],
+            [(version.valid_from, version) for version in own],
+        )
 
     @property
     def overridden(self) -> list[str]:

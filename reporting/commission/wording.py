@@ -151,8 +151,11 @@ RULES: dict[str, tuple[str, dict[str, str]]] = {
 def policy_words(policy: Policy) -> str:
     """What differs from the standard rules."""
     standard = Policy()
-    said = [words[str(getattr(policy, name))] for name, (_, words) in RULES.items()
-            if getattr(policy, name) != getattr(standard, name)]  # fmt: skip
+    said = [
+        words[str(getattr(policy, name))]
+        for name, (_, words) in RULES.items()
+        if getattr(policy, name) != getattr(standard, name)
+    ]
     if policy.loss_memory_periods is not None:
         said.append(f"Losses are forgotten after {policy.loss_memory_periods} periods")
     if policy.hurdle is not Hurdle.NONE:

@@ -31,7 +31,7 @@ def keep_what_is_known(apps, schema_editor):
                 source="initial", seen_at=now,
             )
             for number, (subject, since, terms) in enumerate(rows, 1)
-        )  # fmt: skip
+        )
 
 
 def commissions(known):

@@ -20,15 +20,33 @@ from msgspec import Raw, Struct
 from copying.contract import wire
 from copying.contract.history import StrategyRef, TransactionDocument, TransactionMetrics
 
-# fmt: off
 COLUMNS = (
-    "backend_id", "subscriber_id", "strategy_id", "time", "type", "symbol", "position_id", "subscriber_position_id",
-    "profit", "swap", "improvement", "provider_commission", "platform_commission",
-    "volume_lots", "price", "lot_price", "amount", "commission",
-    "incoming_provider_commission", "incoming_platform_commission",
-    "latency_ms", "algorithm_latency_ms", "slippage_bp", "slippage_amount", "extra",
+    "backend_id",
+    "subscriber_id",
+    "strategy_id",
+    "time",
+    "type",
+    "symbol",
+    "position_id",
+    "subscriber_position_id",
+    "profit",
+    "swap",
+    "improvement",
+    "provider_commission",
+    "platform_commission",
+    "volume_lots",
+    "price",
+    "lot_price",
+    "amount",
+    "commission",
+    "incoming_provider_commission",
+    "incoming_platform_commission",
+    "latency_ms",
+    "algorithm_latency_ms",
+    "slippage_bp",
+    "slippage_amount",
+    "extra",
 )
-# fmt: on
 _REQUIRED = ("profit", "swap", "improvement", "provider_commission", "platform_commission")
 _OPTIONAL = (
     "quantity",

@@ -33,13 +33,28 @@ ASK_AGAIN_S = 3600
 LARGEST = 1e15
 UNREADABLE = "The decisions could not be read; the answer is kept in quarantine and tried again."
 
-# fmt: off
 _COLUMNS = (
-    "backend_id", "time", "signal_id", "strategy_id", "source_strategy_id", "subscriber_id", "symbol",
-    "subscriber_symbol", "side", "outcome", "reason", "level", "provider_lots", "scaled_lots", "multiplied_lots",
-    "limited_lots", "rounded_lots", "final_lots", "limit_value", "text",
+    "backend_id",
+    "time",
+    "signal_id",
+    "strategy_id",
+    "source_strategy_id",
+    "subscriber_id",
+    "symbol",
+    "subscriber_symbol",
+    "side",
+    "outcome",
+    "reason",
+    "level",
+    "provider_lots",
+    "scaled_lots",
+    "multiplied_lots",
+    "limited_lots",
+    "rounded_lots",
+    "final_lots",
+    "limit_value",
+    "text",
 )
-# fmt: on
 _NULL = "\x02"
 _TABS = len(_COLUMNS) - 1
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", _NULL: " "})

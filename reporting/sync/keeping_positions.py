@@ -217,9 +217,18 @@ def _close_others(
 
 def _signal_values(row: SignalRow) -> tuple:
     return (
-        row.strategy_id[:64], row.signal_id[:64], row.state, row.is_external, row.symbol[:64], row.side, row.lots,
-        row.open_price, row.stop_loss, row.take_profit, row.opened_at,
-    )  # fmt: skip
+        row.strategy_id[:64],
+        row.signal_id[:64],
+        row.state,
+        row.is_external,
+        row.symbol[:64],
+        row.side,
+        row.lots,
+        row.open_price,
+        row.stop_loss,
+        row.take_profit,
+        row.opened_at,
+    )
 
 
 _KEEP_SIGNALS = """

@@ -15,16 +15,38 @@ from users.permissions import owner_only
 from users.requests import MemberRequest
 
 SIGN_INS = (
-    "signed in", "signed out", "sign-in failed", "session ended", "other sessions ended", "password changed",
-    "password reset", "e-mail change requested", "e-mail changed", "second factor added", "second factor removed",
-    "second factor failed", "second factor reset", "second factor reset asked for", "second factor reset withdrawn",
+    "signed in",
+    "signed out",
+    "sign-in failed",
+    "session ended",
+    "other sessions ended",
+    "password changed",
+    "password reset",
+    "e-mail change requested",
+    "e-mail changed",
+    "second factor added",
+    "second factor removed",
+    "second factor failed",
+    "second factor reset",
+    "second factor reset asked for",
+    "second factor reset withdrawn",
     "recovery codes made",
-)  # fmt: skip
+)
 PEOPLE = (
-    "invitation sent", "invitation sent again", "invitation revoked", "invitation accepted", "role changed",
-    "member removed", "member left", "member deactivated", "member activated", "ownership transferred", "member added",
-    "owner created", "accounts linked",
-)  # fmt: skip
+    "invitation sent",
+    "invitation sent again",
+    "invitation revoked",
+    "invitation accepted",
+    "role changed",
+    "member removed",
+    "member left",
+    "member deactivated",
+    "member activated",
+    "ownership transferred",
+    "member added",
+    "owner created",
+    "accounts linked",
+)
 MONEY = Q(action__contains="payment") | Q(action__contains="statement") | Q(action__contains="period")
 MONEY |= Q(action__contains="credit")
 SECRETS = Q(action__contains="token") | Q(action__contains="webhook") | Q(action__startswith="connection")
@@ -48,16 +70,32 @@ AUDIT = Listing(
     ),
     filters=(
         Search("q", "Search", placeholder="Person, object or action", fields=("actor", "subject", "action", "address")),
-        Choice("kind", "Kind", placeholder="Everything", options=(
-            Option("sign-ins", "Sign-ins", Q(action__in=SIGN_INS)), Option("people", "People", Q(action__in=PEOPLE)),
-            Option("money", "Money", MONEY), Option("secrets", "Connections and secrets", SECRETS),
-            Option("other", "Trading and settings", OTHER))),
-        Choice("via", "By", placeholder="Pages and programs", options=(
-            Option("page", "A person on a page"), Option("token", "A program with a token"),
-            Option("task", "The portal itself"), Option("command", "The operator"))),
+        Choice(
+            "kind",
+            "Kind",
+            placeholder="Everything",
+            options=(
+                Option("sign-ins", "Sign-ins", Q(action__in=SIGN_INS)),
+                Option("people", "People", Q(action__in=PEOPLE)),
+                Option("money", "Money", MONEY),
+                Option("secrets", "Connections and secrets", SECRETS),
+                Option("other", "Trading and settings", OTHER),
+            ),
+        ),
+        Choice(
+            "via",
+            "By",
+            placeholder="Pages and programs",
+            options=(
+                Option("page", "A person on a page"),
+                Option("token", "A program with a token"),
+                Option("task", "The portal itself"),
+                Option("command", "The operator"),
+            ),
+        ),
         DayRange("occurred_at", "When"),
     ),
-)  # fmt: skip
+)
 
 
 @require_safe

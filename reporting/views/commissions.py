@@ -32,8 +32,21 @@ from users.permissions import member_only, staff_only
 from users.requests import MemberRequest
 
 BESIDE = Value(None, output_field=IntegerField())  # not of the row's own query
-OWED_CSV = ("strategy", "strategy_id", "subscriber", "subscriber_id", "scheme", "first_day", "last_day", "lines",
-            "provisional_lines", "amount", "currency", "backends_amount", "difference")  # fmt: skip
+OWED_CSV = (
+    "strategy",
+    "strategy_id",
+    "subscriber",
+    "subscriber_id",
+    "scheme",
+    "first_day",
+    "last_day",
+    "lines",
+    "provisional_lines",
+    "amount",
+    "currency",
+    "backends_amount",
+    "difference",
+)
 LINES = Listing(
     name="commission-lines",
     sort="-occurred_at",
@@ -81,13 +94,21 @@ def owed_csv(request: MemberRequest, rows: Sequence[Owed], name: str, span: Page
     """Totals as a file."""
     cells = (
         (
-            row.strategy.name if row.strategy else "", row.strategy_id,
-            row.subscriber.name if row.subscriber else "", row.subscriber_id,
-            row.scheme, *row.period.split(" – "), row.lines, row.provisional, row.amount, row.currency, row.backends,
+            row.strategy.name if row.strategy else "",
+            row.strategy_id,
+            row.subscriber.name if row.subscriber else "",
+            row.subscriber_id,
+            row.scheme,
+            *row.period.split(" – "),
+            row.lines,
+            row.provisional,
+            row.amount,
+            row.currency,
+            row.backends,
             row.difference,
         )
         for row in rows
-    )  # fmt: skip
+    )
     return plain_csv(OWED_CSV, cells, file_name(name, [span.key], on=local_day(request)))
 
 
@@ -207,7 +228,7 @@ def subscribers_listing() -> Listing:
             Column("currency", "Currency"),
         ),
         filters=(Search("q", "Search", placeholder="Search by name or id", fields=("name", "backend_id")),),
-    )  # fmt: skip
+    )
 
 
 @require_safe

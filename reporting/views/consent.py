@@ -47,7 +47,9 @@ def clients_listing(version: TermsVersion) -> Listing:
         filters=(
             Search("q", "Search", placeholder="Search by name or id", fields=("name", "backend_id")),
             Choice(
-                "answer", "Answer", placeholder="Any answer",
+                "answer",
+                "Answer",
+                placeholder="Any answer",
                 options=(
                     Option("none", "None yet", ~Q(any_answer)),
                     Option("agreed", "Agreed", Q(agreed)),
@@ -55,7 +57,7 @@ def clients_listing(version: TermsVersion) -> Listing:
                 ),
             ),
         ),
-    )  # fmt: skip
+    )
 
 
 def clients_asked(request: MemberRequest, version: TermsVersion) -> QuerySet:
@@ -101,11 +103,15 @@ def consent_page(request: MemberRequest, version: TermsVersion, form: AnswerForm
         paid[row.backend_id] = text_of(begun[-1], {}) if begun else ""
     strategies = Strategy.objects.visible_to(request.membership).filter(connection_id=version.connection_id)
     context = {
-        "version": version, "words": text_of(version, {}), "paid": paid, "form": form,
+        "version": version,
+        "words": text_of(version, {}),
+        "paid": paid,
+        "form": form,
         "strategy": strategies.filter(backend_id=version.strategy_id).first(),
-        "is_offered": is_offered(known, version), "asked": asked,
+        "is_offered": is_offered(known, version),
+        "asked": asked,
         "may_record": bool(asked) and can_manage(request.membership),
-    }  # fmt: skip
+    }
     response = render_list(request, "reporting/terms_consent.html", "reporting/_consent.html", table, **context)
     response.status_code = 422 if form.errors else 200
     return response

@@ -46,13 +46,18 @@ MAILS = Listing(
         Column("settled_at", "Settled"),
     ),
     filters=(
-        Search("q", "Search", placeholder="Address, client or subject",
-               fields=("recipient", "recipient_name", "subject")),
-        Choice("state", "State", placeholder="Any state",
-               options=tuple(Option(state.code, state.words, Q(code=state.code)) for state in MAIL_STATES.values())),
+        Search(
+            "q", "Search", placeholder="Address, client or subject", fields=("recipient", "recipient_name", "subject")
+        ),
+        Choice(
+            "state",
+            "State",
+            placeholder="Any state",
+            options=tuple(Option(state.code, state.words, Q(code=state.code)) for state in MAIL_STATES.values()),
+        ),
         DayRange("queued_at", "Written"),
     ),
-)  # fmt: skip
+)
 
 
 @require_safe
@@ -100,8 +105,15 @@ def runs(request: MemberRequest) -> HttpResponse:
     """The newest runs of issuing: how many statements each made, and how many of them were mailed."""
     own = Statement.objects.visible_to(request.membership).filter(kind=DocumentKind.STATEMENT)
     by_run = own.order_by("-issued_at").values("issued_at")
-    rows = list(by_run.annotate(first=Min("pk"), last=Max("pk"), number=Count("pk"), void=Count("pk", filter=Q(
-        is_void=True)), unsent=Count("pk", filter=Q(is_void=False) & Q(not_mailed())))[:MOST_RUNS])  # fmt: skip
+    rows = list(
+        by_run.annotate(
+            first=Min("pk"),
+            last=Max("pk"),
+            number=Count("pk"),
+            void=Count("pk", filter=Q(is_void=True)),
+            unsent=Count("pk", filter=Q(is_void=False) & Q(not_mailed())),
+        )[:MOST_RUNS]
+    )
     moments = [row["issued_at"] for row in rows]
     sums: dict[datetime, list[tuple[Any, str]]] = {}
     totals = own.filter(issued_at__in=moments, is_void=False).order_by("currency").values("issued_at", "currency")
@@ -130,10 +142,14 @@ def run(request: MemberRequest, pk: int) -> HttpResponseBase:
     unsent = list(documents.filter(not_mailed(), is_void=False))
     with_address = len(addresses_of(unsent))
     context = {
-        "named": named, "may_bill": can_bill(request.membership), "tab": "statements", "waiting": None,
-        "ready": with_address, "without_address": len(unsent) - with_address,
+        "named": named,
+        "may_bill": can_bill(request.membership),
+        "tab": "statements",
+        "waiting": None,
+        "ready": with_address,
+        "without_address": len(unsent) - with_address,
         "problem": "" if settings.MAIL_IS_SET_UP else NO_SERVER,
-    }  # fmt: skip
+    }
     return render_list(request, "reporting/run.html", "reporting/_statements.html", table, **context)
 
 

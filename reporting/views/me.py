@@ -28,8 +28,19 @@ LATEST = 10
 LATEST_STATEMENTS = 5
 MOST_STOPOUTS = 20
 # what a client wants to know of the terms, in this order
-TOLD = ("Ratio", "Trade size", "Direction", "Sides", "Symbols", "Largest trade", "Risk per trade", "Stop loss",
-        "Take profit", "New trades", "Risk limit")  # fmt: skip
+TOLD = (
+    "Ratio",
+    "Trade size",
+    "Direction",
+    "Sides",
+    "Symbols",
+    "Largest trade",
+    "Risk per trade",
+    "Stop loss",
+    "Take profit",
+    "New trades",
+    "Risk limit",
+)
 
 
 def chosen_account(request: MemberRequest, accounts: list[Subscriber]) -> Subscriber | None:

@@ -78,20 +78,39 @@ PAYMENTS = Listing(
         Column("rate_source"),
         Column("rate_day"),
         Column("reference", "Reference"),
-        Column("statements", in_csv=False, source=Subquery(
-            Entry.objects.filter(payment_id=OuterRef("pk"), kind="payment").order_by()
-            .values("payment_id").annotate(n=Count("statement_id")).values("n"))),
+        Column(
+            "statements",
+            in_csv=False,
+            source=Subquery(
+                Entry.objects.filter(payment_id=OuterRef("pk"), kind="payment")
+                .order_by()
+                .values("payment_id")
+                .annotate(n=Count("statement_id"))
+                .values("n")
+            ),
+        ),
         Column("is_undone", "State"),
         Column("recorded_at"),
     ),
     filters=(
-        Search("q", "Search", placeholder="Subscriber or reference",
-               fields=("subscriber__name", "subscriber_id", "reference")),
-        Choice("state", "State", placeholder="Any state", options=(
-            Option("received", "Received", Q(is_undone=False)), Option("undone", "Taken back", Q(is_undone=True)))),
+        Search(
+            "q",
+            "Search",
+            placeholder="Subscriber or reference",
+            fields=("subscriber__name", "subscriber_id", "reference"),
+        ),
+        Choice(
+            "state",
+            "State",
+            placeholder="Any state",
+            options=(
+                Option("received", "Received", Q(is_undone=False)),
+                Option("undone", "Taken back", Q(is_undone=True)),
+            ),
+        ),
         Days("received_on", "Received"),
     ),
-)  # fmt: skip
+)
 
 
 @require_safe
@@ -220,16 +239,30 @@ def overdue_by(today: date, days: tuple[int, int | None], prefix: str = "stateme
 # --- Debt -------------------------------------------------------------------------------------------------------------
 def debt_listing(request: MemberRequest) -> Listing:
     """Accounts with what they owe, what of it is overdue, and their credit, each in its currency."""
-    own = Entry.objects.filter(
-        workspace=request.workspace, connection=OuterRef("connection"), subscriber_id=OuterRef("backend_id"),
-        currency=OuterRef("currency"),
-    ).order_by().values("subscriber_id")  # fmt: skip
+    own = (
+        Entry.objects.filter(
+            workspace=request.workspace,
+            connection=OuterRef("connection"),
+            subscriber_id=OuterRef("backend_id"),
+            currency=OuterRef("currency"),
+        )
+        .order_by()
+        .values("subscriber_id")
+    )
     today = calendar_of(request.workspace).day_of(timezone.now())
     late = Q(statement__due_on__lt=today)
-    oldest = Statement.objects.filter(
-        workspace=request.workspace, connection=OuterRef("connection"), subscriber_id=OuterRef("backend_id"),
-        currency=OuterRef("currency"), kind=DocumentKind.STATEMENT,
-    ).with_balance().filter(balance__gt=0).order_by()  # fmt: skip
+    oldest = (
+        Statement.objects.filter(
+            workspace=request.workspace,
+            connection=OuterRef("connection"),
+            subscriber_id=OuterRef("backend_id"),
+            currency=OuterRef("currency"),
+            kind=DocumentKind.STATEMENT,
+        )
+        .with_balance()
+        .filter(balance__gt=0)
+        .order_by()
+    )
 
     def total(entries: QuerySet, sign: int = 1) -> Coalesce:
         summed = Subquery(entries.annotate(t=sign * Sum("amount")).values("t"), output_field=MONEY)
@@ -247,16 +280,27 @@ def debt_listing(request: MemberRequest) -> Listing:
             Column("credit", "Credit", is_number=True, source=total(own.filter(statement=None), -1)),
             Column("net", "Balance", is_number=True, source=total(own), csv_name="balance"),
             Column("currency", "Currency"),
-            Column("oldest_due", "Due since",
-                   source=Subquery(oldest.values("subscriber_id").annotate(d=Min("due_on")).values("d"))),
+            Column(
+                "oldest_due",
+                "Due since",
+                source=Subquery(oldest.values("subscriber_id").annotate(d=Min("due_on")).values("d")),
+            ),
         ),
         filters=(
             Search("q", "Search", placeholder="Search by name or id", fields=("name", "backend_id")),
-            Choice("state", "State", placeholder="Any balance", options=(
-                Option("owes", "Owes something", Q(owed__gt=0)), Option("overdue", "Overdue", Q(overdue__gt=0)),
-                Option("credit", "Has credit", Q(credit__gt=0)), Option("even", "Even", Q(net=0)))),
+            Choice(
+                "state",
+                "State",
+                placeholder="Any balance",
+                options=(
+                    Option("owes", "Owes something", Q(owed__gt=0)),
+                    Option("overdue", "Overdue", Q(overdue__gt=0)),
+                    Option("credit", "Has credit", Q(credit__gt=0)),
+                    Option("even", "Even", Q(net=0)),
+                ),
+            ),
         ),
-    )  # fmt: skip
+    )
 
 
 def ages_of(request: MemberRequest) -> list[dict]:
@@ -265,9 +309,12 @@ def ages_of(request: MemberRequest) -> list[dict]:
     A sum below nothing, of a statement that late losses made negative, is credit by then and in none of them.
     """
     today = calendar_of(request.workspace).day_of(timezone.now())
-    documents = Statement.objects.visible_to(request.membership).with_balance().filter(
-        kind=DocumentKind.STATEMENT, is_void=False, balance__gt=0
-    ).order_by("currency")  # fmt: skip
+    documents = (
+        Statement.objects.visible_to(request.membership)
+        .with_balance()
+        .filter(kind=DocumentKind.STATEMENT, is_void=False, balance__gt=0)
+        .order_by("currency")
+    )
     sums = {key: Sum("balance", filter=overdue_by(today, days, prefix="")) for key, days in AGES}
     not_due = Sum("balance", filter=Q(due_on__gte=today) | Q(due_on=None))
     account = Concat("connection_id", Value("/"), "subscriber_id", output_field=CharField())
@@ -300,8 +347,11 @@ INCOMING_CSV = ("portfolio", "portfolio_id", "member", "member_id", "lines", "am
 def incoming_rows(request: MemberRequest, span, now: datetime) -> list[dict]:
     """What each portfolio's owner owes to each member's provider in a span, by currency."""
     lines = span.narrow(CommissionLine.objects.incoming(request.membership), now)
-    rows = list(lines.totals("connection_id", "strategy_id", "member_id").annotate(
-        start=Min("period_start"), end=Max("period_end")))  # fmt: skip
+    rows = list(
+        lines.totals("connection_id", "strategy_id", "member_id").annotate(
+            start=Min("period_start"), end=Max("period_end")
+        )
+    )
     named = {
         (connection_id, backend_id): (name, pk)
         for connection_id, backend_id, name, pk in Strategy.objects.visible_to(request.membership)
@@ -327,9 +377,11 @@ def backends_incoming(request: MemberRequest, rows: list[dict], now: datetime) -
         sums = cache.get(key)
         if sums is None:
             deals = Transaction.objects.visible_to(request.membership).filter(
-                connection_id=connection_id, strategy_id=strategy_id,
-                time__gte=start, time__lt=end,
-            )  # fmt: skip
+                connection_id=connection_id,
+                strategy_id=strategy_id,
+                time__gte=start,
+                time__lt=end,
+            )
             by_currency = deals.order_by().annotate(unit=F("subscriber__currency")).values_list("unit")
             sums = list(by_currency.annotate(total=Sum("incoming_provider_commission")))
             cache.set(key, sums, KEPT_S)
@@ -344,8 +396,18 @@ def incoming(request: MemberRequest) -> HttpResponse:
     span, now = chosen_span(request), timezone.now()
     rows = incoming_rows(request, span, now)
     if wants_csv(request):
-        cells = ((row["strategy"], row["strategy_id"], row["member"], row["member_id"], row["lines"], row["total"],
-                  row["currency"]) for row in rows)  # fmt: skip
+        cells = (
+            (
+                row["strategy"],
+                row["strategy_id"],
+                row["member"],
+                row["member_id"],
+                row["lines"],
+                row["total"],
+                row["currency"],
+            )
+            for row in rows
+        )
         return plain_csv(INCOMING_CSV, cells, file_name("incoming-commission", [span.key], on=local_day(request)))
     theirs = backends_incoming(request, rows, now)
     compared: dict[tuple, dict] = {}

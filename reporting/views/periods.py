@@ -85,7 +85,9 @@ PERIODS = Listing(
     filters=(
         Search("q", "Search", placeholder="Strategy by name or id", fields=("strategy__name", "strategy_id")),
         Choice(
-            "state", "State", placeholder="Any state",
+            "state",
+            "State",
+            placeholder="Any state",
             options=(
                 Option(PeriodState.OPEN, "Open: running or ended", Q(state=PeriodState.OPEN)),
                 *(Option(s.code, s.words, Q(Exact(period_code(), Value(s.code)))) for s in PERIOD_STATES.values()),
@@ -93,7 +95,7 @@ PERIODS = Listing(
         ),
         DayRange("period_end", "Ended"),
     ),
-)  # fmt: skip
+)
 
 
 def with_sums(request: MemberRequest, rows: Sequence) -> list[tuple]:
@@ -240,14 +242,19 @@ def accounts_listing(period: BillingPeriod) -> Listing:
             Column("name", "Subscriber", is_sortable=True, csv_name="subscriber"),
             Column("backend_id", csv_name="subscriber_id"),
             Column("lines", "Lines", is_number=True, source=Subquery(grouped.annotate(n=Count("id")).values("n"))),
-            Column("owed", "Amount", is_number=True, csv_name="amount",
-                   source=Subquery(grouped.annotate(t=Sum("amount")).values("t"), output_field=MONEY)),
+            Column(
+                "owed",
+                "Amount",
+                is_number=True,
+                csv_name="amount",
+                source=Subquery(grouped.annotate(t=Sum("amount")).values("t"), output_field=MONEY),
+            ),
             Column("currency", "Currency"),
             Column("statement_pk", in_csv=False, source=Subquery(item.values("statement_id")[:1])),
             Column("statement", "Statement", source=Subquery(item.annotate(label=LABEL_OF_ITEM).values("label")[:1])),
         ),
         filters=(Search("q", "Search", placeholder="Search by name or id", fields=("name", "backend_id")),),
-    )  # fmt: skip
+    )
 
 
 @require_safe
@@ -267,12 +274,18 @@ def period(request: MemberRequest, pk: int) -> HttpResponseBase:
     of_strategy = BillingPeriod.objects.filter(connection_id=period.connection_id, strategy_id=period.strategy_id)
     earlier = of_strategy.filter(closed_at=None, period_end__lt=period.period_end)
     context = {
-        "period": period, "shown": shown, "schemes": SCHEMES, "tab": "periods", "is_open": is_open,
-        "has_ended": period.period_end <= now, "earlier": earlier.count() if is_open else 0,
+        "period": period,
+        "shown": shown,
+        "schemes": SCHEMES,
+        "tab": "periods",
+        "is_open": is_open,
+        "has_ended": period.period_end <= now,
+        "earlier": earlier.count() if is_open else 0,
         "problems": [gap.text for gap in problems_of(request.workspace, [period], now)] if is_open else period.problems,
-        "may_bill": can_bill(request.membership), "incoming": incoming_of(period),
+        "may_bill": can_bill(request.membership),
+        "incoming": incoming_of(period),
         "currency": request.workspace.reporting_currency,
-    }  # fmt: skip
+    }
     return render_list(request, "reporting/period.html", "reporting/_period_accounts.html", table, **context)
 
 
@@ -280,7 +293,8 @@ def incoming_of(period: BillingPeriod) -> list[dict]:
     """What the owner of a portfolio owes for the period, by member and currency."""
     rows = list(lines_of_period(period).exclude(member_id="").totals("member_id"))
     names = dict(
-        Strategy.objects.filter(Q(connection_id=period.connection_id), backend_id__in={r["member_id"] for r in rows})
-        .values_list("backend_id", "name")
-    )  # fmt: skip
+        Strategy.objects.filter(
+            Q(connection_id=period.connection_id), backend_id__in={r["member_id"] for r in rows}
+        ).values_list("backend_id", "name")
+    )
     return [{**row, "name": names.get(row["member_id"], row["member_id"])} for row in rows]

@@ -100,8 +100,14 @@ POSITIONS = Listing(
         Column("lots", "Lots", is_number=True),
         Column("ratio", "Ratio", source=open_reads.RATIO, is_number=True, hint="Of the provider's volume"),
         Column("open_price", "Entry", is_number=True),
-        Column("slippage", "Slippage", source=open_reads.SLIPPAGE, is_number=True, csv_name="slippage_bp",
-               hint="How much worse than the provider's price, in hundredths of a percent"),
+        Column(
+            "slippage",
+            "Slippage",
+            source=open_reads.SLIPPAGE,
+            is_number=True,
+            csv_name="slippage_bp",
+            hint="How much worse than the provider's price, in hundredths of a percent",
+        ),
         Column("current_price", "Price now", is_number=True),
         Column("stop_loss", "Stop loss", is_number=True),
         Column("take_profit", "Take profit", is_number=True),
@@ -118,15 +124,19 @@ POSITIONS = Listing(
         Column("connection_id", in_csv=False),
     ),
     filters=(
-        Search("q", "Search", placeholder="Symbol, account or id",
-               fields=("symbol", "subscriber__name", "subscriber_id", "position_id", "signal_id")),
+        Search(
+            "q",
+            "Search",
+            placeholder="Symbol, account or id",
+            fields=("symbol", "subscriber__name", "subscriber_id", "position_id", "signal_id"),
+        ),
         StrategyOf("strategy", "Strategy", placeholder="All strategies", options=strategy_options),
         NameSearch("subscriber", "Subscriber", field="subscriber_id", placeholder="Subscriber name or id", ids=ids_of),
         Text("symbol", "Symbol", placeholder="Symbol"),
         Choice("side", "Side", placeholder="Both sides", options=SIDES),
         Text("signal", "Signal", field="signal_id", placeholder="Signal id"),
     ),
-)  # fmt: skip
+)
 # what tells of the provider's account is not for clients
 OF_PROVIDER = ("source_strategy_id", "ratio", "slippage", "signal_id", "signal_state", "signal_pk")
 

@@ -73,9 +73,10 @@ def rates(request: MemberRequest, pk: int) -> HttpResponseBase:
     stored: Mapping[str, str] = newest[0].terms["rates"] if newest and newest[0].terms["scheme"] == terms.scheme else {}
     form = RatesForm(
         request.POST if request.method == "POST" else None,
-        currencies=sorted({*currencies_of(request, strategy), *stored}), rates=stored,
+        currencies=sorted({*currencies_of(request, strategy), *stored}),
+        rates=stored,
         plain=f"{terms.rate.normalize():f}",
-    )  # fmt: skip
+    )
     start = beginning_form(request, strategy, known, now)
     sentences: list[str] = []
     if request.method == "POST" and form.is_valid() and start.is_valid():
@@ -98,16 +99,22 @@ def rates(request: MemberRequest, pk: int) -> HttpResponseBase:
 def currencies_of(request: MemberRequest, strategy: Strategy) -> set[str]:
     """Currencies of the accounts that copy the strategy."""
     accounts = Subscriber.objects.visible_to(request.membership).filter(
-        connection_id=strategy.connection_id, is_removed=False,
-        subscriptions__strategy_backend_id=strategy.backend_id, subscriptions__is_removed=False,
-    )  # fmt: skip
+        connection_id=strategy.connection_id,
+        is_removed=False,
+        subscriptions__strategy_backend_id=strategy.backend_id,
+        subscriptions__is_removed=False,
+    )
     return set(accounts.exclude(currency="").values_list("currency", flat=True))
 
 
 def rates_effect(
-    known: KnownTerms, terms: Terms, stored: Mapping[str, str], proposed: Mapping[str, str], begins: datetime,
+    known: KnownTerms,
+    terms: Terms,
+    stored: Mapping[str, str],
+    proposed: Mapping[str, str],
+    begins: datetime,
     now: datetime,
-) -> list[str]:  # fmt: skip
+) -> list[str]:
     """What other rates do, in sentences."""
     plain = f"{terms.rate.normalize():f}"
     changes = [
@@ -207,11 +214,16 @@ def mark_effect(known: KnownTerms, begins: datetime, now: datetime) -> list[str]
     """From when other rules hold."""
     calendar = SpannedCalendar.of(known.calendar)
     when = "the moment it is saved" if begins <= now else f"the beginning of {calendar.day_of(begins)}"
-    cut = [] if begins == calendar.containing(begins).start else [
-        "New profit of the running period is measured and charged at that moment; the mark goes on from there."
-    ]  # fmt: skip
-    return [f"The mark is measured by the new rules from {when}, by the earlier ones until then.", *cut,
-            "Periods that have ended stay as they are."]  # fmt: skip
+    cut = (
+        []
+        if begins == calendar.containing(begins).start
+        else ["New profit of the running period is measured and charged at that moment; the mark goes on from there."]
+    )
+    return [
+        f"The mark is measured by the new rules from {when}, by the earlier ones until then.",
+        *cut,
+        "Periods that have ended stay as they are.",
+    ]
 
 
 def open_period_words(compared: OpenPeriod, begins: datetime, now: datetime) -> list[str]:

@@ -76,12 +76,14 @@ COLUMNS = (
     Column("reporting_currency"),
 )
 STATE = Choice(
-    "state", "State", placeholder="Any state",
+    "state",
+    "State",
+    placeholder="Any state",
     options=tuple(
         Option(state.code, state.words, Q(state=state.code, kind=DocumentKind.STATEMENT))
         for state in STATEMENT_STATES.values()
     ),
-)  # fmt: skip
+)
 KIND = Choice(
     "kind", "Kind", placeholder="Any document", options=tuple(Option(*choice) for choice in DocumentKind.choices)
 )
@@ -221,17 +223,25 @@ def render_statement(request: MemberRequest, document: Statement, table, status:
     items = document.items.select_related("period").order_by("period__period_start", "strategy_name", "pk")
     days_of = period_days(request.workspace, [item.period for item in items])
     context = {
-        "document": document, "table": table, "schemes": SCHEMES,
+        "document": document,
+        "table": table,
+        "schemes": SCHEMES,
         "explained": explained(request, document.connection_id, table.rows),
-        "span": None, "totals": [], "subscriber": document.subscriber,
+        "span": None,
+        "totals": [],
+        "subscriber": document.subscriber,
         "items": [(item, days_of(item.period)) for item in items],
         "entries": list(document.entries.select_related("payment").order_by("day", "pk")),
-        "notes": list(document.credit_notes.order_by("pk")), "may_bill": bills, "is_statement": is_statement,
+        "notes": list(document.credit_notes.order_by("pk")),
+        "may_bill": bills,
+        "is_statement": is_statement,
         "credit": credit_of(account) if bills and document.balance > 0 else 0,
         "creditable": creditable(document) if bills and is_statement and not document.is_void else 0,
-        "note_form": CreditNoteForm(currency=document.currency), "void_form": ReasonForm(prefix="void"),
-        **mailing_of(request, document), **forms,
-    }  # fmt: skip
+        "note_form": CreditNoteForm(currency=document.currency),
+        "void_form": ReasonForm(prefix="void"),
+        **mailing_of(request, document),
+        **forms,
+    }
     if request.partial and status == 200:
         return render(request, "reporting/_commission_lines.html", context)
     return render(request, "reporting/statement.html", context, status=status)

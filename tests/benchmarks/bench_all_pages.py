@@ -68,9 +68,10 @@ def fill(points: int) -> None:
         pass
     print(f"sums of equity: {time.perf_counter() - start:.1f} s", flush=True)
     SyncState.objects.update_or_create(
-        connection=linked, kind=SyncKind.EQUITY,
+        connection=linked,
+        kind=SyncKind.EQUITY,
         defaults={"due_at": timezone.now(), "cursor": {equity_sums.CURSOR_KEY: True}},
-    )  # fmt: skip
+    )
 
 
 def addresses() -> list[str]:
@@ -95,9 +96,15 @@ def addresses() -> list[str]:
                     listed.add(f"/{route}")
 
     collect(get_resolver(), "")
-    more = ("/commissions/?by=subscriber", "/transactions/?subscriber=Client", "/transactions/?symbol=EURUSD",
-            "/overview/equity.json?range=All", "/overview/equity.json?range=1W", "/subscribers/?q=Client",
-            "/transactions/totals/")  # fmt: skip
+    more = (
+        "/commissions/?by=subscriber",
+        "/transactions/?subscriber=Client",
+        "/transactions/?symbol=EURUSD",
+        "/overview/equity.json?range=All",
+        "/overview/equity.json?range=1W",
+        "/subscribers/?q=Client",
+        "/transactions/totals/",
+    )
     return sorted(listed | set(more))
 
 

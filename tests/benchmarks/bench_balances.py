@@ -77,10 +77,16 @@ def main() -> None:
             for number in range(chosen.polls + 1):
                 now, moved = now + timedelta(seconds=10), moved + 1
                 accounts = [
-                    AccountInformation(account_id=f"a{n:05}", currency="EUR", balance=Decimal(1000 + n), margin=None,
-                                       equity=Decimal(1000 + n) + (moved if n % 100 < share else 0), leverage=None)
+                    AccountInformation(
+                        account_id=f"a{n:05}",
+                        currency="EUR",
+                        balance=Decimal(1000 + n),
+                        margin=None,
+                        equity=Decimal(1000 + n) + (moved if n % 100 < share else 0),
+                        leverage=None,
+                    )
                     for n in range(chosen.accounts)
-                ]  # fmt: skip
+                ]
 
                 def poll(accounts=accounts, keep=keep, now=now) -> None:
                     for start in range(0, len(accounts), pages):

@@ -26,8 +26,12 @@ from tests.benchmarks.many_rows import prepare
 from tests.benchmarks.serving import Web, session_cookie
 
 SCHEMES = (
-    ("amount-won", 0.2), ("lots-won", 6), ("high-water-mark", 0.2), ("flat-fee", 30), ("amount-traded", 0.0001),
-)  # fmt: skip
+    ("amount-won", 0.2),
+    ("lots-won", 6),
+    ("high-water-mark", 0.2),
+    ("flat-fee", 30),
+    ("amount-traded", 0.0001),
+)
 NEW_DEALS = """
 INSERT INTO reporting_transaction (workspace_id, connection_id, backend_id, subscriber_id, strategy_id, time, type,
     symbol, position_id, subscriber_position_id, volume_lots, amount, profit, swap, commission, improvement,
@@ -111,14 +115,23 @@ def usual_way(deals: Iterable) -> tuple[float, int]:
         month = deal.time.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
         exact = max(Decimal(0), deal.profit) * Decimal(str(scheme["commissionRate"]))
         CommissionLine.objects.update_or_create(
-            connection_id=deal.connection_id, subscriber_id=deal.subscriber_id, strategy_id=deal.strategy_id,
-            period_start=month, key=f"usual {deal.backend_id}", member_id="",
+            connection_id=deal.connection_id,
+            subscriber_id=deal.subscriber_id,
+            strategy_id=deal.strategy_id,
+            period_start=month,
+            key=f"usual {deal.backend_id}",
+            member_id="",
             defaults={
-                "workspace_id": deal.workspace_id, "period_end": month + timedelta(days=31), "scheme": "amount-won",
-                "occurred_at": deal.time, "rate": Decimal("0.2"), "exact_amount": exact, "amount": round(exact, 2),
+                "workspace_id": deal.workspace_id,
+                "period_end": month + timedelta(days=31),
+                "scheme": "amount-won",
+                "occurred_at": deal.time,
+                "rate": Decimal("0.2"),
+                "exact_amount": exact,
+                "amount": round(exact, 2),
                 "currency": "USD",
             },
-        )  # fmt: skip
+        )
         lines += 1
     return time.perf_counter() - start, lines
 

@@ -26,11 +26,17 @@ from copying.backend.state.commands import (
 from tests.faults.signal_writer import Drifting
 
 TABLES = (
-    "journalentry", "snapshot", "progress", "transactionrecord", "userlogrecord", "stopoutrecord", "decisionrecord",
+    "journalentry",
+    "snapshot",
+    "progress",
+    "transactionrecord",
+    "userlogrecord",
+    "stopoutrecord",
+    "decisionrecord",
     "accountsnapshotrecord",
     "accountdealrecord",
     "signalrecord",
-)  # fmt: skip
+)
 LIMIT = {"type": "date", "applyTo": "balance-minus-equity", "maxRelativeRisk": 0.5, "closePositions": True}
 ROUNDS = 15
 

@@ -84,8 +84,13 @@ def main() -> None:
     from users.models import Connection, User
 
     backend = Connection.objects.get()
-    values = {"workspace": backend.workspace_id, "connection": backend.pk, "accounts": ACCOUNTS, "signals": SIGNALS,
-              "positions": chosen.positions}  # fmt: skip
+    values = {
+        "workspace": backend.workspace_id,
+        "connection": backend.pk,
+        "accounts": ACCOUNTS,
+        "signals": SIGNALS,
+        "positions": chosen.positions,
+    }
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE reporting_openposition, reporting_opentrade, reporting_exposuresum")
         cursor.execute(FILL, values)
@@ -97,8 +102,14 @@ def main() -> None:
     call_command("collectstatic", interactive=False, verbosity=0)
     client = Client(headers={"host": "localhost"})
     client.force_login(User.objects.get(email="alice@example.com"))
-    for path in ("/positions/", "/positions/?strategy=s01", "/positions/?symbol=EURUSD", "/positions/all/",
-                 "/positions/all/?symbol=EURUSD", "/positions/all/?subscriber=a00001"):  # fmt: skip
+    for path in (
+        "/positions/",
+        "/positions/?strategy=s01",
+        "/positions/?symbol=EURUSD",
+        "/positions/all/",
+        "/positions/all/?symbol=EURUSD",
+        "/positions/all/?subscriber=a00001",
+    ):
 
         def ask(path: str = path) -> None:
             answer = client.get(path, secure=True)

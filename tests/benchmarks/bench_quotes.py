@@ -69,8 +69,12 @@ def filled(positions: int) -> Book:
     for number in range(positions):
         do(PutSubscriber(tenant="t", subscriber_id=f"a{number}", document=document))
     document = {
-        "symbol": "EURUSD", "type": "POSITION_TYPE_BUY", "time": "2100-01-01T00:00:00Z", "volume": 0.2, "stopLoss": 0.9,
-    }  # fmt: skip
+        "symbol": "EURUSD",
+        "type": "POSITION_TYPE_BUY",
+        "time": "2100-01-01T00:00:00Z",
+        "volume": 0.2,
+        "stopLoss": 0.9,
+    }
     do(PutSignal(tenant="t", strategy_id="S", signal_id="sig00001", document=document))
     assert book.positions.size == positions
     return book
@@ -101,10 +105,14 @@ def measure(size: int, rounds: int = 200) -> float:
     positions = [
         Position(account, side, volume, price, stop, 100.0)
         for account, side, volume, price, stop in zip(
-            columns.account.tolist(), columns.side.tolist(), columns.volume.tolist(), columns.price.tolist(),
-            columns.stop_loss.tolist(), strict=True,
+            columns.account.tolist(),
+            columns.side.tolist(),
+            columns.volume.tolist(),
+            columns.price.tolist(),
+            columns.stop_loss.tolist(),
+            strict=True,
         )
-    ]  # fmt: skip
+    ]
     balances = book.accounts.balance.tolist()
     taken = []
     for number in range(rounds):

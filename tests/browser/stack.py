@@ -101,8 +101,12 @@ class Stack:
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [*die_with_parent("KILL"), sys.executable, *command],
-                cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-            )  # fmt: skip
+                cwd=ROOT,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
         self.processes.append(process)
         until(lambda: answers("127.0.0.1", port) or process.poll() is not None, seconds=START_SECONDS)
         assert process.poll() is None, log.read_text()

@@ -28,10 +28,21 @@ def month(workspace, dora):
     at = now - timedelta(days=70)
     given = {"workspace": workspace, "connection": connection, "subscriber_id": "dora", "strategy_id": "alpine"}
     Transaction.objects.create(
-        **given, backend_id="1:close", time=at, type="DEAL_TYPE_SELL", symbol="EURUSD", position_id="p1",
-        volume_lots=Decimal("0.1"), amount=Decimal(11000), profit=Decimal(500), swap=0, commission=0, improvement=0,
-        provider_commission=Decimal(100), platform_commission=0,
-    )  # fmt: skip
+        **given,
+        backend_id="1:close",
+        time=at,
+        type="DEAL_TYPE_SELL",
+        symbol="EURUSD",
+        position_id="p1",
+        volume_lots=Decimal("0.1"),
+        amount=Decimal(11000),
+        profit=Decimal(500),
+        swap=0,
+        commission=0,
+        improvement=0,
+        provider_commission=Decimal(100),
+        platform_commission=0,
+    )
     DailyResult.objects.create(**given, day=at.date(), deals=1, profit=Decimal(500))
     accrue_workspace(workspace.pk, now)
 

@@ -10,13 +10,34 @@ from copying.backend.core.writer import Core
 from copying.backend.http import reads
 from copying.backend.state.valuation import value
 
-RECORDS = ("transactionrecord", "userlogrecord", "stopoutrecord", "decisionrecord", "accountsnapshotrecord",
-           "signalrecord")  # fmt: skip
-COUNTED = ("reporting_transaction", "reporting_decision", "reporting_decisioncount", "reporting_logrecord",
-           "reporting_dailyresult", "reporting_equitypoint", "subscribers_stopout", "subscribers_subscription",
-           "strategies_strategy", "users_user", "users_membership")  # fmt: skip
-WHOLE = ("reporting_statement", "reporting_statementitem", "reporting_payment", "reporting_entry",
-         "reporting_billingperiod")  # fmt: skip
+RECORDS = (
+    "transactionrecord",
+    "userlogrecord",
+    "stopoutrecord",
+    "decisionrecord",
+    "accountsnapshotrecord",
+    "signalrecord",
+)
+COUNTED = (
+    "reporting_transaction",
+    "reporting_decision",
+    "reporting_decisioncount",
+    "reporting_logrecord",
+    "reporting_dailyresult",
+    "reporting_equitypoint",
+    "subscribers_stopout",
+    "subscribers_subscription",
+    "strategies_strategy",
+    "users_user",
+    "users_membership",
+)
+WHOLE = (
+    "reporting_statement",
+    "reporting_statementitem",
+    "reporting_payment",
+    "reporting_entry",
+    "reporting_billingperiod",
+)
 SUMS = """
 SELECT strategy_id, subscriber_id, currency, scheme, count(*), sum(amount), sum(reporting_amount)
 FROM reporting_commissionline GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4

@@ -69,11 +69,15 @@ def second_firm(now: float) -> list[Command]:
     news = {"time": "2030-01-01T00:00:00+00:00", "currency": "USD", "priority": "high", "breaking": False, "title": ""}
     own = {"tenant": OTHER}
     return [
-        *(OpenAccount(**own, account_id=each, name=each, currency=currency, deposit=3e6 if currency == "JPY" else 2e4)
-          for each, currency in currencies.items()),
+        *(
+            OpenAccount(**own, account_id=each, name=each, currency=currency, deposit=3e6 if currency == "JPY" else 2e4)
+            for each, currency in currencies.items()
+        ),
         PutStrategy(**own, strategy_id="Sig2", document=strategy),
-        *(PutSubscriber(**own, subscriber_id=each, document={"name": each, **document})
-          for each, document in documents.items()),
+        *(
+            PutSubscriber(**own, subscriber_id=each, document={"name": each, **document})
+            for each, document in documents.items()
+        ),
         PutWebhook(**own, strategy_id="Sig2", webhook_id="made-up-webhook-id-0001", document={"magic": 7}),
         PutNews(**own, events=[news]),
         Trade(**own, account_id="Q-1", action_type="ORDER_TYPE_BUY", symbol="GBPUSD", volume_lots=0.3),
@@ -84,7 +88,7 @@ def second_firm(now: float) -> list[Command]:
         SetConnection(**own, account_id="Q-5", is_connected=False),
         external("market03", "EURUSD", "POSITION_TYPE_BUY", now),
         RemoveSignal(**own, strategy_id="Sig2", signal_id="market01", time=datetime.fromtimestamp(now, UTC)),
-    ]  # fmt: skip
+    ]
 
 
 async def trade() -> None:

@@ -8,11 +8,17 @@ import pytest
 from copying.backend.http.options import database_url
 
 TABLES = (
-    "journalentry", "snapshot", "progress", "transactionrecord", "userlogrecord", "stopoutrecord", "decisionrecord",
+    "journalentry",
+    "snapshot",
+    "progress",
+    "transactionrecord",
+    "userlogrecord",
+    "stopoutrecord",
+    "decisionrecord",
     "accountsnapshotrecord",
     "accountdealrecord",
     "signalrecord",
-)  # fmt: skip
+)
 
 
 @pytest.fixture

@@ -188,8 +188,11 @@ def test_the_journals_numbers_are_no_ones_twice(tables: str) -> None:
     async def run() -> None:
         core = Core(tables, Drifting(), clock=lambda: NOW, fail=died.append)
         await core.start(ticking=False)
-        ask(tables, "INSERT INTO copying_journalentry (sequence, time, payload) VALUES (%s, now(), 'x')",
-            core.sequence + 1)  # fmt: skip
+        ask(
+            tables,
+            "INSERT INTO copying_journalentry (sequence, time, payload) VALUES (%s, now(), 'x')",
+            core.sequence + 1,
+        )
         waiting = asyncio.ensure_future(core.submit(put_signal(2)))
         async with asyncio.timeout(5):
             while not died:

@@ -58,8 +58,11 @@ def process(web, tmp_path, settings) -> Iterator[subprocess.Popen]:
     with (tmp_path / "web.log").open("wb") as log:
         process = subprocess.Popen(
             [*die_with_parent("TERM"), *command, "copyportal.asgi:application"],
-            cwd=ROOT, env=environment, stdout=log, stderr=log,
-        )  # fmt: skip
+            cwd=ROOT,
+            env=environment,
+            stdout=log,
+            stderr=log,
+        )
     end = time.monotonic() + 30
     while not answers("127.0.0.1", web) and time.monotonic() < end and process.poll() is None:
         time.sleep(0.05)

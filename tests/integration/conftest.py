@@ -86,9 +86,16 @@ def business(workspace, alice, bob, dora):
     past = make_stopout(other, now - timedelta(days=9), stopped_till=now - timedelta(days=8))
     accrue_workspace(workspace.pk, now)
     return SimpleNamespace(
-        workspace=workspace, connection=connection, alpine=alpine, portfolio=portfolio, hers=hers, other=other,
-        active=active, past=past, now=now,
-    )  # fmt: skip
+        workspace=workspace,
+        connection=connection,
+        alpine=alpine,
+        portfolio=portfolio,
+        hers=hers,
+        other=other,
+        active=active,
+        past=past,
+        now=now,
+    )
 
 
 def make_deal(account, strategy, backend_id, at, profit=Decimal("50.05")):
@@ -96,10 +103,22 @@ def make_deal(account, strategy, backend_id, at, profit=Decimal("50.05")):
     given = {"workspace": account.workspace, "connection": account.connection, "strategy_id": strategy.backend_id}
     given |= {"subscriber_id": account.backend_id}
     Transaction.objects.create(
-        **given, backend_id=backend_id, time=at, type="DEAL_TYPE_SELL", symbol="EURUSD", position_id="p1",
-        volume_lots=Decimal("0.1"), price=Decimal("1.1"), amount=Decimal(11000), profit=profit, swap=0, commission=0,
-        improvement=0, provider_commission=Decimal("10.01"), platform_commission=0,
-    )  # fmt: skip
+        **given,
+        backend_id=backend_id,
+        time=at,
+        type="DEAL_TYPE_SELL",
+        symbol="EURUSD",
+        position_id="p1",
+        volume_lots=Decimal("0.1"),
+        price=Decimal("1.1"),
+        amount=Decimal(11000),
+        profit=profit,
+        swap=0,
+        commission=0,
+        improvement=0,
+        provider_commission=Decimal("10.01"),
+        platform_commission=0,
+    )
     DailyResult.objects.create(
         **given, day=at.date(), deals=1, volume_lots=Decimal("0.1"), profit=profit, provider_commission=Decimal("10.01")
     )

@@ -85,9 +85,17 @@ def test_no_pattern_ends_in_a_dollar(package: str) -> None:
 @pytest.mark.parametrize(
     ("pattern", "spoilt"),
     [
-        (r"a$", True), (r"(a|b$)", True), (r"(?:x(y$)?)+", True), (r"(?=a$)", True), (r"^$", True), (r"a\Z", False),
-        (r"[$]", False), (r"\$", False), (r"(?m)a$", False), ("a", False),
+        (r"a$", True),
+        (r"(a|b$)", True),
+        (r"(?:x(y$)?)+", True),
+        (r"(?=a$)", True),
+        (r"^$", True),
+        (r"a\Z", False),
+        (r"[$]", False),
+        (r"\$", False),
+        (r"(?m)a$", False),
+        ("a", False),
     ],
-)  # fmt: skip
+)
 def test_the_rule_sees_what_it_is_for(pattern: str, spoilt: bool) -> None:
     assert is_spoilt(pattern) is spoilt

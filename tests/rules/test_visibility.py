@@ -94,5 +94,16 @@ def test_the_rule_sees_what_it_is_for(source, count):
 
 
 def test_what_everybody_reads_by_rows_can_be_scoped():
-    assert {"Strategy", "Subscriber", "Stopout", "Change", "Transaction", "Decision", "LogRecord", "Statement",
-            "BillingPeriod", "Payment", "CommissionLine"} <= scoped_models()  # fmt: skip
+    assert {
+        "Strategy",
+        "Subscriber",
+        "Stopout",
+        "Change",
+        "Transaction",
+        "Decision",
+        "LogRecord",
+        "Statement",
+        "BillingPeriod",
+        "Payment",
+        "CommissionLine",
+    } <= scoped_models()

@@ -15,14 +15,21 @@ SCHEMES = ("flat-fee", "lots-traded", "lots-won", "amount-traded", "amount-won",
 CLOSE_ONLY = ("by-position", "by-symbol", "immediately")
 FRAMES = ("1h", "4h", "1d")
 FORMULAS = (
-    "providerVolume * balance / providerBalance", "max(0.01, providerScaledVolume / 2)", "round(multiplier * 10) / 100",
-    "quoteOrOpenPrice > 100 ? 0.05 : providerTradeAmount / contractSize / 2", "balance - balance",
-)  # fmt: skip
+    "providerVolume * balance / providerBalance",
+    "max(0.01, providerScaledVolume / 2)",
+    "round(multiplier * 10) / 100",
+    "quoteOrOpenPrice > 100 ? 0.05 : providerTradeAmount / contractSize / 2",
+    "balance - balance",
+)
 # to a broker's name of the same, to names that nobody knows, to a pair without a price, and from a name nobody knows
 MAPPINGS = (
-    {"from": "EURUSD", "to": "EURUSD.r"}, {"from": "EURUSD", "to": "EURUSD.r"}, {"from": "GBPUSD", "to": "XAUUSD"},
-    {"from": "EURUSD", "to": "EURUSD.proECN7"}, {"from": "USDJPY", "to": "GBPJPY"}, {"from": "XAUUSD", "to": "EURUSD"},
-)  # fmt: skip
+    {"from": "EURUSD", "to": "EURUSD.r"},
+    {"from": "EURUSD", "to": "EURUSD.r"},
+    {"from": "GBPUSD", "to": "XAUUSD"},
+    {"from": "EURUSD", "to": "EURUSD.proECN7"},
+    {"from": "USDJPY", "to": "GBPJPY"},
+    {"from": "XAUUSD", "to": "EURUSD"},
+)
 Document = dict[str, Any]
 
 
@@ -45,9 +52,11 @@ class Documents:
         if number == "1":
             accounts.append(f"{tenant}a0")  # copies by itself: what it copies is copied on
         document: Document = {
-            "name": strategy_id, "description": "", "accountId": self.random.choice(accounts),
+            "name": strategy_id,
+            "description": "",
+            "accountId": self.random.choice(accounts),
             **self.terms(self.maybe_scheme(), chance=0.15),
-        }  # fmt: skip
+        }
         settings = {"lifetimeInHours": self.random.choice((1, 30, 300)), "openingIntervalInMinutes": 3}
         settings["expirePendingOrderSignals"] = True
         document |= self.chosen({"timeSettings": self.chosen(settings, 0.5)}, 0.4)
@@ -56,11 +65,13 @@ class Documents:
         document |= self.offer()
         document |= self.chosen(
             {
-                "drawdownFilter": {"maxDrawdown": 0.05, "action": "exclude"}, "symbolsTraded": ["EURUSD", "USDJPY"],
+                "drawdownFilter": {"maxDrawdown": 0.05, "action": "exclude"},
+                "symbolsTraded": ["EURUSD", "USDJPY"],
                 "equityCurveFilter": {"period": self.random.choice((2, 5)), "timeframe": self.random.choice(FRAMES)},
                 "magicFilter": {"included": ["0-1"]},
-            }, 0.1,
-        )  # fmt: skip
+            },
+            0.1,
+        )
         validate("strategy", document)
         return document
 
@@ -137,21 +148,31 @@ class Documents:
     def terms(self, more: Document | None = None, chance: float = 0.15) -> Document:
         """Copy settings, each there or not."""
         possible = {
-            "reverse": True, "skipPendingOrders": True, "maxTradeVolume": 0.5, "minTradeVolume": 0.02,
-            "allowedSides": ["buy"], "symbolFilter": {"excluded": ["GBPUSD"]}, "maxTradeRisk": 0.05,
-            "signalDelay": {"minInSeconds": 5, "maxInSeconds": self.random.choice((5, 60))}, "copyStopLoss": False,
-            "copyTakeProfit": False, "reduceCorrelations": self.random.choice(("by-account", "by-strategy")),
-            "symbolMapping": [self.random.choice(MAPPINGS)], "riskLimits": [self.limit()],
-            "maxStopLoss": {"value": 30, "units": "pips"}, "newsFilter": self.news_filter(),
-        }  # fmt: skip
+            "reverse": True,
+            "skipPendingOrders": True,
+            "maxTradeVolume": 0.5,
+            "minTradeVolume": 0.02,
+            "allowedSides": ["buy"],
+            "symbolFilter": {"excluded": ["GBPUSD"]},
+            "maxTradeRisk": 0.05,
+            "signalDelay": {"minInSeconds": 5, "maxInSeconds": self.random.choice((5, 60))},
+            "copyStopLoss": False,
+            "copyTakeProfit": False,
+            "reduceCorrelations": self.random.choice(("by-account", "by-strategy")),
+            "symbolMapping": [self.random.choice(MAPPINGS)],
+            "riskLimits": [self.limit()],
+            "maxStopLoss": {"value": 30, "units": "pips"},
+            "newsFilter": self.news_filter(),
+        }
         return {**self.chosen(possible, chance), **(more or {})}
 
     def news_filter(self) -> Document:
         """Gaps in minutes. Closing begins no earlier before calendar news than opening ends."""
         calendar = {
-            "closePositionTimeGapInMinutes": 20, "openPositionPrecedingTimeGapInMinutes": 40,
+            "closePositionTimeGapInMinutes": 20,
+            "openPositionPrecedingTimeGapInMinutes": 40,
             "openPositionFollowingTimeGapInMinutes": 15,
-        }  # fmt: skip
+        }
         breaking = {"closePositionTimeGapInMinutes": 10, "openPositionFollowingTimeGapInMinutes": 30}
         drawn = {
             "calendarNewsFilter": {"priorities": ["election", "high"], **self.chosen(calendar, 0.6)},
@@ -164,6 +185,8 @@ class Documents:
 
     def limit(self) -> Document:
         return {
-            "type": self.random.choice(KINDS), "applyTo": self.random.choice(BASES),
-            "maxAbsoluteRisk": self.random.choice((50, 200, 1000)), "closePositions": self.random.random() < 0.5,
-        }  # fmt: skip
+            "type": self.random.choice(KINDS),
+            "applyTo": self.random.choice(BASES),
+            "maxAbsoluteRisk": self.random.choice((50, 200, 1000)),
+            "closePositions": self.random.random() < 0.5,
+        }

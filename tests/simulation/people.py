@@ -62,9 +62,19 @@ class People:
     def command(self, book: Book, now: float) -> Command:
         """Anything."""
         tenant = self.random.choice(TENANTS)
-        weights = ((self.put_signal, 30), (self.remove_signal, 12), (self.trade, 22), (self.settings, 14),
-                   (self.money, 6), (self.removal, 3), (self.reset, 6), (self.resynchronise, 4),
-                   (self.connection, 5), (self.calendar, 2), (self.webhook, 2))  # fmt: skip
+        weights = (
+            (self.put_signal, 30),
+            (self.remove_signal, 12),
+            (self.trade, 22),
+            (self.settings, 14),
+            (self.money, 6),
+            (self.removal, 3),
+            (self.reset, 6),
+            (self.resynchronise, 4),
+            (self.connection, 5),
+            (self.calendar, 2),
+            (self.webhook, 2),
+        )
         make = self.random.choices([make for make, _ in weights], [weight for _, weight in weights])[0]
         return make(tenant, book, now)
 
@@ -86,10 +96,13 @@ class People:
         symbol, side = self.random.choice((*SYMBOLS * 5, "XAUUSD")), self.random.choice((1, -1))
         words = "BUY" if side > 0 else "SELL"
         document = {
-            "symbol": symbol, "type": f"POSITION_TYPE_{words}", "time": moment(now),
-            "volume": round(self.random.uniform(0.01, 2), 2), "magic": self.random.randrange(3),
+            "symbol": symbol,
+            "type": f"POSITION_TYPE_{words}",
+            "time": moment(now),
+            "volume": round(self.random.uniform(0.01, 2), 2),
+            "magic": self.random.randrange(3),
             **self.levels(book, symbol, side),
-        }  # fmt: skip
+        }
         if self.random.random() < 0.25:
             document["type"] = f"ORDER_TYPE_{words}_{self.random.choice(('LIMIT', 'STOP'))}"
             document["openPrice"] = self.near(book, symbol)
@@ -130,13 +143,18 @@ class People:
         symbol = self.random.choice(SYMBOLS)
         tenant = tenant if self.random.random() < 0.97 else self.random.choice(TENANTS)
         return Trade(
-            tenant=tenant, account_id=account_id, action_type=action, symbol=symbol,
-            volume_lots=round(self.random.uniform(0.01, 1), 2), price=self.near(book, symbol),
+            tenant=tenant,
+            account_id=account_id,
+            action_type=action,
+            symbol=symbol,
+            volume_lots=round(self.random.uniform(0.01, 1), 2),
+            price=self.near(book, symbol),
             stop_loss=self.near(book, symbol) if self.random.random() < 0.3 else None,
             take_profit=self.near(book, symbol, 0.03) if self.random.random() < 0.3 else None,
-            position_id=str(self.random.choice(positions or [0])), order_id=str(self.random.choice(orders or [0])),
+            position_id=str(self.random.choice(positions or [0])),
+            order_id=str(self.random.choice(orders or [0])),
             magic=self.random.randrange(3),
-        )  # fmt: skip
+        )
 
     def account(self, tenant: str, account_id: str, currency: str, deposit: float = 0.0) -> Command:
         deposit = deposit or {"USD": 20_000, "EUR": 15_000, "JPY": 2_000_000}[currency]
@@ -151,9 +169,11 @@ class People:
         strategies = [each.strategy_id for each in book.signals.values()][:2] if self.random.random() < 0.3 else []
         positions = [each.id for each in book.signals.values()][-3:] if self.random.random() < 0.3 else []
         return Resynchronise(
-            tenant=tenant, subscriber_id=f"{tenant}a{self.random.randrange(5)}", strategy_ids=strategies,
+            tenant=tenant,
+            subscriber_id=f"{tenant}a{self.random.randrange(5)}",
+            strategy_ids=strategies,
             position_ids=positions,
-        )  # fmt: skip
+        )
 
     def connection(self, tenant: str, book: Book, now: float) -> Command:
         """Some account is lost or back; those that are lost come back soon."""
@@ -189,10 +209,11 @@ class People:
     def webhook_post(self, now: float) -> tuple[str, dict[str, Any]]:
         """An address and what a stranger's program posts there."""
         document = {
-            "symbol": self.random.choice(("EUR", *SYMBOLS)), "time": moment(now),
+            "symbol": self.random.choice(("EUR", *SYMBOLS)),
+            "time": moment(now),
             "type": f"POSITION_TYPE_{self.random.choice(('BUY', 'SELL'))}",
             "volume": round(self.random.uniform(0.01, 1), 2),
-        }  # fmt: skip
+        }
         return f"{self.random.choice(TENANTS)}hook{self.random.randrange(3)}", document
 
     def reset(self, tenant: str, book: Book, now: float) -> Command:

@@ -228,9 +228,13 @@ class Simulation:
 
     async def start(self) -> None:
         self.core = Core(
-            "", self.market, fail=self.failed.append, journal=self.disk.journal(), projector=self.disk.projector(),
+            "",
+            self.market,
+            fail=self.failed.append,
+            journal=self.disk.journal(),
+            projector=self.disk.projector(),
             clock=Clock(lambda: self.now + self.error, lambda: self.elapsed, self.database_clock),
-        )  # fmt: skip
+        )
         await self.core.start(ticking=False)
         self.core.look_at_market()
         self.publisher = Publisher(

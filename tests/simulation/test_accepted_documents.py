@@ -29,48 +29,83 @@ formulas = st.sampled_from(
 )
 booleans = st.booleans()
 scaling = st.fixed_dictionaries(
-    {"mode": st.sampled_from(
-        ["none", "contractSize", "balance", "equity", "fixedVolume", "fixedRisk", "expression"])},
-    optional={"tradeVolume": numbers, "riskFraction": numbers, "expression": formulas, "baseCurrency": names,
-              "forceTinyTrades": booleans, "maxRiskCoefficient": numbers},
-)  # fmt: skip
+    {"mode": st.sampled_from(["none", "contractSize", "balance", "equity", "fixedVolume", "fixedRisk", "expression"])},
+    optional={
+        "tradeVolume": numbers,
+        "riskFraction": numbers,
+        "expression": formulas,
+        "baseCurrency": names,
+        "forceTinyTrades": booleans,
+        "maxRiskCoefficient": numbers,
+    },
+)
 limits = st.fixed_dictionaries(
     {"type": st.sampled_from(KINDS), "applyTo": st.sampled_from(BASES), "closePositions": booleans},
-    optional={"maxAbsoluteRisk": numbers, "maxRelativeRisk": numbers,
-              "startTime": st.sampled_from(["0001-01-01T00:00:00Z", "2026-03-01T00:00:00Z", "9999-12-31T23:59:59Z"])},
-)  # fmt: skip
+    optional={
+        "maxAbsoluteRisk": numbers,
+        "maxRelativeRisk": numbers,
+        "startTime": st.sampled_from(["0001-01-01T00:00:00Z", "2026-03-01T00:00:00Z", "9999-12-31T23:59:59Z"]),
+    },
+)
 priorities = st.lists(st.sampled_from(["election", "high", "medium", "low"]), max_size=4)
-gaps = st.fixed_dictionaries({"priorities": priorities}, optional={
-    "closePositionTimeGapInMinutes": numbers, "openPositionPrecedingTimeGapInMinutes": numbers,
-    "openPositionFollowingTimeGapInMinutes": numbers})  # fmt: skip
+gaps = st.fixed_dictionaries(
+    {"priorities": priorities},
+    optional={
+        "closePositionTimeGapInMinutes": numbers,
+        "openPositionPrecedingTimeGapInMinutes": numbers,
+        "openPositionFollowingTimeGapInMinutes": numbers,
+    },
+)
 SETTINGS: dict[str, st.SearchStrategy] = {
     "symbolMapping": st.lists(st.fixed_dictionaries({"from": names, "to": names}), max_size=3),
     "symbolFilter": st.fixed_dictionaries({}, optional={"included": st.lists(names), "excluded": st.lists(names)}),
-    "tradeSizeScaling": scaling, "multiplier": numbers, "reverse": booleans, "skipPendingOrders": booleans,
-    "maxTradeVolume": numbers, "minTradeVolume": numbers, "maxTradeRisk": numbers, "maxLeverage": numbers,
-    "copyStopLoss": booleans, "copyTakeProfit": booleans, "allowedSides": st.lists(st.sampled_from(["buy", "sell"])),
+    "tradeSizeScaling": scaling,
+    "multiplier": numbers,
+    "reverse": booleans,
+    "skipPendingOrders": booleans,
+    "maxTradeVolume": numbers,
+    "minTradeVolume": numbers,
+    "maxTradeRisk": numbers,
+    "maxLeverage": numbers,
+    "copyStopLoss": booleans,
+    "copyTakeProfit": booleans,
+    "allowedSides": st.lists(st.sampled_from(["buy", "sell"])),
     "reduceCorrelations": st.sampled_from(["by-strategy", "by-account", "by-symbol"]),
     "closeOnly": st.sampled_from(["by-position", "by-symbol", "immediately"]),
     "signalDelay": st.fixed_dictionaries({"minInSeconds": numbers, "maxInSeconds": numbers}),
     "maxStopLoss": st.fixed_dictionaries({"value": numbers, "units": st.sampled_from(["pips", "points"])}),
     "riskLimits": st.lists(limits, max_size=3),
     "newsFilter": st.fixed_dictionaries({}, optional={"calendarNewsFilter": gaps, "breakingNewsFilter": gaps}),
-    "reservedMarginFraction": numbers, "minTradeAmount": numbers,
-}  # fmt: skip
+    "reservedMarginFraction": numbers,
+    "minTradeAmount": numbers,
+}
 SCHEMES = ("flat-fee", "lots-traded", "amount-won", "high-water-mark")
 OWN: dict[str, st.SearchStrategy] = {
-    "timeSettings": st.fixed_dictionaries({}, optional={
-        "lifetimeInHours": numbers, "openingIntervalInMinutes": numbers, "expirePendingOrderSignals": booleans}),
-    "magicFilter": st.fixed_dictionaries({}, optional={
-        "included": st.lists(st.sampled_from(["0-1", "7", "5-1", "-3"]))}),
-    "equityCurveFilter": st.fixed_dictionaries({
-        "period": numbers, "timeframe": st.sampled_from(["1m", "4h", "1w", "1h"])}),
-    "drawdownFilter": st.fixed_dictionaries({
-        "maxDrawdown": numbers, "action": st.sampled_from(["include", "exclude"])}),
-    "commissionScheme": st.fixed_dictionaries({
-        "type": st.sampled_from(SCHEMES), "commissionRate": numbers,
-        "billingPeriod": st.sampled_from(["week", "month", "quarter"])}),
-}  # fmt: skip
+    "timeSettings": st.fixed_dictionaries(
+        {},
+        optional={
+            "lifetimeInHours": numbers,
+            "openingIntervalInMinutes": numbers,
+            "expirePendingOrderSignals": booleans,
+        },
+    ),
+    "magicFilter": st.fixed_dictionaries(
+        {}, optional={"included": st.lists(st.sampled_from(["0-1", "7", "5-1", "-3"]))}
+    ),
+    "equityCurveFilter": st.fixed_dictionaries(
+        {"period": numbers, "timeframe": st.sampled_from(["1m", "4h", "1w", "1h"])}
+    ),
+    "drawdownFilter": st.fixed_dictionaries(
+        {"maxDrawdown": numbers, "action": st.sampled_from(["include", "exclude"])}
+    ),
+    "commissionScheme": st.fixed_dictionaries(
+        {
+            "type": st.sampled_from(SCHEMES),
+            "commissionRate": numbers,
+            "billingPeriod": st.sampled_from(["week", "month", "quarter"]),
+        }
+    ),
+}
 PLAIN = {"symbol": "EURUSD", "type": "POSITION_TYPE_BUY", "volume": 1}
 
 
@@ -86,9 +121,14 @@ signals = st.fixed_dictionaries(
     {"symbol": names, "type": kinds, "volume": st.sampled_from([0.01, 0.1, 2.5, 1e6, 1e-9])},
     optional={"openPrice": prices, "stopLoss": prices, "takeProfit": prices, "magic": st.integers(-(2**63), 2**63)},
 )
-moves = st.fixed_dictionaries({}, optional={
-    "EURUSD": st.sampled_from([(1.04, 1.0401), (1.2, 1.2001), (0.01, 0.02)]), "USDJPY": st.just((200.0, 200.01)),
-    "GBPJPY": st.just((187.0, 187.02))})  # fmt: skip
+moves = st.fixed_dictionaries(
+    {},
+    optional={
+        "EURUSD": st.sampled_from([(1.04, 1.0401), (1.2, 1.2001), (0.01, 0.02)]),
+        "USDJPY": st.just((200.0, 200.01)),
+        "GBPJPY": st.just((187.0, 187.02)),
+    },
+)
 
 
 class Office:
@@ -118,8 +158,13 @@ class Office:
 
     async def read(self, tenant: str) -> None:
         account = f"/users/current/accounts/{tenant}a0"
-        for path in (f"{account}/positions", f"{account}/orders", f"/users/current/subscribers/{tenant}a0/signals",
-                     "/users/current/risk-limits", "/users/current/account-information"):  # fmt: skip
+        for path in (
+            f"{account}/positions",
+            f"{account}/orders",
+            f"/users/current/subscribers/{tenant}a0/signals",
+            "/users/current/risk-limits",
+            "/users/current/account-information",
+        ):
             await self.ask(tenant, "GET", path)
 
 
@@ -133,8 +178,12 @@ async def live(strategy: dict, followers: list[dict], sent: list[dict], steps: l
     await office.settle("one", strategy, followers)
     # so little that the wildest prices leave money for more
     await office.settle("two", {"tradeSizeScaling": {"mode": "fixedVolume", "tradeVolume": 0.01}}, [])
-    await office.ask("one", "PUT", "/users/current/news-calendar", {"events": [
-        {"time": iso(now[0] + 600), "currency": "USD", "priority": "high"}]})  # fmt: skip
+    await office.ask(
+        "one",
+        "PUT",
+        "/users/current/news-calendar",
+        {"events": [{"time": iso(now[0] + 600), "currency": "USD", "priority": "high"}]},
+    )
     for number, signal in enumerate(sent):
         now[0] += 1
         for tenant, document in (
@@ -152,8 +201,12 @@ async def live(strategy: dict, followers: list[dict], sent: list[dict], steps: l
     for number in range(len(sent)):
         path = f"/users/current/strategies/oneS/external-signals/signal{number}/remove"
         await office.ask("one", "POST", path, {"time": iso(now[0])})
-    await office.ask("two", "PUT", "/users/current/strategies/twoS/external-signals/lastone1",
-                     {**PLAIN, "volume": 0.1, "time": iso(now[0])})  # fmt: skip
+    await office.ask(
+        "two",
+        "PUT",
+        "/users/current/strategies/twoS/external-signals/lastone1",
+        {**PLAIN, "volume": 0.1, "time": iso(now[0])},
+    )
     copied = reads.account_positions(core.book, "two", "twoa0")
     await core.caught_up()
     await core.stop()
@@ -170,9 +223,11 @@ async def live(strategy: dict, followers: list[dict], sent: list[dict], steps: l
 
 @settings(max_examples=40, deadline=None)
 @given(
-    some({**SETTINGS, **OWN}), st.lists(some(SETTINGS), max_size=3), st.lists(signals, min_size=1, max_size=3),
+    some({**SETTINGS, **OWN}),
+    st.lists(some(SETTINGS), max_size=3),
+    st.lists(signals, min_size=1, max_size=3),
     st.lists(moves, max_size=5),
-)  # fmt: skip
+)
 def test_accepted_documents_never_harm(
     strategy: dict[str, Any], followers: list[dict[str, Any]], sent: list[dict[str, Any]], steps: list[dict[str, Any]]
 ) -> None:

@@ -81,10 +81,12 @@ class Watch:
         """Remember what an entry may change."""
         book = self.book
         return Before(
-            own_positions(book), copies_of(book), dict(book.signals),
+            own_positions(book),
+            copies_of(book),
+            dict(book.signals),
             {key: each.document for key, each in book.strategies_by_id.items()},
             {key: each.document for key, each in book.subscribers_by_id.items()},
-        )  # fmt: skip
+        )
 
     def after(self, before: Before, entry: CommandEntry, effects: Effects) -> None:
         """Judge an entry that was carried out."""
@@ -270,9 +272,10 @@ class Watch:
         book = self.book
         closing = set(closing_tickets(book))
         subscribed = {
-            (key, each["strategyId"]) for key, one in book.subscribers_by_id.items()
+            (key, each["strategyId"])
+            for key, one in book.subscribers_by_id.items()
             for each in one.document["subscriptions"]
-        }  # fmt: skip
+        }
         for table in (book.positions, book.orders):
             for row in np.flatnonzero(table.subscription >= 0).tolist():
                 if book.account_meta[table.account[row]].id in self.offline or int(table.id[row]) in closing:
@@ -318,12 +321,15 @@ def own_positions(book: Book) -> dict[int, Own]:
     positions = book.positions
     return {
         int(positions.id[row]): Own(
-            book.account_meta[positions.account[row]].id, float(positions.volume[row]), int(positions.side[row]),
-            book.symbols.texts[positions.symbol[row]], float(positions.stop_loss[row]),
+            book.account_meta[positions.account[row]].id,
+            float(positions.volume[row]),
+            int(positions.side[row]),
+            book.symbols.texts[positions.symbol[row]],
+            float(positions.stop_loss[row]),
             float(positions.take_profit[row]),
         )
         for row in np.flatnonzero(positions.subscription < 0).tolist()
-    }  # fmt: skip
+    }
 
 
 def copies_of(book: Book) -> Counter[tuple[int, int]]:

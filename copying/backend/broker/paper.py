@@ -95,12 +95,28 @@ class PaperBroker:
         wanted = _columns(count, orders.provider_price)[rows]
         slip = (wanted - price) * side
         book.positions.extend(
-            len(rows), id=tickets, account=account, symbol=symbol, side=side, kind=0, volume=volume, open_volume=volume,
-            price=price, stop_loss=_columns(count, orders.stop_loss)[rows], time=book.time, magic=orders.magic,
-            take_profit=_columns(count, orders.take_profit)[rows], subscription=subscription, signal=orders.signal,
-            leaf=leaf, part=part, flags=_columns(count, orders.flags, int)[rows],
-            expires=_columns(count, orders.expires)[rows], commission=fee, slippage=np.nan_to_num(slip),
-        )  # fmt: skip
+            len(rows),
+            id=tickets,
+            account=account,
+            symbol=symbol,
+            side=side,
+            kind=0,
+            volume=volume,
+            open_volume=volume,
+            price=price,
+            stop_loss=_columns(count, orders.stop_loss)[rows],
+            time=book.time,
+            magic=orders.magic,
+            take_profit=_columns(count, orders.take_profit)[rows],
+            subscription=subscription,
+            signal=orders.signal,
+            leaf=leaf,
+            part=part,
+            flags=_columns(count, orders.flags, int)[rows],
+            expires=_columns(count, orders.expires)[rows],
+            commission=fee,
+            slippage=np.nan_to_num(slip),
+        )
         self._settle(book, account, subscription, part, fee)
         copied = subscription >= 0
         if not copied.all() and is_recording(book):
@@ -110,20 +126,46 @@ class PaperBroker:
             self._tell_own(book, effects, "IN", orders.cause, np.flatnonzero(~copied), own)
         if copied.any():
             pick = np.flatnonzero(copied)
-            zero = np.zeros(len(pick))
-            deals = Deals(
-                kind="open", cause=orders.cause, time=book.time, number=self._numbers(book, len(pick)),
-                account=account[pick], subscription=subscription[pick], leaf=leaf[pick],
-                signal=np.full(len(pick), orders.signal), signal_ids={orders.signal: orders.signal_id},
-                position=tickets[pick], symbol=symbol[pick], side=side[pick], volume=volume[pick], price=price[pick],
-                lot_value=lots[pick], profit=zero, swap=zero, commission=fee[pick], improvement=zero,
-                provider_commission=zero, platform_commission=zero, incoming_provider=zero, incoming_platform=zero,
-                slippage=slip[pick],
-                slippage_money=(slip * volume * profit_rates(book, symbol, account))[pick],
-                latency_ms=effects.watch.fill() if effects.watch is not None else None, part=part[pick],
-            )  # fmt: skip
+            known = {
+                "account": account,
+                "subscription": subscription,
+                "leaf": leaf,
+                "position": tickets,
+                "symbol": symbol,
+                "side": side,
+                "volume": volume,
+                "price": price,
+                "lot_value": lots,
+                "commission": fee,
+                "slippage": slip,
+                "slippage_money": slip * volume * profit_rates(book, symbol, account),
+                "part": part,
+            }
+            deals = self._opened(book, effects, orders, {name: column[pick] for name, column in known.items()})
             commission.charge(book, deals)
             effects.events.append(deals)
+
+    def _opened(self, book: Book, effects: Effects, orders: Orders, known: dict[str, np.ndarray]) -> Deals:
+        """The deals that opened copies. known: what is known of each, by the name of its column."""
+        count = len(known["account"])
+        zero = np.zeros(count)
+        return Deals(
+            kind="open",
+            cause=orders.cause,
+            time=book.time,
+            number=self._numbers(book, count),
+            signal=np.full(count, orders.signal),
+            signal_ids={orders.signal: orders.signal_id},
+            profit=zero,
+            swap=zero,
+            improvement=zero,
+            provider_commission=zero,
+            platform_commission=zero,
+            incoming_provider=zero,
+            incoming_platform=zero,
+            latency_ms=effects.watch.fill() if effects.watch is not None else None,
+            **known,
+        )
 
     def _tell_own(
         self, book: Book, effects: Effects, entry: str, cause: str, pick: np.ndarray, columns: tuple[np.ndarray, ...]
@@ -139,11 +181,26 @@ class PaperBroker:
         count = len(orders.account)
         tickets = book.next_ids("ticket", count)
         book.orders.extend(
-            count, id=tickets, account=orders.account, symbol=orders.symbol, side=orders.side, kind=orders.kind,
-            volume=orders.volume, open_volume=orders.volume, price=orders.price, stop_loss=orders.stop_loss,
-            take_profit=orders.take_profit, time=book.time, magic=orders.magic, subscription=orders.subscription,
-            part=orders.part, signal=orders.signal, leaf=orders.leaf, flags=orders.flags, expires=orders.expires,
-        )  # fmt: skip
+            count,
+            id=tickets,
+            account=orders.account,
+            symbol=orders.symbol,
+            side=orders.side,
+            kind=orders.kind,
+            volume=orders.volume,
+            open_volume=orders.volume,
+            price=orders.price,
+            stop_loss=orders.stop_loss,
+            take_profit=orders.take_profit,
+            time=book.time,
+            magic=orders.magic,
+            subscription=orders.subscription,
+            part=orders.part,
+            signal=orders.signal,
+            leaf=orders.leaf,
+            flags=orders.flags,
+            expires=orders.expires,
+        )
         return tickets
 
     def cancel(self, book: Book, rows: np.ndarray, *, by_broker: bool = False) -> None:
@@ -237,15 +294,33 @@ class PaperBroker:
             np.isnan(lots), closing["value"][pick] / closing["volume"][pick], lots
         )  # the last that was known
         deals = Deals(
-            kind="close", cause=cause, time=book.time, number=self._numbers(book, len(pick)),
-            account=closing["account"][pick], subscription=closing["subscription"][pick], leaf=closing["leaf"][pick],
-            signal=signals, signal_ids=known, position=closing["id"][pick], symbol=closing["symbol"][pick],
-            side=-closing["side"][pick], volume=volume[pick], price=price[pick],
-            lot_value=lots, profit=profit[pick],
-            swap=swap[pick], commission=fee[pick], improvement=zero, provider_commission=zero,
-            platform_commission=zero, incoming_provider=zero, incoming_platform=zero, slippage=none,
-            slippage_money=none, part=closing["part"][pick],
-        )  # fmt: skip
+            kind="close",
+            cause=cause,
+            time=book.time,
+            number=self._numbers(book, len(pick)),
+            account=closing["account"][pick],
+            subscription=closing["subscription"][pick],
+            leaf=closing["leaf"][pick],
+            signal=signals,
+            signal_ids=known,
+            position=closing["id"][pick],
+            symbol=closing["symbol"][pick],
+            side=-closing["side"][pick],
+            volume=volume[pick],
+            price=price[pick],
+            lot_value=lots,
+            profit=profit[pick],
+            swap=swap[pick],
+            commission=fee[pick],
+            improvement=zero,
+            provider_commission=zero,
+            platform_commission=zero,
+            incoming_provider=zero,
+            incoming_platform=zero,
+            slippage=none,
+            slippage_money=none,
+            part=closing["part"][pick],
+        )
         commission.charge(book, deals)
         return deals
 

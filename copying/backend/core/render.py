@@ -183,9 +183,19 @@ class Renderer:
         symbol = self.book.symbols.texts[deal.symbol]
         message = f"Closed {deal.volume:g} lots at {deal.price:g}, net result {net:.2f}: {deals.cause}."
         self.log(
-            rows, moment, tenant, 1, message, strategy_id, subscriber_id,
-            deals.signal_ids.get(deal.signal, ""), symbol, "close", "market", None,
-        )  # fmt: skip
+            rows,
+            moment,
+            tenant,
+            1,
+            message,
+            strategy_id,
+            subscriber_id,
+            deals.signal_ids.get(deal.signal, ""),
+            symbol,
+            "close",
+            "market",
+            None,
+        )
 
     def latencies(self, deals: Deals, effects: Effects) -> Iterator[str]:
         """Per deal the text of the latency metrics; parts add up to the total. Empty: not measured (replay)."""
@@ -213,9 +223,17 @@ class Renderer:
         moment = iso(decided.time)
         leaf_id, provider, *_ = self.names.leaf(decided.leaf)
         columns = [
-            decided.subscription, decisions.outcome, decisions.reason, decisions.level, decisions.limit_value,
-            decisions.symbol, decisions.side, decisions.kind, decisions.steps, decisions.notes,
-        ]  # fmt: skip
+            decided.subscription,
+            decisions.outcome,
+            decisions.reason,
+            decisions.level,
+            decisions.limit_value,
+            decisions.symbol,
+            decisions.side,
+            decisions.kind,
+            decisions.steps,
+            decisions.notes,
+        ]
         common = f'"time":"{moment}","signalId":{text(signal.id)},'
         source = f'"sourceStrategyId":{text(leaf_id)},"symbol":{text(signal.symbol)},'
         for place, record in enumerate(rowwise(columns, decided.rows)):
@@ -267,9 +285,19 @@ class Renderer:
         severity = 2 if notes and outcome < Outcome.DELAYED else (1, 1, 1, 1, 2)[outcome]
         price = None if kind == 0 else signal.price
         self.log(
-            rows, moment, tenant, severity, words, strategy_id, subscriber_id, signal.id, name or signal.symbol,
-            SIDE_WORDS[side], KIND_WORDS[kind], price,
-        )  # fmt: skip
+            rows,
+            moment,
+            tenant,
+            severity,
+            words,
+            strategy_id,
+            subscriber_id,
+            signal.id,
+            name or signal.symbol,
+            SIDE_WORDS[side],
+            KIND_WORDS[kind],
+            price,
+        )
 
     def summary(self, decided: Decided, moment: str, leaf_id: str, provider: str, rows: Rows) -> None:
         """One line for the strategy's own log: how many copied it, and why nobody did when it came too late."""
@@ -287,21 +315,42 @@ class Renderer:
         if wrong:
             message += f" Its prices could not be used: {', '.join(wrong)}."
         self.log(
-            rows, moment, provider, 2 if is_late or wrong else 1, message, leaf_id, "", signal.id, signal.symbol,
-            SIDE_WORDS[signal.side], KIND_WORDS[signal.kind], signal.price or None,
-        )  # fmt: skip
+            rows,
+            moment,
+            provider,
+            2 if is_late or wrong else 1,
+            message,
+            leaf_id,
+            "",
+            signal.id,
+            signal.symbol,
+            SIDE_WORDS[signal.side],
+            KIND_WORDS[signal.kind],
+            signal.price or None,
+        )
 
     def withheld(self, withheld: Withheld, effects: Effects, rows: Rows) -> Iterator[None]:
         """Once, when consent is not (any more) there: of the signals that are not copied then nothing is told."""
         subscriber_id, tenant, strategy_id, *_ = self.names.subscription(withheld.subscription)
         words, moment = sentence(Reason.NOT_OFFERED, Outcome.SKIPPED, Level.STRATEGY, (0.0,) * 6), iso(withheld.time)
         document = {
-            "id": self.id_of(effects, rows), "time": moment, "signalId": "",
-            "strategyId": strategy_id, "subscriberId": subscriber_id, "sourceStrategyId": strategy_id, "symbol": "",
-            "subscriberSymbol": None, "side": None, "outcome": "skipped", "reason": "not-offered", "reasonText": words,
-            "level": "strategy", "limitValue": None, "text": words,
+            "id": self.id_of(effects, rows),
+            "time": moment,
+            "signalId": "",
+            "strategyId": strategy_id,
+            "subscriberId": subscriber_id,
+            "sourceStrategyId": strategy_id,
+            "symbol": "",
+            "subscriberSymbol": None,
+            "side": None,
+            "outcome": "skipped",
+            "reason": "not-offered",
+            "reasonText": words,
+            "level": "strategy",
+            "limitValue": None,
+            "text": words,
             "volumes": dict.fromkeys(("provider", "scaled", "multiplied", "limited", "rounded", "final"), 0),
-        }  # fmt: skip
+        }
         rows.decisions.append(
             (moment, text(document), tenant, strategy_id, subscriber_id, "", "skipped", "not-offered")
         )
@@ -322,15 +371,36 @@ class Renderer:
     def line(self, line: LogLine, effects: Effects, rows: Rows) -> Iterator[None]:
         """A log line that was told as such."""
         self.log(
-            rows, iso(line.time), line.tenant, line.severity, line.message, line.strategy_id, line.subscriber_id,
-            line.position_id, line.symbol, line.side, line.type, line.open_price,
-        )  # fmt: skip
+            rows,
+            iso(line.time),
+            line.tenant,
+            line.severity,
+            line.message,
+            line.strategy_id,
+            line.subscriber_id,
+            line.position_id,
+            line.symbol,
+            line.side,
+            line.type,
+            line.open_price,
+        )
         return iter(())
 
     def log(
-        self, rows: Rows, moment: str, tenant: str, severity: int, message: str, strategy_id: str, subscriber_id: str,
-        position_id: str, symbol: str, side: str, kind: str, open_price: float | None,
-    ) -> None:  # fmt: skip
+        self,
+        rows: Rows,
+        moment: str,
+        tenant: str,
+        severity: int,
+        message: str,
+        strategy_id: str,
+        subscriber_id: str,
+        position_id: str,
+        symbol: str,
+        side: str,
+        kind: str,
+        open_price: float | None,
+    ) -> None:
         """A log record (contract, 6.3)."""
         document: dict[str, Any] = {"time": moment, "level": SEVERITIES[severity], "message": message}
         if symbol:

@@ -95,9 +95,18 @@ def schedule(tenant: str, start: float, days: int) -> list[tuple[float, AnyComma
     planned: list[tuple[float, AnyCommand]] = []
     offers = [(start, offer) for offer in STRATEGIES] + [(start + days * 24 * HOUR, LIVE)]
     for moment, (strategy_id, name, description, account, robot) in offers:
-        planned.append((moment, OpenAccount(
-            tenant=tenant, account_id=account, name=f"Provider {account}", deposit=100_000, robot=robot,
-        )))  # fmt: skip
+        planned.append(
+            (
+                moment,
+                OpenAccount(
+                    tenant=tenant,
+                    account_id=account,
+                    name=f"Provider {account}",
+                    deposit=100_000,
+                    robot=robot,
+                ),
+            )
+        )
         document = {"name": name, "description": description, "accountId": account, **scheme(strategy_id)}
         planned.append((moment, PutStrategy(tenant=tenant, strategy_id=strategy_id, document=document)))
     members = [{"strategyId": leaf, "multiplier": weight} for leaf, weight in MIX]

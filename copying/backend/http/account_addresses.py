@@ -71,7 +71,10 @@ STATISTICS_TABLE = (
     ("GET", STATISTICS + "/historical-trades/{start}/{end}", metastats.list_trades),  # M2
     ("GET", STATISTICS + "/open-trades", metastats.list_open_trades),  # M3
     ("DELETE", STATISTICS, metastats.reset_metrics),  # M4
-    ("GET", prefix_of(RISK_MANAGEMENT) + "/users/current/accounts/{account_id}/equity-chart",
-     equity_chart.get_equity_chart),  # R1
-)  # fmt: skip
+    (
+        "GET",
+        prefix_of(RISK_MANAGEMENT) + "/users/current/accounts/{account_id}/equity-chart",
+        equity_chart.get_equity_chart,
+    ),  # R1
+)
 ACCOUNT_TABLE = (*PROVISIONING_TABLE, *TERMINAL_TABLE, *STATISTICS_TABLE)

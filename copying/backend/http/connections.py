@@ -67,8 +67,10 @@ class Room:
             self._logged_at = now
             log.error(
                 "%s connections are open and at most %s can be: %s are refused. Raise the limit of open files.",
-                self.open, self.capacity, "all new ones" if self.is_full else "new streams",
-            )  # fmt: skip
+                self.open,
+                self.capacity,
+                "all new ones" if self.is_full else "new streams",
+            )
 
 
 def raised_descriptors() -> int:

@@ -14,9 +14,19 @@ from .specifications import Specification, read_table
 
 TABLE = read_table()
 SYMBOLS = (
-    "EURUSD", "GBPUSD", "USDJPY", "USDCHF", "AUDUSD", "USDCAD", "NZDUSD",
-    "EURGBP", "EURJPY", "GBPJPY", "EURCHF", "AUDJPY",
-)  # fmt: skip
+    "EURUSD",
+    "GBPUSD",
+    "USDJPY",
+    "USDCHF",
+    "AUDUSD",
+    "USDCAD",
+    "NZDUSD",
+    "EURGBP",
+    "EURJPY",
+    "GBPJPY",
+    "EURCHF",
+    "AUDJPY",
+)
 """What there was before the table: entries of the journal from then know nothing else (state/book.py)."""
 ADDED = tuple(symbol for symbol in TABLE if symbol not in SYMBOLS)
 # a line break at the end cannot come in any more, but older journals have such positions, and a replay must know them
@@ -95,10 +105,37 @@ CURRENCIES = (
 )
 # a journal's accounts hold the number in this list: codes are only ever added behind the last
 ACCOUNT_CURRENCIES = (
-    "USD", "EUR", "GBP", "JPY",
-    "AUD", "BRL", "CAD", "CHF", "CNY", "CZK", "DKK", "HKD", "HUF", "IDR", "ILS", "INR", "ISK", "KRW", "MXN", "MYR",
-    "NOK", "NZD", "PHP", "PLN", "RON", "SEK", "SGD", "THB", "TRY", "ZAR",
-)  # fmt: skip
+    "USD",
+    "EUR",
+    "GBP",
+    "JPY",
+    "AUD",
+    "BRL",
+    "CAD",
+    "CHF",
+    "CNY",
+    "CZK",
+    "DKK",
+    "HKD",
+    "HUF",
+    "IDR",
+    "ILS",
+    "INR",
+    "ISK",
+    "KRW",
+    "MXN",
+    "MYR",
+    "NOK",
+    "NZD",
+    "PHP",
+    "PLN",
+    "RON",
+    "SEK",
+    "SGD",
+    "THB",
+    "TRY",
+    "ZAR",
+)
 
 
 def dollars(currency: str, quotes: dict[str, tuple[float, float]]) -> float | None:

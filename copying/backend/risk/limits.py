@@ -253,9 +253,18 @@ def fire(book: Book, effects: Effects, row: int) -> ActiveStopout:
         f"{' or '.join(limits)} ({reason}, {LEVEL_WORDS.get(level, 'subscriber')}{member_words(book, scope)})."
     )
     stopout = ActiveStopout(
-        tenant, number, account, subscription, int(level), reason, description, closes, book.time,
-        float(rows.period_end[row]), scope,
-    )  # fmt: skip
+        tenant,
+        number,
+        account,
+        subscription,
+        int(level),
+        reason,
+        description,
+        closes,
+        book.time,
+        float(rows.period_end[row]),
+        scope,
+    )
     rows.stopped[row] = True
     book.active_stopouts.append(stopout)
     strategy_id = book.subscription_keys[subscription][1] if subscription >= 0 else ""

@@ -106,11 +106,17 @@ def values_of(book: Book, command: PutSignal) -> dict[str, Any]:
     document = command.document
     side, kind = parse_type(document["type"])
     return {
-        "symbol": document["symbol"], "side": side, "kind": kind, "volume": float(document["volume"]),
-        "price": price_of(book, document["symbol"], side, document), "stop_loss": document.get("stopLoss") or None,
-        "take_profit": document.get("takeProfit") or None, "magic": int(document.get("magic") or 0),
-        "document": document, "age_s": 0.0 if command.posted else age_of(book, document),
-    }  # fmt: skip
+        "symbol": document["symbol"],
+        "side": side,
+        "kind": kind,
+        "volume": float(document["volume"]),
+        "price": price_of(book, document["symbol"], side, document),
+        "stop_loss": document.get("stopLoss") or None,
+        "take_profit": document.get("takeProfit") or None,
+        "magic": int(document.get("magic") or 0),
+        "document": document,
+        "age_s": 0.0 if command.posted else age_of(book, document),
+    }
 
 
 def price_of(book: Book, symbol: str, side: int, document: dict[str, Any]) -> float:
@@ -288,16 +294,27 @@ def fill_orders(book: Book, effects: Effects, rows: np.ndarray, signal_id: str) 
     book.broker.cancel(book, rows, by_broker=True)
     signal = int(orders["signal"][0])
     tickets = book.broker.open(
-        book, effects,
+        book,
+        effects,
         Orders(
-            account=orders["account"], symbol=orders["symbol"], side=orders["side"], volume=orders["volume"],
-            stop_loss=orders["stop_loss"], take_profit=orders["take_profit"], magic=int(orders["magic"][0]),
-            subscription=orders["subscription"], part=orders["part"], signal=signal, leaf=orders["leaf"],
+            account=orders["account"],
+            symbol=orders["symbol"],
+            side=orders["side"],
+            volume=orders["volume"],
+            stop_loss=orders["stop_loss"],
+            take_profit=orders["take_profit"],
+            magic=int(orders["magic"][0]),
+            subscription=orders["subscription"],
+            part=orders["part"],
+            signal=signal,
+            leaf=orders["leaf"],
             flags=orders["flags"],
-            expires=lifetimes(book, orders["signal"]), provider_price=orders["price"], signal_id=signal_id,
+            expires=lifetimes(book, orders["signal"]),
+            provider_price=orders["price"],
+            signal_id=signal_id,
             cause="pending order filled",
         ),
-    )  # fmt: skip
+    )
     if book.missed and signal in book.signals:  # without a signal it is an orphan, and closed as such
         deferred.hold_filled(book, orders["id"], tickets)
     return tickets
@@ -337,10 +354,16 @@ def _publish(book: Book, effects: Effects, table: Any, row: int, kind: int) -> N
 def values_of_trade(book: Book, table: Any, row: int, kind: int) -> dict[str, Any]:
     """The columns of the signal that a position or order gives."""
     return {
-        "symbol": book.symbols.texts[table.symbol[row]], "side": int(table.side[row]), "kind": kind,
-        "volume": float(table.volume[row]), "price": float(table.price[row]), "stop_loss": level(table.stop_loss[row]),
-        "take_profit": level(table.take_profit[row]), "magic": int(table.magic[row]), "ticket": int(table.id[row]),
-    }  # fmt: skip
+        "symbol": book.symbols.texts[table.symbol[row]],
+        "side": int(table.side[row]),
+        "kind": kind,
+        "volume": float(table.volume[row]),
+        "price": float(table.price[row]),
+        "stop_loss": level(table.stop_loss[row]),
+        "take_profit": level(table.take_profit[row]),
+        "magic": int(table.magic[row]),
+        "ticket": int(table.id[row]),
+    }
 
 
 def level(price: float | np.ndarray) -> float | None:

@@ -52,13 +52,25 @@ def orders_for(book: Book, plan: Plan, signal: OpenSignal, decisions: Decisions,
     if (part == UNKNOWN).any():
         part = parts_of(book, plan, rows)
     orders = Orders(
-        account=plan.account[pick], symbol=numbers[decisions.symbol[pick]], side=decisions.side[pick],
-        volume=decisions.volume_lots[pick], kind=decisions.kind[pick], price=signal.price,
-        stop_loss=decisions.stop_loss[pick], take_profit=decisions.take_profit[pick], magic=signal.magic,
-        subscription=plan.subscription[pick], part=part, signal=signal.row, leaf=plan.leaf, flags=plan.flags[pick],
-        expires=close_after(document, signal.time), signal_id=signal.id, is_pending=not is_market,
+        account=plan.account[pick],
+        symbol=numbers[decisions.symbol[pick]],
+        side=decisions.side[pick],
+        volume=decisions.volume_lots[pick],
+        kind=decisions.kind[pick],
+        price=signal.price,
+        stop_loss=decisions.stop_loss[pick],
+        take_profit=decisions.take_profit[pick],
+        magic=signal.magic,
+        subscription=plan.subscription[pick],
+        part=part,
+        signal=signal.row,
+        leaf=plan.leaf,
+        flags=plan.flags[pick],
+        expires=close_after(document, signal.time),
+        signal_id=signal.id,
+        is_pending=not is_market,
         provider_price=provider_prices(book, signal, decisions, rows) if is_market else np.nan,
-    )  # fmt: skip
+    )
     if not is_market:
         orders.expires = min(opening_deadline(document, signal.time - signal.age_s, 0.0, True), orders.expires)
     return rows, orders

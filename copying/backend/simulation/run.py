@@ -140,10 +140,18 @@ class SimulationRun:
 
     def _ask(self, event: Event, recorded: RecordedFacts, table: RouteTable) -> model.Decisions:
         signal = model.Signal(
-            id=event.signal_id, strategy_id=event.strategy_id, symbol=event.symbol, side=Side(event.side),
-            kind=OrderKind(event.kind), volume_lots=event.volume, price=event.price, time=event.time,
-            stop_loss=event.stop_loss, take_profit=event.take_profit, magic=event.magic,
-        )  # fmt: skip
+            id=event.signal_id,
+            strategy_id=event.strategy_id,
+            symbol=event.symbol,
+            side=Side(event.side),
+            kind=OrderKind(event.kind),
+            volume_lots=event.volume,
+            price=event.price,
+            time=event.time,
+            stop_loss=event.stop_loss,
+            take_profit=event.take_profit,
+            magic=event.magic,
+        )
         decisions = decide(table, signal, self._facts(event, recorded, table), is_after_delay=True)
         barred = [self.money.row_of(account) for account in recorded.barred]
         if barred:
@@ -156,9 +164,19 @@ class SimulationRun:
         """Keep what was decided as open copies."""
         table, subscription, _ = self.table(event.strategy_id)
         holding = Holding(
-            event, PLACES[decisions.outcome], decisions.reason, lots, decisions.side, decisions.symbol,
-            decisions.symbols, subscription, table.account, event.volume, entry, tally,
-        )  # fmt: skip
+            event,
+            PLACES[decisions.outcome],
+            decisions.reason,
+            lots,
+            decisions.side,
+            decisions.symbol,
+            decisions.symbols,
+            subscription,
+            table.account,
+            event.volume,
+            entry,
+            tally,
+        )
         self.holdings.setdefault(event.row, []).append(holding)
         np.add.at(self.volume, table.account, lots)
         tally.volume += float(lots.sum())
@@ -169,16 +187,21 @@ class SimulationRun:
         document = table.strategy
         subscription = self.table(event.strategy_id)[1]
         facts = model.Facts(
-            now=event.time, market=Past(event.quotes), accounts=self.money.accounts, provider_account=None,
+            now=event.time,
+            market=Past(event.quotes),
+            accounts=self.money.accounts,
+            provider_account=None,
             provider_balance_base=recorded.provider_balance * recorded.provider_rate,
             provider_equity_base=recorded.provider_equity * recorded.provider_rate,
-            provider_balance=recorded.provider_balance, provider_equity=recorded.provider_equity,
+            provider_balance=recorded.provider_balance,
+            provider_equity=recorded.provider_equity,
             provider_balance_average=provider_balances.average(
                 self.scene.provider_balances.get(document.get("accountId", ""), []),
-                document.get("equityCurveFilter"), event.time,
+                document.get("equityCurveFilter"),
+                event.time,
             ),
             news=tuple(NewsEvent(*event) for event in recorded.news),
-        )  # fmt: skip
+        )
         self._stop(facts, recorded, table)
         gates = table.gates
         if gates["close_only_by_symbol"].any() or gates["removed_by_symbol"].any():

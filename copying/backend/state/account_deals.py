@@ -29,11 +29,23 @@ def tell_balance(book: Book, effects: Effects, row: int, amount: float, comment:
     zero = np.zeros(1)
     effects.events.append(
         AccountDeals(
-            kind=kind, entry="", cause=comment, time=book.time, number=book.next_ids("deal", 1),
-            account=np.array([row]), position=none, symbol=none, side=none, volume=zero, price=zero,
-            profit=np.array([amount]), swap=zero, commission=zero, magic=np.zeros(1, dtype=int),
+            kind=kind,
+            entry="",
+            cause=comment,
+            time=book.time,
+            number=book.next_ids("deal", 1),
+            account=np.array([row]),
+            position=none,
+            symbol=none,
+            side=none,
+            volume=zero,
+            price=zero,
+            profit=np.array([amount]),
+            swap=zero,
+            commission=zero,
+            magic=np.zeros(1, dtype=int),
         )
-    )  # fmt: skip
+    )
 
 
 def tell_past(book: Book, effects: Effects) -> None:

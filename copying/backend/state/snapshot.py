@@ -27,9 +27,19 @@ from .valuation import value
 FORMAT = 1
 UNREADABLE = (msgspec.MsgspecError, ValueError, TypeError, KeyError, IndexError)  # what `unpack` raises for no snapshot
 _PLAIN = (
-    "sequence", "time", "slippage_spreads", "counters", "tenant_names", "stopout_numbers", "snapshot_numbers",
-    "snapshots_at", "strategy_owners", "next_midnight", "provider_balances", "quotes",
-)  # fmt: skip
+    "sequence",
+    "time",
+    "slippage_spreads",
+    "counters",
+    "tenant_names",
+    "stopout_numbers",
+    "snapshot_numbers",
+    "snapshots_at",
+    "strategy_owners",
+    "next_midnight",
+    "provider_balances",
+    "quotes",
+)
 _TABLES = ("accounts", "subscriptions", "parts", "positions", "orders", "limits", "delayed", "results")
 _OBJECTS = {
     "strategies_by_id": list[StoredStrategy],

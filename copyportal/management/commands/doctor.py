@@ -34,8 +34,12 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         looks: tuple[Callable[[], Iterator[Line]], ...] = (
-            look_at_settings, look_at_database, look_at_redis, look_at_processes, look_at_files,
-        )  # fmt: skip
+            look_at_settings,
+            look_at_database,
+            look_at_redis,
+            look_at_processes,
+            look_at_files,
+        )
         number = 0
         for look in looks:
             for state, text in look():

@@ -162,7 +162,7 @@ def test_another_content_is_another_request(vendor, form, sign_in, alice, name):
         (Rejected("Something else.", [{"parameter": "strange", "message": "x"}]), ["Something else."]),
         (Forbidden("No."), ["needs access to the accounts"]),
     ],
-)  # fmt: skip
+)
 def test_a_refusal_says_what_to_do_and_the_form_gets_a_new_number(vendor, form, sign_in, alice, error, texts):
     vendor.answers = [error]
     answer = sign_in(alice).post(URL + "login", form)
@@ -206,9 +206,15 @@ def test_the_same_refused_login_is_asked_about_before_it_may_cost_again(vendor, 
 def test_who_fails_often_waits(vendor, connection, form, sign_in, alice, refusals, status):
     for number in range(refusals):
         AccountRequest.objects.create(
-            workspace=connection.workspace, connection=connection, asked_by=alice, transaction_id=f"t{number}",
-            state="refused", code="E_AUTH", asked_at=timezone.now(), answered_at=timezone.now(),
-        )  # fmt: skip
+            workspace=connection.workspace,
+            connection=connection,
+            asked_by=alice,
+            transaction_id=f"t{number}",
+            state="refused",
+            code="E_AUTH",
+            asked_at=timezone.now(),
+            answered_at=timezone.now(),
+        )
     assert sign_in(alice).post(URL + "login", form).status_code == status
     assert len(vendor.sent) == (status == 302)
 

@@ -54,9 +54,12 @@ def test_suggestions_are_for_who_may_change_and_of_ones_own_connections(connecti
     assert sign_in(alice).get(mine).status_code == 200
     assert sign_in(bob).get(mine).status_code == 403
     for person, address in (
-        (dora, mine), (charlie, mine), (alice, f"{URL}?of={theirs.pk}&role=SUBSCRIBER"),
-        (alice, f"{URL}?of=987654321&role=SUBSCRIBER"), (alice, f"{URL}?of={connection.pk}&role=ANY"),
-    ):  # fmt: skip
+        (dora, mine),
+        (charlie, mine),
+        (alice, f"{URL}?of={theirs.pk}&role=SUBSCRIBER"),
+        (alice, f"{URL}?of=987654321&role=SUBSCRIBER"),
+        (alice, f"{URL}?of={connection.pk}&role=ANY"),
+    ):
         assert sign_in(person).get(address).status_code == 404
 
 

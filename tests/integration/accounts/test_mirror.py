@@ -55,9 +55,14 @@ class Backend:
             raise answer
         amount, _, currency = answer.partition(" ")
         return TerminalInformation(
-            currency=currency or "USD", balance=Decimal(amount), equity=Decimal(amount), leverage=Decimal(100),
-            broker="Broker Ltd", margin_mode=HEDGING, type="ACCOUNT_TRADE_MODE_REAL",
-        )  # fmt: skip
+            currency=currency or "USD",
+            balance=Decimal(amount),
+            equity=Decimal(amount),
+            leverage=Decimal(100),
+            broker="Broker Ltd",
+            margin_mode=HEDGING,
+            type="ACCOUNT_TRADE_MODE_REAL",
+        )
 
 
 @pytest.fixture

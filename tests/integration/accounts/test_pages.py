@@ -27,9 +27,18 @@ def names_in(html: str) -> list[str]:
 
 def test_the_list_shows_what_is_known_and_why_the_rest_is_not(connection, is_for_staff_only):
     builders.broker_account(
-        connection, name="Known", is_provider=True, is_subscriber=True, broker="Broker Ltd", currency="EUR",
-        leverage=100, mode="hedging", kind="real", equity=Decimal("1234.5"), measured_at=timezone.now(),
-    )  # fmt: skip
+        connection,
+        name="Known",
+        is_provider=True,
+        is_subscriber=True,
+        broker="Broker Ltd",
+        currency="EUR",
+        leverage=100,
+        mode="hedging",
+        kind="real",
+        equity=Decimal("1234.5"),
+        measured_at=timezone.now(),
+    )
     builders.broker_account(connection, name="New")
     html = is_for_staff_only(URL, stranger=200)
     for text in (
@@ -69,7 +78,7 @@ def test_the_list_shows_what_is_known_and_why_the_rest_is_not(connection, is_for
         ({"unseen_for": UNSEEN_AFTER + timedelta(minutes=1)}, "unconfirmed"),
         ({"unseen_for": UNSEEN_AFTER - timedelta(minutes=1)}, "connected"),
     ],
-)  # fmt: skip
+)
 def test_a_state_says_what_is_known_of_the_account_and_its_way_to_the_broker(connection, fields, code):
     seen_at = timezone.now() - fields.pop("unseen_for", timedelta(0))
     account = builders.broker_account(connection, **{"seen_at": seen_at, **fields})
@@ -123,9 +132,11 @@ def test_netting_is_refused_with_the_vendors_reason(connection, sign_in, alice):
 
 def test_a_connection_that_does_not_offer_accounts_says_so(connection, sign_in, alice):
     SyncState.objects.create(
-        connection=connection, kind=SyncKind.PROVISIONING, due_at=timezone.now(),
+        connection=connection,
+        kind=SyncKind.PROVISIONING,
+        due_at=timezone.now(),
         cursor={"is_offered": False, "refused_with": 403},
-    )  # fmt: skip
+    )
     html = sign_in(alice).get(URL).content.decode()
     assert "Accounts of Backend one are not listed" in html
     assert "the token may not use it" in html
@@ -134,9 +145,14 @@ def test_a_connection_that_does_not_offer_accounts_says_so(connection, sign_in, 
 
 def test_the_page_of_an_account_names_what_hangs_on_it(connection, is_for_staff_only):
     account = builders.broker_account(
-        connection, trouble="Its terminal is busy.", asked_at=timezone.now(), may_trade=False, currency="EUR",
-        previous_currency="USD", currency_changed_at=timezone.now(),
-    )  # fmt: skip
+        connection,
+        trouble="Its terminal is busy.",
+        asked_at=timezone.now(),
+        may_trade=False,
+        currency="EUR",
+        previous_currency="USD",
+        currency_changed_at=timezone.now(),
+    )
     builders.strategy(connection, name="Alpine Trend", account_id=account.backend_id)
     builders.subscriber(connection, name="Hers", backend_id=account.backend_id)
     builders.subscriber(builders.connection(connection.workspace), name="Not hers", backend_id=account.backend_id)

@@ -69,16 +69,25 @@ def programs(workspace, alice, bob, dora, charlie, program) -> dict[str, Program
     gone, inactive, paused = (builders.member(workspace, name, "owner") for name in ("gone", "inactive", "paused"))
     elsewhere = charlie.memberships.get().workspace
     made = {
-        "owner": program(alice), "manager": program(manager), "accountant": program(accountant), "viewer": program(bob),
-        "subscriber": program(dora), "other-client": program(builders.member(workspace, "frank", "subscriber")),
-        "read-only": program(alice, "read"), "leaver": program(leaver),
-        "service": program(alice, service_role="manager"), "foreign": program(charlie),
+        "owner": program(alice),
+        "manager": program(manager),
+        "accountant": program(accountant),
+        "viewer": program(bob),
+        "subscriber": program(dora),
+        "other-client": program(builders.member(workspace, "frank", "subscriber")),
+        "read-only": program(alice, "read"),
+        "leaver": program(leaver),
+        "service": program(alice, service_role="manager"),
+        "foreign": program(charlie),
         "foreign-client": program(builders.member(elsewhere, "erin", "subscriber")),
-        "gone": program(gone), "inactive": program(inactive), "paused": program(paused),
-        "revoked": program(alice), "nobody": Program(""),
+        "gone": program(gone),
+        "inactive": program(inactive),
+        "paused": program(paused),
+        "revoked": program(alice),
+        "nobody": Program(""),
         "expired": program(alice, lasts=timedelta(seconds=1), now=now - timedelta(seconds=2)),
         "unknown": Program("cpt_" + "x" * 43),
-    }  # fmt: skip
+    }
     leaver.memberships.update(role="viewer")
     gone.memberships.all().delete()
     paused.memberships.update(deactivated_at=now)

@@ -50,13 +50,19 @@ def test_a_payment_is_recorded_once_and_in_the_name_of_the_token(workspace, call
 @pytest.mark.parametrize(
     ("changes", "pointer"),
     [
-        ({"amount": "0"}, "/amount"), ({"amount": "1.005"}, "/amount"), ({"amount": "1,5"}, "/amount"),
-        ({"amount": None}, "/amount"), ({"currency": "usd"}, "/currency"),
+        ({"amount": "0"}, "/amount"),
+        ({"amount": "1.005"}, "/amount"),
+        ({"amount": "1,5"}, "/amount"),
+        ({"amount": None}, "/amount"),
+        ({"currency": "usd"}, "/currency"),
         ({"received_on": "2099-01-01"}, "/received_on"),
-        ({"received_on": "yesterday"}, "/received_on"), ({"statement": None}, ""), ({"subscriber": 1}, ""),
-        ({"reference": "x" * 121}, "/reference"), ({"more": 1}, "/more"),
+        ({"received_on": "yesterday"}, "/received_on"),
+        ({"statement": None}, ""),
+        ({"subscriber": 1}, ""),
+        ({"reference": "x" * 121}, "/reference"),
+        ({"more": 1}, "/more"),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_with_a_payment_is_named(changes, pointer, workspace, caller):
     mine = world(workspace, "Alpine")
     answer = caller.write("post", "payments/", money(**{"statement": mine.statement.pk, **changes}))

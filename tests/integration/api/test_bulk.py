@@ -91,15 +91,20 @@ def test_what_acts_at_once_is_confirmed_by_the_number(desk, caller, many):  # no
 @pytest.mark.parametrize(
     ("change", "pointer"),
     [
-        ({"act": "set-ratio"}, "/change/value"), ({"act": "set-ratio", "value": None}, "/change/value"),
-        ({"act": "set-ratio", "value": 0}, "/change/value"), ({"act": "set-ratio", "value": 1001}, "/change/value"),
+        ({"act": "set-ratio"}, "/change/value"),
+        ({"act": "set-ratio", "value": None}, "/change/value"),
+        ({"act": "set-ratio", "value": 0}, "/change/value"),
+        ({"act": "set-ratio", "value": 1001}, "/change/value"),
         ({"act": "limit", "value": 1}, "/change/setting"),
         ({"act": "limit", "setting": "maxTradeRisk", "value": 2}, "/change/value"),
-        ({"act": "close-only"}, "/change/mode"), ({"act": "close-only", "mode": "x"}, "/change/mode"),
-        ({"act": "set-ratio", "value": 1, "mode": ""}, "/change/mode"), ({"act": "explode"}, "/change/act"),
-        ({"act": "risk-limit", "value": 0.1}, "/change/limit"), ({}, "/change/act"),
+        ({"act": "close-only"}, "/change/mode"),
+        ({"act": "close-only", "mode": "x"}, "/change/mode"),
+        ({"act": "set-ratio", "value": 1, "mode": ""}, "/change/mode"),
+        ({"act": "explode"}, "/change/act"),
+        ({"act": "risk-limit", "value": 0.1}, "/change/limit"),
+        ({}, "/change/act"),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_is_named_by_its_place(change, pointer, desk, caller, many):  # noqa: F811
     answer = caller.write("post", PATH, body(many, change))
     assert answer.status_code == 422, answer.content

@@ -121,9 +121,11 @@ def test_a_process_that_dies_leaves_a_request_that_can_be_sent_again(step, desk,
         raise Killed
 
     places = {
-        "before the claim": (saving, "_claim"), "before it is sent": (BackendClient, "put_subscriber"),
-        "after it was sent": (BackendClient, "put_subscriber"), "before the record": (saving, "record"),
-    }  # fmt: skip
+        "before the claim": (saving, "_claim"),
+        "before it is sent": (BackendClient, "put_subscriber"),
+        "after it was sent": (BackendClient, "put_subscriber"),
+        "before the record": (saving, "record"),
+    }
     with monkeypatch.context() as dying:
         dying.setattr(*places[step], die)
         with pytest.raises(Killed):
@@ -176,9 +178,11 @@ def test_bodies_with_two_readings_are_none(desk, caller):  # noqa: F811
         answer = http.patch(f"/api/v1/{path_of(desk)}", text, content_type="application/json", headers=headers)
         assert answer.status_code in (400, 422), (text[:20], answer.content)
     answer = http.patch(
-        f"/api/v1/{path_of(desk)}", '{"settings": {"description": "a\\u0000b"}}',
-        content_type="application/json", headers=headers,
-    )  # fmt: skip
+        f"/api/v1/{path_of(desk)}",
+        '{"settings": {"description": "a\\u0000b"}}',
+        content_type="application/json",
+        headers=headers,
+    )
     assert answer.json()["errors"][0]["pointer"] == "/settings/description"
     form = http.patch(f"/api/v1/{path_of(desk)}", "settings=1", content_type="text/plain", headers=headers)
     assert problem(form) == (415, "unsupported-media-type")

@@ -66,12 +66,19 @@ def test_unreadable_characters_and_hosts_of_others(program, alice):
 @pytest.mark.parametrize(
     ("parameters", "word"),
     [
-        ({"stat": "offered"}, "stat"), ({"limit": "0"}, "limit"), ({"limit": "201"}, "limit"),
+        ({"stat": "offered"}, "stat"),
+        ({"limit": "0"}, "limit"),
+        ({"limit": "201"}, "limit"),
         ({"limit": "²"}, "limit"),
-        ({"fields": "name,token"}, "token"), ({"fields": ","}, "field"), ({"sort": "document"}, "sorted"),
-        ({"after": "x"}, "position"), ({"kind": "x"}, "Kind"), ({"format": "csv"}, "format"), ({"newer": "x"}, "newer"),
+        ({"fields": "name,token"}, "token"),
+        ({"fields": ","}, "field"),
+        ({"sort": "document"}, "sorted"),
+        ({"after": "x"}, "position"),
+        ({"kind": "x"}, "Kind"),
+        ({"format": "csv"}, "format"),
+        ({"newer": "x"}, "newer"),
     ],
-)  # fmt: skip
+)
 def test_a_parameter_that_makes_no_sense_is_named(parameters, word, program, alice):
     body = problem(program(alice).get("strategies/", parameters), "bad-parameter")
     assert word in body["detail"]

@@ -125,9 +125,13 @@ def test_whatever_is_sent_is_answered_as_described(method_and_path, workspace, d
     described = description()["paths"][path][method]
 
     @settings(
-        max_examples=TRIES, deadline=None, database=None, derandomize=True, phases=[Phase.explicit, Phase.generate],
+        max_examples=TRIES,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        phases=[Phase.explicit, Phase.generate],
         suppress_health_check=list(HealthCheck),
-    )  # fmt: skip
+    )
     @given(case=operation.as_strategy())
     def attempt(case):
         headers = {"Authorization": f"Bearer {text}"}

@@ -54,9 +54,16 @@ def test_it_reads_whatever_the_form_says_and_tells_when_it_was_used(sign_in, ali
     token = ApiToken.objects.get()
     assert token.last_used_at is not None
     assert body == {
-        "id": token.pk, "name": "Month end", "scope": "read", "role": "owner", "is_service": False, "hint": token.hint,
-        "workspace": token.workspace_id, "created_at": body["created_at"], "expires_at": body["expires_at"],
-    }  # fmt: skip
+        "id": token.pk,
+        "name": "Month end",
+        "scope": "read",
+        "role": "owner",
+        "is_service": False,
+        "hint": token.hint,
+        "workspace": token.workspace_id,
+        "created_at": body["created_at"],
+        "expires_at": body["expires_at"],
+    }
     assert body["created_at"].endswith("Z")
 
 

@@ -13,10 +13,29 @@ from .conftest import ACCOUNTS, DEMO_SERVER, METASTATS, PROVISIONING, Caller
 
 pytestmark = pytest.mark.django_db
 READABLE = (
-    "_id", "name", "login", "server", "version", "type", "state", "connectionStatus", "region", "reliability", "magic",
-    "quoteStreamingIntervalInSeconds", "symbol", "hash", "riskManagementApiEnabled", "metastatsApiEnabled",
-    "allocateDedicatedIp", "connections", "primaryReplica", "accountReplicas", "userId", "createdAt",
-)  # fmt: skip
+    "_id",
+    "name",
+    "login",
+    "server",
+    "version",
+    "type",
+    "state",
+    "connectionStatus",
+    "region",
+    "reliability",
+    "magic",
+    "quoteStreamingIntervalInSeconds",
+    "symbol",
+    "hash",
+    "riskManagementApiEnabled",
+    "metastatsApiEnabled",
+    "allocateDedicatedIp",
+    "connections",
+    "primaryReplica",
+    "accountReplicas",
+    "userId",
+    "createdAt",
+)
 WITH_LOGIN = {"name": "Alice", "server": DEMO_SERVER, "platform": "mt5", "magic": 7, "password": "long-secret-1"}
 STRATEGIES = "/users/current/configuration"
 

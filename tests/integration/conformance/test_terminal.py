@@ -14,9 +14,22 @@ from .conftest import ACCOUNTS, PROVISIONING, TERMINAL, Caller
 
 pytestmark = pytest.mark.django_db
 INFORMATION = (
-    "platform", "broker", "currency", "server", "balance", "equity", "margin", "freeMargin", "leverage", "tradeAllowed",
-    "marginMode", "name", "login", "credit", "type",
-)  # fmt: skip
+    "platform",
+    "broker",
+    "currency",
+    "server",
+    "balance",
+    "equity",
+    "margin",
+    "freeMargin",
+    "leverage",
+    "tradeAllowed",
+    "marginMode",
+    "name",
+    "login",
+    "credit",
+    "type",
+)
 BUY = {"actionType": "ORDER_TYPE_BUY", "symbol": "EURUSD", "volume": 0.1}
 EARLY, LATE = "2020-01-01T00:00:00.000Z", "2100-01-01T00:00:00.000Z"
 
@@ -58,11 +71,23 @@ def test_46_an_account_that_runs_tells_its_state_and_another_does_not(alice, bob
 
 
 READS = (
-    "account-information", "positions", "positions/1", "orders", "orders/1", "history-deals/ticket/1",
-    "history-deals/position/1", f"history-deals/time/{EARLY}/{LATE}", "history-orders/ticket/1", "symbols",
-    "history-orders/position/1", f"history-orders/time/{EARLY}/{LATE}", "symbols/EURUSD/specification",
-    "symbols/EURUSD/current-price", "server-time", "credits",
-)  # fmt: skip
+    "account-information",
+    "positions",
+    "positions/1",
+    "orders",
+    "orders/1",
+    "history-deals/ticket/1",
+    "history-deals/position/1",
+    f"history-deals/time/{EARLY}/{LATE}",
+    "history-orders/ticket/1",
+    "symbols",
+    "history-orders/position/1",
+    f"history-orders/time/{EARLY}/{LATE}",
+    "symbols/EURUSD/specification",
+    "symbols/EURUSD/current-price",
+    "server-time",
+    "credits",
+)
 
 
 def test_what_is_anothers_does_not_exist(alice, bob):
@@ -94,8 +119,10 @@ def test_a_position_lives_from_its_deal_to_its_deal(alice):
     assert alice.get(TERMINAL, f"{path}/positions") == []
     history = alice.get(TERMINAL, f"{path}/history-deals/position/{position['id']}")
     assert [(deal["entryType"], deal["volume"]) for deal in history] == [
-        ("DEAL_ENTRY_IN", 0.1), ("DEAL_ENTRY_OUT", 0.04), ("DEAL_ENTRY_OUT", 0.06)
-    ]  # fmt: skip
+        ("DEAL_ENTRY_IN", 0.1),
+        ("DEAL_ENTRY_OUT", 0.04),
+        ("DEAL_ENTRY_OUT", 0.06),
+    ]
     assert [deal["type"] for deal in history] == ["DEAL_TYPE_BUY", "DEAL_TYPE_SELL", "DEAL_TYPE_SELL"]
     orders = alice.get(TERMINAL, f"{path}/history-orders/position/{position['id']}")
     assert [order["state"] for order in orders] == ["ORDER_STATE_FILLED"] * 3
@@ -120,8 +147,11 @@ def test_47_the_balance_is_the_sum_of_its_deals(alice):
     balance = alice.get(TERMINAL, f"{path}/account-information")["balance"]
     assert sum(map(net, history)) == Decimal(str(balance))
     assert [deals(alice, account_id, query=f"?limit=2&offset={offset}") for offset in (0, 2, 4, 6)] == [
-        history[:2], history[2:4], history[4:], []
-    ]  # fmt: skip
+        history[:2],
+        history[2:4],
+        history[4:],
+        [],
+    ]
     last = history[-1]["time"]
     assert deals(alice, account_id, end=last) == [deal for deal in history if deal["time"] < last]
     assert deals(alice, account_id, start=last) == [deal for deal in history if deal["time"] >= last]
@@ -241,8 +271,10 @@ def test_37_credits_run_out_for_one_tenant_and_come_back(port, bob):
     path = f"{ACCOUNTS}/{spender.create()}"
     totals = spender.get(TERMINAL, f"{path}/credits")
     assert {scope: [limit["period"] for limit in limits] for scope, limits in totals.items()} == {
-        "perUser": ["1m"], "perAccount": ["10s"], "perServer": ["1s", "1m"]
-    }  # fmt: skip
+        "perUser": ["1m"],
+        "perAccount": ["10s"],
+        "perServer": ["1s", "1m"],
+    }
     until = time.monotonic() + 120
     while (answer := spender.call(TERMINAL, "GET", f"{path}/history-deals/position/1")).status_code == 200:
         assert time.monotonic() < until, "the credits never run out"

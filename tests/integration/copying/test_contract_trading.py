@@ -59,8 +59,10 @@ async def test_e10_tells_how_near_every_limit_is_and_agrees_with_what_fires(user
     assert (told["accountId"], told["currency"]) == (subscriber_id, "USD")
     assert of_subscription["strategyId"] == strategy_id
     assert (of_subscription["maxAbsoluteRisk"], of_subscription["level"], of_subscription["stopped"]) == (
-        100, "strategy", False,
-    )  # fmt: skip
+        100,
+        "strategy",
+        False,
+    )
     assert 0 < of_subscription["drawdown"] < 100
     assert of_account["drawdown"] == pytest.approx(of_account["startBalance"] - state["equity"])
     assert "maxRelativeRisk" not in of_subscription

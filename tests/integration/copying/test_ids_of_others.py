@@ -38,9 +38,15 @@ CALLS = (
     ("strategy", "POST", SIMULATIONS, {**PERIOD, "changes": {"strategies": {"{id}": {**TERMS, "accountId": "a"}}}}),
     ("strategy", "POST", SIMULATIONS, {**PERIOD, "changes": {"strategies": {"{id}": None}}}),
     ("strategy", "POST", SIMULATIONS, {**PERIOD, "changes": {"portfolios": {"{id}": {**TERMS, "members": []}}}}),
-    ("strategy", "POST", SIMULATIONS, {
-        **PERIOD, "changes": {"subscribers": {"{own}": {"name": "n", "subscriptions": [{"strategyId": "{id}"}]}}},
-    }),
+    (
+        "strategy",
+        "POST",
+        SIMULATIONS,
+        {
+            **PERIOD,
+            "changes": {"subscribers": {"{own}": {"name": "n", "subscriptions": [{"strategyId": "{id}"}]}}},
+        },
+    ),
     ("strategy", "POST", SIMULATIONS, {**PERIOD, "strategyId": "{id}"}),
     ("strategy", "GET", "/users/current/decisions?strategyId={id}", None),
     ("strategy", "GET", "/users/current/provided-transactions?from=2020-01-01&till=2030-01-01&strategyId={id}", None),
@@ -64,12 +70,16 @@ CALLS = (
     ("account", "GET", "/users/current/accounts/{id}/account-information", None),
     ("account", "GET", "/users/current/accounts/{id}/positions", None),
     ("account", "GET", "/users/current/accounts/{id}/orders", None),
-    ("account", "POST", "/users/current/accounts/{id}/trade", {"actionType": "ORDER_TYPE_BUY", "symbol": "EURUSD",
-                                                              "volume": 0.1}),
+    (
+        "account",
+        "POST",
+        "/users/current/accounts/{id}/trade",
+        {"actionType": "ORDER_TYPE_BUY", "symbol": "EURUSD", "volume": 0.1},
+    ),
     ("account", "POST", "/users/current/accounts/{id}/deposit", {"amount": 1}),
     ("account", "GET", "/users/current/decisions?subscriberId={id}", None),
     ("account", "POST", SIMULATIONS, {**PERIOD, "subscriberId": "{id}"}),
-)  # fmt: skip
+)
 
 
 @pytest.fixture
@@ -130,9 +140,12 @@ async def test_offered_strategies_are_listed_followed_and_told_of(user, stranger
     await user.provide("hid")
     [offered] = await stranger.get("/users/current/offered-strategies")
     assert offered == {
-        "strategyId": strategy, "name": "off", "description": "d", "portfolio": False,
+        "strategyId": strategy,
+        "name": "off",
+        "description": "d",
+        "portfolio": False,
         "provider": {"id": user.tenant, "name": user.tenant},
-    }  # fmt: skip
+    }
     assert await user.get("/users/current/offered-strategies") == []
     subscriber = await stranger.subscribe(strategy)
     await user.signal(strategy, "first001")

@@ -12,9 +12,13 @@ PATH = "/users/current/immediate-effects"
 
 def limit(amount, *, closes=True, **more):
     return {
-        "type": "lifetime", "applyTo": "balance-minus-equity", "maxAbsoluteRisk": amount, "closePositions": closes,
-        "startTime": "2020-01-01T00:00:00.000Z", **more,
-    }  # fmt: skip
+        "type": "lifetime",
+        "applyTo": "balance-minus-equity",
+        "maxAbsoluteRisk": amount,
+        "closePositions": closes,
+        "startTime": "2020-01-01T00:00:00.000Z",
+        **more,
+    }
 
 
 async def losing(user, backend, **settings):
@@ -60,8 +64,11 @@ async def test_a_limit_before_at_and_after_the_loss_does_what_was_told(user, bac
     told = await ask(user, **{name: {path.rpartition("/")[2]: document}})
     [row] = told["limits"]
     assert (row["accountId"], row["level"], row["fires"], row["positions"]) == (
-        subscriber_id, level, fires, int(fires),
-    )  # fmt: skip
+        subscriber_id,
+        level,
+        fires,
+        int(fires),
+    )
     assert row["drawdown"] == pytest.approx(lost, abs=0.011)
     assert (told["fires"], told["accounts"], told["count"]) == (int(fires), int(fires), 1)
     assert told["positions"] == {"positions": int(fires), "accounts": int(fires)}

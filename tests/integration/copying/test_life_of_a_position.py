@@ -64,9 +64,7 @@ class Copying:
     async def connect(self, account_id: str, is_connected: bool) -> None:
         """What the broker's own program reports; clients have no call for it."""
         tenant = self.user.tenant
-        await self.backend.core.submit(
-            SetConnection(tenant=tenant, account_id=account_id, is_connected=is_connected)
-        )  # fmt: skip
+        await self.backend.core.submit(SetConnection(tenant=tenant, account_id=account_id, is_connected=is_connected))
 
     async def decisions(self) -> list[tuple[str, str]]:
         """(outcome, reason), oldest first."""

@@ -69,20 +69,25 @@ async def test_what_cannot_be_one_symbol_is_refused_everywhere(user: User, symbo
         ("POST", f"/webhooks/{webhook}", signal(symbol), "symbol"),
         ("PUT", f"{STRATEGIES}/{strategy}", {**named, "symbolsTraded": [symbol]}, "symbolsTraded.0"),
         (
-            "PUT", f"{STRATEGIES}/{strategy}", {**named, "symbolFilter": {"excluded": ["A", symbol]}},
+            "PUT",
+            f"{STRATEGIES}/{strategy}",
+            {**named, "symbolFilter": {"excluded": ["A", symbol]}},
             "symbolFilter.excluded.1",
         ),
         (
-            "PUT", f"{SUBSCRIBERS}/{user.id('a')}",
+            "PUT",
+            f"{SUBSCRIBERS}/{user.id('a')}",
             {"name": "a", "subscriptions": [{"strategyId": strategy, "symbolMapping": [{"from": symbol, "to": "B"}]}]},
             "subscriptions.0.symbolMapping.0.from",
         ),
         (
-            "PATCH", f"{STRATEGIES}/{strategy}/webhooks/{webhook}", {"symbolMapping": [{"from": "A", "to": symbol}]},
+            "PATCH",
+            f"{STRATEGIES}/{strategy}/webhooks/{webhook}",
+            {"symbolMapping": [{"from": "A", "to": symbol}]},
             "symbolMapping.0.to",
         ),
         ("POST", trade, {"actionType": "ORDER_TYPE_BUY", "symbol": symbol, "volume": 0.1}, "symbol"),
-    ]  # fmt: skip
+    ]
     for method, path, body, parameter in requests:
         answer = await user.http.request(method, path, json=body)
         assert_error(answer, 400, parameter)

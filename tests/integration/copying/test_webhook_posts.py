@@ -33,8 +33,9 @@ async def test_a_strategy_alert_opens_and_closes(user, backend):
         assert (await public.post(path, json=alert)).status_code == 201
         assert (await public.post(path, json={**alert, "type": "sell"})).status_code == 201
         assert await open_symbols(user, strategy_id) == [
-            ("EURUSD", "POSITION_TYPE_BUY", 0.1), ("EURUSD", "POSITION_TYPE_SELL", 0.1),
-        ]  # fmt: skip
+            ("EURUSD", "POSITION_TYPE_BUY", 0.1),
+            ("EURUSD", "POSITION_TYPE_SELL", 0.1),
+        ]
         closed = await public.post(path, json={"symbol": "EURUSD", "type": "Close", "side": "long"})
         assert (closed.status_code, len(closed.json()["closed"])) == (200, 1)
         assert await open_symbols(user, strategy_id) == [("EURUSD", "POSITION_TYPE_SELL", 0.1)]
@@ -136,17 +137,44 @@ async def test_a_body_is_read_or_refused_whatever_its_type(user, backend, conten
 @pytest.mark.parametrize(
     "changes",
     [
-        {"type": "buy stop"}, {"type": 1}, {"type": None}, {"type": ["buy"]}, {"type": True}, {"volume": "1e-1"},
-        {"volume": "0,1"}, {"volume": "-0.1"}, {"volume": ""}, {"volume": "٠.١"}, {"volume": None}, {"volume": True},
-        {"volume": "0"}, {"volume": "{{strategy.order.contracts}}"}, {"symbol": "{{ticker}}"}, {"symbol": None},
-        {"symbol": ""}, {"symbol": " "}, {"symbol": ["EURUSD"]}, {"symbol": "EURUSD,GBPUSD"},
-        {"symbol": "EUR\u200bUSD"}, {"type": {"close": 1}}, {"type": ["close"]},
-        {"time": "1710010112000"}, {"time": "{{timenow}}"}, {"time": 1710010112000}, {"type": "close", "symbol": 5},
-        {"type": "close", "symbol": " "}, {"type": "close", "side": "both"}, {"type": "close", "side": ["buy"]},
-        {"type": "close", "side": True}, {"type": "close", "symbol": "{{ticker}}"}, {"stopLoss": "1,09"},
-        {"takeProfit": "50 pips"}, {"stopLoss": 50, "takeProfit": 100}, {"stopLoss": "50"},
+        {"type": "buy stop"},
+        {"type": 1},
+        {"type": None},
+        {"type": ["buy"]},
+        {"type": True},
+        {"volume": "1e-1"},
+        {"volume": "0,1"},
+        {"volume": "-0.1"},
+        {"volume": ""},
+        {"volume": "٠.١"},
+        {"volume": None},
+        {"volume": True},
+        {"volume": "0"},
+        {"volume": "{{strategy.order.contracts}}"},
+        {"symbol": "{{ticker}}"},
+        {"symbol": None},
+        {"symbol": ""},
+        {"symbol": " "},
+        {"symbol": ["EURUSD"]},
+        {"symbol": "EURUSD,GBPUSD"},
+        {"symbol": "EUR\u200bUSD"},
+        {"type": {"close": 1}},
+        {"type": ["close"]},
+        {"time": "1710010112000"},
+        {"time": "{{timenow}}"},
+        {"time": 1710010112000},
+        {"type": "close", "symbol": 5},
+        {"type": "close", "symbol": " "},
+        {"type": "close", "side": "both"},
+        {"type": "close", "side": ["buy"]},
+        {"type": "close", "side": True},
+        {"type": "close", "symbol": "{{ticker}}"},
+        {"stopLoss": "1,09"},
+        {"takeProfit": "50 pips"},
+        {"stopLoss": 50, "takeProfit": 100},
+        {"stopLoss": "50"},
     ],
-)  # fmt: skip
+)
 async def test_what_an_alert_may_say_wrongly_is_400_and_opens_nothing(user, backend, changes):
     strategy_id = await user.provide()
     path = "/webhooks/" + await webhook_of(user, strategy_id)

@@ -81,10 +81,13 @@ def make_newer(path):
 @pytest.mark.parametrize(
     ("harm", "words"),
     [
-        (damage_dump, "is damaged"), (cut_dump, "is damaged"), (lose_manifest, "is missing"),
-        (damage_manifest, "is damaged"), (make_newer, "of a newer version"),
+        (damage_dump, "is damaged"),
+        (cut_dump, "is damaged"),
+        (lose_manifest, "is missing"),
+        (damage_manifest, "is damaged"),
+        (make_newer, "of a newer version"),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("words_of_command", [["--rehearse"], ["--replace"]])
 def test_what_is_not_whole_is_refused_and_nothing_changes(harm, words, words_of_command, firm, tmp_path):
     path = backups.back_up(tmp_path, now=NOW)

@@ -40,9 +40,12 @@ def migrate(url: str) -> None:
         else f"{host}:{parts.get('port', 5432)}/{parts['dbname']}"
     )
     environment = {
-        **os.environ, "DATABASE_URL": f"postgresql://{where}", "SECRET_KEY": store.SECRET, "FIELD_KEYS": store.KEY,
+        **os.environ,
+        "DATABASE_URL": f"postgresql://{where}",
+        "SECRET_KEY": store.SECRET,
+        "FIELD_KEYS": store.KEY,
         "DJANGO_SETTINGS_MODULE": "copyportal.settings",
-    }  # fmt: skip
+    }
     done = subprocess.run(
         [sys.executable, "manage.py", "prepare"], env=environment, capture_output=True, text=True, timeout=120
     )

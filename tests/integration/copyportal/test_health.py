@@ -100,8 +100,12 @@ def test_a_late_worker_degrades_but_pages_are_served(client, monkeypatch):
     answer = client.get("/readyz")
     assert answer.status_code == 200
     assert {name: part["ok"] for name, part in answer.json()["parts"].items()} == {
-        "database": True, "redis": True, "worker": False, "beat": False, "backend": True,
-    }  # fmt: skip
+        "database": True,
+        "redis": True,
+        "worker": False,
+        "beat": False,
+        "backend": True,
+    }
 
 
 @override_settings(REDIS_URL="redis://:secret-word@127.0.0.1:9/0")

@@ -86,8 +86,7 @@ def served(django_db_setup, django_db_blocker) -> Iterator[Served]:
         await core.start()
         app = create_app(core, ServerOptions(f"http://127.0.0.1:{port}", database_url(), requests_per_minute=10**6))
         server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", lifespan="off"))
-        made.extend([server, Served(f"http://127.0.0.1:{port}", core.feed,
-                                    core, asyncio.get_running_loop())])  # fmt: skip
+        made.extend([server, Served(f"http://127.0.0.1:{port}", core.feed, core, asyncio.get_running_loop())])
         ready.set()
         await server.serve()
         app.state.service.wakeups.close()

@@ -127,9 +127,14 @@ def test_a_saved_change_is_for_all_staff_and_has_no_button_for_those_who_only_re
 
 @pytest.mark.parametrize("who", ["accountant", "viewer"])
 def test_who_only_reads_sees_no_button_that_writes(who, desk, people, sign_in):
-    for path in ("/strategies/", "/subscribers/", f"/strategies/{desk.alpine.pk}/settings/",
-                 f"/strategies/{desk.portfolio.pk}/settings/", f"/strategies/{desk.alpine.pk}/signals/",
-                 f"/subscribers/{desk.hers.pk}/subscriptions/"):  # fmt: skip
+    for path in (
+        "/strategies/",
+        "/subscribers/",
+        f"/strategies/{desk.alpine.pk}/settings/",
+        f"/strategies/{desk.portfolio.pk}/settings/",
+        f"/strategies/{desk.alpine.pk}/signals/",
+        f"/subscribers/{desk.hers.pk}/subscriptions/",
+    ):
         page = sign_in(people[who]).get(path).content.decode()
         for word in (
             "/edit/",

@@ -24,8 +24,11 @@ def test_an_account_is_created_with_its_subscriptions_and_can_be_removed_again(d
     assert answer.headers["Location"] == f"/subscribers/{made.pk}/subscriptions/"
     terms = [{"strategyId": desk.boreal.backend_id, "multiplier": 0.5}]
     assert desk.at_backend(made) == {
-        "_id": desk.id("new"), "name": "New one", "subscriptions": terms, "maxTradeVolume": 3.0,
-    }  # fmt: skip
+        "_id": desk.id("new"),
+        "name": "New one",
+        "subscriptions": terms,
+        "maxTradeVolume": 3.0,
+    }
     assert Subscription.objects.get(subscriber=made).strategy == desk.boreal
     undo = manager.http.post(f"/changes/{change.pk}/undo/")
     assert undo.headers["Location"] == f"/subscribers/{made.pk}/remove/"
@@ -76,8 +79,12 @@ def test_a_list_of_many_rows_is_edited(desk, person, alice):
 def test_an_accounts_own_settings_leave_its_subscriptions_alone(desk, person, alice):
     manager = person(alice)
     before = desk.at_backend(desk.hers)
-    limit = {"riskLimits.0.type": "lifetime", "riskLimits.0.applyTo": "balance-minus-equity",
-             "riskLimits.0.maxRelativeRisk": "20", "riskLimits.0.closePositions": "true"}  # fmt: skip
+    limit = {
+        "riskLimits.0.type": "lifetime",
+        "riskLimits.0.applyTo": "balance-minus-equity",
+        "riskLimits.0.maxRelativeRisk": "20",
+        "riskLimits.0.closePositions": "true",
+    }
     manager.save(manager.proposed(f"/subscribers/{desk.hers.pk}/edit/", minTradeAmount="50", **limit))
     after = desk.at_backend(desk.hers)
     assert after["subscriptions"] == before["subscriptions"]

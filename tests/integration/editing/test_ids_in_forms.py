@@ -79,9 +79,12 @@ def theirs(desk, rival, charlie):
     """Ids that Alice may not use: another tenant's at the backend, another workspace's in the portal."""
     connection = builders.connection(charlie.memberships.get().workspace)
     return {
-        "strategy": rival.strategy, "connection": str(connection.pk), "signal": "sig09999",
-        "strategy_pk": builders.strategy(connection).pk, "account_pk": builders.subscriber(connection).pk,
-    }  # fmt: skip
+        "strategy": rival.strategy,
+        "connection": str(connection.pk),
+        "signal": "sig09999",
+        "strategy_pk": builders.strategy(connection).pk,
+        "account_pk": builders.subscriber(connection).pk,
+    }
 
 
 def own(desk) -> dict:

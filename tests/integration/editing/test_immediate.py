@@ -25,8 +25,13 @@ def losing(desk):
 
 
 def a_limit(amount, *, closes=True):
-    return {"type": "lifetime", "applyTo": "balance-minus-equity", "maxAbsoluteRisk": amount, "closePositions": closes,
-            "startTime": "2020-01-01T00:00:00.000Z"}  # fmt: skip
+    return {
+        "type": "lifetime",
+        "applyTo": "balance-minus-equity",
+        "maxAbsoluteRisk": amount,
+        "closePositions": closes,
+        "startTime": "2020-01-01T00:00:00.000Z",
+    }
 
 
 def propose(desk, level, limit):
@@ -45,9 +50,15 @@ def propose(desk, level, limit):
         part = "members" if level == "member" else "subscriptions"
         after[part] = [before[part][0] | {"riskLimits": [limit]}, *before[part][1:]]
     return Change.objects.create(
-        workspace=target.workspace, connection=desk.connection, kind=kind, backend_id=target.backend_id,
-        name=target.name, before=before, after=after, proposed_at=timezone.now(),
-    )  # fmt: skip
+        workspace=target.workspace,
+        connection=desk.connection,
+        kind=kind,
+        backend_id=target.backend_id,
+        name=target.name,
+        before=before,
+        after=after,
+        proposed_at=timezone.now(),
+    )
 
 
 def positions(desk):

@@ -19,8 +19,11 @@ def change_of(answer) -> Change:
 
 def test_a_strategy_is_created_under_an_id_of_the_backend(desk, person, alice):
     manager = person(alice)
-    scheme = {"commissionScheme.type": "high-water-mark", "commissionScheme.billingPeriod": "month",
-              "commissionScheme.commissionRate": "25"}  # fmt: skip
+    scheme = {
+        "commissionScheme.type": "high-water-mark",
+        "commissionScheme.billingPeriod": "month",
+        "commissionScheme.commissionRate": "25",
+    }
     change = manager.proposed("/strategies/new/", name="Coastal", description="", accountId=desk.id("p3"), **scheme)
     answer = manager.save(change)
     made = Strategy.objects.get(name="Coastal")
@@ -48,8 +51,10 @@ def test_a_portfolio_is_created_gets_a_member_with_settings_and_loses_one(desk, 
     more = {"strategy": desk.boreal.backend_id, "multiplier": "0.6", "skipPendingOrders": "true"}
     manager.save(manager.proposed(f"/strategies/{made.pk}/members/add/", **more))
     assert desk.at_backend(made)["members"][1] == {
-        "strategyId": desk.boreal.backend_id, "multiplier": 0.6, "skipPendingOrders": True,
-    }  # fmt: skip
+        "strategyId": desk.boreal.backend_id,
+        "multiplier": 0.6,
+        "skipPendingOrders": True,
+    }
     path = f"/strategies/{made.pk}/members/{desk.alpine.backend_id}/remove/"
     change = change_of(manager.http.post(path, {"mode": "close-immediately"}))
     assert manager.save(change, typed="Mixed").status_code == 302
@@ -58,15 +63,20 @@ def test_a_portfolio_is_created_gets_a_member_with_settings_and_loses_one(desk, 
 
 def test_a_portfolio_is_created_with_several_members_at_once(desk, person, alice):
     manager = person(alice)
-    given = {"name": "Wide", "members.0.strategyId": desk.alpine.backend_id, "members.0.multiplier": "0.4",
-             "members.3.strategyId": desk.boreal.backend_id}  # fmt: skip
+    given = {
+        "name": "Wide",
+        "members.0.strategyId": desk.alpine.backend_id,
+        "members.0.multiplier": "0.4",
+        "members.3.strategyId": desk.boreal.backend_id,
+    }
     change = manager.proposed("/strategies/new-portfolio/", **given)
     back = manager.http.get(f"/strategies/new-portfolio/?change={change.pk}").content.decode()
     assert f'value="{desk.boreal.backend_id}" selected' in back
     manager.save(change)
     assert desk.at_backend(Strategy.objects.get(name="Wide"))["members"] == [
-        {"strategyId": desk.alpine.backend_id, "multiplier": 0.4}, {"strategyId": desk.boreal.backend_id},
-    ]  # fmt: skip
+        {"strategyId": desk.alpine.backend_id, "multiplier": 0.4},
+        {"strategyId": desk.boreal.backend_id},
+    ]
 
 
 def test_a_portfolio_inside_itself_is_refused_with_the_backends_sentence(desk, person, alice):

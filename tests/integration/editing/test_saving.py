@@ -173,9 +173,13 @@ def test_what_never_arrived_is_not_known_first_and_then_not_done(call, desk, per
 
 @pytest.mark.parametrize(
     "error",
-    [SILENT, BackendFailed("The backend failed.", 500), BackendFailed("A proxy waited too long.", 504),
-     Unreadable("The answer is cut.", reason="truncated", start="")],
-)  # fmt: skip
+    [
+        SILENT,
+        BackendFailed("The backend failed.", 500),
+        BackendFailed("A proxy waited too long.", 504),
+        Unreadable("The answer is cut.", reason="truncated", start=""),
+    ],
+)
 def test_every_error_that_proves_nothing_leaves_it_open(error, desk, person, alice, monkeypatch):
     manager, change = person(alice), proposal(desk)
     lose(monkeypatch, "put_strategy", error=error)
@@ -358,9 +362,16 @@ def test_a_silent_backend_keeps_no_other_back(desk, alice, workspace, monkeypatc
     monkeypatch.undo()
     dead = builders.connection(workspace, base_url="http://127.0.0.1:9", token="x" * 20)
     lost = Change.objects.create(
-        workspace=workspace, connection=dead, kind="strategy", backend_id="s", name="S", proposed_at=timezone.now(),
-        outcome="unknown", sent_at=timezone.now(), destination=dead.destination,
-    )  # fmt: skip
+        workspace=workspace,
+        connection=dead,
+        kind="strategy",
+        backend_id="s",
+        name="S",
+        proposed_at=timezone.now(),
+        outcome="unknown",
+        sent_at=timezone.now(),
+        destination=dead.destination,
+    )
     assert settle_changes() == 1
     assert (state_of(change), state_of(lost)) == (("done", True), ("unknown", False))
     assert settle_changes() == 0, "it is asked again only after a while"

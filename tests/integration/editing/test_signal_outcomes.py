@@ -27,11 +27,22 @@ def test_a_signal_that_failed_everywhere_is_not_green(desk, person, alice):
 def test_cells_say_copied_failed_with_reason_or_waiting(desk, person, alice, bob, charlie, dora):
     def decide(signal, outcome, reason, number):
         Decision.objects.create(
-            workspace=desk.connection.workspace, connection=desk.connection, backend_id=f"{signal}-{number}",
-            time=timezone.now(), signal_id=signal, strategy_id=desk.alpine.backend_id, symbol="X", side="buy",
-            source_strategy_id=desk.alpine.backend_id, subscriber_symbol="X", subscriber_id=f"a{number}",
-            outcome=outcome, reason=reason, level="", text="t",
-        )  # fmt: skip
+            workspace=desk.connection.workspace,
+            connection=desk.connection,
+            backend_id=f"{signal}-{number}",
+            time=timezone.now(),
+            signal_id=signal,
+            strategy_id=desk.alpine.backend_id,
+            symbol="X",
+            side="buy",
+            source_strategy_id=desk.alpine.backend_id,
+            subscriber_symbol="X",
+            subscriber_id=f"a{number}",
+            outcome=outcome,
+            reason=reason,
+            level="",
+            text="t",
+        )
 
     decide("won", "copied", "copied", 1)
     decide("won", "copied", "copied", 2)

@@ -36,10 +36,14 @@ def lose(monkeypatch, name: str, *, error: Exception = SILENT, is_done: bool = T
 
 def stopped(desk) -> Stopout:
     return Stopout.objects.create(
-        workspace=desk.connection.workspace, connection=desk.connection, subscriber=desk.hers,
-        strategy_backend_id=desk.alpine.backend_id, reason="day-balance-difference", stopped_at=timezone.now(),
+        workspace=desk.connection.workspace,
+        connection=desk.connection,
+        subscriber=desk.hers,
+        strategy_backend_id=desk.alpine.backend_id,
+        reason="day-balance-difference",
+        stopped_at=timezone.now(),
         stopped_till=datetime(2100, 1, 1, tzinfo=UTC),
-    )  # fmt: skip
+    )
 
 
 def send(desk, manager):

@@ -40,9 +40,16 @@ def file_of(client, job: Job) -> bytes:
 
 
 PATHS = (
-    "/transactions/", "/transactions/?symbol=EURUSD&sort=-time", "/log/", "/subscribers/", "/subscribers/?sort=-equity",
-    "/strategies/", "/commissions/?by=subscriber", "/stopouts/", "/commissions/{strategy}/{subscriber}/",
-)  # fmt: skip
+    "/transactions/",
+    "/transactions/?symbol=EURUSD&sort=-time",
+    "/log/",
+    "/subscribers/",
+    "/subscribers/?sort=-equity",
+    "/strategies/",
+    "/commissions/?by=subscriber",
+    "/stopouts/",
+    "/commissions/{strategy}/{subscriber}/",
+)
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -163,9 +170,14 @@ def prepared(client, number: int) -> list[Job]:
     return list(Job.objects.order_by("pk"))
 
 
-@pytest.mark.parametrize(("age", "stays"), [(upkeep.RESULT_STAYS - timedelta(seconds=1), True),
-                                            (upkeep.RESULT_STAYS, False),
-                                            (upkeep.RESULT_STAYS + timedelta(seconds=1), False)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("age", "stays"),
+    [
+        (upkeep.RESULT_STAYS - timedelta(seconds=1), True),
+        (upkeep.RESULT_STAYS, False),
+        (upkeep.RESULT_STAYS + timedelta(seconds=1), False),
+    ],
+)
 def test_a_file_goes_when_it_is_old_and_its_row_says_so(age, stays, business, sign_in, alice):
     client = sign_in(alice)
     (job,) = prepared(client, 1)

@@ -24,10 +24,16 @@ def everybody(alice, bob, charlie, dora):
     return {"alice": alice, "bob": bob, "charlie": charlie, "dora": dora, "nobody": None}
 
 
-@pytest.mark.parametrize(("who", "statuses"), [
-    ("alice", (200, 200, 302, 200)), ("bob", (200, 200, 302, 200)), ("charlie", (200, 404, 302, 200)),
-    ("dora", (404, 404, 404, 404)), ("nobody", (302, 302, 302, 302)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("who", "statuses"),
+    [
+        ("alice", (200, 200, 302, 200)),
+        ("bob", (200, 200, 302, 200)),
+        ("charlie", (200, 404, 302, 200)),
+        ("dora", (404, 404, 404, 404)),
+        ("nobody", (302, 302, 302, 302)),
+    ],
+)
 def test_who_sees_what(who, statuses, everybody, asks, sign_in):
     job = asks(everybody["alice"], title="Numbers of Alice")
     client = sign_in(everybody[who])
@@ -82,13 +88,18 @@ def test_the_list_follows_what_runs_and_stops_when_nothing_does(asks, alice, sig
     assert "All is counted." in page
 
 
-@pytest.mark.parametrize(("state", "word", "polls"), [
-    ({}, "Waiting", True), ({"state": "running", "lease_token": "0" * 32}, "Running", True),
-    ({"state": "running", "attempts": 2, "message": "Not reached."}, "Trying again", True),
-    ({"state": "running", "cancel_asked_at": "2026-01-01T00:00:00Z"}, "Being cancelled", True),
-    ({"state": "done"}, "Done", False), ({"state": "failed", "message": "Not reached."}, "Failed", False),
-    ({"state": "cancelled"}, "Cancelled", False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("state", "word", "polls"),
+    [
+        ({}, "Waiting", True),
+        ({"state": "running", "lease_token": "0" * 32}, "Running", True),
+        ({"state": "running", "attempts": 2, "message": "Not reached."}, "Trying again", True),
+        ({"state": "running", "cancel_asked_at": "2026-01-01T00:00:00Z"}, "Being cancelled", True),
+        ({"state": "done"}, "Done", False),
+        ({"state": "failed", "message": "Not reached."}, "Failed", False),
+        ({"state": "cancelled"}, "Cancelled", False),
+    ],
+)
 def test_every_state_has_its_words_on_each_page_and_in_the_file(state, word, polls, asks, alice, sign_in):
     job = asks(alice)
     Job.objects.update(**state)
@@ -111,10 +122,16 @@ def test_filters_search_and_pages(asks, alice, sign_in):
         asks(alice, title=f"Job {number}")
     Job.objects.update(state="done")
     Job.objects.bulk_create(
-        Job(workspace=Job.objects.first().workspace, kind="private", title=f"More {number}", state="done",
-            due_at=timezone.now(), created_at=timezone.now() - timedelta(days=1, seconds=number))
+        Job(
+            workspace=Job.objects.first().workspace,
+            kind="private",
+            title=f"More {number}",
+            state="done",
+            due_at=timezone.now(),
+            created_at=timezone.now() - timedelta(days=1, seconds=number),
+        )
         for number in range(60)
-    )  # fmt: skip
+    )
     client = sign_in(alice)
     page = text(client.get("/jobs/"))
     assert "70" in page

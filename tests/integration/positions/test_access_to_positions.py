@@ -20,27 +20,46 @@ MADE_UP = 987654321
 def open_position(account, strategy, number, *, signal="sig1", now, **fields):
     """A copy at an account."""
     values = {
-        "symbol": "EURUSD", "side": "buy", "lots": Decimal("0.2"), "open_price": Decimal("1.1001"),
-        "current_price": Decimal("1.1051"), "floating": Decimal("10.5"), "swap": 0, "commission": 0,
-        "strategy_id": strategy.backend_id, "source_strategy_id": strategy.backend_id, "signal_id": signal,
-        "opened_at": now - timedelta(hours=2), "changed_at": now,
-    }  # fmt: skip
+        "symbol": "EURUSD",
+        "side": "buy",
+        "lots": Decimal("0.2"),
+        "open_price": Decimal("1.1001"),
+        "current_price": Decimal("1.1051"),
+        "floating": Decimal("10.5"),
+        "swap": 0,
+        "commission": 0,
+        "strategy_id": strategy.backend_id,
+        "source_strategy_id": strategy.backend_id,
+        "signal_id": signal,
+        "opened_at": now - timedelta(hours=2),
+        "changed_at": now,
+    }
     return OpenPosition.objects.create(
-        workspace=account.workspace, connection=account.connection, subscriber_id=account.backend_id,
-        position_id=f"{account.pk}-{number}", **{**values, **fields},
-    )  # fmt: skip
+        workspace=account.workspace,
+        connection=account.connection,
+        subscriber_id=account.backend_id,
+        position_id=f"{account.pk}-{number}",
+        **{**values, **fields},
+    )
 
 
 def open_signal(strategy, signal="sig1", *, now, **fields):
     """A provider's trade."""
     values = {
-        "symbol": "EURUSD", "side": "buy", "state": "open", "lots": Decimal("0.4"), "open_price": Decimal("1.1"),
+        "symbol": "EURUSD",
+        "side": "buy",
+        "state": "open",
+        "lots": Decimal("0.4"),
+        "open_price": Decimal("1.1"),
         "opened_at": now - timedelta(hours=2),
-    }  # fmt: skip
+    }
     return OpenTrade.objects.create(
-        workspace=strategy.workspace, connection=strategy.connection, strategy_id=strategy.backend_id,
-        signal_id=signal, **{**values, **fields},
-    )  # fmt: skip
+        workspace=strategy.workspace,
+        connection=strategy.connection,
+        strategy_id=strategy.backend_id,
+        signal_id=signal,
+        **{**values, **fields},
+    )
 
 
 @pytest.fixture
@@ -50,8 +69,17 @@ def book(business):
     signal = open_signal(business.alpine, now=now)
     copy = open_position(business.hers, business.alpine, 1, now=now)
     euros = open_position(business.other, business.alpine, 1, now=now, floating=Decimal("-3.25"))
-    by_hand = open_position(business.hers, business.alpine, 2, now=now, symbol="USDJPY", side="sell", strategy_id="",
-                            source_strategy_id="", signal="")  # fmt: skip
+    by_hand = open_position(
+        business.hers,
+        business.alpine,
+        2,
+        now=now,
+        symbol="USDJPY",
+        side="sell",
+        strategy_id="",
+        source_strategy_id="",
+        signal="",
+    )
     rebuild(business.connection, is_list=True)
     SyncState.objects.create(
         connection=business.connection, kind=SyncKind.POSITIONS, due_at=now, last_success_at=now, complete_until=now
@@ -60,16 +88,22 @@ def book(business):
 
 
 PAGES = (
-    "/positions/", "/positions/all/", "/positions/cells/?ids={signal}", "/positions/{signal}/",
-    "/strategies/{strategy}/positions/", "/strategies/{portfolio}/positions/", "/subscribers/{subscriber}/positions/",
-)  # fmt: skip
+    "/positions/",
+    "/positions/all/",
+    "/positions/cells/?ids={signal}",
+    "/positions/{signal}/",
+    "/strategies/{strategy}/positions/",
+    "/strategies/{portfolio}/positions/",
+    "/subscribers/{subscriber}/positions/",
+)
 
 
 @pytest.mark.parametrize("page", PAGES)
 @pytest.mark.parametrize("form", ["page", "part", "csv"])
 def test_staff_see_it_and_nobody_else(book, sign_in, alice, bob, dora, charlie, text_of, page, form):
-    path = page.format(signal=book.signal.pk, strategy=book.alpine.pk, portfolio=book.portfolio.pk,
-                       subscriber=book.hers.pk)  # fmt: skip
+    path = page.format(
+        signal=book.signal.pk, strategy=book.alpine.pk, portfolio=book.portfolio.pk, subscriber=book.hers.pk
+    )
     if form == "csv" and ("cells" in page or "{signal}" in page):
         return
     path += "?format=csv" if form == "csv" else ""
@@ -164,8 +198,12 @@ def test_where_nothing_is_told_it_says_why_and_shows_no_zero(business, sign_in, 
     SyncState.objects.create(
         connection=business.connection, kind=SyncKind.POSITIONS, due_at=now, cursor={"is_offered": False}
     )
-    for path in ("/positions/", "/positions/all/", f"/strategies/{business.alpine.pk}/positions/",
-                 f"/subscribers/{business.hers.pk}/positions/"):  # fmt: skip
+    for path in (
+        "/positions/",
+        "/positions/all/",
+        f"/strategies/{business.alpine.pk}/positions/",
+        f"/subscribers/{business.hers.pk}/positions/",
+    ):
         page = sign_in(alice).get(path).content.decode()
         assert "Open positions are not known" in page, path
         assert "does not offer “Open positions” to this token" in page
@@ -196,15 +234,19 @@ def test_nothing_open_is_said_only_where_it_is_known(business, sign_in, alice):
         ("/subscribers/{hers}/positions/", ["USD Floating +21.00 Positions 2"]),
         ("/subscribers/{hers}/positions/?symbol=USDJPY", ["USD Floating +10.50 Positions 1"]),
         ("/subscribers/{other}/positions/", ["EUR Floating \N{MINUS SIGN}3.25 Positions 1"]),
-        ("/strategies/{alpine}/positions/",
-         ["EUR Floating \N{MINUS SIGN}3.25 Positions 1", "USD Floating +10.50 Positions 1"]),
-        ("/strategies/{alpine}/positions/?symbol=EURUSD",
-         ["EUR Floating \N{MINUS SIGN}3.25 Positions 1", "USD Floating +10.50 Positions 1"]),
+        (
+            "/strategies/{alpine}/positions/",
+            ["EUR Floating \N{MINUS SIGN}3.25 Positions 1", "USD Floating +10.50 Positions 1"],
+        ),
+        (
+            "/strategies/{alpine}/positions/?symbol=EURUSD",
+            ["EUR Floating \N{MINUS SIGN}3.25 Positions 1", "USD Floating +10.50 Positions 1"],
+        ),
         ("/strategies/{portfolio}/positions/", []),
         ("/positions/?state=open", ["EUR Floating \N{MINUS SIGN}3.25 Positions 1", "USD Floating +10.50 Positions 1"]),
         ("/positions/all/?side=sell", ["USD Floating +10.50 Positions 1"]),
     ],
-)  # fmt: skip
+)
 def test_sums_of_a_page_are_of_its_rows(book, sign_in, alice, path, sums):
     keys = {name: getattr(book, name).pk for name in ("hers", "other", "alpine", "portfolio")}
     page = sums_of(sign_in(alice).get(path.format(**keys)).content.decode())

@@ -49,21 +49,41 @@ def result(code, text="TRADE_RETCODE_DONE", message=""):
         (Terminal(result(10010)), "closed", "in part", True, "position closed"),
         (Terminal(result(10008)), "closed", "", True, "position closed"),
         (Terminal(result(10036, "TRADE_RETCODE_POSITION_CLOSED")), "gone", "", False, None),
-        (Terminal(result(10018, "TRADE_RETCODE_MARKET_CLOSED", "The market is closed.")), "refused",
-         "The market is closed.", True, "position closed: refused"),
-        (Terminal(result(10017, "TRADE_RETCODE_TRADE_DISABLED")), "refused", "TRADE_RETCODE_TRADE_DISABLED", True,
-         "position closed: refused"),
-        (Terminal(NotConnected("The account is not connected.")), "refused", "The account is not connected.", True,
-         "position closed: refused"),
+        (
+            Terminal(result(10018, "TRADE_RETCODE_MARKET_CLOSED", "The market is closed.")),
+            "refused",
+            "The market is closed.",
+            True,
+            "position closed: refused",
+        ),
+        (
+            Terminal(result(10017, "TRADE_RETCODE_TRADE_DISABLED")),
+            "refused",
+            "TRADE_RETCODE_TRADE_DISABLED",
+            True,
+            "position closed: refused",
+        ),
+        (
+            Terminal(NotConnected("The account is not connected.")),
+            "refused",
+            "The account is not connected.",
+            True,
+            "position closed: refused",
+        ),
         (Terminal(NotFound("No such call.")), "refused", NOT_TRADED, True, "position closed: refused"),
         (Terminal(Forbidden("Not for you.")), "refused", NOT_TRADED, True, "position closed: refused"),
-        (Terminal(RateLimited("Slower.", timezone.now() + timedelta(hours=1))), "refused", "Slower.", True,
-         "position closed: refused"),
+        (
+            Terminal(RateLimited("Slower.", timezone.now() + timedelta(hours=1))),
+            "refused",
+            "Slower.",
+            True,
+            "position closed: refused",
+        ),
         (Terminal(SILENCE, left=[]), "closed", "", False, "position closed"),
         (Terminal(SILENCE), "unconfirmed", "No answer.", True, "position closed: not confirmed"),
         (Terminal(BackendFailed("It broke.", 500), left=[]), "closed", "", False, "position closed"),
     ],
-)  # fmt: skip
+)
 def test_an_answer_is_told_as_it_is(book, alice, terminal, code, text, stays, action):  # noqa: F811
     outcome = close_position(book.copy, client=terminal, by=alice, now=timezone.now())
     assert (outcome.code, outcome.text) == (code, text)

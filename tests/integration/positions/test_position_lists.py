@@ -131,11 +131,22 @@ def test_who_has_no_copy_is_named_with_the_reason(many, sign_in, alice):
 
     signal = OpenTrade.objects.get(signal_id="m1")
     Decision.objects.create(
-        workspace=many.workspace, connection=many.connection, backend_id="1", time=many.now, signal_id="m1",
-        strategy_id="alpine", source_strategy_id="alpine", subscriber_id=many.other.backend_id, symbol="EURUSD",
-        subscriber_symbol="EURUSD", side="buy", outcome="skipped", reason="tiny-trade", level="subscriber",
+        workspace=many.workspace,
+        connection=many.connection,
+        backend_id="1",
+        time=many.now,
+        signal_id="m1",
+        strategy_id="alpine",
+        source_strategy_id="alpine",
+        subscriber_id=many.other.backend_id,
+        symbol="EURUSD",
+        subscriber_symbol="EURUSD",
+        side="buy",
+        outcome="skipped",
+        reason="tiny-trade",
+        level="subscriber",
         text="It was too small.",
-    )  # fmt: skip
+    )
     assert (signal.copies, signal.missing) == (1, 1)
     page = sign_in(alice).get(f"/positions/{signal.pk}/").content.decode()
     listed = page.partition("missing-copies")[2]

@@ -25,9 +25,15 @@ NO_LIST = NotFound("No such call.")
 
 def position(number, *, symbol="EURUSD", opened_at=NOW - timedelta(hours=1), **fields):
     return TerminalPosition(
-        id=str(number), type="POSITION_TYPE_BUY", symbol=symbol, time=opened_at, open_price=Decimal("1.1"),
-        volume=Decimal("0.2"), unrealized_profit=Decimal("5.5"), **fields,
-    )  # fmt: skip
+        id=str(number),
+        type="POSITION_TYPE_BUY",
+        symbol=symbol,
+        time=opened_at,
+        open_price=Decimal("1.1"),
+        volume=Decimal("0.2"),
+        unrealized_profit=Decimal("5.5"),
+        **fields,
+    )
 
 
 class Terminals:
@@ -93,11 +99,22 @@ def everybody(sync, answers, now=NOW, **more):
 def deal(connection, account, number, signal):
     """The opening deal of a copy, which says whose signal it is."""
     Transaction.objects.create(
-        workspace=connection.workspace, connection=connection, subscriber_id=account, strategy_id="s1",
-        backend_id=f"{account}-{number}:open", time=NOW - timedelta(hours=1), type="DEAL_TYPE_BUY", symbol="EURUSD",
-        position_id=signal, subscriber_position_id=str(number), profit=0, swap=0, improvement=0, provider_commission=0,
+        workspace=connection.workspace,
+        connection=connection,
+        subscriber_id=account,
+        strategy_id="s1",
+        backend_id=f"{account}-{number}:open",
+        time=NOW - timedelta(hours=1),
+        type="DEAL_TYPE_BUY",
+        symbol="EURUSD",
+        position_id=signal,
+        subscriber_position_id=str(number),
+        profit=0,
+        swap=0,
+        improvement=0,
+        provider_commission=0,
         platform_commission=0,
-    )  # fmt: skip
+    )
 
 
 def test_a_turn_asks_a_few_and_the_age_is_that_of_the_oldest(sync):
@@ -180,8 +197,9 @@ def test_one_account_in_trouble_for_ever_stops_no_other(firm, sync, trouble):
     everybody(sync, {"a00": [position("900")], "a01": [position("901")]})
     outcome = None
     for minutes in range(1, 4):
-        outcome, _ = everybody(sync, {"a00": trouble, "a01": [position("901", symbol="USDJPY")]},
-                               NOW + timedelta(minutes=minutes))  # fmt: skip
+        outcome, _ = everybody(
+            sync, {"a00": trouble, "a01": [position("901", symbol="USDJPY")]}, NOW + timedelta(minutes=minutes)
+        )
     assert OpenPosition.objects.get(subscriber_id="a01").symbol == "USDJPY"
     assert OpenPosition.objects.get(subscriber_id="a00").symbol == "EURUSD"  # as it was read last
     reading = PositionReading.objects.get(backend_id="a00")

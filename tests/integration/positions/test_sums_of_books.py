@@ -140,10 +140,14 @@ def assert_signals(book: Book, signals, positions) -> None:
         for currency, _, position in rows:
             by_currency[currency].append(position.floating)
         expected = [
-            [currency, sum((one for one in results if one is not None), Decimal(0)),
-             sum(one is not None for one in results), sum(one is None for one in results)]
+            [
+                currency,
+                sum((one for one in results if one is not None), Decimal(0)),
+                sum(one is not None for one in results),
+                sum(one is None for one in results),
+            ]
             for currency, results in sorted(by_currency.items())
-        ]  # fmt: skip
+        ]
         assert [[code, Decimal(amount), *counts] for code, amount, *counts in row.floatings] == expected
         if key not in open_now:
             assert (row.state, row.missing) == ("closed" if key[0] in own else "unknown", None)
@@ -233,9 +237,15 @@ def test_prices_of_another_symbol_do_not_compare(workspace, alice):
     signal = SignalRow("s", "g", "open", False, "EURUSD", "buy", Decimal(1), Decimal("1.1"), None, None, book.now)
     keep_signals(book.backend, [signal])
     position = TerminalPosition(
-        id="1", type="POSITION_TYPE_BUY", symbol="EURUSD.m", time=book.now, open_price=Decimal("1.2"),
-        volume=Decimal("0.5"), strategy_id="s", source_position_id="g",
-    )  # fmt: skip
+        id="1",
+        type="POSITION_TYPE_BUY",
+        symbol="EURUSD.m",
+        time=book.now,
+        open_price=Decimal("1.2"),
+        volume=Decimal("0.5"),
+        strategy_id="s",
+        source_position_id="g",
+    )
     keep_positions(book.backend, [(book.accounts[0].backend_id, position)], now=book.now)
     row = (
         open_reads.client_positions(alice.memberships.get())

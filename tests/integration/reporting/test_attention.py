@@ -25,10 +25,22 @@ def quiet(workspace, alice):
 
 def decide(connection, outcome, reason, *, at, number=0):
     Decision.objects.create(
-        workspace=connection.workspace, connection=connection, backend_id=f"{outcome}-{number}", time=at, signal_id="s",
-        strategy_id="a", source_strategy_id="a", subscriber_id="x", symbol="XAUUSD", subscriber_symbol="XAUUSD",
-        side="buy", outcome=outcome, reason=reason, level="", text="t",
-    )  # fmt: skip
+        workspace=connection.workspace,
+        connection=connection,
+        backend_id=f"{outcome}-{number}",
+        time=at,
+        signal_id="s",
+        strategy_id="a",
+        source_strategy_id="a",
+        subscriber_id="x",
+        symbol="XAUUSD",
+        subscriber_symbol="XAUUSD",
+        side="buy",
+        outcome=outcome,
+        reason=reason,
+        level="",
+        text="t",
+    )
 
 
 def told(alice, quiet, now=None):
@@ -94,12 +106,19 @@ def test_what_is_not_known_is_not_in_order(quiet, alice, sign_in):
     type(account).objects.update(first_seen_at=now - timedelta(minutes=9))
     assert "not measured" not in after(lambda: None)
     type(account).objects.update(measured_at=now)
-    QuarantinedPage.objects.create(connection=connection, kind="logs", request="/x", reason="r", body_start="",
-                                   first_seen_at=now, last_seen_at=now)  # fmt: skip
+    QuarantinedPage.objects.create(
+        connection=connection, kind="logs", request="/x", reason="r", body_start="", first_seen_at=now, last_seen_at=now
+    )
     assert "could not be read" in after(lambda: None)
     QuarantinedPage.objects.all().delete()
-    LogRecord.objects.create(workspace=connection.workspace, connection=connection, time=now, level="ERROR",
-                             message="No margin left", digest="1")  # fmt: skip
+    LogRecord.objects.create(
+        workspace=connection.workspace,
+        connection=connection,
+        time=now,
+        level="ERROR",
+        message="No margin left",
+        digest="1",
+    )
     assert "No margin left" in after(lambda: None)
     LogRecord.objects.all().delete()
     type(connection).objects.update(is_enabled=False)

@@ -48,12 +48,25 @@ def books(business):
     issue_statements(business.workspace, until=business.now, due_on=today, now=business.now)
     hers, others = (Statement.objects.get(subscriber_id=one.backend_id) for one in (business.hers, business.other))
     paid = record_payment(
-        business.workspace, ClientAccount.of(hers), amount=4, currency="USD", received_on=today, statement=hers,
-        now=business.now, reference="wire 17",
-    )  # fmt: skip
-    return SimpleNamespace(**vars(business), open=open_period, period=closed.periods[0], statement=hers, others=others,
-                           payment=paid.payment, accountant=builders.member(business.workspace, "erin", "accountant"),
-                           manager=builders.member(business.workspace, "frank", "manager"))  # fmt: skip
+        business.workspace,
+        ClientAccount.of(hers),
+        amount=4,
+        currency="USD",
+        received_on=today,
+        statement=hers,
+        now=business.now,
+        reference="wire 17",
+    )
+    return SimpleNamespace(
+        **vars(business),
+        open=open_period,
+        period=closed.periods[0],
+        statement=hers,
+        others=others,
+        payment=paid.payment,
+        accountant=builders.member(business.workspace, "erin", "accountant"),
+        manager=builders.member(business.workspace, "frank", "manager"),
+    )
 
 
 def rows_of(text):
@@ -81,17 +94,24 @@ PAGES = {
     "/me/statements/": (404, 404, 404, 404, 200, 404),
 }
 ACTIONS = [
-    "/commissions/periods/{period}/close/", "/commissions/close/all/", "/commissions/issue/all/",
-    "/statements/{statement}/credit-note/", "/statements/{statement}/void/", "/statements/{statement}/use-credit/",
+    "/commissions/periods/{period}/close/",
+    "/commissions/close/all/",
+    "/commissions/issue/all/",
+    "/statements/{statement}/credit-note/",
+    "/statements/{statement}/void/",
+    "/statements/{statement}/use-credit/",
     "/commissions/payments/{payment}/undo/",
-]  # fmt: skip
+]
 
 
 def filled(path, books):
     return path.format(
-        period=books.period.pk, statement=books.statement.pk, others=books.others.pk, payment=books.payment.pk,
+        period=books.period.pk,
+        statement=books.statement.pk,
+        others=books.others.pk,
+        payment=books.payment.pk,
         subscriber=books.hers.pk,
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -140,10 +160,17 @@ def test_lists_search_filter_and_download(path, rows, books, sign_in, alice, tex
 def test_filters_of_state(books, sign_in, alice, text_of):
     client = sign_in(alice)
     for path, state, number in (
-        ("periods", "open", 1), ("periods", "issued", 1), ("periods", "paid", 0), ("statements", "partly-paid", 1),
-        ("statements", "due", 1), ("statements", "paid", 0), ("payments", "undone", 0), ("payments", "received", 1),
-        ("debt", "owes", 2), ("debt", "credit", 0),
-    ):  # fmt: skip
+        ("periods", "open", 1),
+        ("periods", "issued", 1),
+        ("periods", "paid", 0),
+        ("statements", "partly-paid", 1),
+        ("statements", "due", 1),
+        ("statements", "paid", 0),
+        ("payments", "undone", 0),
+        ("payments", "received", 1),
+        ("debt", "owes", 2),
+        ("debt", "credit", 0),
+    ):
         found = rows_of(text_of(client.get(f"/commissions/{path}/?format=csv&state={state}")))
         assert len(found) == number, (path, state)
 
@@ -281,12 +308,17 @@ def test_incoming_commission_stands_beside_the_backends_figure(business, is_for_
 @pytest.mark.parametrize(
     ("amount", "currency", "words"),
     [
-        ("1.234", "EUR", "can be 1234 or 1.234"), ("1,234", "EUR", "can be 1234 or 1.234"),
+        ("1.234", "EUR", "can be 1234 or 1.234"),
+        ("1,234", "EUR", "can be 1234 or 1.234"),
         ("0.5", "JPY", "no decimals"),
-        ("1e3", "EUR", "exponent"), ("1_000", "EUR", "underscores"), ("NaN", "EUR", "must be a number"),
-        ("１２３", "EUR", "digits 0 to 9"), ("0", "EUR", "greater than 0"), ("0.001", "EUR", "two decimals"),
+        ("1e3", "EUR", "exponent"),
+        ("1_000", "EUR", "underscores"),
+        ("NaN", "EUR", "must be a number"),
+        ("１２３", "EUR", "digits 0 to 9"),
+        ("0", "EUR", "greater than 0"),
+        ("0.001", "EUR", "two decimals"),
     ],
-)  # fmt: skip
+)
 def test_money_with_two_readings_is_asked_about_and_nothing_is_booked(books, sign_in, alice, amount, currency, words):
     client, before = sign_in(alice), Payment.objects.count()
     given = {"currency": currency, "received_on": books.now.date(), "reference": "", "token": str(uuid.uuid4())}

@@ -41,10 +41,14 @@ def issued(firm):
 @pytest.mark.parametrize(
     ("period_end", "is_of_april"),
     [
-        (APRIL - MOMENT, False), (APRIL, False), (APRIL + MOMENT, True),
-        (MAY - MOMENT, True), (MAY, True), (MAY + MOMENT, False),
+        (APRIL - MOMENT, False),
+        (APRIL, False),
+        (APRIL + MOMENT, True),
+        (MAY - MOMENT, True),
+        (MAY, True),
+        (MAY + MOMENT, False),
     ],
-)  # fmt: skip
+)
 def test_a_month_has_the_periods_that_end_in_it_or_with_it(firm, period_end, is_of_april):
     line = CommissionLine.objects.get()
     copy = CommissionLine(**{field.attname: getattr(line, field.attname) for field in line._meta.fields})

@@ -298,9 +298,13 @@ def test_weeks_are_cut_at_local_midnight():
 def test_the_equity_basis_follows_the_account():
     firm = Firm("high-water-mark", 0.25)
     CommissionPolicy.objects.create(
-        workspace=firm.workspace, connection=firm.connection, strategy_id=firm.strategy.backend_id, name="equity",
-        choices={"basis": "equity", "withdrawal": "proportional"}, created_at=NOW,
-    )  # fmt: skip
+        workspace=firm.workspace,
+        connection=firm.connection,
+        strategy_id=firm.strategy.backend_id,
+        name="equity",
+        choices={"basis": "equity", "withdrawal": "proportional"},
+        created_at=NOW,
+    )
     builders.subscription(firm.subscriber, firm.strategy, first_seen_at=at(4, 1))
 
     def worth(moment, value):
@@ -323,9 +327,13 @@ def test_one_mark_for_all_strategies_of_a_client():
     second = builders.strategy(firm.connection, document=firm.strategy.document)
     for strategy in (firm.strategy, second):
         CommissionPolicy.objects.create(
-            workspace=firm.workspace, connection=firm.connection, strategy_id=strategy.backend_id, name="netted",
-            choices={"scope": "client"}, created_at=NOW,
-        )  # fmt: skip
+            workspace=firm.workspace,
+            connection=firm.connection,
+            strategy_id=strategy.backend_id,
+            name="netted",
+            choices={"scope": "client"},
+            created_at=NOW,
+        )
     firm.deal(at(5, 4), "1000")
     firm.strategy = second
     firm.deal(at(5, 5), "-400")

@@ -366,8 +366,15 @@ def test_everybody_who_has_not_answered_at_once(asked):
     assert [each.subscriber_id for each in consents] == [asked.first.backend_id]
 
 
-@pytest.mark.parametrize("sent", [{}, {"answer": "agreed"}, {"answer": "perhaps", "subscriber": ["1"]},
-                                  {"answer": "agreed", "subscriber": ["x", "-1"]}])  # fmt: skip
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {},
+        {"answer": "agreed"},
+        {"answer": "perhaps", "subscriber": ["1"]},
+        {"answer": "agreed", "subscriber": ["x", "-1"]},
+    ],
+)
 def test_an_answer_needs_a_client_and_a_word(asked, sent):
     assert signed_in(asked.firm.workspace).post(asked.record, sent).status_code == 422
     assert not TermsAnswer.objects.exists()
@@ -391,8 +398,16 @@ def test_terms_that_are_not_offered_any_more_take_no_answer(asked):
     assert "not offered any more" in text_of(answer)
 
 
-@pytest.mark.parametrize(("role", "sees", "records"), [("owner", 200, 302), ("manager", 200, 302),
-    ("accountant", 200, 403), ("viewer", 200, 403), ("subscriber", 404, 404)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("role", "sees", "records"),
+    [
+        ("owner", 200, 302),
+        ("manager", 200, 302),
+        ("accountant", 200, 403),
+        ("viewer", 200, 403),
+        ("subscriber", 404, 404),
+    ],
+)
 def test_managers_record_and_staff_reads(asked, role, sees, records):
     client = signed_in(asked.firm.workspace, role)
     assert client.get(asked.path).status_code == sees
@@ -424,9 +439,14 @@ def test_attention_and_the_history_say_who_has_to_answer(asked):
 def test_the_review_says_that_a_rise_waits(asked):
     after = {"commissionScheme": {"type": "amount-won", "commissionRate": 0.5, "billingPeriod": "month"}}
     change = Change.objects.create(
-        workspace=asked.firm.workspace, connection=asked.firm.connection, kind="strategy", name="Alpine",
-        backend_id=asked.firm.strategy.backend_id, before=asked.firm.strategy.document, after=after,
+        workspace=asked.firm.workspace,
+        connection=asked.firm.connection,
+        kind="strategy",
+        name="Alpine",
+        backend_id=asked.firm.strategy.backend_id,
+        before=asked.firm.strategy.document,
+        after=after,
         proposed_at=timezone.now(),
-    )  # fmt: skip
+    )
     page = text_of(signed_in(asked.firm.workspace).get(f"/commissions/changes/{change.pk}/"))
     assert "keeps the earlier terms until you have recorded its consent" in page

@@ -44,10 +44,26 @@ def full():
     for number, (account, currency) in enumerate(ACCOUNTS.items()):
         terms = [{"strategyId": "s1"}]
         backend.subscribers.append({"_id": account, "name": f"Client {number}", "subscriptions": terms})
-        backend.accounts.append({"accountId": account, "currency": currency, "balance": 1000, "equity": 1010,
-                                 "margin": 0, "leverage": 100, "time": now.isoformat()})  # fmt: skip
-        deal = transaction(2 * number + 1, now - timedelta(seconds=30), subscriberId=account, profit=100 + number,
-                           strategy={"id": "s1", "name": "Trend"}, swap=0, commission=0)  # fmt: skip
+        backend.accounts.append(
+            {
+                "accountId": account,
+                "currency": currency,
+                "balance": 1000,
+                "equity": 1010,
+                "margin": 0,
+                "leverage": 100,
+                "time": now.isoformat(),
+            }
+        )
+        deal = transaction(
+            2 * number + 1,
+            now - timedelta(seconds=30),
+            subscriberId=account,
+            profit=100 + number,
+            strategy={"id": "s1", "name": "Trend"},
+            swap=0,
+            commission=0,
+        )
         backend.add([deal])
     with backend:
         yield backend

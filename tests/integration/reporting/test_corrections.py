@@ -76,10 +76,14 @@ def test_clients_and_strangers_see_nothing_of_it(wrong, dora, charlie, sign_in):
 @pytest.mark.parametrize(
     ("document", "listed"),
     [
-        (account_document(0), True), (account_document(-1), True), (account_document(0.01), False),
-        (account_document(0, removed=True), False), ({}, False), ({"name": " "}, True),
+        (account_document(0), True),
+        (account_document(-1), True),
+        (account_document(0.01), False),
+        (account_document(0, removed=True), False),
+        ({}, False),
+        ({"name": " "}, True),
     ],
-)  # fmt: skip
+)
 def test_an_account_is_listed_when_a_rule_of_today_is_broken(backend, alice, document, listed):
     builders.subscriber(backend, document=document)
     assert bool(lines_of(alice)) is listed

@@ -28,11 +28,24 @@ def account(workspace, alice, dora):
     account = builders.subscriber(connection, access=dora)
     for number, (deal_id, kind, lots, *_) in enumerate(DEALS):
         Transaction.objects.create(
-            workspace=workspace, connection=connection, backend_id=deal_id, strategy_id="s", type=kind, symbol="EURUSD",
-            subscriber_id=account.backend_id, time=timezone.now(), volume_lots=Decimal(lots), price=Decimal("1.1"),
-            position_id=f"p{number}", subscriber_position_id="" if number % 2 else f"own{number}", profit=0, swap=0,
-            improvement=0, provider_commission=0, platform_commission=0,
-        )  # fmt: skip
+            workspace=workspace,
+            connection=connection,
+            backend_id=deal_id,
+            strategy_id="s",
+            type=kind,
+            symbol="EURUSD",
+            subscriber_id=account.backend_id,
+            time=timezone.now(),
+            volume_lots=Decimal(lots),
+            price=Decimal("1.1"),
+            position_id=f"p{number}",
+            subscriber_position_id="" if number % 2 else f"own{number}",
+            profit=0,
+            swap=0,
+            improvement=0,
+            provider_commission=0,
+            platform_commission=0,
+        )
     return account
 
 

@@ -151,8 +151,14 @@ def test_voiding_takes_the_tax_back_too():
 
 # --- Who sends it, and numbers ----------------------------------------------------------------------------------------
 def test_documents_keep_what_they_were_issued_with():
-    firm = closed_firm(name="Alpine Ltd", address="1 High St\nZürich", tax_number="CHE-1", bank_details="IBAN CH1",
-                       terms="Thirty days.", **VAT)  # fmt: skip
+    firm = closed_firm(
+        name="Alpine Ltd",
+        address="1 High St\nZürich",
+        tax_number="CHE-1",
+        bank_details="IBAN CH1",
+        terms="Thirty days.",
+        **VAT,
+    )
     ClientRecord.objects.create(subscriber=firm.subscriber, name="Dora Keller", address="Road 2", notes="Careful")
     (statement,) = issue(firm)
     before = paper_of(statement)
@@ -160,8 +166,18 @@ def test_documents_keep_what_they_were_issued_with():
     ClientRecord.objects.update(name="Somebody", address="")
     text = pdf_text(paper_of(statement))
     assert text == pdf_text(before)
-    for part in ("Alpine Ltd", "1 High St", "Zürich", "Tax number CHE-1", "Dora Keller", "Road 2", "IBAN CH1",
-                 "Thirty days.", "VAT 19 %", "S-000001"):  # fmt: skip
+    for part in (
+        "Alpine Ltd",
+        "1 High St",
+        "Zürich",
+        "Tax number CHE-1",
+        "Dora Keller",
+        "Road 2",
+        "IBAN CH1",
+        "Thirty days.",
+        "VAT 19 %",
+        "S-000001",
+    ):
         assert part in text
     assert "Careful" not in text
     note = issue_credit_note(statement, amount=D(1), reason="agreed", now=ISSUED)
@@ -360,9 +376,15 @@ def test_voiding_and_credit_notes_are_documents():
 
 # --- Pages ------------------------------------------------------------------------------------------------------------
 IDENTITY = {
-    "name": "Alpine Ltd", "statement_prefix": "INV-", "credit_note_prefix": "CN-", "has_year": "on", "tax_kind": "rate",
-    "tax_name": "VAT", "percent": "19", "minimum_text": "USD 5, JPY 500",
-}  # fmt: skip
+    "name": "Alpine Ltd",
+    "statement_prefix": "INV-",
+    "credit_note_prefix": "CN-",
+    "has_year": "on",
+    "tax_kind": "rate",
+    "tax_name": "VAT",
+    "percent": "19",
+    "minimum_text": "USD 5, JPY 500",
+}
 
 
 def test_the_billing_page_stores_what_it_shows(workspace, sign_in, alice, bob, dora, charlie):
@@ -424,14 +446,31 @@ def test_debt_by_age(sign_in, text_of):
     rows += [(other, "JPY", 30, 5), (other, "JPY", 31, 7), (other, "JPY", 0, 3)]
     for number, (account, currency, days, amount) in enumerate(rows, start=1):
         statement = Statement.objects.create(
-            workspace=firm.workspace, connection=firm.connection, subscriber_id=account.backend_id,
-            number=number, workspace_name="x", subscriber_name="y", first_day=today, last_day=today, currency=currency,
-            amount=amount, reporting_currency="USD", due_on=today - timedelta(days=days), issued_at=timezone.now(),
-        )  # fmt: skip
+            workspace=firm.workspace,
+            connection=firm.connection,
+            subscriber_id=account.backend_id,
+            number=number,
+            workspace_name="x",
+            subscriber_name="y",
+            first_day=today,
+            last_day=today,
+            currency=currency,
+            amount=amount,
+            reporting_currency="USD",
+            due_on=today - timedelta(days=days),
+            issued_at=timezone.now(),
+        )
         Entry.objects.create(
-            workspace=firm.workspace, connection=firm.connection, subscriber_id=account.backend_id,
-            currency=currency, kind="statement", amount=amount, statement=statement, day=today, made_at=timezone.now(),
-        )  # fmt: skip
+            workspace=firm.workspace,
+            connection=firm.connection,
+            subscriber_id=account.backend_id,
+            currency=currency,
+            kind="statement",
+            amount=amount,
+            statement=statement,
+            day=today,
+            made_at=timezone.now(),
+        )
     sign_in(owner)
     from reporting.views.payments import ages_of
 
@@ -441,13 +480,23 @@ def test_debt_by_age(sign_in, text_of):
 
     yen, row = ages_of(Request())
     assert yen == {
-        "currency": "JPY", "not_due": 3, "accounts": 1, "overdue_30": 5, "overdue_60": 7, "overdue_90": None,
+        "currency": "JPY",
+        "not_due": 3,
+        "accounts": 1,
+        "overdue_30": 5,
+        "overdue_60": 7,
+        "overdue_90": None,
         "overdue_older": None,
-    }  # fmt: skip
+    }
     assert row == {
-        "currency": "USD", "not_due": D(110), "accounts": 1, "overdue_30": D(11_000), "overdue_60": D(1_100_000),
-        "overdue_90": D(110_000_000), "overdue_older": D(10**9),
-    }  # fmt: skip
+        "currency": "USD",
+        "not_due": D(110),
+        "accounts": 1,
+        "overdue_30": D(11_000),
+        "overdue_60": D(1_100_000),
+        "overdue_90": D(110_000_000),
+        "overdue_older": D(10**9),
+    }
     client = sign_in(owner)
     assert "61–90 days" in text_of(client.get("/commissions/debt/"))
     csv = client.get("/commissions/debt/?format=csv")

@@ -39,8 +39,15 @@ def full():
         backend.subscribers.append(
             {"_id": account, "name": f"Client {number}", "subscriptions": [{"strategyId": "s1"}]}
         )
-        deal = transaction(2 * number + 1, now - timedelta(seconds=30), subscriberId=account, profit=100 + number,
-                           strategy={"id": "s1", "name": "Trend"}, swap=0, commission=0)  # fmt: skip
+        deal = transaction(
+            2 * number + 1,
+            now - timedelta(seconds=30),
+            subscriberId=account,
+            profit=100 + number,
+            strategy={"id": "s1", "name": "Trend"},
+            swap=0,
+            commission=0,
+        )
         backend.add([deal])
     with backend:
         yield backend
@@ -66,8 +73,9 @@ def lines() -> dict[str, tuple[str, Decimal]]:
 
 
 def save(workspace, person, *rows):
-    planned = save_entries(workspace, [EntryRow(n, *row) for n, row in enumerate(rows, 2)], by=person,
-                           now=datetime.now(UTC))  # fmt: skip
+    planned = save_entries(
+        workspace, [EntryRow(n, *row) for n, row in enumerate(rows, 2)], by=person, now=datetime.now(UTC)
+    )
     accrue_workspace(workspace.pk, datetime.now(UTC))
     return planned
 
@@ -186,8 +194,17 @@ def test_a_wrong_one_is_corrected_while_nothing_is_closed_with_it(connection, wo
 def test_what_the_account_says_holds(connection, full, workspace, alice, sign_in):
     save(workspace, alice, ("account-0", "EUR", Decimal(5)), ("account-1", "EUR"))
     for number, currency in enumerate(("USD", "EUR", "JPY")):
-        full.accounts.append({"accountId": f"account-{number}", "currency": currency, "balance": 1000, "equity": 1010,
-                              "margin": 0, "leverage": 100, "time": datetime.now(UTC).isoformat()})  # fmt: skip
+        full.accounts.append(
+            {
+                "accountId": f"account-{number}",
+                "currency": currency,
+                "balance": 1000,
+                "equity": 1010,
+                "margin": 0,
+                "leverage": 100,
+                "time": datetime.now(UTC).isoformat(),
+            }
+        )
     connection.base_url = connection.token_destination = full.url
     connection.save()
     settle(connection, [SyncKind.ACCOUNTS])
@@ -195,7 +212,10 @@ def test_what_the_account_says_holds(connection, full, workspace, alice, sign_in
     assert [account(n).currency for n in range(3)] == ["USD", "EUR", "JPY"]
     assert account(0).balance == 1000
     assert {name: currency for name, (currency, _) in lines().items()} == {
-        "account-0": "USD", "account-1": "EUR", "account-2": "JPY"}  # fmt: skip
+        "account-0": "USD",
+        "account-1": "EUR",
+        "account-2": "JPY",
+    }
     differences = differing(alice)
     assert [line.title for line in differences] == ["1 account"]
     listed = sign_in(alice).get(differences[0].href).content.decode()
@@ -211,8 +231,17 @@ def test_what_the_account_says_holds(connection, full, workspace, alice, sign_in
 
 def test_an_account_without_a_code_of_its_own_keeps_what_was_entered(connection, full, workspace, alice):
     save(workspace, alice, ("account-0", "USD"))
-    full.accounts.append({"accountId": "account-0", "currency": "USDT", "balance": 1000, "equity": 1010, "margin": 0,
-                          "leverage": 100, "time": datetime.now(UTC).isoformat()})  # fmt: skip
+    full.accounts.append(
+        {
+            "accountId": "account-0",
+            "currency": "USDT",
+            "balance": 1000,
+            "equity": 1010,
+            "margin": 0,
+            "leverage": 100,
+            "time": datetime.now(UTC).isoformat(),
+        }
+    )
     connection.base_url = connection.token_destination = full.url
     connection.save()
     settle(connection, [SyncKind.ACCOUNTS])

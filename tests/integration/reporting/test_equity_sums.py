@@ -130,10 +130,19 @@ def test_money_that_only_deals_tell_of_is_no_result(firm, monkeypatch):
     deals = ((days[2], "s0", "deal0"), (days[2], "s1", "deal0"), (days[0] - timedelta(days=2), "s0", "deal1"))
     for when, strategy, deal in deals:
         Transaction.objects.create(
-            workspace=firm, connection=linked, backend_id=deal, subscriber_id="a0", strategy_id=strategy,
-            time=when + timedelta(minutes=1), type="DEAL_TYPE_BALANCE", profit=200, swap=0, provider_commission=0,
-            platform_commission=0, improvement=0,
-        )  # fmt: skip
+            workspace=firm,
+            connection=linked,
+            backend_id=deal,
+            subscriber_id="a0",
+            strategy_id=strategy,
+            time=when + timedelta(minutes=1),
+            type="DEAL_TYPE_BALANCE",
+            profit=200,
+            swap=0,
+            provider_commission=0,
+            platform_commission=0,
+            improvement=0,
+        )
     assert EquityMember.objects.get(connection=linked, account_id="a0", strategy_id="").has_deposits is False
     curves = compare(firm, monkeypatch)
     moved = [moved for _, _, moved in curves["USD", 86_400]]

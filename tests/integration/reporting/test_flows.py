@@ -17,9 +17,13 @@ T0 = datetime(2026, 3, 1, tzinfo=UTC)
 def measure(subscriber, equities, deposits):
     for day, (equity, paid) in enumerate(zip(equities, deposits, strict=True)):
         EquityPoint.objects.create(
-            connection=subscriber.connection, account_id=subscriber.backend_id, time=T0 + timedelta(days=day),
-            balance=equity, equity=equity, net_deposits=paid,
-        )  # fmt: skip
+            connection=subscriber.connection,
+            account_id=subscriber.backend_id,
+            time=T0 + timedelta(days=day),
+            balance=equity,
+            equity=equity,
+            net_deposits=paid,
+        )
 
 
 def a_subscriber():
@@ -28,10 +32,19 @@ def a_subscriber():
 
 def pay(subscriber, amount, time):
     Transaction.objects.create(
-        workspace=subscriber.workspace, connection=subscriber.connection, backend_id="1:balance", strategy_id="S",
-        subscriber_id=subscriber.backend_id, type="DEAL_TYPE_BALANCE", time=time, profit=amount, swap=0, improvement=0,
-        provider_commission=0, platform_commission=0,
-    )  # fmt: skip
+        workspace=subscriber.workspace,
+        connection=subscriber.connection,
+        backend_id="1:balance",
+        strategy_id="S",
+        subscriber_id=subscriber.backend_id,
+        type="DEAL_TYPE_BALANCE",
+        time=time,
+        profit=amount,
+        swap=0,
+        improvement=0,
+        provider_commission=0,
+        platform_commission=0,
+    )
 
 
 def test_a_step_of_net_deposits_is_a_flow_and_no_result():

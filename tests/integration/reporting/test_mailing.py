@@ -42,8 +42,10 @@ def dated(statement, due):
     """As if the day to pay by were another: the database refuses to change documents, but for this."""
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL session_replication_role = replica")
-        cursor.execute("UPDATE reporting_statement SET due_on = %s WHERE id = %s",
-                       [timezone.now().date() + timedelta(days=due), statement.pk])  # fmt: skip
+        cursor.execute(
+            "UPDATE reporting_statement SET due_on = %s WHERE id = %s",
+            [timezone.now().date() + timedelta(days=due), statement.pk],
+        )
         cursor.execute("SET LOCAL session_replication_role = origin")
     statement.refresh_from_db()
     return statement
@@ -57,8 +59,16 @@ def send(firm, **more):
 def test_a_statement_is_mailed_as_it_is_when_it_is_sent():
     firm = firm_with_statement(reply_to="office@example.com")
     send(firm)
-    record_payment(firm.workspace, firm.account, amount=D(5), currency="USD", received_on=NOW.date(), now=NOW,
-                   statement=firm.statement, accepts_old_rate=True)  # fmt: skip
+    record_payment(
+        firm.workspace,
+        firm.account,
+        amount=D(5),
+        currency="USD",
+        received_on=NOW.date(),
+        now=NOW,
+        statement=firm.statement,
+        accepts_old_rate=True,
+    )
     assert send_due() == 1
     (message,) = outgoing.outbox
     assert message.to == ["dora@example.com"]
@@ -175,10 +185,16 @@ def test_what_a_server_refused_is_sent_with_the_run_again(monkeypatch):
 @pytest.mark.parametrize(
     ("days", "schedule", "step"),
     [
-        (0, [1, 3], None), (1, [1, 3], 1), (2, [1, 3], 1), (3, [1, 3], 3), (400, [1, 3], 3), (2, [3], None),
-        (3, [3], 3), (5, [], None),
+        (0, [1, 3], None),
+        (1, [1, 3], 1),
+        (2, [1, 3], 1),
+        (3, [1, 3], 3),
+        (400, [1, 3], 3),
+        (2, [3], None),
+        (3, [3], 3),
+        (5, [], None),
     ],
-)  # fmt: skip
+)
 def test_the_latest_step_that_is_reached_is_used_once(days, schedule, step):
     firm = firm_with_statement(due=-days, reminder_days=schedule)
     assert remind_all(timezone.now()) == (step is not None)
@@ -218,8 +234,15 @@ def test_nobody_is_reminded_of_what_is_settled_before_the_mail_leaves(event):
     firm = firm_with_statement(due=-3, reminder_days=[3])
     remind_all(timezone.now())
     if event == "paid":
-        record_payment(firm.workspace, firm.account, amount=D(20), currency="USD", received_on=NOW.date(), now=NOW,
-                       accepts_old_rate=True)  # fmt: skip
+        record_payment(
+            firm.workspace,
+            firm.account,
+            amount=D(20),
+            currency="USD",
+            received_on=NOW.date(),
+            now=NOW,
+            accepts_old_rate=True,
+        )
     elif event == "void":
         void_statement(firm.statement, reason="Mistake", now=NOW)
     send_due()
@@ -265,8 +288,12 @@ def test_who_may_send_and_who_may_look(sign_in, charlie):
     people = people_of(firm) | {"stranger": charlie, "nobody": None}
     mail = send(firm)
     send_due()
-    looks = {"/commissions/mail/": {"stranger": 200}, f"/commissions/mail/{mail.pk}/": {}, "/commissions/runs/":
-             {"stranger": 200}, f"/commissions/runs/{firm.statement.pk}/": {}}  # fmt: skip
+    looks = {
+        "/commissions/mail/": {"stranger": 200},
+        f"/commissions/mail/{mail.pk}/": {},
+        "/commissions/runs/": {"stranger": 200},
+        f"/commissions/runs/{firm.statement.pk}/": {},
+    }
     for path, others in looks.items():
         for who, person in people.items():
             expected = 200 if who in ("owner", "manager", "accountant", "viewer") else others.get(who, 404)

@@ -24,9 +24,14 @@ def kuwait(rate_day, **workspace):
     """A firm with an account in dinars, whose only rate is of that day, and a fee in May that is closed."""
     firm = Firm(currency="KWD", **workspace)
     OwnRate.objects.create(
-        workspace=firm.workspace, currency="KWD", day=rate_day, against="USD", value=D("3.25"),
-        source="Central Bank of Kuwait", entered_at=ISSUED,
-    )  # fmt: skip
+        workspace=firm.workspace,
+        currency="KWD",
+        day=rate_day,
+        against="USD",
+        value=D("3.25"),
+        source="Central Bank of Kuwait",
+        entered_at=ISSUED,
+    )
     firm.deal(at(5, 28), 100)
     firm.accrue(ISSUED)
     firm.close(MAY, ISSUED)
@@ -181,8 +186,15 @@ ACTIONS = ("fetching/", "fetch/", "new/", "file/")
 
 
 def test_who_may(owner, workspace, sign_in, bob, dora, charlie):
-    own = OwnRate.objects.create(workspace=workspace, currency="KWD", day=date(2026, 5, 20), against="USD", value=3,
-                                 source="x", entered_at=ISSUED)  # fmt: skip
+    own = OwnRate.objects.create(
+        workspace=workspace,
+        currency="KWD",
+        day=date(2026, 5, 20),
+        against="USD",
+        value=3,
+        source="x",
+        entered_at=ISSUED,
+    )
     manager = builders.member(workspace, "mary", "manager")
     assert [sign_in(one).get("/settings/rates/").status_code for one in (manager, bob, dora)] == [200, 200, 404]
     assert sign_in(manager).post("/settings/rates/fetching/", {"once": "a" * 32, "on": "1"}).status_code == 403
@@ -197,8 +209,9 @@ def test_who_may(owner, workspace, sign_in, bob, dora, charlie):
 
 def test_two_firms_do_not_share_their_own_rates(owner, workspace):
     other = builders.workspace("Other")
-    OwnRate.objects.create(workspace=other, currency="RUB", day=date(2026, 5, 20), against="USD", value=1,
-                           source="x", entered_at=ISSUED)  # fmt: skip
+    OwnRate.objects.create(
+        workspace=other, currency="RUB", day=date(2026, 5, 20), against="USD", value=1, source="x", entered_at=ISSUED
+    )
     assert rates_of(workspace).on(date(2026, 5, 20), "RUB", "USD").source == "ECB"
     assert rates_of(other).on(date(2026, 5, 20), "RUB", "USD").value == 1
 

@@ -158,13 +158,21 @@ def test_the_equity_curve_says_what_was_paid_in_or_out(sign_in, firm, alice, bob
     start = timezone.now().replace(minute=0, second=0, microsecond=0) - timedelta(days=3)
     told, untold, opened = (builders.subscriber(firm, name=f"Account {n}", currency="CHF") for n in range(3))
     for account, hour, equity, deposits in (
-        (told, 0, 1000, 1000), (told, 2, 1510, 1500), (told, 3, 1400, 1400), (untold, 0, 200, None),
-        (untold, 3, 150, None), (opened, 2, 70, 70),
-    ):  # fmt: skip
+        (told, 0, 1000, 1000),
+        (told, 2, 1510, 1500),
+        (told, 3, 1400, 1400),
+        (untold, 0, 200, None),
+        (untold, 3, 150, None),
+        (opened, 2, 70, 70),
+    ):
         EquityPoint.objects.create(
-            connection=firm, account_id=account.backend_id, time=start + timedelta(hours=hour),
-            balance=equity, equity=equity, net_deposits=deposits,
-        )  # fmt: skip
+            connection=firm,
+            account_id=account.backend_id,
+            time=start + timedelta(hours=hour),
+            balance=equity,
+            equity=equity,
+            net_deposits=deposits,
+        )
     strategy = firm.strategies.first()
     for account, hour, amount in ((untold, 3, -50), (untold, -1, 200), (told, 2, 500)):
         paid = deal(account, strategy, profit=amount, time=start + timedelta(hours=hour))

@@ -86,15 +86,16 @@ def inverted(days):
 WRONG = {
     "another base": (as_xml(inverted(DAYS)), "differs from rates that are known"),
     "other units on new days": (
-        as_xml({**DAYS, NEWEST: {n: v * 100 for n, v in DAYS[NEWEST].items()}}), "the file is not believed"),
-    "half of the currencies": (
-        as_xml({**DAYS, NEWEST: dict(sorted(DAYS[NEWEST].items())[:15])}), "it is not whole"),
-    "three currencies fewer": (
-        as_xml({**DAYS, NEWEST: dict(sorted(DAYS[NEWEST].items())[3:])}), "lacks 3 currencies"),
+        as_xml({**DAYS, NEWEST: {n: v * 100 for n, v in DAYS[NEWEST].items()}}),
+        "the file is not believed",
+    ),
+    "half of the currencies": (as_xml({**DAYS, NEWEST: dict(sorted(DAYS[NEWEST].items())[:15])}), "it is not whole"),
+    "three currencies fewer": (as_xml({**DAYS, NEWEST: dict(sorted(DAYS[NEWEST].items())[3:])}), "lacks 3 currencies"),
     "half of the file": (as_xml(DAYS)[:1500], "not whole"),
     "an archive with other bytes": (
         as_zip(DAYS)[:600] + bytes(byte ^ 0xFF for byte in as_zip(DAYS)[600:610]) + as_zip(DAYS)[610:],
-        "cannot be unpacked"),
+        "cannot be unpacked",
+    ),
     "an archive without a table": (as_zip(DAYS).replace(b".csv", b".txt"), "no CSV is in it"),
     "half of the archive": (as_zip(DAYS)[:200], "cannot be unpacked"),
     "no rates": (as_xml({}), "has no rates"),
@@ -109,8 +110,10 @@ WRONG = {
     "a Saturday": (as_xml({**DAYS, NEWEST - timedelta(days=NEWEST.weekday() + 2): DAYS[NEWEST]}), "has published none"),
     "huge": (as_xml(DAYS) + b" " * ecb.MOST_BYTES, "larger than"),
     "huge when unpacked": (
-        as_zip({d: {**v, "XXX": Decimal("1." + "0" * 4_000_000)} for d, v in DAYS.items()}), "too large when unpacked"),
-}  # fmt: skip
+        as_zip({d: {**v, "XXX": Decimal("1." + "0" * 4_000_000)} for d, v in DAYS.items()}),
+        "too large when unpacked",
+    ),
+}
 
 
 @pytest.mark.parametrize("kind", WRONG)

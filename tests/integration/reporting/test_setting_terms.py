@@ -180,9 +180,13 @@ def test_rules_that_cost_more_wait_for_consent_and_others_do_not():
 def test_a_policy_of_the_version_before_is_not_put_back():
     clients = Clients("high-water-mark", 0.2, ["USD"])
     CommissionPolicy.objects.create(
-        workspace=clients.firm.workspace, connection=clients.firm.connection, name="old", created_at=at(1, 3),
-        strategy_id=clients.firm.strategy.backend_id, choices={"new_mark": "gross"},
-    )  # fmt: skip
+        workspace=clients.firm.workspace,
+        connection=clients.firm.connection,
+        name="old",
+        created_at=at(1, 3),
+        strategy_id=clients.firm.strategy.backend_id,
+        choices={"new_mark": "gross"},
+    )
     clients.look(at(1, 4))
     set_rules(clients, Policy.parse({"loss_memory_periods": 2}))
     clients.look(at(1, 11))
@@ -230,10 +234,16 @@ def text_of(answer):
 
 
 STANDARD = {
-    "basis": "profit", "floating": "realised", "new_mark": "net", "withdrawal": "absolute",
-    "crystallised": "period-end", "hurdle": "none",
-    "hurdle_rate": "", "loss_memory_periods": "", "scope": "subscription",
-}  # fmt: skip
+    "basis": "profit",
+    "floating": "realised",
+    "new_mark": "net",
+    "withdrawal": "absolute",
+    "crystallised": "period-end",
+    "hurdle": "none",
+    "hurdle_rate": "",
+    "loss_memory_periods": "",
+    "scope": "subscription",
+}
 
 
 def path_of(clients, page):
@@ -263,9 +273,17 @@ def test_rates_are_looked_at_and_then_saved():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"JPY": "0"}, {"JPY": "-6"}, {"JPY": "six"}, {"other": "YE", "other_rate": "1"}, {"other": "EUR"},
-     {"other_rate": "1"}, {"JPY": "600", "start": "yesterday"}, {"JPY": "600", "start": "day", "day": "2020-01-01"}],
-)  # fmt: skip
+    [
+        {"JPY": "0"},
+        {"JPY": "-6"},
+        {"JPY": "six"},
+        {"other": "YE", "other_rate": "1"},
+        {"other": "EUR"},
+        {"other_rate": "1"},
+        {"JPY": "600", "start": "yesterday"},
+        {"JPY": "600", "start": "day", "day": "2020-01-01"},
+    ],
+)
 def test_wrong_rates_are_refused(wrong):
     clients = Clients()
     sent = {"start": "next", "step": "save", **wrong}
@@ -317,9 +335,16 @@ def test_a_client_gets_rules_of_its_own():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"basis": "luck"}, {"hurdle": "hard"}, {"hurdle": "soft", "hurdle_rate": "-1"}, {"loss_memory_periods": "0"},
-     {"loss_memory_periods": "1.5"}, {"scope": ""}, {}],
-)  # fmt: skip
+    [
+        {"basis": "luck"},
+        {"hurdle": "hard"},
+        {"hurdle": "soft", "hurdle_rate": "-1"},
+        {"loss_memory_periods": "0"},
+        {"loss_memory_periods": "1.5"},
+        {"scope": ""},
+        {},
+    ],
+)
 def test_wrong_rules_are_refused(wrong):
     clients = Clients("high-water-mark", 0.2, ["USD"])
     sent = STANDARD | {"start": "now", "step": "save"} | wrong
@@ -328,8 +353,9 @@ def test_wrong_rules_are_refused(wrong):
 
 
 @pytest.mark.parametrize("page", ["rates", "mark"])
-@pytest.mark.parametrize(("role", "status"), [("owner", 200), ("manager", 200), ("accountant", 403), ("viewer", 403),
-                                              ("subscriber", 404)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("role", "status"), [("owner", 200), ("manager", 200), ("accountant", 403), ("viewer", 403), ("subscriber", 404)]
+)
 def test_managers_set_terms(page, role, status):
     clients = Clients("high-water-mark" if page == "mark" else "lots-won", 0.2, ["USD"])
     assert signed_in(clients.firm.workspace, role).get(path_of(clients, page)).status_code == status

@@ -22,9 +22,19 @@ def issue(account, due_on, *, owed="100", paid="0", number=1, is_void=False):
     now = timezone.now()
     own = {"workspace": account.workspace, "connection": account.connection, "subscriber_id": account.backend_id}
     made = Statement.objects.create(
-        **own, number=number, workspace_name="A", subscriber_name=account.name, first_day=now.date(), due_on=due_on,
-        last_day=now.date(), currency="USD", amount=owed, reporting_currency="USD", issued_at=now, is_void=is_void,
-    )  # fmt: skip
+        **own,
+        number=number,
+        workspace_name="A",
+        subscriber_name=account.name,
+        first_day=now.date(),
+        due_on=due_on,
+        last_day=now.date(),
+        currency="USD",
+        amount=owed,
+        reporting_currency="USD",
+        issued_at=now,
+        is_void=is_void,
+    )
     for kind, amount in (("statement", Decimal(owed)), ("payment", -Decimal(paid))):
         if amount:
             Entry.objects.create(
@@ -43,10 +53,15 @@ def account(request, workspace, dora):
 @pytest.mark.parametrize(
     ("days", "paid", "words"),
     [
-        (1, "0", "To be paid"), (0, "0", "To be paid"), (-1, "0", "Overdue, 1 day"), (-12, "0", "Overdue, 12 days"),
-        (0, "40", "Partly paid"), (-1, "40", "Overdue, 1 day"), (-12, "100", "Settled"),
+        (1, "0", "To be paid"),
+        (0, "0", "To be paid"),
+        (-1, "0", "Overdue, 1 day"),
+        (-12, "0", "Overdue, 12 days"),
+        (0, "40", "Partly paid"),
+        (-1, "40", "Overdue, 1 day"),
+        (-12, "100", "Settled"),
     ],
-)  # fmt: skip
+)
 def test_before_on_and_after_the_day(account, days, paid, words):
     today = timezone.now().astimezone(ZoneInfo(account.workspace.timezone)).date()
     state = statement_state(issue(account, today + timedelta(days=days), paid=paid))

@@ -38,10 +38,19 @@ class Agreed(Firm):
         """Other terms saved here, which are to hold from `start`: now, next or a day. seen: by a run of that time."""
         after = scheme_of(kind, rate, length) if kind else {}
         change = Change.objects.create(
-            workspace=self.workspace, connection=self.connection, kind="strategy", before=self.strategy.document,
-            after=after, backend_id=self.strategy.backend_id, name="Alpine", proposed_at=now, saved_at=now, sent_at=now,
-            outcome=ChangeOutcome.DONE, terms_from=start,
-        )  # fmt: skip
+            workspace=self.workspace,
+            connection=self.connection,
+            kind="strategy",
+            before=self.strategy.document,
+            after=after,
+            backend_id=self.strategy.backend_id,
+            name="Alpine",
+            proposed_at=now,
+            saved_at=now,
+            sent_at=now,
+            outcome=ChangeOutcome.DONE,
+            terms_from=start,
+        )
         self.agree(seen or now, kind, rate, length)
         return change
 

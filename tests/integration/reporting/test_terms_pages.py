@@ -40,10 +40,15 @@ def client_of(firm, role="owner"):
 
 def proposed(firm, **scheme):
     return Change.objects.create(
-        workspace=firm.workspace, connection=firm.connection, kind="strategy", backend_id=firm.strategy.backend_id,
-        name="Alpine", before=firm.strategy.document, after={"commissionScheme": MONTHLY | scheme},
+        workspace=firm.workspace,
+        connection=firm.connection,
+        kind="strategy",
+        backend_id=firm.strategy.backend_id,
+        name="Alpine",
+        before=firm.strategy.document,
+        after={"commissionScheme": MONTHLY | scheme},
         proposed_at=timezone.now(),
-    )  # fmt: skip
+    )
 
 
 def text_of(answer):
@@ -70,10 +75,16 @@ def test_the_review_leaves_out_plans_that_another_plan_called_off(firm):
     observe(firm.connection.pk, now - timedelta(days=30))
     for number, (seen, planned) in enumerate([(20, now - timedelta(days=1)), (10, now + timedelta(days=300))], 10):
         TermsVersion.objects.create(
-            workspace=firm.workspace, connection=firm.connection, strategy_id=firm.strategy.backend_id, number=number,
-            subject=Subject.COMMISSION, source=TermsSource.PORTAL, seen_at=now - timedelta(days=seen),
-            terms={"scheme": "amount-won", "rate": "0.2", "billing_period": "week"}, valid_from=planned,
-        )  # fmt: skip
+            workspace=firm.workspace,
+            connection=firm.connection,
+            strategy_id=firm.strategy.backend_id,
+            number=number,
+            subject=Subject.COMMISSION,
+            source=TermsSource.PORTAL,
+            seen_at=now - timedelta(days=seen),
+            terms={"scheme": "amount-won", "rate": "0.2", "billing_period": "week"},
+            valid_from=planned,
+        )
     page = text_of(client_of(firm).get(f"/commissions/changes/{proposed(firm, commissionRate=0.2).pk}/"))
     quarter = Calendar().containing(now, BillingPeriod.QUARTER)
     assert f"the beginning of {quarter.next_day}" in page
@@ -82,8 +93,11 @@ def test_the_review_leaves_out_plans_that_another_plan_called_off(firm):
 def test_what_is_chosen_is_kept_with_the_change(firm):
     change = proposed(firm, commissionRate=0.2)
     tomorrow = timezone.now().date() + timedelta(days=2)
-    for chosen, stored in (({"start": "now"}, "now"), ({"start": "day", "day": str(tomorrow)}, str(tomorrow)),
-                           ({"start": "next"}, "next")):  # fmt: skip
+    for chosen, stored in (
+        ({"start": "now"}, "now"),
+        ({"start": "day", "day": str(tomorrow)}, str(tomorrow)),
+        ({"start": "next"}, "next"),
+    ):
         assert choose(firm, change, **chosen).status_code == 200
         change.refresh_from_db()
         assert change.terms_from == stored
@@ -175,10 +189,16 @@ def test_attention_names_each_strategy_once_and_counts_those_it_leaves_out(firm,
     rows = [firm.strategy, *(builders.strategy(firm.connection, name=f"Nr {n}") for n in range(1, strategies))]
     for number, strategy in enumerate(rows * 2, 50):
         TermsVersion.objects.create(
-            workspace=firm.workspace, connection=firm.connection, strategy_id=strategy.backend_id, number=number,
-            subject=Subject.COMMISSION, source=TermsSource.BACKEND, seen_at=now - timedelta(minutes=100 - number),
-            terms={"scheme": "amount-won", "rate": "0.2", "billing_period": "week"}, needs_consent=number < 55,
-        )  # fmt: skip
+            workspace=firm.workspace,
+            connection=firm.connection,
+            strategy_id=strategy.backend_id,
+            number=number,
+            subject=Subject.COMMISSION,
+            source=TermsSource.BACKEND,
+            seen_at=now - timedelta(minutes=100 - number),
+            terms={"scheme": "amount-won", "rate": "0.2", "billing_period": "week"},
+            needs_consent=number < 55,
+        )
     membership = builders.member(firm.workspace, f"owner{next(NUMBERS)}", "owner").memberships.get()
     lines = [line for line in attention(membership, now=now).lines if "changed at the backend" in line.rest]
     named = [line for line in lines if line.href]
@@ -202,10 +222,19 @@ def test_many_changes_at_once_are_noted_with_as_many_queries_as_few(firm, django
 def plan(firm, rate, now):
     """What is charged from the next month on, while 10 % is charged until then."""
     Change.objects.create(
-        workspace=firm.workspace, connection=firm.connection, kind="strategy", backend_id=firm.strategy.backend_id,
-        name="Alpine", before=firm.strategy.document, after={"commissionScheme": MONTHLY | {"commissionRate": rate}},
-        proposed_at=now, saved_at=now, sent_at=now, outcome=ChangeOutcome.DONE, terms_from="next",
-    )  # fmt: skip
+        workspace=firm.workspace,
+        connection=firm.connection,
+        kind="strategy",
+        backend_id=firm.strategy.backend_id,
+        name="Alpine",
+        before=firm.strategy.document,
+        after={"commissionScheme": MONTHLY | {"commissionRate": rate}},
+        proposed_at=now,
+        saved_at=now,
+        sent_at=now,
+        outcome=ChangeOutcome.DONE,
+        terms_from="next",
+    )
     firm.change_scheme(commissionRate=rate)
     observe(firm.connection.pk, now)
 

@@ -18,8 +18,13 @@ from tests.firm import D, Firm, at
 pytestmark = pytest.mark.django_db
 NUMBERS = count(1)
 RATES = {
-    "flat-fee": 31, "lots-traded": 7, "lots-won": 7, "amount-traded": 0.001, "amount-won": 0.2, "high-water-mark": 0.2,
-}  # fmt: skip
+    "flat-fee": 31,
+    "lots-traded": 7,
+    "lots-won": 7,
+    "amount-traded": 0.001,
+    "amount-won": 0.2,
+    "high-water-mark": 0.2,
+}
 
 
 def free_firm(rate=0, **more) -> Firm:
@@ -180,8 +185,15 @@ def test_a_period_is_cut_where_its_length_changes(scheme, length, end):
         assert firm.total == D("32.00")
 
 
-@pytest.mark.parametrize(("old", "new"), [("UTC", "Europe/Berlin"), ("UTC", "America/New_York"),
-                                          ("Europe/Berlin", "UTC"), ("America/New_York", "Asia/Tokyo")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("UTC", "Europe/Berlin"),
+        ("UTC", "America/New_York"),
+        ("Europe/Berlin", "UTC"),
+        ("America/New_York", "Asia/Tokyo"),
+    ],
+)
 @pytest.mark.parametrize("scheme", ["flat-fee", "amount-won", "high-water-mark"])
 def test_a_changed_zone_charges_no_day_twice_and_nothing_that_ended(scheme, old, new):
     firm = running(scheme, rate=0.2 if scheme != "flat-fee" else 31, zone=old)
@@ -275,9 +287,15 @@ def test_the_review_of_a_change_says_from_when_it_is_charged(sign_in_to):
     client = sign_in_to(firm)
     scheme = {"type": "lots-won", "commissionRate": 6, "billingPeriod": "month"}
     change = Change.objects.create(
-        workspace=firm.workspace, connection=firm.connection, kind="strategy", backend_id=firm.strategy.backend_id,
-        name="Alpine", before={}, after={"commissionScheme": scheme}, proposed_at=MAY_20,
-    )  # fmt: skip
+        workspace=firm.workspace,
+        connection=firm.connection,
+        kind="strategy",
+        backend_id=firm.strategy.backend_id,
+        name="Alpine",
+        before={},
+        after={"commissionScheme": scheme},
+        proposed_at=MAY_20,
+    )
     path = f"/commissions/changes/{change.pk}/"
     page = client.get(f"/changes/{change.pk}/").content.decode()
     assert f'href="{path}"' in page

@@ -45,9 +45,14 @@ def history(scheme, rate=0.2, currency="USD", policy=None, **workspace):
     firm = Firm(scheme=scheme, rate=rate, currency=currency, **workspace)
     if policy:
         CommissionPolicy.objects.create(
-            workspace=firm.workspace, connection=firm.connection, strategy_id=firm.strategy.backend_id,
-            name="of the test", version=2, choices=policy, created_at=builders.LONG_AGO,
-        )  # fmt: skip
+            workspace=firm.workspace,
+            connection=firm.connection,
+            strategy_id=firm.strategy.backend_id,
+            name="of the test",
+            version=2,
+            choices=policy,
+            created_at=builders.LONG_AGO,
+        )
     results = (100, -40, 95, 30.55, -10, 77.77, 60, -5, 20.02, 13)
     for number, result in enumerate(results):
         month, day = 1 + number // 2, 8 + 11 * (number % 2)
@@ -62,9 +67,13 @@ def history(scheme, rate=0.2, currency="USD", policy=None, **workspace):
 
 
 SCHEMES = {
-    "flat-fee": 31.5, "lots-traded": 6, "lots-won": 6,
-    "amount-traded": 0.0003, "amount-won": 0.2, "high-water-mark": 0.2,
-}  # fmt: skip
+    "flat-fee": 31.5,
+    "lots-traded": 6,
+    "lots-won": 6,
+    "amount-traded": 0.0003,
+    "amount-won": 0.2,
+    "high-water-mark": 0.2,
+}
 POLICIES = {
     "gross": {"new_mark": "gross"},
     "loss memory": {"loss_memory_periods": 2},
@@ -213,9 +222,11 @@ def test_a_fee_by_other_periods_that_was_changed_is_noticed(db, tmp_path, capsys
     by_period = line["inputs"]["by_period"]
     days, whole = by_period[0]
     changed = {
-        "one day fewer": [[days - 1, whole], *by_period[1:]], "a shorter period": [[days, whole - 1], *by_period[1:]],
-        "one left out": by_period[1:], "more days than a period has": [[sum(n for n, _ in by_period), 1]],
-    }  # fmt: skip
+        "one day fewer": [[days - 1, whole], *by_period[1:]],
+        "a shorter period": [[days, whole - 1], *by_period[1:]],
+        "one left out": by_period[1:],
+        "more days than a period has": [[sum(n for n, _ in by_period), 1]],
+    }
     line["inputs"]["by_period"] = changed[parts]
     assert check(tmp_path, signed(document)) == 1
     assert f"line {document['lines'].index(line) + 1} (" in capsys.readouterr().out
@@ -362,8 +373,12 @@ def test_the_same_fault_twice_is_noticed_by_the_chain(files, tmp_path, capsys):
 def test_a_step_that_names_another_past_than_the_file_has(files, tmp_path, capsys):
     document = copy.deepcopy(files["high-water-mark"][1])
     shifted(document["lines"][1]["inputs"], 25)
-    document["lines"][1]["previous"] = {"statement": None, "line": 1, "at": document["lines"][1]["inputs"]["from"],
-                                        "after": document["lines"][1]["inputs"]["before"]}  # fmt: skip
+    document["lines"][1]["previous"] = {
+        "statement": None,
+        "line": 1,
+        "at": document["lines"][1]["inputs"]["from"],
+        "after": document["lines"][1]["inputs"]["before"],
+    }
     assert check(tmp_path, signed(document)) == 1
     assert "line 2 (" in capsys.readouterr().out
 

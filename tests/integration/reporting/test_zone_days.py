@@ -15,8 +15,12 @@ from tests import builders
 from tests.firm import Firm, at
 
 pytestmark = pytest.mark.django_db
-MOVES = [("UTC", "Asia/Tokyo"), ("Europe/Berlin", "America/New_York"), ("Pacific/Auckland", "UTC"),
-         ("America/New_York", "Europe/Berlin")]  # fmt: skip
+MOVES = [
+    ("UTC", "Asia/Tokyo"),
+    ("Europe/Berlin", "America/New_York"),
+    ("Pacific/Auckland", "UTC"),
+    ("America/New_York", "Europe/Berlin"),
+]
 
 
 def moved(before, after, currency="EUR"):

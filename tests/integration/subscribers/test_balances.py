@@ -17,8 +17,14 @@ from tests import builders
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
-FIGURES = {"currency": "EUR", "balance": Decimal("1000.1"), "equity": Decimal("1001.123456789"), "margin": Decimal(3),
-           "leverage": Decimal(100), "simulated": None}  # fmt: skip
+FIGURES = {
+    "currency": "EUR",
+    "balance": Decimal("1000.1"),
+    "equity": Decimal("1001.123456789"),
+    "margin": Decimal(3),
+    "leverage": Decimal(100),
+    "simulated": None,
+}
 
 
 @pytest.fixture
@@ -55,10 +61,14 @@ def test_the_same_figures_are_noted_as_measured_once_a_minute(account, step, is_
 @pytest.mark.parametrize(
     "other",
     [
-        {"balance": Decimal(1)}, {"equity": Decimal("1001.12345678")}, {"margin": None}, {"leverage": Decimal(30)},
-        {"currency": "USD"}, {"simulated": True},
+        {"balance": Decimal(1)},
+        {"equity": Decimal("1001.12345678")},
+        {"margin": None},
+        {"leverage": Decimal(30)},
+        {"currency": "USD"},
+        {"simulated": True},
     ],
-)  # fmt: skip
+)
 def test_any_other_figure_is_written_at_once(account, other):
     poll(account)
     assert poll(account, now=NOW + timedelta(seconds=10), **other) == (1, True)

@@ -228,12 +228,17 @@ def test_risk_limits_beside_others_are_set_and_put_back(desk, http, many):  # no
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"form": "ratio", "how": "set-ratio", "amount": "0"}, {"form": "ratio", "how": "set-ratio", "amount": "1001"},
-        {"form": "ratio", "how": "x", "amount": "1"}, {"form": "limit", "setting": "maxTradeRisk", "amount": "101"},
-        {"form": "limit", "setting": "name", "amount": "1"}, {"form": "close-only", "mode": "x"},
-        {"form": "ratio", "how": "set-ratio", "amount": "1", "strategy": "elsewhere"}, {"form": "other"}, {},
+        {"form": "ratio", "how": "set-ratio", "amount": "0"},
+        {"form": "ratio", "how": "set-ratio", "amount": "1001"},
+        {"form": "ratio", "how": "x", "amount": "1"},
+        {"form": "limit", "setting": "maxTradeRisk", "amount": "101"},
+        {"form": "limit", "setting": "name", "amount": "1"},
+        {"form": "close-only", "mode": "x"},
+        {"form": "ratio", "how": "set-ratio", "amount": "1", "strategy": "elsewhere"},
+        {"form": "other"},
+        {},
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_read_is_said(wrong, http, many):
     bulk = chosen(http, many)
     assert http.post(f"/subscribers/bulk/{bulk.pk}/", wrong).status_code == 422
@@ -355,8 +360,12 @@ def test_accounts_that_fail_side_by_side_are_tried_after_the_others(desk, http, 
 
 def test_only_those_who_manage_work_on_many(desk, http, many, sign_in, alice, bob, dora, charlie):  # noqa: F811
     bulk = planned(http, many)
-    paths = [f"/subscribers/bulk/{bulk.pk}/", "/subscribers/bulk/", f"/changes/bulk/{bulk.pk}/start/",
-             f"/changes/bulk/{bulk.pk}/undo/"]  # fmt: skip
+    paths = [
+        f"/subscribers/bulk/{bulk.pk}/",
+        "/subscribers/bulk/",
+        f"/changes/bulk/{bulk.pk}/start/",
+        f"/changes/bulk/{bulk.pk}/undo/",
+    ]
     for person, status in ((bob, 403), (dora, 404)):
         client = sign_in(person)
         for path in paths:

@@ -25,9 +25,12 @@ def stop(account, strategy_id="", **more):
     now = timezone.now()
     fields = {"reason": "date-balance-difference", "stopped_at": now, "stopped_till": now + timedelta(hours=1), **more}
     return Stopout.objects.create(
-        workspace=account.workspace, connection=account.connection, subscriber=account, strategy_backend_id=strategy_id,
+        workspace=account.workspace,
+        connection=account.connection,
+        subscriber=account,
+        strategy_backend_id=strategy_id,
         **fields,
-    )  # fmt: skip
+    )
 
 
 def failing(connection, kind="accounts"):
@@ -41,10 +44,12 @@ def test_every_combination_of_an_account(workspace):
         is_removed, is_ending, stopped, close_only, silent, fails = facts
         connection = builders.connection(workspace, name=f"C{number}")
         account = builders.subscriber(
-            connection, is_removed=is_removed, close_only="by-position" if close_only else "",
+            connection,
+            is_removed=is_removed,
+            close_only="by-position" if close_only else "",
             document={"closeOnRemovalMode": "close-gracefully-by-position"} if is_ending else {},
             measured_at=now - timedelta(hours=3) if silent else now,
-        )  # fmt: skip
+        )
         if stopped:
             stop(account)
         if fails:
@@ -112,10 +117,15 @@ def test_every_combination_of_syncs_of_a_connection():
     now = timezone.now()
     facts = list(itertools.product(NO_YES, NO_YES, NO_YES, (None, now, now - timedelta(minutes=4)), NO_YES))
     states = [
-        SimpleNamespace(failing_since=now if fails else None, cursor={"is_offered": False} if missing else {},
-                        last_success_at=last, lease_until=now if leased else None, fails=fails or last != now)
+        SimpleNamespace(
+            failing_since=now if fails else None,
+            cursor={"is_offered": False} if missing else {},
+            last_success_at=last,
+            lease_until=now if leased else None,
+            fails=fails or last != now,
+        )
         for fails, missing, leased, last, _ in facts
-    ]  # fmt: skip
+    ]
     for state in states:
         pill = sync_state(state, now=now)
         assert pill.code in SYNC_STATES

@@ -39,15 +39,21 @@ def test_what_is_active_comes_first_however_old_it_is(business, sign_in, alice, 
 @pytest.mark.parametrize(
     ("told", "figures"),
     [
-        ("73451.50 JPY reached the limit 5 % of 1461975.00 (date-balance-difference, subscriber).",
-         ("73451.50", "JPY", "", "5", "subscriber")),
-        ("100.00 USD reached the limit 100.00 (day-equity-difference, strategy).",
-         ("100.00", "USD", "100.00", "", "strategy")),
-        ("9.10 EUR reached the limit 9.00 or 2.5 % of 1000.00 (day-balance-difference, member in portfolio member A).",
-         ("9.10", "EUR", "9.00", "2.5", "member in portfolio member A")),
+        (
+            "73451.50 JPY reached the limit 5 % of 1461975.00 (date-balance-difference, subscriber).",
+            ("73451.50", "JPY", "", "5", "subscriber"),
+        ),
+        (
+            "100.00 USD reached the limit 100.00 (day-equity-difference, strategy).",
+            ("100.00", "USD", "100.00", "", "strategy"),
+        ),
+        (
+            "9.10 EUR reached the limit 9.00 or 2.5 % of 1000.00 (day-balance-difference, member in portfolio member A).",
+            ("9.10", "EUR", "9.00", "2.5", "member in portfolio member A"),
+        ),
         ("in other words.", ("", "", "", "", "")),
     ],
-)  # fmt: skip
+)
 def test_the_file_has_the_columns_of_the_page(told, figures, business, sign_in, alice, text_of):
     reset = make_stopout(business.hers, business.now, stopped_till=business.now + timedelta(days=30))
     Stopout.objects.filter(pk=reset.pk).update(ended_at=business.now)

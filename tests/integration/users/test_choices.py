@@ -20,9 +20,19 @@ from users.listing.filters import Choice, NameSearch
 
 pytestmark = pytest.mark.django_db
 PAGES = (
-    "/transactions/", "/decisions/", "/log/", "/strategies/", "/subscribers/", "/stopouts/", "/statements/",
-    "/payments/", "/me/", "/search/?q=e", "/transactions/?strategy=hidden", "/transactions/?subscriber=Theirs",
-)  # fmt: skip
+    "/transactions/",
+    "/decisions/",
+    "/log/",
+    "/strategies/",
+    "/subscribers/",
+    "/stopouts/",
+    "/statements/",
+    "/payments/",
+    "/me/",
+    "/search/?q=e",
+    "/transactions/?strategy=hidden",
+    "/transactions/?subscriber=Theirs",
+)
 
 
 def all_listings() -> list[Listing]:
@@ -58,8 +68,11 @@ def firm(workspace, dora):
 def test_every_choice_of_every_list_is_scoped_like_its_rows(firm, request, who):
     membership = request.getfixturevalue(who).memberships.get()
     sees = {
-        "alice": {"mine", "hidden"}, "bob": {"mine", "hidden"}, "charlie": set(), "dora": {"mine"},
-    }[who]  # fmt: skip
+        "alice": {"mine", "hidden"},
+        "bob": {"mine", "hidden"},
+        "charlie": set(),
+        "dora": {"mine"},
+    }[who]
     accounts = set(Subscriber.objects.visible_to(membership).values_list("backend_id", flat=True))
     currencies = set(Subscriber.objects.visible_to(membership).values_list("currency", flat=True))
     checked = 0

@@ -19,10 +19,17 @@ from users.listing.columns import with_columns
 from users.listing.export import stream_csv
 
 MODULES = (
-    "subscribers.listings", "strategies.views", "reporting.views.history", "reporting.views.decisions",
-    "reporting.views.commissions", "reporting.views.payments", "reporting.views.periods", "reporting.views.statements",
-    "reporting.views.strategies", "reporting.views.subscribers",
-)  # fmt: skip
+    "subscribers.listings",
+    "strategies.views",
+    "reporting.views.history",
+    "reporting.views.decisions",
+    "reporting.views.commissions",
+    "reporting.views.payments",
+    "reporting.views.periods",
+    "reporting.views.statements",
+    "reporting.views.strategies",
+    "reporting.views.subscribers",
+)
 # shown in another shape in the file
 STANDS_FOR = {
     ("statements", "number"): {"label"},

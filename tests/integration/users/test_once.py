@@ -23,13 +23,29 @@ from users.models import FormPost
 pytestmark = pytest.mark.django_db
 TEMPLATES = Path(__file__).resolve().parents[3] / "templates"
 ACTS = {
-    "strategies:create-webhook", "users:connection-new",
-    "strategies:send-signal", "strategies:change-signal", "strategies:close-signal", "editing:save",
-    "subscribers:resynchronise", "subscribers:reset-stopout", "reporting:issue-statements", "reporting:credit-note",
-    "reporting:void-statement", "reporting:use-credit", "reporting:new-payment", "reporting:undo-payment",
-    "reporting:close-periods", "reporting:close-period",
-    "accounts:deploy", "accounts:undeploy", "accounts:redeploy", "accounts:remove", "accounts:roles", "accounts:link",
-}  # fmt: skip
+    "strategies:create-webhook",
+    "users:connection-new",
+    "strategies:send-signal",
+    "strategies:change-signal",
+    "strategies:close-signal",
+    "editing:save",
+    "subscribers:resynchronise",
+    "subscribers:reset-stopout",
+    "reporting:issue-statements",
+    "reporting:credit-note",
+    "reporting:void-statement",
+    "reporting:use-credit",
+    "reporting:new-payment",
+    "reporting:undo-payment",
+    "reporting:close-periods",
+    "reporting:close-period",
+    "accounts:deploy",
+    "accounts:undeploy",
+    "accounts:redeploy",
+    "accounts:remove",
+    "accounts:roles",
+    "accounts:link",
+}
 
 
 def acting_views() -> set[str]:

@@ -52,8 +52,13 @@ def parsed(text):
 
 def test_a_mail_is_taken_once_with_its_files(workspace, served):
     files = MailKind("with-file", "With a file", lambda mail: [Attachment("ä.pdf", b"%PDF", "application/pdf")])
-    mail = queue(workspace, kind=register_kind(files), subject="Two\r\nlines: x", sender_name="Fírm, Ltd",
-                 reply_to="office@example.com")  # fmt: skip
+    mail = queue(
+        workspace,
+        kind=register_kind(files),
+        subject="Two\r\nlines: x",
+        sender_name="Fírm, Ltd",
+        reply_to="office@example.com",
+    )
     with MailServer() as server:
         served(server)
         assert send_due() == 1

@@ -17,11 +17,18 @@ from copying.backend.state.errors import Refused
 @pytest.mark.parametrize(
     ("posted", "kind"),
     [
-        ("buy", "POSITION_TYPE_BUY"), ("BUY", "POSITION_TYPE_BUY"), ("Long", "POSITION_TYPE_BUY"),
-        ("sell", "POSITION_TYPE_SELL"), ("short", "POSITION_TYPE_SELL"), ("position_type_buy", "POSITION_TYPE_BUY"),
-        ("order_type_sell_limit", "ORDER_TYPE_SELL_LIMIT"), ("Close", "close"), ("exit", "close"), ("FLAT", "close"),
+        ("buy", "POSITION_TYPE_BUY"),
+        ("BUY", "POSITION_TYPE_BUY"),
+        ("Long", "POSITION_TYPE_BUY"),
+        ("sell", "POSITION_TYPE_SELL"),
+        ("short", "POSITION_TYPE_SELL"),
+        ("position_type_buy", "POSITION_TYPE_BUY"),
+        ("order_type_sell_limit", "ORDER_TYPE_SELL_LIMIT"),
+        ("Close", "close"),
+        ("exit", "close"),
+        ("FLAT", "close"),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("name", ["type", "action"])
 def test_types_are_taken_in_any_case(posted: str, kind: str, name: str) -> None:
     told = in_contract_words({name: posted})["type"]
@@ -36,11 +43,18 @@ def test_numbers_may_be_in_quotes(text: str, number: float) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("2%", "percentage"), ("1,000.5", "without commas"), ("0,5", "without commas"), ("NaN", "a number"),
-        ("na", "a number"), ("1e3", "a number"), ("-1", "a number"), ("", "a number"), ("inf", "a number"),
+        ("2%", "percentage"),
+        ("1,000.5", "without commas"),
+        ("0,5", "without commas"),
+        ("NaN", "a number"),
+        ("na", "a number"),
+        ("1e3", "a number"),
+        ("-1", "a number"),
+        ("", "a number"),
+        ("inf", "a number"),
         ("{{strategy.order.contracts}}", "placeholder"),
     ],
-)  # fmt: skip
+)
 def test_bad_numbers_are_never_guessed(text: str, words: str) -> None:
     with pytest.raises(Refused) as refused:
         in_contract_words({"volume": text})

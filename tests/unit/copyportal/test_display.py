@@ -128,15 +128,18 @@ def test_an_unknown_deal_type_is_shown_in_its_own_words():
         ("Copied with 1 lots.", "", "Copied with 1.00 lots."),
         ("0.1 instead of 0.4 lots", "", "0.10 instead of 0.40 lots"),
         ("cut from 12.35 to 0.2 lots", "", "cut from 12.35 to 0.20 lots"),
-        ("Closed 0.2 lots at 1.1509, net result -80.08: by hand.", "EURUSD",
-         "Closed 0.20 lots at 1.15090, net result −80.08: by hand."),
+        (
+            "Closed 0.2 lots at 1.1509, net result -80.08: by hand.",
+            "EURUSD",
+            "Closed 0.20 lots at 1.15090, net result −80.08: by hand.",
+        ),
         ("Closed 1 lots at 150.1, net result 3.00: x.", "USDJPY", "Closed 1.00 lots at 150.100, net result 3.00: x."),
         ("Drawdown 73451.50 JPY reached the limit", "", "Drawdown 73\u202f452 JPY reached the limit"),
         ("Drawdown 1234.50 EUR", "", "Drawdown 1\u202f234.50 EUR"),
         ("on 2026-11-28 at 10-12, id a-1, close-only", "", "on 2026-11-28 at 10-12, id a-1, close-only"),
         ("(date-balance-difference)", "", "(closed loss within a calendar day)"),
     ],
-)  # fmt: skip
+)
 def test_sentences_of_the_backend_have_the_pages_numbers(text, symbol, shown):
     assert display.prose(text, symbol) == shown
 
@@ -160,11 +163,14 @@ def test_a_result_names_the_accounts_currency_where_it_is_known(text, currency, 
 @pytest.mark.parametrize(
     ("type", "deal_id", "shown"),
     [
-        ("DEAL_TYPE_BUY", "7:open", "Open buy"), ("DEAL_TYPE_BUY", "7:close", "Close sell"),
-        ("DEAL_TYPE_SELL", "7:open", "Open sell"), ("DEAL_TYPE_SELL", "7:close", "Close buy"),
-        ("DEAL_TYPE_SELL", "7", "Sell"), ("DEAL_TYPE_BALANCE", "7:balance", "Balance"),
+        ("DEAL_TYPE_BUY", "7:open", "Open buy"),
+        ("DEAL_TYPE_BUY", "7:close", "Close sell"),
+        ("DEAL_TYPE_SELL", "7:open", "Open sell"),
+        ("DEAL_TYPE_SELL", "7:close", "Close buy"),
+        ("DEAL_TYPE_SELL", "7", "Sell"),
+        ("DEAL_TYPE_BALANCE", "7:balance", "Balance"),
         ("DEAL_TYPE_BALANCE", "7:close", "Balance"),
     ],
-)  # fmt: skip
+)
 def test_a_deal_that_opens_is_told_from_one_that_closes(type, deal_id, shown):
     assert display.deal_type(type, deal_id) == shown

@@ -14,12 +14,35 @@ ONE, TWO = [{"strategyId": "s"}], [{"strategyId": "s"}, {"strategyId": "s"}]
 LIMIT = {"type": "date", "applyTo": "balance-difference", "maxAbsoluteRisk": 5}
 # the backend uses these for the next signal only, or they say something and copy nothing
 NEXT_SIGNAL = {
-    "allowedSides", "commissionScheme", "copyStopLoss", "copyTakeProfit", "description", "drawdownFilter",
-    "equityCurveFilter", "magicFilter", "maxLeverage", "maxStopLoss", "maxTradeRisk", "maxTradeVolume",
-    "minTradeVolume", "minTradeAmount", "multiplier", "name", "phoneNumbers", "reduceCorrelations", "reverse",
-    "reservedMarginFraction", "signalDelay", "skipPendingOrders", "symbolFilter", "symbolMapping", "symbolsTraded",
-    "telegram", "timeSettings", "tradeSizeScaling",
-}  # fmt: skip
+    "allowedSides",
+    "commissionScheme",
+    "copyStopLoss",
+    "copyTakeProfit",
+    "description",
+    "drawdownFilter",
+    "equityCurveFilter",
+    "magicFilter",
+    "maxLeverage",
+    "maxStopLoss",
+    "maxTradeRisk",
+    "maxTradeVolume",
+    "minTradeVolume",
+    "minTradeAmount",
+    "multiplier",
+    "name",
+    "phoneNumbers",
+    "reduceCorrelations",
+    "reverse",
+    "reservedMarginFraction",
+    "signalDelay",
+    "skipPendingOrders",
+    "symbolFilter",
+    "symbolMapping",
+    "symbolsTraded",
+    "telegram",
+    "timeSettings",
+    "tradeSizeScaling",
+}
 
 
 def change(kind, before, after, action=Action.CHANGE, **more):
@@ -45,22 +68,35 @@ def test_every_setting_is_classified():
         ("subscriber", {"closeOnly": "immediately"}, {"closeOnly": "immediately"}, False),
         ("subscriber", {"closeOnly": "by-symbol"}, {"closeOnly": "immediately"}, True),
         ("subscriber", {}, {"closeOnly": "by-position"}, False),
-        ("subscriber", {"subscriptions": [{"strategyId": "s"}]},
-         {"subscriptions": [{"strategyId": "s", "closeOnly": "immediately"}]}, True),
+        (
+            "subscriber",
+            {"subscriptions": [{"strategyId": "s"}]},
+            {"subscriptions": [{"strategyId": "s", "closeOnly": "immediately"}]},
+            True,
+        ),
         ("subscriber", {"subscriptions": [{"strategyId": "s"}]}, {"subscriptions": []}, True),
         ("subscriber", {"subscriptions": []}, {"subscriptions": [{"strategyId": "s"}]}, False),
         ("portfolio", {"members": TWO}, {"members": ONE}, True),
-        ("portfolio", {"members": TWO},
-         {"members": [{"strategyId": "s", "multiplier": 2}, {"strategyId": "s"}]}, False),
+        (
+            "portfolio",
+            {"members": TWO},
+            {"members": [{"strategyId": "s", "multiplier": 2}, {"strategyId": "s"}]},
+            False,
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_the_documents_alone_say(kind, before, after, asks):
     assert bool(document_effects(change(kind, before, after)).reasons) is asks
 
 
-EVERYBODY, ONE_USER, TWO_USERS = ({"offer": offer} for offer in (
-    {"to": "everybody"}, {"to": "tenants", "tenants": ["a"]}, {"to": "tenants", "tenants": ["a", "b"]},
-))  # fmt: skip
+EVERYBODY, ONE_USER, TWO_USERS = (
+    {"offer": offer}
+    for offer in (
+        {"to": "everybody"},
+        {"to": "tenants", "tenants": ["a"]},
+        {"to": "tenants", "tenants": ["a", "b"]},
+    )
+)
 
 
 @pytest.mark.parametrize(
@@ -100,12 +136,16 @@ def test_a_removal_says_what_becomes_of_positions_and_nothing_else():
         ("strategy", {}, {"newsFilter": {"breakingNewsFilter": {"priorities": ["high"]}}}, False),
         ("strategy", {}, {"newsFilter": {"breakingNewsFilter": {"closePositionTimeGapInMinutes": 5}}}, True),
         ("portfolio", {"members": ONE}, {"members": [ONE[0] | {"riskLimits": [LIMIT]}]}, True),
-        ("subscriber", {"subscriptions": [{"strategyId": "s"}]},
-         {"subscriptions": [{"strategyId": "s", "riskLimits": [LIMIT]}]}, True),
+        (
+            "subscriber",
+            {"subscriptions": [{"strategyId": "s"}]},
+            {"subscriptions": [{"strategyId": "s", "riskLimits": [LIMIT]}]},
+            True,
+        ),
         ("subscriber", {}, {"riskLimits": [LIMIT]}, True),
         ("subscriber", {}, {"multiplier": 2}, False),
     ],
-)  # fmt: skip
+)
 def test_when_the_backend_is_asked(kind, before, after, asked):
     assert needs_measuring(change(kind, before, after)) is asked
 
@@ -125,8 +165,9 @@ def test_when_the_backend_is_asked(kind, before, after, asked):
 )
 def test_only_what_may_act_is_feared_where_nobody_can_measure(before, after, acts):
     assert may_act(change("strategy", {"riskLimits": before}, {"riskLimits": after})) is acts
-    found = change("portfolio", {"members": [ONE[0] | {"riskLimits": before}]},
-                   {"members": [ONE[0] | {"riskLimits": after}]})  # fmt: skip
+    found = change(
+        "portfolio", {"members": [ONE[0] | {"riskLimits": before}]}, {"members": [ONE[0] | {"riskLimits": after}]}
+    )
     assert may_act(found) is acts
 
 

@@ -41,12 +41,26 @@ def test_a_name_says_setting_row_and_part(name, setting, row, part):
 @pytest.mark.parametrize(
     "name",
     [
-        "", "was", "maxTradeRisk.", "maxTradeRiskier", "maxTradeRisk.0", "tradeSizeScaling", "tradeSizeScaling.mode.x",
-        "riskLimits.type", "riskLimits.-1.type", "riskLimits.².type", f"riskLimits.{MOST_ROWS + 1}.type",
-        "riskLimits.0", "riskLimits.007.type", "riskLimits.0.type.0", "symbolFilter", "symbolFilter.included",
-        "closeOnly", "members.0.multiplier",
+        "",
+        "was",
+        "maxTradeRisk.",
+        "maxTradeRiskier",
+        "maxTradeRisk.0",
+        "tradeSizeScaling",
+        "tradeSizeScaling.mode.x",
+        "riskLimits.type",
+        "riskLimits.-1.type",
+        "riskLimits.².type",
+        f"riskLimits.{MOST_ROWS + 1}.type",
+        "riskLimits.0",
+        "riskLimits.007.type",
+        "riskLimits.0.type.0",
+        "symbolFilter",
+        "symbolFilter.included",
+        "closeOnly",
+        "members.0.multiplier",
     ],
-)  # fmt: skip
+)
 def test_anything_else_is_no_input_of_a_strategy(name):
     assert InputPath.parse(name, STRATEGY) is None
 

@@ -27,15 +27,32 @@ STRUCTS = {
 }
 ELSEWHERE = {"members", "subscriptions", "strategyId"}  # edited on pages of their own
 FULL_STRATEGY = {
-    "_id": "s1", "name": "Trend", "description": "Follows", "accountId": "p1", "platformCommissionRate": 0.1,
-    "maxTradeRisk": 0.07, "reverse": False, "allowedSides": ["sell", "buy"], "maxStopLoss": {"value": 12.5,
-    "units": "pips"}, "riskLimits": [{"type": "day", "applyTo": "balance-difference", "maxRelativeRisk": 0.1,
-    "closePositions": True, "startTime": "2026-01-31T14:00:00.000Z", "more": 1}, {"type": "month",
-    "applyTo": "equity-difference", "maxAbsoluteRisk": 1000, "closePositions": False}], "symbolFilter": {"included":
-    ["EURUSD", "GBPUSD"], "theirs": [1]}, "symbolMapping": [{"from": "EURUSD", "to": "EURUSD.r", "note": "x"}],
-    "telegram": {"publishing": {"token": "12:secret", "chatId": "@trend"}}, "future": {"deep": [1, 2]},
+    "_id": "s1",
+    "name": "Trend",
+    "description": "Follows",
+    "accountId": "p1",
+    "platformCommissionRate": 0.1,
+    "maxTradeRisk": 0.07,
+    "reverse": False,
+    "allowedSides": ["sell", "buy"],
+    "maxStopLoss": {"value": 12.5, "units": "pips"},
+    "riskLimits": [
+        {
+            "type": "day",
+            "applyTo": "balance-difference",
+            "maxRelativeRisk": 0.1,
+            "closePositions": True,
+            "startTime": "2026-01-31T14:00:00.000Z",
+            "more": 1,
+        },
+        {"type": "month", "applyTo": "equity-difference", "maxAbsoluteRisk": 1000, "closePositions": False},
+    ],
+    "symbolFilter": {"included": ["EURUSD", "GBPUSD"], "theirs": [1]},
+    "symbolMapping": [{"from": "EURUSD", "to": "EURUSD.r", "note": "x"}],
+    "telegram": {"publishing": {"token": "12:secret", "chatId": "@trend"}},
+    "future": {"deep": [1, 2]},
     "commissionScheme": {"type": "amount-won", "billingPeriod": "month", "commissionRate": 0.2},
-}  # fmt: skip
+}
 
 
 def as_sent(form: SettingsForm, **changes: str | list[str] | None) -> QueryDict:
@@ -196,8 +213,12 @@ def test_an_input_emptied_is_not_set_at_this_level():
 
 
 def test_a_row_is_taken_away_added_and_changed_with_what_it_holds_besides():
-    added = {"riskLimits.2.type": "week", "riskLimits.2.applyTo": "equity-difference",
-             "riskLimits.2.maxRelativeRisk": "12,5", "riskLimits.2.closePositions": "true"}  # fmt: skip
+    added = {
+        "riskLimits.2.type": "week",
+        "riskLimits.2.applyTo": "equity-difference",
+        "riskLimits.2.maxRelativeRisk": "12,5",
+        "riskLimits.2.closePositions": "true",
+    }
     after = edited(
         Level.STRATEGY, FULL_STRATEGY, **{"riskLimits.1.remove": "on", "riskLimits.0.maxRelativeRisk": "5"} | added
     )
@@ -275,8 +296,11 @@ def test_a_problem_stands_at_its_input(changes, name, text):
     form = judged(FULL_STRATEGY, **changes)
     assert [one.input for one in form.problems] == [name]
     assert form.problems[0].text.startswith(text)
-    assert any(name in (one.name for _, inputs in bound.rows for one in inputs if one.problems)
-               for _, settings in form.groups for bound in settings)  # fmt: skip
+    assert any(
+        name in (one.name for _, inputs in bound.rows for one in inputs if one.problems)
+        for _, settings in form.groups
+        for bound in settings
+    )
 
 
 def test_rows_left_empty_do_not_move_a_problem_to_another_row():

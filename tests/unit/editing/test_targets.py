@@ -14,8 +14,10 @@ from editing.targets import PORTFOLIO, STRATEGY, SUBSCRIBER, Link, Parts, Target
 def test_strategies_portfolios_and_accounts_are_registered_by_their_apps():
     registered = {kind: type(target_of(kind)).__module__ for kind in targets.kinds()}
     assert registered == {
-        STRATEGY: "strategies.targets", PORTFOLIO: "strategies.targets", SUBSCRIBER: "subscribers.targets",
-    }  # fmt: skip
+        STRATEGY: "strategies.targets",
+        PORTFOLIO: "strategies.targets",
+        SUBSCRIBER: "subscribers.targets",
+    }
     assert set(targets.kinds()) <= set(KINDS), "a document of each kind can be validated"
 
 

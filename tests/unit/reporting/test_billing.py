@@ -33,9 +33,13 @@ def test_money_is_rounded_half_up_to_the_minor_unit(amount, currency, rounded):
 
 @pytest.mark.parametrize(
     ("monday", "day", "first"),
-    [(False, date(2026, 5, 23), date(2026, 5, 17)), (False, date(2026, 5, 24), date(2026, 5, 24)),
-     (True, date(2026, 5, 24), date(2026, 5, 18)), (True, date(2026, 5, 25), date(2026, 5, 25))],
-)  # fmt: skip
+    [
+        (False, date(2026, 5, 23), date(2026, 5, 17)),
+        (False, date(2026, 5, 24), date(2026, 5, 24)),
+        (True, date(2026, 5, 24), date(2026, 5, 18)),
+        (True, date(2026, 5, 25), date(2026, 5, 25)),
+    ],
+)
 def test_a_week_starts_on_sunday_unless_the_firm_says_monday(monday, day, first):
     calendar = Calendar(week_starts_monday=monday)
     week = calendar.containing(calendar.midnight(day), WEEK)

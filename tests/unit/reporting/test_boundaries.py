@@ -46,10 +46,14 @@ def test_only_a_deal_of_nothing_is_not_traded(scheme, quantity, is_charged):
 @pytest.mark.parametrize(
     ("moment", "month"),
     [
-        (APRIL.start - MOMENT, 3), (APRIL.start, 4), (APRIL.start + MOMENT, 4),
-        (APRIL.end - MOMENT, 4), (APRIL.end, 5), (APRIL.end + MOMENT, 5),
+        (APRIL.start - MOMENT, 3),
+        (APRIL.start, 4),
+        (APRIL.start + MOMENT, 4),
+        (APRIL.end - MOMENT, 4),
+        (APRIL.end, 5),
+        (APRIL.end + MOMENT, 5),
     ],
-)  # fmt: skip
+)
 def test_a_deal_at_midnight_belongs_to_the_day_that_begins(moment, month):
     [line] = lines_of(Scheme.LOTS_TRADED, is_opening=True, at=moment)
     assert line.period.first_day.month == month
@@ -94,11 +98,17 @@ def days_of_fee(subscription: BilledSubscription, *, now: datetime) -> int | Non
 @pytest.mark.parametrize(
     ("hurdle", "measured", "chargeable"),
     [
-        (Hurdle.NONE, "99.99", "0"), (Hurdle.NONE, "100", "0"), (Hurdle.NONE, "100.01", "0.01"),
-        (Hurdle.SOFT, "104.99", "0"), (Hurdle.SOFT, "105", "0"), (Hurdle.SOFT, "105.01", "5.01"),
-        (Hurdle.HARD, "104.99", "0"), (Hurdle.HARD, "105", "0"), (Hurdle.HARD, "105.01", "0.01"),
+        (Hurdle.NONE, "99.99", "0"),
+        (Hurdle.NONE, "100", "0"),
+        (Hurdle.NONE, "100.01", "0.01"),
+        (Hurdle.SOFT, "104.99", "0"),
+        (Hurdle.SOFT, "105", "0"),
+        (Hurdle.SOFT, "105.01", "5.01"),
+        (Hurdle.HARD, "104.99", "0"),
+        (Hurdle.HARD, "105", "0"),
+        (Hurdle.HARD, "105.01", "0.01"),
     ],
-)  # fmt: skip
+)
 def test_what_only_reaches_the_hurdle_is_free(hurdle, measured, chargeable):
     start = datetime(2026, 1, 1, tzinfo=UTC)
     policy = Policy(basis=Basis.EQUITY, hurdle=hurdle, hurdle_rate=D("0.05"))
@@ -121,10 +131,17 @@ def test_a_loss_is_remembered_through_its_last_period(periods, chargeable):
 @pytest.mark.parametrize(
     ("amount", "currency", "rounded"),
     [
-        ("0.0049999", "USD", "0.00"), ("0.005", "USD", "0.01"), ("0.0050001", "USD", "0.01"),
-        ("0.015", "USD", "0.02"), ("0.025", "USD", "0.03"), ("0.5", "JPY", "1"), ("1.5", "JPY", "2"),
-        ("2.5", "JPY", "3"), ("0.0005", "KWD", "0.001"), ("0.0015", "KWD", "0.002"),
+        ("0.0049999", "USD", "0.00"),
+        ("0.005", "USD", "0.01"),
+        ("0.0050001", "USD", "0.01"),
+        ("0.015", "USD", "0.02"),
+        ("0.025", "USD", "0.03"),
+        ("0.5", "JPY", "1"),
+        ("1.5", "JPY", "2"),
+        ("2.5", "JPY", "3"),
+        ("0.0005", "KWD", "0.001"),
+        ("0.0015", "KWD", "0.002"),
     ],
-)  # fmt: skip
+)
 def test_a_half_is_rounded_away_from_zero(sign, amount, currency, rounded):
     assert round_money(D(sign + amount), currency) == D(sign + rounded)

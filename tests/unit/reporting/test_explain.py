@@ -8,16 +8,30 @@ import pytest
 from reporting.commission.explain import explain, money, plain
 
 HIGH_WATER = {
-    "from": "2026-05-01T00:00:00+00:00", "at": "2026-06-01T00:00:00+00:00", "result": "500", "deals": 7, "flows": [],
-    "capital": "0", "measured": "700", "mark_before": "200", "hurdle": "0", "chargeable": "500", "mark_after": "700",
-}  # fmt: skip
+    "from": "2026-05-01T00:00:00+00:00",
+    "at": "2026-06-01T00:00:00+00:00",
+    "result": "500",
+    "deals": 7,
+    "flows": [],
+    "capital": "0",
+    "measured": "700",
+    "mark_before": "200",
+    "hurdle": "0",
+    "chargeable": "500",
+    "mark_after": "700",
+}
 
 
 def line(scheme, inputs, *, rate="0.2", exact="10.01", amount="10.01", policy=None):
     return SimpleNamespace(
-        scheme=scheme, inputs=inputs, rate=Decimal(rate), exact_amount=Decimal(exact), amount=Decimal(amount),
-        currency="USD", policy=policy or {"basis": "profit"},
-    )  # fmt: skip
+        scheme=scheme,
+        inputs=inputs,
+        rate=Decimal(rate),
+        exact_amount=Decimal(exact),
+        amount=Decimal(amount),
+        currency="USD",
+        policy=policy or {"basis": "profit"},
+    )
 
 
 @pytest.mark.parametrize(
@@ -29,8 +43,13 @@ def line(scheme, inputs, *, rate="0.2", exact="10.01", amount="10.01", policy=No
             "0.10 lots opened × 3.50 USD per lot = 0.35 USD",
         ),
         (
-            line("flat-fee", {"days": 22, "days_of_period": 30, "first_day": "2026-06-09", "last_day": "2026-06-30"},
-                 rate="49", exact="35.933333333333", amount="35.93"),
+            line(
+                "flat-fee",
+                {"days": 22, "days_of_period": 30, "first_day": "2026-06-09", "last_day": "2026-06-30"},
+                rate="49",
+                exact="35.933333333333",
+                amount="35.93",
+            ),
             "49.00 USD × 22 of 30 days = 35.933333, rounded = 35.93 USD",
         ),
         (
@@ -46,7 +65,7 @@ def line(scheme, inputs, *, rate="0.2", exact="10.01", amount="10.01", policy=No
             "14.00 owed − 4.00 booked before = 10.00 USD",
         ),
     ],
-)  # fmt: skip
+)
 def test_the_formula_has_the_lines_numbers(given, formula):
     assert explain(given).formula == formula
 

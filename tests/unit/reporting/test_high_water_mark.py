@@ -179,9 +179,16 @@ def test_a_hurdle_never_makes_a_forgotten_loss_a_gain(hurdle, results, memory, e
     assert fees == expected
 
 
-@pytest.mark.parametrize(("memories", "expected"), [
-    ([None, 1, 1], 0), ([None, None, 1], 0), ([1, 1, 1], 20), ([1, None, 1], 0), ([2, None, None], 0),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("memories", "expected"),
+    [
+        ([None, 1, 1], 0),
+        ([None, None, 1], 0),
+        ([1, 1, 1], 20),
+        ([1, None, 1], 0),
+        ([2, None, None], 0),
+    ],
+)
 def test_losses_begin_to_be_forgotten_when_a_limit_is_set(memories, expected):
     """-100, nothing, +100: without a limit at any time the loss is as old as the limit."""
     mark, total, fees = Mark(D(0), START), D(0), D(0)

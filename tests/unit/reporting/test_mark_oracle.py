@@ -67,8 +67,15 @@ class MarkHistory:
         for _ in range(self.random.choice([1, 1, 2, 3, 4])):
             choose = self.random.choice
             scheme = "high-water-mark" if fixed or self.random.random() < 0.85 else "lots-won"
-            rows.append(Agreed(since, scheme, D(choose(["0.1", "0.2", "0.5"])), choose(["week", "month", "quarter"]),
-                               self.some_rules() | fixed))  # fmt: skip
+            rows.append(
+                Agreed(
+                    since,
+                    scheme,
+                    D(choose(["0.1", "0.2", "0.5"])),
+                    choose(["week", "month", "quarter"]),
+                    self.some_rules() | fixed,
+                )
+            )
             if fixed:
                 break
             since = max(since or START, START) + self.seconds(120)
@@ -132,9 +139,15 @@ class MarkHistory:
         stated = StatedTerms(terms, [(None, self.zone)])
         starts = boundaries(stated, START - 200 * DAY, self.now + 2 * DAY)
         client = marks_oracle.Client(
-            agreed=self.rows, starts=starts, deals=self.deals, stays=self.stays, money=self.money, now=self.now,
-            zone_at=lambda moment: self.zone, length_at=lambda moment: client.terms_at(moment).length,
-        )  # fmt: skip
+            agreed=self.rows,
+            starts=starts,
+            deals=self.deals,
+            stays=self.stays,
+            money=self.money,
+            now=self.now,
+            zone_at=lambda moment: self.zone,
+            length_at=lambda moment: client.terms_at(moment).length,
+        )
         sums = defaultdict(D)
         with localcontext() as context:
             context.prec = 60
@@ -148,12 +161,16 @@ class MarkHistory:
         started_at = min([self.stays[0][0], *(at for at, _ in self.deals)])
         bookings = sorted(self.money.bookings.values())
         return BilledSubscription(
-            "USD", started_at, self.stays[-1][1], deals, flows,
+            "USD",
+            started_at,
+            self.stays[-1][1],
+            deals,
+            flows,
             sorted(Valuation(each.time, each.balance, each.equity) for each in self.money.snapshots),
             lifetimes=[Lifetime(*stay) for stay in self.stays],
             credits=[(at, amount) for at, kind, amount in bookings if kind == "DEAL_TYPE_CREDIT"],
             fee_payments=fees_among(flows, sorted(self.money.payments)),
-        )  # fmt: skip
+        )
 
     def charged(self, **changed):
         """By period, what the ledger's functions charge by the mark."""
@@ -167,9 +184,14 @@ class MarkHistory:
         )
         calendar = SpannedCalendar.of(calendar_spans(spans, [(None, Calendar(self.zone))]))
         lines = lines_of(
-            History(spans), self.subscription(), calendar, now=self.now, since=None, settled_until=None,
+            History(spans),
+            self.subscription(),
+            calendar,
+            now=self.now,
+            since=None,
+            settled_until=None,
             only=frozenset({Scheme.HIGH_WATER_MARK}),
-        )  # fmt: skip
+        )
         sums = defaultdict(D)
         for line in lines:
             assert line.exact_amount >= 0

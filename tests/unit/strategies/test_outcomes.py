@@ -22,10 +22,14 @@ from strategies.outcomes import outcome_of
         ([("skipped", "close-only")], 1, "warn", "1 skipped: close only"),
         ([("copied", "copied"), ("skipped", "close-only")], 2, "info", "1 copied, 1 skipped: close only"),
         ([("delayed", "delayed")], 1, "info", "1 delayed"),
-        ([("failed", "a-b"), ("failed", "c"), ("failed", "a-b"), ("skipped", "d")], 4, "bad",
-         "1 skipped, 3 failed: a b, c and 1 more"),
+        (
+            [("failed", "a-b"), ("failed", "c"), ("failed", "a-b"), ("skipped", "d")],
+            4,
+            "bad",
+            "1 skipped, 3 failed: a b, c and 1 more",
+        ),
     ],
-)  # fmt: skip
+)
 def test_words_and_tone(decisions, reached, tone, words):
     state = outcome_of(decisions).state(reached)
     assert (state.tone, state.words) == (tone, words)

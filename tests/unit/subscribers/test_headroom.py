@@ -40,9 +40,16 @@ def test_the_smaller_bound_holds(absolute, relative, balance, bound):
 
 @pytest.mark.parametrize(
     ("drawdown", "stopped", "left"),
-    [("0", False, "1"), ("-20", False, "1"), ("25", False, "0.75"), ("100", False, "0"), ("140", False, "0"),
-     ("10", True, "0"), ("33.333", False, "0.66667")],
-)  # fmt: skip
+    [
+        ("0", False, "1"),
+        ("-20", False, "1"),
+        ("25", False, "0.75"),
+        ("100", False, "0"),
+        ("140", False, "0"),
+        ("10", True, "0"),
+        ("33.333", False, "0.66667"),
+    ],
+)
 def test_what_is_left_lies_between_nothing_and_all(drawdown, stopped, left):
     assert left_fraction(Decimal(drawdown), Decimal(100), is_stopped=stopped) == Decimal(left)
 

@@ -17,15 +17,39 @@ from users.numbers import GROUPED_BY, DayField, NumberField, Unclear, WholeNumbe
 @pytest.mark.parametrize(
     ("typed", "number"),
     [
-        ("0", "0"), ("7", "7"), ("0.5", "0.5"), (".5", "0.5"), ("5.", "5"), ("0,5", "0.5"), ("1234,5", "1234.5"),
-        ("1,23", "1.23"), ("1,2345", "1.2345"), ("0,125", "0.125"), ("1234,567", "1234.567"), ("1.234", "1.234"),
-        ("-2,40", "-2.40"), ("\u22122.40", "-2.40"), ("+5", "5"), (" 12.50 ", "12.50"),
-        ("1 234.50", "1234.50"), ("1 234,50", "1234.50"), ("1 234 567", "1234567"), ("1\u202f234,567", "1234.567"),
-        ("1\u00a0234", "1234"), ("1\u2009234", "1234"), ("12'345.6", "12345.6"), ("12\u2019345,6", "12345.6"),
-        ("1,234.56", "1234.56"), ("1.234,56", "1234.56"), ("1.355,90", "1355.90"), ("1,234,567", "1234567"),
-        ("1.234.567", "1234567"), ("1.234.567,8", "1234567.8"), ("1,234.567", "1234.567"),
+        ("0", "0"),
+        ("7", "7"),
+        ("0.5", "0.5"),
+        (".5", "0.5"),
+        ("5.", "5"),
+        ("0,5", "0.5"),
+        ("1234,5", "1234.5"),
+        ("1,23", "1.23"),
+        ("1,2345", "1.2345"),
+        ("0,125", "0.125"),
+        ("1234,567", "1234.567"),
+        ("1.234", "1.234"),
+        ("-2,40", "-2.40"),
+        ("\u22122.40", "-2.40"),
+        ("+5", "5"),
+        (" 12.50 ", "12.50"),
+        ("1 234.50", "1234.50"),
+        ("1 234,50", "1234.50"),
+        ("1 234 567", "1234567"),
+        ("1\u202f234,567", "1234.567"),
+        ("1\u00a0234", "1234"),
+        ("1\u2009234", "1234"),
+        ("12'345.6", "12345.6"),
+        ("12\u2019345,6", "12345.6"),
+        ("1,234.56", "1234.56"),
+        ("1.234,56", "1234.56"),
+        ("1.355,90", "1355.90"),
+        ("1,234,567", "1234567"),
+        ("1.234.567", "1234567"),
+        ("1.234.567,8", "1234567.8"),
+        ("1,234.567", "1234.567"),
     ],
-)  # fmt: skip
+)
 def test_what_has_one_reading_is_taken(typed, number):
     assert read_number(typed) == Decimal(number)
 
@@ -41,19 +65,43 @@ def test_one_comma_before_three_digits_is_asked_about_with_both_readings(typed):
 @pytest.mark.parametrize(
     ("typed", "words"),
     [
-        ("1e3", "exponent"), ("1E-3", "exponent"), ("1,5e3", "exponent"), ("1_000", "underscores"),
+        ("1e3", "exponent"),
+        ("1E-3", "exponent"),
+        ("1,5e3", "exponent"),
+        ("1_000", "underscores"),
         ("NaN", "not “NaN”"),
-        ("Infinity", "must be a number"), ("-inf", "must be a number"), ("much", "must be a number"), ("-", "number"),
-        (".", "must be a number"), ("１２３", "digits 0 to 9"), ("１２.5", "digits 0 to 9"), ("－5", "digits 0 to 9"),
-        ("1．5", "digits 0 to 9"), ("١٢٣", "digits 0 to 9"), ("5 €", "digits 0 to 9"), ("$5", "must be a number"),
-        ("1 23", "groups of three"), ("12 34.5", "groups of three"), ("1'2", "groups of three"),
+        ("Infinity", "must be a number"),
+        ("-inf", "must be a number"),
+        ("much", "must be a number"),
+        ("-", "number"),
+        (".", "must be a number"),
+        ("１２３", "digits 0 to 9"),
+        ("１２.5", "digits 0 to 9"),
+        ("－5", "digits 0 to 9"),
+        ("1．5", "digits 0 to 9"),
+        ("١٢٣", "digits 0 to 9"),
+        ("5 €", "digits 0 to 9"),
+        ("$5", "must be a number"),
+        ("1 23", "groups of three"),
+        ("12 34.5", "groups of three"),
+        ("1'2", "groups of three"),
         ("1 234'567", "groups"),
-        ("1234 567", "groups of three"), ("1,23,456", "cannot be read"), ("1,234,56", "cannot be read"),
-        ("1.2.3", "cannot be read"), ("1,234.5,6", "cannot be read"), ("0,123,456", "cannot be read"),
-        ("1 234,567,890", "cannot be read"), ("1e400", "exponent"), ("9" * 16, "too large"), ("1" * 401, "too many"),
-        ("0x10", "must be a number"), ("1/2", "must be a number"), ("(5)", "must be a number"), ("--5", "number"),
+        ("1234 567", "groups of three"),
+        ("1,23,456", "cannot be read"),
+        ("1,234,56", "cannot be read"),
+        ("1.2.3", "cannot be read"),
+        ("1,234.5,6", "cannot be read"),
+        ("0,123,456", "cannot be read"),
+        ("1 234,567,890", "cannot be read"),
+        ("1e400", "exponent"),
+        ("9" * 16, "too large"),
+        ("1" * 401, "too many"),
+        ("0x10", "must be a number"),
+        ("1/2", "must be a number"),
+        ("(5)", "must be a number"),
+        ("--5", "number"),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_number_is_refused_with_words(typed, words):
     with pytest.raises(Unclear, match=words):
         read_number(typed)
@@ -62,11 +110,17 @@ def test_what_is_no_number_is_refused_with_words(typed, words):
 @pytest.mark.parametrize(
     ("typed", "decimals", "words"),
     [
-        ("1.234", 2, "can be 1234 or 1.234"), ("0.5", 0, "has no decimals"), ("0.001", 2, "has two decimals"),
-        ("1.234", 0, "can be 1234 or 1.234"), ("10.00", 0, "no decimals"), ("1.2345", 3, "three decimals"),
-        ("1.2345", 2, "two decimals"), ("1,23", 1, "one decimal"), ("1.500", 2, "1500 or 1.500"),
+        ("1.234", 2, "can be 1234 or 1.234"),
+        ("0.5", 0, "has no decimals"),
+        ("0.001", 2, "has two decimals"),
+        ("1.234", 0, "can be 1234 or 1.234"),
+        ("10.00", 0, "no decimals"),
+        ("1.2345", 3, "three decimals"),
+        ("1.2345", 2, "two decimals"),
+        ("1,23", 1, "one decimal"),
+        ("1.500", 2, "1500 or 1.500"),
     ],
-)  # fmt: skip
+)
 def test_more_decimals_than_the_unit_has_are_asked_about(typed, decimals, words):
     with pytest.raises(Unclear, match=words):
         read_number(typed, decimals=decimals, unit="EUR")

@@ -231,8 +231,11 @@ def test_a_curve_holds_one_currency(backend):
     curve = equity_curves(backend.pk, ["a"])["a"]
     assert (curve.currency, curve.equity.tolist()) == ("EUR", [90, 95])
     assert [currency for (currency,) in EquityPoint.objects.order_by("time").values_list("currency")] == [
-        "USD", "USD", "EUR", "EUR"
-    ]  # fmt: skip
+        "USD",
+        "USD",
+        "EUR",
+        "EUR",
+    ]
     assert [amount for _, amount in cash_flows(backend.pk, ["a"])["a"]] == [2]  # 100 dollars to 90 euros is no flow
     cache.clear()
     times, equity, *_ = equity_curve(backend.workspace, currency="EUR", days=3650, now=NOW)

@@ -32,10 +32,19 @@ from copying.backend.state.valuation import value
 MONDAY = datetime(2026, 3, 2, 12, tzinfo=UTC).timestamp()
 DAY = 86_400.0
 QUOTES = {
-    "EURUSD": (1.1, 1.1001), "GBPUSD": (1.25, 1.2501), "USDJPY": (150.0, 150.01), "USDCHF": (0.9, 0.9001),
-    "AUDUSD": (0.65, 0.6501), "USDCAD": (1.35, 1.3501), "NZDUSD": (0.6, 0.6001), "EURGBP": (0.88, 0.8801),
-    "EURJPY": (165.0, 165.02), "GBPJPY": (187.5, 187.53), "EURCHF": (0.99, 0.9902), "AUDJPY": (97.5, 97.52),
-}  # fmt: skip
+    "EURUSD": (1.1, 1.1001),
+    "GBPUSD": (1.25, 1.2501),
+    "USDJPY": (150.0, 150.01),
+    "USDCHF": (0.9, 0.9001),
+    "AUDUSD": (0.65, 0.6501),
+    "USDCAD": (1.35, 1.3501),
+    "NZDUSD": (0.6, 0.6001),
+    "EURGBP": (0.88, 0.8801),
+    "EURJPY": (165.0, 165.02),
+    "GBPJPY": (187.5, 187.53),
+    "EURCHF": (0.99, 0.9902),
+    "AUDJPY": (97.5, 97.52),
+}
 
 
 class Desk:

@@ -31,10 +31,19 @@ def paid(amount: float, minutes: float = 0, number: str = "") -> dict[str, Any]:
 def dealt(position: str, entry: str, minutes: float, profit: float = 0, volume: float = 1, **more) -> dict[str, Any]:
     side = "BUY" if entry == "IN" else "SELL"
     return {
-        "id": f"{position}-{minutes}", "type": f"DEAL_TYPE_{side}", "entryType": f"DEAL_ENTRY_{entry}",
-        "positionId": position, "brokerTime": at(minutes), "symbol": "EURUSD", "volume": volume, "price": 1.1,
-        "profit": profit, "commission": 0, "swap": 0, **more,
-    }  # fmt: skip
+        "id": f"{position}-{minutes}",
+        "type": f"DEAL_TYPE_{side}",
+        "entryType": f"DEAL_ENTRY_{entry}",
+        "positionId": position,
+        "brokerTime": at(minutes),
+        "symbol": "EURUSD",
+        "volume": volume,
+        "price": 1.1,
+        "profit": profit,
+        "commission": 0,
+        "swap": 0,
+        **more,
+    }
 
 
 def pip_of(symbol: str) -> float | None:
@@ -135,10 +144,19 @@ def test_an_account_without_trades_has_metrics():
 
 def test_open_positions_are_included_on_demand():
     position = {
-        "id": "7", "type": "POSITION_TYPE_BUY", "symbol": "EURUSD", "volume": 1, "openPrice": 1.1,
-        "currentPrice": 1.102, "brokerTime": at(1), "profit": 200, "swap": -3, "unrealizedProfit": 200,
-        "unrealizedSwap": -3, "unrealizedCommission": 0,
-    }  # fmt: skip
+        "id": "7",
+        "type": "POSITION_TYPE_BUY",
+        "symbol": "EURUSD",
+        "volume": 1,
+        "openPrice": 1.1,
+        "currentPrice": 1.102,
+        "brokerTime": at(1),
+        "profit": 200,
+        "swap": -3,
+        "unrealizedProfit": 200,
+        "unrealizedSwap": -3,
+        "unrealizedCommission": 0,
+    }
     deals = [paid(1_000), dealt("7", "IN", 1, commission=-2)]
     [trip] = round_trips(deals + closing_deals([position], at(11)), pip_of)
     assert (trip.net, trip.pips, trip.minutes) == (Decimal(195), 20, 10)

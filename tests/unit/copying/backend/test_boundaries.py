@@ -224,12 +224,23 @@ def test_entries_from_before_compare_as_they_did(desk):
 @pytest.mark.parametrize(
     ("amount", "currency", "rounded"),
     [
-        (0.124, "USD", 0.12), (0.125, "USD", 0.13), (0.126, "USD", 0.13),
-        (-0.124, "USD", -0.12), (-0.125, "USD", -0.13), (-0.126, "USD", -0.13),
-        (0.135, "EUR", 0.14), (2.675, "EUR", 2.68), (1.005, "GBP", 1.01), (-2.675, "GBP", -2.68),
-        (0.4, "JPY", 0.0), (0.5, "JPY", 1.0), (1.5, "JPY", 2.0), (2.5, "JPY", 3.0), (-2.5, "JPY", -3.0),
+        (0.124, "USD", 0.12),
+        (0.125, "USD", 0.13),
+        (0.126, "USD", 0.13),
+        (-0.124, "USD", -0.12),
+        (-0.125, "USD", -0.13),
+        (-0.126, "USD", -0.13),
+        (0.135, "EUR", 0.14),
+        (2.675, "EUR", 2.68),
+        (1.005, "GBP", 1.01),
+        (-2.675, "GBP", -2.68),
+        (0.4, "JPY", 0.0),
+        (0.5, "JPY", 1.0),
+        (1.5, "JPY", 2.0),
+        (2.5, "JPY", 3.0),
+        (-2.5, "JPY", -3.0),
     ],
-)  # fmt: skip
+)
 def test_money_is_rounded_half_away_from_zero(amount, currency, rounded):
     numbers = np.array([ACCOUNT_CURRENCIES.index(currency)])
     assert round_money(np.array([amount]), numbers).tolist() == [rounded]

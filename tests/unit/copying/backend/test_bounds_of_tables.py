@@ -20,7 +20,7 @@ from tests.unit.copying.backend.desk import DAY, Desk
 
 GOLD = Specification(
     "XAUUSD", "metal", "Gold", "XAU", "USD", 100.0, 2, 0.01, 50.0, 0.01, 30, -0.02, 0.01, 2_000.0, 0.15
-)  # fmt: skip
+)
 EURO = replace(GOLD, symbol="EURUSD", kind="currency", base_currency="EUR", price=math.nan, volatility=math.nan)
 
 
@@ -118,9 +118,14 @@ def test_the_engine_is_told_of_a_week_before_and_after(desk: Desk, seconds: floa
 
 
 @pytest.mark.parametrize(
-    ("year", "is_taken"), [("1969-12-31T23:59:59Z", False), ("1970-01-01T00:00:00Z", True),
-                           ("2099-12-31T23:59:59Z", True), ("2100-01-01T00:00:00Z", False)],
-)  # fmt: skip
+    ("year", "is_taken"),
+    [
+        ("1969-12-31T23:59:59Z", False),
+        ("1970-01-01T00:00:00Z", True),
+        ("2099-12-31T23:59:59Z", True),
+        ("2100-01-01T00:00:00Z", False),
+    ],
+)
 def test_events_are_of_this_age(desk: Desk, year: str, is_taken: bool) -> None:
     command = PutNews(tenant="t", events=[{"time": year, "currency": "USD", "priority": "high"}])
     assert (desk.try_(command).refused is None) is is_taken
@@ -161,10 +166,14 @@ def test_a_brokers_clock_is_one_on_earth(desk: Desk, hours: float, is_accepted: 
 @pytest.mark.parametrize(
     ("now", "ahead", "midnight"),
     [
-        (DAY - 1, 0.0, DAY), (DAY, 0.0, 2 * DAY), (DAY + 1, 0.0, 2 * DAY),
-        (DAY - 7_201, 7_200.0, DAY - 7_200), (DAY - 7_200, 7_200.0, 2 * DAY - 7_200),
-        (DAY + 7_199, -7_200.0, DAY + 7_200), (DAY + 7_200, -7_200.0, 2 * DAY + 7_200),
+        (DAY - 1, 0.0, DAY),
+        (DAY, 0.0, 2 * DAY),
+        (DAY + 1, 0.0, 2 * DAY),
+        (DAY - 7_201, 7_200.0, DAY - 7_200),
+        (DAY - 7_200, 7_200.0, 2 * DAY - 7_200),
+        (DAY + 7_199, -7_200.0, DAY + 7_200),
+        (DAY + 7_200, -7_200.0, 2 * DAY + 7_200),
     ],
-)  # fmt: skip
+)
 def test_midnight_is_the_next_one_of_the_clock(now: float, ahead: float, midnight: float) -> None:
     assert periods.next_midnight(now, ahead) == midnight

@@ -40,10 +40,18 @@ def trader(desk: Desk) -> Desk:
 @pytest.mark.parametrize(
     ("price", "is_price"),
     [
-        (-1e-9, False), (0, True), (1e-9, True), (np.nextafter(1e9, 0), True), (1e9, False), (2e9, False),
-        (math.nan, False), (math.inf, False), (-math.inf, False), (None, True),
+        (-1e-9, False),
+        (0, True),
+        (1e-9, True),
+        (np.nextafter(1e9, 0), True),
+        (1e9, False),
+        (2e9, False),
+        (math.nan, False),
+        (math.inf, False),
+        (-math.inf, False),
+        (None, True),
     ],
-)  # fmt: skip
+)
 def test_a_price_is_between_nothing_and_a_billion(trader: Desk, field: str, parameter: str, price, is_price) -> None:
     ticket = trader.trade("ORDER_TYPE_BUY", "a")["positionId"]
     wrong = problem(trader, action_type="POSITION_MODIFY", position_id=ticket, **{field: price})
@@ -53,10 +61,22 @@ def test_a_price_is_between_nothing_and_a_billion(trader: Desk, field: str, para
 @pytest.mark.parametrize(
     ("volume", "shown"),
     [
-        (None, None), (math.nan, None), (math.inf, None), (-0.01, -0.01), (0.0, 0.0), (0.009, 0.009), (0.01, "ok"),
-        (0.011, 0.011), (0.015, 0.015), (0.019, 0.019), (0.02, "ok"), (499.99, "ok"), (500.0, "ok"), (500.01, 500.01),
+        (None, None),
+        (math.nan, None),
+        (math.inf, None),
+        (-0.01, -0.01),
+        (0.0, 0.0),
+        (0.009, 0.009),
+        (0.01, "ok"),
+        (0.011, 0.011),
+        (0.015, 0.015),
+        (0.019, 0.019),
+        (0.02, "ok"),
+        (499.99, "ok"),
+        (500.0, "ok"),
+        (500.01, 500.01),
     ],
-)  # fmt: skip
+)
 def test_a_volume_is_in_steps_between_the_symbols_bounds(trader: Desk, volume: float | None, shown: Any) -> None:
     spec = trader.book.instrument("EURUSD")
     assert (spec.min_volume, spec.volume_step, spec.max_volume) == (0.01, 0.01, 500)
@@ -73,9 +93,9 @@ def test_no_more_is_closed_than_is_open(trader: Desk, volume: float, is_refused:
 
 
 @pytest.mark.parametrize(
-    ("kind", "market", "towards"), [("BUY_LIMIT", 1.1001, -1), ("SELL_LIMIT", 1.1, 1), ("BUY_STOP", 1.1001, 1),
-                                    ("SELL_STOP", 1.1, -1)],
-)  # fmt: skip
+    ("kind", "market", "towards"),
+    [("BUY_LIMIT", 1.1001, -1), ("SELL_LIMIT", 1.1, 1), ("BUY_STOP", 1.1001, 1), ("SELL_STOP", 1.1, -1)],
+)
 @pytest.mark.parametrize(("points", "is_refused"), [(1, False), (0, True), (-1, True)])
 def test_a_pending_price_of_entries_from_before(trader: Desk, kind, market, towards, points, is_refused) -> None:
     """By the rules of old entries the command is refused, not by the broker's answer."""
@@ -95,13 +115,23 @@ def test_a_pending_order_needs_a_price(trader: Desk, price: float | None) -> Non
 
 @pytest.mark.parametrize(
     ("ticket", "is_known"),
-    [("{own}", True), ("{other}", False), ("0{own}", True), ("-{own}", False), ("{own}x", False), ("", False),
-     ("9" * 18, False), ("9" * 19, False), ("9" * 400, False)],
-)  # fmt: skip
+    [
+        ("{own}", True),
+        ("{other}", False),
+        ("0{own}", True),
+        ("-{own}", False),
+        ("{own}x", False),
+        ("", False),
+        ("9" * 18, False),
+        ("9" * 19, False),
+        ("9" * 400, False),
+    ],
+)
 def test_a_ticket_is_a_number_of_the_account(trader: Desk, ticket: str, is_known: bool) -> None:
     trader.account("b")
-    tickets = {name: trader.trade("ORDER_TYPE_BUY", account)["positionId"] for name, account in
-               (("own", "a"), ("other", "b"))}  # fmt: skip
+    tickets = {
+        name: trader.trade("ORDER_TYPE_BUY", account)["positionId"] for name, account in (("own", "a"), ("other", "b"))
+    }
     row = row_of(trader.book.positions, trader.book.account_rows["a"], ticket.format(**tickets))
     assert row == (0 if is_known else None)
 

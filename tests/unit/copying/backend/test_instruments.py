@@ -73,9 +73,19 @@ def test_a_symbol_listed_twice_and_a_missing_column_are_named() -> None:
 
 @pytest.mark.parametrize(
     ("name", "row"),
-    [("XAUUSD", "XAUUSD"), ("XAUUSD.m", "XAUUSD"), ("#US30", "US30"), ("US30.cash", "US30"), ("BTCUSDm", "BTCUSD"),
-     ("US3", None), ("US300", None), ("xauusd", None), ("##US30", None), ("GOLD", None)],
-)  # fmt: skip
+    [
+        ("XAUUSD", "XAUUSD"),
+        ("XAUUSD.m", "XAUUSD"),
+        ("#US30", "US30"),
+        ("US30.cash", "US30"),
+        ("BTCUSDm", "BTCUSD"),
+        ("US3", None),
+        ("US300", None),
+        ("xauusd", None),
+        ("##US30", None),
+        ("GOLD", None),
+    ],
+)
 def test_brokers_names_lead_to_their_row(name: str, row: str | None) -> None:
     assert base_symbol(name) == row
 
@@ -109,8 +119,11 @@ def test_every_account_currency_has_a_worth_and_a_smallest_unit() -> None:
     without = {symbol: quote for symbol, quote in quotes.items() if symbol != "EURPLN"}
     assert dollars("PLN", without) is None
     assert MINOR_UNITS[[ACCOUNT_CURRENCIES.index(code) for code in ("PLN", "JPY", "KRW", "ISK")]].tolist() == [
-        2, 0, 0, 0,
-    ]  # fmt: skip
+        2,
+        0,
+        0,
+        0,
+    ]
 
 
 def test_gold_is_valued_by_its_price_and_contract_size(desk: Desk) -> None:
@@ -164,9 +177,15 @@ def test_copies_that_close_in_part_keep_whole_steps_of_their_symbol(desk: Desk, 
 
 @pytest.mark.parametrize(
     ("provider", "volume", "own", "copied"),
-    [("XAGUSD", 0.1, "XAUUSD", 5.0), ("XAUUSD", 0.1, "XAGUSD", 0.0), ("XAUUSD", 1.0, "XAGUSD", 0.02),
-     ("US500", 0.5, "US30", 5.0), ("US30", 5.0, "US500", 0.5), ("US30", 0.4, "US500", 0.0)],
-)  # fmt: skip
+    [
+        ("XAGUSD", 0.1, "XAUUSD", 5.0),
+        ("XAUUSD", 0.1, "XAGUSD", 0.0),
+        ("XAUUSD", 1.0, "XAGUSD", 0.02),
+        ("US500", 0.5, "US30", 5.0),
+        ("US30", 5.0, "US500", 0.5),
+        ("US30", 0.4, "US500", 0.0),
+    ],
+)
 def test_contract_size_scaling_between_instruments(
     desk: Desk, provider: str, volume: float, own: str, copied: float
 ) -> None:

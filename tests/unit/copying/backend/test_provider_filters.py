@@ -235,8 +235,12 @@ def test_a_csv_is_read_with_its_head() -> None:
     text = "\ufefftime,currency,priority,breaking,title\n2026-03-02T13:30:00Z,USD,high,yes,Payrolls\n"
     [event] = news.read_csv(text)
     assert event == {
-        "time": "2026-03-02T13:30:00Z", "currency": "USD", "priority": "high", "breaking": True, "title": "Payrolls"
-    }  # fmt: skip
+        "time": "2026-03-02T13:30:00Z",
+        "currency": "USD",
+        "priority": "high",
+        "breaking": True,
+        "title": "Payrolls",
+    }
     with pytest.raises(Refused):
         news.read_csv("when,what\n")
 

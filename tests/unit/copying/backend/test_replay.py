@@ -55,11 +55,19 @@ def play(steps: list[tuple[int, int, float, float]]) -> Desk:
                 PutSignal(tenant="t", strategy_id=strategy, signal_id=signal_id, document=document),
                 RemoveSignal(tenant="t", strategy_id=strategy, signal_id=signal_id, time=when),
                 Trade(
-                    tenant="t", account_id="prov", action_type="ORDER_TYPE_SELL", symbol="EURUSD", volume_lots=0.2,
+                    tenant="t",
+                    account_id="prov",
+                    action_type="ORDER_TYPE_SELL",
+                    symbol="EURUSD",
+                    volume_lots=0.2,
                     stop_loss=1.12,
                 ),
                 Trade(
-                    tenant="t", account_id="prov", action_type="ORDER_TYPE_BUY_LIMIT", symbol="EURUSD", volume_lots=0.1,
+                    tenant="t",
+                    account_id="prov",
+                    action_type="ORDER_TYPE_BUY_LIMIT",
+                    symbol="EURUSD",
+                    volume_lots=0.1,
                     price=round(bid - 0.002, 5),
                 ),
                 Trade(tenant="t", account_id="prov", action_type="POSITION_CLOSE_ID", position_id=position),
@@ -67,12 +75,15 @@ def play(steps: list[tuple[int, int, float, float]]) -> Desk:
                 Resynchronise(tenant="t", subscriber_id="abc"[number % 3]),
                 Deposit(tenant="t", account_id="a", amount=round(move * 1000, 2)),
                 Remove(
-                    tenant="t", what="subscription", id="a", part="S",
+                    tenant="t",
+                    what="subscription",
+                    id="a",
+                    part="S",
                     mode=["preserve", "close-immediately", "close-gracefully-by-position"][number % 3],
                 ),
                 Trade(tenant="t", account_id="b", action_type="ORDER_TYPE_BUY", symbol="EURUSD", volume_lots=0.05),
             ][kind]
-        )  # fmt: skip
+        )
     return desk
 
 

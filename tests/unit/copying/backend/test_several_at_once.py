@@ -69,8 +69,9 @@ def test_what_an_account_missed_is_made_up_for_there_alone(desk: Desk, away: str
     assert sorted(missed.account for missed in desk.book.missed) == [0, 0, 1, 1, 2, 2]
     desk.do(SetConnection(tenant="t", account_id=away, is_connected=True))
     assert {account_id: len(desk.held(account_id)) for account_id in ACCOUNTS} == {
-        **dict.fromkeys(ACCOUNTS, 2), away: 0
-    }  # fmt: skip
+        **dict.fromkeys(ACCOUNTS, 2),
+        away: 0,
+    }
     closes = [deals for deals in desk.told(Deals) if deals.kind == "close"]
     assert {int(account) for deals in closes for account in deals.account} == {desk.book.account_rows[away]}
 

@@ -31,9 +31,15 @@ BOTH = ["PROVIDER", "SUBSCRIBER"]
 def create(desk: Desk, account_id: str, roles: list[str] | None = None, **changes) -> None:
     """An account that runs, with these roles."""
     command = CreateAccount(
-        tenant="t", account_id=account_id, name=account_id, currency="USD", leverage=100, deposit=10_000, demo=True,
+        tenant="t",
+        account_id=account_id,
+        name=account_id,
+        currency="USD",
+        leverage=100,
+        deposit=10_000,
+        demo=True,
         settings={"copyFactoryRoles": roles or []},
-    )  # fmt: skip
+    )
     desk.do(msgspec.structs.replace(command, **changes))
 
 

@@ -43,8 +43,14 @@ MONEY = {"currency": "USD", "balance": 1.10, "equity": 0.30000000000000004}
 RANGE = "2026-01-01T00%3A00%3A00.000Z/2026-02-01T00%3A00%3A00.000Z"
 ORDER = MarginRequest(symbol="EURUSD", type="ORDER_TYPE_BUY", volume=1, open_price=1.1)
 SPECIFICATION = {
-    "symbol": "X/Y", "contractSize": 1, "tickSize": 1, "digits": 2, "minVolume": 1, "maxVolume": 2, "volumeStep": 1,
-}  # fmt: skip
+    "symbol": "X/Y",
+    "contractSize": 1,
+    "tickSize": 1,
+    "digits": 2,
+    "minVolume": 1,
+    "maxVolume": 2,
+    "volumeStep": 1,
+}
 PRICE = {"symbol": "X/Y", "bid": 1, "ask": 2, "time": "2026-01-01T00:00:00Z"}
 POSITION = {"id": 5, "type": "POSITION_TYPE_BUY", "symbol": "X", "time": "2026-01-01T00:00:00Z", "openPrice": 1}
 POSITION |= {"volume": 1}
@@ -74,40 +80,75 @@ CALLS = [
     ("P14", P, "set_roles", ("a", ["PROVIDER"]), {}, f"POST {A}/a/enable-copy-factory-api", None),
     ("P15", P, "enable_features", ("a", FEATURES), {}, f"POST {A}/a/enable-account-features", None),
     (
-        "P16", P, "configuration_link", ("a",), {"ttl_days": 3}, f"PUT {A}/a/configuration-link?ttlInDays=3",
+        "P16",
+        P,
+        "configuration_link",
+        ("a",),
+        {"ttl_days": 3},
+        f"PUT {A}/a/configuration-link?ttlInDays=3",
         {"configurationLink": "https://x/secret"},
     ),
     ("P23", P, "servers_like", (5, "ic m"), {}, "GET /known-mt-servers/5/search?query=ic+m", {"Raw": ["S-1"]}),
     ("A1", T, "terminal_information", ("a",), {}, f"GET {A}/a/account-information", MONEY),
     (
-        "A2", T, "terminal_positions", ("a",), {"refresh": True}, f"GET {A}/a/positions?refreshTerminalState=true",
+        "A2",
+        T,
+        "terminal_positions",
+        ("a",),
+        {"refresh": True},
+        f"GET {A}/a/positions?refreshTerminalState=true",
         [POSITION],
     ),
     ("A3", T, "terminal_position", ("a", "5"), {}, f"GET {A}/a/positions/5", POSITION),
     ("A4", T, "terminal_orders", ("a",), {}, f"GET {A}/a/orders", [RECORD]),
     ("A4", T, "terminal_order", ("a", "5"), {}, f"GET {A}/a/orders/5", RECORD),
     (
-        "A5", T, "terminal_history_orders_of", ("a",), {"position_id": "5"}, f"GET {A}/a/history-orders/position/5",
+        "A5",
+        T,
+        "terminal_history_orders_of",
+        ("a",),
+        {"position_id": "5"},
+        f"GET {A}/a/history-orders/position/5",
         [RECORD],
     ),
     ("A6", T, "terminal_deals_of", ("a",), {"ticket": "5"}, f"GET {A}/a/history-deals/ticket/5", [RECORD]),
     ("A7", T, "terminal_symbols", ("a",), {}, f"GET {A}/a/symbols", ["X"]),
     (
-        "A8", T, "terminal_specification", ("a", "X/Y"), {}, f"GET {A}/a/symbols/X%2FY/specification", SPECIFICATION,
+        "A8",
+        T,
+        "terminal_specification",
+        ("a", "X/Y"),
+        {},
+        f"GET {A}/a/symbols/X%2FY/specification",
+        SPECIFICATION,
     ),
     (
-        "A9", T, "terminal_price", ("a", "X/Y"), {}, f"GET {A}/a/symbols/X%2FY/current-price?keepSubscription=false",
+        "A9",
+        T,
+        "terminal_price",
+        ("a", "X/Y"),
+        {},
+        f"GET {A}/a/symbols/X%2FY/current-price?keepSubscription=false",
         PRICE,
     ),
     ("A12", T, "calculated_margin", ("a", ORDER), {}, f"POST {A}/a/calculate-margin", {"margin": 2}),
     (
-        "A13", T, "server_time", ("a",), {}, f"GET {A}/a/server-time",
+        "A13",
+        T,
+        "server_time",
+        ("a",),
+        {},
+        f"GET {A}/a/server-time",
         {"time": "2026-01-01T00:00:00Z", "brokerTime": "2026-01-01 02:00:00.000"},
     ),
     ("A14", T, "credits", ("a",), {}, f"GET {A}/a/credits", {"perUser": []}),
     ("M1", M, "metrics", ("a",), {}, f"GET {A}/a/metrics?includeOpenPositions=false", {"metrics": METRICS}),
     (
-        "M2", M, "trades_page", ("a", "2026-01-01 00:00:00.000", "2026-02-01 00:00:00.000"), {},
+        "M2",
+        M,
+        "trades_page",
+        ("a", "2026-01-01 00:00:00.000", "2026-02-01 00:00:00.000"),
+        {},
         f"GET {A}/a/historical-trades/2026-01-01%2000%3A00%3A00.000/2026-02-01%2000%3A00%3A00.000"
         "?offset=0&limit=1000&updateHistory=false",
         {"trades": []},
@@ -117,10 +158,15 @@ CALLS = [
     ("R1", R, "equity_chart", ("a",), {"real_time": True}, f"GET {A}/a/equity-chart?realTime=true", []),
     ("R2", R, "create_tracker", ("a", {"name": "t", "period": "day"}), {}, f"POST {A}/a/trackers", {"id": "t1"}),
     (
-        "R8", R, "tracker_events", (), {"previous_sequence_number": 4},
-        "GET /users/current/tracker-events/stream?previousSequenceNumber=4&limit=1000", [],
+        "R8",
+        R,
+        "tracker_events",
+        (),
+        {"previous_sequence_number": 4},
+        "GET /users/current/tracker-events/stream?previousSequenceNumber=4&limit=1000",
+        [],
     ),
-]  # fmt: skip
+]
 
 
 def answer_of(body):

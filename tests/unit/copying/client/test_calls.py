@@ -117,9 +117,13 @@ ACCOUNT = {"accountId": "a", "name": "A", "currency": "USD", "balance": 1.10, "e
 LIMIT = {"type": "day", "applyTo": "equity-difference", "maxAbsoluteRisk": 100, "drawdown": -2.5, "startBalance": 1000}
 LIMITS = {"accountId": "a", "currency": "USD", "time": "2026-01-01T00:00:00.000Z", "limits": [LIMIT]}
 STOPOUT = {
-    "reason": "day-balance-difference", "stoppedAt": "2026-01-01T00:00:00Z", "stoppedTill": "2026-01-02T00:00:00Z",
-    "partial": False, "reasonDescription": "x", "sequenceNumber": 4,
-}  # fmt: skip
+    "reason": "day-balance-difference",
+    "stoppedAt": "2026-01-01T00:00:00Z",
+    "stoppedTill": "2026-01-02T00:00:00Z",
+    "partial": False,
+    "reasonDescription": "x",
+    "sequenceNumber": 4,
+}
 LINE = {"time": "2026-01-01T00:00:00.000Z", "level": "INFO", "message": "copied", "openPrice": 1.1}
 LOG = {"strategyId": "A", "positionId": "1", "level": "WARN"}
 

@@ -102,9 +102,14 @@ def test_addresses_are_left_out(text, shown):
 
 
 @pytest.mark.parametrize(
-    "failure", [httpx.ConnectError("[Errno 111] refused"), httpx.RemoteProtocolError("Server disconnected."),
-                httpx.ConnectError("[SSL: WRONG_VERSION_NUMBER]"), httpx.InvalidURL("x")]
-)  # fmt: skip
+    "failure",
+    [
+        httpx.ConnectError("[Errno 111] refused"),
+        httpx.RemoteProtocolError("Server disconnected."),
+        httpx.ConnectError("[SSL: WRONG_VERSION_NUMBER]"),
+        httpx.InvalidURL("x"),
+    ],
+)
 def test_how_a_port_answers_is_for_the_log_alone(failure):
     def fail(request):
         raise failure

@@ -114,8 +114,16 @@ def test_when_nothing_is_new_the_backend_is_asked_to_hold():
         return [deal(1, 0)] if start is None or start <= T0 else []
 
     counter = iter(range(6))
-    list(follow(poll, start=None, identity=lambda one: one.id, limit=10, overlap=timedelta(seconds=5),
-                should_stop=lambda: next(counter) == 5))  # fmt: skip
+    list(
+        follow(
+            poll,
+            start=None,
+            identity=lambda one: one.id,
+            limit=10,
+            overlap=timedelta(seconds=5),
+            should_stop=lambda: next(counter) == 5,
+        )
+    )
     held, looked_back = T0 + timedelta(milliseconds=1), T0 - timedelta(seconds=5)
     assert asked[2:] == [held, looked_back, held]
 
@@ -131,9 +139,11 @@ def test_lines_that_look_alike_are_kept(client, backend):
 def test_stopouts_go_on_after_the_last_number(client, backend):
     def packet(number):
         return {
-            "reason": "day-balance-difference", "stoppedAt": "2026-01-01T00:00:00Z",
-            "stoppedTill": "2026-01-02T00:00:00Z", "sequenceNumber": number,
-        }  # fmt: skip
+            "reason": "day-balance-difference",
+            "stoppedAt": "2026-01-01T00:00:00Z",
+            "stoppedTill": "2026-01-02T00:00:00Z",
+            "sequenceNumber": number,
+        }
 
     backend.will(
         httpx.Response(200, json=[packet(1), packet(2)]),

@@ -211,8 +211,13 @@ def test_old_clients_and_other_spellings_are_understood():
     assert strategy.magic_filter.included == ["1000", "1010-1019"]
     assert strategy.drawdown_filter.relative == 0.2
     assert wire.to_wire(strategy).keys() == {
-        "name", "description", "accountId", "reduceCorrelations", "magicFilter", "drawdownFilter"
-    }  # fmt: skip
+        "name",
+        "description",
+        "accountId",
+        "reduceCorrelations",
+        "magicFilter",
+        "drawdownFilter",
+    }
 
 
 def test_server_owned_fields_of_parts_are_dropped():

@@ -133,10 +133,17 @@ def decide_all(found: list[Route], signal, facts, rows) -> list[Verdict]:
 
 def refused(reason: Reason, level: Level, value: float = math.nan, **more) -> Verdict:
     failures = {
-        Reason.NO_ACCOUNT, Reason.UNKNOWN_SYMBOL, Reason.NO_PRICE, Reason.NO_EXCHANGE_RATE,
-        Reason.PROVIDER_WITHOUT_MONEY, Reason.EXPRESSION_FAILED, Reason.INVALID_PRICE, Reason.INVALID_STOPS,
-        Reason.PRICES_OF_ANOTHER_SYMBOL, Reason.NO_PROVIDER_PRICE,
-    }  # fmt: skip
+        Reason.NO_ACCOUNT,
+        Reason.UNKNOWN_SYMBOL,
+        Reason.NO_PRICE,
+        Reason.NO_EXCHANGE_RATE,
+        Reason.PROVIDER_WITHOUT_MONEY,
+        Reason.EXPRESSION_FAILED,
+        Reason.INVALID_PRICE,
+        Reason.INVALID_STOPS,
+        Reason.PRICES_OF_ANOTHER_SYMBOL,
+        Reason.NO_PROVIDER_PRICE,
+    }
     outcome = Outcome.FAILED if reason in failures else Outcome.SKIPPED
     return Verdict(reason, outcome, level, limit_value=value, **more)
 
@@ -599,7 +606,12 @@ def rounded(value: float, how) -> float:
 
 
 HELPERS = {
-    "min": min, "max": max, "abs": abs, "sqrt": math.sqrt, "is_equal": is_equal,
-    "floor": lambda value: rounded(value, math.floor), "ceil": lambda value: rounded(value, math.ceil),
+    "min": min,
+    "max": max,
+    "abs": abs,
+    "sqrt": math.sqrt,
+    "is_equal": is_equal,
+    "floor": lambda value: rounded(value, math.floor),
+    "ceil": lambda value: rounded(value, math.ceil),
     "mod": lambda value, divisor: value % divisor if divisor else value,
-}  # fmt: skip
+}

@@ -229,11 +229,19 @@ def computed(tree: tuple) -> float:
     near = math.isclose(a, b, rel_tol=1e-12, abs_tol=1e-15)
     with contextlib.suppress(OverflowError):
         value = {
-            "or": lambda: bool(a) or bool(b), "and": lambda: bool(a) and bool(b), "xor": lambda: bool(a) != bool(b),
-            "==": lambda: near, "<": lambda: a < b and not near, ">=": lambda: a > b or near,
-            "+": lambda: a + b, "-": lambda: a - b, "*": lambda: a * b,
-            "/": lambda: a / b, "%": lambda: a % b if b else a, "^": lambda: a**b,
-        }[kind]()  # fmt: skip
+            "or": lambda: bool(a) or bool(b),
+            "and": lambda: bool(a) and bool(b),
+            "xor": lambda: bool(a) != bool(b),
+            "==": lambda: near,
+            "<": lambda: a < b and not near,
+            ">=": lambda: a > b or near,
+            "+": lambda: a + b,
+            "-": lambda: a - b,
+            "*": lambda: a * b,
+            "/": lambda: a / b,
+            "%": lambda: a % b if b else a,
+            "^": lambda: a**b,
+        }[kind]()
         if not isinstance(value, complex) and math.isfinite(value):
             return float(value)
     raise Unsuited

@@ -66,9 +66,16 @@ def test_all_copies_at_once_move_as_one_after_another(
     stop = None if away is None else round(entry * (1 - side * away), 5)
     wanted = oracle.moved_stop(side, entry, stop, lots, move, balance, pips, risk, digits)
     found = held(
-        side, entry, NONE if stop is None else stop, lots, move, balance,
-        math.inf if pips is None else pips, NONE if risk is None else risk, digits,
-    )  # fmt: skip
+        side,
+        entry,
+        NONE if stop is None else stop,
+        lots,
+        move,
+        balance,
+        math.inf if pips is None else pips,
+        NONE if risk is None else risk,
+        digits,
+    )
     assert found == pytest.approx(NONE if wanted is None else wanted, nan_ok=True, rel=1e-12)
     if risk is not None and not math.isnan(found):
         assert side * (entry - found) * lots * move <= risk * balance * (1 + 1e-6) + 1e-6

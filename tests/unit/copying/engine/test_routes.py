@@ -33,8 +33,14 @@ def test_every_way_to_a_subscriber_is_a_route() -> None:
 
 def test_a_strategy_listed_twice_has_two_routes() -> None:
     assert paths(book(p=["s", "s"], q=["p", "p"])) == [
-        ("s",), ("s", "p"), ("s", "p", "q"), ("s", "p#2", "q"), ("s#2", "p"), ("s#2", "p", "q"), ("s#2", "p#2", "q"),
-    ]  # fmt: skip
+        ("s",),
+        ("s", "p"),
+        ("s", "p", "q"),
+        ("s", "p#2", "q"),
+        ("s#2", "p"),
+        ("s#2", "p", "q"),
+        ("s#2", "p#2", "q"),
+    ]
 
 
 def test_circles_end() -> None:

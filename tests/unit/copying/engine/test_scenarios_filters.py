@@ -113,20 +113,47 @@ def test_reversed_orders_keep_their_trigger_price(kind: OrderKind, reversed_kind
     ("levels", "symbol", "told"),
     [
         # the documented example
-        ({"strategy": {"symbolMapping": [{"from": "EURUSDi", "to": "EURUSD"}]},
-          "subscription": {"symbolMapping": [{"from": "EURUSD", "to": "EURUSDm"}]}}, "EURUSDm", "copied"),
+        (
+            {
+                "strategy": {"symbolMapping": [{"from": "EURUSDi", "to": "EURUSD"}]},
+                "subscription": {"symbolMapping": [{"from": "EURUSD", "to": "EURUSDm"}]},
+            },
+            "EURUSDm",
+            "copied",
+        ),
         # a filter sees the name before its own level's mapping
-        ({"strategy": {"symbolMapping": [{"from": "EURUSDi", "to": "EURUSD"}],
-                       "symbolFilter": {"included": ["EURUSDi"]}}}, "EURUSD", "copied"),
-        ({"strategy": {"symbolMapping": [{"from": "EURUSDi", "to": "EURUSD"}]},
-          "subscription": {"symbolFilter": {"included": ["EURUSDi"]}}}, None, "symbol-filter"),
-        ({"subscription": {"symbolMapping": [{"from": "EURUSDi", "to": "EURUSD"}, {"from": "EURUSD", "to": "US500"}]}},
-         "EURUSD", "copied"),
+        (
+            {
+                "strategy": {
+                    "symbolMapping": [{"from": "EURUSDi", "to": "EURUSD"}],
+                    "symbolFilter": {"included": ["EURUSDi"]},
+                }
+            },
+            "EURUSD",
+            "copied",
+        ),
+        (
+            {
+                "strategy": {"symbolMapping": [{"from": "EURUSDi", "to": "EURUSD"}]},
+                "subscription": {"symbolFilter": {"included": ["EURUSDi"]}},
+            },
+            None,
+            "symbol-filter",
+        ),
+        (
+            {
+                "subscription": {
+                    "symbolMapping": [{"from": "EURUSDi", "to": "EURUSD"}, {"from": "EURUSD", "to": "US500"}]
+                }
+            },
+            "EURUSD",
+            "copied",
+        ),
         ({}, "EURUSDi", "unknown-symbol"),
         ({"strategy": {"symbolMapping": [{"from": "EURUSDi", "to": "SILENT"}]}}, "SILENT", "no-price"),
         ({"strategy": {"symbolMapping": [{"from": "EURUSDi", "to": "ODD"}]}}, "ODD", "no-exchange-rate"),
     ],
-)  # fmt: skip
+)
 def test_names_change_along_the_chain(levels: dict, symbol: str | None, told: str) -> None:
     seen = one(chain(**levels), signal(symbol="EURUSDi"))
     assert (seen.symbol, seen.reason) == (symbol, told)

@@ -144,26 +144,50 @@ def test_multipliers_scale_the_volume(member: float, subscription: float, settin
     ("levels", "volume", "told", "level"),
     [
         # the documented example: strategy 0.1, subscription 0.08 with multiplier 0.5 -> maximum 0.05
-        ({"strategy": {"maxTradeVolume": 0.1}, "subscription": {"maxTradeVolume": 0.08, "multiplier": 0.5}},
-         0.05, "max-trade-volume", "strategy"),
-        ({"strategy": {"maxTradeVolume": 0.3}, "subscription": {"maxTradeVolume": 0.08, "multiplier": 0.5}},
-         0.08, "max-trade-volume", "subscription"),
+        (
+            {"strategy": {"maxTradeVolume": 0.1}, "subscription": {"maxTradeVolume": 0.08, "multiplier": 0.5}},
+            0.05,
+            "max-trade-volume",
+            "strategy",
+        ),
+        (
+            {"strategy": {"maxTradeVolume": 0.3}, "subscription": {"maxTradeVolume": 0.08, "multiplier": 0.5}},
+            0.08,
+            "max-trade-volume",
+            "subscription",
+        ),
         ({"strategy": {"maxTradeVolume": 0.2}}, 0.2, "max-trade-volume", "strategy"),
         ({"member": {"maxTradeVolume": 0.2, "multiplier": 0.5}}, 0.2, "max-trade-volume", "member"),
-        ({"portfolio": {"maxTradeVolume": 0.2}, "subscription": {"multiplier": 2}},
-         0.4, "max-trade-volume", "portfolio"),
+        (
+            {"portfolio": {"maxTradeVolume": 0.2}, "subscription": {"multiplier": 2}},
+            0.4,
+            "max-trade-volume",
+            "portfolio",
+        ),
         ({"subscriber": {"maxTradeVolume": 0.2}}, 0.2, "max-trade-volume", "subscriber"),
         # 0.3 x 0.3 is 0.09: of two equal limits the first is named
-        ({"strategy": {"maxTradeVolume": 0.3}, "member": {"maxTradeVolume": 0.09, "multiplier": 0.3}},
-         0.09, "max-trade-volume", "strategy"),
-        ({"strategy": {"maxTradeVolume": 0.7}, "member": {"maxTradeVolume": 0.07, "multiplier": 0.1}},
-         0.07, "max-trade-volume", "strategy"),
+        (
+            {"strategy": {"maxTradeVolume": 0.3}, "member": {"maxTradeVolume": 0.09, "multiplier": 0.3}},
+            0.09,
+            "max-trade-volume",
+            "strategy",
+        ),
+        (
+            {"strategy": {"maxTradeVolume": 0.7}, "member": {"maxTradeVolume": 0.07, "multiplier": 0.1}},
+            0.07,
+            "max-trade-volume",
+            "strategy",
+        ),
         ({"subscriber": {"maxTradeVolume": 0.205}}, 0.2, "max-trade-volume", "subscriber"),
         ({"subscriber": {"maxTradeVolume": 0.004}}, 0.0, "max-trade-volume", "subscriber"),
         ({"subscriber": {"maxTradeVolume": 1}}, 1.0, "copied", "none"),
         # minimum: max(0.1 x 0.5, 0.08) = 0.08
-        ({"strategy": {"minTradeVolume": 0.1}, "subscription": {"minTradeVolume": 0.08, "multiplier": 0.5}},
-         0.5, "copied", "none"),
+        (
+            {"strategy": {"minTradeVolume": 0.1}, "subscription": {"minTradeVolume": 0.08, "multiplier": 0.5}},
+            0.5,
+            "copied",
+            "none",
+        ),
         ({"strategy": {"minTradeVolume": 2}}, 0.0, "min-trade-volume", "strategy"),
         ({"strategy": {"minTradeVolume": 2}, "subscription": {"multiplier": 0.5}}, 0.0, "min-trade-volume", "strategy"),
         ({"member": {"minTradeVolume": 2}}, 0.0, "min-trade-volume", "member"),
@@ -172,7 +196,7 @@ def test_multipliers_scale_the_volume(member: float, subscription: float, settin
         ({"subscriber": {"minTradeVolume": 1}}, 1.0, "copied", "none"),
         ({"subscriber": {"minTradeVolume": 1.01}}, 0.0, "min-trade-volume", "subscriber"),
     ],
-)  # fmt: skip
+)
 def test_volume_limits_on_every_level(levels: dict, volume: float, told: str, level: str) -> None:
     seen = one(chain(**levels))
     assert (seen.volume, seen.reason, seen.level) == (volume, told, level)

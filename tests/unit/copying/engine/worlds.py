@@ -20,9 +20,14 @@ def instrument(symbol: str, base: str, profit: str, digits: int, **more: float) 
     tick = 10.0**-digits
     numbers = {"contract_size": 100_000.0, "min_volume": 0.01, "max_volume": 50.0, "volume_step": 0.01} | more
     return Instrument(
-        symbol=symbol, base_currency=base, profit_currency=profit, digits=digits, tick_size=tick,
-        tick_value=numbers["contract_size"] * tick, **numbers,
-    )  # fmt: skip
+        symbol=symbol,
+        base_currency=base,
+        profit_currency=profit,
+        digits=digits,
+        tick_size=tick,
+        tick_value=numbers["contract_size"] * tick,
+        **numbers,
+    )
 
 
 INSTRUMENTS = {
@@ -104,9 +109,15 @@ def facts(of: Accounts, **more) -> Facts:
 def signal(**more) -> Signal:
     """Buy 1 lot of EURUSD at the market."""
     defaults = {
-        "id": "signal01", "strategy_id": "s", "symbol": "EURUSD", "side": Side.BUY, "kind": OrderKind.MARKET,
-        "volume_lots": 1.0, "price": 1.1002, "time": 1_700_049_600.0,
-    }  # fmt: skip
+        "id": "signal01",
+        "strategy_id": "s",
+        "symbol": "EURUSD",
+        "side": Side.BUY,
+        "kind": OrderKind.MARKET,
+        "volume_lots": 1.0,
+        "price": 1.1002,
+        "time": 1_700_049_600.0,
+    }
     return Signal(**(defaults | more))
 
 
