@@ -48,7 +48,8 @@ def test_what_is_active_comes_first_however_old_it_is(business, sign_in, alice, 
             ("100.00", "USD", "100.00", "", "strategy"),
         ),
         (
-            "9.10 EUR reached the limit 9.00 or 2.5 % of 1000.00 (day-balance-difference, member in portfolio member A).",
+            "9.10 EUR reached the limit 9.00 or 2.5 % of 1000.00"
+            " (day-balance-difference, member in portfolio member A).",
             ("9.10", "EUR", "9.00", "2.5", "member in portfolio member A"),
         ),
         ("in other words.", ("", "", "", "", "")),

@@ -101,3 +101,16 @@ def path_of(book: Any, leaf: str) -> str:
     """The end of the ways on which a member is reached."""
     [key] = plans.plan_for(book, leaf).table.keys
     return plans.path_text(key.path)
+
+
+@pytest.mark.parametrize(
+    ("rate", "share", "owed"), [(5.0, 0.0, 0.0), (5.0, 0.2, 0.1), (5.0, 1.0, 0.5), (0.0, 0.2, 0.0)]
+)
+def test_the_platform_takes_a_share_of_what_the_provider_gets(desk: Desk, rate, share, owed) -> None:
+    desk.strategy(**scheme("lots-traded", rate))
+    desk.subscriber()
+    desk.book.subscriptions.platform_rate[:] = share
+    desk.signal()
+    [deals] = deals_of(desk, "open")
+    assert deals.provider_commission.tolist() == [rate * 0.1]
+    assert deals.platform_commission.tolist() == [owed]

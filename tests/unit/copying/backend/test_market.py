@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from copying.backend.market.ecb import LEGS, EcbMarket, _closing_time, read_closes
+from copying.backend.market.ecb import LEGS, STEP_SECONDS, EcbMarket, _closing_time, read_closes
 from copying.backend.market.instruments import SYMBOLS, spread
 from copying.backend.market.replay import NoQuotes, ReplayFeed
 
@@ -95,3 +95,13 @@ def test_a_file_without_quotes_is_one_clear_sentence(tmp_path, content: str) -> 
         ReplayFeed(tmp_path / "quotes.csv")
     with pytest.raises(NoQuotes, match="cannot be read"):
         ReplayFeed(tmp_path / "missing.csv")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 0.999])
+def test_between_the_steps_of_a_path_prices_go_in_a_straight_line(share: float) -> None:
+    market = EcbMarket()
+    start = _closing_time(read_closes()[0][-2])
+    for step in (0, 7, 40):
+        left, right = (market.legs_at(start + (step + more) * STEP_SECONDS) for more in (0, 1))
+        between = market.legs_at(start + (step + share) * STEP_SECONDS)
+        assert between == pytest.approx(left + (right - left) * share, abs=1e-9)

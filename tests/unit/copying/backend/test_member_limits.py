@@ -13,6 +13,7 @@ from copying.backend.state import snapshot
 from copying.backend.state.book import Book
 from copying.backend.state.commands import ResetStopouts, Resynchronise
 from copying.backend.state.effects import Decided
+from copying.backend.state.parts import parts_below, path_text
 from copying.engine.reasons import Reason
 from tests.unit.copying.backend.desk import DAY, Desk
 
@@ -214,3 +215,14 @@ def test_a_replay_and_a_restored_snapshot_give_the_same_parts(desk: Desk) -> Non
     whole, parts = desk.book.subscriptions, desk.book.parts
     assert float(parts.realised.sum()) == pytest.approx(float(whole.realised.sum()))
     assert float(parts.floating.sum()) == pytest.approx(float(whole.floating.sum()))
+
+
+def test_parts_of_a_member_are_those_of_the_own_subscription(desk: Desk) -> None:
+    desk.strategy("S", "p1")
+    desk.portfolio("P", [{"strategyId": "S", "riskLimits": [limit()]}])
+    for account in ("a", "b", "c"):
+        desk.subscriber(account, "P")
+    desk.signal("sig00001", "S")
+    scope = desk.book.paths.number(path_text(("S", "P")))
+    rows = [parts_below(desk.book, subscription, scope).tolist() for subscription in range(3)]
+    assert [desk.book.parts.subscription[own].tolist() for own in rows] == [[0], [1], [2]]

@@ -19,6 +19,7 @@ from copying.backend.simulation import (
     scene_of,
     simulate,
 )
+from copying.backend.simulation.past import Past
 from copying.backend.state.commands import Deposit, PutSubscriber
 from copying.backend.state.effects import Decided, SignalEvent
 from copying.engine.reasons import Reason
@@ -282,3 +283,23 @@ def test_it_gives_up_when_there_is_too_much(traded: Desk) -> None:
     scene = scene_of(traded.book, "t")
     with pytest.raises(simulation.TooManyDecisions):
         simulate(scene, scene.configuration, recorded(traded), clock=lambda: next(ticks))
+
+
+@pytest.mark.parametrize("left", [0.2, 0.15, 0.1])
+def test_what_is_open_counts_by_the_lots_that_are_left(desk: Desk, left: float) -> None:
+    desk.strategy()
+    desk.subscriber("a")
+    desk.signal("sig00001", volume=0.2)
+    desk.tick(60, EURUSD=(1.106, 1.1061))
+    if left < 0.2:
+        desk.signal("sig00001", volume=left)
+    totals = run(desk).summary()["totals"]
+    open_now = desk.equity("a") - desk.balance("a")
+    assert totals["baseline"]["floatingProfit"] == pytest.approx(open_now, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("symbol", "quote"), [("EURUSD", (1.1, 1.2)), ("EURUSDm", (1.1, 1.2)), ("GBPUSD", None), ("unheard of", None)]
+)
+def test_past_quotes_answer_to_every_name_of_a_symbol(symbol: str, quote: tuple | None) -> None:
+    assert Past({"EURUSD": (1.1, 1.2)}).quote(symbol) == quote

@@ -22,7 +22,7 @@ from copying.backend.state.commands import (
 )
 from copying.backend.state.entities import AccountMeta
 from copying.backend.state.errors import Refused
-from copying.backend.state.trading_accounts import DEPLOY_SECONDS, MOST_LINKS, own_accounts, roles_of
+from copying.backend.state.trading_accounts import DEPLOY_SECONDS, MOST_LINKS, own_accounts, roles_of, shown_login
 from tests.unit.copying.backend.desk import Desk
 
 BOTH = ["PROVIDER", "SUBSCRIBER"]
@@ -226,3 +226,15 @@ def test_an_account_of_a_snapshot_from_before_runs_and_may_do_everything():
     before = {"id": "a", "tenant": "t", "name": "n", "demo": True, "robot": "", "created_at": 1.0}
     meta = msgspec.convert(before, AccountMeta)
     assert (meta.state, roles_of(meta), meta.links) == ("DEPLOYED", BOTH, {})
+
+
+@pytest.mark.parametrize(
+    ("account_id", "login"), [("a", "10000098"), ("ab", "10025285"), ("b", "10000099"), ("ä", "10050537")]
+)
+def test_an_account_without_a_login_has_a_number_that_follows_from_its_id(desk: Desk, account_id, login) -> None:
+    desk.account(account_id)
+    meta = desk.book.account_meta[desk.book.account_rows[account_id]]
+    meta.login = ""
+    assert shown_login(meta) == login
+    meta.login = "77"
+    assert shown_login(meta) == "77"

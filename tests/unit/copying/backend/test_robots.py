@@ -1,0 +1,69 @@
+"""What the robots of the demo wish for, one step before, at and after each bound of theirs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from copying.backend.demo import robots
+
+RISING, FALLING = np.linspace(1.0, 2.0, 60), np.linspace(2.0, 1.0, 60)
+
+
+@pytest.mark.parametrize(
+    ("wish", "distance", "side", "wanted"),
+    [
+        (robots.pullback, -1.51, 0, 1),
+        (robots.pullback, -1.5, 0, None),
+        (robots.pullback, 1.51, 0, None),
+        (robots.pullback, 0.21, 1, 0),
+        (robots.pullback, 0.2, 1, None),
+        (robots.pullback, -0.21, -1, 0),
+        (robots.pullback, -0.2, -1, None),
+        (robots.reversion, 1.51, 0, -1),
+        (robots.reversion, 1.5, 0, None),
+        (robots.reversion, -1.51, 0, 1),
+        (robots.reversion, -1.5, 0, None),
+        (robots.rare_reversion, 2.51, 0, -1),
+        (robots.rare_reversion, 2.5, 0, None),
+        (robots.rare_reversion, -2.51, 0, 1),
+        (robots.rare_reversion, -0.19, 1, 0),
+        (robots.rare_reversion, -0.2, 1, None),
+        (robots.rare_reversion, 0.19, -1, 0),
+        (robots.rare_reversion, 0.2, -1, None),
+        (robots.rare_reversion, 3.0, 1, 0),
+    ],
+)
+def test_robots_trade_beyond_their_bounds_only(monkeypatch, wish, distance, side, wanted) -> None:
+    monkeypatch.setattr(robots, "stretch", lambda mids, bars: distance)
+    assert wish(RISING, side) == wanted
+
+
+@pytest.mark.parametrize(("distance", "wanted"), [(1.51, -1), (1.5, None), (-1.51, None)])
+def test_in_a_falling_market_rallies_are_sold(monkeypatch, distance, wanted) -> None:
+    monkeypatch.setattr(robots, "stretch", lambda mids, bars: distance)
+    assert robots.pullback(FALLING, 0) == wanted
+
+
+def test_a_stretch_is_counted_in_standard_deviations_of_its_bars() -> None:
+    mids = np.array([100.0, *[1.0] * 3, 2.0])
+    assert robots.stretch(mids, 4) == pytest.approx(0.75 / np.sqrt(3 / 16))
+    assert robots.stretch(np.ones(10), 4) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("last", "side", "wanted"),
+    [
+        (1.5, 0, None),
+        (1.51, 0, -1),
+        (0.5, 0, None),
+        (0.49, 0, 1),
+        (1.0, 1, None),
+        (1.01, 1, 0),
+        (1.0, -1, None),
+        (0.99, -1, 0),
+    ],
+)
+def test_breaks_of_the_range_are_faded_until_the_middle(last: float, side: int, wanted: int | None) -> None:
+    mids = np.array([9.0, *[0.5, 1.5] * 12, last])
+    assert robots.fading(mids, side) == wanted
