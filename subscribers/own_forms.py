@@ -33,14 +33,18 @@ class BoundsForm(forms.Form):
     """What the clients of a strategy may change themselves."""
 
     may_pause = forms.BooleanField(
-        label="Pause, and let it go on", required=False,
+        label="Pause, and let it go on",
+        required=False,
         help_text="What you paused, only you let go on.",
-    )  # fmt: skip
+    )
     may_close = forms.BooleanField(label="Close everything that is open, at once", required=False)
     closing = forms.MultipleChoiceField(
-        label="Stop copying", required=False, choices=MODES, widget=forms.CheckboxSelectMultiple,
+        label="Stop copying",
+        required=False,
+        choices=MODES,
+        widget=forms.CheckboxSelectMultiple,
         help_text="Tick how they may leave; nothing ticked: only you end it.",
-    )  # fmt: skip
+    )
 
     def __init__(self, *args: Any, content: Mapping[str, Any] | None = None, **options: Any):
         super().__init__(*args, **options)
@@ -96,9 +100,11 @@ class BoundsForm(forms.Form):
                     "to": None if high is None else plain_number(stored(setting, high)),
                 }
         return {
-            "may_pause": cleaned["may_pause"], "may_close": cleaned["may_close"], "ranges": ranges,
+            "may_pause": cleaned["may_pause"],
+            "may_close": cleaned["may_close"],
+            "ranges": ranges,
             "closing": cleaned["closing"],
-        }  # fmt: skip
+        }
 
     @property
     def rows(self) -> list[tuple[forms.BoundField, ...]]:

@@ -47,14 +47,35 @@ class OwnSetting:
 
 
 SETTINGS = (
-    OwnSetting("ratio", "multiplier", "Ratio", "×", "How much of the provider's volume is copied; 1 is all of it.",
-               Decimal(1000), is_limit=False),
+    OwnSetting(
+        "ratio",
+        "multiplier",
+        "Ratio",
+        "×",
+        "How much of the provider's volume is copied; 1 is all of it.",
+        Decimal(1000),
+        is_limit=False,
+    ),
     OwnSetting("trade", "maxTradeVolume", "Largest trade", "lots", "Larger copies are cut to it.", Decimal(1_000_000)),
-    OwnSetting("risk", "maxTradeRisk", "Risk per trade", "%", "Share of the balance that one copy may lose at its stop"
-               " loss.", Decimal(1), is_share=True),
-    OwnSetting("loss", "", "Loss within a day", "%", "Share of the balance; then nothing new is opened until the day"
-               " ends.", Decimal(1), is_share=True),
-)  # fmt: skip
+    OwnSetting(
+        "risk",
+        "maxTradeRisk",
+        "Risk per trade",
+        "%",
+        "Share of the balance that one copy may lose at its stop loss.",
+        Decimal(1),
+        is_share=True,
+    ),
+    OwnSetting(
+        "loss",
+        "",
+        "Loss within a day",
+        "%",
+        "Share of the balance; then nothing new is opened until the day ends.",
+        Decimal(1),
+        is_share=True,
+    ),
+)
 
 
 @dataclass(frozen=True)

@@ -200,9 +200,13 @@ def own_leave(request: MemberRequest, pk: int, strategy_id: str = "") -> HttpRes
     scope = own_scope(account, strategy_id)
     form = OwnLeaveForm(request.POST or None, closing=acts_of(account)[strategy_id].bounds.closing)
     context = {
-        "account": account, "name": name_of(account, strategy_id), "is_whole": not strategy_id, "form": form,
-        "back": own_page(account.pk), "problem": "",
-    }  # fmt: skip
+        "account": account,
+        "name": name_of(account, strategy_id),
+        "is_whole": not strategy_id,
+        "form": form,
+        "back": own_page(account.pk),
+        "problem": "",
+    }
     if request.method != "POST" or not form.is_valid():
         return render(request, "subscribers/own_leave.html", context, status=422 if form.errors else 200)
     try:

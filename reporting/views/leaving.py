@@ -34,13 +34,14 @@ def leaving(request: MemberRequest, pk: int) -> HttpResponse:
         positions, lines = positions.filter(strategy_id=change.part), lines.filter(strategy_id=change.part)
     credit = Entry.objects.visible_to(request.membership).filter(**only, statement=None)
     context = {
-        "account": account, "part": change.part,
+        "account": account,
+        "part": change.part,
         "unpaid": list(statements.filter(kind=DocumentKind.STATEMENT, is_void=False, balance__gt=0).order_by("due_on")),
         "credits": list(credit.order_by().values("currency").annotate(credit=-Sum("amount")).filter(credit__gt=0)),
         "not_billed": list(lines.totals()),
         "positions": list(positions.order_by("symbol", "pk")[:MOST_POSITIONS]),
         "count": positions.count(),
-    }  # fmt: skip
+    }
     page = "reporting/_leaving.html" if request.partial else "reporting/leaving.html"
     return render(request, page, context)
 
@@ -48,8 +49,12 @@ def leaving(request: MemberRequest, pk: int) -> HttpResponse:
 def not_billed(lines: CommissionLineQuerySet) -> CommissionLineQuerySet:
     """Lines that are on no statement: of the periods that run, and of those that nobody has billed yet."""
     item = StatementItem.objects.filter(
-        is_void=False, subscriber_id=OuterRef("subscriber_id"), currency=OuterRef("currency"),
-        period__connection_id=OuterRef("connection_id"), period__strategy_id=OuterRef("strategy_id"),
-        period__period_start=OuterRef("period_start"), period__period_end=OuterRef("period_end"),
-    )  # fmt: skip
+        is_void=False,
+        subscriber_id=OuterRef("subscriber_id"),
+        currency=OuterRef("currency"),
+        period__connection_id=OuterRef("connection_id"),
+        period__strategy_id=OuterRef("strategy_id"),
+        period__period_start=OuterRef("period_start"),
+        period__period_end=OuterRef("period_end"),
+    )
     return lines.filter(~Exists(item))

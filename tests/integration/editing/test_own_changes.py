@@ -220,8 +220,12 @@ def test_other_accounts_do_not_exist(desk, bounds, person, dora, alice, charlie)
     change = person(dora).proposed(terms_path(desk), ratio="0.5")
     for who in (eve, charlie, alice):
         http = person(who).http
-        for path in (terms_path(desk), f"{terms_path(desk)}leave/", f"/me/accounts/{desk.hers.pk}/leave/",
-                     f"/me/accounts/{desk.hers.pk}/changes/"):  # fmt: skip
+        for path in (
+            terms_path(desk),
+            f"{terms_path(desk)}leave/",
+            f"/me/accounts/{desk.hers.pk}/leave/",
+            f"/me/accounts/{desk.hers.pk}/changes/",
+        ):
             assert http.get(path).status_code == 404, (who, path)
         assert pause(person(who), desk, "by-position").status_code == 404
     for who in (eve, charlie):
@@ -255,15 +259,25 @@ def test_an_account_that_was_unlinked_is_out_of_reach_at_once(desk, bounds, pers
 # --- The manager's page -----------------------------------------------------------------------------------------------
 def test_a_manager_sets_the_bounds_and_every_version_is_kept(desk, person, alice, bob, dora, charlie):
     path = f"/strategies/{desk.alpine.pk}/clients/"
-    form = {"may_pause": "on", "ratio_may": "on", "ratio_from": "0.1", "ratio_to": "1", "risk_may": "on",
-            "risk_from": "0.5", "risk_to": "2", "closing": ["preserve"]}  # fmt: skip
+    form = {
+        "may_pause": "on",
+        "ratio_may": "on",
+        "ratio_from": "0.1",
+        "ratio_to": "1",
+        "risk_may": "on",
+        "risk_from": "0.5",
+        "risk_to": "2",
+        "closing": ["preserve"],
+    }
     manager = person(alice)
     assert manager.http.post(f"{path}save/", form).status_code == 302
     row = ClientBounds.objects.get()
     assert row.content == {
-        "may_pause": True, "may_close": False, "closing": ["preserve"],
+        "may_pause": True,
+        "may_close": False,
+        "closing": ["preserve"],
         "ranges": {"ratio": {"from": "0.1", "to": "1"}, "risk": {"from": "0.005", "to": "0.02"}},
-    }  # fmt: skip
+    }
     manager.http.post(f"{path}save/", form)
     assert ClientBounds.objects.count() == 1, "the same again is no version"
     assert manager.http.post(f"{path}save/", form | {"ratio_to": "0.05"}).status_code == 422

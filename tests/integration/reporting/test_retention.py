@@ -41,9 +41,14 @@ def decided(account, time: datetime, **fields) -> Decision:
 
 def logged(account, time: datetime, **fields) -> LogRecord:
     return LogRecord.objects.create(
-        workspace=account.workspace, connection=account.connection, time=time, level="INFO", message="m",
-        digest=str(LogRecord.objects.count()), **fields,
-    )  # fmt: skip
+        workspace=account.workspace,
+        connection=account.connection,
+        time=time,
+        level="INFO",
+        message="m",
+        digest=str(LogRecord.objects.count()),
+        **fields,
+    )
 
 
 def keep(workspace: Workspace, kind: str, days: int | None = 90) -> Retention:
@@ -98,9 +103,15 @@ def test_other_firms_other_kinds_deals_and_counts_stay(account):
     make_deal(account, account.strategy, "d1", LIMIT - timedelta(days=9))
     day = (LIMIT - timedelta(days=9)).date()
     DecisionCount.objects.create(
-        workspace=account.workspace, connection=account.connection, subscriber_id="s", strategy_id="t", day=day,
-        outcome="copied", reason="copied", decisions=1,
-    )  # fmt: skip
+        workspace=account.workspace,
+        connection=account.connection,
+        subscriber_id="s",
+        strategy_id="t",
+        day=day,
+        outcome="copied",
+        reason="copied",
+        decisions=1,
+    )
     assert remove(keep(account.workspace, DECISIONS)) == 1
     assert list(Decision.objects.values_list("pk", flat=True)) == [theirs.pk]
     assert LogRecord.objects.filter(pk=line.pk).exists()
@@ -110,9 +121,16 @@ def test_other_firms_other_kinds_deals_and_counts_stay(account):
 
 def test_what_belongs_to_an_open_signal_stays_until_it_is_over(account):
     signal = OpenTrade.objects.create(
-        workspace=account.workspace, connection=account.connection, strategy_id=account.strategy.backend_id,
-        signal_id="long", state="open", symbol="EURUSD", side="buy", opened_at=LIMIT - timedelta(days=99), copies=1,
-    )  # fmt: skip
+        workspace=account.workspace,
+        connection=account.connection,
+        strategy_id=account.strategy.backend_id,
+        signal_id="long",
+        state="open",
+        symbol="EURUSD",
+        side="buy",
+        opened_at=LIMIT - timedelta(days=99),
+        copies=1,
+    )
     stays = decided(account, LIMIT - timedelta(days=99), signal="long")
     for number in range(5):
         decided(account, LIMIT - timedelta(days=9, minutes=number), signal="short")
@@ -157,9 +175,16 @@ def test_what_was_removed_is_not_taken_in_again(account):
 
     def told(number: int, time: datetime) -> DecisionRecord:
         return DecisionRecord(
-            id=f"{number}.0", time=time, signal_id="s", strategy_id="t", subscriber_id="a", symbol="EURUSD",
-            outcome="copied", reason="copied", reason_text="Copied.",
-        )  # fmt: skip
+            id=f"{number}.0",
+            time=time,
+            signal_id="s",
+            strategy_id="t",
+            subscriber_id="a",
+            symbol="EURUSD",
+            outcome="copied",
+            reason="copied",
+            reason_text="Copied.",
+        )
 
     page = DecisionPage(items=[told(1, LIMIT - timedelta(microseconds=1)), told(2, LIMIT)], next=None)
 

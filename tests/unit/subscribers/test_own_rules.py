@@ -68,11 +68,15 @@ def test_a_ratio_lies_within_its_range_or_stays_as_it_was(value, is_allowed):
 @pytest.mark.parametrize(
     ("setting", "value", "is_allowed"),
     [
-        ("maxTradeVolume", 0.009, False), ("maxTradeVolume", 0.01, True), ("maxTradeVolume", 1e6, True),
-        ("maxTradeRisk", 0.0009, False), ("maxTradeRisk", 0.001, True), ("maxTradeRisk", 0.02, True),
+        ("maxTradeVolume", 0.009, False),
+        ("maxTradeVolume", 0.01, True),
+        ("maxTradeVolume", 1e6, True),
+        ("maxTradeRisk", 0.0009, False),
+        ("maxTradeRisk", 0.001, True),
+        ("maxTradeRisk", 0.02, True),
         ("maxTradeRisk", 0.0201, False),
     ],
-)  # fmt: skip
+)
 def test_limits_lie_within_their_ranges(setting, value, is_allowed):
     assert (refused(changed(0, **{setting: value})) == []) is is_allowed
 
@@ -174,11 +178,17 @@ def test_what_winds_down_is_not_changed_and_does_not_count():
 @pytest.mark.parametrize(
     ("part", "mode", "is_allowed"),
     [
-        ("a", "preserve", True), ("a", "close-gracefully-by-position", True), ("a", "close-immediately", False),
-        ("b", "preserve", True), ("b", "close-gracefully-by-position", False), ("c", "preserve", False),
-        ("", "preserve", True), ("", "close-gracefully-by-position", False), ("", "", False),
+        ("a", "preserve", True),
+        ("a", "close-gracefully-by-position", True),
+        ("a", "close-immediately", False),
+        ("b", "preserve", True),
+        ("b", "close-gracefully-by-position", False),
+        ("c", "preserve", False),
+        ("", "preserve", True),
+        ("", "close-gracefully-by-position", False),
+        ("", "", False),
     ],
-)  # fmt: skip
+)
 def test_leaving_follows_what_each_strategy_allows(part, mode, is_allowed):
     assert (why_not_left(FORE, part, mode, {"a": WIDE, "b": CLOSING}) == "") is is_allowed
 
