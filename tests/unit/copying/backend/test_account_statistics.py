@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from copying.backend.http.account_statistics import closing_deals, daily_growth, metrics
+from copying.backend.http.account_statistics import Growth, closing_deals, daily_growth, metrics, rates
 from copying.backend.http.calculations import KEPT_SECONDS, PER_MINUTE, Calculations
 from copying.backend.http.equity_chart import chart, present_hour
 from copying.backend.http.round_trips import open_trade, round_trips, trades
@@ -212,3 +212,37 @@ def test_a_tenant_begins_25_calculations_a_minute():
     assert calculations.wait_s("u", "more", 0.0) == 0.0
     moments = range(0, 3600, 2)
     assert sum(calculations.wait_s("v", moment, float(moment)) == 0 for moment in moments) <= 25 + 500 + 500
+
+
+def test_gains_of_a_day_are_of_what_the_day_began_with() -> None:
+    deals = [paid(1000), dealt("1", "OUT", 10, 100), dealt("2", "OUT", 1_450, 110), dealt("3", "OUT", 1_460, -121)]
+    days = daily_growth(deals)
+    assert [(day["gains"], day["totalGains"]) for day in days] == [(10.0, 10.0), (-1.0, 8.9)]
+    assert [day["drawdownPercentage"] for day in days] == [0.0, 10.0]
+
+
+@pytest.mark.parametrize(
+    ("days", "daily", "monthly"),
+    [(0.999, None, None), (1.0, 21.0, 1.21**30.4 * 100 - 100), (30.4, 1.21 ** (1 / 30.4) * 100 - 100, 21.0)],
+)
+def test_gains_of_days_and_months_are_compound(days: float, daily: float | None, monthly: float | None) -> None:
+    answer = rates(at(0), at(days * 24 * 60), Growth(index=1.21))
+    assert answer["daysSinceTradingStarted"] == pytest.approx(days, abs=1e-5)
+    assert answer.get("dailyGain") == (None if daily is None else pytest.approx(daily, rel=1e-4))
+    assert answer.get("monthlyGain") == (None if monthly is None else pytest.approx(monthly, rel=1e-3))
+
+
+@pytest.mark.parametrize("index", [0.0, -0.1])
+def test_where_everything_is_lost_there_are_no_rates(index: float) -> None:
+    assert rates(at(0), at(10_000), Growth(index=index)).keys() == {"daysSinceTradingStarted"}
+
+
+def test_long_and_short_trades_are_counted_apart() -> None:
+    deals = [paid(1000)]
+    for number, (side, profit) in enumerate((("BUY", 5), ("SELL", 7), ("SELL", -2))):
+        other = {"BUY": "SELL", "SELL": "BUY"}[side]
+        deals.append(dealt(str(number), "IN", number * 10 + 1, type=f"DEAL_TYPE_{side}"))
+        deals.append(dealt(str(number), "OUT", number * 10 + 2, profit, type=f"DEAL_TYPE_{other}"))
+    answer = measured(deals)
+    assert (answer["longTrades"], answer["longWonTrades"], answer["longWonTradesPercent"]) == (1, 1, 100)
+    assert (answer["shortTrades"], answer["shortWonTrades"], answer["shortWonTradesPercent"]) == (2, 1, 50)

@@ -55,3 +55,26 @@ def test_a_close_at_another_price_is_worse_by_the_difference(kind: str, side: in
     provider = 1.1 if side > 0 else 1.1001
     assert closed.slippage == pytest.approx((closed.price - provider) * side)
     assert abs(closed.slippage[0]) <= 0.0001 + 1e-9
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [{"reverse": True}, {"symbolMapping": [{"from": "EURUSD", "to": "GBPUSD"}]}, {"reverse": True, "multiplier": 2}],
+)
+@pytest.mark.parametrize("kind", ["POSITION_TYPE_BUY", "POSITION_TYPE_SELL"])
+def test_a_close_of_another_side_or_symbol_has_no_slippage_to_tell(desk: Desk, kind: str, terms: dict) -> None:
+    desk.strategy()
+    desk.subscriber(**terms)
+    desk.signal(type=kind)
+    desk.close_signal()
+    [closed] = [deals for deals in desk.told(Deals) if deals.kind == "close"]
+    assert np.isnan(closed.slippage).all()
+    assert np.isnan(closed.slippage_money).all()
+
+
+def test_what_nobody_copies_belongs_to_no_signal(desk: Desk) -> None:
+    desk.account("a")
+    desk.trade("ORDER_TYPE_BUY", "a")
+    desk.trade("ORDER_TYPE_BUY_LIMIT", "a", price=1.05)
+    for table in (desk.book.positions, desk.book.orders):
+        assert [table.subscription[0], table.signal[0], table.leaf[0], table.part[0]] == [-1, -1, -1, -1]

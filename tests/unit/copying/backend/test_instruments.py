@@ -244,3 +244,9 @@ def test_entries_from_before_the_table_replay_without_it() -> None:
 def test_an_added_symbol_is_in_no_list_of_the_old() -> None:
     assert not set(ADDED) & set(SYMBOLS)
     assert set(ADDED) | set(SYMBOLS) == set(TABLE)
+
+
+@pytest.mark.parametrize("symbol", sorted(TABLE))
+def test_a_tick_is_one_in_the_last_digit(symbol: str) -> None:
+    row = TABLE[symbol]
+    assert instrument(symbol).tick_size == pytest.approx(float(f"1e-{row.digits}"), rel=1e-12)

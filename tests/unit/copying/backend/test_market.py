@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
+from copying.backend.market import simulated
 from copying.backend.market.ecb import LEGS, STEP_SECONDS, EcbMarket, _closing_time, read_closes
 from copying.backend.market.instruments import SYMBOLS, spread
 from copying.backend.market.replay import NoQuotes, ReplayFeed
@@ -104,4 +105,14 @@ def test_between_the_steps_of_a_path_prices_go_in_a_straight_line(share: float) 
     for step in (0, 7, 40):
         left, right = (market.legs_at(start + (step + more) * STEP_SECONDS) for more in (0, 1))
         between = market.legs_at(start + (step + share) * STEP_SECONDS)
+        assert between == pytest.approx(left + (right - left) * share, abs=1e-9)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.999])
+def test_added_symbols_go_in_a_straight_line_between_their_steps(share: float) -> None:
+    paths = simulated.SimulatedPaths(read_closes)
+    start = simulated.closing_moment(500)
+    for step in (0, 9, 500):
+        left, right = (paths.logs_at(start + (step + more) * simulated.STEP_SECONDS) for more in (0, 1))
+        between = paths.logs_at(start + (step + share) * simulated.STEP_SECONDS)
         assert between == pytest.approx(left + (right - left) * share, abs=1e-9)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
+
 import numpy as np
+import pytest
 
 from copying.backend.broker.paper import PaperBroker
 from copying.backend.core.apply import apply
@@ -15,6 +18,7 @@ from copying.backend.state.effects import Deals
 from copying.backend.state.numbers import FIRST, counts_of, record_id, scrambled
 
 SECRET = b"0123456789abcdef"
+BITS = (1 << 64) - 1
 
 
 def test_every_count_has_an_id_of_its_own_and_the_way_back():
@@ -76,3 +80,22 @@ def test_chains_and_trades_by_hand_work_with_secret_ids(desk):
     assert len(desk.held("relay")) == len(desk.held("x")) == 1
     desk.trade("POSITION_CLOSE_ID", position_id=opened["positionId"])
     assert desk.held("relay") == desk.held("x") == []
+
+
+def reference_id(count: int, secret: bytes) -> int:
+    """The same place of the secret order, by whole numbers of Python."""
+    stream = blake2b(secret, digest_size=48).digest()
+    keys = [int.from_bytes(stream[start : start + 8], "little") for start in range(0, 48, 8)]
+    left, right = count >> 20, count & 0xFFFFF
+    for key in keys:
+        mixed = right + key & BITS
+        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+            mixed = (mixed ^ mixed >> shift) * factor & BITS
+        left, right = right, left ^ (mixed ^ mixed >> 31) & 0xFFFFF
+    return FIRST + (left << 20 | right)
+
+
+@pytest.mark.parametrize("secret", [SECRET, b"x", b"0" * 64])
+@pytest.mark.parametrize("count", [0, 1, 2, 1_000, 2**20 - 1, 2**20, 2**40 - 1])
+def test_an_id_is_the_same_in_every_version(count: int, secret: bytes):
+    assert scrambled(np.array([count]), secret).tolist() == [reference_id(count, secret)]

@@ -276,3 +276,16 @@ def test_what_one_has_and_had_stays_ones_own(desk):
     del desk.book.strategies_by_id["S"]
     assert may_put(desk.book, "t", "S")
     assert not may_put(desk.book, "u", "S")
+
+
+def test_consent_that_comes_back_is_told_once_and_not_as_a_lack(consenting):
+    desk = consenting
+    offer(desk, **EVERYBODY)
+    follow(desk, "u", "x", "S")
+    assert desk.told(Withheld) == []
+    offer(desk)
+    assert len(desk.told(Withheld)) == 1
+    offer(desk, **EVERYBODY)
+    assert len(desk.told(Withheld)) == 1
+    again = [line for line in desk.told(LogLine) if "offered to you again" in line.message]
+    assert [(line.tenant, line.subscriber_id) for line in again] == [("u", "x")]

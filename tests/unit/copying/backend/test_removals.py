@@ -139,3 +139,20 @@ def test_what_a_late_partial_close_leaves_of_a_removed_way_is_the_owners(
         assert np.isnan(positions.stop_loss[mine]).all()
     else:  # a copy as before, but an orphan without its strategy
         assert [copies[each].tolist() for each in ("a", "c")] == [[] if what == "strategy" else [True]] * 2
+
+
+def test_a_removal_that_is_asked_for_again_replaces_itself_alone(desk: Desk) -> None:
+    for number, strategy_id in enumerate(("S", "T")):
+        desk.strategy(strategy_id, f"prov{number}")
+    for account in ("a", "b"):
+        desk.subscriber(account, "S")
+    for number, strategy_id in enumerate(("S", "T")):
+        desk.signal(f"sig0000{number}", strategy_id)
+    remove(desk, "subscriber", "a", mode="close-gracefully-by-position")
+    remove(desk, "subscriber", "b", mode="close-gracefully-by-position")
+    assert [removal.id for removal in desk.book.removals] == ["a", "b"]
+    remove(desk, "subscriber", "a", mode="close-gracefully-by-symbol")
+    assert [(removal.id, removal.mode) for removal in desk.book.removals] == [
+        ("b", "close-gracefully-by-position"),
+        ("a", "close-gracefully-by-symbol"),
+    ]

@@ -9,7 +9,7 @@ import pytest
 from copying.backend.http import reads
 from copying.backend.risk import limits
 from copying.backend.risk.periods import BASES, KINDS, calendar_start, period_end
-from copying.backend.state.commands import ResetStopouts
+from copying.backend.state.commands import PutSubscriber, ResetStopouts
 from copying.backend.state.effects import Decided, StopoutEvent
 from copying.backend.state.errors import Refused
 from copying.backend.state.times import iso
@@ -221,3 +221,36 @@ def test_periods_from_a_start_repeat_with_their_length(kind: str, end: tuple) ->
 )
 def test_every_moment_is_told_as_a_time_of_the_contract(moment, told):
     assert iso(moment) == told
+
+
+@pytest.mark.parametrize(
+    ("account", "strategy_id", "reason", "left"),
+    [
+        ("a", "S", "date-balance-minus-equity", [("a", "S", "week"), ("a", "T", "date"), ("b", "S", "date")]),
+        ("a", "S", "week-balance-minus-equity", [("a", "S", "date"), ("a", "T", "date"), ("b", "S", "date")]),
+        ("a", "T", "date-balance-minus-equity", [("a", "S", "date"), ("a", "S", "week"), ("b", "S", "date")]),
+        ("b", "S", "date-balance-minus-equity", [("a", "S", "date"), ("a", "S", "week"), ("a", "T", "date")]),
+    ],
+)
+def test_a_reset_ends_what_it_names_and_nothing_else(desk: Desk, account, strategy_id, reason, left) -> None:
+    own = {"S": [limit("date"), limit("week")], "T": [limit("date")]}
+    scaling = {"mode": "none"}
+    for number, each in enumerate(own):
+        desk.strategy(each, f"prov{number}")
+    for follower, names in (("a", ("S", "T")), ("b", ("S",))):
+        limits_of = {name: own[name] if follower == "a" else [limit("date")] for name in names}
+        parts = [{"strategyId": name, "tradeSizeScaling": scaling, "riskLimits": limits_of[name]} for name in names]
+        document = {"name": follower, "subscriptions": parts}
+        desk.do(PutSubscriber(tenant="t", subscriber_id=follower, document=document))
+    for number, each in enumerate(own):
+        desk.signal(f"sig0000{number}", each)
+    lose(desk, 60)
+    assert len(desk.book.active_stopouts) == 4
+    desk.do(ResetStopouts(tenant="t", subscriber_id=account, strategy_id=strategy_id, reason=reason))
+    known = [
+        (*desk.book.subscription_keys[stopout.subscription], stopout.reason.partition("-")[0])
+        for stopout in desk.book.active_stopouts
+    ]
+    assert sorted(known) == sorted(left)
+    stopped = [bool(each) for each in desk.book.limits.stopped]
+    assert stopped.count(False) == 1

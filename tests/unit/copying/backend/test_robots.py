@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from copying.backend.demo import robots
+from tests.unit.copying.backend.desk import Desk
 
 RISING, FALLING = np.linspace(1.0, 2.0, 60), np.linspace(2.0, 1.0, 60)
 
@@ -67,3 +68,15 @@ def test_a_stretch_is_counted_in_standard_deviations_of_its_bars() -> None:
 def test_breaks_of_the_range_are_faded_until_the_middle(last: float, side: int, wanted: int | None) -> None:
     mids = np.array([9.0, *[0.5, 1.5] * 12, last])
     assert robots.fading(mids, side) == wanted
+
+
+def test_a_robot_knows_what_it_holds_itself(desk: Desk) -> None:
+    rule = robots.Rule("r", ("EURUSD",), 60.0, 0.1, 0.0, robots.fading)
+    desk.strategy()
+    desk.subscriber("a")
+    desk.signal()  # a copy on its account is nothing of its own
+    assert robots.holding(desk.book, rule, "a", "EURUSD") == ([], 0)
+    ticket = desk.trade("ORDER_TYPE_SELL", "a")["positionId"]
+    desk.trade("ORDER_TYPE_BUY", "a", symbol="GBPUSD")
+    desk.trade("ORDER_TYPE_BUY", "prov")
+    assert robots.holding(desk.book, rule, "a", "EURUSD") == ([ticket], -1)

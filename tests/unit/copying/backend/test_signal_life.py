@@ -137,6 +137,18 @@ def test_a_delayed_signal_that_closes_first_is_never_opened(desk: Desk) -> None:
     assert desk.held() == []
 
 
+@pytest.mark.parametrize("closed", [0, 1, 2])
+def test_a_close_ends_the_delays_of_its_own_signal_alone(desk: Desk, closed: int) -> None:
+    symbols = ["EURUSD", "GBPUSD", "USDJPY"]
+    desk.strategy()
+    desk.subscriber(signalDelay={"minInSeconds": 30, "maxInSeconds": 30})
+    for number, symbol in enumerate(symbols):
+        desk.signal(f"sig0000{number}", symbol=symbol)
+    desk.close_signal(f"sig0000{closed}")
+    desk.tick(60)
+    assert [symbol for symbol, _, _ in desk.held()] == [each for each in symbols if each != symbols[closed]]
+
+
 def test_a_delay_that_ends_unseen_is_too_late_after_the_window(desk: Desk) -> None:
     desk.strategy()
     desk.subscriber(signalDelay={"minInSeconds": 30, "maxInSeconds": 30})

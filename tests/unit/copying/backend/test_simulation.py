@@ -305,3 +305,13 @@ def test_what_is_open_counts_by_the_lots_that_are_left(desk: Desk, left: float) 
 )
 def test_past_quotes_answer_to_every_name_of_a_symbol(symbol: str, quote: tuple | None) -> None:
     assert Past({"EURUSD": (1.1, 1.2)}).quote(symbol) == quote
+
+
+@pytest.mark.parametrize("tenant", ["s", "t", "u"])
+def test_a_simulation_is_of_the_own_subscribers_and_of_everybodys_strategies(desk: Desk, tenant: str) -> None:
+    desk.strategy()
+    for owner in ("s", "t", "u"):
+        document = subscriber()
+        desk.do(PutSubscriber(tenant=owner, subscriber_id=f"of-{owner}", document=document))
+    now = scene_of(desk.book, tenant).configuration
+    assert (list(now.strategies), list(now.subscribers)) == (["S"], [f"of-{tenant}"])

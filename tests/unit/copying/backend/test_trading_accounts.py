@@ -229,7 +229,14 @@ def test_an_account_of_a_snapshot_from_before_runs_and_may_do_everything():
 
 
 @pytest.mark.parametrize(
-    ("account_id", "login"), [("a", "10000098"), ("ab", "10025285"), ("b", "10000099"), ("ä", "10050537")]
+    ("account_id", "login"),
+    [
+        ("a", "10000098"),
+        ("ab", "10025285"),
+        ("b", "10000099"),
+        ("ä", "10050537"),
+        ("a-long-id-of-32-bytes-or-so", "60169192"),
+    ],
 )
 def test_an_account_without_a_login_has_a_number_that_follows_from_its_id(desk: Desk, account_id, login) -> None:
     desk.account(account_id)
