@@ -192,11 +192,12 @@ def _opening(export: JournalExport) -> list[Booking]:
     """Of a first export: what was owed, and what there was as credit, before its first day."""
     if export.previous is not None:
         return []
-    before = Entry.objects.filter(
-        workspace_id=export.workspace_id, pk__lte=export.last_entry, day__lt=export.first_day
-    ).order_by("currency").values("currency").annotate(
-        owed=Sum("amount", filter=Q(statement__isnull=False)), credit=Sum("amount", filter=Q(statement=None))
-    )  # fmt: skip
+    before = (
+        Entry.objects.filter(workspace_id=export.workspace_id, pk__lte=export.last_entry, day__lt=export.first_day)
+        .order_by("currency")
+        .values("currency")
+        .annotate(owed=Sum("amount", filter=Q(statement__isnull=False)), credit=Sum("amount", filter=Q(statement=None)))
+    )
     bookings = []
     for row in before:
         currency, sums = row["currency"], {"receivables": row["owed"] or ZERO, "credit": row["credit"] or ZERO}

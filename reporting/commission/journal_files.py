@@ -57,10 +57,21 @@ def _quoted(text: str) -> str:
 # --- DATEV ------------------------------------------------------------------------------------------------------------
 # source: DATEV-Format, booking batch (Buchungsstapel), version 13 of format 700; columns up to the text of a booking
 COLUMNS = (
-    "Umsatz (ohne Soll/Haben-Kz)", "Soll/Haben-Kennzeichen", "WKZ Umsatz", "Kurs", "Basis-Umsatz", "WKZ Basis-Umsatz",
-    "Konto", "Gegenkonto (ohne BU-Schlüssel)", "BU-Schlüssel", "Belegdatum", "Belegfeld 1", "Belegfeld 2", "Skonto",
+    "Umsatz (ohne Soll/Haben-Kz)",
+    "Soll/Haben-Kennzeichen",
+    "WKZ Umsatz",
+    "Kurs",
+    "Basis-Umsatz",
+    "WKZ Basis-Umsatz",
+    "Konto",
+    "Gegenkonto (ohne BU-Schlüssel)",
+    "BU-Schlüssel",
+    "Belegdatum",
+    "Belegfeld 1",
+    "Belegfeld 2",
+    "Skonto",
     "Buchungstext",
-)  # fmt: skip
+)
 MOST_AMOUNT = Decimal("9999999999.99")
 LONGEST_TEXT, LONGEST_DOCUMENT = 60, 36
 
@@ -112,11 +123,38 @@ def _head(export: JournalExport, currency: str, year: int) -> list[str]:
     first, last = max(export.first_day, begins), min(export.last_day, date.fromordinal(ends.toordinal() - 1))
     moment = export.made_at.astimezone(UTC)
     return [
-        '"EXTF"', "700", "21", '"Buchungsstapel"', "13", f"{moment:%Y%m%d%H%M%S}{moment.microsecond // 1000:03d}", "",
-        '""', '""', '""', str(accounts["advisor"]), str(accounts["client"]), f"{begins:%Y%m%d}",
-        str(accounts["account_digits"]), f"{first:%Y%m%d}", f"{last:%Y%m%d}", _text(str(export)), '""', "1", "0", "0",
-        f'"{currency}"', "", '""', "", "", '""', "", "", '""', '""',
-    ]  # fmt: skip
+        '"EXTF"',
+        "700",
+        "21",
+        '"Buchungsstapel"',
+        "13",
+        f"{moment:%Y%m%d%H%M%S}{moment.microsecond // 1000:03d}",
+        "",
+        '""',
+        '""',
+        '""',
+        str(accounts["advisor"]),
+        str(accounts["client"]),
+        f"{begins:%Y%m%d}",
+        str(accounts["account_digits"]),
+        f"{first:%Y%m%d}",
+        f"{last:%Y%m%d}",
+        _text(str(export)),
+        '""',
+        "1",
+        "0",
+        "0",
+        f'"{currency}"',
+        "",
+        '""',
+        "",
+        "",
+        '""',
+        "",
+        "",
+        '""',
+        '""',
+    ]
 
 
 def _rows(export: JournalExport, booking: Booking) -> Iterator[list[str]]:
@@ -125,9 +163,21 @@ def _rows(export: JournalExport, booking: Booking) -> Iterator[list[str]]:
     for part in others:
         side = "S" if part.amount < 0 else "H"  # of the first account, which stands against this one
         yield [
-            _datev_amount(part), f'"{side}"', f'"{part.currency}"', "", "", '""', numbers[first.role],
-            numbers[part.role], '""', f"{booking.day:%d%m}", _document(booking), '""', "", _booking_text(booking),
-        ]  # fmt: skip
+            _datev_amount(part),
+            f'"{side}"',
+            f'"{part.currency}"',
+            "",
+            "",
+            '""',
+            numbers[first.role],
+            numbers[part.role],
+            '""',
+            f"{booking.day:%d%m}",
+            _document(booking),
+            '""',
+            "",
+            _booking_text(booking),
+        ]
 
 
 def _datev_amount(part: BookingPart) -> str:

@@ -70,11 +70,18 @@ def render_journal(request: MemberRequest, form: ExportForm, days: dict[str, Any
         .order_by("-number")[:EXPORTS_SHOWN]
     )
     context = {
-        "form": form, "days": days, "preview": preview, "exports": exports, "tab": "journal", "shown": SHOWN,
-        "newest": next((row for row in exports if row.taken_back_at is None), None), "roles": ROLE_OF,
-        "movements": movements_of(preview.bookings) if preview else [], "paid_text": paid_text,
+        "form": form,
+        "days": days,
+        "preview": preview,
+        "exports": exports,
+        "tab": "journal",
+        "shown": SHOWN,
+        "newest": next((row for row in exports if row.taken_back_at is None), None),
+        "roles": ROLE_OF,
+        "movements": movements_of(preview.bookings) if preview else [],
+        "paid_text": paid_text,
         "may_bill": can_bill(request.membership),
-    }  # fmt: skip
+    }
     return render(request, "reporting/journal.html", context, status=422 if form.errors else status)
 
 

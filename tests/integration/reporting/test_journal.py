@@ -60,9 +60,17 @@ def yearly_firm():
 
 def pay(firm, statement, amount, currency, now, *, received=None, reference=""):
     return record_payment(
-        firm.workspace, Account.of(statement), amount=D(amount), currency=currency, statement=statement, now=now,
-        received_on=received or now.date(), accepts_old_rate=True, accepts_void=True, reference=reference,
-    ).payment  # fmt: skip
+        firm.workspace,
+        Account.of(statement),
+        amount=D(amount),
+        currency=currency,
+        statement=statement,
+        now=now,
+        received_on=received or now.date(),
+        accepts_old_rate=True,
+        accepts_void=True,
+        reference=reference,
+    ).payment
 
 
 def live_a_month(firm, clients, through, month):
@@ -253,8 +261,9 @@ def test_a_payment_of_an_exported_day_is_booked_on_the_first_day_after_it(export
     pay(exported.firm, exported.statement, "1", "USD", at(6, 4), received=date(2026, 6, 1))
     june = next_export(exported.firm)
     assert [(one.day, one.own_day) for one in read_bookings(june)] == [
-        (date(2026, 6, 1), date(2026, 5, 31)), (date(2026, 6, 1), date(2026, 6, 1)),
-    ]  # fmt: skip
+        (date(2026, 6, 1), date(2026, 5, 31)),
+        (date(2026, 6, 1), date(2026, 6, 1)),
+    ]
     assert "own-day: 2026-05-31" in beancount_file(june, read_bookings(june)).decode()
     assert len(read_bookings(exported.may)) == 1
 
@@ -452,8 +461,14 @@ def test_no_batch_without_numbers_or_for_thousandths():
 # --- Pages ------------------------------------------------------------------------------------------------------------
 @pytest.fixture
 def people(workspace, alice, bob, dora, charlie):
-    return (alice, builders.member(workspace, "frank", "manager"), builders.member(workspace, "erin", "accountant"),
-            bob, dora, charlie)  # fmt: skip
+    return (
+        alice,
+        builders.member(workspace, "frank", "manager"),
+        builders.member(workspace, "erin", "accountant"),
+        bob,
+        dora,
+        charlie,
+    )
 
 
 @pytest.fixture
@@ -539,14 +554,20 @@ def form_of_settings(**changes):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"name-cash": "Bank"}, "A name begins with"), ({"name-cash": "Assets:bank"}, "A name begins with"),
-        ({"name-cash": "Assets:Bank 1"}, "A name begins with"), ({"name-cash": "Assets"}, "A name begins with"),
-        ({"number-cash": "120"}, "A number has 4 digits"), ({"number-cash": "12000"}, "A number has 4 digits"),
-        ({"number-cash": "12a0"}, "A number has 4 digits"), ({"advisor": "1001"}, "both numbers or none"),
-        ({"client": "1"}, "both numbers or none"), ({"advisor": "1000", "client": "1"}, "1001 or more"),
-        ({"advisor": "1001", "client": "100000"}, "99999 or less"), ({"account_digits": "9"}, "8 or less"),
+        ({"name-cash": "Bank"}, "A name begins with"),
+        ({"name-cash": "Assets:bank"}, "A name begins with"),
+        ({"name-cash": "Assets:Bank 1"}, "A name begins with"),
+        ({"name-cash": "Assets"}, "A name begins with"),
+        ({"number-cash": "120"}, "A number has 4 digits"),
+        ({"number-cash": "12000"}, "A number has 4 digits"),
+        ({"number-cash": "12a0"}, "A number has 4 digits"),
+        ({"advisor": "1001"}, "both numbers or none"),
+        ({"client": "1"}, "both numbers or none"),
+        ({"advisor": "1000", "client": "1"}, "1001 or more"),
+        ({"advisor": "1001", "client": "100000"}, "99999 or less"),
+        ({"account_digits": "9"}, "8 or less"),
     ],
-)  # fmt: skip
+)
 def test_accounts_that_programs_could_not_read_are_refused(workspace, alice, sign_in, changes, words):
     answer = sign_in(alice).post("/settings/bookkeeping/", form_of_settings(**changes))
     assert answer.status_code == 422
