@@ -287,6 +287,8 @@ BACKEND_REQUESTS_PER_MINUTE = env.int("BACKEND_REQUESTS_PER_MINUTE", default=600
 BACKEND_HOLD_SECONDS = env.float("BACKEND_HOLD_SECONDS", default=55.0)
 # The broker's clock, hours ahead of UTC: the days of risk limits of type equity-difference begin at its midnight.
 BACKEND_BROKER_OFFSET_HOURS = env.float("BACKEND_BROKER_OFFSET_HOURS", default=0.0)
+# How many days the embedded backend keeps decisions and log lines: decisions=90,log=90. 0, or not named: for ever.
+BACKEND_KEEP_DAYS = env.dict("BACKEND_KEEP_DAYS", cast={"value": int}, default={})
 # Where signals of strategies with Telegram settings are published: Telegram itself, or a stand-in on this machine.
 BACKEND_TELEGRAM_URL = env.str("BACKEND_TELEGRAM_URL", default="https://api.telegram.org")
 

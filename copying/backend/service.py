@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import signal
@@ -16,6 +17,7 @@ import uvicorn
 from django.conf import settings
 
 from .core.clock import Clock, database_clock
+from .core.removal import checked, remove_old
 from .core.writer import AlreadyRunning, CannotReplay, Core
 from .demo.robots import Robots
 from .market.feed import Feed
@@ -23,6 +25,8 @@ from .telegram import ForbiddenHost, Publisher, allowed_base
 
 log = logging.getLogger(__name__)
 GRACE_SECONDS = 3
+ENDING = (signal.SIGTERM, signal.SIGINT)
+BIND_TRIES = 50
 
 
 class CannotServe(Exception):
@@ -42,7 +46,7 @@ class Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in ENDING:
             loop.add_signal_handler(number, self._end)
         yield
 
@@ -76,23 +80,63 @@ def settle_memory() -> None:
     gc.set_threshold(5_000, 20, 1_000)
 
 
+def checked_settings() -> tuple[float, dict[str, int]]:
+    """The broker's hours ahead of UTC, and the days that old records are kept. Raises CannotServe."""
+    offset = settings.BACKEND_BROKER_OFFSET_HOURS
+    if not -14 <= offset <= 14:
+        raise CannotServe(f"BACKEND_BROKER_OFFSET_HOURS is {offset:g}: it must be between -14 and 14.")
+    try:
+        allowed_base(settings.BACKEND_TELEGRAM_URL)
+        return offset, checked(settings.BACKEND_KEEP_DAYS)
+    except (ForbiddenHost, ValueError) as error:
+        raise CannotServe(str(error)) from error
+
+
+async def stand_by(core: Core) -> None:
+    """Wait for the lock; SIGTERM and SIGINT end the process at once meanwhile: it has written nothing."""
+    loop, me = asyncio.get_running_loop(), asyncio.current_task()
+    assert me is not None
+    for number in ENDING:
+        loop.add_signal_handler(number, me.cancel)
+    try:
+        await core.stand_by()
+    finally:
+        for number in ENDING:
+            loop.remove_signal_handler(number)
+
+
+async def bound_soon(bind: Callable[[], socket.socket]) -> socket.socket:
+    """The socket, as soon as the process that had the port has let it go. Raises CannotServe."""
+    for _ in range(BIND_TRIES):
+        with contextlib.suppress(CannotServe):
+            return bind()
+        await asyncio.sleep(0.1)
+    return bind()
+
+
 async def serve(
-    database_url: str, feed: Feed, bound: socket.socket, *, certificate: tuple[Path, Path] | None = None
+    database_url: str,
+    feed: Feed,
+    bind: Callable[[], socket.socket],
+    *,
+    certificate: tuple[Path, Path] | None = None,
+    stands_by: bool = False,
 ) -> None:
-    """Recover, serve until SIGTERM or SIGINT, keep a snapshot, end. Raises CannotStart."""
+    """Recover, serve until SIGTERM or SIGINT, keep a snapshot, end. Raises CannotServe.
+
+    bind: the socket to listen on. stands_by: while another backend works, follow it; take its place when it is gone.
+    Only then is `bind` called: the port may be the other's.
+    """
     from .http import create_app
     from .http.connections import Room, protocol_in, raised_descriptors
     from .http.options import ServerOptions
 
-    try:
-        allowed_base(settings.BACKEND_TELEGRAM_URL)
-    except ForbiddenHost as error:
-        raise CannotServe(str(error)) from error
-    offset = settings.BACKEND_BROKER_OFFSET_HOURS
-    if not -14 <= offset <= 14:
-        raise CannotServe(f"BACKEND_BROKER_OFFSET_HOURS is {offset:g}: it must be between -14 and 14.")
+    offset, keep = checked_settings()
     core = Core(database_url, feed, clock=Clock(witness=database_clock(database_url)), broker_offset_hours=offset)
     try:
+        if stands_by:
+            await stand_by(core)
+        bound = await bound_soon(bind) if stands_by else bind()
         await core.start()
     except (AlreadyRunning, CannotReplay) as error:
         raise CannotServe(str(error)) from error
@@ -124,11 +168,13 @@ async def serve(
     server = Server(config, release)
     publisher = Publisher(core, settings.BACKEND_TELEGRAM_URL)
     robots = asyncio.create_task(Robots(core).run())
+    remover = asyncio.create_task(remove_old(database_url, keep))
     log.info("The copying backend listens on port %s", bound.getsockname()[1])
     settle_memory()
     try:
         await server.serve(sockets=[bound])
     finally:
         robots.cancel()
+        remover.cancel()
         await publisher.close()
         await core.stop()

@@ -112,12 +112,22 @@ class Journal:
     @classmethod
     async def open(cls, database_url: str) -> Journal:
         """Connect and take the lock. Raises AlreadyRunning."""
-        connection = await psycopg.AsyncConnection.connect(database_url, autocommit=True, prepare_threshold=1)
-        row = await (await connection.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])).fetchone()
-        if row is None or not row[0]:
-            await connection.close()
+        journal = await cls.connect(database_url)
+        if not await journal.take_lock():
+            await journal.close()
             raise AlreadyRunning
+        return journal
+
+    @classmethod
+    async def connect(cls, database_url: str) -> Journal:
+        """Connect to read only: whoever has not taken the lock must not append."""
+        connection = await psycopg.AsyncConnection.connect(database_url, autocommit=True, prepare_threshold=1)
         return cls(connection, database_url)
+
+    async def take_lock(self) -> bool:
+        """Whether the lock is this connection's from now on. PostgreSQL frees it when its holder's connection ends."""
+        row = await (await self._connection.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])).fetchone()
+        return row is not None and bool(row[0])
 
     async def close(self) -> None:
         self._lost = None
@@ -223,9 +233,13 @@ class Journal:
 
     async def load(self, broker: Broker[Book]) -> tuple[Book | None, int]:
         """The newest readable snapshot's book (None: there is none) and up to which entry effects are projected."""
+        return await self._newest_book(broker), await self.projected()
+
+    async def projected(self) -> int:
+        """Up to which entry effects are in the tables."""
         cursor = await self._connection.execute("SELECT projected_sequence FROM copying_progress WHERE id = 1")
         progress = await cursor.fetchone()
-        return await self._newest_book(broker), (progress[0] if progress else 0)
+        return progress[0] if progress else 0
 
     async def _newest_book(self, broker: Broker[Book]) -> Book | None:
         """A snapshot only saves time, so one that cannot be read costs time: the one before, else the whole journal."""

@@ -32,6 +32,7 @@ from . import ticks
 from .announcements import Changes, Listener
 from .clock import Clock
 from .faults import without
+from .following import Follower
 from .group_commit import LEFT_OUT_SECONDS, GroupCommit
 from .journal import AlreadyRunning, Journal
 from .plans_ahead import PlansAhead
@@ -81,13 +82,25 @@ class Core(GroupCommit):
         self._tasks: list[asyncio.Task] = []
         self._is_open = False  # the journal is, and has to be closed
         self._plans_ahead = PlansAhead()
+        self._followed: Follower | None = None  # what a stand-by has carried out already
 
     # -------------------------------------------------------------------------------------------------------- lifetime
 
-    async def start(self, *, ticking: bool = True) -> None:
-        """Take the lock, recover the state, begin to write, project and tick. Raises AlreadyRunning, CannotReplay."""
-        self._journal = await self._journal_type.open(self._database_url)
+    async def stand_by(self) -> None:
+        """Follow the backend that works until its lock is free and this core has it; then `start`."""
+        self._journal = await self._journal_type.connect(self._database_url)
         self._is_open = True
+        self._followed = Follower(self._journal, self.broker)
+        await self._followed.until_free()
+
+    async def start(self, *, ticking: bool = True) -> None:
+        """Take the lock, recover the state, begin to write, project and tick. Raises AlreadyRunning, CannotReplay.
+
+        After `stand_by` the lock is there, and most of the state.
+        """
+        if not self._is_open:
+            self._journal = await self._journal_type.open(self._database_url)
+            self._is_open = True
         while not await self._recover():
             pass
         self._journal.watch(lambda: self._fail("The connection that holds the lock is gone"))
@@ -119,10 +132,17 @@ class Core(GroupCommit):
         book, which it may have left half changed, is built once more. One whose effects are in the tables was answered
         for: dropping anything of it would part the state from the records.
         """
-        book, projected = await self._journal.load(self.broker)
-        self.book = book or Book(self.broker)
+        followed, self._followed = self._followed, None
+        if followed is not None and followed.book is not None:
+            self.book, projected = followed.book, await self._journal.projected()
+        else:
+            book, projected = await self._journal.load(self.broker)
+            self.book = book or Book(self.broker)
         self.book.tenant_names = await self._journal.tenants()
         self._projector = self._projector_type(self.book, self._changes.announce, projected)
+        for effects in followed.effects if followed is not None else ():
+            if effects.sequence > projected:
+                self._projector.put(effects)
         while entries := await self._journal.entries(self.book.sequence):
             for sequence, entry in entries:
                 try:

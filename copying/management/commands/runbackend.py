@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +26,25 @@ class Command(BaseCommand):
         parser.add_argument(
             "--quotes", type=Path, help="CSV of time,symbol,bid,ask to replay instead of the ECB market"
         )
+        parser.add_argument(
+            "--stand-by", action="store_true", help="follow the backend that works on this database and take its place"
+        )
         parser.add_argument("--tls", action="store_true", help="serve HTTPS with a certificate made for loopback names")
 
-    def handle(self, *args: Any, port: int, host: str, quotes: Path | None, tls: bool, **options: Any) -> None:
+    def handle(
+        self, *args: Any, port: int, host: str, quotes: Path | None, tls: bool, stand_by: bool, **options: Any
+    ) -> None:
         from copying.backend.http.options import database_url
 
         try:
             feed = ReplayFeed(quotes, start=_now()) if quotes else EcbMarket()
-            bound = listen(host, port)
             certificate = _certificate(port) if tls else None
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-                runner.run(serve(database_url(), feed, bound, certificate=certificate))
+                bind = partial(listen, host, port)
+                runner.run(serve(database_url(), feed, bind, certificate=certificate, stands_by=stand_by))
         except (CannotServe, NoQuotes) as error:
             raise CommandError(str(error)) from error
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, asyncio.CancelledError):  # a stand-by was told to end
             pass
 
 
