@@ -50,6 +50,8 @@ def signal_until_answered(backend: Backend, name: str) -> float:
     begun = perf_counter()
     while backend.send("PUT", f"{backend.signals}/{name}", BODY) != 204:
         sleep(0.005)
+        if backend.process.poll() is not None:  # it found the lock still taken: a service manager starts it again
+            backend.process = process(backend)
     return perf_counter() - begun
 
 

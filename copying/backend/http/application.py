@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from copying.backend.core.writer import Core
 from copying.backend.http.account_addresses import ACCOUNT_TABLE
-from copying.backend.http.auth import Gate
+from copying.backend.http.auth import MEASURED, Gate
 from copying.backend.http.connections import Room
 from copying.backend.http.depths import Depths
 from copying.backend.http.errors import HANDLERS
@@ -33,6 +33,7 @@ from . import (
     decisions,
     discovery,
     history,
+    measuring,
     news,
     open_trades,
     proposed,
@@ -122,6 +123,7 @@ TABLE = (
     ("POST", CALENDAR, news.add_to_calendar),  # E9
     ("DELETE", CALENDAR, news.delete_calendar),  # E9
     ("GET", "/healthz", discovery.health),  # E7
+    ("GET", MEASURED, measuring.metrics),
     *ACCOUNT_TABLE,
 )
 
@@ -150,13 +152,19 @@ def create_app(core: Core, options: ServerOptions | None = None, room: Room | No
     app = Starlette(
         routes=[_route(*row) for row in TABLE],
         middleware=[
-            Middleware(Gate, buckets=TokenBuckets(options.requests_per_minute), room=room),
+            Middleware(
+                Gate,
+                buckets=TokenBuckets(options.requests_per_minute),
+                room=room,
+                metrics_token=options.metrics_token,
+            ),
             Middleware(Hosts, region=options.region),
         ],
         exception_handlers={**HANDLERS, TooManyCredits: on_too_many_credits},
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False  # clients do not follow redirects (contract, 1.4)
+    app.state.measured = measuring.Measured(core) if options.metrics_token else None
     app.state.service = Service(core, options, database, Positions(), depths, wakeups)
     return app
 

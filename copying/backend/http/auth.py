@@ -5,6 +5,7 @@ Plain ASGI on purpose: it runs before everything else on every request. Must not
 
 from __future__ import annotations
 
+import hmac
 import time
 from functools import lru_cache
 
@@ -18,6 +19,7 @@ from copying.backend.http.rate_limits import TokenBuckets
 from copying.contract.validation import MAX_BODY_BYTES
 
 OPEN = "/healthz"  # needs no token and counts against no limit
+MEASURED = "/metrics"  # the same for whoever has its own token; for others it is an address that does not exist
 SAFE = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 PUBLIC = "/webhooks/"  # the secret is the id in the address (contract, 1.5)
 LINKS = "/configure-trading-account-credentials/"  # the same: the last part of the address (account APIs, 2.11)
@@ -31,8 +33,9 @@ class Gate:
     room: of the server's connections; None: there is no limit to keep.
     """
 
-    def __init__(self, app: ASGIApp, buckets: TokenBuckets, room: Room | None = None) -> None:
+    def __init__(self, app: ASGIApp, buckets: TokenBuckets, room: Room | None = None, metrics_token: str = "") -> None:
         self.app = app
+        self.metrics_token = metrics_token
         self.buckets = buckets
         self.room = room
 
@@ -48,10 +51,15 @@ class Gate:
 
         await (self._refusal(scope) or self.app)(scope, receive, send_safely)
 
+    def _has_metrics_token(self, headers: list[tuple[bytes, bytes]]) -> bool:
+        """Never where none is set."""
+        expected, sent = f"Bearer {self.metrics_token}".encode(), _header(headers, b"authorization")
+        return bool(self.metrics_token) and hmac.compare_digest(sent.encode("latin-1"), expected)
+
     def _refusal(self, scope: Scope) -> Response | None:
         path, headers = scope["path"], scope["headers"]
         scope["tenant"] = ""
-        if path == OPEN:
+        if path == OPEN or (path == MEASURED and self._has_metrics_token(headers)):
             return None
         key = path if path.startswith(PUBLIC) else ""
         if path.startswith(LINKS):

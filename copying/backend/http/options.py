@@ -26,7 +26,8 @@ from copying.backend.http.wakeups import Wakeups
 class ServerOptions:
     """public_url: how others reach this server, without a trailing slash. hold_s: how long a stream waits, seconds.
 
-    login_check_s: how long it takes until it is known whether a login of a new account is good, seconds.
+    login_check_s: how long it takes until it is known whether a login of a new account is good, seconds. metrics_token:
+    who sends it may read /metrics; empty: nobody.
     """
 
     public_url: str
@@ -35,6 +36,7 @@ class ServerOptions:
     requests_per_minute: int = 6000
     hold_s: float = 55.0
     login_check_s: float = 1.0
+    metrics_token: str = ""
 
     @classmethod
     def from_settings(cls, *, port: int = 0, is_tls: bool = False) -> ServerOptions:
@@ -45,6 +47,7 @@ class ServerOptions:
             database_url=database_url(),
             requests_per_minute=settings.BACKEND_REQUESTS_PER_MINUTE,
             hold_s=settings.BACKEND_HOLD_SECONDS,
+            metrics_token=settings.METRICS_TOKEN,
         )
 
     @property
