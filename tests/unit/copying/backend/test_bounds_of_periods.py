@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from copying.backend.risk import periods
+from copying.backend.state.times import iso
 from tests.unit.copying.backend.desk import Desk
 from tests.unit.copying.backend.test_risk_limits import limit
 
@@ -34,3 +35,16 @@ def test_limits_of_several_subscriptions_each_count_their_own(desk: Desk) -> Non
         owner, index = periods.owner_of(desk.book, row)
         assert (owner is desk.book.subscriptions, index.tolist()) == (True, [row])
     assert desk.book.limits.base.tolist() == [1.0, 2.0, 3.0, 4.0]
+
+
+@pytest.mark.parametrize("start", [None, 3_600.0, 86_400.0, 30 * 86_400.0])
+def test_a_limit_that_begins_later_counts_from_now(desk: Desk, start: float | None) -> None:
+    """40 dollars and the commission were lost within the hour."""
+    desk.strategy()
+    desk.subscriber()
+    desk.signal()
+    desk.quote(EURUSD=(1.0961, 1.0962))
+    desk.close_signal()
+    begins = {} if start is None else {"startTime": iso(desk.now + start)}
+    desk.subscriber(settings={"riskLimits": [limit("day", "balance-difference", **begins)]})
+    assert desk.book.limits.base.tolist() == [pytest.approx(9_959.4)]

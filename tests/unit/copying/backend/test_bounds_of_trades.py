@@ -147,3 +147,39 @@ def test_a_trade_by_hand_is_no_copy(trader: Desk) -> None:
         assert [row[name] for name in ("subscription", "part", "signal", "leaf")] == [[-1]] * 4
         assert (row["flags"], row["expires"]) == ([0], [math.inf])
     assert trader.book.positions.magic.tolist() == [7]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "is_taken"),
+    [
+        ("leverage", 0.99, False),
+        ("leverage", 1, True),
+        ("leverage", 1000, True),
+        ("leverage", 1000.01, False),
+        ("leverage", math.nan, False),
+        ("deposit", -0.01, False),
+        ("deposit", 0, True),
+        ("deposit", 1e12, True),
+        ("deposit", 1.01e12, False),
+        ("deposit", math.inf, False),
+    ],
+)
+def test_an_account_has_a_leverage_and_a_deposit_that_can_be(
+    desk: Desk, field: str, value: float, is_taken: bool
+) -> None:
+    if is_taken:
+        desk.account("a", **{field: value})
+        return
+    with pytest.raises(Refused) as refused:
+        desk.account("a", **{field: value})
+    assert refused.value.details[0]["parameter"] == field
+
+
+@pytest.mark.parametrize("ticket", [1, 10**17, 10**18 - 1])
+def test_an_id_of_up_to_18_digits_is_known(trader: Desk, ticket: int) -> None:
+    trader.trade("ORDER_TYPE_BUY", "a")
+    table, account = trader.book.positions, trader.book.account_rows["a"]
+    table.id[:] = ticket
+    assert row_of(table, account, str(ticket)) == 0
+    for unknown in (str(ticket) + "0", "-1", "1.0", "", "x", "9" * 40):
+        assert row_of(table, account, unknown) is None

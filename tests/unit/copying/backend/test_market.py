@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from copying.backend.market import simulated
+from copying.backend.market import replay, simulated
 from copying.backend.market.ecb import LEGS, STEP_SECONDS, EcbMarket, _closing_time, read_closes
 from copying.backend.market.instruments import SYMBOLS, spread
 from copying.backend.market.replay import NoQuotes, ReplayFeed
@@ -116,3 +116,18 @@ def test_added_symbols_go_in_a_straight_line_between_their_steps(share: float) -
         left, right = (paths.logs_at(start + (step + more) * simulated.STEP_SECONDS) for more in (0, 1))
         between = paths.logs_at(start + (step + share) * simulated.STEP_SECONDS)
         assert between == pytest.approx(left + (right - left) * share, abs=1e-9)
+
+
+def test_prices_move_at_every_step_of_a_day() -> None:
+    market = EcbMarket()
+    start = _closing_time(read_closes()[0][-2])
+    legs = np.array([market.legs_at(start + step * STEP_SECONDS)[0] for step in range(200)])
+    assert len(np.unique(np.diff(legs))) > 190
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [("99999999999", 99_999_999_999.0), ("100000000000", 1e11), ("100000000001", 100_000_000.001), ("0", 0.0)],
+)
+def test_times_of_recordings_are_milliseconds_above_a_bound(text: str, moment: float) -> None:
+    assert replay._moment(text) == moment

@@ -24,6 +24,7 @@ from copying.backend.state.commands import (
 )
 from copying.backend.state.effects import Decided, LogLine, Withheld
 from copying.backend.state.errors import Refused
+from copying.backend.state.privacy import NEWEST
 from copying.backend.state.times import iso
 
 EVERYBODY = {"offer": {"to": "everybody"}}
@@ -289,3 +290,12 @@ def test_consent_that_comes_back_is_told_once_and_not_as_a_lack(consenting):
     assert len(desk.told(Withheld)) == 1
     again = [line for line in desk.told(LogLine) if "offered to you again" in line.message]
     assert [(line.tenant, line.subscriber_id) for line in again] == [("u", "x")]
+
+
+def test_newer_rules_tell_a_lack_of_consent_once(desk):
+    desk.strategy()
+    follow(desk, "u", "x", "S")
+    desk.do(SetRules(tenant="", version=CONSENT))
+    assert len(desk.told(Withheld)) == 1
+    desk.do(SetRules(tenant="", version=NEWEST, secret=b"0123456789abcdef"))
+    assert len(desk.told(Withheld)) == 1

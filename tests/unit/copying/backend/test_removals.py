@@ -9,7 +9,16 @@ import pytest
 
 from copying.backend.broker.paper import PaperBroker
 from copying.backend.core.apply import apply
-from copying.backend.state.commands import NEWEST_RULES, Command, CommandEntry, Remove, SetConnection, Tick, Trade
+from copying.backend.state.commands import (
+    NEWEST_RULES,
+    Command,
+    CommandEntry,
+    PutWebhook,
+    Remove,
+    SetConnection,
+    Tick,
+    Trade,
+)
 from copying.backend.state.snapshot import pack, unpack
 from tests.unit.copying.backend.desk import Desk
 
@@ -156,3 +165,13 @@ def test_a_removal_that_is_asked_for_again_replaces_itself_alone(desk: Desk) -> 
         ("b", "close-gracefully-by-position"),
         ("a", "close-gracefully-by-symbol"),
     ]
+
+
+@pytest.mark.parametrize("removed", ["A", "M", "Z"])
+def test_webhooks_go_with_their_own_strategy_alone(desk: Desk, removed: str) -> None:
+    names = ["A", "M", "Z"]
+    for strategy_id in names:
+        desk.strategy(strategy_id, f"prov-{strategy_id}")
+        desk.do(PutWebhook(tenant="t", strategy_id=strategy_id, webhook_id=f"hook-{strategy_id}", document={}))
+    remove(desk, "strategy", removed)
+    assert sorted(desk.book.webhooks_by_id) == [f"hook-{name}" for name in names if name != removed]

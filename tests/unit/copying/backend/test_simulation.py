@@ -19,7 +19,7 @@ from copying.backend.simulation import (
     scene_of,
     simulate,
 )
-from copying.backend.simulation.past import Past
+from copying.backend.simulation.past import Past, PastMoney
 from copying.backend.state.commands import Deposit, PutSubscriber
 from copying.backend.state.effects import Decided, SignalEvent
 from copying.engine.reasons import Reason
@@ -315,3 +315,18 @@ def test_a_simulation_is_of_the_own_subscribers_and_of_everybodys_strategies(des
         desk.do(PutSubscriber(tenant=owner, subscriber_id=f"of-{owner}", document=document))
     now = scene_of(desk.book, tenant).configuration
     assert (list(now.strategies), list(now.subscribers)) == (["S"], [f"of-{tenant}"])
+
+
+def test_an_account_that_does_not_exist_yet_begins_with_the_usual_money(desk: Desk) -> None:
+    desk.strategy()
+    for number, account in enumerate(("a", "b")):
+        desk.account(account, deposit=500 + number, currency="JPY", leverage=30)
+    money = PastMoney(scene_of(desk.book, "t"), ["new", "a", "b"])
+    first = desk.book.account_rows["a"]
+    columns = money.accounts
+    assert columns.balance.tolist() == [10_000.0, 500.0, 501.0]
+    assert columns.equity.tolist() == [10_000.0, 500.0, 501.0]
+    assert columns.leverage.tolist() == [100.0, 30.0, 30.0]
+    assert columns.margin.tolist() == [0.0, 0.0, 0.0]
+    assert columns.currency.tolist() == [0, *[int(desk.book.accounts.currency[first])] * 2]
+    assert [money.row_of(row) for row in (first, first + 1, 99)] == [1, 2, -1]
