@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from copying.backend.http import reads
+from copying.backend.signals.plans import copies_inside, plan_for
+from copying.backend.signals.scopes import Scopes
+from copying.backend.signals.stop_limits import routes_of
 from copying.backend.state.commands import Remove
 from tests.unit.copying.backend.desk import Desk
 
@@ -100,3 +104,22 @@ def test_two_ways_to_one_leaf_are_two_places(desk: Desk) -> None:
     desk.signal("sig00001", "S", volume=0.1)
     desk.signal("sig00002", "S", volume=0.3)
     assert sorted(lots_of(desk, "S")) == [0.05, 0.1, 0.15, pytest.approx(0.2)]
+
+
+def test_a_plain_copy_is_inside_no_member(desk: Desk) -> None:
+    desk.strategy("S")
+    desk.portfolio("P", [{"strategyId": "S"}])
+    desk.subscriber("a", "S")
+    desk.signal()
+    desk.trade("ORDER_TYPE_BUY", "a")
+    scopes = Scopes(np.zeros(1, dtype=int), ["S", "S/P"])
+    assert [mask.tolist() for mask in copies_inside(desk.book, scopes)] == [[False, False]] * 2
+
+
+def test_copies_of_nobody_have_no_route(desk: Desk) -> None:
+    desk.strategy("S")
+    for account in ("a", "b"):
+        desk.subscriber(account, "S")
+    plan = plan_for(desk.book, "S")
+    none, of_each = np.full(3, -1), np.array([0, 1, -1])
+    assert routes_of(desk.book, plan, of_each, none).tolist() == [0, 1, -1]

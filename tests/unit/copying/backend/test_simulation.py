@@ -20,6 +20,7 @@ from copying.backend.simulation import (
     simulate,
 )
 from copying.backend.simulation.past import Past, PastMoney
+from copying.backend.simulation.run import OUTCOMES
 from copying.backend.state.commands import Deposit, PutSubscriber
 from copying.backend.state.effects import Decided, SignalEvent
 from copying.engine.reasons import Reason
@@ -330,3 +331,28 @@ def test_an_account_that_does_not_exist_yet_begins_with_the_usual_money(desk: De
     assert columns.margin.tolist() == [0.0, 0.0, 0.0]
     assert columns.currency.tolist() == [0, *[int(desk.book.accounts.currency[first])] * 2]
     assert [money.row_of(row) for row in (first, first + 1, 99)] == [1, 2, -1]
+
+
+def test_what_has_no_price_now_is_worth_nothing_known(desk: Desk) -> None:
+    desk.strategy()
+    desk.subscriber("a")
+    desk.signal("sig00001", symbol="GBPUSD")
+    desk.signal("sig00002")
+    desk.tick(60, EURUSD=(1.106, 1.1061))
+    del desk.book.quotes["GBPUSD"]
+    gain = run(desk).summary()["totals"]["baseline"]["floatingProfit"]
+    assert gain == pytest.approx(59 - 0.6, abs=0.01)
+
+
+@pytest.mark.parametrize("waits", [1, 2, 3])
+def test_a_copy_that_waited_is_counted_once(desk: Desk, waits: int) -> None:
+    delay = {"signalDelay": {"minInSeconds": 30, "maxInSeconds": 30}}
+    desk.strategy()
+    for number in range(waits):
+        desk.subscriber(f"a{number}", **delay)
+    desk.signal("sig00001")
+    desk.tick(60)
+    totals = run(desk).summary()["totals"]["baseline"]
+    assert {name: totals[name] for name in OUTCOMES if totals[name]} == {"copied": waits}
+    desk.close_signal("sig00001")
+    assert sum(run(desk).summary()["totals"]["baseline"][name] for name in OUTCOMES) == waits
