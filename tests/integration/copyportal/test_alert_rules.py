@@ -48,10 +48,13 @@ def exported(workspace) -> set[str]:
     measured = Measured(IdleCore())
     own = {
         f"{family.name}{suffix}"
-        for family in (metric for collector in (measured.decisions, measured.signals, measured.deals,
-                                                measured.refused, measured.seconds) for metric in collector.describe())
+        for family in (
+            metric
+            for collector in (measured.decisions, measured.signals, measured.deals, measured.refused, measured.seconds)
+            for metric in collector.describe()
+        )
         for suffix in ("", "_total", "_bucket", "_sum", "_count")
-    }  # fmt: skip
+    }
     state_names = {"journal_entry", "projected_entry", "positions", "accounts", "trouble"}
     text = "".join(metrics.lines())
     return own | {f"copyportal_backend_{name}" for name in state_names} | set(re.findall(r"# TYPE (\S+)", text))
