@@ -21,6 +21,7 @@ from reporting.commission.services import accrue_workspace
 from reporting.models import SyncKind, SyncState
 from reporting.sync import run, states
 from strategies.models import Strategy
+from subscribers.agreements import publish_text
 from subscribers.models import Subscriber, SubscriberAccess
 from subscribers.own import set_bounds
 from users.members import Refusal, create_invitation
@@ -41,6 +42,10 @@ CLIENTS_MAY = {
         "loss": {"from": "0.01", "to": None},
     },
     "closing": ["close-gracefully-by-position", "close-immediately"],
+}
+DEMO_TEXTS = {
+    "terms": "These are the terms of a demo: no money is real, and nothing is owed.\n\nEither side may end it.",
+    "risk": "Trading with leverage can lose all that was paid in. Past results say nothing about those to come.",
 }
 LATER = [SyncKind.DECISIONS]  # no first page shows more of them than the counts of today
 Progress = Callable[[str], None]
@@ -137,6 +142,8 @@ def give_access(workspace: Workspace) -> None:
         raise DemoFailed("The backend has no subscriber to show.")
     SubscriberAccess.objects.get_or_create(membership=membership, subscriber=account)
     owner = workspace.memberships.get(user__email=MANAGER).user
+    for kind, text in DEMO_TEXTS.items():
+        publish_text(workspace, kind, text, asks_again=True, by=owner, now=timezone.now())
     copied = Strategy.objects.filter(subscriptions__in=account.subscriptions.filter(is_removed=False))
     for strategy in copied.filter(client_bounds=None):
         set_bounds(strategy, CLIENTS_MAY, by=owner, now=timezone.now())

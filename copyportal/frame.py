@@ -68,6 +68,7 @@ SUBSCRIBER_PLACES = (
     Place("decisions", "Decisions", "route", "reporting:own-decisions", "d", on_phone=True),
     Place("statements", "Statements", "receipt-2", "reporting:own-statements", "c", on_phone=True),
     Place("transactions", "Transactions", "arrows-exchange", "reporting:transactions", "t", on_phone=True),
+    Place("agreements", "Agreements", "shield-check", "reporting:own-agreements", "a"),
 )
 
 

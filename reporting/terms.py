@@ -92,6 +92,9 @@ class TermsAnswer(models.Model):
     note = models.CharField(max_length=200, blank=True, default="")
     answered_at = models.DateTimeField()
     recorded_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    # of a client's own answer: where it came from, and the SHA-256 of what was read; empty: the firm recorded it
+    address = models.CharField(max_length=64, blank=True, default="", db_default="")
+    digest = models.CharField(max_length=64, blank=True, default="", db_default="")
 
     class Meta:
         constraints = [

@@ -16,6 +16,7 @@ from reporting.views import (
     mailing,
     me,
     overview,
+    own_agreements,
     payments,
     periods,
     positions,
@@ -127,6 +128,9 @@ urlpatterns = [
     path("settings/rates/<int:pk>/remove/", rates.remove_rate, name="remove-rate"),
     path("settings/records/", records.records, name="records"),
     path("settings/records/keep/", records.keep_records, name="keep-records"),
+    path("me/agreements/", own_agreements.own_agreements, name="own-agreements"),
+    path("me/agreements/accept/", own_agreements.accept_agreements, name="accept-agreements"),
+    path("me/agreements/fee/", own_agreements.answer_fee, name="answer-fee"),
     path("me/leaving/<int:pk>/", leaving.leaving, name="leaving"),
     path("me/", me.me, name="me"),
 ]

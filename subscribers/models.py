@@ -12,13 +12,14 @@ from django.db.models import Case, CharField, Exists, F, OuterRef, Q, Value, Whe
 from django.db.models.functions import Coalesce, Now
 
 from strategies.models import Strategy
+from subscribers.agreements import Acceptance, AgreementText
 from subscribers.bounds import ClientBounds
 from subscribers.states import ACCOUNT_STATES, SILENT_AFTER, SUBSCRIPTION_STATES, AccountFacts
 from users.models import Connection, Invitation, Membership, User, Workspace
 from users.states import State
 from users.syncing import failing_syncs
 
-__all__ = ["ClientBounds"]  # the others are written here
+__all__ = ["Acceptance", "AgreementText", "ClientBounds"]  # the others are written here
 
 
 class SubscriberQuerySet(models.QuerySet["Subscriber"]):

@@ -2,7 +2,8 @@
 
 from django.urls import path
 
-from subscribers import bulk_views, edit_views, own_views, resync, views
+from subscribers import agreement_views, bulk_views, edit_views, own_views, resync, views
+from subscribers.agreements import AgreementKind
 
 app_name = "subscribers"
 urlpatterns = [
@@ -15,6 +16,13 @@ urlpatterns = [
     path("subscribers/<int:pk>/subscriptions/", views.subscriptions, name="subscriptions"),
     path("subscribers/<int:pk>/stopouts/", views.subscriber_stopouts, name="subscriber-stopouts"),
     path("strategies/<int:pk>/subscribers/", views.strategy_subscribers, name="of-strategy"),
+    path("settings/agreements/", agreement_views.agreements, name="agreements"),
+    path("settings/agreements/accepted/", agreement_views.acceptances, name="acceptances"),
+    path("settings/agreements/versions/<int:pk>/", agreement_views.agreement_version, name="agreement-version"),
+    *(
+        path(f"settings/agreements/{kind}/", agreement_views.agreement, {"kind": kind}, name=f"agreement-{kind}")
+        for kind in AgreementKind.values
+    ),
     path("strategies/<int:pk>/clients/", own_views.client_bounds, name="client-bounds"),
     path("strategies/<int:pk>/clients/save/", own_views.set_client_bounds, name="set-client-bounds"),
     path("me/accounts/<int:pk>/close-only/", own_views.own_close_only, name="own-close-only"),

@@ -7,7 +7,7 @@ later, or again, takes the terms as they are. What costs a client no more holds 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import pairwise
@@ -174,19 +174,24 @@ def _history(own: OwnVersions, subscriber_id: str) -> History:
     return history.with_policies(merged_policies(of_strategy, of_client))
 
 
-def read_answers(connection_id: int, strategy_ids: Collection[str]) -> dict[str, dict[str, ClientAnswers]]:
-    """By strategy and client, its subscriptions and what it answered."""
+def read_answers(
+    connection_id: int, strategy_ids: Collection[str], *, only: Collection[str] | None = None
+) -> dict[str, dict[str, ClientAnswers]]:
+    """By strategy and client, its subscriptions and what it answered. only: ids of these accounts; None: all."""
     clients: dict[str, dict[str, ClientAnswers]] = {strategy_id: {} for strategy_id in strategy_ids}
     if not strategy_ids:
         return clients
     accounts = Subscriber.objects.filter(connection_id=connection_id)
+    among = {} if only is None else {"subscriber_id__in": only}
+    if only is not None:
+        accounts = accounts.filter(backend_id__in=only)
     currencies = dict(accounts.values_list("backend_id", "currency"))
 
     def client_of(strategy_id: str, subscriber_id: str) -> ClientAnswers:
         new = ClientAnswers(subscriber_id, currencies.get(subscriber_id, ""))
         return clients[strategy_id].setdefault(subscriber_id, new)
 
-    lifetimes = SubscriptionLifetime.objects.filter(connection_id=connection_id, strategy_id__in=strategy_ids)
+    lifetimes = SubscriptionLifetime.objects.filter(connection_id=connection_id, strategy_id__in=strategy_ids, **among)
     for strategy_id, subscriber_id, started_at, ended_at in lifetimes.order_by("started_at").values_list(
         "strategy_id", "subscriber_id", "started_at", "ended_at"
     ):
@@ -194,7 +199,7 @@ def read_answers(connection_id: int, strategy_ids: Collection[str]) -> dict[str,
         client.starts.append(started_at)
         client.is_running = ended_at is None
     answers = TermsAnswer.objects.filter(
-        version__connection_id=connection_id, version__strategy_id__in=strategy_ids
+        version__connection_id=connection_id, version__strategy_id__in=strategy_ids, **among
     ).order_by("pk")
     for strategy_id, subscriber_id, version_id, is_consent, holds_from in answers.values_list(
         "version__strategy_id", "subscriber_id", "version_id", "is_consent", "holds_from"
@@ -242,9 +247,18 @@ def read_waiting(membership: Membership) -> list[ConsentWaiting]:
 
 @transaction.atomic
 def record_answers(
-    version: TermsVersion, subscriber_ids: Iterable[str], *, is_consent: bool, note: str, by: User, now: datetime
+    version: TermsVersion,
+    subscriber_ids: Iterable[str],
+    *,
+    is_consent: bool,
+    note: str,
+    by: User,
+    now: datetime,
+    evidence: Mapping[str, str] | None = None,
 ) -> int:
     """Note what clients answered; how many of them. Who consented has answered for good.
+
+    evidence: address and digest of a client's own answer (TermsAnswer).
 
     A consent holds from now on and never reaches into settled periods.
     """
@@ -263,6 +277,7 @@ def record_answers(
             answered_at=now,
             recorded_by=by,
             holds_from=max(moments) if is_consent else None,
+            **(evidence or {}),
         )
         for subscriber_id in clients
     )
@@ -278,6 +293,6 @@ def record_answers(
             action="consent recorded" if is_consent else "refusal recorded",
             subject=version.strategy_id,
             now=now,
-            details={"terms": version.number, "clients": clients, "note": note},
+            details={"terms": version.number, "clients": clients, "note": note, **(evidence or {})},
         )
     return len(clients)

@@ -43,6 +43,8 @@ def clients_listing(version: TermsVersion) -> Listing:
             Column("holds_from", "Pays from", source=Subquery(newest.values("holds_from")[:1])),
             Column("recorded_by", "By", source=Subquery(newest.values("recorded_by__email")[:1])),
             Column("note", "Note", source=Subquery(newest.values("note")[:1])),
+            Column("address", source=Subquery(newest.values("address")[:1])),
+            Column("digest", source=Subquery(newest.values("digest")[:1])),
         ),
         filters=(
             Search("q", "Search", placeholder="Search by name or id", fields=("name", "backend_id")),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -10,12 +12,14 @@ from django.views.decorators.http import require_safe
 from copying.engine.model import Level
 from editing.terms import SCHEMES, UnreadableTerms, chain_settings
 from reporting import performance
+from reporting.commission.asking import questions_of
 from reporting.commission.billing import owed_by_subscription
 from reporting.models import Statement, Transaction
 from reporting.overview import RANGES
 from reporting.views.commissions import chosen_span, totals_by_currency
 from reporting.views.overview import chosen_range
 from reporting.views.subscribers import curve_of, figures_of
+from subscribers.agreements import asked_of
 from subscribers.causes import cause_of, is_endless
 from subscribers.effective import leaf_chains, strategies_of
 from subscribers.models import Subscriber, Subscription
@@ -76,15 +80,22 @@ def _document(subscription: Subscription, strategies: dict) -> dict:
     return strategy.document if strategy else {}
 
 
+def to_answer(request: MemberRequest, now: datetime) -> int:
+    """How many texts and fees wait for the client's answer."""
+    texts = sum(row.is_waiting for row in asked_of(request.membership))
+    return texts + sum(not question.is_refused for question in questions_of(request.membership, now))
+
+
 @require_safe
 @subscriber_only
 def me(request: MemberRequest) -> HttpResponse:
     """One of the person's accounts, or the part of its page that refreshes itself; another is chosen by its link."""
     accounts = list(Subscriber.objects.visible_to(request.membership).order_by("name", "pk"))
     account = chosen_account(request, accounts)
-    if account is None:
-        return render(request, "reporting/me.html", {"accounts": [], "account": None})
     now, span = timezone.now(), chosen_span(request)
+    waiting = to_answer(request, now)
+    if account is None:
+        return render(request, "reporting/me.html", {"accounts": [], "account": None, "to_answer": waiting})
     whole = None if request.partial else curve_of(account)  # what refreshes itself shows no curve
     strategies = strategies_of(account.connection_id)
     stopouts = list(account.stopouts.select_related("strategy").order_by("-stopped_at", "-id")[:MOST_STOPOUTS])
@@ -101,6 +112,7 @@ def me(request: MemberRequest) -> HttpResponse:
             for row in stopouts
         ],
         "acts": acts_of(account),
+        "to_answer": waiting,
         "subscriber": account,
         **limits_part(account),
         "statements": list(statements[:LATEST_STATEMENTS]),

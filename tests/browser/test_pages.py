@@ -35,6 +35,8 @@ OF_MANAGER = (
     "/subscribers/{subscriber}/access/", "/leave/", "/accounts/email/",
     "/settings/rates/", "/settings/billing/", "/settings/records/", "/settings/bookkeeping/",
     "/subscribers/{subscriber}/client/",
+    "/settings/agreements/", "/settings/agreements/accepted/", "/settings/agreements/versions/{agreement}/",
+    "/settings/agreements/terms/", "/settings/agreements/risk/", "/settings/agreements/fees/",
     "/settings/tokens/", "/settings/tokens/new/", "/settings/tokens/reference/",
     "/accounts/sessions/", "/accounts/second-factor/", "/accounts/second-factor/set-up/",
     "/accounts/second-factor/passkeys/add/", "/accounts/confirm/",
@@ -66,7 +68,7 @@ OF_MANAGER = (
     "/commissions/debt/", "/commissions/incoming/", "/accounts/email/",
 )  # fmt: skip
 OF_SUBSCRIBER = (
-    "/me/", "/me/positions/", "/me/decisions/", "/me/statements/", "/transactions/",
+    "/me/", "/me/positions/", "/me/decisions/", "/me/statements/", "/transactions/", "/me/agreements/",
     "/me/accounts/{own}/subscriptions/{own_strategy}/", "/me/accounts/{own}/subscriptions/{own_strategy}/leave/",
     "/me/accounts/{own}/leave/", "/me/accounts/{own}/changes/",
 )  # fmt: skip
@@ -156,6 +158,8 @@ NOT_PAGES = frozenset(
         "subscribers:own-close-only",
         "subscribers:set-client-bounds",
         "reporting:leaving",
+        "reporting:accept-agreements",
+        "reporting:answer-fee",
         "editing:bulk-start",
         "editing:bulk-undo",
         "editing:bulk-what-if",
@@ -294,6 +298,7 @@ def ids(stack) -> dict[str, int]:
         "position": stack.one("SELECT id FROM reporting_openposition WHERE signal_id <> '' ORDER BY id LIMIT 1"),
         "signal": stack.one("SELECT id FROM reporting_opentrade ORDER BY copies DESC, id LIMIT 1"),
         "terms": stack.one(TERMS_THAT_ASK),
+        "agreement": stack.one("SELECT min(id) FROM subscribers_agreementtext"),
         "own": stack.one("SELECT subscriber_id FROM subscribers_subscriberaccess ORDER BY id LIMIT 1"),
         "own_strategy": stack.one(OWN_STRATEGY),
         "journal": stack.one(AN_EXPORT),

@@ -68,10 +68,12 @@ UNASKED = {
     "neither money, people, secrets nor a switch": {
         "settings/", "settings/connections/<int:pk>/test/", "settings/rates/fetching/", "settings/rates/fetch/",
         "subscribers/currencies/file/", "subscribers/currencies/save/", "subscribers/<int:pk>/currency/",
+        "me/agreements/accept/",
         "subscribers/<int:pk>/log/fetch/", "jobs/export/", "jobs/<int:pk>/cancel/", "jobs/<int:pk>/again/",
     },
 }  # fmt: skip
 BY_ROW = {"changes/<int:pk>/save/"}  # which changes: below
+OF_CLIENTS = {"me/agreements/fee/"}  # nobody else has them: below
 UNASKED_ROUTES = set().union(*UNASKED.values())
 
 
@@ -88,7 +90,7 @@ def test_every_form_asks_or_says_why_not(alice):
     own = world(alice)
     with_factor(alice)
     missing, needless = [], []
-    for route in (route for route in ROUTES if route not in BY_KEY | BY_ROW | UNASKED_ROUTES):
+    for route in (route for route in ROUTES if route not in BY_KEY | BY_ROW | OF_CLIENTS | UNASKED_ROUTES):
         if not takes_forms(client, route):
             continue
         path = filled(route, {name: own[row_of(route, name)] for name in names_in(route)})
@@ -105,6 +107,12 @@ def test_every_form_asks_or_says_why_not(alice):
             needless.append(route)
     assert (missing, needless) == ([], []), "let it ask (users.confirming.confirmed), or say in UNASKED why not"
     assert UNASKED_ROUTES - set(ROUTES) == set()
+
+
+@pytest.mark.parametrize("route", sorted(OF_CLIENTS))
+def test_forms_of_clients_ask_as_well(dora, route):
+    client = long_ago(with_password(dora))
+    assert client.post(f"/{route}", {"answer": "agreed"})["Location"].startswith(ASKED)
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ from reporting.models import (
     TermsSource,
     TermsVersion,
 )
+from subscribers.agreements import publish_text
 from subscribers.models import Stopout, SubscriberAccess
 from tests import builders
 from tests.passkey import stored_passkey
@@ -53,7 +54,8 @@ PATH_IDS = {
     "settings/members/": "membership", "settings/tokens/": "token", "settings/rates/": "rate",
     "settings/members/invitations/": "invitation", "statements/": "statement", "stopouts/": "stopout",
     "trading-accounts/": "trading",
-    "me/accounts/": "subscriber", "strategies/": "strategy", "subscribers/": "subscriber", "switch/": "workspace",
+    "me/accounts/": "subscriber", "settings/agreements/versions/": "agreement",
+    "strategies/": "strategy", "subscribers/": "subscriber", "switch/": "workspace",
     "accounts/second-factor/passkeys/": "passkey",
 }  # fmt: skip
 NESTED = {"membership_pk": "membership", "strategy_id": "strategy_name", "signal_id": "signal_name"}
@@ -71,6 +73,8 @@ BODIES = (
     ("/settings/members/invite/", {"email": "x@example.com", "role": "subscriber"}, "accounts", "subscriber"),
     ("/settings/members/invite/", {"email": "x@example.com", "role": "subscriber"}, "?account", "subscriber"),
     ("/settings/members/{membership}/accounts/", {}, "accounts", "subscriber"),
+    ("/me/agreements/accept/", {}, "text", "agreement"),
+    ("/me/agreements/fee/", {"answer": "agreed"}, "version", "terms"),
     ("/commissions/payments/new/", {}, "?statement", "statement"),
     ("/commissions/payments/new/", {}, "?subscriber", "subscriber"),
     ("/trading-accounts/new/", {"name": "x", "server": "x", "login": "1"}, "connection", "connection"),
@@ -104,7 +108,8 @@ NO_IDS = {
     "accounts/confirm/", "accounts/second-factor/code/", "accounts/second-factor/set-up/",
     "accounts/second-factor/remove/", "accounts/second-factor/keep/", "accounts/second-factor/recovery-codes/new/",
     "settings/security/", "accounts/second-factor/passkeys/add/", "accounts/passkey/",
-    "settings/tokens/new/", "settings/records/keep/",
+    "settings/tokens/new/",
+    "settings/agreements/terms/", "settings/agreements/risk/", "settings/agreements/fees/", "settings/records/keep/",
 }  # fmt: skip
 # keys that are secrets, not ids of rows: tried in test_own_account.py and test_members.py
 BY_KEY = {"accounts/confirm-email/<str:key>/", "accounts/sessions/<str:digest>/end/"}
@@ -184,6 +189,7 @@ def world(user) -> dict[str, str]:
         "token": issue_token(user.memberships.get(), name="Secret", scope="read", lasts=timedelta(1), now=now).token,
     }  # fmt: skip
     trade = {"workspace": workspace, "connection": connection, "symbol": "EURUSD", "side": "buy", "opened_at": now}
+    rows["agreement"] = publish_text(workspace, "terms", "Secret terms", asks_again=True, by=user, now=now)
     rows["signal"] = OpenTrade.objects.create(
         **trade, strategy_id=strategy.backend_id, signal_id="1", state="open", copies=1
     )
