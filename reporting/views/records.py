@@ -78,7 +78,11 @@ def lines_of(request: MemberRequest, now: datetime, sent: dict[str, KeepForm]) -
     membership = request.membership
     own = {row.kind: row for row in Retention.objects.filter(workspace=request.workspace)}
     counted = DecisionCount.objects.filter(workspace=request.workspace, day__gt=(now - WEEK).date())
-    weekly = {RecordKind.DECISIONS.value: counted.aggregate(n=Sum("decisions"))["n"] or 0}
+    logged = LogRecord.objects.visible_to(membership).filter(time__gt=now - WEEK)
+    weekly = {
+        RecordKind.DECISIONS.value: counted.aggregate(n=Sum("decisions"))["n"] or 0,
+        RecordKind.LOG.value: count_rows(logged).rows,
+    }
     lines = []
     for kind, model in ((RecordKind.DECISIONS, Decision), (RecordKind.LOG, LogRecord)):
         retention = own.get(kind.value) or Retention(workspace=request.workspace, kind=kind.value)
