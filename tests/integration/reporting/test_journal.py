@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from reporting.bookkeeping import BookkeepingSettings, JournalExport
-from reporting.commission.accounts import Account
+from reporting.commission.accounts import ClientAccount
 from reporting.commission.credit_notes import issue_credit_note, void_statement
 from reporting.commission.journal import movements_of, read_bookings
 from reporting.commission.journal_exports import export_journal, first_day_to_export, preview_export, take_export_back
@@ -61,7 +61,7 @@ def yearly_firm():
 def pay(firm, statement, amount, currency, now, *, received=None, reference=""):
     return record_payment(
         firm.workspace,
-        Account.of(statement),
+        ClientAccount.of(statement),
         amount=D(amount),
         currency=currency,
         statement=statement,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from copying.contract.accounts import DecisionPage, DecisionRecord
+from copying.contract.accounts import DecisionDocument, DecisionPage
 from jobs.models import Job
 from reporting import removal, retention
 from reporting.models import Decision, DecisionCount, LogRecord, OpenTrade, RecordKind, Retention, Transaction
@@ -173,8 +173,8 @@ def test_what_was_removed_is_not_taken_in_again(account):
     remove(keep(account.workspace, DECISIONS))
     limit = retention.kept_from(account.workspace.pk, DECISIONS)
 
-    def told(number: int, time: datetime) -> DecisionRecord:
-        return DecisionRecord(
+    def told(number: int, time: datetime) -> DecisionDocument:
+        return DecisionDocument(
             id=f"{number}.0",
             time=time,
             signal_id="s",
