@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
+from reporting.asked_accounts import AccountPause, CreditPool
 from reporting.bookkeeping import BookkeepingSettings, JournalExport
 from reporting.books import (
     BillingPeriod,
@@ -32,6 +33,7 @@ from users.models import Connection, Membership, Workspace
 from users.syncing import register_failing
 
 __all__ = [
+    "AccountPause",
     "AccrualState",
     "BillingIdentity",
     "BillingPeriod",
@@ -41,6 +43,7 @@ __all__ = [
     "CommissionLine",
     "CommissionLineQuerySet",
     "CommissionPolicy",
+    "CreditPool",
     "DailyResult",
     "Decision",
     "DecisionCount",

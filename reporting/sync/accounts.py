@@ -6,7 +6,8 @@ longest first, and for its list once an hour; one that keeps no equity history g
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -25,10 +26,9 @@ from copying.client import (
     Forbidden,
     NotConnected,
     NotFound,
-    RateLimited,
-    Unauthorised,
 )
 from copying.client.answers import public_text
+from copying.client.terminal import Where
 from copying.contract.accounts import AccountInformation, AccountSnapshot
 from copying.contract.terminal import TerminalInformation
 from reporting import equity_sums
@@ -39,19 +39,18 @@ from reporting.sync.currencies import keep_balances
 from reporting.sync.past import fill_past
 from reporting.sync.source import PAGE_SIZE, Source, UnreadableAnswer
 from reporting.sync.states import Lease, SyncOutcome
+from reporting.sync.turns import CONCERNS_ALL, claim_turn, note_answers, paused, regions_of
 from subscribers.models import Subscriber
 from users.models import Connection
 
 ALL = "/users/current/account-information"
 HEALTH = "/healthz"
 STREAM = "/users/current/account-snapshots/stream"
-# An account's state costs 50 credits. The vendor gives about 150 for each account and minute, and 18,000 a minute in
-# all, of which 20 accounts every 10 s use a third: pages, histories and other programs need credits too.
-MOST_ASKED = 20
+MOST_ASKED = 20  # a run; how soon the next one follows is a matter of credits (turns.py)
 ASKED_AGAIN_AFTER = timedelta(seconds=20)
 AT_ONCE = 5  # one after another, slow answers would make the whole kind slow: it pauses ten times as long as it takes
 LIST_ASKED_AGAIN_AFTER = timedelta(hours=1)
-CONCERNS_ALL = (RateLimited, Unauthorised)
+TURN_S = 20  # where answers are slow, the rest of a turn waits for the next one
 CLOCK_UNCONFIRMED = (
     "The clock of the copying backend has jumped and is not confirmed by its database: new external signals are "
     "refused until both agree. Set the clocks of both machines by a time server."
@@ -138,17 +137,20 @@ def _sync_some(lease: Lease, *, source: Source, backend: Connection, now: dateti
     """
     is_due = Q(asked_at=None) | Q(asked_at__lte=now - ASKED_AGAIN_AFTER)
     mirrored = Subscriber.objects.filter(connection=backend, is_removed=False)
-    ids = (
-        mirrored.filter(is_due)
-        .order_by(F("asked_at").asc(nulls_first=True), "id")
-        .values_list("backend_id", flat=True)[:MOST_ASKED]
-    )
-    turn = _ask_terminals(source.client, list(ids))
+    waiting = mirrored.filter(is_due).exclude(backend_id__in=paused(backend, lease.kind, now))
+    due = waiting.order_by(F("asked_at").asc(nulls_first=True), "id").values_list("backend_id", flat=True)
+    ids = list(due[:MOST_ASKED])
+    claimed = claim_turn(backend, lease.kind, len(ids), now=now)
+    if ids and not claimed.count:
+        return SyncOutcome(has_turns=True, waits_s=claimed.wait_s)
+    ids = ids[: claimed.count]
+    turn = _ask_terminals(source.client, ids, regions_of(backend, ids))
     with transaction.atomic():
         keep_figures(backend, [AccountFigures.of_list(account, now) for account in turn.answers])
         rows = keep_balances(backend, turn.answers, now=now)
         follow_reported(backend, codes_of(turn.answers), now=now)
         Subscriber.objects.filter(connection=backend, backend_id__in=turn.asked).update(asked_at=now)
+        note_answers(backend, lease.kind, [answer.account_id for answer in turn.answers], turn.silent, now=now)
         hour = now.replace(minute=0, second=0, microsecond=0)
         _keep_points(backend, [(a.account_id, hour, a.balance, a.equity, None) for a in turn.answers], replace=False)
         lease.save(rows=rows)
@@ -157,17 +159,22 @@ def _sync_some(lease: Lease, *, source: Source, backend: Connection, now: dateti
         lease.cursor |= {"is_offered": False, REFUSED_BY: 403 if turn.troubles else 404}
         lease.cursor.pop("one_by_one", None)  # next time the list is tried again, too
         return SyncOutcome(next_in_s=LIST_ASKED_AGAIN_AFTER.total_seconds())
-    return _outcome_of(turn, mirrored, now)
+    outcome = _outcome_of(turn, mirrored, now)
+    return replace(outcome, waits_s=claimed.wait_s) if waiting.filter(is_due).exists() else outcome
 
 
 @dataclass(frozen=True)
 class Turn:
-    """What some accounts answered. asked: who has had its turn; refused: 403, and 404 of no account or no such call."""
+    """What some accounts answered. asked: who has had its turn; refused: 403, and 404 of no account or no such call.
+
+    silent: why each that did not answer did not.
+    """
 
     answers: list[AccountInformation] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     troubles: list[ClientError] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    silent: dict[str, ClientError] = field(default_factory=dict)
 
     @property
     def is_refused(self) -> bool:
@@ -187,32 +194,36 @@ def _outcome_of(turn: Turn, mirrored: QuerySet[Subscriber], now: datetime) -> Sy
     return SyncOutcome(complete_until=complete_until, error=text, has_turns=True)
 
 
-def _ask_terminals(client: Client, ids: list[str]) -> Turn:
+def _ask_terminals(client: Client, ids: list[str], regions: Mapping[str, str]) -> Turn:
     """A few accounts at a time.
 
     What concerns all is then the only trouble: whoever was asked beside it has had their turn, nobody else is asked.
     """
-    turn = Turn()
+    turn, until = Turn(), time.monotonic() + TURN_S
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="terminals") as pool:
         for start in range(0, len(ids), AT_ONCE):
             group = ids[start : start + AT_ONCE]
-            results = [*zip(group, pool.map(partial(_ask_terminal, client), group), strict=True)]
+            results = [*zip(group, pool.map(partial(_ask_terminal, client, regions), group), strict=True)]
             turn.answers.extend(result for _, result in results if isinstance(result, AccountInformation))
             of_all: list[ClientError] = [result for _, result in results if isinstance(result, CONCERNS_ALL)]
             turn.asked.extend(backend_id for backend_id, result in results if not isinstance(result, CONCERNS_ALL))
             turn.refused.extend(backend_id for backend_id, result in results if _is_refusal(result))
+            turn.silent.update({key: result for key, result in results if isinstance(result, ClientError)})
             turn.troubles.extend(
                 result for _, result in results if isinstance(result, ClientError) and not isinstance(result, NotFound)
             )
             if of_all:
                 return replace(turn, troubles=of_all)
+            if time.monotonic() > until:
+                break
     return turn
 
 
-def _ask_terminal(client: Client, backend_id: str) -> AccountInformation | ClientError:
+def _ask_terminal(client: Client, regions: Mapping[str, str], backend_id: str) -> AccountInformation | ClientError:
     """NotFound: it is not known, or not connected; it is not measured, and waits."""
+    where: Where = {"region": regions[backend_id]} if backend_id in regions else {}
     try:
-        return _from_terminal(backend_id, client.terminal_information(backend_id))
+        return _from_terminal(backend_id, client.terminal_information(backend_id, **where))
     except ClientError as error:
         return error
 

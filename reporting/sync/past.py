@@ -17,21 +17,23 @@ from typing import TypeVar
 from django.db import transaction
 from django.db.models import F, OuterRef, Q, Subquery
 
-from copying.client import Client, ClientError, Forbidden, NotConnected, NotFound, RateLimited, Unauthorised
+from copying.client import Client, ClientError, Forbidden, NotConnected, NotFound
+from copying.client.credits import DEALS_READ, STATE_READ
 from copying.contract import wire
 from copying.contract.terminal import TerminalDeal
 from reporting.models import EquityPoint, PastFilling, PastPoint, PastSource
 from reporting.sync.states import Lease, SyncOutcome
+from reporting.sync.turns import CONCERNS_ALL, claim_turn
 from subscribers.models import Subscriber
 from users.models import Connection
 
 T = TypeVar("T")
 MOST_FILLED = 5  # accounts in a run: each takes a few calls, of its account's credits
 MOST_DEALS = 20_000
+FILLING_COST = 3 * STATE_READ + DEALS_READ  # the balance twice, the clock, the deals
 REACH = timedelta(days=730)
 SOON, LATER = timedelta(hours=6), timedelta(days=7)
 BUSY_S, IDLE_S = 60, 3600
-CONCERNS_ALL = (RateLimited, Unauthorised)
 UNSETTLED = "The account traded while its deals were read; they are read again later."
 TOO_MANY = f"The account has more than {MOST_DEALS:,} deals in two years: its past is not rebuilt."
 
@@ -62,6 +64,11 @@ class DealsOfAccount:
 def fill_past(lease: Lease, *, client: Client, backend: Connection, now: datetime) -> SyncOutcome:
     """Fill the past of a few accounts. Raises what concerns all, after the others' past is stored."""
     accounts = due_accounts(backend, now)
+    claimed = claim_turn(backend, lease.kind, len(accounts), cost=FILLING_COST, now=now)
+    if accounts and not claimed.count:
+        return SyncOutcome(next_in_s=max(claimed.wait_s, 1.0))
+    more_wait = len(accounts) == MOST_FILLED or len(accounts) > claimed.count
+    accounts = accounts[: claimed.count]
     troubles: list[str] = []
     filled = 0
     for account in accounts:
@@ -77,7 +84,7 @@ def fill_past(lease: Lease, *, client: Client, backend: Connection, now: datetim
         filled += source != PastSource.NONE
         keep(lease, account, now, source, points, currency=currency)
     error = f"The past of {len(troubles)} of {len(accounts)} accounts cannot be read: {troubles[0]}" if troubles else ""
-    goes_on = len(accounts) == MOST_FILLED and (filled or troubles)
+    goes_on = more_wait and (filled or troubles)
     return SyncOutcome(complete_until=now, next_in_s=BUSY_S if goes_on else IDLE_S, error=error)
 
 

@@ -7,8 +7,10 @@ that is not open any more is not taken for one of a signal that was not there ye
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -16,14 +18,15 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from copying.client import Client, ClientError, Forbidden, NotConnected, NotFound
+from copying.client.terminal import Where
 from copying.contract.accounts import AccountPosition, OpenSignalRecord
 from copying.contract.documents import ExternalSignal
 from copying.contract.terminal import TerminalPosition
 from reporting import open_sums
-from reporting.models import PositionReading
+from reporting.models import PositionReading, SyncKind
 from reporting.rights import REFUSED_BY
 from reporting.sync import quarantine
-from reporting.sync.accounts import ASKED_AGAIN_AFTER, AT_ONCE, CONCERNS_ALL, LIST_ASKED_AGAIN_AFTER, MOST_ASKED
+from reporting.sync.accounts import ASKED_AGAIN_AFTER, AT_ONCE, LIST_ASKED_AGAIN_AFTER, MOST_ASKED, TURN_S
 from reporting.sync.keeping_positions import (
     drop_other_accounts,
     drop_positions,
@@ -38,6 +41,7 @@ from reporting.sync.keeping_positions import (
 )
 from reporting.sync.source import PAGE_SIZE, Source, UnreadableAnswer
 from reporting.sync.states import Lease, SyncOutcome
+from reporting.sync.turns import CONCERNS_ALL, claim_turn, note_answers, paused, regions_of
 from reporting.watching import BY_ACCOUNT, watched
 from strategies.chains import leaf_ids, strategies_of
 from strategies.models import Kind
@@ -160,10 +164,16 @@ def _sync_some(lease: Lease, *, client: Client, backend: Connection, now: dateti
     readings = PositionReading.objects.filter(connection=backend, is_strategy=False)
     # whether there is such a call is found out with a few accounts
     most = MOST_ASKED if readings.filter(read_at__isnull=False).exists() else AT_ONCE
-    turn = PositionTurn()
-    _ask(turn, False, _due(backend, False, now)[:most], client.terminal_positions)
-    if turn.positions and most < MOST_ASKED and turn.of_all is None:
-        _ask(turn, False, _due(backend, False, now)[most:MOST_ASKED], client.terminal_positions)
+    due = _due(backend, False, now)
+    ids = due[:MOST_ASKED]
+    claimed = claim_turn(backend, lease.kind, len(ids), now=now)
+    if ids and not claimed.count:
+        return SyncOutcome(has_turns=True, waits_s=claimed.wait_s)
+    ids, turn = ids[: claimed.count], PositionTurn()
+    ask = partial(_positions_of, client, regions_of(backend, ids))
+    _ask(turn, False, ids[:most], ask)
+    if turn.positions and turn.of_all is None:
+        _ask(turn, False, ids[most:], ask)
     if turn.is_refused and not readings.filter(read_at__gt=now - LIST_ASKED_AGAIN_AFTER).exists():
         status = 403 if any(isinstance(error, Forbidden) for error in turn.account_troubles.values()) else 404
         lease.cursor |= {"is_offered": False, REFUSED_BY: status}
@@ -177,7 +187,13 @@ def _sync_some(lease: Lease, *, client: Client, backend: Connection, now: dateti
     with transaction.atomic():
         open_sums.take_turn(backend)
         lease.save(rows=_keep_turn(lease, turn, backend, accounts, now))
-    return _outcome_of(turn, backend)
+    outcome = _outcome_of(turn, backend)
+    return replace(outcome, waits_s=claimed.wait_s) if len(due) > len(turn.positions) else outcome
+
+
+def _positions_of(client: Client, regions: Mapping[str, str], account_id: str) -> list[TerminalPosition]:
+    where: Where = {"region": regions[account_id]} if account_id in regions else {}
+    return client.terminal_positions(account_id, **where)
 
 
 def _accounts_of(backend: Connection) -> list[str]:
@@ -207,13 +223,16 @@ def _due(backend: Connection, is_strategy: bool, now: datetime) -> list[str]:
     """Whom to ask, those on an open page first, then those that wait longest; nobody again within a while."""
     own = PositionReading.objects.filter(connection=backend, is_strategy=is_strategy)
     waiting = own.exclude(asked_at__gt=now - ASKED_AGAIN_AFTER).order_by(F("asked_at").asc(nulls_first=True), "id")
+    if not is_strategy:
+        waiting = waiting.exclude(backend_id__in=paused(backend, SyncKind.POSITIONS, now))
     on_page = [] if is_strategy else list(watched(backend.pk))
     first = list(waiting.filter(backend_id__in=on_page).values_list("backend_id", flat=True)) if on_page else []
-    return [*first, *waiting.exclude(backend_id__in=first).values_list("backend_id", flat=True)[:MOST_ASKED]]
+    return [*first, *waiting.exclude(backend_id__in=first).values_list("backend_id", flat=True)[: MOST_ASKED + 1]]
 
 
 def _ask(turn: PositionTurn, is_strategy: bool, ids: list[str], call) -> None:
-    """A few at a time; after what concerns all nobody else is asked."""
+    """A few at a time; after what concerns all, or where answers are slow, nobody else is asked in this turn."""
+    until = time.monotonic() + TURN_S
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="positions") as pool:
         for start in range(0, len(ids), AT_ONCE):
             group = ids[start : start + AT_ONCE]
@@ -226,7 +245,7 @@ def _ask(turn: PositionTurn, is_strategy: bool, ids: list[str], call) -> None:
                     turn.signals[backend_id] = answer
                 else:
                     turn.positions[backend_id] = answer
-            if turn.of_all is not None:
+            if turn.of_all is not None or time.monotonic() > until:
                 return
 
 
@@ -250,6 +269,7 @@ def _keep_turn(lease: Lease, turn: PositionTurn, backend: Connection, accounts: 
     whole += [(strategy, True) for strategy in turn.signals]
     rows += keep_signals(backend, [*provided, *external], whole=whole)
     _note(backend, turn, now)
+    note_answers(backend, lease.kind, list(turn.positions), turn.account_troubles, now=now)
     return rows + _work_out(lease, backend, changed=rows, is_list=False, now=now)
 
 

@@ -18,10 +18,12 @@ from django.db.models import F, Q
 
 from accounts.mirror import AccountFigures, account_id_of, keep_accounts, keep_figures, mark_removed, note_asked
 from accounts.models import BrokerAccount
-from copying.client import Client, ClientError, NotFound, RateLimited, Unauthorised
+from copying.client import Client, ClientError, NotFound
 from reporting.rights import REFUSED_BY
 from reporting.sync.source import Source
 from reporting.sync.states import Lease, SyncOutcome
+from reporting.sync.turns import CONCERNS_ALL, claim_turn, learn_limits, note_answers, paused
+from subscribers.models import Subscriber
 from users.models import Connection
 
 ASKED_AGAIN_S = 3600
@@ -30,7 +32,6 @@ MOST_LOOKED_FOR = 50
 AT_ONCE = 5
 FACTS_EVERY = timedelta(days=1)
 FIGURES_EVERY = timedelta(minutes=10)
-CONCERNS_ALL = (RateLimited, Unauthorised)
 
 
 def sync_trading_accounts(lease: Lease, *, source: Source, backend: Connection, now: datetime) -> SyncOutcome:
@@ -65,13 +66,20 @@ def _mark_gone(lease: Lease, backend: Connection, seen: set[str], *, client: Cli
 
 def ask_terminals(lease: Lease, backend: Connection, *, client: Client, now: datetime) -> None:
     """Ask the accounts that wait longest. Raises what concerns all, after what is known is stored."""
-    figures_come = Q(measured_at__gt=now - FIGURES_EVERY, asked_at__gt=now - FACTS_EVERY)
+    swept = Subscriber.objects.filter(connection=backend, is_removed=False, measured_at__isnull=False)
+    comes_by_sweep = Q(backend_id__in=swept.values("backend_id")) | Q(measured_at__gt=now - FIGURES_EVERY)
+    figures_come = comes_by_sweep & Q(asked_at__gt=now - FACTS_EVERY)
     waits = Q(asked_at=None) | (Q(asked_at__lte=now - FIGURES_EVERY) & ~figures_come)
     running = BrokerAccount.objects.filter(
         connection=backend, is_removed=False, state="DEPLOYED", connection_status="CONNECTED"
     )
-    turn = running.filter(waits).order_by(F("asked_at").asc(nulls_first=True), "id")[:MOST_ASKED]
+    waiting = running.filter(waits).exclude(backend_id__in=paused(backend, lease.kind, now))
+    turn = waiting.order_by(F("asked_at").asc(nulls_first=True), "id")[:MOST_ASKED]
     wanted = [(account.backend_id, account.region) for account in turn]
+    if not wanted:
+        return
+    learn_limits(backend, client, wanted[0][0], region=wanted[0][1], now=now)
+    wanted = wanted[: claim_turn(backend, lease.kind, len(wanted), now=now).count]
     if not wanted:
         return
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="accounts") as pool:
@@ -83,6 +91,9 @@ def ask_terminals(lease: Lease, backend: Connection, *, client: Client, now: dat
         rows = keep_figures(backend, figures)
         had_turn = {key: _trouble(answers[key]) for key in answers if not isinstance(answers[key], CONCERNS_ALL)}
         note_asked(backend, had_turn, now=now)
+        well = [key for key, value in answers.items() if isinstance(value, AccountFigures)]
+        silent = {key: value for key, value in answers.items() if isinstance(value, ClientError)}
+        note_answers(backend, lease.kind, well, silent, now=now)
         lease.save(rows=rows)
     if of_all is not None:
         raise of_all

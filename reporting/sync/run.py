@@ -32,6 +32,7 @@ from reporting.sync.provisioning import sync_trading_accounts
 from reporting.sync.source import Source
 from reporting.sync.states import Lease, LeaseLost, SyncOutcome
 from reporting.sync.stopouts import sync_stopouts
+from reporting.sync.turns import hold_credits
 from reporting.sync.windows import KeepsRepeating
 from users.models import Connection
 
@@ -78,9 +79,12 @@ OPTIONAL = {
     SyncKind.POSITIONS,
     SyncKind.PROVISIONING,
 }
+# what terminals of accounts are asked for, within credits that copying does not use
+BY_ACCOUNT = (SyncKind.ACCOUNTS, SyncKind.EQUITY, SyncKind.POSITIONS, SyncKind.PROVISIONING)
 MANY_ROWS = 5_000  # of one run: lists estimate their length from statistics that autovacuum refreshes a minute later
 SHARE = 10  # a kind may keep a worker busy for one part in so many
 LONGEST_PAUSE_S = 300
+SHORTEST_WAIT_S = 1
 # the sync waits in its own rows, not inside a request
 CLIENT_OPTIONS = {"retries": 0, "wait_budget_s": 0, "extended_timeout_s": 30}
 
@@ -105,12 +109,12 @@ def run_due(*, budget_s: float = 45, open_client: Callable[[Connection], Client]
 def run_one(lease: Lease, *, open_client: Callable[[Connection], Client], now: datetime) -> None:
     """Run a claimed sync and record how it went. Raises only when the database itself is away."""
     started = time.monotonic()
+    backend = Connection.objects.get(pk=lease.connection_id)
     try:
-        backend = Connection.objects.get(pk=lease.connection_id)
         with lease.kept_alive(), open_client(backend) as client:
             outcome = _run(lease, source=Source(client), backend=backend, now=now)
         took_s = time.monotonic() - started
-        pause_s = 0.0 if outcome.more else outcome.next_in_s or _pause_s(lease, took_s, has_turns=outcome.has_turns)
+        pause_s = 0.0 if outcome.more else outcome.next_in_s or _pause_s(lease, took_s, outcome)
         states.finish(lease, next_in_s=pause_s, complete_until=outcome.complete_until, error=outcome.error)
         if lease.rows and lease.kind in EVENTS:
             states.wake_resting(lease.connection_id, {kind: PACES[kind][0] for kind in RESTS})
@@ -121,7 +125,7 @@ def run_one(lease: Lease, *, open_client: Callable[[Connection], Client], now: d
         log.info("sync taken over", connection=lease.connection_id, kind=lease.kind)
     except RateLimited as error:
         _fail(lease, error.text)
-        states.hold_back(lease.connection_id, until=error.retry_at)
+        _hold(lease, backend, until=error.retry_at)
     except (ClientError, KeepsRepeating) as error:
         _fail(lease, error.text, said=getattr(error, "said", ""))
     except ImproperlyConfigured as error:
@@ -135,6 +139,15 @@ def run_one(lease: Lease, *, open_client: Callable[[Connection], Client], now: d
     except Exception:
         log.exception("sync failed", connection=lease.connection_id, kind=lease.kind)
         _fail(lease, "The sync met an error of its own; the log of the worker names it.")
+
+
+def _hold(lease: Lease, backend: Connection, *, until: datetime) -> None:
+    """Too many requests: the account APIs have limits of their own, and copying itself goes on beside them."""
+    if lease.kind in BY_ACCOUNT:
+        hold_credits(backend, until=until)
+        states.hold_back(backend.pk, until=until, kinds=BY_ACCOUNT)
+    else:
+        states.hold_back(backend.pk, until=until)
 
 
 def _fail(lease: Lease, error: str, *, said: str = "") -> None:
@@ -197,8 +210,13 @@ def _refresh_statistics(kind: str) -> None:
             database.execute(f"ANALYZE {_TABLES[SyncKind(kind)]}")
 
 
-def _pause_s(lease: Lease, took_s: float, *, has_turns: bool) -> float:
-    """Seconds until the next run: the pace, longer after a long run or where nothing new has come for long."""
-    rests = not (lease.rows or has_turns)
+def _pause_s(lease: Lease, took_s: float, outcome: SyncOutcome) -> float:
+    """Seconds until the next run: the pace, longer after a long run or where nothing new has come for long.
+
+    Where accounts wait for their turn it is what the credits ask for, and as long as the run took.
+    """
+    if outcome.waits_s is not None:
+        return min(max(outcome.waits_s, took_s, SHORTEST_WAIT_S), LONGEST_PAUSE_S)
+    rests = not (lease.rows or outcome.has_turns)
     rest_s = min(lease.idle_s / RESTING_SHARE, RESTS.get(lease.kind, 0)) if rests else 0.0
     return min(max(PACES[lease.kind][0], took_s * SHARE, rest_s), LONGEST_PAUSE_S)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -28,7 +28,8 @@ from users.models import Connection
 class SyncOutcome:
     """How a run ended: whether more waits, up to when the mirror is complete, and what could not be read.
 
-    has_turns: one run looks at a part only, so that a run without news says nothing of the others.
+    has_turns: one run looks at a part only, so that a run without news says nothing of the others. waits_s: accounts
+    wait for their turn, which is when there are credits for it; None: nobody does.
     """
 
     more: bool = False
@@ -36,6 +37,7 @@ class SyncOutcome:
     error: str = ""
     next_in_s: float | None = None
     has_turns: bool = False
+    waits_s: float | None = None
 
 
 @dataclass
@@ -198,9 +200,13 @@ def fail(lease: Lease, *, error: str) -> None:
         )
 
 
-def hold_back(connection_id: int, *, until: datetime) -> None:
-    """Start nothing of this connection before `until`, whoever asks: the backend said that it is asked too often."""
-    SyncState.objects.filter(connection_id=connection_id).update(held_until=until)
+def hold_back(connection_id: int, *, until: datetime, kinds: Collection[str] = ()) -> None:
+    """Start nothing of this connection before `until`, whoever asks: the backend said that it is asked too often.
+
+    kinds: only these; none: all.
+    """
+    states = SyncState.objects.filter(connection_id=connection_id)
+    (states.filter(kind__in=kinds) if kinds else states).update(held_until=until)
 
 
 def request_sync(backend: Connection, kinds: Sequence[str] | None = None, *, now: datetime | None = None) -> int:

@@ -8,6 +8,7 @@ from django.views.decorators.http import require_safe
 
 from reporting.models import QuarantinedPage, SyncState
 from reporting.rights import rights_of
+from reporting.sweeps import sweeps_of
 from users.permissions import staff_only
 from users.requests import MemberRequest
 
@@ -22,7 +23,8 @@ def sync(request: MemberRequest) -> HttpResponse:
     by_connection: dict[int, list[SyncState]] = {connection.pk: [] for connection in connections}
     for state in states:
         by_connection[state.connection_id].append(state)
-    context = {"groups": [(c, by_connection[c.pk]) for c in connections], "pages": pages}
+    groups = [(c, by_connection[c.pk], sweeps_of(c, by_connection[c.pk])) for c in connections]
+    context = {"groups": groups, "pages": pages}
     return render(request, "reporting/_sync.html" if request.partial else "reporting/sync.html", context)
 
 

@@ -48,6 +48,9 @@ class Backend:
         if account_id not in [document["_id"] for document in self.documents]:
             raise NotFound("No such account.")
 
+    def credits(self, account_id, **where):
+        raise NotFound("No such call.")
+
     def terminal_information(self, account_id, **where):
         self.asked.append(account_id)
         answer = self.answers.get(account_id, "10")

@@ -8,7 +8,16 @@ from decimal import Decimal
 import pytest
 from django.utils import timezone
 
-from reporting.models import DailyResult, EquityPoint, LogRecord, QuarantinedPage, SyncKind, SyncState, Transaction
+from reporting.models import (
+    CreditPool,
+    DailyResult,
+    EquityPoint,
+    LogRecord,
+    QuarantinedPage,
+    SyncKind,
+    SyncState,
+    Transaction,
+)
 from reporting.sync import run, states
 from strategies.models import Strategy
 from subscribers.models import Stopout, Subscriber, Subscription
@@ -203,6 +212,7 @@ def test_balances_of_a_backend_without_a_list_are_asked_a_few_a_run():
         settle(connection, [SyncKind.CONFIGURATION])
         settle(connection, [SyncKind.ACCOUNTS, SyncKind.EQUITY])
         assert Subscriber.objects.exclude(equity=None).count() == 20
+        CreditPool.objects.all().delete()  # as if it had filled again
         settle(connection, [SyncKind.ACCOUNTS])
         assert Subscriber.objects.filter(equity=Decimal("990.25"), currency="USD").count() == 30
         assert EquityPoint.objects.count() >= 30, "its equity history is kept here"
