@@ -13,6 +13,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 
+from tests.faults.account_api import AccountApi
+
+ACCOUNT_APIS = ("/mt-provisioning-api-v1/", "/mt-client-api-v1/")
 _OWN = "/users/current"
 _SETTINGS = f"{_OWN}/configuration"
 CONTRACT = re.compile(
@@ -37,10 +40,13 @@ _PASSED_ON = ("auth-token", "api-version", "content-type", "idempotency-key")
 
 
 class ContractOnly:
-    """The door; use it as a context manager. refused: paths that were asked for and are not of the contract."""
+    """The door; use it as a context manager. refused: paths that were asked for and are not of the contract.
 
-    def __init__(self, backend: str, *, refusal: int = 404) -> None:
-        self.backend, self.refusal = backend, refusal
+    accounts: what answers the account APIs beside it; None: they are refused, too.
+    """
+
+    def __init__(self, backend: str, *, refusal: int = 404, accounts: AccountApi | None = None) -> None:
+        self.backend, self.refusal, self.accounts = backend, refusal, accounts
         self.refused: list[str] = []
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self.server.daemon_threads = True
@@ -57,6 +63,9 @@ class ContractOnly:
     def answer(self, method: str, target: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
         """Status and body: the backend's for calls of the contract."""
         path = target.partition("?")[0]
+        if self.accounts is not None and path.startswith(ACCOUNT_APIS):
+            status, answer = self.accounts.answer(target)
+            return status, json.dumps(answer).encode()
         if not CONTRACT.fullmatch(path):
             self.refused.append(path)
             name = "NotFoundError" if self.refusal == 404 else "ForbiddenError"

@@ -27,15 +27,15 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class CreditLimits:
     """per_second: credits that flow in; burst: the most that may be used at once, above that."""
 
     per_second: float
     burst: float
 
 
-def limits_of(totals: Iterable[tuple[float, float]]) -> Limits:
-    """Limits that keep each of some (seconds, credits) in every window of that length, or NO_LIMITS' without any.
+def limits_of(totals: Iterable[tuple[float, float]]) -> CreditLimits:
+    """CreditLimits that keep each of some (seconds, credits) in every window of that length, or NO_LIMITS' without any.
 
     What is used within a window is at most per_second x seconds + burst; the burst is what the tightest window leaves.
     """
@@ -43,10 +43,10 @@ def limits_of(totals: Iterable[tuple[float, float]]) -> Limits:
     if not known:
         return DOCUMENTED
     per_second = min(credits / seconds for seconds, credits in known) * USED_SHARE
-    return Limits(per_second, min(credits - per_second * seconds for seconds, credits in known))
+    return CreditLimits(per_second, min(credits - per_second * seconds for seconds, credits in known))
 
 
-def told_limits(usage: CreditUsage) -> Limits:
+def told_limits(usage: CreditUsage) -> CreditLimits:
     """The limits that a backend itself tells (A14), for all accounts of a token together."""
     rows: list[CreditLimit] = [*usage.per_user, *usage.per_server]
     return limits_of((period_s(row.period), row.total) for row in rows)
@@ -77,7 +77,7 @@ class Pool:
     The parts and `common` are never more than the burst together, so that a window's limit holds whoever asks.
     """
 
-    limits: Limits = DOCUMENTED
+    limits: CreditLimits = DOCUMENTED
     common: float | None = None  # None: nobody asked yet, it is full
     filled_at: datetime | None = None
     held_until: datetime | None = None
@@ -117,7 +117,7 @@ class Pool:
         self.held_until = max(until, self.held_until) if self.held_until else until
         self.common, self.shares = 0.0, {}
 
-    def follow(self, limits: Limits) -> None:
+    def follow(self, limits: CreditLimits) -> None:
         """Keep other limits from now on."""
         self.limits = limits
         for share in self.shares.values():
@@ -179,7 +179,7 @@ class Pool:
         if not stored:
             return cls()
         return cls(
-            Limits(stored["per_second"], stored["burst"]),
+            CreditLimits(stored["per_second"], stored["burst"]),
             stored["common"],
             _moment(stored["filled_at"]),
             _moment(stored["held_until"]),

@@ -28,17 +28,17 @@ FORGOTTEN_AFTER = timedelta(days=1)  # an account that is there has had its turn
 
 
 @dataclass(frozen=True)
-class Turn:
+class ClaimedTurn:
     """How many accounts may be asked now. wait_s: until as many as were wanted may be, if more wait."""
 
     count: int
     wait_s: float
 
 
-def claim_turn(backend: Connection, kind: str, wanted: int, *, cost: float = STATE_READ, now: datetime) -> Turn:
+def claim_turn(backend: Connection, kind: str, wanted: int, *, cost: float = STATE_READ, now: datetime) -> ClaimedTurn:
     """Take credits for up to `wanted` requests of `cost` each; what is granted counts as sent."""
     if not wanted:
-        return Turn(0, 0.0)
+        return ClaimedTurn(0, 0.0)
     names = {_scope_of(backend): kind, _server_of(backend): str(backend.pk)}
     with transaction.atomic():
         pools = _locked(names)
@@ -48,7 +48,7 @@ def claim_turn(backend: Connection, kind: str, wanted: int, *, cost: float = STA
             pools[scope].take(name, count * cost)
         waits = [pools[scope].wait_s(name, wanted, cost=cost, now=now) for scope, name in names.items()]
         _store(pools)
-    return Turn(count, max(waits))
+    return ClaimedTurn(count, max(waits))
 
 
 def hold_credits(backend: Connection, *, until: datetime) -> None:

@@ -24,12 +24,20 @@ ACCOUNT = re.compile(rf"{LIST}/([^/]+)")
 TERMINAL = re.compile(r"/mt-client-api-v1/users/current/accounts/([^/]+)/([a-z-]+)")
 COST = {"account-information": 50, "positions": 50, "credits": 1}
 WINDOWS = ((1, 2_000), (60, 18_000))
+DOMAIN = "vendor.example"
+DISCOVERY: dict[str, object] = {
+    "/mt-provisioning-api-v1/users/current/regions": ["local"],
+    "/mt-provisioning-api-v1/users/current/servers/mt-client-api": {"domain": DOMAIN, "hostname": "mt-client-api-v1"},
+}
 Answer = tuple[int, object]
 
 
 @dataclass
 class AccountApi:
-    """accounts: id -> currency; amounts: id -> balance. faults: id -> status, for its terminal; refused: of all."""
+    """accounts: id -> currency; amounts: id -> balance. faults: id -> status, for its terminal; refused: of all.
+
+    positions: that each account holds. requests, spent: what came, and what it cost.
+    """
 
     accounts: dict[str, str]
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -38,7 +46,10 @@ class AccountApi:
     refused: int = 0
     limited_until: datetime | None = None
     slow_s: float = 0.0
+    positions: int = 0
     asked: Counter[str] = field(default_factory=Counter)
+    requests: int = 0
+    spent: int = 0
     limited: int = 0
     _spent: deque[tuple[datetime, int]] = field(default_factory=deque)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -47,6 +58,9 @@ class AccountApi:
         """Status and body of a GET."""
         path, _, query = target.partition("?")
         with self._lock:
+            self.requests += 1
+            if path in DISCOVERY:
+                return 200, DISCOVERY[path]
             if path == LIST:
                 params = {key: int(values[0]) for key, values in parse_qs(query).items() if values[0].isdigit()}
                 first = params.get("offset", 0)
@@ -89,7 +103,7 @@ class AccountApi:
             told = [{"period": names[seconds], "total": total, "available": total} for seconds, total in WINDOWS]
             return 200, {"perUser": [], "perAccount": [], "perServer": told}
         if what == "positions":
-            return 200, []
+            return 200, [_position(account_id, number) for number in range(self.positions)]
         amount = float(self.amounts.get(account_id, "100.25"))
         return 200, {
             "broker": "Broker Ltd", "currency": self.accounts[account_id], "server": "Broker-Demo", "balance": amount,
@@ -112,16 +126,30 @@ class AccountApi:
             if used + cost > total:
                 return now + timedelta(seconds=seconds)
         self._spent.append((now, cost))
+        self.spent += cost
         return None
 
     def transport(self) -> httpx.MockTransport:
         """For a client without a network."""
 
         def handle(request: httpx.Request) -> httpx.Response:
-            status, body = self.answer(request.url.raw_path.decode())
+            # a host of its own, where the client follows the names of the vendor
+            api = request.url.host.partition(".")[0]
+            prefix = f"/{api}" if request.url.host.endswith(DOMAIN) else ""
+            status, body = self.answer(prefix + request.url.raw_path.decode())
             return httpx.Response(status, json=body)
 
         return httpx.MockTransport(handle)
+
+
+def _position(account_id: str, number: int) -> dict:
+    return {
+        "id": f"{account_id[1:]}{number}", "type": "POSITION_TYPE_BUY", "symbol": "EURUSD", "magic": 0,
+        "time": "2026-03-01T00:00:00.000Z", "brokerTime": "2026-03-01 02:00:00.000",
+        "updateTime": "2026-03-01T00:00:00.000Z", "openPrice": 1.1, "currentPrice": 1.2, "currentTickValue": 1,
+        "volume": 0.1, "swap": 0, "commission": 0, "profit": 1.5, "unrealizedProfit": 1.5, "realizedProfit": 0,
+        "reason": "POSITION_REASON_CLIENT",
+    }  # fmt: skip
 
 
 def _refusal(status: int, error: str) -> Answer:

@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from copying.client.credits import ASKS_STILL_S, DOCUMENTED, STATE_READ, Limits, Pool, limits_of, period_s, told_limits
+from copying.client.credits import (
+    ASKS_STILL_S,
+    DOCUMENTED,
+    STATE_READ,
+    CreditLimits,
+    Pool,
+    limits_of,
+    period_s,
+    told_limits,
+)
 from copying.contract.terminal import CreditLimit, CreditUsage
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -101,7 +110,7 @@ def test_two_who_want_everything_get_the_same():
 
 
 def test_ten_accounts_never_wait_for_ten_thousand_and_leave_them_the_rest():
-    granted = sweeps(Pool(Limits(270, 1_730)), {"large": 10_000, "small": 1}, minutes=10)
+    granted = sweeps(Pool(CreditLimits(270, 1_730)), {"large": 10_000, "small": 1}, minutes=10)
     assert granted["small"] == pytest.approx(600, rel=0.02)
     assert sum(granted.values()) * STATE_READ == pytest.approx(600 * 270, rel=0.02)
 
@@ -142,14 +151,14 @@ def test_a_clock_that_is_put_back_gives_nothing_for_it_and_stops_nobody(back_s):
 
 
 def test_a_request_that_costs_more_than_a_pool_holds_is_sent_at_last():
-    pool = Pool(Limits(per_second=1, burst=10))
+    pool = Pool(CreditLimits(per_second=1, burst=10))
     assert [pool.grant("a", 3, now=at(second)) for second in range(0, 121, 20)] == [1, 0, 0, 1, 0, 0, 1]
 
 
 def test_other_limits_hold_at_once():
     pool = Pool()
     pool.grant("a", 0, now=NOW)
-    pool.follow(Limits(per_second=10, burst=100))
+    pool.follow(CreditLimits(per_second=10, burst=100))
     assert pool.grant("a", 40, now=NOW) == 2
 
 
