@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('reporting', '0018_signal_of_position'),
+        ('reporting', '0019_retention'),
         ('users', '0014_outbox'),
     ]
 
