@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('reporting', '0019_retention'),
+        ('reporting', '0020_journal_exports'),
         ('users', '0014_outbox'),
     ]
 
