@@ -213,10 +213,11 @@ def _refresh_statistics(kind: str) -> None:
 def _pause_s(lease: Lease, took_s: float, outcome: SyncOutcome) -> float:
     """Seconds until the next run: the pace, longer after a long run or where nothing new has come for long.
 
-    Where accounts wait for their turn it is what the credits ask for, and as long as the run took.
+    Where accounts wait for their turn it is what the credits ask for, counted from when they were taken, and as long as
+    the run took.
     """
     if outcome.waits_s is not None:
-        return min(max(outcome.waits_s, took_s, SHORTEST_WAIT_S), LONGEST_PAUSE_S)
+        return min(max(outcome.waits_s - took_s, took_s, SHORTEST_WAIT_S), LONGEST_PAUSE_S)
     rests = not (lease.rows or outcome.has_turns)
     rest_s = min(lease.idle_s / RESTING_SHARE, RESTS.get(lease.kind, 0)) if rests else 0.0
     return min(max(PACES[lease.kind][0], took_s * SHARE, rest_s), LONGEST_PAUSE_S)

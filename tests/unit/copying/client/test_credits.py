@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from copying.client.credits import (
     ASKS_STILL_S,
     DOCUMENTED,
+    READY_SHARE,
     STATE_READ,
     CreditLimits,
     Pool,
@@ -90,7 +91,7 @@ def test_waiting_as_long_as_said_is_enough(pause_s, wanted):
     pool.grant("a", 1_000, now=NOW)
     now = at(pause_s)
     wait_s = pool.wait_s("a", wanted, now=NOW)
-    wanted = min(wanted, int(DOCUMENTED.burst / STATE_READ))
+    wanted = min(wanted, int(READY_SHARE * DOCUMENTED.burst / STATE_READ))
     assert pool.grant("a", wanted, now=max(now, at(wait_s + 0.001))) == wanted
 
 
