@@ -81,8 +81,11 @@ class AccountApi:
         """An account as the list has it."""
         document = {"_id": account_id, "name": account_id, "login": "1", "server": "Broker-Demo", "version": 5}
         return document | {
-            "state": "DEPLOYED", "connectionStatus": "CONNECTED", "region": "local", "copyFactoryRoles": ["SUBSCRIBER"],
-        }  # fmt: skip
+            "state": "DEPLOYED",
+            "connectionStatus": "CONNECTED",
+            "region": "local",
+            "copyFactoryRoles": ["SUBSCRIBER"],
+        }
 
     def _terminal(self, account_id: str, what: str) -> Answer:
         now = self.clock()
@@ -106,10 +109,20 @@ class AccountApi:
             return 200, [_position(account_id, number) for number in range(self.positions)]
         amount = float(self.amounts.get(account_id, "100.25"))
         return 200, {
-            "broker": "Broker Ltd", "currency": self.accounts[account_id], "server": "Broker-Demo", "balance": amount,
-            "equity": amount, "margin": 0, "freeMargin": amount, "leverage": 100, "tradeAllowed": True,
-            "marginMode": "ACCOUNT_MARGIN_MODE_RETAIL_HEDGING", "name": account_id, "login": 1, "credit": 0,
-        }  # fmt: skip
+            "broker": "Broker Ltd",
+            "currency": self.accounts[account_id],
+            "server": "Broker-Demo",
+            "balance": amount,
+            "equity": amount,
+            "margin": 0,
+            "freeMargin": amount,
+            "leverage": 100,
+            "tradeAllowed": True,
+            "marginMode": "ACCOUNT_MARGIN_MODE_RETAIL_HEDGING",
+            "name": account_id,
+            "login": 1,
+            "credit": 0,
+        }
 
     def _limit(self, now: datetime, cost: int) -> datetime | None:
         """When a request that cannot be sent now may be tried again; None: it counts as sent."""
@@ -144,12 +157,24 @@ class AccountApi:
 
 def _position(account_id: str, number: int) -> dict:
     return {
-        "id": f"{account_id[1:]}{number}", "type": "POSITION_TYPE_BUY", "symbol": "EURUSD", "magic": 0,
-        "time": "2026-03-01T00:00:00.000Z", "brokerTime": "2026-03-01 02:00:00.000",
-        "updateTime": "2026-03-01T00:00:00.000Z", "openPrice": 1.1, "currentPrice": 1.2, "currentTickValue": 1,
-        "volume": 0.1, "swap": 0, "commission": 0, "profit": 1.5, "unrealizedProfit": 1.5, "realizedProfit": 0,
+        "id": f"{account_id[1:]}{number}",
+        "type": "POSITION_TYPE_BUY",
+        "symbol": "EURUSD",
+        "magic": 0,
+        "time": "2026-03-01T00:00:00.000Z",
+        "brokerTime": "2026-03-01 02:00:00.000",
+        "updateTime": "2026-03-01T00:00:00.000Z",
+        "openPrice": 1.1,
+        "currentPrice": 1.2,
+        "currentTickValue": 1,
+        "volume": 0.1,
+        "swap": 0,
+        "commission": 0,
+        "profit": 1.5,
+        "unrealizedProfit": 1.5,
+        "realizedProfit": 0,
         "reason": "POSITION_REASON_CLIENT",
-    }  # fmt: skip
+    }
 
 
 def _refusal(status: int, error: str) -> Answer:
