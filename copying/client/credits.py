@@ -19,6 +19,7 @@ STATE_READ = 50  # account information, positions or orders of one account
 DEALS_READ = 75  # deals by time range, and DEAL_READ for each that is found
 DEAL_READ = 0.65
 USED_SHARE = 0.9  # of what flows in: pages, trades and other programs with the same token need credits too
+READY_SHARE = 0.8  # of one's part: who waited until it is full would lose what flows in before they come
 ASKS_STILL_S = 120  # who asked within this time has a part of what flows in
 ROUNDING = 1e-6  # sums of parts are not exact
 LONGEST_GAP_S = 60  # a longer silence fills no more: no limit is longer than it takes to fill what a pool holds
@@ -105,9 +106,10 @@ class Pool:
         return min(wanted, affordable)
 
     def wait_s(self, name: str, wanted: int, *, cost: float = STATE_READ, now: datetime) -> float:
-        """Seconds until `wanted` requests, or as many as the burst allows, will be granted to this one."""
+        """Seconds until `wanted` requests, or most of what is ever granted at once, will be granted to this one."""
         held_s = (self.held_until - now).total_seconds() if self.held_until and self.held_until > now else 0.0
-        share, needed = self.shares.get(name), min(wanted * cost, self.limits.burst / max(len(self.shares), 1))
+        most = READY_SHARE * self.limits.burst / max(len(self.shares), 1)
+        share, needed = self.shares.get(name), min(wanted * cost, most)
         missing = needed - (share.level if share else 0.0) - (self.common or 0.0)
         flows_in = self.limits.per_second / max(len(self.shares), 1)
         return max(held_s, missing / flows_in, 0.0)
