@@ -171,6 +171,8 @@ def test_pending_orders_earn_from_their_fill_only(desk: Desk) -> None:
         earned = desk.balance(each["subscriberId"]) - 10_000
         assert each["baseline"]["profit"] == pytest.approx(earned, abs=0.05)
         assert each["changed"]["profit"] == pytest.approx(earned, abs=0.05)
+        counts = {"a": (2, 0), "b": (1, 1)}[each["subscriberId"]]
+        assert (each["baseline"]["copied"], each["baseline"]["skipped"]) == counts
     assert [answer.tallies[0].counts for answer in result.answers] == [[2, 0, 0, 0], [1, 0, 1, 0]]
     assert [answer.tallies[0].reasons for answer in result.answers] == [
         {"copied": 2},  # skipped as an order, copied when it filled
