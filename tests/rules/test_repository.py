@@ -103,8 +103,6 @@ LAID_OUT_BY_HAND = {
     "editing/fields.py": 1,  # all settings, as they stand on the page
     "copying/engine/reasons.py": 1,  # all reasons with their words
     "tests/browser/test_pages.py": 4,
-    "tests/integration/api/test_matrix.py": 1,
-    "tests/integration/api/worlds.py": 11,
     "tests/integration/copyportal/test_query_counts.py": 7,
     "tests/integration/users/test_confirming.py": 2,
     "tests/integration/users/test_posts_of_strangers.py": 14,

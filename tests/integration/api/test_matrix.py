@@ -24,10 +24,18 @@ MADE_UP = 987_654_321
 REFUSED = ("gone", "inactive", "paused", "revoked", "expired", "unknown", "nobody")
 # what a token may do, by whom it is of
 ROLES = {
-    "owner": "owner", "manager": "manager", "accountant": "accountant", "viewer": "viewer", "subscriber": "subscriber",
-    "other-client": "subscriber", "read-only": "owner", "leaver": "viewer", "service": "manager", "foreign": "owner",
+    "owner": "owner",
+    "manager": "manager",
+    "accountant": "accountant",
+    "viewer": "viewer",
+    "subscriber": "subscriber",
+    "other-client": "subscriber",
+    "read-only": "owner",
+    "leaver": "viewer",
+    "service": "manager",
+    "foreign": "owner",
     "foreign-client": "subscriber",
-}  # fmt: skip
+}
 STAFF = ("owner", "manager", "accountant", "viewer")
 EVERYBODY = (*STAFF, "subscriber")
 

@@ -46,9 +46,13 @@ def world(workspace, name: str, client=None, number: int = 1) -> SimpleNamespace
         combined = {"name": f"{name} portfolio", "members": [member]}
         portfolio = builders.strategy(connection, name=f"{name} portfolio", kind="portfolio", document=combined)
     account = builders.subscriber(
-        connection, name=f"{name} account", access=client, equity=Decimal("1100.50"), balance=Decimal(1000),
+        connection,
+        name=f"{name} account",
+        access=client,
+        equity=Decimal("1100.50"),
+        balance=Decimal(1000),
         document={"name": f"{name} account", "password": f"secret-{name}", "subscriptions": [member]},
-    )  # fmt: skip
+    )
     builders.subscription(account, strategy, first_seen_at=now, document={"multiplier": 2}, multiplier=2)
     own = {"workspace": workspace, "connection": connection}
     route = own | {"strategy_id": strategy.backend_id, "subscriber_id": account.backend_id}
@@ -57,19 +61,44 @@ def world(workspace, name: str, client=None, number: int = 1) -> SimpleNamespace
         connection=connection, account_id=account.backend_id, time=now, balance=Decimal(1000), equity=Decimal("1100.5")
     )
     stopout = Stopout.objects.create(
-        **own, subscriber=account, strategy=strategy, strategy_backend_id=strategy.backend_id, reason="day-balance",
-        stopped_at=now, stopped_till=now + timedelta(hours=1),
-    )  # fmt: skip
+        **own,
+        subscriber=account,
+        strategy=strategy,
+        strategy_backend_id=strategy.backend_id,
+        reason="day-balance",
+        stopped_at=now,
+        stopped_till=now + timedelta(hours=1),
+    )
     transaction = Transaction.objects.create(
-        **route, backend_id="d1", time=now, type="DEAL_TYPE_SELL", symbol="EURUSD", volume_lots=Decimal("0.10"),
-        price=Decimal("1.1"), profit=Decimal("50.05"), swap=0, improvement=0, provider_commission=0,
+        **route,
+        backend_id="d1",
+        time=now,
+        type="DEAL_TYPE_SELL",
+        symbol="EURUSD",
+        volume_lots=Decimal("0.10"),
+        price=Decimal("1.1"),
+        profit=Decimal("50.05"),
+        swap=0,
+        improvement=0,
+        provider_commission=0,
         platform_commission=0,
-    )  # fmt: skip
+    )
     decision = Decision.objects.create(
-        **route, backend_id="d1", time=now, signal_id="g1", source_strategy_id=strategy.backend_id, symbol="EURUSD",
-        subscriber_symbol="EURUSD", side="buy", outcome="copied", reason="copied", level="", final_lots=Decimal("0.1"),
-        provider_lots=Decimal(7), text=f"{name} provider traded 7 lots",
-    )  # fmt: skip
+        **route,
+        backend_id="d1",
+        time=now,
+        signal_id="g1",
+        source_strategy_id=strategy.backend_id,
+        symbol="EURUSD",
+        subscriber_symbol="EURUSD",
+        side="buy",
+        outcome="copied",
+        reason="copied",
+        level="",
+        final_lots=Decimal("0.1"),
+        provider_lots=Decimal(7),
+        text=f"{name} provider traded 7 lots",
+    )
     LogRecord.objects.create(**route, time=now, level="INFO", message=f"{name} copied", digest="1")
     ends = now - timedelta(days=3)
     period = BillingPeriod.objects.create(
@@ -78,36 +107,93 @@ def world(workspace, name: str, client=None, number: int = 1) -> SimpleNamespace
     # of the period that ended, and of the one that runs: what is owed now
     for key, start, end in (("d1", period.period_start, ends), ("d2", ends, now + timedelta(days=27))):
         CommissionLine.objects.create(
-            **route, period_start=start, period_end=end, scheme="amount-won", key=f"deal:{key}",
-            occurred_at=min(end, now), rate=Decimal("0.2"), exact_amount=Decimal("10.01"), amount=Decimal("10.01"),
-            inputs={"deals": [key]}, **money,
-        )  # fmt: skip
+            **route,
+            period_start=start,
+            period_end=end,
+            scheme="amount-won",
+            key=f"deal:{key}",
+            occurred_at=min(end, now),
+            rate=Decimal("0.2"),
+            exact_amount=Decimal("10.01"),
+            amount=Decimal("10.01"),
+            inputs={"deals": [key]},
+            **money,
+        )
     statement = Statement.objects.create(
-        **own, subscriber_id=account.backend_id, number=number, workspace_name=workspace.name,
-        subscriber_name=account.name, first_day=now.date(), last_day=now.date(), amount=10, due_on=now.date(),
-        issued_at=now, **money,
-    )  # fmt: skip
+        **own,
+        subscriber_id=account.backend_id,
+        number=number,
+        workspace_name=workspace.name,
+        subscriber_name=account.name,
+        first_day=now.date(),
+        last_day=now.date(),
+        amount=10,
+        due_on=now.date(),
+        issued_at=now,
+        **money,
+    )
     StatementItem.objects.create(
-        statement=statement, period=period, subscriber_id=account.backend_id, currency="USD", scheme="amount-won",
-        strategy_name=strategy.name, lines=1, amount=10,
-    )  # fmt: skip
+        statement=statement,
+        period=period,
+        subscriber_id=account.backend_id,
+        currency="USD",
+        scheme="amount-won",
+        strategy_name=strategy.name,
+        lines=1,
+        amount=10,
+    )
     payment = Payment.objects.create(
-        **own, subscriber_id=account.backend_id, received_on=now.date(), amount=1, currency="USD", settled=1,
-        settled_currency="USD", rate=1, rate_day=now.date(), token=uuid.uuid4(), recorded_at=now,
-    )  # fmt: skip
+        **own,
+        subscriber_id=account.backend_id,
+        received_on=now.date(),
+        amount=1,
+        currency="USD",
+        settled=1,
+        settled_currency="USD",
+        rate=1,
+        rate_day=now.date(),
+        token=uuid.uuid4(),
+        recorded_at=now,
+    )
     change = Change.objects.create(
-        **own, kind="subscriber", backend_id=account.backend_id, name=account.name, proposed_at=now, saved_at=now,
-        sent_at=now, outcome="done", before={"name": "x"}, after=account.document, summary=f"{name} changed",
-    )  # fmt: skip
+        **own,
+        kind="subscriber",
+        backend_id=account.backend_id,
+        name=account.name,
+        proposed_at=now,
+        saved_at=now,
+        sent_at=now,
+        outcome="done",
+        before={"name": "x"},
+        after=account.document,
+        summary=f"{name} changed",
+    )
     bulk = BulkEdit.objects.create(
         workspace=workspace, title=f"{name} bulk", request={"act": "set-ratio"}, proposed_at=now, started_at=now
     )
     BulkRow.objects.create(
-        bulk=bulk, number=0, connection=connection, kind="subscriber", backend_id=account.backend_id, name=account.name,
-        before={PART: {"multiplier": 1}}, after={PART: {"multiplier": 2}}, outcome="done",
-    )  # fmt: skip
+        bulk=bulk,
+        number=0,
+        connection=connection,
+        kind="subscriber",
+        backend_id=account.backend_id,
+        name=account.name,
+        before={PART: {"multiplier": 1}},
+        after={PART: {"multiplier": 2}},
+        outcome="done",
+    )
     return SimpleNamespace(
-        workspace=workspace, connection=connection, strategy=strategy, account=account, stopout=stopout,
-        transaction=transaction, decision=decision, period=period, statement=statement, payment=payment,
-        change=change, portfolio=portfolio, bulk=bulk,
-    )  # fmt: skip
+        workspace=workspace,
+        connection=connection,
+        strategy=strategy,
+        account=account,
+        stopout=stopout,
+        transaction=transaction,
+        decision=decision,
+        period=period,
+        statement=statement,
+        payment=payment,
+        change=change,
+        portfolio=portfolio,
+        bulk=bulk,
+    )
