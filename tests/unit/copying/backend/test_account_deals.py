@@ -6,6 +6,7 @@ import asyncio
 import json
 import math
 
+import numpy as np
 import pytest
 from starlette.requests import Request
 
@@ -126,3 +127,13 @@ def test_a_debt_is_paid_back_before_anything_is_given():
     assert credits.usage("t", "a", 100, 0.0)["perAccount"][0]["available"] == 0
     wait_s, scope = credits.take("t", "a", 50, 100, 0.0)
     assert (round(wait_s, 3), scope and scope.kind) == (4.1, "perAccount")
+
+
+def test_every_column_of_a_deal_has_a_row_for_each(desk: Desk) -> None:
+    begin(desk)
+    trade_a_while(desk)
+    told = desk.told(AccountDeals)
+    assert {deals.entry for deals in told} >= {"", "IN", "OUT"}
+    for deals in told:
+        columns = [getattr(deals, name) for name in AccountDeals.__slots__]
+        assert {len(column) for column in columns if isinstance(column, np.ndarray)} == {len(deals.account)}

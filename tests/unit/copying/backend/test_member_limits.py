@@ -15,6 +15,7 @@ from copying.backend.state.commands import ResetStopouts, Resynchronise
 from copying.backend.state.effects import Decided
 from copying.backend.state.parts import parts_below, path_text
 from copying.engine.reasons import Reason
+from copying.engine.routes import MAX_DEPTH
 from tests.unit.copying.backend.desk import DAY, Desk
 
 #        S --(member)--+
@@ -226,3 +227,14 @@ def test_parts_of_a_member_are_those_of_the_own_subscription(desk: Desk) -> None
     scope = desk.book.paths.number(path_text(("S", "P")))
     rows = [parts_below(desk.book, subscription, scope).tolist() for subscription in range(3)]
     assert [desk.book.parts.subscription[own].tolist() for own in rows] == [[0], [1], [2]]
+
+
+@pytest.mark.parametrize("depth", range(1, MAX_DEPTH + 1))
+def test_limits_of_a_leaf_reach_through_all_portfolios_that_there_may_be(desk: Desk, depth: int) -> None:
+    desk.strategy("S", "p1", riskLimits=[limit()])
+    inner = "S"
+    for number in range(1, depth + 1):
+        desk.portfolio(f"P{number}", [{"strategyId": inner}])
+        inner = f"P{number}"
+    desk.subscriber("a", inner)
+    assert len(desk.book.limits) == 1

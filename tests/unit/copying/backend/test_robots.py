@@ -80,3 +80,24 @@ def test_a_robot_knows_what_it_holds_itself(desk: Desk) -> None:
     desk.trade("ORDER_TYPE_BUY", "a", symbol="GBPUSD")
     desk.trade("ORDER_TYPE_BUY", "prov")
     assert robots.holding(desk.book, rule, "a", "EURUSD") == ([ticket], -1)
+
+
+def test_external_signals_of_a_robot_have_an_id_for_every_second_and_symbol(desk: Desk) -> None:
+    rule = robots.Rule("r", ("EURUSD", "GBPUSD"), 60.0, 0.1, 2.0, robots.fading, strategy_id="S")
+    ids = []
+    for second in (0, 1, 26, 27 * 26**3):
+        for symbol in rule.symbols:
+            [signal] = robots.open_(rule, desk.book, "t", "a", symbol, 1, RISING, float(second))
+            ids.append(signal.signal_id)
+    assert ids[:3] == ["aaaaaaaa", "baaaaaaa", "caaaaaaa"]
+    assert ids[4:6] == ["acaaaaaa", "bcaaaaaa"]
+    assert ids[6:] == ["aaaccaaa", "baaccaaa"]
+
+
+@pytest.mark.parametrize(("side", "stop"), [(1, 1.0661), (-1, 1.1339)])
+def test_a_stop_stands_some_bars_away_from_the_price(desk: Desk, side: int, stop: float) -> None:
+    rule = robots.Rule("trend", ("EURUSD",), 60.0, 0.1, 2.0, robots.fading)
+    [trade] = robots.open_(rule, desk.book, "t", "a", "EURUSD", side, RISING, 0.0)
+    price = 1.1001 if side > 0 else 1.1
+    assert trade.stop_loss == pytest.approx(round(price - side * 2 / 59, 5))
+    assert (trade.action_type, trade.volume_lots) == (f"ORDER_TYPE_{'BUY' if side > 0 else 'SELL'}", 0.1)
