@@ -129,10 +129,10 @@ def test_a_debt_is_paid_back_before_anything_is_given():
     assert (round(wait_s, 3), scope and scope.kind) == (4.1, "perAccount")
 
 
-def test_every_column_of_a_deal_has_a_row_for_each(desk: Desk) -> None:
-    begin(desk)
-    trade_a_while(desk)
-    told = desk.told(AccountDeals)
+def test_every_column_of_a_deal_has_a_row_for_each(traded: Desk) -> None:
+    begin(traded)
+    trade_a_while(traded)
+    told = traded.told(AccountDeals)
     assert {deals.entry for deals in told} >= {"", "IN", "OUT"}
     for deals in told:
         columns = [getattr(deals, name) for name in AccountDeals.__slots__]
