@@ -28,6 +28,12 @@ app.conf.beat_schedule = {
     "settle-changes": {"task": "editing.tasks.settle_changes", "schedule": 10.0, "options": {"expires": 10}},
     # who queues a mail wakes a worker; this is for those that are due again, and for a broker that was away
     "send-mails": {"task": "users.tasks.send_mails", "schedule": 10.0, "options": {"expires": 10}},
+    # who tells of an event wakes a worker; this is for those that are due again, and for a broker that was away
+    "deliver-events": {"task": "users.tasks.deliver_events", "schedule": 10.0, "options": {"expires": 10}},
+    # looks back for hours, so a turn that is missed loses nothing
+    "collect-events": {"task": "reporting.tasks.collect_events", "schedule": 15.0, "options": {"expires": 15}},
+    # they are kept for a month, on a day more or less
+    "forget-events": {"task": "users.tasks.forget_events", "schedule": 86_400.0, "options": {"expires": 3600}},
     # reminders count days; an hour later on the same day is the same reminder
     "remind": {"task": "reporting.tasks.remind", "schedule": 3_600.0, "options": {"expires": 600}},
     # published once a business day; the row says when it is due, so a restart of beat misses none

@@ -278,6 +278,7 @@ BACKEND_URL = env.str("BACKEND_URL", default="")
 BACKEND_TOKEN = env.str("BACKEND_TOKEN", default="")
 # Private addresses that connections may lead to besides BACKEND_URL: networks (10.0.0.0/8) and hosts with their port
 PRIVATE_BACKENDS = env.list("PRIVATE_BACKENDS", default=[])
+PRIVATE_EVENT_ADDRESSES = env.list("PRIVATE_EVENT_ADDRESSES", default=[])
 BACKEND_PORT = env.int("BACKEND_PORT", default=8001)
 # How long one page waits for answers of backends in all, before it goes on with what it has
 PAGE_BACKEND_SECONDS = env.float("PAGE_BACKEND_SECONDS", default=5.0)

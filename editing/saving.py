@@ -30,8 +30,9 @@ from editing.models import IN_FLIGHT, Action, Change, ChangeOutcome
 from editing.proposals import TYPE_AGAIN, summary_of
 from editing.scopes import scope_of
 from editing.secrets import holds_new_secret
-from editing.targets import Document, RemovalInstructions, current_document, target_of
+from editing.targets import SUBSCRIBER, Document, RemovalInstructions, current_document, target_of
 from users import acting
+from users.events import emit
 from users.models import User
 from users.services import record_audit
 
@@ -296,6 +297,8 @@ def _note(change: Change, outcome: ChangeOutcome, now: datetime) -> None:
     """The audit entry; a refusal changes nothing and has none."""
     if outcome not in AUDITED:
         return
+    if outcome == ChangeOutcome.DONE and change.kind == SUBSCRIBER:
+        emit(change.workspace_id, "subscription.changed", told_of(change), now=now)
     record_audit(
         change.workspace,
         user=change.sent_by,
@@ -306,6 +309,19 @@ def _note(change: Change, outcome: ChangeOutcome, now: datetime) -> None:
         | ({"as": "client"} if change.as_client else {}),
         now=now,
     )
+
+
+def told_of(change: Change) -> dict[str, str | int | bool]:
+    """A change of an account as programs are told of it: what is different, in words, and nothing that is secret."""
+    return {
+        "change": change.pk,
+        "subscriber_backend_id": change.backend_id,
+        "subscriber_name": change.name,
+        "strategy_backend_id": change.part,
+        "action": change.action,
+        "as_client": change.as_client,
+        "differences": change.summary,
+    }
 
 
 def _copy_row(change: Change, row: Change) -> None:

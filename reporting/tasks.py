@@ -9,7 +9,7 @@ from celery import shared_task
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerDown
 
-from reporting import ecb, watching
+from reporting import ecb, event_sources, watching
 from reporting.commission import mailing
 from reporting.sync import run, states
 
@@ -51,3 +51,9 @@ def fetch_reference_rates() -> str:
 def remind() -> int:
     """Put reminders of overdue statements into the outbox, where a workspace asks for them."""
     return mailing.remind_all(timezone.now())
+
+
+@shared_task
+def collect_events() -> int:
+    """Tell programs of stopouts, copies that failed and statements that became overdue."""
+    return event_sources.collect(timezone.now())

@@ -16,6 +16,7 @@ from allauth.account.models import EmailAddress
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
+from users.events import emit
 from users.models import Invitation, Membership, Role, User, Workspace
 from users.permissions import roles_to_give
 from users.services import record_audit
@@ -134,6 +135,8 @@ def accept_invitation(invitation: Invitation, user: User, *, now: datetime) -> M
     locked.accepted_at, locked.accepted_by = now, user
     locked.save(update_fields=["accepted_at", "accepted_by"])
     details = {"role": locked.role}
+    data = {"email": user.email, "name": user.name, "role": membership.role}
+    emit(locked.workspace_id, "member.joined", data, now=now)
     record_audit(
         locked.workspace, user=user, action="invitation accepted", subject=user.email, details=details, now=now
     )
@@ -160,6 +163,8 @@ def change_role(membership: Membership, role: str, *, by: User, now: datetime) -
     locked.role = role
     locked.save(update_fields=["role"])
     details = {"before": before, "after": role}
+    person = {"email": locked.user.email, "name": locked.user.name, "role": locked.role}
+    emit(locked.workspace_id, "member.changed", person, now=now)
     record_audit(locked.workspace, user=by, action="role changed", subject=locked.user.email, details=details, now=now)
     return locked
 
@@ -181,6 +186,8 @@ def remove_member(membership: Membership, *, by: User, now: datetime) -> Refusal
     record_audit(
         locked.workspace, user=by, action=action, subject=locked.user.email, details={"role": locked.role}, now=now
     )
+    person = {"email": locked.user.email, "name": locked.user.name, "role": locked.role}
+    emit(locked.workspace_id, "member.left", person, now=now)
     locked.delete()
     return None
 

@@ -25,10 +25,11 @@ from copying.client import (
     parse_reach,
     shared_discovery,
 )
+from users.events import EventDelivery, EventEndpoint, PortalEvent
 from users.outbox import Mail, MailState
 from users.secrets import EncryptedTextField
 
-__all__ = ["Mail", "MailState"]  # the others are written here
+__all__ = ["EventDelivery", "EventEndpoint", "Mail", "MailState", "PortalEvent"]  # the others are written here
 
 
 class UserManager(BaseUserManager["User"]):

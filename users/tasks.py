@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.urls import reverse
 from django.utils import timezone
 
-from users import mails, sending, throttle
+from users import event_sending, mails, sending, throttle
 from users.acting import Origin, acting
 from users.audit import audit_faults, audit_head, record_audit, record_personal
 from users.confirmations import confirmation_key
@@ -26,6 +26,18 @@ RESETS_PER_HOUR = 5  # the links of the mails before still work
 def send_mails() -> int:
     """Send what waits in the outbox."""
     return sending.send_due()
+
+
+@shared_task
+def deliver_events() -> int:
+    """Deliver the events that wait."""
+    return event_sending.deliver_due()
+
+
+@shared_task
+def forget_events() -> int:
+    """Forget events of more than a month ago."""
+    return event_sending.forget_old(timezone.now())
 
 
 @shared_task

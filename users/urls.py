@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from users import factor_views, views
+from users import event_views, factor_views, views
 
 app_name = "users"
 urlpatterns = [
@@ -12,6 +12,15 @@ urlpatterns = [
     path("switch/<int:pk>/", views.switch, name="switch"),
     path("settings/", views.workspace_settings, name="settings"),
     path("settings/security/", factor_views.security, name="security"),
+    path("settings/events/", event_views.endpoints, name="event-endpoints"),
+    path("settings/events/new/", event_views.new_endpoint, name="event-endpoint-new"),
+    path("settings/events/<int:pk>/", event_views.endpoint_page, name="event-endpoint"),
+    path("settings/events/<int:pk>/edit/", event_views.edit_endpoint, name="event-endpoint-edit"),
+    path("settings/events/<int:pk>/secret/", event_views.replace_secret, name="event-endpoint-secret"),
+    path("settings/events/<int:pk>/test/", event_views.test_endpoint, name="event-endpoint-test"),
+    path("settings/events/<int:pk>/remove/", event_views.remove_endpoint, name="event-endpoint-remove"),
+    path("settings/events/deliveries/<int:pk>/", event_views.delivery_page, name="event-delivery"),
+    path("settings/events/deliveries/<int:pk>/again/", event_views.repeat_delivery, name="event-delivery-again"),
     path("settings/connections/", views.connections, name="connections"),
     path("settings/connections/new/", views.new_connection, name="connection-new"),
     path("settings/connections/<int:pk>/", views.edit_connection, name="connection"),

@@ -21,11 +21,13 @@ from reporting.commission.accounts import (
     post_settlement,
     refresh_periods,
 )
+from reporting.commission.event_data import payment_data, statement_data
 from reporting.commission.money import money_text, round_money
 from reporting.commission.refusals import CannotBook, NeedsConsent, OldRate
 from reporting.commission.services import calendar_of
 from reporting.models import DocumentKind, EntryKind, Payment, Statement
 from reporting.rates import Rate, rates_of
+from users.events import emit
 from users.models import User, Workspace
 from users.services import record_audit
 
@@ -93,6 +95,10 @@ def record_payment(
     recorded = _pay(account, payment, [statement] if statement is not None else due_statements(account), posting)
     subject = f"{money_text(amount, currency)} from {account.subscriber_id}"
     record_audit(workspace, user=by, action="payment recorded", subject=subject, now=now)
+    emit(workspace.pk, "payment.recorded", payment_data(payment), now=now)
+    for document, _ in recorded.paid:
+        if balance_of(document) == 0:
+            emit(workspace.pk, "statement.paid", statement_data(document), now=now)
     return recorded
 
 
@@ -171,6 +177,7 @@ def undo_payment(payment: Payment, *, reason: str, by: User | None = None, now: 
     refresh_periods(touched)
     subject = f"{money_text(payment.amount, payment.currency)} from {payment.subscriber_id}"
     record_audit(workspace, user=by, action="payment taken back", subject=subject, details={"reason": reason}, now=now)
+    emit(workspace.pk, "payment.undone", payment_data(payment), now=now)
     return payment
 
 

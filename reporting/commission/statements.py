@@ -15,6 +15,7 @@ from django.db.models import Max
 
 from reporting.commission.accounts import Posting, lock_books, post, post_settlement, refresh_periods
 from reporting.commission.drafts import Among, Draft, drafts_of
+from reporting.commission.event_data import statement_data
 from reporting.commission.money import round_money
 from reporting.commission.services import calendar_of
 from reporting.commission.zones import Zones, read_zones
@@ -28,6 +29,7 @@ from reporting.models import (
     Statement,
     StatementItem,
 )
+from users.events import emit
 from users.models import User, Workspace
 from users.services import record_audit
 
@@ -73,6 +75,8 @@ def issue_statements(
         name = DocumentName(stored_series(DocumentKind.STATEMENT, series), number)
         issued.append(_issue(workspace, draft, name, parties, due_on=due_on, by=by, now=now))
     note_numbers(workspace, statements=number)
+    for document in issued:
+        emit(workspace.pk, "statement.issued", statement_data(document), now=now)
     refresh_periods(issued, also=[item.period_id for item in nothing_owed])
     if issued and by is not None:
         subject = f"{issued[0].label} to {issued[-1].label}" if len(issued) > 1 else issued[0].label

@@ -35,6 +35,8 @@ OF_MANAGER = (
     "/subscribers/{subscriber}/access/", "/leave/", "/accounts/email/",
     "/settings/rates/", "/settings/billing/", "/settings/records/", "/settings/bookkeeping/",
     "/subscribers/{subscriber}/client/",
+    "/settings/events/", "/settings/events/new/", "/settings/events/{endpoint}/", "/settings/events/{endpoint}/edit/",
+    "/settings/events/deliveries/{delivery}/",
     "/settings/agreements/", "/settings/agreements/accepted/", "/settings/agreements/versions/{agreement}/",
     "/settings/agreements/terms/", "/settings/agreements/risk/", "/settings/agreements/fees/",
     "/settings/tokens/", "/settings/tokens/new/", "/settings/tokens/reference/",
@@ -158,6 +160,11 @@ NOT_PAGES = frozenset(
         "subscribers:own-close-only",
         "subscribers:set-client-bounds",
         "reporting:leaving",
+        "reporting:keep-records",
+        "users:event-delivery-again",
+        "users:event-endpoint-remove",
+        "users:event-endpoint-secret",
+        "users:event-endpoint-test",
         "reporting:accept-agreements",
         "reporting:answer-fee",
         "editing:bulk-start",
@@ -225,6 +232,18 @@ A_DRAFT = (
 TERMS_THAT_ASK = (
     "UPDATE reporting_termsversion SET asks_consent = TRUE WHERE strategy_id = 'Trd1' AND subject = 'commission'"
     " AND valid_from IS NULL RETURNING id"
+)
+AN_ENDPOINT = (
+    "INSERT INTO users_eventendpoint (workspace_id, name, url, secret, kinds, is_enabled, created_at, failing_since)"
+    " SELECT id, 'Accounting', 'https://events.accounting.clients.example.com/hooks/copyportal/v1', '-', '[]', TRUE,"
+    " now(), now() FROM users_workspace ORDER BY id LIMIT 1 RETURNING id"
+)
+A_DELIVERY = (
+    "WITH event AS (INSERT INTO users_portalevent (id, workspace_id, kind, key, body, occurred_at) SELECT"
+    " gen_random_uuid(), workspace_id, 'payment.recorded', '', '{}', now() FROM users_eventendpoint RETURNING id)"
+    " INSERT INTO users_eventdelivery (event_id, endpoint_id, state, attempts, status, refusal, duration_ms, queued_at,"
+    " due_at) SELECT event.id, e.id, 'queued', 2, 500, 'It answered 500.', 120, now(), now() + interval '1 hour'"
+    " FROM event, users_eventendpoint e RETURNING id"
 )
 OWN_STRATEGY = (
     "SELECT s.strategy_backend_id FROM subscribers_subscription s JOIN subscribers_subscriberaccess a"
@@ -299,6 +318,8 @@ def ids(stack) -> dict[str, int]:
         "signal": stack.one("SELECT id FROM reporting_opentrade ORDER BY copies DESC, id LIMIT 1"),
         "terms": stack.one(TERMS_THAT_ASK),
         "agreement": stack.one("SELECT min(id) FROM subscribers_agreementtext"),
+        "endpoint": stack.one(AN_ENDPOINT),
+        "delivery": stack.one(A_DELIVERY),
         "own": stack.one("SELECT subscriber_id FROM subscribers_subscriberaccess ORDER BY id LIMIT 1"),
         "own_strategy": stack.one(OWN_STRATEGY),
         "journal": stack.one(AN_EXPORT),

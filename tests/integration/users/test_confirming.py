@@ -68,7 +68,7 @@ UNASKED = {
     "neither money, people, secrets nor a switch": {
         "settings/", "settings/connections/<int:pk>/test/", "settings/rates/fetching/", "settings/rates/fetch/",
         "subscribers/currencies/file/", "subscribers/currencies/save/", "subscribers/<int:pk>/currency/",
-        "me/agreements/accept/",
+        "me/agreements/accept/", "settings/events/<int:pk>/test/", "settings/events/deliveries/<int:pk>/again/",
         "subscribers/<int:pk>/log/fetch/", "jobs/export/", "jobs/<int:pk>/cancel/", "jobs/<int:pk>/again/",
     },
 }  # fmt: skip

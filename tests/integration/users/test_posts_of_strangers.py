@@ -38,7 +38,8 @@ from subscribers.agreements import publish_text
 from subscribers.models import Stopout, SubscriberAccess
 from tests import builders
 from tests.passkey import stored_passkey
-from users.models import Invitation, Membership
+from users.events import emit, new_secret
+from users.models import EventEndpoint, Invitation, Membership
 
 pytestmark = pytest.mark.django_db
 MADE_UP = "987654321"
@@ -54,6 +55,7 @@ PATH_IDS = {
     "settings/members/": "membership", "settings/tokens/": "token", "settings/rates/": "rate",
     "settings/members/invitations/": "invitation", "statements/": "statement", "stopouts/": "stopout",
     "trading-accounts/": "trading",
+    "settings/events/": "endpoint", "settings/events/deliveries/": "delivery",
     "me/accounts/": "subscriber", "settings/agreements/versions/": "agreement",
     "strategies/": "strategy", "subscribers/": "subscriber", "switch/": "workspace",
     "accounts/second-factor/passkeys/": "passkey",
@@ -108,7 +110,7 @@ NO_IDS = {
     "accounts/confirm/", "accounts/second-factor/code/", "accounts/second-factor/set-up/",
     "accounts/second-factor/remove/", "accounts/second-factor/keep/", "accounts/second-factor/recovery-codes/new/",
     "settings/security/", "accounts/second-factor/passkeys/add/", "accounts/passkey/",
-    "settings/tokens/new/",
+    "settings/tokens/new/", "settings/events/new/",
     "settings/agreements/terms/", "settings/agreements/risk/", "settings/agreements/fees/", "settings/records/keep/",
 }  # fmt: skip
 # keys that are secrets, not ids of rows: tried in test_own_account.py and test_members.py
@@ -190,6 +192,11 @@ def world(user) -> dict[str, str]:
     }  # fmt: skip
     trade = {"workspace": workspace, "connection": connection, "symbol": "EURUSD", "side": "buy", "opened_at": now}
     rows["agreement"] = publish_text(workspace, "terms", "Secret terms", asks_again=True, by=user, now=now)
+    rows["endpoint"] = EventEndpoint.objects.create(
+        workspace=workspace, name="Secret program", url="https://example.com", secret=new_secret(), created_at=now
+    )
+    emit(workspace.pk, "payment.recorded", {"name": "Secret"}, now=now)
+    rows["delivery"] = rows["endpoint"].deliveries.get()
     rows["signal"] = OpenTrade.objects.create(
         **trade, strategy_id=strategy.backend_id, signal_id="1", state="open", copies=1
     )
