@@ -7,7 +7,7 @@ PARALLEL = $(if $(filter tests/% -n% no:xdist --pdb --trace,$(ARGS)),,-n 2)
 .PHONY: help up reset venv dev test lint lock mutants
 
 help:
-	@echo "make up     start everything; PORT, BACKEND_PORT, VAR, DEMO=0 are honoured"
+	@echo "make up     start everything; PORT, BACKEND_PORT, VAR, DEMO=0, TLS=1 are honoured"
 	@echo "make reset  empty the folder of run-time data (VAR, default var/) after asking"
 	@echo "make test   run the whole test suite with its own services; ARGS=... goes to pytest, such as"
 	@echo "            ARGS=tests/integration/users or ARGS='-p no:xdist --pdb tests/unit/users'"

@@ -11,6 +11,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import uvicorn
@@ -23,7 +24,13 @@ from .demo.robots import Robots
 from .market.feed import Feed
 from .telegram import ForbiddenHost, Publisher, allowed_base
 
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+    from .http.connections import Room
+
 log = logging.getLogger(__name__)
+Certificate = tuple[Path, Path]  # its file and that of its key
 GRACE_SECONDS = 3
 ENDING = (signal.SIGTERM, signal.SIGINT)
 BIND_TRIES = 50
@@ -33,15 +40,23 @@ class CannotServe(Exception):
     """`str()` is a sentence for the operator."""
 
 
+class ServerBeside(uvicorn.Server):
+    """Serves the same application at one more address, and ends when it is told to."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
 class Server(uvicorn.Server):
     """Lets waiting streams go as soon as it is told to end, so that none of them holds it up.
 
     Signals are taken by the event loop: uvicorn would raise them again after its own end, before the core has ended.
     """
 
-    def __init__(self, config: uvicorn.Config, release: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, release: Callable[[], None], beside: list[ServerBeside]) -> None:
         super().__init__(config)
-        self._release = release
+        self._release, self._beside = release, beside
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -51,7 +66,8 @@ class Server(uvicorn.Server):
         yield
 
     def _end(self) -> None:
-        self.should_exit = True
+        for server in (self, *self._beside):
+            server.should_exit = True
         self._release()
 
 
@@ -114,43 +130,18 @@ async def bound_soon(bind: Callable[[], socket.socket]) -> socket.socket:
     return bind()
 
 
-async def serve(
-    database_url: str,
-    feed: Feed,
-    bind: Callable[[], socket.socket],
-    *,
-    certificate: tuple[Path, Path] | None = None,
-    stands_by: bool = False,
-) -> None:
-    """Recover, serve until SIGTERM or SIGINT, keep a snapshot, end. Raises CannotServe.
+def _config(
+    app: Starlette, room: Room, certificate: Certificate | None, *, has_lifespan: bool = True
+) -> uvicorn.Config:
+    """How one address is served. has_lifespan: whether the application begins and ends with it."""
+    from .http.connections import protocol_in
 
-    bind: the socket to listen on. stands_by: while another backend works, follow it; take its place when it is gone.
-    Only then is `bind` called: the port may be the other's.
-    """
-    from .http import create_app
-    from .http.connections import Room, protocol_in, raised_descriptors
-    from .http.options import ServerOptions
-
-    offset, keep = checked_settings()
-    core = Core(database_url, feed, clock=Clock(witness=database_clock(database_url)), broker_offset_hours=offset)
-    try:
-        if stands_by:
-            await stand_by(core)
-        bound = await bound_soon(bind) if stands_by else bind()
-        await core.start()
-    except (AlreadyRunning, CannotReplay) as error:
-        raise CannotServe(str(error)) from error
-    except psycopg.OperationalError as error:
-        raise CannotServe(f"The database cannot be reached: {str(error).strip().splitlines()[0]}") from error
-    room = Room(raised_descriptors())
-    app = create_app(
-        core, ServerOptions.from_settings(port=bound.getsockname()[1], is_tls=certificate is not None), room
-    )
     certificate_file, key_file = certificate or (None, None)
-    config = uvicorn.Config(
+    return uvicorn.Config(
         app,
         http=protocol_in(room),
         ws="none",
+        lifespan="auto" if has_lifespan else "off",
         server_header=False,
         log_level="warning",
         access_log=False,
@@ -161,18 +152,57 @@ async def serve(
         ssl_keyfile=key_file,
     )
 
+
+async def serve(
+    database_url: str,
+    feed: Feed,
+    bind: Callable[[], socket.socket],
+    *,
+    certificate: Certificate | None = None,
+    beside: tuple[Callable[[], socket.socket], Certificate] | None = None,
+    stands_by: bool = False,
+) -> None:
+    """Recover, serve until SIGTERM or SIGINT, keep a snapshot, end. Raises CannotServe.
+
+    bind: the socket to listen on. stands_by: while another backend works, follow it; take its place when it is gone.
+    Only then is `bind` called: the port may be the other's. beside: one more address, which serves HTTPS to clients that
+    build host names.
+    """
+    from .http import create_app
+    from .http.connections import Room, raised_descriptors
+    from .http.options import ServerOptions
+
+    offset, keep = checked_settings()
+    core = Core(database_url, feed, clock=Clock(witness=database_clock(database_url)), broker_offset_hours=offset)
+    try:
+        if stands_by:
+            await stand_by(core)
+        binds = [bind, beside[0]] if beside else [bind]
+        bound, *more = [await bound_soon(each) if stands_by else each() for each in binds]
+        await core.start()
+    except (AlreadyRunning, CannotReplay) as error:
+        raise CannotServe(str(error)) from error
+    except psycopg.OperationalError as error:
+        raise CannotServe(f"The database cannot be reached: {str(error).strip().splitlines()[0]}") from error
+    room = Room(raised_descriptors())
+    tls_port = more[0].getsockname()[1] if more else 0
+    port, is_tls = bound.getsockname()[1], certificate is not None
+    app = create_app(core, ServerOptions.from_settings(port=port, is_tls=is_tls, tls_port=tls_port), room)
+
     def release() -> None:
         core.release()
         app.state.service.wakeups.close()
 
-    server = Server(config, release)
+    others = [ServerBeside(_config(app, room, beside[1], has_lifespan=False))] if beside else []
+    server = Server(_config(app, room, certificate), release, others)
     publisher = Publisher(core, settings.BACKEND_TELEGRAM_URL)
     robots = asyncio.create_task(Robots(core).run())
     remover = asyncio.create_task(remove_old(database_url, keep))
-    log.info("The copying backend listens on port %s", bound.getsockname()[1])
+    log.info("The copying backend listens on port %s", port)
     settle_memory()
     try:
-        await server.serve(sockets=[bound])
+        serving = [other.serve(sockets=[each]) for other, each in zip(others, more, strict=True)]
+        await asyncio.gather(server.serve(sockets=[bound]), *serving)
     finally:
         robots.cancel()
         remover.cancel()

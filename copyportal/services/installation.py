@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import fcntl
+import itertools
 import os
 import secrets
 import socket
@@ -27,24 +28,29 @@ class Installation:
     backend_port: int = 8001
     bind: str = "127.0.0.1"
     demo: bool = True
+    tls_port: int = 0  # where the backend serves HTTPS to clients that build host names; 0: nowhere
 
     @classmethod
     def from_environment(cls) -> Installation:
-        """Read PORT, BACKEND_PORT, BIND, VAR and DEMO. Raises CannotStart for a port that is no port."""
+        """Read PORT, BACKEND_PORT, TLS, TLS_PORT, BIND, VAR and DEMO. Raises CannotStart for a port that is no port."""
         ports = {}
-        for name, default in (("PORT", "8000"), ("BACKEND_PORT", "8001")):
+        for name, default in (("PORT", "8000"), ("BACKEND_PORT", "8001"), ("TLS_PORT", "8443")):
             text = os.environ.get(name) or default
             if not text.isascii() or not text.isdigit() or not 0 < int(text) < 65536:
                 raise CannotStart(f"{name}={text} is not a port: give a number from 1 to 65535.")
             ports[name] = int(text)
-        if ports["PORT"] == ports["BACKEND_PORT"]:
-            raise CannotStart(f"PORT and BACKEND_PORT are both {ports['PORT']}: give them different numbers.")
+        has_tls = (os.environ.get("TLS") or "0").lower() in ("1", "true", "yes", "on")
+        used = [name for name in ports if has_tls or name != "TLS_PORT"]
+        for first, second in itertools.combinations(used, 2):
+            if ports[first] == ports[second]:
+                raise CannotStart(f"{first} and {second} are both {ports[first]}: give them different numbers.")
         return cls(
             var=(ROOT / (os.environ.get("VAR") or "var")).resolve(),
             port=ports["PORT"],
             backend_port=ports["BACKEND_PORT"],
             bind=os.environ.get("BIND") or "127.0.0.1",
             demo=(os.environ.get("DEMO") or "1").lower() not in ("0", "false", "no", "off"),
+            tls_port=ports["TLS_PORT"] if has_tls else 0,
         )
 
     def make_folders(self) -> None:

@@ -45,10 +45,14 @@ class Portal:
         port = self.installation.backend_port
         return self._child(
             "backend",
-            self.command("runbackend", "--port", str(port)),
+            self.command("runbackend", "--port", str(port), *self._tls_words()),
             lambda _: answers("127.0.0.1", port),
             is_alive=lambda _: answers("127.0.0.1", port, least=100),
         )
+
+    def _tls_words(self) -> list[str]:
+        port = self.installation.tls_port
+        return ["--tls-port", str(port)] if port else []
 
     def compile_rules(self) -> list[str]:
         """The command that compiles the copying rules: seconds when they are new here, else nothing to do."""

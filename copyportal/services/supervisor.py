@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -43,6 +44,8 @@ def _start(place: Installation, crew: Crew) -> dict[str, str]:
     require_free_port(place.bind, place.port, "PORT")
     if backend_is_ours:
         require_free_port("127.0.0.1", place.backend_port, "BACKEND_PORT")
+        if place.tls_port:
+            require_free_port("127.0.0.1", place.tls_port, "TLS_PORT")
     environment = _environment(place)
     portal = Portal(place, environment)
     collecting = None
@@ -76,7 +79,22 @@ def _start(place: Installation, crew: Crew) -> dict[str, str]:
     crew.wait_for("worker", "web", "beat")
     say("", f"\nOpen http://localhost:{place.port}/   (ready in {time.monotonic() - began_at:.1f} s; Ctrl-C stops)")
     say("", _how_to_sign_in(portal, state, makes_demo))
+    if backend_is_ours and place.tls_port:
+        say("", how_to_connect_clients(place))
     return environment
+
+
+def how_to_connect_clients(place: Installation) -> str:
+    """What an unchanged CopyFactory client is told, so that it reaches the backend."""
+    domain, certificate = f"localhost:{place.tls_port}", place.var / "tls" / f"backend-{place.tls_port}.crt"
+    lines = (
+        "",
+        f"CopyFactory clients reach the backend by the domain {domain} (docs/clients.md):",
+        f"  token   {sys.executable} manage.py backendtoken NAME",
+        f'  Python  SSL_CERT_FILE={certificate}  CopyFactory(token, {{"domain": "{domain}"}})',
+        f'  Node    NODE_EXTRA_CA_CERTS={certificate}  new CopyFactory(token, {{domain: "{domain}"}})',
+    )
+    return "\n".join(lines)
 
 
 def _environment(place: Installation) -> dict[str, str]:

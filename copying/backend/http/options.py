@@ -27,7 +27,8 @@ class ServerOptions:
     """public_url: how others reach this server, without a trailing slash. hold_s: how long a stream waits, seconds.
 
     login_check_s: how long it takes until it is known whether a login of a new account is good, seconds. metrics_token:
-    who sends it may read /metrics; empty: nobody.
+    who sends it may read /metrics; empty: nobody. tls_port: where it serves HTTPS beside, for clients that build host
+    names of a domain; 0: nowhere.
     """
 
     public_url: str
@@ -37,9 +38,10 @@ class ServerOptions:
     hold_s: float = 55.0
     login_check_s: float = 1.0
     metrics_token: str = ""
+    tls_port: int = 0
 
     @classmethod
-    def from_settings(cls, *, port: int = 0, is_tls: bool = False) -> ServerOptions:
+    def from_settings(cls, *, port: int = 0, is_tls: bool = False, tls_port: int = 0) -> ServerOptions:
         """As copyportal/settings.py says; the port listened on stands in for a public address that is not set."""
         local = f"{'https' if is_tls else 'http'}://127.0.0.1:{port or settings.BACKEND_PORT}"
         return cls(
@@ -48,6 +50,8 @@ class ServerOptions:
             requests_per_minute=settings.BACKEND_REQUESTS_PER_MINUTE,
             hold_s=settings.BACKEND_HOLD_SECONDS,
             metrics_token=settings.METRICS_TOKEN,
+            # behind a public address stands a proxy with a certificate of its own
+            tls_port=0 if settings.BACKEND_PUBLIC_URL else tls_port,
         )
 
     @property
@@ -55,7 +59,8 @@ class ServerOptions:
         """What clients put behind `copyfactory-api-v1.{region}.`: loopback addresses have names only as localhost."""
         address = urlsplit(self.public_url)
         host = "localhost" if address.hostname in (None, "127.0.0.1", "::1") else address.hostname
-        return f"{host}:{address.port}" if address.port else host
+        port = self.tls_port or address.port
+        return f"{host}:{port}" if port else host
 
 
 @dataclass(frozen=True)

@@ -30,9 +30,18 @@ class Command(BaseCommand):
             "--stand-by", action="store_true", help="follow the backend that works on this database and take its place"
         )
         parser.add_argument("--tls", action="store_true", help="serve HTTPS with a certificate made for loopback names")
+        parser.add_argument("--tls-port", type=int, default=0, help="serve HTTPS there, too, beside HTTP on --port")
 
     def handle(
-        self, *args: Any, port: int, host: str, quotes: Path | None, tls: bool, stand_by: bool, **options: Any
+        self,
+        *args: Any,
+        port: int,
+        host: str,
+        quotes: Path | None,
+        tls: bool,
+        tls_port: int,
+        stand_by: bool,
+        **options: Any,
     ) -> None:
         from copying.backend.http.options import database_url
 
@@ -41,7 +50,9 @@ class Command(BaseCommand):
             certificate = _certificate(port) if tls else None
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
                 bind = partial(listen, host, port)
-                runner.run(serve(database_url(), feed, bind, certificate=certificate, stands_by=stand_by))
+                beside = (partial(listen, host, tls_port), _certificate(tls_port)) if tls_port else None
+                serving = serve(database_url(), feed, bind, certificate=certificate, beside=beside, stands_by=stand_by)
+                runner.run(serving)
         except (CannotServe, NoQuotes) as error:
             raise CommandError(str(error)) from error
         except (KeyboardInterrupt, asyncio.CancelledError):  # a stand-by was told to end

@@ -31,11 +31,12 @@ CLOSE = "Connection: close\r\n"
 
 @dataclass
 class Server:
-    """A process that listens, and the certificate to trust."""
+    """A process that listens, and the certificate to trust. plain_port: where it serves HTTP beside; 0: nowhere."""
 
     port: int
     certificate: Path
     token: str
+    plain_port: int = 0
 
     def socket(self, name: str) -> ssl.SSLSocket:
         """A connection whose certificate has been checked for `name`."""
@@ -62,20 +63,24 @@ class Server:
             return answer.status, answer.read()
 
 
-@pytest.fixture(scope="module")
-def server(django_db_setup, django_db_blocker, tmp_path_factory):
-    """`manage.py runbackend --tls` on the tests' database."""
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+@pytest.fixture(scope="module", params=["alone", "beside"])
+def server(request, django_db_setup, django_db_blocker, tmp_path_factory):
+    """`manage.py runbackend` on the tests' database: with HTTPS alone, and beside HTTP as `make up TLS=1` starts it."""
     with django_db_blocker.unblock():
         given = conninfo_to_dict(database_url())
         empty()
     var = tmp_path_factory.mktemp("var")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port, plain_port = free_port(), free_port() if request.param == "beside" else 0
     environment = {**os.environ, "DATABASE_URL": address_of(given), "VAR": str(var)}
-    words = [sys.executable, "manage.py", "runbackend", "--tls", "--port", str(port)]
-    process = subprocess.Popen(words, cwd=ROOT, env=environment)
-    started = Server(port, var / "tls" / f"backend-{port}.crt", tokens.issue("tls"))
+    ports = ["--port", str(plain_port), "--tls-port", str(port)] if plain_port else ["--tls", "--port", str(port)]
+    process = subprocess.Popen([sys.executable, "manage.py", "runbackend", *ports], cwd=ROOT, env=environment)
+    started = Server(port, var / "tls" / f"backend-{port}.crt", tokens.issue("tls"), plain_port)
     try:
         wait_for(started, process)
         yield started
@@ -114,6 +119,16 @@ def test_a_client_that_knows_only_the_provisioning_host_finds_its_way(server):
     assert domain == f"localhost:{server.port}"
     host = f"copyfactory-api-v1.{region}.{domain.partition(':')[0]}"
     assert server.get(host, "/users/current/configuration/subscribers") == []
+
+
+def test_beside_https_the_same_is_served_over_plain_http(server):
+    if not server.plain_port:
+        pytest.skip("HTTPS alone")
+    connection = http.client.HTTPConnection("127.0.0.1", server.plain_port, timeout=30)
+    connection.request("GET", "/users/current/regions", headers={"auth-token": server.token})
+    answer = connection.getresponse()
+    assert (answer.status, answer.read()) == (200, b'["local"]')
+    connection.close()
 
 
 def test_a_name_that_is_not_ours_is_not_certified(server):

@@ -7,7 +7,8 @@ from cryptography.fernet import Fernet
 
 from copyportal.services import CannotStart
 from copyportal.services.installation import Installation
-from copyportal.services.supervisor import reset
+from copyportal.services.portal import Portal
+from copyportal.services.supervisor import how_to_connect_clients, reset
 
 
 def test_choices_come_from_the_environment(monkeypatch, tmp_path):
@@ -15,6 +16,37 @@ def test_choices_come_from_the_environment(monkeypatch, tmp_path):
         monkeypatch.setenv(name, value)
     place = Installation.from_environment()
     assert (place.port, place.backend_port, place.var, place.demo) == (9000, 9001, tmp_path, False)
+
+
+@pytest.mark.parametrize(("tls", "port"), [("", 0), ("0", 0), ("no", 0), ("1", 8443), ("yes", 8443)])
+def test_https_is_served_where_it_is_asked_for(monkeypatch, tmp_path, tls, port):
+    monkeypatch.setenv("TLS", tls)
+    monkeypatch.setenv("VAR", str(tmp_path))
+    monkeypatch.delenv("TLS_PORT", raising=False)
+    place = Installation.from_environment()
+    assert place.tls_port == port
+    assert ("--tls-port" in Portal(place, {}).backend().command) is bool(port)
+    monkeypatch.setenv("TLS_PORT", "9443")
+    assert Installation.from_environment().tls_port == (9443 if port else 0)
+
+
+@pytest.mark.parametrize(("tls", "is_refused"), [("1", True), ("0", False)])
+def test_two_servers_need_two_ports(monkeypatch, tls, is_refused):
+    for name, value in {"PORT": "9443", "TLS_PORT": "9443", "TLS": tls}.items():
+        monkeypatch.setenv(name, value)
+    if is_refused:
+        with pytest.raises(CannotStart, match="PORT and TLS_PORT are both 9443"):
+            Installation.from_environment()
+    else:
+        assert Installation.from_environment().port == 9443
+
+
+def test_a_client_is_told_domain_certificate_and_token(tmp_path):
+    text = how_to_connect_clients(Installation(var=tmp_path, tls_port=9443))
+    assert 'CopyFactory(token, {"domain": "localhost:9443"})' in text
+    assert f"SSL_CERT_FILE={tmp_path}/tls/backend-9443.crt" in text
+    assert f"NODE_EXTRA_CA_CERTS={tmp_path}/tls/backend-9443.crt" in text
+    assert "backendtoken" in text
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "eighty", "-1", "²"])
