@@ -165,8 +165,8 @@ async def serve(
     """Recover, serve until SIGTERM or SIGINT, keep a snapshot, end. Raises CannotServe.
 
     bind: the socket to listen on. stands_by: while another backend works, follow it; take its place when it is gone.
-    Only then is `bind` called: the port may be the other's. beside: one more address, which serves HTTPS to clients that
-    build host names.
+    Only then is `bind` called: the port may be the other's. beside: one more address, which serves HTTPS to clients
+    that build host names.
     """
     from .http import create_app
     from .http.connections import Room, raised_descriptors
