@@ -178,7 +178,7 @@ async def serve(
         if stands_by:
             await stand_by(core)
         binds = [bind, beside[0]] if beside else [bind]
-        bound, *more = [await bound_soon(each) if stands_by else each() for each in binds]
+        bound, *more = [await bound_soon(binding) if stands_by else binding() for binding in binds]
         await core.start()
     except (AlreadyRunning, CannotReplay) as error:
         raise CannotServe(str(error)) from error
@@ -201,7 +201,7 @@ async def serve(
     log.info("The copying backend listens on port %s", port)
     settle_memory()
     try:
-        serving = [other.serve(sockets=[each]) for other, each in zip(others, more, strict=True)]
+        serving = [other.serve(sockets=[own_socket]) for other, own_socket in zip(others, more, strict=True)]
         await asyncio.gather(server.serve(sockets=[bound]), *serving)
     finally:
         robots.cancel()
