@@ -19,7 +19,7 @@ from django.urls import reverse
 
 from editing.limits import reason_words
 from editing.targets import PORTFOLIO, STRATEGY, SUBSCRIBER
-from reporting.attention_books import documents_on_their_way
+from reporting.attention_books import documents_on_their_way, open_disputes
 from reporting.attention_lines import MOST_COUNTED, AttentionLine, address, counted
 from reporting.books import BillingPeriod, DocumentKind, Statement, StatementState
 from reporting.commission.consent import read_waiting
@@ -351,7 +351,7 @@ def read_books(membership: Membership, now: datetime) -> tuple[list[Any], int, i
     periods = BillingPeriod.objects.visible_to(membership)
     # an account has one currency, so none is counted in two
     accounts = Count(Concat("connection_id", Value("/"), "subscriber_id", output_field=CharField()), distinct=True)
-    sums = overdue.annotate(number=accounts, owed=Sum("balance"))
+    sums = overdue.annotate(number=accounts, owed=Sum("payable"))
     return (
         list(sums.order_by("-number", "currency")),
         periods.to_close(now).count(),
@@ -389,5 +389,6 @@ CHECKS: tuple[Callable[[Membership, datetime], Iterator[AttentionLine]], ...] = 
     log_errors,
     old_rates,
     books,
+    open_disputes,
     documents_on_their_way,
 )

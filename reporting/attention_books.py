@@ -1,21 +1,32 @@
-"""What a manager should look at in the books beyond what is owed: documents that did not reach their client."""
+"""What a manager should look at in the books beyond what is owed: disputes, documents that did not arrive."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from django.db.models import F, OuterRef, Subquery
+from django.db.models import F, Min, OuterRef, Subquery
 from django.urls import reverse
 
-from reporting.attention_lines import AttentionLine, address, counted
-from reporting.models import StatementMail
+from reporting.attention_lines import MOST_COUNTED, AttentionLine, address, counted
+from reporting.models import Dispute, StatementMail
 from users.models import Mail, Membership
 from users.outbox import NOT_DELIVERED
 
 REFUSALS_SHOWN_FOR = timedelta(days=30)
 MOST_REFUSALS = 3
 MOST_READ = 1_000
+
+
+def open_disputes(membership: Membership, now: datetime) -> Iterator[AttentionLine]:
+    """Lines of statements that clients do not accept, until they are answered."""
+    waiting = Dispute.objects.visible_to(membership).open()
+    number = waiting[: MOST_COUNTED + 1].count()
+    if number:
+        since = waiting.aggregate(oldest=Min("opened_at"))["oldest"]
+        words = "waits for an answer" if number == 1 else "wait for an answer"
+        href = address("reporting:disputes", state="open")
+        yield AttentionLine("warn", "receipt-2", counted(number, "dispute"), words, href, "Not due until then", since)
 
 
 def documents_on_their_way(membership: Membership, now: datetime) -> Iterator[AttentionLine]:

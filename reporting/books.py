@@ -12,8 +12,9 @@ from typing import Any, Self
 
 from django.db import models
 from django.db.models import Case, Exists, F, Func, OuterRef, Q, Subquery, Sum, Value, When
-from django.db.models.functions import Cast, Coalesce, Now
+from django.db.models.functions import Cast, Coalesce, Greatest, Least, Now
 
+from reporting.disputes import disputed_amount
 from reporting.named import NamedStrategy, NamedSubscriber
 from reporting.scoping import PerSubscriberQuerySet
 from users.models import Connection, Membership, User, Workspace
@@ -100,6 +101,7 @@ class StatementState(models.TextChoices):
     OVERDUE = "overdue", "Overdue"
     DUE = "due", "To be paid"
     PARTLY_PAID = "partly-paid", "Partly paid"
+    DISPUTED = "disputed", "In dispute"
     PAID = "paid", "Settled"
     VOID = "void", "Void"
 
@@ -110,6 +112,7 @@ class StatementQuerySet(PerSubscriberQuerySet["Statement"]):
     def with_balance(self) -> models.QuerySet[Any]:
         """With `balance`, the sum of a document's entries, `paid`, what payments took off it, and its `state`.
 
+        disputed: what of the balance open disputes freeze; payable: what is left of it, to be paid by the day.
         days_overdue: whole days since the day it was due on, in the workspace's zone; in words: reporting/states.py.
         """
         own = Entry.objects.filter(statement_id=OuterRef("pk")).order_by().values("statement_id")
@@ -122,12 +125,16 @@ class StatementQuerySet(PerSubscriberQuerySet["Statement"]):
             balance=Coalesce(Subquery(own.annotate(s=Sum("amount")).values("s")), ZERO, output_field=MONEY),
             paid=Coalesce(Subquery(paid.annotate(s=-Sum("amount")).values("s")), ZERO, output_field=MONEY),
             days_overdue=days,
+            frozen=disputed_amount(),
         ).annotate(
+            disputed=Greatest(Least(F("frozen"), F("balance"), output_field=MONEY), ZERO, output_field=MONEY),
+            payable=Greatest(F("balance") - F("frozen"), ZERO, output_field=MONEY),
             is_partly_paid=Case(When(~Q(paid=0), then=True), default=False),
             state=Case(
                 When(is_void=True, then=Value(StatementState.VOID.value)),
                 When(balance=0, then=Value(StatementState.PAID.value)),
-                When(days_overdue__gt=0, balance__gt=0, then=Value(StatementState.OVERDUE.value)),
+                When(days_overdue__gt=0, payable__gt=0, then=Value(StatementState.OVERDUE.value)),
+                When(balance__gt=0, payable=0, then=Value(StatementState.DISPUTED.value)),
                 When(paid=0, then=Value(StatementState.DUE.value)),
                 default=Value(StatementState.PARTLY_PAID.value),
                 output_field=models.CharField(),

@@ -102,6 +102,17 @@ class ReasonForm(forms.Form):
     reason = LineField(label="Reason", max_length=400, widget=forms.TextInput(attrs={"autocomplete": "off"}))
 
 
+class DisputeForm(forms.Form):
+    """What a client does not accept about a line: kept with the dispute, and read by whoever answers it."""
+
+    reason = LineField(
+        label="What is wrong",
+        max_length=400,
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+        help_text="Your account manager reads it and answers.",
+    )
+
+
 class CreditNoteForm(ConsentForm, ReasonForm):
     """What a credit note takes off a statement. `token` makes sending the form twice harmless."""
 

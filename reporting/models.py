@@ -18,6 +18,7 @@ from reporting.books import (
     StatementItem,
     StatementState,
 )
+from reporting.disputes import Dispute, DisputeEvent, DisputeState
 from reporting.equity import EquityMember, EquitySum
 from reporting.identity import BillingIdentity, ClientRecord, TaxKind
 from reporting.ledger import AccrualState, CommissionLine, CommissionLineQuerySet, CommissionPolicy
@@ -47,6 +48,9 @@ __all__ = [
     "DailyResult",
     "Decision",
     "DecisionCount",
+    "Dispute",
+    "DisputeEvent",
+    "DisputeState",
     "DocumentKind",
     "Entry",
     "EntryKind",

@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from reporting.books import PeriodState, StatementState
+from reporting.disputes import DisputeState
 from reporting.models import SyncState
 from users.models import Connection, MailState
 from users.states import State, by_code
@@ -20,8 +21,16 @@ STATEMENT_STATES = by_code(
     State(StatementState.OVERDUE, "Overdue", "bad"),
     State(StatementState.DUE, "To be paid", "warn"),
     State(StatementState.PARTLY_PAID, "Partly paid", "warn"),
+    State(StatementState.DISPUTED, "In dispute", "info", "What is left to pay is in dispute: it is not due"),
     State(StatementState.PAID, "Settled", "good"),
     State(StatementState.VOID, "Void"),
+)
+DISPUTE_STATES = by_code(
+    State(DisputeState.OPEN, "Waits for an answer", "warn"),
+    State(DisputeState.REJECTED, "Rejected"),
+    State(DisputeState.CREDITED, "Credited", "good"),
+    State(DisputeState.WITHDRAWN, "Withdrawn"),
+    State(DisputeState.VOID, "Statement voided"),
 )
 CREDIT_NOTE = State("credit-note", "Credit note", "info")
 MAIL_STATES = by_code(

@@ -24,6 +24,7 @@ from reporting.commission.accounts import (
     post_settlement,
     refresh_periods,
 )
+from reporting.commission.dispute_steps import settle_void
 from reporting.commission.money import EXACT, money_text, round_money
 from reporting.commission.refusals import CannotBook, OldRate
 from reporting.commission.services import calendar_of
@@ -179,6 +180,7 @@ def void_statement(statement: Statement, *, reason: str, by: User | None = None,
     Statement.objects.filter(pk=statement.pk).update(is_void=True)
     StatementItem.objects.filter(statement=statement).update(is_void=True)
     statement.is_void = True
+    settle_void(statement, posting)
     touched = post_missing_credit(account, posting)
     refresh_periods([statement, *touched])
     record_audit(

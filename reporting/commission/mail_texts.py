@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from reporting.commission.money import money_text
-from reporting.models import DocumentKind, Statement
+from reporting.models import Dispute, DisputeState, DocumentKind, Statement
 
 
 def firm_of(document: Statement) -> str:
@@ -41,7 +41,7 @@ def reminder_subject_of(document: Statement) -> str:
 
 def reminder_text_of(document: Any) -> str:
     """The mail that asks for what is overdue. document: read with its balance."""
-    left = money_text(document.balance, document.currency)
+    left = money_text(document.payable, document.currency)
     return _letter(
         document,
         f"statement {document.label} for the account {document.subscriber_name} was to be paid by {document.due_on}."
@@ -49,6 +49,27 @@ def reminder_text_of(document: Any) -> str:
         *_bank(document),
         "Have you paid in these days? Then this mail and your payment have crossed, and there is nothing to do.",
     )
+
+
+def dispute_opened_of(dispute: Dispute) -> tuple[str, str]:
+    """(subject, text) of the mail to the firm when a client opens a dispute."""
+    statement, amount = dispute.statement, money_text(dispute.amount, dispute.statement.currency)
+    sentence = f"{statement.subscriber_name} disputes {amount} of statement {statement.label}:"
+    steps = "It is not due until you answer it, under Commissions, Disputes."
+    text = "\n\n".join([sentence, dispute.reason, steps]) + "\n"
+    return f"Dispute: {amount} of statement {statement.label}", text
+
+
+def dispute_answer_of(dispute: Dispute, reason: str) -> tuple[str, str]:
+    """(subject, text) of the mail to the client when a dispute is answered."""
+    statement, amount = dispute.statement, money_text(dispute.amount, dispute.statement.currency)
+    sentence = f"you disputed {amount} of statement {statement.label}: {dispute.reason}"
+    if dispute.state == DisputeState.CREDITED and dispute.credit_note is not None:
+        note = dispute.credit_note
+        answer = f"Credit note {note.label} takes {money_text(-note.total, note.currency)} off: {reason}"
+    else:
+        answer = f"We have looked at it, and the line stands: {reason} The amount is due again."
+    return f"Your dispute of statement {statement.label} of {firm_of(statement)}", _letter(statement, sentence, answer)
 
 
 def _letter(document: Statement, sentence: str, *paragraphs: str) -> str:

@@ -250,7 +250,6 @@ def debt_listing(request: MemberRequest) -> Listing:
         .values("subscriber_id")
     )
     today = calendar_of(request.workspace).day_of(timezone.now())
-    late = Q(statement__due_on__lt=today)
     oldest = (
         Statement.objects.filter(
             workspace=request.workspace,
@@ -268,6 +267,11 @@ def debt_listing(request: MemberRequest) -> Listing:
         summed = Subquery(entries.annotate(t=sign * Sum("amount")).values("t"), output_field=MONEY)
         return Coalesce(summed, Value(0), output_field=MONEY)
 
+    def left(name: str, among: Q) -> Coalesce:
+        """What is left of statements with a balance, as `payable` or `disputed`."""
+        sums = oldest.filter(among).values("subscriber_id").annotate(t=Sum(name)).values("t")
+        return Coalesce(Subquery(sums, output_field=MONEY), Value(0), output_field=MONEY)
+
     return Listing(
         name="debt",
         sort="name",
@@ -275,8 +279,9 @@ def debt_listing(request: MemberRequest) -> Listing:
             Column("name", "Subscriber", is_sortable=True, csv_name="subscriber"),
             Column("backend_id", csv_name="subscriber_id"),
             Column("owed", "Owed on statements", is_number=True, source=total(own.exclude(statement=None))),
-            Column("overdue", "Overdue", is_number=True, source=total(own.filter(late))),
-            *(Column(key, in_table=False, source=total(own.filter(overdue_by(today, days)))) for key, days in AGES),
+            Column("overdue", "Overdue", is_number=True, source=left("payable", Q(due_on__lt=today))),
+            *(Column(key, in_table=False, source=left("payable", overdue_by(today, days, ""))) for key, days in AGES),
+            Column("disputed", "In dispute", is_number=True, source=left("disputed", Q(disputed__gt=0))),
             Column("credit", "Credit", is_number=True, source=total(own.filter(statement=None), -1)),
             Column("net", "Balance", is_number=True, source=total(own), csv_name="balance"),
             Column("currency", "Currency"),
@@ -306,7 +311,8 @@ def debt_listing(request: MemberRequest) -> Listing:
 def ages_of(request: MemberRequest) -> list[dict]:
     """By currency what is not due yet, and what has been overdue for 1 to 30, 31 to 60, 61 to 90 and more days.
 
-    A sum below nothing, of a statement that late losses made negative, is credit by then and in none of them.
+    What is in dispute stands beside. A sum below nothing, of a statement that late losses made negative, is credit by
+    then and in none of them.
     """
     today = calendar_of(request.workspace).day_of(timezone.now())
     documents = (
@@ -315,10 +321,11 @@ def ages_of(request: MemberRequest) -> list[dict]:
         .filter(kind=DocumentKind.STATEMENT, is_void=False, balance__gt=0)
         .order_by("currency")
     )
-    sums = {key: Sum("balance", filter=overdue_by(today, days, prefix="")) for key, days in AGES}
-    not_due = Sum("balance", filter=Q(due_on__gte=today) | Q(due_on=None))
+    sums = {key: Sum("payable", filter=overdue_by(today, days, prefix="")) for key, days in AGES}
+    sums |= {"in_dispute": Sum("disputed")}
+    not_due = Sum("payable", filter=Q(due_on__gte=today) | Q(due_on=None))
     account = Concat("connection_id", Value("/"), "subscriber_id", output_field=CharField())
-    accounts = Count(account, distinct=True, filter=Q(due_on__lt=today))
+    accounts = Count(account, distinct=True, filter=Q(due_on__lt=today, payable__gt=0))
     return list(documents.values("currency").annotate(not_due=not_due, accounts=accounts, **sums))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from django.contrib import messages
-from django.db.models import Case, CharField, F, Q, Value, When
+from django.db.models import Case, CharField, F, Q, QuerySet, Value, When
 from django.db.models.functions import Cast, Concat, LPad
 from django.http import Http404, HttpResponse
 from django.http.response import HttpResponseBase
@@ -28,7 +28,7 @@ from reporting.commission.services import calendar_of
 from reporting.commission.statement_file import statement_file
 from reporting.commission.zones import period_days
 from reporting.forms import CreditNoteForm, IssueForm, ReasonForm
-from reporting.models import BillingIdentity, BillingPeriod, DocumentKind, Statement
+from reporting.models import BillingIdentity, BillingPeriod, Dispute, DocumentKind, Statement
 from reporting.states import STATEMENT_STATES
 from reporting.views.booking import carry_out
 from reporting.views.commissions import LINES, chosen_span, explained
@@ -239,12 +239,19 @@ def render_statement(request: MemberRequest, document: Statement, table, status:
         "creditable": creditable(document) if bills and is_statement and not document.is_void else 0,
         "note_form": CreditNoteForm(currency=document.currency),
         "void_form": ReasonForm(prefix="void"),
+        "disputes": {dispute.line_id: dispute for dispute in disputes_of(request, document)},
+        "may_dispute": is_statement and not document.is_void and (bills or not request.membership.is_staff_role),
         **mailing_of(request, document),
         **forms,
     }
     if request.partial and status == 200:
         return render(request, "reporting/_commission_lines.html", context)
     return render(request, "reporting/statement.html", context, status=status)
+
+
+def disputes_of(request: MemberRequest, document: Statement) -> QuerySet[Dispute]:
+    """The disputes of a document, the newest of each line last."""
+    return Dispute.objects.visible_to(request.membership).filter(statement=document).order_by("pk")
 
 
 @require_safe

@@ -67,6 +67,7 @@ OF_MANAGER = (
     "/commissions/payments/new/?statement={statement}",
     "/commissions/runs/", "/commissions/runs/{statement}/", "/commissions/mail/", "/commissions/mail/{mail}/",
     "/commissions/journal/", "/commissions/journal/{journal}/datev/",
+    "/commissions/disputes/", "/disputes/{dispute}/", "/statements/{disputed}/lines/{line}/dispute/",
     "/commissions/debt/", "/commissions/incoming/", "/accounts/email/",
 )  # fmt: skip
 OF_SUBSCRIBER = (
@@ -125,12 +126,14 @@ NOT_PAGES = frozenset(
         "reporting:credit-note",
         "reporting:fetch-rates",
         "reporting:freshness",
+        "reporting:credit-dispute",
         "reporting:export-journal",
         "reporting:issue-statements",
         "reporting:journal-beancount",
         "reporting:open-cells",
         "reporting:overview-equity",
         "reporting:record-consent",
+        "reporting:reject-dispute",
         "reporting:remove-rate",
         "reporting:send-run",
         "reporting:send-statement",
@@ -148,6 +151,7 @@ NOT_PAGES = frozenset(
         "reporting:take-journal-back",
         "reporting:transaction-totals",
         "reporting:undo-payment",
+        "reporting:withdraw-dispute",
         "reporting:save-currencies",
         "reporting:use-credit",
         "reporting:void-statement",
@@ -215,6 +219,15 @@ A_MAIL = (
     " such user', TRUE, now(), now(), now() FROM users_workspace ORDER BY id LIMIT 1 RETURNING id) INSERT INTO"
     " reporting_statementmail (statement_id, mail_id) SELECT max(s.id), mail.id FROM reporting_statement s, mail"
     " GROUP BY mail.id RETURNING mail_id"
+)
+A_DISPUTE = (
+    "INSERT INTO reporting_dispute (workspace_id, statement_id, line_id, amount, reason, state, opened_at)"
+    " SELECT s.workspace_id, s.id, l.id, l.amount, 'This trade was closed by hand, not by the strategy', 'open', now()"
+    " FROM reporting_statement s JOIN reporting_statementitem i ON i.statement_id = s.id"
+    " JOIN reporting_billingperiod p ON p.id = i.period_id"
+    " JOIN reporting_commissionline l ON l.strategy_id = p.strategy_id AND l.subscriber_id = s.subscriber_id"
+    " AND l.period_start = p.period_start AND l.period_end = p.period_end AND l.member_id = '' AND l.amount > 0"
+    " WHERE NOT s.is_void ORDER BY s.id DESC, l.id LIMIT 1 RETURNING id"
 )
 AN_EXPORT = (
     "INSERT INTO reporting_journalexport (workspace_id, number, first_day, last_day, last_entry, periods, zone,"
@@ -323,6 +336,9 @@ def ids(stack) -> dict[str, int]:
         "own": stack.one("SELECT subscriber_id FROM subscribers_subscriberaccess ORDER BY id LIMIT 1"),
         "own_strategy": stack.one(OWN_STRATEGY),
         "journal": stack.one(AN_EXPORT),
+        "dispute": stack.one(A_DISPUTE),
+        "disputed": stack.one("SELECT statement_id FROM reporting_dispute"),
+        "line": stack.one("SELECT line_id FROM reporting_dispute"),
     }
 
 

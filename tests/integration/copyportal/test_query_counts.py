@@ -24,6 +24,8 @@ from jobs.models import Job
 from reporting import equity_sums
 from reporting.commission.accounts import ClientAccount
 from reporting.commission.closing import close_periods
+from reporting.commission.disputing import open_dispute
+from reporting.commission.document_lines import lines_of
 from reporting.commission.journal_exports import export_journal, first_day_to_export, take_export_back
 from reporting.commission.mailing import send_document
 from reporting.commission.payments import record_payment
@@ -33,6 +35,7 @@ from reporting.models import (
     BillingPeriod,
     ClientRecord,
     Decision,
+    Dispute,
     EquityPoint,
     JournalExport,
     LogRecord,
@@ -61,6 +64,7 @@ OBJECTS = (
     (r"^commissions/runs/<int:pk>/", "statement"),
     (r"^commissions/mail/<int:pk>/", "mail"),
     (r"^commissions/journal/<int:pk>/", "export"),
+    (r"^disputes/<int:pk>/", "dispute"),
     (r"^decisions/<int:pk>/", "decision"),
     (r"^positions/<int:pk>/", "signal"),
     (r"^positions/all/<int:pk>/", "position"),
@@ -129,6 +133,7 @@ def firm(business, alice):
         grown.payment = payments[0].pk
         grown.mail = mail_statements(business.workspace)
         grown.export = export_everything(business.workspace)
+        grown.dispute = dispute_everything(business.workspace)
         assert equity_sums.follow_members(business.connection, save=lambda: None)
         grown.statement, grown.period = Statement.objects.earliest("pk").pk, BillingPeriod.objects.earliest("pk").pk
         rebuild(business.connection, is_list=True)
@@ -151,6 +156,15 @@ def mail_statements(workspace) -> int:
         ClientRecord.objects.get_or_create(subscriber=statement.subscriber, defaults={"email": "c@example.com"})
         send_document(statement, now=timezone.now())
     return Mail.objects.order_by("pk")[0].pk
+
+
+def dispute_everything(workspace) -> int:
+    """Every line of a statement is in dispute; returns the first dispute."""
+    for statement in Statement.objects.filter(workspace=workspace, kind="statement").order_by("pk"):
+        for line in lines_of(statement).order_by("pk"):
+            if not Dispute.objects.filter(line=line).exists():
+                open_dispute(statement, line, reason="Not mine", now=timezone.now())
+    return Dispute.objects.earliest("pk").pk
 
 
 def export_everything(workspace) -> int:

@@ -90,5 +90,5 @@ def test_pages_filter_file_and_client_agree(account, sign_in, alice, dora, text_
         rows = list(csv.DictReader(io.StringIO(file)))
         assert [row["number"] for row in rows] == numbers
         assert {row["state"] for row in rows} <= {code}
-    assert list(STATEMENT_STATES) == ["overdue", "due", "partly-paid", "paid", "void"]
+    assert list(STATEMENT_STATES) == ["overdue", "due", "partly-paid", "disputed", "paid", "void"]
     assert "1 account</a> overdue" in " ".join(staff.get("/").content.decode().split())

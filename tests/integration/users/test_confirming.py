@@ -45,6 +45,9 @@ UNASKED = {
         "accounts/second-factor/keep/", "settings/tokens/<int:pk>/revoke/",
         "settings/members/invitations/<int:pk>/revoke/",
     },
+    "it says something about a document, and moves no money": {
+        "statements/<int:pk>/lines/<int:line_pk>/dispute/", "disputes/<int:pk>/withdraw/",
+    },
     "it only changes what one looks at": {"theme/", "switch/<int:pk>/"},
     "it proposes a change: saving it asks": {
         "subscribers/bulk/", "subscribers/bulk/<int:pk>/", "changes/bulk/<int:pk>/undo/",

@@ -24,6 +24,8 @@ from editing.models import BulkEdit, Change
 from jobs.models import Job
 from reporting.models import (
     BillingPeriod,
+    CommissionLine,
+    Dispute,
     JournalExport,
     OpenPosition,
     OpenTrade,
@@ -51,6 +53,7 @@ PATH_IDS = {
     "commissions/changes/": "change", "commissions/payments/": "payment",
     "commissions/periods/": "period", "positions/": "signal", "positions/all/": "position",
     "commissions/runs/": "statement", "commissions/journal/": "export",
+    "disputes/": "dispute",
     "commissions/terms/": "terms", "jobs/": "job", "settings/connections/": "connection",
     "settings/members/": "membership", "settings/tokens/": "token", "settings/rates/": "rate",
     "settings/members/invitations/": "invitation", "statements/": "statement", "stopouts/": "stopout",
@@ -60,7 +63,7 @@ PATH_IDS = {
     "strategies/": "strategy", "subscribers/": "subscriber", "switch/": "workspace",
     "accounts/second-factor/passkeys/": "passkey",
 }  # fmt: skip
-NESTED = {"membership_pk": "membership", "strategy_id": "strategy_name", "signal_id": "signal_name"}
+NESTED = {"membership_pk": "membership", "line_pk": "line", "strategy_id": "strategy_name", "signal_id": "signal_name"}
 # nested ids that a backend judges: tried against one in tests/integration/editing
 JUDGED_BY_BACKEND = {
     "strategies/<int:pk>/signals/<str:signal_id>/change/",
@@ -180,6 +183,13 @@ def world(user) -> dict[str, str]:
     export = JournalExport.objects.create(
         workspace=workspace, number=1, first_day=TODAY, last_day=TODAY, last_entry=0, zone="UTC", digest="", made_at=now
     )
+    line = CommissionLine.objects.create(
+        **of_account, strategy_id=strategy.backend_id, period_start=period.period_start, period_end=period.period_end,
+        scheme="amount-won", key="1", occurred_at=now, rate=1, exact_amount=10, amount=10, currency="USD",
+    )  # fmt: skip
+    dispute = Dispute.objects.create(
+        workspace=workspace, statement=statement, line=line, amount=10, reason="Secret reason", opened_at=now
+    )
     trading = builders.broker_account(connection, name="Secret account", backend_id=f"trading{workspace.pk}")
     job = Job.objects.create(workspace=workspace, kind="export", title="Secret list", due_at=now, created_at=now)
     rows = {
@@ -187,7 +197,7 @@ def world(user) -> dict[str, str]:
         "change": change, "stopout": stopout, "invitation": invitation, "connection": connection,
         "membership": Membership.objects.get(user=client), "workspace": workspace, "job": job,
         "rate": rate, "terms": terms, "bulk": bulk, "trading": trading, "passkey": stored_passkey(user),
-        "export": export,
+        "export": export, "line": line, "dispute": dispute,
         "token": issue_token(user.memberships.get(), name="Secret", scope="read", lasts=timedelta(1), now=now).token,
     }  # fmt: skip
     trade = {"workspace": workspace, "connection": connection, "symbol": "EURUSD", "side": "buy", "opened_at": now}
