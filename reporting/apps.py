@@ -10,7 +10,9 @@ class ReportingConfig(AppConfig):
         from accounts.offers import register_refusals
         from reporting import closing_positions, removal  # noqa: F401  # they register their kinds of jobs
         from reporting.account_results import result_month, result_today
-        from reporting.commission import book_jobs, mailing, runs  # noqa: F401  # they register their kinds of jobs and mails
+
+        # they register their kinds of jobs and mails
+        from reporting.commission import book_jobs, dispute_steps, mailing, runs, void_runs  # noqa: F401
         from reporting.rights import refusals
         from reporting.states import connection_states
         from strategies.files import register_file

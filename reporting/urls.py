@@ -120,6 +120,7 @@ urlpatterns = [
     path("commissions/runs/", mailing.runs, name="runs"),
     path("commissions/runs/<int:pk>/", mailing.run, name="run"),
     path("commissions/runs/<int:pk>/send/", mailing.send_all, name="send-run"),
+    path("commissions/runs/<int:pk>/void/", mailing.void_all, name="void-run"),
     path("commissions/mail/", mailing.mails, name="mails"),
     path("commissions/mail/<int:pk>/", mailing.mail, name="mail"),
     path("statements/<int:pk>/use-credit/", statements.pay_from_credit, name="use-credit"),

@@ -11,13 +11,17 @@ from django.db.models import Count, Max, Min, Q, Sum
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from reporting.books import StatementQuerySet
 from reporting.commission.mailing import RunSending, addresses_of, not_mailed, send_document, send_run
+from reporting.commission.void_runs import MOST_NAMED, VOID, run_of
+from reporting.forms import ReasonForm
 from reporting.models import DocumentKind, Statement, StatementMail
 from reporting.states import MAIL_STATES, mail_code
+from reporting.views.booking import carry_out
 from reporting.views.history import render_list
 from reporting.views.statements import STATEMENTS, visible_statement
 from users.confirming import confirmed
@@ -134,7 +138,11 @@ def visible_run(request: MemberRequest, pk: int) -> tuple[Statement, StatementQu
 @require_safe
 @staff_only
 def run(request: MemberRequest, pk: int) -> HttpResponseBase:
-    """The statements that were issued together: sending them all."""
+    """The statements that were issued together: sending them all, or taking them back."""
+    return render_run(request, pk, ReasonForm(prefix="void"))
+
+
+def render_run(request: MemberRequest, pk: int, void_form: ReasonForm) -> HttpResponseBase:
     named, documents = visible_run(request, pk)
     table = STATEMENTS.bind(request, documents.with_balance())
     if table.wants_csv:
@@ -150,6 +158,9 @@ def run(request: MemberRequest, pk: int) -> HttpResponseBase:
         "without_address": len(unsent) - with_address,
         "problem": "" if settings.MAIL_IS_SET_UP else NO_SERVER,
     }
+    context["void_number"] = 0
+    if context["may_bill"] and not request.partial:
+        context |= {"void_form": void_form, "most_named": MOST_NAMED, **voidable(request, pk)}
     return render_list(request, "reporting/run.html", "reporting/_statements.html", table, **context)
 
 
@@ -170,6 +181,35 @@ def send_all(request: MemberRequest, pk: int) -> HttpResponse:
         level = messages.success if outcome.queued else messages.info
         level(request, run_words(outcome))
     return redirect("reporting:run", pk)
+
+
+@require_POST
+@may_bill
+@confirmed
+@once
+def void_all(request: MemberRequest, pk: int) -> HttpResponseBase:
+    """Take a whole run back, but for statements on which money was received."""
+    named, _ = visible_run(request, pk)
+    form = ReasonForm(request.POST, prefix="void")
+    if not form.is_valid():
+        answer = render_run(request, pk, form)
+        answer.status_code = 422
+        return answer
+    origin = reverse("reporting:run", args=[pk])
+    parameters = {"run": pk, "reason": form.cleaned_data["reason"]}
+    title = f"Run of {named.issued_at:%Y-%m-%d %H:%M} UTC"
+    carry_out(request, VOID, title=title, parameters=parameters, origin=origin)
+    return redirect(origin)
+
+
+def voidable(request: MemberRequest, pk: int) -> dict[str, Any]:
+    """What voiding a run would do: (currency, statements, total) of those that it voids, labels of those it leaves."""
+    standing = run_of(request.membership, pk).filter(is_void=False)
+    sums = standing.filter(received=0).order_by("currency").values("currency")
+    rows = list(sums.annotate(number=Count("pk"), total=Sum("amount") + Sum("tax")))
+    left = standing.exclude(received=0).order_by("pk")
+    named = [statement.label for statement in left[: MOST_NAMED + 1]]
+    return {"void_sums": rows, "void_number": sum(row["number"] for row in rows), "void_left": named}
 
 
 def run_words(outcome: RunSending) -> str:

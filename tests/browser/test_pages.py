@@ -151,6 +151,7 @@ NOT_PAGES = frozenset(
         "reporting:take-journal-back",
         "reporting:transaction-totals",
         "reporting:undo-payment",
+        "reporting:void-run",
         "reporting:withdraw-dispute",
         "reporting:save-currencies",
         "reporting:use-credit",
