@@ -184,9 +184,18 @@ def world(user) -> dict[str, str]:
         workspace=workspace, number=1, first_day=TODAY, last_day=TODAY, last_entry=0, zone="UTC", digest="", made_at=now
     )
     line = CommissionLine.objects.create(
-        **of_account, strategy_id=strategy.backend_id, period_start=period.period_start, period_end=period.period_end,
-        scheme="amount-won", key="1", occurred_at=now, rate=1, exact_amount=10, amount=10, currency="USD",
-    )  # fmt: skip
+        **of_account,
+        strategy_id=strategy.backend_id,
+        period_start=period.period_start,
+        period_end=period.period_end,
+        scheme="amount-won",
+        key="1",
+        occurred_at=now,
+        rate=1,
+        exact_amount=10,
+        amount=10,
+        currency="USD",
+    )
     dispute = Dispute.objects.create(
         workspace=workspace, statement=statement, line=line, amount=10, reason="Secret reason", opened_at=now
     )
