@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('reporting', '0021_answers_of_clients'),
+        ('reporting', '0022_credits'),
         ('users', '0014_outbox'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
