@@ -90,6 +90,19 @@ def test_a_hurdle_of_five_percent_over_a_year(hurdle, fee):
     assert crystallise(Mark(D(100), START), D("114.26"), rate=D("0.15"), policy=policy, at=year_end).fee == D(fee)
 
 
+@pytest.mark.parametrize(
+    ("new_mark", "fees", "mark"), [(NewMark.GROSS, [200, 0, 200], 12_400), (NewMark.NET, [200, 100, 140], 12_200)]
+)
+def test_a_fee_is_earned_back_before_the_hurdle_counts(new_mark, fees, mark):
+    policy = Policy(basis=Basis.EQUITY, new_mark=new_mark, hurdle=Hurdle.SOFT, hurdle_rate=D("0.04"))
+    state, charged = Mark(D(10_000), START), []
+    for year, value in enumerate([11_000, 11_500, 12_200], 1):
+        step = crystallise(state, D(value), rate=D("0.2"), policy=policy, at=START + timedelta(days=365 * year))
+        state = step.after
+        charged.append(step.fee)
+    assert (charged, state.value) == (fees, mark)
+
+
 def test_below_the_hurdle_nothing_is_owed_and_the_mark_waits():
     policy = Policy(basis=Basis.EQUITY, hurdle=Hurdle.SOFT, hurdle_rate=D("0.05"))
     step = crystallise(Mark(D(100), START), D(104), rate=D("0.15"), policy=policy, at=START + timedelta(days=365))
