@@ -67,6 +67,7 @@ OF_MANAGER = (
     "/commissions/payments/new/?statement={statement}",
     "/commissions/runs/", "/commissions/runs/{statement}/", "/commissions/mail/", "/commissions/mail/{mail}/",
     "/commissions/journal/", "/commissions/journal/{journal}/datev/",
+    "/commissions/revenue/", "/commissions/revenue/?by=client", "/commissions/revenue/?by=all",
     "/commissions/disputes/", "/disputes/{dispute}/", "/statements/{disputed}/lines/{line}/dispute/",
     "/commissions/debt/", "/commissions/incoming/", "/accounts/email/",
 )  # fmt: skip
