@@ -76,13 +76,24 @@ OBJECTS = (
 )
 # lists and filters that have an address of their own
 MORE = (
-    "/commissions/?by=subscriber", "/commissions/?by=subscriber&q=account", "/transactions/?subscriber=account",
-    "/transactions/?symbol=EURUSD", "/transactions/totals/?symbol=EURUSD", "/decisions/?outcome=skipped",
-    "/subscribers/?state=copying", "/strategies/results/?ids={strategies}", "/subscribers/results/?ids={subscribers}",
-    "/overview/equity.json?range=1W&as=table", "/search/?q=account", "/stopouts/?state=active", "/jobs/?state=failed",
-    "/commissions/statements/?state=due", "/positions/?subscriber=account", "/positions/all/?q=account",
+    "/commissions/?by=subscriber",
+    "/commissions/?by=subscriber&q=account",
+    "/transactions/?subscriber=account",
+    "/transactions/?symbol=EURUSD",
+    "/transactions/totals/?symbol=EURUSD",
+    "/decisions/?outcome=skipped",
+    "/subscribers/?state=copying",
+    "/strategies/results/?ids={strategies}",
+    "/subscribers/results/?ids={subscribers}",
+    "/overview/equity.json?range=1W&as=table",
+    "/search/?q=account",
+    "/stopouts/?state=active",
+    "/jobs/?state=failed",
+    "/commissions/statements/?state=due",
+    "/positions/?subscriber=account",
+    "/positions/all/?q=account",
     "/trading-accounts/?role=provider&q=account",
-)  # fmt: skip
+)
 # they act, lead elsewhere, or belong to the session that they would end
 NOT_ASKED = re.compile(r"^(accounts/(logout|login|signup)|switch/|theme/|setup/|invitation/|leave/|static/|api/)")
 
@@ -177,9 +188,15 @@ def export_everything(workspace) -> int:
 
 def pay(business, statement):
     paid = record_payment(
-        business.workspace, ClientAccount.of(statement), amount=Decimal(1), currency=statement.currency,
-        received_on=business.now.date(), statement=statement, now=business.now, reference="wire",
-    )  # fmt: skip
+        business.workspace,
+        ClientAccount.of(statement),
+        amount=Decimal(1),
+        currency=statement.currency,
+        received_on=business.now.date(),
+        statement=statement,
+        now=business.now,
+        reference="wire",
+    )
     return paid.payment
 
 
@@ -204,28 +221,59 @@ def add_account(business, grown, number: int, asker) -> None:
         ids = {"subscriber_id": owner.backend_id, "strategy_id": "alpine"}
         LogRecord.objects.create(**row, **ids, level="INFO", message="Copied", digest=f"{owner.pk}-{number}")
         Decision.objects.create(
-            **row, **ids, backend_id=f"{owner.pk}.{number}", signal_id="signal", source_strategy_id="alpine",
-            symbol="EURUSD", subscriber_symbol="EURUSD", side="buy", outcome="skipped", reason="tiny-trade", level="",
-        )  # fmt: skip
+            **row,
+            **ids,
+            backend_id=f"{owner.pk}.{number}",
+            signal_id="signal",
+            source_strategy_id="alpine",
+            symbol="EURUSD",
+            subscriber_symbol="EURUSD",
+            side="buy",
+            outcome="skipped",
+            reason="tiny-trade",
+            level="",
+        )
         EquityPoint.objects.update_or_create(
-            connection=linked, account_id=owner.backend_id, time=now - timedelta(hours=number),
+            connection=linked,
+            account_id=owner.backend_id,
+            time=now - timedelta(hours=number),
             defaults={"equity": 1000 + number, "balance": 900},
-        )  # fmt: skip
+        )
     for strategy, signal in ((own, "own"), (business.alpine, "signal")):
         OpenTrade.objects.get_or_create(
-            workspace=business.workspace, connection=linked, strategy_id=strategy.backend_id, signal_id=signal,
+            workspace=business.workspace,
+            connection=linked,
+            strategy_id=strategy.backend_id,
+            signal_id=signal,
             defaults={"symbol": f"EUR{number:03}", "side": "buy", "state": "open", "opened_at": now},
-        )  # fmt: skip
+        )
         OpenPosition.objects.create(
-            workspace=business.workspace, connection=linked, subscriber_id=account.backend_id, symbol=f"EUR{number:03}",
-            position_id=f"{account.pk}-{signal}", strategy_id=strategy.backend_id, signal_id=signal, side="buy",
-            source_strategy_id=strategy.backend_id, lots=1, open_price=1, swap=0, commission=0, opened_at=now,
+            workspace=business.workspace,
+            connection=linked,
+            subscriber_id=account.backend_id,
+            symbol=f"EUR{number:03}",
+            position_id=f"{account.pk}-{signal}",
+            strategy_id=strategy.backend_id,
+            signal_id=signal,
+            side="buy",
+            source_strategy_id=strategy.backend_id,
+            lots=1,
+            open_price=1,
+            swap=0,
+            commission=0,
+            opened_at=now,
             changed_at=now,
-        )  # fmt: skip
+        )
     Job.objects.create(
-        workspace=business.workspace, kind="export", title=f"Grown {number}", state="failed", asked_by=asker,
-        due_at=timezone.now(), created_at=timezone.now(), key=f"grown-{number}",
-    )  # fmt: skip
+        workspace=business.workspace,
+        kind="export",
+        title=f"Grown {number}",
+        state="failed",
+        asked_by=asker,
+        due_at=timezone.now(),
+        created_at=timezone.now(),
+        key=f"grown-{number}",
+    )
     grown.strategies.append(own.pk)
     grown.subscribers.append(account.pk)
 

@@ -49,20 +49,36 @@ TODAY = timezone.now().date()
 
 # the row that an id in an address is of, by how the address begins; the longest beginning counts
 PATH_IDS = {
-    "changes/": "change", "changes/bulk/": "bulk", "subscribers/bulk/": "bulk",
-    "commissions/changes/": "change", "commissions/payments/": "payment",
-    "commissions/periods/": "period", "positions/": "signal", "positions/all/": "position",
-    "commissions/runs/": "statement", "commissions/journal/": "export",
+    "changes/": "change",
+    "changes/bulk/": "bulk",
+    "subscribers/bulk/": "bulk",
+    "commissions/changes/": "change",
+    "commissions/payments/": "payment",
+    "commissions/periods/": "period",
+    "positions/": "signal",
+    "positions/all/": "position",
+    "commissions/runs/": "statement",
+    "commissions/journal/": "export",
     "disputes/": "dispute",
-    "commissions/terms/": "terms", "jobs/": "job", "settings/connections/": "connection",
-    "settings/members/": "membership", "settings/tokens/": "token", "settings/rates/": "rate",
-    "settings/members/invitations/": "invitation", "statements/": "statement", "stopouts/": "stopout",
+    "commissions/terms/": "terms",
+    "jobs/": "job",
+    "settings/connections/": "connection",
+    "settings/members/": "membership",
+    "settings/tokens/": "token",
+    "settings/rates/": "rate",
+    "settings/members/invitations/": "invitation",
+    "statements/": "statement",
+    "stopouts/": "stopout",
     "trading-accounts/": "trading",
-    "settings/events/": "endpoint", "settings/events/deliveries/": "delivery",
-    "me/accounts/": "subscriber", "settings/agreements/versions/": "agreement",
-    "strategies/": "strategy", "subscribers/": "subscriber", "switch/": "workspace",
+    "settings/events/": "endpoint",
+    "settings/events/deliveries/": "delivery",
+    "me/accounts/": "subscriber",
+    "settings/agreements/versions/": "agreement",
+    "strategies/": "strategy",
+    "subscribers/": "subscriber",
+    "switch/": "workspace",
     "accounts/second-factor/passkeys/": "passkey",
-}  # fmt: skip
+}
 NESTED = {"membership_pk": "membership", "line_pk": "line", "strategy_id": "strategy_name", "signal_id": "signal_name"}
 # nested ids that a backend judges: tried against one in tests/integration/editing
 JUDGED_BY_BACKEND = {
@@ -100,29 +116,69 @@ BODIES = (
     ("/strategies/{strategy}/webhooks/remove/", {}, "webhook", "signal_name"),
     ("/strategies/{strategy}/webhooks/create/", {}, "webhook", "signal_name"),
     ("/positions/{signal}/close/", {"scope": "chosen", "typed": "EURUSD"}, "position", "position"),
-)  # fmt: skip
+)
 # forms that take no id at all, only words, numbers and days; ids in a CSV are tried where it is read
 NO_IDS = {
-    "subscribers/currencies/file/", "subscribers/currencies/save/",
-    "setup/", "theme/", "settings/", "settings/connections/new/", "settings/members/invite/clients/", "leave/",
-    "invitation/", "commissions/close/all/", "settings/billing/", "settings/rates/fetching/",
-    "settings/bookkeeping/", "commissions/journal/export/",
-    "settings/rates/fetch/", "settings/rates/new/", "settings/rates/file/",
-    "commissions/issue/all/", "jobs/export/", "accounts/login/", "accounts/logout/", "accounts/email/",
-    "accounts/email/withdraw/", "accounts/sessions/end/", "accounts/password/change/", "accounts/password/reset/",
-    "accounts/confirm/", "accounts/second-factor/code/", "accounts/second-factor/set-up/",
-    "accounts/second-factor/remove/", "accounts/second-factor/keep/", "accounts/second-factor/recovery-codes/new/",
-    "settings/security/", "accounts/second-factor/passkeys/add/", "accounts/passkey/",
-    "settings/tokens/new/", "settings/events/new/",
-    "settings/agreements/terms/", "settings/agreements/risk/", "settings/agreements/fees/", "settings/records/keep/",
-}  # fmt: skip
+    "subscribers/currencies/file/",
+    "subscribers/currencies/save/",
+    "setup/",
+    "theme/",
+    "settings/",
+    "settings/connections/new/",
+    "settings/members/invite/clients/",
+    "leave/",
+    "invitation/",
+    "commissions/close/all/",
+    "settings/billing/",
+    "settings/rates/fetching/",
+    "settings/bookkeeping/",
+    "commissions/journal/export/",
+    "settings/rates/fetch/",
+    "settings/rates/new/",
+    "settings/rates/file/",
+    "commissions/issue/all/",
+    "jobs/export/",
+    "accounts/login/",
+    "accounts/logout/",
+    "accounts/email/",
+    "accounts/email/withdraw/",
+    "accounts/sessions/end/",
+    "accounts/password/change/",
+    "accounts/password/reset/",
+    "accounts/confirm/",
+    "accounts/second-factor/code/",
+    "accounts/second-factor/set-up/",
+    "accounts/second-factor/remove/",
+    "accounts/second-factor/keep/",
+    "accounts/second-factor/recovery-codes/new/",
+    "settings/security/",
+    "accounts/second-factor/passkeys/add/",
+    "accounts/passkey/",
+    "settings/tokens/new/",
+    "settings/events/new/",
+    "settings/agreements/terms/",
+    "settings/agreements/risk/",
+    "settings/agreements/fees/",
+    "settings/records/keep/",
+}
 # keys that are secrets, not ids of rows: tried in test_own_account.py and test_members.py
 BY_KEY = {"accounts/confirm-email/<str:key>/", "accounts/sessions/<str:digest>/end/"}
 FORM = {  # what a form of any kind would need, so that it is the id that is refused
-    "name": "x", "amount": "1", "currency": "USD", "received_on": TODAY.isoformat(), "reason": "r", "void-reason": "r",
-    "role": "viewer", "token": str(uuid.UUID(int=7)), "base_url": "https://x.example.com", "typed": "Hers",
-    "mode": "close-immediately", "symbol": "EURUSD", "type": "POSITION_TYPE_BUY", "volume": "0.1",
-}  # fmt: skip
+    "name": "x",
+    "amount": "1",
+    "currency": "USD",
+    "received_on": TODAY.isoformat(),
+    "reason": "r",
+    "void-reason": "r",
+    "role": "viewer",
+    "token": str(uuid.UUID(int=7)),
+    "base_url": "https://x.example.com",
+    "typed": "Hers",
+    "mode": "close-immediately",
+    "symbol": "EURUSD",
+    "type": "POSITION_TYPE_BUY",
+    "volume": "0.1",
+}
 
 
 def patterns(resolver: URLResolver, before: str = ""):
@@ -149,34 +205,76 @@ def world(user) -> dict[str, str]:
     client = builders.member(workspace, f"client{workspace.pk}", "subscriber")
     SubscriberAccess.objects.create(membership=client.memberships.get(), subscriber=account)
     statement = Statement.objects.create(
-        **of_account, number=1, workspace_name="w", subscriber_name="Secret account", first_day=TODAY, last_day=TODAY,
-        currency="USD", amount=10, reporting_currency="USD", due_on=TODAY, issued_at=now,
-    )  # fmt: skip
+        **of_account,
+        number=1,
+        workspace_name="w",
+        subscriber_name="Secret account",
+        first_day=TODAY,
+        last_day=TODAY,
+        currency="USD",
+        amount=10,
+        reporting_currency="USD",
+        due_on=TODAY,
+        issued_at=now,
+    )
     payment = Payment.objects.create(
-        **of_account, received_on=TODAY, amount=1, currency="USD", settled=1, settled_currency="USD", rate=Decimal(1),
-        rate_day=TODAY, token=uuid.uuid4(), recorded_at=now,
-    )  # fmt: skip
+        **of_account,
+        received_on=TODAY,
+        amount=1,
+        currency="USD",
+        settled=1,
+        settled_currency="USD",
+        rate=Decimal(1),
+        rate_day=TODAY,
+        token=uuid.uuid4(),
+        recorded_at=now,
+    )
     period = BillingPeriod.objects.create(
-        workspace=workspace, connection=connection, strategy_id=strategy.backend_id,
-        period_start=now - timedelta(days=60), period_end=now - timedelta(days=30),
-    )  # fmt: skip
+        workspace=workspace,
+        connection=connection,
+        strategy_id=strategy.backend_id,
+        period_start=now - timedelta(days=60),
+        period_end=now - timedelta(days=30),
+    )
     change = Change.objects.create(
-        workspace=workspace, connection=connection, kind="strategy", backend_id=strategy.backend_id,
-        name="Secret strategy", after={"name": "Secret strategy"}, proposed_at=now, destination=connection.destination,
-    )  # fmt: skip
+        workspace=workspace,
+        connection=connection,
+        kind="strategy",
+        backend_id=strategy.backend_id,
+        name="Secret strategy",
+        after={"name": "Secret strategy"},
+        proposed_at=now,
+        destination=connection.destination,
+    )
     bulk = BulkEdit.objects.create(workspace=workspace, title="Secret bulk", proposed_at=now, request={"act": "limit"})
     stopout = Stopout.objects.create(
-        workspace=workspace, connection=connection, subscriber=account, reason="day-balance", stopped_at=now,
+        workspace=workspace,
+        connection=connection,
+        subscriber=account,
+        reason="day-balance",
+        stopped_at=now,
         stopped_till=now + timedelta(hours=1),
-    )  # fmt: skip
+    )
     invitation = Invitation.objects.create(
-        workspace=workspace, email="guest@example.com", role="viewer", token_digest=f"{workspace.pk}", created_at=now,
-        sent_at=now, expires_at=now + timedelta(days=1),
-    )  # fmt: skip
+        workspace=workspace,
+        email="guest@example.com",
+        role="viewer",
+        token_digest=f"{workspace.pk}",
+        created_at=now,
+        sent_at=now,
+        expires_at=now + timedelta(days=1),
+    )
     terms = TermsVersion.objects.create(
-        workspace=workspace, connection=connection, strategy_id=strategy.backend_id, subject=Subject.COMMISSION,
-        number=1, source=TermsSource.BACKEND, needs_consent=True, asks_consent=True, seen_at=now,
-    )  # fmt: skip
+        workspace=workspace,
+        connection=connection,
+        strategy_id=strategy.backend_id,
+        subject=Subject.COMMISSION,
+        number=1,
+        source=TermsSource.BACKEND,
+        needs_consent=True,
+        asks_consent=True,
+        seen_at=now,
+    )
     rate = OwnRate.objects.create(
         workspace=workspace, currency="KWD", day=TODAY, against="USD", value=3, source="Secret bank", entered_at=now
     )
@@ -202,13 +300,28 @@ def world(user) -> dict[str, str]:
     trading = builders.broker_account(connection, name="Secret account", backend_id=f"trading{workspace.pk}")
     job = Job.objects.create(workspace=workspace, kind="export", title="Secret list", due_at=now, created_at=now)
     rows = {
-        "strategy": strategy, "subscriber": account, "statement": statement, "payment": payment, "period": period,
-        "change": change, "stopout": stopout, "invitation": invitation, "connection": connection,
-        "membership": Membership.objects.get(user=client), "workspace": workspace, "job": job,
-        "rate": rate, "terms": terms, "bulk": bulk, "trading": trading, "passkey": stored_passkey(user),
-        "export": export, "line": line, "dispute": dispute,
+        "strategy": strategy,
+        "subscriber": account,
+        "statement": statement,
+        "payment": payment,
+        "period": period,
+        "change": change,
+        "stopout": stopout,
+        "invitation": invitation,
+        "connection": connection,
+        "membership": Membership.objects.get(user=client),
+        "workspace": workspace,
+        "job": job,
+        "rate": rate,
+        "terms": terms,
+        "bulk": bulk,
+        "trading": trading,
+        "passkey": stored_passkey(user),
+        "export": export,
+        "line": line,
+        "dispute": dispute,
         "token": issue_token(user.memberships.get(), name="Secret", scope="read", lasts=timedelta(1), now=now).token,
-    }  # fmt: skip
+    }
     trade = {"workspace": workspace, "connection": connection, "symbol": "EURUSD", "side": "buy", "opened_at": now}
     rows["agreement"] = publish_text(workspace, "terms", "Secret terms", asks_again=True, by=user, now=now)
     rows["endpoint"] = EventEndpoint.objects.create(
@@ -220,9 +333,18 @@ def world(user) -> dict[str, str]:
         **trade, strategy_id=strategy.backend_id, signal_id="1", state="open", copies=1
     )
     rows["position"] = OpenPosition.objects.create(
-        **trade, subscriber_id=account.backend_id, position_id="1", source_strategy_id=strategy.backend_id,
-        signal_id="1", strategy_id=strategy.backend_id, lots=1, open_price=1, swap=0, commission=0, changed_at=now,
-    )  # fmt: skip
+        **trade,
+        subscriber_id=account.backend_id,
+        position_id="1",
+        source_strategy_id=strategy.backend_id,
+        signal_id="1",
+        strategy_id=strategy.backend_id,
+        lots=1,
+        open_price=1,
+        swap=0,
+        commission=0,
+        changed_at=now,
+    )
     names = {"strategy_name": strategy.backend_id, "signal_name": f"sig{workspace.pk}"}
     return {kind: str(row.pk) for kind, row in rows.items()} | names
 
@@ -285,10 +407,7 @@ def test_every_address_of_a_form_says_which_ids_it_takes(alice, sign_in):
     http = sign_in(alice)
     with_bodies = {re.sub(r"\{\w+\}", "<>", path) for path, *_ in BODIES}
     plain = [route for route in ROUTES if not names_in(route) and route not in NO_IDS | BY_KEY]
-    missing = [
-        route for route in plain
-        if f"/{route}" not in with_bodies and http.post(f"/{route}").status_code != 405
-    ]  # fmt: skip
+    missing = [route for route in plain if f"/{route}" not in with_bodies and http.post(f"/{route}").status_code != 405]
     assert missing == [], "name in BODIES the ids that these forms take, or in NO_IDS that there are none"
     for route in (route for route in ROUTES if "<int:" in route and takes_forms(http, route)):
         for name in names_in(route):
