@@ -35,9 +35,10 @@ CLOSES_WITHIN_S = 2.0
 ABANDONED_S = 86_400  # what a killed backup left behind
 # the sum does not depend on the order of rows, and md5 is the same in every version of PostgreSQL
 _DIGEST = "SELECT count(*), coalesce(sum(('x' || left(md5(row::text), 16))::bit(64)::bigint::numeric), 0) FROM {} row"
+# nothing of PostgreSQL's own, and none of the temporary tables of whoever works meanwhile
 _TABLES = """
 SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
-WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1
+WHERE schemaname <> 'information_schema' AND schemaname NOT LIKE 'pg\\_%' ORDER BY 1
 """
 _NEW_SCHEMA = b"DROP SCHEMA public CASCADE;\nCREATE SCHEMA public;\n"
 

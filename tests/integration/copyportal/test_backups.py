@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 
 from copyportal import backups
 from tests import builders
@@ -39,6 +40,18 @@ def test_a_rehearsal_finds_every_row_and_leaves_nothing_behind(firm, tmp_path):
     assert databases() == before
     Workspace.objects.update(name="changed meanwhile")
     assert backups.rehearse(path) == [], "it is compared with the moment of the backup, not with now"
+
+
+def test_temporary_tables_of_whoever_works_meanwhile_are_no_part_of_it(firm, tmp_path):
+    """A sync has one while it stores a page: nobody else may read it."""
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TEMPORARY TABLE stage AS SELECT 1 AS a")
+        try:
+            path = backups.back_up(tmp_path, now=NOW)
+        finally:
+            cursor.execute("DROP TABLE stage")
+    assert {name.partition(".")[0] for name in backups.Manifest.read(path).tables} == {"public"}
+    assert backups.rehearse(path) == []
 
 
 def test_a_row_that_is_not_as_it_was_is_named(firm, tmp_path):

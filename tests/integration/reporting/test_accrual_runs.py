@@ -11,6 +11,7 @@ from django.db import connection, connections
 from django.utils import timezone
 
 from jobs import queue, run, upkeep
+from jobs.kinds import KINDS
 from jobs.models import Job
 from reporting.commission import runs, services
 from reporting.commission.services import Bounds, accrue_slice, due_accounts
@@ -37,6 +38,7 @@ def crowded(scheme="amount-won", people=5, **more) -> Firm:
 @pytest.fixture(autouse=True)
 def _slices(monkeypatch):
     monkeypatch.setattr(runs, "SLICE", ONE)
+    monkeypatch.delitem(KINDS, "retention")  # the turns that are counted here are those of accruals
 
 
 def ended(workspace) -> Job:

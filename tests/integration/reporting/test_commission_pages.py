@@ -107,9 +107,8 @@ def test_without_an_account_the_page_says_so(workspace, dora, sign_in, text_of):
 
 def test_the_number_of_queries_of_me(business, sign_in, dora, django_assert_num_queries):
     client = sign_in(dora)
-    with django_assert_num_queries(
-        24
-    ):  # three tell the state of the account and of the mirror, three where the curve begins
+    # three tell the state of the account and of the mirror, three where the curve begins, four what one may change
+    with django_assert_num_queries(28):
         client.get("/me/")
     with django_assert_num_queries(18):  # of them what the backend offers
         client.get("/me/", headers={"HX-Request": "true"})

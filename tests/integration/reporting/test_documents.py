@@ -487,6 +487,7 @@ def test_debt_by_age(sign_in, text_of):
         "overdue_60": 7,
         "overdue_90": None,
         "overdue_older": None,
+        "in_dispute": 0,
     }
     assert row == {
         "currency": "USD",
@@ -496,6 +497,7 @@ def test_debt_by_age(sign_in, text_of):
         "overdue_60": D(1_100_000),
         "overdue_90": D(110_000_000),
         "overdue_older": D(10**9),
+        "in_dispute": 0,
     }
     client = sign_in(owner)
     assert "61–90 days" in text_of(client.get("/commissions/debt/"))

@@ -396,7 +396,7 @@ def test_search_finds_by_name_and_id_and_escapes_what_was_typed(sign_in, firm, a
 
 
 @pytest.mark.parametrize(
-    ("path", "queries"), [("/", 20), ("/transactions/", 9), ("/log/", 9), ("/sync/", 8), ("/search/?q=a", 7)]
+    ("path", "queries"), [("/", 21), ("/transactions/", 9), ("/log/", 9), ("/sync/", 8), ("/search/?q=a", 7)]
 )
 def test_pages_cost_the_same_queries_however_many_rows_there_are(
     path, queries, sign_in, firm, alice, django_assert_max_num_queries
