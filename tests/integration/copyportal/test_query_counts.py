@@ -137,8 +137,9 @@ def firm(business, alice):
         while len(grown.subscribers) < until:
             add_account(business, grown, next(numbers), alice)
         accrue_workspace(business.workspace.pk, business.now)
-        first = BillingPeriod.objects.filter(period_end__lte=business.now, closed_at=None).order_by("pk")
-        close_periods(business.workspace, list(first[1:]), now=business.now)
+        # the newest stays open: closing a later one would close it as well, and the page to close would be empty
+        ended = BillingPeriod.objects.filter(period_end__lte=business.now, closed_at=None).order_by("-period_end", "pk")
+        close_periods(business.workspace, list(ended[1:]), now=business.now)
         issue_statements(business.workspace, until=business.now, due_on=business.now.date(), now=business.now)
         payments = [pay(business, statement) for statement in Statement.objects.order_by("pk")]
         grown.payment = payments[0].pk
