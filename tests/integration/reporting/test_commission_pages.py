@@ -110,7 +110,7 @@ def test_the_number_of_queries_of_me(business, sign_in, dora, django_assert_num_
     # three tell the state of the account and of the mirror, three where the curve begins, four what one may change
     with django_assert_num_queries(28):
         client.get("/me/")
-    with django_assert_num_queries(18):  # of them what the backend offers
+    with django_assert_num_queries(22):  # of them what the backend offers
         client.get("/me/", headers={"HX-Request": "true"})
 
 
