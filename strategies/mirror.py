@@ -11,13 +11,15 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from django.db import connection
+from django.db import connection, transaction
 
 from strategies.models import Kind
+from strategies.versions import Described, keep_versions
 from users.models import Connection
 
 NAME_LENGTH = 200
 HIDDEN = "hidden"
+DOCUMENT = 5  # where a row has its document
 
 
 def revision_of(document: dict[str, Any]) -> str:
@@ -47,17 +49,23 @@ def without_secrets(document: dict[str, Any]) -> dict[str, Any]:
     return document | {"telegram": telegram | {"publishing": publishing | {"token": HIDDEN}}}
 
 
+def described(kind: str) -> Described:
+    """What the documents of a kind of strategies describe."""
+    return Described.PORTFOLIO if kind == Kind.PORTFOLIO else Described.STRATEGY
+
+
 def keep_strategies(
     backend: Connection, documents: list[dict[str, Any]], *, kind: str = Kind.SINGLE, now: datetime
 ) -> int:
     """Insert or change the rows of these documents (fields as in C2, C6); returns how many rows differ now.
 
-    Every document needs its `_id`; an `_id` must not come twice.
+    Every document needs its `_id`; an `_id` must not come twice. What was said before is kept: strategies/versions.py.
     """
     if not documents:
         return 0
-    columns = zip(*(_row(document) for document in documents), strict=True)
-    with connection.cursor() as database:
+    rows = {row[0]: row for row in map(_row, documents)}
+    columns = zip(*rows.values(), strict=True)
+    with transaction.atomic(), connection.cursor() as database:
         database.execute(
             "INSERT INTO strategies_strategy AS s (workspace_id, connection_id, kind, first_seen_at, synced_at,"
             " backend_id, name, description, account_id, scheme, document, revision, is_removed)"
@@ -68,10 +76,12 @@ def keep_strategies(
             " document = excluded.document, revision = excluded.revision, is_removed = excluded.is_removed,"
             " synced_at = excluded.synced_at"
             " WHERE (s.revision, s.is_removed, s.kind) IS DISTINCT FROM"
-            " (excluded.revision, excluded.is_removed, excluded.kind)",
+            " (excluded.revision, excluded.is_removed, excluded.kind) RETURNING backend_id",
             [backend.workspace_id, backend.pk, str(kind), now, now, *map(list, columns)],
         )
-        return database.rowcount
+        changed = [backend_id for (backend_id,) in database.fetchall()]
+        keep_versions(backend, described(kind), [(key, rows[key][DOCUMENT]) for key in changed], now=now)
+    return len(changed)
 
 
 def _row(document: dict[str, Any]) -> tuple:

@@ -9,7 +9,10 @@ from typing import Self
 
 from django.db import models
 
+from strategies.versions import ConfigurationLook, DocumentVersion
 from users.models import Connection, Membership, Workspace
+
+__all__ = ["ConfigurationLook", "DocumentVersion"]  # the others are written here
 
 
 class Kind(models.TextChoices):

@@ -13,8 +13,9 @@ from editing import targets
 from editing.models import Change
 from editing.targets import PORTFOLIO, STRATEGY, Document, Link, Parts, RemovalInstructions
 from strategies.chains import leaf_ids, portfolios_with, strategies_of
-from strategies.mirror import keep_strategies
+from strategies.mirror import described, keep_strategies
 from strategies.models import Kind, Strategy
+from strategies.versions import end_versions
 from users.models import Connection
 
 
@@ -40,6 +41,7 @@ class StrategyTarget(targets.Target):
     def mirror(self, connection: Connection, backend_id: str, document: Document | None, *, now: datetime) -> None:
         if document is None:
             Strategy.objects.filter(connection=connection, backend_id=backend_id).update(is_removed=True)
+            end_versions(connection, described(self.row_kind), [backend_id], now=now)
             return
         keep_strategies(connection, [document], kind=self.row_kind, now=now)
         targets.accounts().mirrored(connection)

@@ -9,25 +9,28 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from django.db import connection
+from django.db import connection, transaction
 
 from copying.contract.accounts import AccountInformation, plausible_leverage
 from strategies.mirror import NAME_LENGTH, is_removed, revision_of, text_of
+from strategies.versions import Described, keep_versions
 from users.models import Connection
 
 # an account whose figures stay as they are is noted as measured this often: a row costs more than its news is worth
 MEASURED_EVERY = timedelta(minutes=1)
+DOCUMENT = 3  # where a row has its document
 
 
 def keep_subscribers(backend: Connection, documents: list[dict[str, Any]], *, now: datetime) -> int:
     """Insert or change subscribers and their subscriptions (fields as in C11); returns how many subscribers differ now.
 
-    Every document needs its `_id`; an `_id` must not come twice.
+    Every document needs its `_id`; an `_id` must not come twice. What was said before is kept: strategies/versions.py.
     """
     if not documents:
         return 0
-    columns = zip(*(_row(document) for document in documents), strict=True)
-    with connection.cursor() as database:
+    rows = {row[0]: row for row in map(_row, documents)}
+    columns = zip(*rows.values(), strict=True)
+    with transaction.atomic(), connection.cursor() as database:
         database.execute(
             "INSERT INTO subscribers_subscriber AS s (workspace_id, connection_id, first_seen_at, synced_at, currency,"
             " backend_id, name, close_only, document, revision, is_removed, subscription_count)"
@@ -43,6 +46,7 @@ def keep_subscribers(backend: Connection, documents: list[dict[str, Any]], *, no
         )
         changed = {backend_id: pk for pk, backend_id in database.fetchall()}
         _keep_subscriptions(database, backend, [d for d in documents if d["_id"] in changed], changed, now)
+        keep_versions(backend, Described.SUBSCRIBER, [(key, rows[key][DOCUMENT]) for key in changed], now=now)
     return len(changed)
 
 

@@ -14,6 +14,7 @@ from editing.models import Change
 from editing.targets import SUBSCRIBER, Document, Link, Parts, Reach, RemovalInstructions
 from strategies.chains import leaf_ids, portfolios_with, strategies_of
 from strategies.models import Strategy
+from strategies.versions import Described, end_versions
 from subscribers.mirror import keep_subscribers, link_subscriptions
 from subscribers.models import Subscriber, Subscription
 from subscribers.own import why_not_saved
@@ -46,6 +47,7 @@ class SubscriberTarget(targets.Target):
     def mirror(self, connection: Connection, backend_id: str, document: Document | None, *, now: datetime) -> None:
         if document is None:
             Subscriber.objects.filter(connection=connection, backend_id=backend_id).update(is_removed=True)
+            end_versions(connection, Described.SUBSCRIBER, [backend_id], now=now)
             return
         keep_subscribers(connection, [document], now=now)
         link_subscriptions(connection)

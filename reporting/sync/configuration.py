@@ -19,6 +19,7 @@ from reporting.sync.source import PAGE_SIZE, Source, UnreadableAnswer, name_requ
 from reporting.sync.states import Lease, SyncOutcome
 from strategies.mirror import keep_strategies
 from strategies.models import Kind, Strategy
+from strategies.versions import Described, end_versions, note_look
 from subscribers.mirror import keep_subscribers, link_subscriptions
 from subscribers.models import Subscriber
 from users.models import Connection
@@ -26,6 +27,11 @@ from users.models import Connection
 ROOT = "/users/current/configuration/"
 MOST_ASKED = 50
 ENDING = "closeOnRemovalMode"
+DESCRIBED = {
+    "strategies": Described.STRATEGY,
+    "portfolio-strategies": Described.PORTFOLIO,
+    "subscribers": Described.SUBSCRIBER,
+}
 # one look into an index for each; history comes oldest first, so what is noted once stays right
 FIRST_OF_STRATEGIES = """
 UPDATE strategies_strategy s SET traded_since = found.day
@@ -65,6 +71,8 @@ def sync_configuration(lease: Lease, *, source: Source, backend: Connection, now
         errors += _sync_list(lease, name, mirrored, keep, source=source, now=now)
     link_subscriptions(backend)
     note_first_trades(backend)
+    if not errors:
+        note_look(backend, now=now)
     observe(backend.pk, now)
     follow_subscriptions(backend.pk, now)
     return SyncOutcome(complete_until=None if errors else now, error=" ".join(errors))
@@ -94,7 +102,8 @@ def _sync_list(
         if len(page) < PAGE_SIZE:
             break
     offered_or_ending = models.Q(is_removed=False) | models.Q(is_removed=True, document__has_key=ENDING)
-    _mark_removed(name, mirrored.filter(offered_or_ending).exclude(backend_id__in=seen), source=source)
+    missing = mirrored.filter(offered_or_ending).exclude(backend_id__in=seen)
+    _mark_removed(name, missing, DESCRIBED[name], source=source, now=now)
     return errors
 
 
@@ -108,7 +117,7 @@ def note_first_trades(backend: Connection) -> int:
     return number
 
 
-def _mark_removed(name: str, missing: models.QuerySet, *, source: Source) -> None:
+def _mark_removed(name: str, missing: models.QuerySet, kind: Described, *, source: Source, now: datetime) -> None:
     for pk, backend_id in missing.order_by("id").values_list("id", "backend_id")[:MOST_ASKED]:
         try:
             source.document(f"{ROOT}{name}/{backend_id}")
@@ -116,4 +125,6 @@ def _mark_removed(name: str, missing: models.QuerySet, *, source: Source) -> Non
             gone = missing.model.objects.get(pk=pk)
             gone.is_removed = True
             gone.document.pop(ENDING, None)  # it winds down no more
-            gone.save(update_fields=["is_removed", "document"])
+            with transaction.atomic():
+                gone.save(update_fields=["is_removed", "document"])
+                end_versions(gone.connection, kind, [backend_id], now=now)
