@@ -19,7 +19,9 @@ LIFETIME = timedelta(days=397)  # the longest that common TLS stacks accept for 
 RENEW_BEFORE = timedelta(days=30)
 NAMES = (
     "localhost",
+    # by name, as the common TLS stacks take no wildcard for a domain of one label
     "mt-provisioning-api-v1.localhost",
+    "profile-api-v1.localhost",
     "copyfactory-api-v1.local.localhost",
     "*.localhost",
     "*.local.localhost",
@@ -48,7 +50,9 @@ def _usable(certificate_file: Path, key_file: Path) -> bool:
         certificate = x509.load_pem_x509_certificate(certificate_file.read_bytes())
     except ValueError:
         return False
-    return certificate.not_valid_after_utc - datetime.now(UTC) > RENEW_BEFORE
+    own = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    is_complete = set(NAMES) <= set(own.get_values_for_type(x509.DNSName))  # an earlier version knew fewer
+    return is_complete and certificate.not_valid_after_utc - datetime.now(UTC) > RENEW_BEFORE
 
 
 def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:

@@ -17,6 +17,14 @@ COPYFACTORY = "copyfactory-api-v1"
 ACCOUNT_HOSTS = (PROVISIONING, TERMINAL, METASTATS, RISK_MANAGEMENT, PROFILE)
 WITHOUT_REGION = (PROVISIONING, PROFILE)  # {host}.{domain}; the others are {host}.{region}.{domain}
 
+LOCAL_REGION = "local"
+
+
+def names_under(domain: str) -> list[str]:
+    """The host names that clients build of a domain where the embedded backend serves it."""
+    hosts = (*ACCOUNT_HOSTS, COPYFACTORY)
+    return [f"{host}.{domain}" if host in WITHOUT_REGION else f"{host}.{LOCAL_REGION}.{domain}" for host in hosts]
+
 
 def prefix_of(host: str) -> str:
     """What is put in front of paths of a host where one origin stands for all: "/metastats-api-v1"."""

@@ -6,11 +6,14 @@ import contextlib
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+from copying.contract.hosts import names_under
 from copyportal.services import CannotStart
 from copyportal.services.crew import Crew, Stopped, say
 from copyportal.services.installation import Installation, require_free_port
@@ -84,16 +87,27 @@ def _start(place: Installation, crew: Crew) -> dict[str, str]:
     return environment
 
 
-def how_to_connect_clients(place: Installation) -> str:
-    """What an unchanged CopyFactory client is told, so that it reaches the backend."""
+def leads_here(name: str) -> bool:
+    """Whether this machine finds a name under localhost: many resolvers do without being told, not all."""
+    try:
+        return bool(socket.getaddrinfo(name, None))
+    except OSError:
+        return False
+
+
+def how_to_connect_clients(place: Installation, is_known: Callable[[str], bool] = leads_here) -> str:
+    """What an unchanged CopyFactory client is told, so that it reaches the backend. is_known: whether a name is."""
     domain, certificate = f"localhost:{place.tls_port}", place.var / "tls" / f"backend-{place.tls_port}.crt"
-    lines = (
+    lines = [
         "",
         f"CopyFactory clients reach the backend by the domain {domain} (docs/clients.md):",
-        f"  token   {sys.executable} manage.py backendtoken NAME",
+        f"  token   VAR={place.var} {sys.executable} manage.py backendtoken --tenant NAME",
         f'  Python  SSL_CERT_FILE={certificate}  CopyFactory(token, {{"domain": "{domain}"}})',
         f'  Node    NODE_EXTRA_CA_CERTS={certificate}  new CopyFactory(token, {{domain: "{domain}"}})',
-    )
+    ]
+    if unknown := [name for name in names_under("localhost") if not is_known(name)]:
+        lines.append("  hosts   this machine does not know these names; add the next line to /etc/hosts:")
+        lines.append(f"127.0.0.1 {' '.join(unknown)}")
     return "\n".join(lines)
 
 

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from copying.backend.http.once import carry_out
 from copying.backend.http.options import present, service
-from copying.backend.http.parameters import Query, document, new_id, path_id
+from copying.backend.http.parameters import Query, body_bytes, document, new_id, path_id
 from copying.backend.http.replies import page_of, reply
 from copying.backend.http.webhooks import times_of
 from copying.backend.settings.offers import MOST_OFFERED, offered_to
@@ -31,6 +31,7 @@ from copying.backend.state.commands import (
 )
 from copying.backend.state.errors import Refused, invalid, not_found
 from copying.contract import wire
+from copying.contract.validation import load_json
 from copying.engine.expressions import ExpressionError, check
 
 from . import reads
@@ -114,13 +115,28 @@ def _get(request: Request, name: str, what: str, read: Callable[[Book, str, str]
     return reply(unseal(content))
 
 
+async def names_stopout_risk(request: Request) -> bool:
+    """Whether the body has `stopOutRisk`, anywhere: older clients set it, and it is not to be ignored in silence."""
+    content = request.state.content = await body_bytes(request)
+    return b"stopOutRisk" in content and _has(load_json(content), "stopOutRisk")
+
+
+def _has(value: Any, name: str) -> bool:
+    if isinstance(value, dict):
+        return name in value or any(_has(part, name) for part in value.values())
+    return isinstance(value, list) and any(_has(part, name) for part in value)
+
+
 async def put_strategy(request: Request) -> Response:
     """C4. What is secret in it is kept encrypted."""
     strategy_id = new_id(request, "strategy_id")
     known = stored_strategy(service(request).core.book, request.scope["tenant"], strategy_id)
+    is_old = await names_stopout_risk(request)
     written = computable(wire.to_wire(await document(request, "strategy", stored=known)))
     usable(request, strategy_id, "Strategy")
-    command = PutStrategy(tenant=request.scope["tenant"], strategy_id=strategy_id, document=seal(written))
+    command = PutStrategy(
+        tenant=request.scope["tenant"], strategy_id=strategy_id, document=seal(written), names_stopout_risk=is_old
+    )
     return await carry_out(request, command)
 
 
@@ -128,9 +144,12 @@ async def put_portfolio(request: Request) -> Response:
     """C8."""
     strategy_id = new_id(request, "strategy_id")
     known = stored_strategy(service(request).core.book, request.scope["tenant"], strategy_id)
+    is_old = await names_stopout_risk(request)
     written = computable(wire.to_wire(await document(request, "portfolio", stored=known)))
     usable(request, strategy_id, "Portfolio strategy")
-    command = PutPortfolio(tenant=request.scope["tenant"], strategy_id=strategy_id, document=written)
+    command = PutPortfolio(
+        tenant=request.scope["tenant"], strategy_id=strategy_id, document=written, names_stopout_risk=is_old
+    )
     return await carry_out(request, command)
 
 
@@ -138,8 +157,11 @@ async def put_subscriber(request: Request) -> Response:
     """C13."""
     subscriber_id = new_id(request, "subscriber_id")
     known = stored_subscriber(service(request).core.book, request.scope["tenant"], subscriber_id)
+    is_old = await names_stopout_risk(request)
     written = computable(wire.to_wire(await document(request, "subscriber", stored=known)))
-    command = PutSubscriber(tenant=request.scope["tenant"], subscriber_id=subscriber_id, document=written)
+    command = PutSubscriber(
+        tenant=request.scope["tenant"], subscriber_id=subscriber_id, document=written, names_stopout_risk=is_old
+    )
     return await carry_out(request, command)
 
 

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
+from math import inf
 from typing import Any
 
 from starlette.requests import Request
@@ -37,6 +38,8 @@ from . import reads
 Read = Callable[[], Awaitable[bytes | None]]
 Pick = Callable[[Records], bytes | None]
 NOTHING = b"[]"
+WITHOUT_CURSOR_S = 5.0  # clients before the contract's 6.0 give up after 10, whatever they were told
+BETWEEN_POLLS_S = 2.0
 Handler = Callable[[Request, Send], Awaitable[Response | None]]
 
 
@@ -162,11 +165,16 @@ async def subscriber_log(request: Request, send: Send) -> Response | None:
 
 @Stream
 async def stopouts(request: Request, send: Send) -> Response | None:
-    """T5."""
+    """T5. Who sends no cursor may give up after 10 seconds and cannot say what they have: they wait less, and are told
+    of what stopped between two of their polls (some may be told twice, and know it by its number).
+    """
     query = Query.of(request)
     last = reads.last_stopout(service(request).core.book, request.scope["tenant"])
     filters = {name: query.text(wire) for name, wire in FILTERS if query.text(wire)}
-    return await _by_number(request, send, STOPOUTS, query, last, filters)
+    if query.text("previousSequenceNumber"):
+        return await _by_number(request, send, STOPOUTS, query, last, filters)
+    last = await _before_recent(request, last)
+    return await _by_number(request, send, STOPOUTS, query, last, filters, most_s=WITHOUT_CURSOR_S)
 
 
 @Stream
@@ -174,6 +182,20 @@ async def account_snapshots(request: Request, send: Send) -> Response | None:
     """E2."""
     last = reads.last_account_snapshot(service(request).core.book, request.scope["tenant"])
     return await _by_number(request, send, SNAPSHOTS, Query.of(request), last, {})
+
+
+async def _before_recent(request: Request, last: int) -> int:
+    """The number of the stopout before those of the last BETWEEN_POLLS_S seconds; `last` where there are none."""
+    await service(request).core.caught_up()
+    rows = await service(request).database.rows(
+        "SELECT min(number) FROM (SELECT number, time FROM copying_stopoutrecord WHERE tenant = %(tenant)s"
+        " ORDER BY number DESC LIMIT 1000) newest WHERE time >= %(since)s",
+        {
+            "tenant": request.scope["tenant"],
+            "since": datetime.now(UTC) - timedelta(seconds=BETWEEN_POLLS_S),
+        },
+    )
+    return last if rows[0][0] is None else int(rows[0][0]) - 1
 
 
 FILTERS = (("strategy_id", "strategyId"), ("subscriber_id", "subscriberId"))
@@ -284,15 +306,22 @@ async def _read_oldest(service: Service, selection: Selection, limit: int) -> by
 
 
 async def _by_number(
-    request: Request, send: Send, topic: Topic, query: Query, last: int, filters: dict[str, str]
+    request: Request,
+    send: Send,
+    topic: Topic,
+    query: Query,
+    last: int,
+    filters: dict[str, str],
+    *,
+    most_s: float = inf,
 ) -> Response | None:
-    """Ascending numbers above `previousSequenceNumber`; without it, above `last`, the highest there is.
+    """Ascending numbers above `previousSequenceNumber`; without it, above `last`. most_s: that it waits at most.
 
     Raises 400 for a cursor above that: it is of a time that a restored backup does not reach, and whoever waited with
     it would miss all until the numbers have caught up.
     """
     limit = query.integer("limit", 1000, 1, 1000)
-    hold_s = _hold_s(request, query)
+    hold_s = min(_hold_s(request, query), most_s)
     previous = query.integer("previousSequenceNumber", last, 0, 2**62)
     if previous > last and previous > (last := await _highest(request, topic)):
         words = f"is above {last}, the highest there is: the data may have been restored to an earlier time."

@@ -19,7 +19,7 @@ from copying.backend.state.commands import (
     PutWebhook,
     RemoveWebhook,
 )
-from copying.backend.state.effects import Effects
+from copying.backend.state.effects import Effects, LogLine
 from copying.backend.state.entities import StoredStrategy, StoredSubscriber, StoredWebhook
 from copying.backend.state.errors import invalid, not_found
 from copying.backend.state.trading_accounts import check_role
@@ -28,6 +28,10 @@ from . import commission
 from .nesting import above, check_circle, check_size, tree_of
 from .offers import consent_changed, may_follow, withheld
 
+STOPOUT_RISK_IGNORED = (
+    "stopOutRisk is not a setting any more and was ignored: nothing stops at it. Use riskLimits, whose type lifetime "
+    "with applyTo equity-difference comes closest."
+)
 _OWNED = ("_id", "platformCommissionRate", "closeOnRemovalMode", "removed")
 
 
@@ -115,6 +119,8 @@ def put_strategy(book: Book, command: PutStrategy | PutPortfolio, effects: Effec
     book.changed_configuration()
     refresh_subscriptions(book, command.strategy_id)
     consent_changed(book, effects, before)
+    if command.names_stopout_risk:
+        effects.events.append(LogLine(book.time, command.tenant, 2, STOPOUT_RISK_IGNORED, command.strategy_id))
 
 
 def members_of(known: StoredStrategy | None, document: dict[str, Any]) -> list[dict[str, Any]]:
@@ -207,6 +213,8 @@ def put_subscriber(book: Book, command: PutSubscriber, effects: Effects) -> list
         row = add_subscription(book, account, command.subscriber_id, subscription["strategyId"])
         refresh_subscription(book, row, command.subscriber_id, subscription["strategyId"])
     limits.refresh_account(book, account, book.subscribers_by_id[command.subscriber_id])
+    if command.names_stopout_risk:
+        effects.events.append(LogLine(book.time, command.tenant, 2, STOPOUT_RISK_IGNORED, "", command.subscriber_id))
     gone = [subscription["strategyId"] for subscription in dropped if subscription["strategyId"] not in modes]
     return [book.subscription(command.subscriber_id, strategy_id) for strategy_id in gone]
 

@@ -19,10 +19,11 @@ class Command(msgspec.Struct, tag_field="kind", frozen=True, kw_only=True):
 
 
 class PutStrategy(Command, tag="put-strategy", frozen=True, kw_only=True):
-    """Create or replace a strategy (contract, C4)."""
+    """Create or replace a strategy (contract, C4). names_stopout_risk: a setting that is not known any more."""
 
     strategy_id: str
     document: dict[str, Any]
+    names_stopout_risk: bool = False
 
 
 class PutPortfolio(Command, tag="put-portfolio", frozen=True, kw_only=True):
@@ -30,6 +31,7 @@ class PutPortfolio(Command, tag="put-portfolio", frozen=True, kw_only=True):
 
     strategy_id: str
     document: dict[str, Any]
+    names_stopout_risk: bool = False
 
 
 class PutSubscriber(Command, tag="put-subscriber", frozen=True, kw_only=True):
@@ -37,6 +39,7 @@ class PutSubscriber(Command, tag="put-subscriber", frozen=True, kw_only=True):
 
     subscriber_id: str
     document: dict[str, Any]
+    names_stopout_risk: bool = False
 
 
 Removable = Literal["strategy", "portfolio", "member", "subscriber", "subscription"]

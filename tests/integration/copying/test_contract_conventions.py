@@ -179,6 +179,23 @@ async def test_unknown_fields_and_old_ones_are_ignored(user):
     assert read["platformCommissionRate"] == 0
 
 
+async def test_an_old_stopout_setting_is_warned_of_in_the_log(user):
+    """The vendor's own samples still send it: whoever relies on it must not think that something stops there."""
+
+    async def warnings(path: str) -> list[str]:
+        since = {"startTime": "2020-01-01T00:00:00.000Z"}
+        return [line["message"] for line in await user.get(f"{path}/user-log", **since) if line["level"] == "WARN"]
+
+    strategy_id = await user.provide(stopOutRisk={"value": 0.4, "startTime": "2020-08-24T00:00:00.000Z"})
+    clean = await user.provide("clean", description="stopOutRisk is only a word here")
+    await user.subscribe(strategy_id, stopOutRisk={"absoluteValue": 1})
+    of_strategy = await warnings(f"/users/current/strategies/{strategy_id}")
+    of_subscriber = await warnings(f"/users/current/subscribers/{user.id('a')}")
+    assert len(of_strategy) == len(of_subscriber) == 1
+    assert all("stopOutRisk" in line and "riskLimits" in line for line in of_strategy + of_subscriber)
+    assert await warnings(f"/users/current/strategies/{clean}") == []
+
+
 # -------------------------------------------------------------------------------------------------------- rate limits
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from copying.backend.http import create_app
+from copying.backend.http import create_app, streams
 from copying.backend.http.options import ServerOptions, database_url
 from tests.integration.copying.conftest import Backend, assert_error, iso
 from tests.integration.copying.test_contract_history import START, _sequences, ids, write_log, write_transactions
@@ -207,7 +207,26 @@ async def test_t5_empty_filters_are_absent_and_no_cursor_starts_at_the_end(user,
         backend.market.prices = {**backend.market.prices, "EURUSD": (1.1, 1.10008)}
         backend.core.look_at_market()
     assert stopout["sequenceNumber"] == 1
-    assert await user.get("/users/current/stopouts/stream", **empty, holdInSeconds=0) == []
+    after = empty | {"previousSequenceNumber": 1, "holdInSeconds": 0}
+    assert await user.get("/users/current/stopouts/stream", **after) == []
+
+
+@pytest.mark.parametrize("cursor", [{}, {"previousSequenceNumber": ""}])
+async def test_t5_who_sends_no_cursor_and_gives_up_early_loses_no_stopout(user, cursor, monkeypatch):
+    """Old clients stop waiting after 10 seconds: what came between two of their polls is told by the next one."""
+    path = "/users/current/stopouts/stream"
+    monkeypatch.setattr(streams, "WITHOUT_CURSOR_S", 0.05)
+    assert await asyncio.wait_for(user.get(path, **cursor), 20) == [], "answered long before the hold is over"
+    write_stopouts(user, [1, 2])
+    user.backend.core.book.stopout_numbers[user.tenant] = 2
+    waiting = asyncio.create_task(user.get(path, previousSequenceNumber=2))
+    for _ in range(2):
+        assert [each["sequenceNumber"] for each in await user.get(path, **cursor)] == [1, 2]
+    assert await user.get(path, **cursor, subscriberId="b", holdInSeconds=0) == []
+    monkeypatch.setattr(streams, "BETWEEN_POLLS_S", 0.0)
+    assert await user.get(path, **cursor) == [], "what is older was told"
+    assert not waiting.done(), "with a cursor it is held as ever"
+    waiting.cancel()
 
 
 async def test_e2_snapshots_of_accounts_are_streamed_from_the_beginning(user):

@@ -1,6 +1,7 @@
 """The folder of run-time data: choices, secrets, lock."""
 
 import stat
+import sys
 
 import pytest
 from cryptography.fernet import Fernet
@@ -42,11 +43,21 @@ def test_two_servers_need_two_ports(monkeypatch, tls, is_refused):
 
 
 def test_a_client_is_told_domain_certificate_and_token(tmp_path):
-    text = how_to_connect_clients(Installation(var=tmp_path, tls_port=9443))
+    text = how_to_connect_clients(Installation(var=tmp_path, tls_port=9443), lambda name: True)
     assert 'CopyFactory(token, {"domain": "localhost:9443"})' in text
     assert f"SSL_CERT_FILE={tmp_path}/tls/backend-9443.crt" in text
     assert f"NODE_EXTRA_CA_CERTS={tmp_path}/tls/backend-9443.crt" in text
-    assert "backendtoken" in text
+    assert f"VAR={tmp_path} {sys.executable} manage.py backendtoken --tenant NAME" in text
+    assert "/etc/hosts" not in text
+
+
+def test_names_that_the_machine_does_not_know_are_told_as_a_line_of_hosts(tmp_path):
+    known = "mt-provisioning-api-v1.localhost"
+    text = how_to_connect_clients(Installation(var=tmp_path, tls_port=9443), lambda name: name == known)
+    *_, line = text.splitlines()
+    assert line.startswith("127.0.0.1 mt-client-api-v1.local.localhost ")
+    assert "copyfactory-api-v1.local.localhost" in line
+    assert known not in line
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "eighty", "-1", "²"])
