@@ -366,6 +366,12 @@ OWN_STRATEGY = (
     "SELECT s.strategy_backend_id FROM subscribers_subscription s JOIN subscribers_subscriberaccess a"
     " USING (subscriber_id) WHERE NOT s.is_removed ORDER BY a.id, s.id LIMIT 1"
 )
+# copies are missing of it, which the page says in a list
+A_SIGNAL_SOME_LACK = (
+    "SELECT t.id FROM reporting_opentrade t ORDER BY t.copies > 0 DESC, (SELECT count(*) FROM"
+    " subscribers_subscription s WHERE s.strategy_backend_id = t.strategy_id AND NOT s.is_removed) - t.copies DESC,"
+    " t.id LIMIT 1"
+)
 # what Chromium moved after it was painted, except in answer to a person
 SHIFTS = """window.shift = 0;
 new PerformanceObserver((list) => {
@@ -407,6 +413,15 @@ UNNAMED = """() => {
 OUTSIDE = """() => [...document.querySelectorAll(".card .state")].filter((pill) => pill.checkVisibility()
   && pill.getBoundingClientRect().right > pill.closest(".card").getBoundingClientRect().right)
   .map((pill) => pill.textContent)"""
+# as if the firm had accounts in more currencies: cells of cards with an amount get further ones
+MORE_CURRENCIES = """() => {
+  for (const amount of document.querySelectorAll(".list-cards td[data-label] > .nowrap"))
+    for (const more of ["\u2212123\u202f456\u202f789 JPY", "+98\u202f765.43 CHF"]) {
+      const copy = amount.cloneNode();
+      copy.textContent = more;
+      amount.after(" ", copy);
+    }
+}"""
 WIDER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 SIZES = {"desk": ({"width": 1440, "height": 900}, "light"), "phone": ({"width": 360, "height": 780}, "dark")}
 
@@ -432,7 +447,7 @@ def ids(stack) -> dict[str, int]:
         "mail": stack.one(A_MAIL),
         "decision": stack.one("SELECT max(id) FROM reporting_decision"),
         "position": stack.one("SELECT id FROM reporting_openposition WHERE signal_id <> '' ORDER BY id LIMIT 1"),
-        "signal": stack.one("SELECT id FROM reporting_opentrade ORDER BY copies DESC, id LIMIT 1"),
+        "signal": stack.one(A_SIGNAL_SOME_LACK),
         "terms": stack.one(TERMS_THAT_ASK),
         "agreement": stack.one("SELECT min(id) FROM subscribers_agreementtext"),
         "endpoint": stack.one(AN_ENDPOINT),
@@ -522,4 +537,6 @@ def test_a_page_fits_keeps_still_and_names_everything(role, path, size, contexts
     page.wait_for_function("scheme => document.documentElement.dataset.bsTheme === scheme", arg=other)
     assert page.evaluate(WIDER) <= 0
     assert barriers(page) == []
+    page.evaluate(MORE_CURRENCIES)
+    assert page.evaluate(WIDER) <= 0
     page.close()
