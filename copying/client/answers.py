@@ -30,7 +30,7 @@ from .errors import (
 _ERROR_NAME = re.compile(r"[A-Za-z]{1,60}(?:Error|Exception)")
 _PARAMETER = re.compile(r"[\w$.:+\[\]-]{1,200}")
 _ADDRESS = re.compile(
-    r"[a-z][a-z0-9+.-]*://\S+|\b\d{1,3}(?:\.\d{1,3}){3}\b(?::\d+)?|\[[0-9a-f:]*:[0-9a-f:]*\](?::\d+)?"
+    r"[a-z][a-z0-9+.-]{0,40}://\S+|\b\d{1,3}(?:\.\d{1,3}){3}\b(?::\d+)?|\[[0-9a-f:]*:[0-9a-f:]*\](?::\d+)?"
     r"|\b(?:localhost|[\w-]+(?:\.[\w-]+)*\.[a-z][a-z-]+)(?::\d{2,5})\b|\blocalhost\b",
     re.IGNORECASE,
 )
@@ -127,7 +127,10 @@ def _speaks_the_contract(body: dict[str, Any]) -> bool:
 
 def public_text(value: Any, longest: int = LONGEST_MESSAGE) -> str:
     """A backend's sentence as a page may show it: one line, bounded, without addresses."""
-    text = _ADDRESS.sub("…", " ".join(str(value).split()))
+    text = str(value)
+    if len(text) > 4 * longest:  # looking for addresses takes the square of the length; no half of one may stay
+        text = f"{text[: 4 * longest].rpartition(' ')[0]} …"
+    text = _ADDRESS.sub("…", " ".join(text.split()))
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 

@@ -101,7 +101,7 @@ def test_messages_name_the_connection_and_no_address():
     assert caught.value.said == "refused"
     for status in (400, 401, 403, 404, 429, 500):
         with (
-            client(lambda request, s=status: httpx.Response(s), name="Main backend") as asked,
+            client(lambda request, s=status: httpx.Response(s), name="Main backend", wait_budget_s=0) as asked,
             pytest.raises(errors.ClientError) as caught,
         ):
             asked.get_bytes("/x")

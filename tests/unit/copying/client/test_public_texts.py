@@ -1,11 +1,12 @@
 """What a page may show of an answer: a sentence of the contract's error body, bounded, and no address; else our own."""
 
 import json
+import re
 
 import httpx
 import pytest
 
-from copying.client import Client, ClientError, Rejected
+from copying.client import Client, ClientError, Rejected, answers
 from copying.client.answers import LONGEST_MESSAGE, MOST_DETAILS, public_text
 
 STATUSES = (400, 401, 403, 404, 408, 409, 418, 429, 500, 503)
@@ -64,7 +65,7 @@ def test_a_refusal_of_the_contract_is_told_with_its_details():
 
 
 def test_details_are_bounded_and_of_the_right_shape():
-    good = {"parameter": "name", "message": "m" * 5_000}
+    good = {"parameter": "name", "message": "mmmm " * 1_000}
     odd = [
         5,
         {},
@@ -99,6 +100,33 @@ def test_details_are_bounded_and_of_the_right_shape():
 )
 def test_addresses_are_left_out(text, shown):
     assert public_text(text) == shown
+
+
+class Counting:
+    """A pattern that keeps how much it was given to look at."""
+
+    def __init__(self, pattern: re.Pattern[str]):
+        self.pattern, self.lengths = pattern, []
+
+    def sub(self, by: str, text: str) -> str:
+        self.lengths.append(len(text))
+        return self.pattern.sub(by, text)
+
+
+@pytest.mark.parametrize("text", ["m" * 10**6, "m " * 10**6, "a." * 10**6, " " * 10**6, "10.0.0.7, " * 10**5])
+def test_only_the_beginning_of_a_long_text_is_looked_at(monkeypatch, text):
+    counting = Counting(answers._ADDRESS)
+    monkeypatch.setattr(answers, "_ADDRESS", counting)
+    shown = public_text(text)
+    assert counting.lengths[0] <= 5 * LONGEST_MESSAGE
+    assert len(shown) <= LONGEST_MESSAGE
+    assert "10.0" not in shown
+
+
+@pytest.mark.parametrize("place", range(4 * LONGEST_MESSAGE - 12, 4 * LONGEST_MESSAGE + 2))
+def test_no_half_of_an_address_is_shown_where_a_text_is_cut(place):
+    addresses = ("http://a " * 200)[: place - place % 9]  # become short, so that what follows is shown
+    assert "secret" not in public_text(addresses + "y" * (place % 9) + " secret.example:8443 and more words")
 
 
 @pytest.mark.parametrize(
