@@ -14,7 +14,7 @@ from markupsafe import Markup
 from copyportal import display
 from jobs import exports
 from jobs.states import job_state
-from reporting.states import DISPUTE_STATES, mail_state, statement_state, sync_state
+from reporting.states import APPROVAL_STATES, DISPUTE_STATES, mail_state, statement_state, sync_state
 from strategies.states import STRATEGY_STATES, strategy_state
 from subscribers.states import ACCOUNT_STATES
 from users import once
@@ -60,7 +60,7 @@ def environment(**options) -> Environment:
     env.globals.update(display.GLOBALS)
     env.globals.update(export_offer=exports.offer, csrf_of=csrf_input, job_state=job_state)
     env.globals.update(mail_state=mail_state, statement_state=statement_state, sync_state=sync_state)
-    env.globals.update(dispute_states=DISPUTE_STATES)
+    env.globals.update(dispute_states=DISPUTE_STATES, approval_states=APPROVAL_STATES)
     env.globals.update(strategy_state=strategy_state, strategy_states=STRATEGY_STATES, account_states=ACCOUNT_STATES)
     env.filters.update(display.FILTERS, as_json=as_json)
     return env

@@ -19,7 +19,7 @@ from django.urls import reverse
 
 from editing.limits import reason_words
 from editing.targets import PORTFOLIO, STRATEGY, SUBSCRIBER
-from reporting.attention_books import documents_on_their_way, open_disputes
+from reporting.attention_books import documents_on_their_way, open_disputes, runs_to_approve
 from reporting.attention_lines import MOST_COUNTED, AttentionLine, address, counted
 from reporting.books import BillingPeriod, DocumentKind, Statement, StatementState
 from reporting.commission.consent import read_waiting
@@ -389,6 +389,7 @@ CHECKS: tuple[Callable[[Membership, datetime], Iterator[AttentionLine]], ...] = 
     log_errors,
     old_rates,
     books,
+    runs_to_approve,
     open_disputes,
     documents_on_their_way,
 )

@@ -9,12 +9,13 @@ from django.db.models import F, Min, OuterRef, Subquery
 from django.urls import reverse
 
 from reporting.attention_lines import MOST_COUNTED, AttentionLine, address, counted
-from reporting.models import Dispute, StatementMail
+from reporting.models import Dispute, RunRequest, StatementMail
 from users.models import Mail, Membership
 from users.outbox import NOT_DELIVERED
+from users.permissions import can_bill
 
 REFUSALS_SHOWN_FOR = timedelta(days=30)
-MOST_REFUSALS = 3
+MOST_REFUSALS = MOST_REQUESTS = 3
 MOST_READ = 1_000
 
 
@@ -27,6 +28,20 @@ def open_disputes(membership: Membership, now: datetime) -> Iterator[AttentionLi
         words = "waits for an answer" if number == 1 else "wait for an answer"
         href = address("reporting:disputes", state="open")
         yield AttentionLine("warn", "receipt-2", counted(number, "dispute"), words, href, "Not due until then", since)
+
+
+def runs_to_approve(membership: Membership, now: datetime) -> Iterator[AttentionLine]:
+    """Runs that somebody else asked for, for those who may approve them."""
+    if not can_bill(membership):
+        return
+    waiting = RunRequest.objects.visible_to(membership).waiting().exclude(requested_by=membership.user_id)
+    rows = list(waiting.select_related("requested_by").order_by("requested_at", "pk")[: MOST_REQUESTS + 1])
+    for row in rows[:MOST_REQUESTS]:
+        href = reverse("reporting:approval", args=[row.pk])
+        note = f"{row.requested_by} asked for it"
+        yield AttentionLine("warn", "receipt-2", row.title, "waits for your approval", href, note, row.requested_at)
+    if len(rows) > MOST_REQUESTS:
+        yield AttentionLine("warn", "dots", "More runs", "wait", address("reporting:approvals", state="waiting"))
 
 
 def documents_on_their_way(membership: Membership, now: datetime) -> Iterator[AttentionLine]:

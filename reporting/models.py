@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
+from reporting.approvals import ApprovalState, RunRequest
 from reporting.asked_accounts import AccountPause, CreditPool
 from reporting.bookkeeping import BookkeepingSettings, JournalExport
 from reporting.books import (
@@ -36,6 +37,7 @@ from users.syncing import register_failing
 __all__ = [
     "AccountPause",
     "AccrualState",
+    "ApprovalState",
     "BillingIdentity",
     "BillingPeriod",
     "BookkeepingSettings",
@@ -75,6 +77,7 @@ __all__ = [
     "RecordKind",
     "ReferenceRate",
     "Retention",
+    "RunRequest",
     "Statement",
     "StatementItem",
     "StatementMail",

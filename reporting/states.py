@@ -10,6 +10,7 @@ from django.db.models import Case, CharField, F, Q, Value, When
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from reporting.approvals import ApprovalState
 from reporting.books import PeriodState, StatementState
 from reporting.disputes import DisputeState
 from reporting.models import SyncState
@@ -31,6 +32,12 @@ DISPUTE_STATES = by_code(
     State(DisputeState.CREDITED, "Credited", "good"),
     State(DisputeState.WITHDRAWN, "Withdrawn"),
     State(DisputeState.VOID, "Statement voided"),
+)
+APPROVAL_STATES = by_code(
+    State(ApprovalState.WAITING, "Waits for approval", "warn"),
+    State(ApprovalState.APPROVED, "Approved", "good"),
+    State(ApprovalState.DECLINED, "Declined", "bad"),
+    State(ApprovalState.WITHDRAWN, "Withdrawn"),
 )
 CREDIT_NOTE = State("credit-note", "Credit note", "info")
 MAIL_STATES = by_code(

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from reporting.views import (
+    approvals,
     audit,
     billing,
     closing_positions,
@@ -91,6 +92,11 @@ urlpatterns = [
     path("commissions/statements/", statements.statements, name="statements"),
     path("commissions/issue/", statements.review, name="issue-review"),
     path("commissions/issue/all/", statements.issue, name="issue-statements"),
+    path("commissions/approvals/", approvals.approvals, name="approvals"),
+    path("commissions/approvals/<int:pk>/", approvals.approval, name="approval"),
+    path("commissions/approvals/<int:pk>/approve/", approvals.approve, name="approve-run"),
+    path("commissions/approvals/<int:pk>/decline/", approvals.decline, name="decline-run"),
+    path("commissions/approvals/<int:pk>/withdraw/", approvals.withdraw, name="withdraw-run"),
     path("commissions/payments/", payments.payments, name="payments"),
     path("commissions/payments/new/", payments.new_payment, name="new-payment"),
     path("commissions/payments/<int:pk>/", payments.payment, name="payment"),

@@ -12,6 +12,7 @@ from django.contrib.auth.password_validation import validate_password
 
 from users.lines import LineField
 from users.models import Connection, User, Workspace
+from users.permissions import billing_members
 
 ACCENTS = [("blue", "Blue"), ("teal", "Teal"), ("violet", "Violet"), ("graphite", "Graphite")]
 
@@ -45,16 +46,27 @@ class WorkspaceForm(forms.ModelForm):
 
     class Meta:
         model = Workspace
-        fields = ("name", "timezone", "reporting_currency", "week_starts_monday", "asks_consent", "accent")
+        fields = (
+            "name",
+            "timezone",
+            "reporting_currency",
+            "week_starts_monday",
+            "asks_consent",
+            "asks_approval",
+            "accent",
+        )
         labels = {
             "week_starts_monday": "Weeks start on Monday",
             "reporting_currency": "Reporting currency",
             "asks_consent": "A rise of a fee waits for each client's consent",
+            "asks_approval": "Closing and issuing wait for a second person",
         }
         help_texts = {
             "reporting_currency": "Three letters, like USD. Totals over accounts are shown in it.",
             "asks_consent": "Until consent is recorded, a client pays by the earlier terms."
             " Counts for fees that are changed from now on.",
+            "asks_approval": "Whoever closes periods or issues statements asks; another owner, manager or accountant"
+            " looks at the run and approves it, or declines.",
         }
 
     def clean_reporting_currency(self) -> str:
@@ -62,6 +74,16 @@ class WorkspaceForm(forms.ModelForm):
         if not (len(currency) == 3 and currency.isascii() and currency.isalpha()):
             raise forms.ValidationError("A currency has three letters, like USD.")
         return currency
+
+    def clean_asks_approval(self) -> bool:
+        """There has to be somebody else who can approve what one asks for."""
+        asks: bool = self.cleaned_data["asks_approval"]
+        if asks and not self.initial.get("asks_approval") and billing_members(self.instance).count() < 2:
+            raise forms.ValidationError(
+                "Only one person here may close and issue, so nobody could approve. Invite a second owner, manager or"
+                " accountant under Settings > Members first."
+            )
+        return asks
 
     def clean_timezone(self) -> str:
         return str(ZoneInfo(self.cleaned_data["timezone"]))

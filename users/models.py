@@ -89,6 +89,9 @@ class Workspace(models.Model):
     asks_consent = models.BooleanField(
         default=True, db_default=True, help_text="A rise of a fee waits for the consent of each client."
     )
+    asks_approval = models.BooleanField(
+        default=False, db_default=False, help_text="Closing and issuing wait for a second person."
+    )
     factor_roles = models.JSONField(
         default=list, db_default=[], help_text="The roles that need a second factor: a list of Role."
     )

@@ -12,12 +12,13 @@ from typing import Concatenate, ParamSpec, TypeGuard, cast
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import resolve_url
 
 from users.factors import is_missing
-from users.models import STAFF_ROLES, Membership, Role
+from users.models import STAFF_ROLES, Membership, Role, Workspace
 from users.requests import MemberRequest, PortalRequest
 from users.unsent import ask_to_sign_in
 
@@ -37,6 +38,12 @@ def can_manage(membership: Membership | None) -> bool:
 def can_bill(membership: Membership | None) -> bool:
     """Whether periods may be closed and payments recorded."""
     return _is_active(membership) and membership.role in BILLING_ROLES
+
+
+def billing_members(workspace: Workspace) -> QuerySet[Membership]:
+    """Those of a workspace for whom `can_bill` holds."""
+    own = Membership.objects.filter(workspace=workspace, role__in=BILLING_ROLES, deactivated_at=None)
+    return own.select_related("user", "workspace")
 
 
 def can_own(membership: Membership | None) -> bool:

@@ -7,10 +7,11 @@ closed or issued stays so; what is not is as it was before, and trying the job a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from typing import Any
 
+from django.db.models import QuerySet
 from django.urls import reverse
 
 from jobs.kinds import JobKind, JobStep, Result, Work, register, staff
@@ -19,7 +20,7 @@ from reporting.commission.drafts import Among, accounts_to_issue, closed_periods
 from reporting.commission.services import Bounds
 from reporting.commission.statements import issue_statements
 from reporting.models import BillingPeriod
-from users.models import Workspace
+from users.models import Membership, Workspace
 from users.permissions import can_bill
 
 SLICE = Bounds()
@@ -54,12 +55,18 @@ def close_slices(work: Work) -> Iterator[JobStep]:
     yield JobStep(done=closed, total=total, result=_result(closed_words(closed), closed, "reporting:periods"))
 
 
+def periods_to_close(asker: Membership, parameters: Mapping[str, Any], now: datetime) -> QuerySet[BillingPeriod]:
+    """The periods that a job with these parameters closes."""
+    until = datetime.fromisoformat(parameters["until"])
+    periods = BillingPeriod.objects.visible_to(asker).to_close(now).filter(period_end__lte=until)
+    if strategy_id := parameters.get("strategy_id"):
+        periods = periods.filter(connection_id=parameters["connection_id"], strategy_id=strategy_id)
+    return periods
+
+
 def _to_close(work: Work) -> tuple[list[list[Any]], int]:
     """([connection, strategy, its name, end of its last period to close], how many periods these are)."""
-    until = datetime.fromisoformat(work.job.parameters["until"])
-    periods = BillingPeriod.objects.visible_to(work.asker).to_close(work.now).filter(period_end__lte=until)
-    if strategy_id := work.job.parameters.get("strategy_id"):
-        periods = periods.filter(connection_id=work.job.parameters["connection_id"], strategy_id=strategy_id)
+    periods = periods_to_close(work.asker, work.job.parameters, work.now)
     ends: dict[tuple[int, str], list[Any]] = {}
     rows = list(
         periods.order_by("period_end").values_list("connection_id", "strategy_id", "strategy__name", "period_end")
@@ -99,7 +106,9 @@ def issue_slices(work: Work) -> Iterator[JobStep]:
     until, due_on = datetime.fromisoformat(work.job.parameters["until"]), work.job.parameters["due_on"]
     now = datetime.fromisoformat(cursor.get("now") or work.now.isoformat())
     # as they were at the start: a period whose last amount is issued is closed no more, its lines of nothing go along
-    periods = cursor.get("periods") or closed_periods(workspace, until)
+    # where a second person approved it: what that person saw
+    chosen = work.job.parameters.get("periods")
+    periods = cursor.get("periods") or (closed_periods(workspace, until) if chosen is None else chosen)
     issued, done, after = cursor.get("issued", 0), cursor.get("done", 0), cursor.get("after")
     waiting = [key for key in accounts_to_issue(workspace, periods) if after is None or list(key) > after]
     total = done + len(waiting)

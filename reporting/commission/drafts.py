@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any
 
 from django.db import connection as database
@@ -113,6 +114,26 @@ class Draft:
     def is_rate_old(self) -> bool:
         """Whether a person has to accept its rates."""
         return any(item.is_rate_old for item in self.items)
+
+
+class Fate(StrEnum):
+    """What issuing does with a draft."""
+
+    ISSUED = "issued"
+    NOTHING_OWED = "nothing"
+    OLD_RATE = "old-rate"
+    SMALL = "small"
+
+
+def fate_of(draft: Draft, minimum: Decimal, *, accepts_old_rates: bool = False, with_small: bool = False) -> Fate:
+    """What issuing does with it. minimum: of the firm in its currency; the others: what whoever issues agreed to."""
+    if not draft.amount:
+        return Fate.NOTHING_OWED
+    if draft.is_rate_old and not accepts_old_rates:
+        return Fate.OLD_RATE
+    if draft.is_below(minimum) and not with_small:
+        return Fate.SMALL
+    return Fate.ISSUED
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import Max
 
 from reporting.commission.accounts import Posting, lock_books, post, post_settlement, refresh_periods
-from reporting.commission.drafts import Among, Draft, drafts_of
+from reporting.commission.drafts import Among, Draft, Fate, drafts_of, fate_of
 from reporting.commission.event_data import statement_data
 from reporting.commission.money import round_money
 from reporting.commission.services import calendar_of
@@ -62,12 +62,11 @@ def issue_statements(
     for draft in drafts_of(workspace, until, among):
         if only is not None and draft.account.subscriber_id not in only:
             continue
-        if not draft.amount:
+        minimum = identity.minimum(draft.account.currency)
+        fate = fate_of(draft, minimum, accepts_old_rates=accepts_old_rates, with_small=with_small)
+        if fate == Fate.NOTHING_OWED:
             nothing_owed += draft.items
-            continue
-        if draft.is_rate_old and not accepts_old_rates:
-            continue
-        if draft.is_below(identity.minimum(draft.account.currency)) and not with_small:
+        if fate != Fate.ISSUED:
             continue
         number += 1
         client = clients.get((draft.account.connection_id, draft.account.subscriber_id))

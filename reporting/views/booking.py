@@ -7,8 +7,9 @@ from typing import Any
 from django.contrib import messages
 from django.utils import timezone
 
-from jobs.models import JobState
+from jobs.models import Job, JobState
 from jobs.services import TooMany, ask, run_now
+from reporting.commission.approving import nobody_else, request_run
 from users.once import FIELD
 from users.requests import MemberRequest
 
@@ -32,6 +33,28 @@ def carry_out(request: MemberRequest, kind: str, *, title: str, parameters: dict
     except TooMany as error:
         messages.error(request, error.text)
         return
+    begin(request, job)
+
+
+def carry_out_or_ask(request: MemberRequest, kind: str, *, title: str, parameters: dict[str, Any], origin: str) -> None:
+    """The same, where the workspace does not ask a second person first; else that person is asked."""
+    if not request.workspace.asks_approval:
+        carry_out(request, kind, title=title, parameters=parameters, origin=origin)
+        return
+    own, is_new = request_run(
+        request.membership, kind, title=title, parameters=parameters, origin=origin, now=timezone.now()
+    )
+    if is_new:
+        messages.success(request, f"Nothing is done yet: “{title}” waits for a second person, under Approvals.")
+    else:
+        waits = f"“{own.title}” of {own.requested_by} waits for approval already, under Approvals."
+        messages.info(request, f"Nothing new was asked for: {waits}")
+    if problem := nobody_else(request.workspace, own.requested_by):
+        messages.warning(request, problem)
+
+
+def begin(request: MemberRequest, job: Job) -> None:
+    """Carry out a job's first slices and say what came of it."""
     job = run_now(job, patience_s=PATIENCE_S)
     if job.state == JobState.DONE:
         level = messages.success if (job.result or {}).get("number") else messages.info

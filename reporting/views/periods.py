@@ -38,7 +38,7 @@ from reporting.commission.zones import period_days
 from reporting.models import BillingPeriod, CommissionLine, PeriodState, StatementItem
 from reporting.rates import rates_of
 from reporting.states import PERIOD_STATES, period_code, period_state
-from reporting.views.booking import carry_out
+from reporting.views.booking import carry_out_or_ask
 from reporting.views.commissions import chosen_span
 from reporting.views.history import render_list
 from reporting.views.payments import in_one_currency
@@ -186,7 +186,7 @@ def close(request: MemberRequest) -> HttpResponse:
         return redirect("reporting:periods")
     title = f"Periods that ended by the end of {span.label}" if span else f"Periods that ended by {until:%Y-%m-%d}"
     parameters = {"until": until.isoformat()}
-    carry_out(request, CLOSE, title=title, parameters=parameters, origin=reverse("reporting:periods"))
+    carry_out_or_ask(request, CLOSE, title=title, parameters=parameters, origin=reverse("reporting:periods"))
     return redirect("reporting:periods")
 
 
@@ -217,7 +217,7 @@ def close_one(request: MemberRequest, pk: int) -> HttpResponse:
     title = f"{name}, {period_days(request.workspace, [period])(period)}"
     parameters = {"until": period.period_end.isoformat(), "connection_id": period.connection_id}
     parameters["strategy_id"] = period.strategy_id
-    carry_out(request, CLOSE, title=title, parameters=parameters, origin=reverse("reporting:period", args=[pk]))
+    carry_out_or_ask(request, CLOSE, title=title, parameters=parameters, origin=reverse("reporting:period", args=[pk]))
     # without lines there is no period
     still_there = BillingPeriod.objects.visible_to(request.membership).filter(pk=pk).exists()
     return redirect("reporting:period", pk) if still_there else redirect("reporting:periods")

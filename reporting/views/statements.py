@@ -30,7 +30,7 @@ from reporting.commission.zones import period_days
 from reporting.forms import CreditNoteForm, IssueForm, ReasonForm
 from reporting.models import BillingIdentity, BillingPeriod, Dispute, DocumentKind, Statement
 from reporting.states import STATEMENT_STATES
-from reporting.views.booking import carry_out
+from reporting.views.booking import carry_out_or_ask
 from reporting.views.commissions import LINES, chosen_span, explained
 from reporting.views.history import render_list
 from reporting.views.statement_parts import mailing_of
@@ -194,7 +194,7 @@ def issue(request: MemberRequest) -> HttpResponse:
     parameters = {"until": until.isoformat(), "due_on": due_on.isoformat()}
     for consent in ("accepts_old_rates", "with_small"):
         parameters[consent] = bool(form.cleaned_data.get(consent))
-    carry_out(request, ISSUE, title=title, parameters=parameters, origin=reverse("reporting:statements"))
+    carry_out_or_ask(request, ISSUE, title=title, parameters=parameters, origin=reverse("reporting:statements"))
     return redirect("reporting:statements")
 
 

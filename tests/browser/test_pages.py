@@ -156,6 +156,8 @@ OF_MANAGER = (
     "/commissions/revenue/",
     "/commissions/revenue/?by=client",
     "/commissions/revenue/?by=all",
+    "/commissions/approvals/",
+    "/commissions/approvals/{approval}/",
     "/commissions/disputes/",
     "/disputes/{dispute}/",
     "/statements/{disputed}/lines/{line}/dispute/",
@@ -222,6 +224,9 @@ NOT_PAGES = frozenset(
         "people:revoke-invitation",
         "people:unlink",
         "reporting:add-rate",
+        "reporting:approve-run",
+        "reporting:decline-run",
+        "reporting:withdraw-run",
         "reporting:add-rates",
         "reporting:close-period",
         "reporting:commission-change",  # a part of the review of a change
@@ -332,6 +337,13 @@ A_DISPUTE = (
     " JOIN reporting_commissionline l ON l.strategy_id = p.strategy_id AND l.subscriber_id = s.subscriber_id"
     " AND l.period_start = p.period_start AND l.period_end = p.period_end AND l.member_id = '' AND l.amount > 0"
     " WHERE NOT s.is_void ORDER BY s.id DESC, l.id LIMIT 1 RETURNING id"
+)
+AN_APPROVAL = (
+    "INSERT INTO reporting_runrequest (workspace_id, kind, scope, title, parameters, origin, number, sums, state,"
+    " requested_at, requested_by_id, note) SELECT w.id, 'close-periods', '', 'Periods that ended by the end of May',"
+    """ '{"until": "2026-06-01T00:00:00+00:00"}', '/', 12, '{"USD": "1234.5", "EUR": "17"}', 'waiting', now(),"""
+    " m.user_id, '' FROM users_workspace w JOIN users_membership m ON m.workspace_id = w.id AND m.role <> 'owner'"
+    " ORDER BY w.id, m.id LIMIT 1 RETURNING id"
 )
 AN_EXPORT = (
     "INSERT INTO reporting_journalexport (workspace_id, number, first_day, last_day, last_entry, periods, zone,"
@@ -455,6 +467,7 @@ def ids(stack) -> dict[str, int]:
         "own": stack.one("SELECT subscriber_id FROM subscribers_subscriberaccess ORDER BY id LIMIT 1"),
         "own_strategy": stack.one(OWN_STRATEGY),
         "journal": stack.one(AN_EXPORT),
+        "approval": stack.one(AN_APPROVAL),
         "dispute": stack.one(A_DISPUTE),
         "disputed": stack.one("SELECT statement_id FROM reporting_dispute"),
         "line": stack.one("SELECT line_id FROM reporting_dispute"),

@@ -23,6 +23,8 @@ from django.utils import timezone
 from jobs.models import Job
 from reporting import equity_sums
 from reporting.commission.accounts import ClientAccount
+from reporting.commission.approving import request_run
+from reporting.commission.book_jobs import CLOSE
 from reporting.commission.closing import close_periods
 from reporting.commission.disputing import open_dispute
 from reporting.commission.document_lines import lines_of
@@ -65,6 +67,7 @@ OBJECTS = (
     (r"^commissions/mail/<int:pk>/", "mail"),
     (r"^commissions/journal/<int:pk>/", "export"),
     (r"^disputes/<int:pk>/", "dispute"),
+    (r"^commissions/approvals/<int:pk>/", "approval"),
     (r"^decisions/<int:pk>/", "decision"),
     (r"^positions/<int:pk>/", "signal"),
     (r"^positions/all/<int:pk>/", "position"),
@@ -146,6 +149,7 @@ def firm(business, alice):
         grown.mail = mail_statements(business.workspace)
         grown.export = export_everything(business.workspace)
         grown.dispute = dispute_everything(business.workspace)
+        grown.approval = ask_for_approval(alice)
         assert equity_sums.follow_members(business.connection, save=lambda: None)
         grown.statement, grown.period = Statement.objects.earliest("pk").pk, BillingPeriod.objects.earliest("pk").pk
         rebuild(business.connection, is_list=True)
@@ -168,6 +172,16 @@ def mail_statements(workspace) -> int:
         ClientRecord.objects.get_or_create(subscriber=statement.subscriber, defaults={"email": "c@example.com"})
         send_document(statement, now=timezone.now())
     return Mail.objects.order_by("pk")[0].pk
+
+
+def ask_for_approval(owner) -> int:
+    """Closing waits for a second person, one more request for each strategy; returns the one for everything."""
+    asker, now = owner.memberships.select_related("workspace", "user").get(), timezone.now()
+    parameters = {"until": now.isoformat()}
+    for strategy in asker.workspace.strategies.order_by("pk"):
+        scope = {"connection_id": strategy.connection_id, "strategy_id": strategy.backend_id}
+        request_run(asker, CLOSE, title=strategy.name, parameters=parameters | scope, origin="/", now=now)
+    return request_run(asker, CLOSE, title="All", parameters=parameters, origin="/", now=now)[0].pk
 
 
 def dispute_everything(workspace) -> int:

@@ -49,6 +49,7 @@ UNASKED = {
         "accounts/sessions/end/",
         "accounts/email/withdraw/",
         "leave/",
+        "commissions/approvals/<int:pk>/withdraw/",
         "accounts/second-factor/keep/",
         "settings/tokens/<int:pk>/revoke/",
         "settings/members/invitations/<int:pk>/revoke/",

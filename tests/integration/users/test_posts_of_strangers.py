@@ -31,6 +31,7 @@ from reporting.models import (
     OpenTrade,
     OwnRate,
     Payment,
+    RunRequest,
     Statement,
     Subject,
     TermsSource,
@@ -60,6 +61,7 @@ PATH_IDS = {
     "commissions/runs/": "statement",
     "commissions/journal/": "export",
     "disputes/": "dispute",
+    "commissions/approvals/": "approval",
     "commissions/terms/": "terms",
     "jobs/": "job",
     "settings/connections/": "connection",
@@ -297,6 +299,17 @@ def world(user) -> dict[str, str]:
     dispute = Dispute.objects.create(
         workspace=workspace, statement=statement, line=line, amount=10, reason="Secret reason", opened_at=now
     )
+    approval = RunRequest.objects.create(
+        workspace=workspace,
+        kind="close-periods",
+        title="Secret run",
+        parameters={"until": now.isoformat()},
+        origin="/",
+        number=1,
+        sums={},
+        requested_at=now,
+        requested_by=user,
+    )
     trading = builders.broker_account(connection, name="Secret account", backend_id=f"trading{workspace.pk}")
     job = Job.objects.create(workspace=workspace, kind="export", title="Secret list", due_at=now, created_at=now)
     rows = {
@@ -320,6 +333,7 @@ def world(user) -> dict[str, str]:
         "export": export,
         "line": line,
         "dispute": dispute,
+        "approval": approval,
         "token": issue_token(user.memberships.get(), name="Secret", scope="read", lasts=timedelta(1), now=now).token,
     }
     trade = {"workspace": workspace, "connection": connection, "symbol": "EURUSD", "side": "buy", "opened_at": now}
