@@ -378,11 +378,14 @@ OWN_STRATEGY = (
     "SELECT s.strategy_backend_id FROM subscribers_subscription s JOIN subscribers_subscriberaccess a"
     " USING (subscriber_id) WHERE NOT s.is_removed ORDER BY a.id, s.id LIMIT 1"
 )
-# copies are missing of it, which the page says in a list
+# two copies of it are gone, and for one of them nothing is known of why: the page says both in a list
 A_SIGNAL_SOME_LACK = (
-    "SELECT t.id FROM reporting_opentrade t ORDER BY t.copies > 0 DESC, (SELECT count(*) FROM"
-    " subscribers_subscription s WHERE s.strategy_backend_id = t.strategy_id AND NOT s.is_removed) - t.copies DESC,"
-    " t.id LIMIT 1"
+    "WITH signal AS (SELECT t.* FROM reporting_opentrade t ORDER BY t.copies DESC, t.id LIMIT 1), lost AS (SELECT"
+    " p.id, p.subscriber_id FROM reporting_openposition p JOIN signal USING (connection_id, signal_id) ORDER BY p.id"
+    " DESC LIMIT 2), gone AS (DELETE FROM reporting_openposition p USING lost WHERE p.id = lost.id), forgotten AS"
+    " (DELETE FROM reporting_decision d USING signal WHERE d.signal_id = signal.signal_id AND d.subscriber_id ="
+    " (SELECT subscriber_id FROM lost LIMIT 1) AND d.id < (SELECT max(id) FROM reporting_decision))"
+    " SELECT id FROM signal"
 )
 # what Chromium moved after it was painted, except in answer to a person
 SHIFTS = """window.shift = 0;
