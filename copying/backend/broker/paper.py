@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from copying.backend.market.specifications import Specification
 from copying.backend.risk.periods import note_results
 from copying.backend.settings import commission
 from copying.backend.state.account_deals import is_recording
@@ -26,6 +25,7 @@ from copying.backend.state.valuation import (
     round_money,
     value,
 )
+from copying.symbols.specifications import Specification
 
 from . import deferred
 

@@ -16,11 +16,11 @@ import numpy as np
 
 from copying.backend.core.writer import Core
 from copying.backend.market.feed import Feed
-from copying.backend.market.instruments import instrument
 from copying.backend.state.book import Book
 from copying.backend.state.commands import AnyCommand, PutSignal, RemoveSignal, Trade
 from copying.backend.state.errors import Refused
 from copying.backend.state.times import iso
+from copying.symbols.instruments import instrument
 
 log = logging.getLogger(__name__)
 HOUR = 3600.0

@@ -12,12 +12,12 @@ from copying.backend.http.once import carry_out
 from copying.backend.http.options import service
 from copying.backend.http.parameters import Query, document, new_id, path_id
 from copying.backend.http.replies import reply
-from copying.backend.market.instruments import ACCOUNT_CURRENCIES
 from copying.backend.state.accounts import own_account
 from copying.backend.state.book import Book
 from copying.backend.state.commands import Deposit, OpenAccount, Trade
 from copying.backend.state.errors import invalid, not_found
 from copying.backend.state.valuation import MINOR_UNITS
+from copying.symbols.instruments import ACCOUNT_CURRENCIES
 
 from . import reads
 

@@ -23,7 +23,6 @@ from copying.backend.http.options import present, service
 from copying.backend.http.parameters import Query, document, path_id
 from copying.backend.http.replies import page_of, reply
 from copying.backend.http.trading_accounts import BROKER, SERVERS, selected, server_of, trading_account
-from copying.backend.market.instruments import ACCOUNT_CURRENCIES
 from copying.backend.state.accounts import DEFAULT_DEPOSIT, DEFAULT_LEVERAGE, own_account
 from copying.backend.state.commands import (
     ConfigureAccount,
@@ -35,6 +34,7 @@ from copying.backend.state.commands import (
 from copying.backend.state.errors import Refused, invalid, not_found
 from copying.backend.state.trading_accounts import account_with, own_meta
 from copying.contract.provisioning import SERVER_NOT_FOUND, ConfigurationLink, NewTradingAccount
+from copying.symbols.instruments import ACCOUNT_CURRENCIES
 
 CHECKS_AT_ONCE = 10_000
 DAY = 86_400.0

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from copying.backend.market.instruments import ACCOUNT_CURRENCIES
 from copying.backend.risk.headroom import served_limit
 from copying.backend.risk.limits import drawdowns, served
 from copying.backend.settings.offers import marked, withheld, withheld_keys
@@ -21,6 +20,7 @@ from copying.backend.state.times import iso
 from copying.backend.state.valuation import value
 from copying.engine.model import Level
 from copying.engine.timing import close_after
+from copying.symbols.instruments import ACCOUNT_CURRENCIES
 
 Document = dict[str, Any]
 KIND_WORDS = ("market", "limit", "stop")

@@ -12,11 +12,11 @@ from copying.backend.http.deals import broker_time
 from copying.backend.http.replies import reply
 from copying.backend.http.terminal_access import opened
 from copying.backend.http.terminal_state import account_information, ahead_of, base_currency, currency_of, tick_value
-from copying.backend.market.instruments import TABLE
-from copying.backend.market.specifications import Specification
 from copying.backend.state.book import Book
 from copying.backend.state.errors import not_found
 from copying.backend.state.times import iso
+from copying.symbols.instruments import TABLE
+from copying.symbols.specifications import Specification
 
 WEEK = ("SUNDAY", "MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY")
 ALL_DAY = [{"from": "00:00:00.000", "to": "24:00:00.000"}]

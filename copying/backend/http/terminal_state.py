@@ -8,14 +8,14 @@ from typing import Any
 from copying.backend.http import reads
 from copying.backend.http.deals import broker_time, clock_text
 from copying.backend.http.trading_accounts import BROKER, platform_of, server_of
-from copying.backend.market.instruments import ACCOUNT_CURRENCIES
-from copying.backend.market.specifications import Specification
 from copying.backend.state.book import Book
 from copying.backend.state.entities import AccountMeta
 from copying.backend.state.times import iso
 from copying.backend.state.trading_accounts import shown_login
 from copying.backend.state.valuation import MINOR_UNITS
 from copying.contract.terminal import DEMO, HEDGING, REAL
+from copying.symbols.instruments import ACCOUNT_CURRENCIES
+from copying.symbols.specifications import Specification
 
 Document = dict[str, Any]
 

@@ -19,7 +19,8 @@ from pathlib import Path
 import currency_converter
 import numpy as np
 
-from .instruments import SYMBOLS, spread
+from copying.symbols.instruments import SYMBOLS, spread
+
 from .simulated import SimulatedPaths, previous_refresh
 
 LEGS = ("USD", "JPY", "GBP", "CHF", "AUD", "CAD", "NZD")

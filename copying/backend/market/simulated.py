@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime
 
 import numpy as np
 
-from .instruments import ADDED, TABLE, THROUGH_EURO, spread
+from copying.symbols.instruments import ADDED, TABLE, THROUGH_EURO, spread
 
 EPOCH = date(2024, 1, 1)  # a Monday; before it prices stand still
 REFRESH_SECONDS = 5.0

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from copying.backend.market.instruments import ACCOUNT_CURRENCIES
 from copying.backend.state.book import Book
 from copying.backend.state.effects import Effects, StopoutEvent
 from copying.backend.state.entities import ActiveStopout, StoredStrategy, StoredSubscriber
@@ -27,6 +26,7 @@ from copying.backend.state.valuation import value
 from copying.engine.model import Level
 from copying.engine.risk_limits import effective_limits
 from copying.engine.routes import MAX_DEPTH
+from copying.symbols.instruments import ACCOUNT_CURRENCIES
 
 from .periods import (
     BASES,

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from copying.backend.market.instruments import CURRENCIES
 from copying.backend.settings import news
 from copying.backend.settings.offers import owners_of
 from copying.backend.state import provider_balances
@@ -23,6 +22,7 @@ from copying.backend.state.parts import (
 from copying.backend.state.valuation import value
 from copying.engine.model import Facts, Level
 from copying.engine.routes import Configuration, RouteTable, compile_routes
+from copying.symbols.instruments import CURRENCIES
 
 from .scopes import Scopes, correlation_scopes, removal_scopes
 

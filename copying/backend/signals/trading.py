@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from copying.backend.market.instruments import ACCOUNT_CURRENCIES
 from copying.backend.state.accounts import own_account
 from copying.backend.state.book import LEAST_LOTS, STEP_LOTS, Book
 from copying.backend.state.broker_port import Orders
@@ -21,6 +20,7 @@ from copying.backend.state.errors import Refused, invalid
 from copying.backend.state.tables import TradeTable
 from copying.backend.state.trading_accounts import CHECKS_ALL, running_account
 from copying.engine.model import Instrument, OrderKind
+from copying.symbols.instruments import ACCOUNT_CURRENCIES
 
 from .levels import CHECKED, NO_PRICE, Levels, wrong_price
 from .lifecycle import (

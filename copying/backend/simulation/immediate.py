@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from copying.backend.market.instruments import ACCOUNT_CURRENCIES
 from copying.backend.risk import limits
 from copying.backend.risk.headroom import served_limit
 from copying.backend.settings.nesting import above, tree_of
@@ -24,6 +23,7 @@ from copying.backend.state.entities import StoredSubscriber
 from copying.backend.state.tables import LimitTable
 from copying.backend.state.times import iso
 from copying.backend.state.valuation import value
+from copying.symbols.instruments import ACCOUNT_CURRENCIES
 
 MOST_LISTED = 1_000
 Documents = Mapping[str, Mapping[str, dict[str, Any] | None]]

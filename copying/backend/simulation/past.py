@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from copying.backend.market.instruments import ACCOUNT_CURRENCIES, base_symbol, dollars, instrument
 from copying.backend.settings.offers import owners_of
 from copying.backend.signals.recording import MONEY, RecordedFacts
 from copying.backend.state.book import Book
@@ -15,6 +14,7 @@ from copying.backend.state.effects import SignalValues
 from copying.engine import model
 from copying.engine.model import Accounts
 from copying.engine.routes import Configuration
+from copying.symbols.instruments import ACCOUNT_CURRENCIES, base_symbol, dollars, instrument
 
 
 class Event(SignalValues):

@@ -11,7 +11,6 @@ import msgspec
 import numpy as np
 
 from copying.backend.broker.paper import COMMISSION_DOLLARS
-from copying.backend.market.instruments import CURRENCIES, dollars, instrument
 from copying.backend.signals.fan_out import bar
 from copying.backend.signals.recording import RecordedFacts
 from copying.backend.signals.scopes import Scopes, correlation_scopes, removal_scopes
@@ -22,6 +21,7 @@ from copying.engine.decide import decide
 from copying.engine.model import NewsEvent, OrderKind, Outcome, Side
 from copying.engine.reasons import CODES, Reason
 from copying.engine.routes import Configuration, RouteKey, RouteTable, compile_routes
+from copying.symbols.instruments import CURRENCIES, dollars, instrument
 
 from .past import Event, Past, PastMoney, Scene
 

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from copying.backend.market.instruments import ACCOUNT_CURRENCIES
+from copying.symbols.instruments import ACCOUNT_CURRENCIES
 
 from .account_deals import tell_balance
 from .book import Book

@@ -9,7 +9,8 @@ from typing import TypeVar, cast
 
 import numpy as np
 
-from copying.backend.market.instruments import (
+from copying.engine.model import Accounts, Instrument
+from copying.symbols.instruments import (
     ACCOUNT_CURRENCIES,
     CURRENCIES,
     base_symbol,
@@ -18,8 +19,7 @@ from copying.backend.market.instruments import (
     old_symbol,
     specification,
 )
-from copying.backend.market.specifications import Specification
-from copying.engine.model import Accounts, Instrument
+from copying.symbols.specifications import Specification
 
 from .broker_port import Broker
 from .columns import Interned

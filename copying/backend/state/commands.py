@@ -268,7 +268,7 @@ is in somebody's journal already gets the next number, and asks `book.rules` for
    stopped out at a margin level of exactly 50 % as well (risk/limits.py, core/ticks.py); what closes in part leave of a
    copy for something that was removed while its account was away is the owner's (signals/removal.py); a close near
    news waits for every account that is away, also for copies without a lifetime (signals/news_closing.py).
-3: instruments are those of the table (market/symbols.csv), before it twelve pairs; volumes go by their smallest
+3: instruments are those of the table (copying/symbols), before it twelve pairs; volumes go by their smallest
    and step (state/book.py).
 4: nothing is opened on an account that does not run, a login stays one account's also when its server changes, and
    with one configuration link all of its account are used up (state/trading_accounts.py).

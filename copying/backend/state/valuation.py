@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from copying.backend.market.instruments import ACCOUNT_CURRENCIES
+from copying.symbols.instruments import ACCOUNT_CURRENCIES
 
 from .book import Book
 

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from copying.backend.core import ticks
 from copying.backend.core.apply import apply
 from copying.backend.http import reads
-from copying.backend.market.instruments import ACCOUNT_CURRENCIES
 from copying.backend.risk import limits
 from copying.backend.signals import fan_out, retries
 from copying.backend.state.commands import CommandEntry, Deposit, Tick
@@ -22,6 +21,7 @@ from copying.backend.state.times import iso
 from copying.backend.state.valuation import round_money, value
 from copying.engine.model import OrderKind
 from copying.engine.reasons import Reason
+from copying.symbols.instruments import ACCOUNT_CURRENCIES
 from tests.unit.copying.backend import triggers
 from tests.unit.copying.backend.desk import Desk
 

@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from copying.backend.market import specifications
-from copying.backend.market.specifications import Specification
 from copying.backend.risk import periods
 from copying.backend.settings import news, uploads
 from copying.backend.state.commands import AddNews, PutNews
 from copying.backend.state.errors import Refused
 from copying.backend.state.numbers import FIRST, counts_of
+from copying.symbols import specifications
+from copying.symbols.specifications import Specification
 from tests.unit.copying.backend.desk import DAY, Desk
 
 GOLD = Specification(

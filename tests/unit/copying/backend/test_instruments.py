@@ -10,7 +10,11 @@ from copying.backend.broker.paper import PaperBroker
 from copying.backend.core.apply import apply
 from copying.backend.http import reads
 from copying.backend.market.ecb import EcbMarket, read_closes
-from copying.backend.market.instruments import (
+from copying.backend.state.book import Book
+from copying.backend.state.commands import CommandEntry
+from copying.backend.state.errors import Refused
+from copying.backend.state.valuation import MINOR_UNITS
+from copying.symbols.instruments import (
     ACCOUNT_CURRENCIES,
     ADDED,
     SYMBOLS,
@@ -20,12 +24,8 @@ from copying.backend.market.instruments import (
     dollars,
     instrument,
 )
-from copying.backend.market.specifications import TABLE as FILE
-from copying.backend.market.specifications import UnusableTable, parse_table
-from copying.backend.state.book import Book
-from copying.backend.state.commands import CommandEntry
-from copying.backend.state.errors import Refused
-from copying.backend.state.valuation import MINOR_UNITS
+from copying.symbols.specifications import TABLE as FILE
+from copying.symbols.specifications import UnusableTable, parse_table
 from tests.unit.copying.backend.desk import MONDAY, QUOTES, Desk
 from tests.unit.copying.backend.test_routes_that_differ import mapped, outcomes
 

@@ -10,8 +10,8 @@ import pytest
 
 from copying.backend.market import replay, simulated
 from copying.backend.market.ecb import LEGS, STEP_SECONDS, EcbMarket, _closing_time, read_closes
-from copying.backend.market.instruments import SYMBOLS, spread
 from copying.backend.market.replay import NoQuotes, ReplayFeed
+from copying.symbols.instruments import SYMBOLS, spread
 
 
 def mid(market: EcbMarket, symbol: str, moment: float) -> float:

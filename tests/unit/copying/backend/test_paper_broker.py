@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from copying.backend.market.instruments import base_symbol, instrument
 from copying.backend.state.effects import Deals
 from copying.backend.state.errors import Refused
+from copying.symbols.instruments import base_symbol, instrument
 from tests.unit.copying.backend.desk import DAY, Desk
 
 
