@@ -13,6 +13,7 @@ class ReportingConfig(AppConfig):
 
         # they register their kinds of jobs and mails
         from reporting.commission import book_jobs, dispute_steps, mailing, runs, void_runs  # noqa: F401
+        from reporting.reconstruction import runs as reconstruction_runs  # noqa: F401
         from reporting.rights import refusals
         from reporting.states import connection_states
         from strategies.files import register_file

@@ -14,6 +14,7 @@ from django.db.models import QuerySet, Sum
 from copying.engine.model import Level
 from copying.engine.reasons import BY_CODE, LEVEL_NAMES, REASONS, Reason, limit_text, number
 from reporting.models import Decision, DecisionCount, Transaction
+from reporting.reconstruction.assumptions import REASONS as RECONSTRUCTED
 from users.models import Membership, Workspace
 
 MOST_ROUTES = 50
@@ -71,7 +72,7 @@ class DecisionStep:
 
 def reason_label(code: str) -> str:
     """The reason in words, for filters and counts."""
-    return code.replace("-", " ").capitalize()
+    return RECONSTRUCTED.get(code) or code.replace("-", " ").capitalize()
 
 
 def rule_of(decision: Decision) -> str:
@@ -110,6 +111,8 @@ def chain(decision: Decision) -> list[DecisionStep]:
     )
     if place == "Filters":
         return [source, filters, result]
+    if decision.is_reconstructed and decision.rounded_lots is None:
+        return [source, result]  # what lies between is not known
     volumes = (
         ("Scaling", decision.scaled_lots, _ratio(decision.provider_lots, decision.scaled_lots)),
         ("Multiplier", decision.multiplied_lots, _ratio(decision.scaled_lots, decision.multiplied_lots)),
@@ -129,6 +132,8 @@ def _ratio(before: Decimal | None, after: Decimal | None) -> str:
 
 
 def _result(decision: Decision) -> str:
+    if decision.reason in RECONSTRUCTED and decision.outcome == "skipped":
+        return reason_label(decision.reason)
     if decision.outcome in ("copied", "resized"):
         return f"Placed in {decision.subscriber_symbol or decision.symbol}"
     return "Nothing was placed"
@@ -168,7 +173,7 @@ def copies_of_day(workspace: Workspace, day: date) -> Copies:
     counts = DecisionCount.objects.filter(workspace=workspace, day=day).values_list("outcome", "reason")
     outcomes: dict[str, int] = dict.fromkeys(("copied", "resized", "delayed", "skipped", "failed"), 0)
     reasons: dict[str, int] = {}
-    for outcome, reason, decisions in counts.annotate(total=Sum("decisions")).order_by():
+    for outcome, reason, decisions in counts.annotate(total=Sum("decisions")).filter(total__gt=0).order_by():
         outcomes[outcome] = outcomes.get(outcome, 0) + decisions
         if outcome in ("skipped", "failed"):
             reasons[reason] = reasons.get(reason, 0) + decisions

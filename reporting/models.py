@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.db.models import Value
 
 from reporting.approvals import ApprovalState, RunRequest
 from reporting.asked_accounts import AccountPause, CreditPool
@@ -23,6 +24,7 @@ from reporting.disputes import Dispute, DisputeEvent, DisputeState
 from reporting.equity import EquityMember, EquitySum
 from reporting.identity import BillingIdentity, ClientRecord, TaxKind
 from reporting.ledger import AccrualState, CommissionLine, CommissionLineQuerySet, CommissionPolicy
+from reporting.mirrored_signals import MirroredSignal
 from reporting.named import NamedIds
 from reporting.open_book import ExposureSum, OpenPosition, OpenTrade, PositionReading
 from reporting.past import PastFilling, PastPoint, PastSource
@@ -62,6 +64,7 @@ __all__ = [
     "ExposureSum",
     "JournalExport",
     "LogRecord",
+    "MirroredSignal",
     "OpenPosition",
     "OpenTrade",
     "OwnRate",
@@ -254,7 +257,8 @@ class Decision(NamedIds):
     """What became of one signal on one way to one subscriber, and why (docs/copying.md, "Decisions").
 
     Volumes are lots, null where the chain ended before. The unit of `limit_value` belongs to the reason
-    (copying.engine.reasons). A row is written by COPY (reporting/sync) and never changes.
+    (copying.engine.reasons). A row is written by COPY (reporting/sync) and never changes, but for those that are
+    reconstructed (reporting/reconstruction): what is mirrored later may change what they say.
     """
 
     workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, db_index=False, db_constraint=False)
@@ -279,6 +283,11 @@ class Decision(NamedIds):
     final_lots = models.DecimalField(max_digits=24, decimal_places=8, null=True)
     limit_value = models.DecimalField(max_digits=24, decimal_places=8, null=True)
     text = models.CharField(max_length=400)
+    is_reconstructed = models.BooleanField(default=False, db_default=False, help_text="Worked out from the mirror.")
+    expected_lots = models.DecimalField(
+        max_digits=24, decimal_places=8, null=True, help_text="Of a reconstructed one: by the settings; null: unknown."
+    )
+    assumptions = models.JSONField(default=list, db_default=Value([], output_field=models.JSONField()))
 
     objects = PerSubscriberQuerySet.as_manager()
 
@@ -290,6 +299,11 @@ class Decision(NamedIds):
             models.Index(fields=["workspace", "strategy_id", "-time", "-id"], name="decision_of_strategy"),
             models.Index(fields=["workspace", "signal_id"], name="decision_by_signal"),
             # most are simply copied: looking for those walks the time, the others have a short index
+            models.Index(
+                fields=["workspace", "connection"],
+                condition=models.Q(is_reconstructed=True),
+                name="reconstructed_decision",
+            ),
             models.Index(
                 fields=["workspace", "outcome", "-time", "-id"],
                 condition=~models.Q(outcome="copied"),

@@ -66,6 +66,8 @@ DONE = {"buy": "bought", "sell": "sold"}
 
 def staff_sentence(decision: Decision | Any) -> str:
     """What happened, which level decided it and with which numbers. decision: a row of the model or of a list."""
+    if decision.is_reconstructed and decision.text:
+        return str(decision.text)  # it was made here, with what the log says beside it
     reason = BY_CODE.get(decision.reason)
     outcome = Outcome.__members__.get(decision.outcome.upper())
     level = Level.__members__.get(decision.level.upper() or "NONE")
@@ -90,7 +92,7 @@ def plain_sentence(decision: Decision) -> str:
     """One sentence without jargon: "EURUSD was bought with 0.04 instead of 0.1 lots because ..."."""
     because = _because(decision)
     if because is None:
-        return decision.text
+        return _reconstructed(decision) if decision.is_reconstructed else decision.text
     done = DONE.get(decision.side, "traded")
     symbol = decision.subscriber_symbol or decision.symbol
     if decision.outcome == "copied":
@@ -107,6 +109,17 @@ def plain_sentence(decision: Decision) -> str:
     if decision.reason == CODES[Reason.ORPHAN]:
         return f"{symbol} was closed{cause}"
     return f"{symbol} {'could not be' if decision.outcome == 'failed' else 'was not'} {done}{cause}"
+
+
+def _reconstructed(decision: Decision) -> str:
+    """What was found where no rule is known to have decided; what the log says is for staff."""
+    done = DONE.get(decision.side, "traded")
+    symbol = decision.subscriber_symbol or decision.symbol
+    if decision.outcome == "copied":
+        return f"{symbol} was {done} with {_lots(decision.final_lots)} lots."
+    if decision.outcome == "delayed":
+        return f"{symbol} is to be {done} when its price is reached; no deal is known yet."
+    return f"{symbol} was not {done}. The copying service does not tell you why; your account manager sees its log."
 
 
 def _because(decision: Decision) -> str | None:

@@ -65,7 +65,12 @@ RIGHTS = (
         "What is open now, at which price and with which result, is not known; nothing can be closed from here.",
         OF_THE_ACCOUNTS,
     ),
-    Right(SyncKind.DECISIONS, "Decisions", "Why a trade was copied, resized or left out is not known.", OF_OURS),
+    Right(
+        SyncKind.DECISIONS,
+        "Decisions",
+        "Why a trade was copied, resized or left out is not told; it is reconstructed from deals, log and settings.",
+        OF_OURS,
+    ),
 )
 BY_KIND = {right.kind: right for right in RIGHTS}
 RIGHT_STATES = by_code(

@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from rest_framework import serializers
 
 from api.base import Guard
-from api.fields import DecimalText, MomentField, RowSerializer, number, text
+from api.fields import DecimalText, MomentField, RowSerializer, flag, number, text
 from api.lists import ListView, RowView, listing_for
 from reporting.models import Decision, LogRecord, Transaction
 from reporting.plainly import plain_sentence
@@ -126,6 +126,7 @@ class OwnDecisionRow(OfRoute):
         "backend_id",
         "level",
         "text",
+        "is_reconstructed",
     )
     backend_id = text(help_text="Its id at the copying backend.")
     signal = text(source="signal_id")
@@ -137,6 +138,7 @@ class OwnDecisionRow(OfRoute):
     side = text()
     final_lots = DecimalText(allow_null=True, help_text="What was placed for the subscriber.")
     text = serializers.SerializerMethodField(help_text="What happened, as a sentence.")
+    is_reconstructed = flag(help_text="Worked out from deals and settings, as the backend does not tell it.")
 
     def get_text(self, row: Any) -> str:
         return plain_sentence(row)
@@ -145,7 +147,7 @@ class OwnDecisionRow(OfRoute):
 class DecisionRow(OfRoute):
     """What became of one signal on one way to one subscriber, and why. Volumes are lots, null where it ended before."""
 
-    reads = (*OwnDecisionRow.reads, "source_strategy_id", "scaled_lots", "limited_lots")
+    reads = (*OwnDecisionRow.reads, "source_strategy_id", "scaled_lots", "limited_lots", "expected_lots", "assumed")
     backend_id = text(help_text="Its id at the copying backend.")
     signal = text(source="signal_id")
     source_strategy_backend_id = text(source="source_strategy_id", help_text="The strategy whose signal it was.")
@@ -164,6 +166,14 @@ class DecisionRow(OfRoute):
     final_lots = DecimalText(allow_null=True, help_text="What was placed for the subscriber.")
     limit_value = DecimalText(allow_null=True, help_text="The number of the rule that decided, in its unit.")
     text = serializers.CharField(read_only=True, help_text="What happened, as a sentence.")
+    is_reconstructed = flag(help_text="Worked out from deals, log and settings, as the backend does not tell it.")
+    expected_lots = DecimalText(
+        allow_null=True, help_text="Of a reconstructed one: the volume by the settings of that moment; null: not known."
+    )
+    assumptions = serializers.SerializerMethodField(help_text="What a reconstructed one rests on, as codes.")
+
+    def get_assumptions(self, row: Any) -> list[str]:
+        return str(row.assumed).split()
 
 
 class OfDecisions:

@@ -64,7 +64,7 @@ _COPY_NEW = (
     " FROM STDIN (FORMAT text, NULL E'\\x02')"
 )
 _COPY_STAGE = f"COPY decision_stage ({', '.join(_COLUMNS)}) FROM STDIN (FORMAT text, NULL E'\\x02')"
-_COUNT = """
+COUNT = """
     INSERT INTO reporting_decisioncount AS c
         (workspace_id, connection_id, subscriber_id, strategy_id, day, outcome, reason, decisions)
     SELECT %s, %s, * FROM unnest(%s::text[], %s::text[], %s::date[], %s::text[], %s::text[], %s::int[])
@@ -201,7 +201,7 @@ def store(batch: Batch, *, workspace_id: int, connection_id: int) -> int:
                 copy.write("".join([f"{workspace_id}\t{connection_id}\t{line}\n" for line in batch.lines]))
             keys = sorted(batch.counts)
             columns = [list(column) for column in zip(*keys, strict=True)]
-            database.execute(_COUNT, [workspace_id, connection_id, *columns, [batch.counts[key] for key in keys]])
+            database.execute(COUNT, [workspace_id, connection_id, *columns, [batch.counts[key] for key in keys]])
     except IntegrityError:
         return _merge(batch.lines, workspace_id=workspace_id, connection_id=connection_id)
     return len(batch.lines)

@@ -17,6 +17,7 @@ from django.db import DataError, IntegrityError, connection, transaction
 from psycopg.errors import UniqueViolation
 
 from copying.contract import wire
+from reporting.reconstruction.collecting import collect_deals, keeps_decisions, newest_deal
 from reporting.sync import quarantine
 from reporting.sync.ahead import ahead
 from reporting.sync.deals import COLUMNS, CopyLine, read_page
@@ -246,15 +247,19 @@ def sync_history(
     start, looked_back = _start(cursor, now)
     known_until = datetime.fromisoformat(cursor["until"]) if "until" in cursor else EPOCH
     holds_doubles = False  # the other history has brought the same deals
+    is_reconstructed = keeps_decisions(lease.connection_id)
     width = timedelta(seconds=cursor.get("width_s", FIRST_WIDTH.total_seconds()))
     pages = windows(fetch, key=key_of, start=start, end=now + CLOCK_APART, width=width)
     with ahead(_prepared(pages)) as prepared:
         for window, text in prepared:
             is_new = window.start >= known_until and not holds_doubles
             with transaction.atomic():
+                before = newest_deal() if is_reconstructed else 0
                 stored = store_sound(
                     window.records, workspace_id=workspace_id, lease=lease, now=now, is_new=is_new, text=text
                 )
+                if is_reconstructed:
+                    _collect(window.records, stored, lease, workspace_id=workspace_id, now=now, after=before)
                 _advance(cursor, window, now)
                 lease.save(rows=stored.added + stored.changed, complete_until=_complete_until(cursor))
                 for page in window.unreadable:
@@ -265,6 +270,16 @@ def sync_history(
     cursor.update(looked_back)
     cursor.pop("width_s", None)
     return SyncOutcome(complete_until=_complete_until(cursor), error=_holes_text(cursor))
+
+
+def _collect(
+    records: list[CopyLine], stored: Stored, lease: Lease, *, workspace_id: int, now: datetime, after: int
+) -> None:
+    """Note the signals of what was stored, of everything where something known was corrected."""
+    if stored.added or stored.changed:
+        times = [line.time for line in records]
+        after = 0 if stored.changed else after
+        collect_deals(workspace_id, lease.connection_id, min(times), max(times), now=now, after=after)
 
 
 def _start(cursor: dict, now: datetime) -> tuple[datetime, dict]:
@@ -325,6 +340,8 @@ def _retry_holes(lease: Lease, fetch: _History, *, workspace_id: int, now: datet
         records = [record for window in parts for record in window.records]
         with transaction.atomic():
             stored = store_sound(records, workspace_id=workspace_id, lease=lease, now=now)
+            if keeps_decisions(lease.connection_id):
+                _collect(records, stored, lease, workspace_id=workspace_id, now=now, after=0)
             if any(window.unreadable for window in parts):
                 hole["tries"] += 1
                 pause = min(5 * 2 ** min(hole["tries"], 10), HOLE_PAUSE_CAP_S)

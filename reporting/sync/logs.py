@@ -19,6 +19,7 @@ from django.db import connection, transaction
 from copying.client import NotFound
 from copying.contract import wire
 from copying.contract.documents import LogDocument
+from reporting.reconstruction.collecting import collect_lines, keeps_decisions
 from reporting.retention import RecordKind, kept_from
 from reporting.sync import quarantine
 from reporting.sync.source import PAGE_SIZE, Source, UnreadableAnswer
@@ -118,6 +119,9 @@ def _mirror(
     for window in parts:
         with transaction.atomic():
             rows = store(window.records, backend=backend, strategy_id=strategy_id)
+            if rows and keeps_decisions(backend.pk):
+                times = [line.time for line in window.records]
+                collect_lines(backend.workspace_id, backend.pk, min(times), max(times), now=now)
             for page in window.unreadable:
                 quarantine.put_away(lease.connection_id, lease.kind, page, now=now)
                 errors.append("A part of the log could not be read; it is kept in quarantine.")

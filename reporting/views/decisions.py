@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from django.db.models import Func, Q, TextField
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
@@ -15,6 +16,8 @@ from reporting import decisions as reads
 from reporting.models import Decision
 from reporting.plainly import plain_sentence, setting_of, staff_sentence
 from reporting.quality import METHOD, quality_of
+from reporting.reconstruction.assumptions import REASONS as RECONSTRUCTED
+from reporting.reconstruction.assumptions import sentences
 from reporting.retention import RecordKind, kept_from
 from reporting.views.history import STRATEGY, SUBSCRIBER, render_list, strategy_options
 from strategies.models import Strategy
@@ -31,7 +34,19 @@ OUTCOMES = (
     Option("skipped", "Skipped"),
     Option("failed", "Failed"),
 )
-REASONS = tuple(Option(code, reads.reason_label(code)) for code in CODES.values())
+REASONS = tuple(Option(code, reads.reason_label(code)) for code in (*CODES.values(), *RECONSTRUCTED))
+TOLD_BY = (
+    Option("backend", "Told by the backend", Q(is_reconstructed=False)),
+    Option("reconstructed", "Reconstructed", Q(is_reconstructed=True)),
+)
+
+
+def assumed() -> Func:
+    """The codes of what a reconstructed decision rests on, one behind the other."""
+    template = "(SELECT coalesce(string_agg(value, ' '), '') FROM jsonb_array_elements_text(%(expressions)s))"
+    return Func("assumptions", template=template, output_field=TextField())
+
+
 DECISIONS = Listing(
     name="decisions",
     sort="-time",
@@ -55,6 +70,11 @@ DECISIONS = Listing(
         Column("final_lots", "Result", is_number=True, hint="Lots that were placed for the subscriber"),
         Column("limit_value"),
         Column("signal_id"),
+        Column(
+            "is_reconstructed", hint="Worked out here from deals, log and settings, as the backend does not tell it"
+        ),
+        Column("expected_lots", in_table=False),
+        Column("assumed", source=assumed, in_table=False),
         Column("backend_id", in_table=False, csv_name="id"),
     ),
     filters=(
@@ -65,10 +85,20 @@ DECISIONS = Listing(
         Text("symbol", "Symbol", placeholder="Symbol"),
         Choice("outcome", "Outcome", placeholder="Any outcome", options=OUTCOMES),
         Choice("reason", "Reason", placeholder="Any reason", options=REASONS),
+        Choice("told", "Told by", placeholder="Told or reconstructed", options=TOLD_BY),
     ),
 )
 # what tells of the provider's account or of settings is not for clients
-NOT_FOR_CLIENTS = ("text", "level", "source_strategy_id", "limit_value", "provider_lots", "scaled_lots")
+NOT_FOR_CLIENTS = (
+    "text",
+    "level",
+    "source_strategy_id",
+    "limit_value",
+    "provider_lots",
+    "scaled_lots",
+    "expected_lots",
+    "assumed",
+)
 OWN_DECISIONS = replace(
     DECISIONS,
     columns=tuple(
@@ -95,8 +125,8 @@ def decisions(request: MemberRequest) -> HttpResponseBase:
     table = DECISIONS.bind(request, Decision.objects.visible_to(request.membership))
     if table.wants_csv:
         return table.csv()
-    sentences = [(row, staff_sentence(row), setting_of(row.reason)) for row in rows_of(request, table)]
-    context = {"sentences": sentences, "kept_from": kept_from(request.workspace.pk, RecordKind.DECISIONS)}
+    lines = [(row, staff_sentence(row), setting_of(row.reason)) for row in rows_of(request, table)]
+    context = {"sentences": lines, "kept_from": kept_from(request.workspace.pk, RecordKind.DECISIONS)}
     return render_list(request, "reporting/decisions.html", "reporting/_decisions.html", table, **context)
 
 
@@ -112,6 +142,7 @@ def decision(request: MemberRequest, pk: int) -> HttpResponse:
         "sentence": staff_sentence(own),
         "setting": setting_of(own.reason),
         "chain": reads.chain(own),
+        "assumptions": sentences(own.assumptions),
         "deal": reads.deal_of(own),
         "routes": [route for route in routes[: reads.MOST_ROUTES] if route.pk != own.pk],
         "has_more_routes": len(routes) > reads.MOST_ROUTES,
@@ -126,8 +157,8 @@ def own_decisions(request: MemberRequest) -> HttpResponseBase:
     table = OWN_DECISIONS.bind(request, Decision.objects.visible_to(request.membership))
     if table.wants_csv:
         return table.csv()
-    sentences = [(row, plain_sentence(row)) for row in rows_of(request, table)]
-    context = {"sentences": sentences, "kept_from": kept_from(request.workspace.pk, RecordKind.DECISIONS)}
+    lines = [(row, plain_sentence(row)) for row in rows_of(request, table)]
+    context = {"sentences": lines, "kept_from": kept_from(request.workspace.pk, RecordKind.DECISIONS)}
     return render_list(request, "reporting/own_decisions.html", "reporting/_own_decisions.html", table, **context)
 
 

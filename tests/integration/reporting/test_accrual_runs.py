@@ -39,6 +39,7 @@ def crowded(scheme="amount-won", people=5, **more) -> Firm:
 def _slices(monkeypatch):
     monkeypatch.setattr(runs, "SLICE", ONE)
     monkeypatch.delitem(KINDS, "retention")  # the turns that are counted here are those of accruals
+    monkeypatch.delitem(KINDS, "reconstruction")
 
 
 def ended(workspace) -> Job:

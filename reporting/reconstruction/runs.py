@@ -1,0 +1,97 @@
+"""The standing job that reconstructs decisions of connections whose backend keeps them to itself, slice by slice.
+
+History that was mirrored before that was known is taken up once, day by day, oldest first; what comes later is noted
+where it is stored (collecting.py). A slice is a day of history or some signals, so others have their turn in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Min
+
+from jobs.kinds import JobKind, JobStep, Result, Work, nobody, register, staff
+from reporting.models import Decision, SyncKind, SyncState, Transaction
+from reporting.reconstruction.collecting import collect_deals, collect_lines, collect_open
+from reporting.retention import RecordKind, kept_from
+from users.models import Connection
+
+PAUSE_S = 20.0
+STRETCH = timedelta(days=1)
+TAKEN_UP = "taken_up"  # in the job's cursor: up to when history was taken up, by connection
+MESSAGE = "Decisions are worked out from the mirrored deals."
+
+
+def slices(work: Work) -> Iterator[JobStep]:
+    """Slices of one workspace until nothing is due."""
+    workspace_id, cursor = work.job.workspace_id, dict(work.job.cursor)
+    taken_up: dict[str, str] = cursor.setdefault(TAKEN_UP, {})
+    states = SyncState.objects.filter(connection__workspace=workspace_id, kind=SyncKind.DECISIONS)
+    connections = Connection.objects.filter(workspace=workspace_id, is_enabled=True).order_by("pk")
+    offering = states.filter(cursor__is_offered__isnull=True, last_success_at__isnull=False)
+    done = 0
+    for backend in connections.filter(sync_states__in=offering):
+        done += yield from _drop_told(backend, cursor)
+    for backend in connections.filter(sync_states__in=states.filter(cursor__is_offered=False)):
+        while (moment := _next_stretch(backend, taken_up.get(str(backend.pk)), work.now)) is not None:
+            end = moment + STRETCH
+            collect_deals(workspace_id, backend.pk, moment, end, now=work.now)
+            collect_lines(workspace_id, backend.pk, moment, end, now=work.now)
+            taken_up[str(backend.pk)] = end.isoformat()
+            yield JobStep(cursor, done=done, message="Signals of the past are collected.")
+        collect_open(backend.pk, now=work.now)
+        yield JobStep(cursor, done=done)
+        done += yield from _decide(backend, work.now, cursor, done)
+    yield JobStep(cursor, done=done, result=Result("Every decision that can be worked out is."))
+
+
+def _next_stretch(backend: Connection, taken_up: str | None, now: datetime) -> datetime | None:
+    """Where the next stretch of history that was not taken up begins; None: it is there up to now."""
+    since = datetime.fromisoformat(taken_up) if taken_up else kept_from(backend.workspace_id, RecordKind.DECISIONS)
+    if since is not None and since > now:
+        return None
+    own = Transaction.objects.filter(workspace_id=backend.workspace_id, connection=backend)
+    first: datetime | None = (own.filter(time__gte=since) if since else own).aggregate(first=Min("time"))["first"]
+    if first is None or taken_up is None:
+        return first
+    return first if first < now - STRETCH else None
+
+
+def _decide(backend: Connection, now: datetime, cursor: dict[str, Any], done: int) -> Generator[JobStep, None, int]:
+    # late: the engine is compiled code, which no other task of a worker needs
+    from reporting.reconstruction.deciding import decide_signals, due_signals
+    from reporting.reconstruction.expected import RouteTables
+
+    number, tables = 0, RouteTables()
+    while signals := due_signals(backend.pk, now=now):
+        decide_signals(backend, signals, now=now, tables=tables)
+        number += len(signals)
+        yield JobStep(cursor, done=done + number, message=MESSAGE)
+    return number
+
+
+def _drop_told(backend: Connection, cursor: dict[str, Any]) -> Generator[JobStep, None, int]:
+    """What the backend tells itself now replaces what was concluded."""
+    number = 0
+    if Decision.objects.filter(workspace_id=backend.workspace_id, connection=backend, is_reconstructed=True).exists():
+        from reporting.reconstruction.deciding import drop_told
+
+        while dropped := drop_told(backend):
+            number += dropped
+            yield JobStep(cursor, done=number, message="The backend tells its decisions now: they replace these.")
+    return number
+
+
+RECONSTRUCTION = register(
+    JobKind(
+        key="reconstruction",
+        words="Reconstruction of decisions",
+        unit="signals",
+        slices=slices,
+        may_see=staff,
+        may_ask=nobody,
+        repeats_after_s=PAUSE_S,
+    )
+)

@@ -1,0 +1,269 @@
+"""Decisions of a backend that keeps them to itself: worked out from deals, log and settings, marked and counted."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from django.utils import timezone
+
+from jobs.kinds import Work
+from jobs.models import Job
+from reporting.models import Decision, DecisionCount, MirroredSignal, SyncKind, SyncState
+from reporting.reconstruction import runs
+from reporting.reconstruction.assumptions import NOT_IN_LOG, OTHER_VOLUME
+from reporting.reconstruction.deciding import decide_signals, due_signals
+from strategies.mirror import keep_strategies
+from subscribers.mirror import keep_subscribers
+from tests import builders
+from tests.faults.mirroring import settle
+from tests.faults.sim_backend import SimBackend, iso, transaction
+
+pytestmark = pytest.mark.django_db(transaction=True)
+FIXED = {"tradeSizeScaling": {"mode": "fixedVolume", "tradeVolume": 0.1}}
+
+
+def work(workspace) -> list:
+    """One turn of the standing job."""
+    job = Job(workspace=workspace, kind="reconstruction", cursor=getattr(workspace, "job_cursor", {}))
+    steps = list(runs.slices(Work(job, None, timezone.now())))
+    workspace.job_cursor = next((step.cursor for step in reversed(steps) if step.cursor), {})
+    return steps
+
+
+def deal(number: int, account: str, moment: datetime, *, signal: str = "", lots: float = 0.1, **fields) -> dict:
+    """An opening deal of a copy."""
+    given = {
+        "id": f"{number}:open",
+        "type": "DEAL_TYPE_BUY",
+        "subscriberId": account,
+        "positionId": signal or f"p{number}",
+        "slavePositionId": f"c{number}",
+        "quantity": lots,
+        "tickPrice": 1.1,
+        "profit": 0,
+        "strategy": {"id": "s1", "name": "Trend"},
+    }
+    return transaction(number, moment, **{**given, **fields})
+
+
+@pytest.fixture
+def backend():
+    """Two accounts with fixed volumes copy a strategy; a third has only sells."""
+    with SimBackend() as running:
+        running.strategies.append({"_id": "s1", "name": "Trend", "accountId": "p1"})
+        for number in (1, 2):
+            terms = [{"strategyId": "s1", **FIXED}]
+            running.subscribers.append({"_id": f"a{number}", "name": f"Client {number}", "subscriptions": terms})
+        terms = [{"strategyId": "s1", "allowedSides": ["sell"]}]
+        running.subscribers.append({"_id": "a3", "name": "Client 3", "subscriptions": terms})
+        yield running
+
+
+@pytest.fixture
+def connection(workspace, backend):
+    """Mirrored settings that were in force long before the deals."""
+    own = builders.connection(workspace, base_url=backend.url)
+    past = datetime.now(UTC) - timedelta(days=2)
+    keep_strategies(own, backend.strategies, now=past)
+    keep_subscribers(own, backend.subscribers, now=past)
+    settle(own, [SyncKind.DECISIONS])
+    return own
+
+
+def outcomes() -> dict:
+    rows = Decision.objects.order_by("subscriber_id", "time")
+    return {
+        (row.subscriber_id, row.signal_id): (row.outcome, row.reason, row.final_lots, row.expected_lots) for row in rows
+    }
+
+
+def assert_counts_agree():
+    told = {
+        (c.subscriber_id, c.day, c.outcome, c.reason): c.decisions for c in DecisionCount.objects.exclude(decisions=0)
+    }
+    counted: dict = {}
+    for row in Decision.objects.all():
+        key = row.subscriber_id, row.time.astimezone(UTC).date(), row.outcome, row.reason
+        counted[key] = counted.get(key, 0) + 1
+    assert told == counted
+
+
+def test_every_account_that_was_subscribed_has_a_decision(workspace, backend, connection):
+    moment = datetime.now(UTC) - timedelta(minutes=30)
+    backend.add([deal(1, "a1", moment)])
+    settle(connection)
+    work(workspace)
+    assert outcomes() == {
+        ("a1", "p1"): ("copied", "copied", Decimal("0.1"), Decimal("0.1")),
+        ("a2", "p1"): ("skipped", NOT_IN_LOG, 0, Decimal("0.1")),
+        ("a3", "p1"): ("skipped", "side-not-allowed", 0, 0),
+    }
+    assert set(Decision.objects.values_list("is_reconstructed", flat=True)) == {True}
+    assert Decision.objects.get(subscriber_id="a3").level == "subscription"
+    assert_counts_agree()
+
+
+def test_looking_again_changes_nothing_and_what_comes_late_is_taken_up(workspace, backend, connection):
+    moment = datetime.now(UTC) - timedelta(minutes=30)
+    backend.add([deal(1, "a1", moment)])
+    settle(connection)
+    work(workspace)
+    before = list(Decision.objects.order_by("pk").values())
+    MirroredSignal.objects.update(due_at=timezone.now())
+    work(workspace)
+    settle(connection)
+    work(workspace)
+    assert list(Decision.objects.order_by("pk").values()) == before
+    backend.add([deal(2, "a2", moment + timedelta(seconds=2), signal="p1", lots=0.05)])
+    settle(connection)
+    work(workspace)
+    assert outcomes()["a2", "p1"] == ("copied", OTHER_VOLUME, Decimal("0.05"), Decimal("0.1"))
+    assert Decision.objects.count() == 3
+    assert_counts_agree()
+
+
+def test_a_signal_of_this_minute_says_nothing_of_accounts_that_may_still_copy_it(workspace, backend, connection):
+    backend.add([deal(1, "a1", datetime.now(UTC) - timedelta(seconds=5))])
+    settle(connection)
+    work(workspace)
+    assert set(outcomes()) == {("a1", "p1")}
+    assert MirroredSignal.objects.get().due_at is not None
+    MirroredSignal.objects.update(time=timezone.now() - timedelta(minutes=10), due_at=timezone.now())
+    work(workspace)
+    assert set(outcomes()) == {("a1", "p1"), ("a2", "p1"), ("a3", "p1")}
+    assert MirroredSignal.objects.get().due_at is None
+
+
+def test_settings_are_those_of_the_moment_and_unknown_before_the_first(workspace, backend, connection):
+    now = datetime.now(UTC)
+    changed = [{**backend.subscribers[0], "subscriptions": [{"strategyId": "s1", **FIXED, "maxTradeVolume": 0.04}]}]
+    keep_subscribers(connection, changed, now=now - timedelta(hours=2))
+    backend.subscribers[0] = changed[0]
+    backend.add(
+        [
+            deal(1, "a1", now - timedelta(days=3)),
+            deal(2, "a1", now - timedelta(hours=3)),
+            deal(3, "a1", now - timedelta(hours=1), lots=0.04),
+        ]
+    )
+    settle(connection)
+    work(workspace)
+    own = {signal: told for (account, signal), told in outcomes().items() if account == "a1"}
+    assert own["p1"] == ("copied", "copied", Decimal("0.1"), None)
+    assert own["p2"] == ("copied", "copied", Decimal("0.1"), Decimal("0.1"))
+    assert own["p3"] == ("resized", "max-trade-volume", Decimal("0.04"), Decimal("0.04"))
+    assert Decision.objects.get(signal_id="p1").assumptions == ["settings-unknown"]
+    assert not Decision.objects.filter(signal_id="p1").exclude(subscriber_id="a1").exists()
+
+
+def test_the_log_tells_why_and_of_signals_that_nobody_copied(workspace, backend, connection):
+    moment = datetime.now(UTC) - timedelta(minutes=30)
+    line = {"symbol": "EURUSD", "strategyId": "s1", "positionId": "p9", "side": "buy", "type": "market"}
+    backend.logs["s1"] = [
+        {**line, "time": iso(moment), "level": "WARN", "message": "Not enough money.", "subscriberId": "a1"}
+    ]
+    settle(connection)
+    work(workspace)
+    row = Decision.objects.get(subscriber_id="a1")
+    assert (row.outcome, row.reason) == ("skipped", "told-in-log")
+    assert "Not enough money." in row.text
+    assert Decision.objects.get(subscriber_id="a2").reason == NOT_IN_LOG
+
+
+def test_history_from_before_is_taken_up_once(workspace, backend, connection):
+    SyncState.objects.filter(kind=SyncKind.DECISIONS).update(cursor={})
+    backend.add([deal(number, "a1", datetime.now(UTC) - timedelta(hours=8 * number)) for number in range(1, 5)])
+    settle(connection, [SyncKind.CONFIGURATION])
+    settle(connection, [SyncKind.PROVIDED])
+    settle(connection, [SyncKind.SUBSCRIBED])
+    assert not MirroredSignal.objects.exists()
+    settle(connection, [SyncKind.DECISIONS])
+    work(workspace)
+    assert MirroredSignal.objects.count() == 4
+    assert Decision.objects.filter(subscriber_id="a1").count() == 4
+
+
+def test_what_the_backend_tells_itself_replaces_what_was_concluded(workspace, backend, connection):
+    moment = datetime.now(UTC) - timedelta(minutes=30)
+    backend.add([deal(1, "a1", moment)])
+    settle(connection)
+    work(workspace)
+    told = {
+        "id": "1-0", "time": iso(moment), "signalId": "p1", "strategyId": "s1", "subscriberId": "a1",
+        "sourceStrategyId": "s1", "symbol": "EURUSD", "subscriberSymbol": "EURUSD", "side": "buy",
+        "outcome": "copied", "reason": "copied", "level": "none", "text": "Copied with 0.1 lots.",
+    }  # fmt: skip
+    backend.decisions = [told]
+    settle(connection, [SyncKind.DECISIONS])
+    work(workspace)
+    own = Decision.objects.filter(subscriber_id="a1")
+    assert [row.is_reconstructed for row in own] == [False]
+    assert_counts_agree()
+
+
+def test_a_backend_that_tells_its_decisions_has_none_reconstructed(workspace, backend, connection):
+    backend.decisions = []
+    settle(connection, [SyncKind.DECISIONS])
+    backend.add([deal(1, "a1", datetime.now(UTC) - timedelta(minutes=30))])
+    settle(connection)
+    work(workspace)
+    assert not MirroredSignal.objects.exists()
+    assert not Decision.objects.exists()
+
+
+def test_pages_files_and_the_overview_show_them_with_their_mark(
+    workspace, backend, connection, alice, dora, sign_in, text_of
+):
+    moment = datetime.now(UTC) - timedelta(minutes=4)
+    backend.add([deal(1, "a1", moment, strategy={"id": "s1", "name": "Trend"})])
+    line = {"symbol": "EURUSD", "strategyId": "s1", "positionId": "p1", "side": "buy", "type": "market"}
+    line |= {"time": iso(moment), "level": "ERROR", "message": "Secret words.", "subscriberId": "a2"}
+    backend.logs["s1"] = [line]
+    settle(connection)
+    work(workspace)
+    staff = sign_in(alice)
+    page = text_of(staff.get("/decisions/?told=reconstructed"))
+    assert page.count("reconstructed</span>") >= 3
+    assert "No decision" in text_of(staff.get("/decisions/?told=backend"))
+    assert "Secret words." in text_of(staff.get("/decisions/?reason=told-in-log"))
+    row = next(csv.DictReader(io.StringIO(text_of(staff.get("/decisions/?format=csv&subscriber=a1")))))
+    assert (row["is_reconstructed"], row["expected_lots"], row["assumed"]) == ("true", "0.1", "specification")
+    copied = Decision.objects.get(subscriber_id="a1")
+    detail = text_of(staff.get(f"/decisions/{copied.pk}/"))
+    assert "reconstructed from deals" in detail
+    assert "volume step are those that are usual at brokers" in detail
+    if moment.date() == timezone.now().date():  # not just after midnight
+        overview = text_of(staff.get("/"))
+        assert "since midnight UTC, reconstructed" in overview
+        assert "No signal has come today" not in overview
+        assert 'data-flash="copies-copied">1<' in overview
+    for name in ("a1", "a2", "a3"):
+        dora.memberships.get().accesses.create(subscriber=connection.subscribers.get(backend_id=name))
+    client = sign_in(dora)
+    own = text_of(client.get("/me/decisions/"))
+    assert own.count("Worked out from your deals and settings") == 3
+    assert "Secret words." not in own
+    assert "Secret words." not in text_of(client.get("/me/decisions/?format=csv"))
+
+
+def test_queries_of_a_slice_do_not_grow_with_signals_and_accounts(
+    workspace, backend, connection, django_assert_max_num_queries
+):
+    def due(number: int) -> list[MirroredSignal]:
+        moment = datetime.now(UTC) - timedelta(minutes=30)
+        backend.add([deal(number + n, "a1", moment + timedelta(seconds=n)) for n in range(number)])
+        settle(connection)
+        return due_signals(connection.pk, now=timezone.now())
+
+    few = due(1)
+    with django_assert_max_num_queries(20):
+        decide_signals(connection, few, now=timezone.now())
+    many = due(12)
+    assert len(many) == 12
+    with django_assert_max_num_queries(20):
+        decide_signals(connection, many, now=timezone.now())
+    assert Decision.objects.count() == 39
