@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('reporting', '0023_disputes'),
+        ('reporting', '0024_approvals'),
         ('strategies', '0009_document_versions'),
         ('subscribers', '0011_first_versions'),
         ('users', '0015_events'),
