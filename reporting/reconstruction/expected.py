@@ -48,7 +48,7 @@ SIDES = {"buy": Side.BUY, "sell": Side.SELL}
 
 @dataclass(frozen=True, slots=True)
 class Funds:
-    """Money of an account at some moment. is_of_then: recorded before the signal; else it is the present one."""
+    """Money of an account at some moment. is_of_then: recorded before the signal; else it is the present entry."""
 
     balance: float
     equity: float
@@ -84,7 +84,7 @@ class Stop:
     strategy_id: str
 
 
-class Rate(Protocol):
+class ExchangeRate(Protocol):
     """What one unit of a currency was worth in another on the day; None: not known."""
 
     def __call__(self, currency: str, target: str) -> float | None: ...
@@ -95,7 +95,7 @@ class PastMarket:
     """The market of a moment as deals tell of it (engine.model.Market). prices: by symbol, of deals or the provider."""
 
     prices: Mapping[str, float]
-    exchange: Rate
+    exchange: ExchangeRate
 
     def instrument(self, symbol: str) -> model.Instrument | None:
         return instrument(symbol)
@@ -227,16 +227,16 @@ def _facts(
 ) -> model.Facts:
     nothing = Funds(MUCH, MUCH, BASE)
     own = [funds.get(account, nothing) for account in ids]
-    currencies = sorted({one.currency for one in own} | {BASE})
+    currencies = sorted({entry.currency for entry in own} | {BASE})
     worth = None if provider is None else market.rate(provider.currency, BASE)
     accounts = model.Accounts(
         ids=ids,
-        currency=np.array([currencies.index(one.currency) for one in own], np.int32),
+        currency=np.array([currencies.index(entry.currency) for entry in own], np.int32),
         currencies=currencies,
-        balance=np.array([one.balance for one in own], float),
-        equity=np.array([one.equity for one in own], float),
+        balance=np.array([entry.balance for entry in own], float),
+        equity=np.array([entry.equity for entry in own], float),
         margin=np.zeros(len(own)),
-        leverage=np.array([one.leverage for one in own], float),
+        leverage=np.array([entry.leverage for entry in own], float),
         position_value=np.zeros(len(own)),
     )
     facts = model.Facts(

@@ -1,6 +1,6 @@
 """What was to be expected of a signal beside what was done: outcome, reason and volumes of each account. Pure.
 
-A copy is found by the provider's position in its deals, which is the signal's id; a reason by the same id in the log.
+A copy is known by the provider's position in its deals, which is the signal's id; a reason by the same in the log.
 """
 
 from __future__ import annotations
@@ -97,14 +97,14 @@ def find(
     ways: what the engine says of those whose settings are known. is_settled: everything that was done is mirrored; else
     only copies are told, as others may still come. without_settings: why a copy has no expectation.
     """
-    found = []
+    findings = []
     for way in sorted({*ways, *deals}):
         routes, done = ways.get(way, []), deals.get(way, ())
         if done:
-            found.append(_copied(trade, way, routes, done, without_settings))
+            findings.append(_copied(trade, way, routes, done, without_settings))
         elif is_settled:
-            found.append(_not_copied(trade, way, routes, lines.get(way, ())))
-    return found
+            findings.append(_not_copied(trade, way, routes, lines.get(way, ())))
+    return findings
 
 
 def _copied(
@@ -154,16 +154,16 @@ def _not_copied(
     route = opening[0] if opening else routes[0]
     volumes = _volumes(trade, opening or routes)
     expected = _expected(routes)
-    told = _telling(lines)
+    line = _telling(lines)
     level, limit = Level.NONE, math.nan
     if not opening:
         outcome, reason, level, limit = route.outcome, CODES[route.reason], route.level, route.limit_value
         text = _sentence(route, volumes, route.symbol or trade.symbol, trade.symbol)
-        if told is not None and told.message.strip() != text:
-            text = f"{text} The log says: “{told.message.strip()}”"
-    elif told is not None:
+        if line is not None and line.message.strip() != text:
+            text = f"{text} The log says: “{line.message.strip()}”"
+    elif line is not None:
         outcome, reason = Outcome.SKIPPED, IN_LOG
-        text = f"Not copied. The log says: “{told.message.strip()}”"
+        text = f"Not copied. The log says: “{line.message.strip()}”"
     elif trade.kind:
         outcome, reason = Outcome.DELAYED, NO_DEAL_YET
         text = "A pending order: no deal of this account is known yet."

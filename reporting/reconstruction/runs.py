@@ -76,7 +76,7 @@ def _drop_told(backend: Connection, cursor: dict[str, Any]) -> Generator[JobStep
     """What the backend tells itself now replaces what was concluded."""
     number = 0
     if Decision.objects.filter(workspace_id=backend.workspace_id, connection=backend, is_reconstructed=True).exists():
-        from reporting.reconstruction.deciding import drop_told
+        from reporting.reconstruction.keeping import drop_told
 
         while dropped := drop_told(backend):
             number += dropped

@@ -67,8 +67,8 @@ class Timeline:
         return self.known[place]
 
     def _documents(self, kind: str, moment: datetime) -> dict[str, dict[str, Any]]:
-        found = ((key, self.version_at(kind, key, moment)) for key in self.by_kind[kind])
-        return {key: version.document for key, version in found if version is not None}
+        versions = ((key, self.version_at(kind, key, moment)) for key in self.by_kind[kind])
+        return {key: version.document for key, version in versions if version is not None}
 
     def is_portfolio(self, strategy_id: str) -> bool:
         """Whether an id is one of a portfolio, as far as is known."""

@@ -193,10 +193,20 @@ def test_what_the_backend_tells_itself_replaces_what_was_concluded(workspace, ba
     settle(connection)
     work(workspace)
     told = {
-        "id": "1-0", "time": iso(moment), "signalId": "p1", "strategyId": "s1", "subscriberId": "a1",
-        "sourceStrategyId": "s1", "symbol": "EURUSD", "subscriberSymbol": "EURUSD", "side": "buy",
-        "outcome": "copied", "reason": "copied", "level": "none", "text": "Copied with 0.1 lots.",
-    }  # fmt: skip
+        "id": "1-0",
+        "time": iso(moment),
+        "signalId": "p1",
+        "strategyId": "s1",
+        "subscriberId": "a1",
+        "sourceStrategyId": "s1",
+        "symbol": "EURUSD",
+        "subscriberSymbol": "EURUSD",
+        "side": "buy",
+        "outcome": "copied",
+        "reason": "copied",
+        "level": "none",
+        "text": "Copied with 0.1 lots.",
+    }
     backend.decisions = [told]
     settle(connection, [SyncKind.DECISIONS])
     work(workspace)
