@@ -16,6 +16,7 @@ from django.db import transaction
 from django.urls import reverse
 
 from copying.client import Client, ClientError, Forbidden, NotConnected, NotFound
+from copying.client.credits import STATE_READ, TRADE_SENT
 from copying.contract.accounts import TradeRequest
 from copying.contract.terminal import TRADE_SUCCESSES
 from editing.backend import PATIENCE
@@ -23,6 +24,7 @@ from jobs.kinds import JobKind, JobStep, Result, Work, register, staff
 from reporting import open_sums
 from reporting.models import OpenPosition, SyncKind, SyncState
 from reporting.sync.states import request_sync
+from reporting.sync.turns import draw_credits
 from reporting.watching import BY_ACCOUNT
 from users.models import Connection, User
 from users.permissions import can_manage
@@ -46,7 +48,7 @@ class ClosingOutcome:
 
 def close_position(position: OpenPosition, *, client: Client, by: User | None, now: datetime) -> ClosingOutcome:
     """Close one position at its account and note who did. Raises nothing that the backend may answer."""
-    outcome = _send(position, client)
+    outcome = _send(position, client, now)
     if outcome.code != GONE:
         word = {CLOSED: "", UNCONFIRMED: ": not confirmed", REFUSED: ": refused"}[outcome.code]
         _note(position, f"position closed{word}", outcome.text, by=by, now=now)
@@ -56,7 +58,8 @@ def close_position(position: OpenPosition, *, client: Client, by: User | None, n
     return outcome
 
 
-def _send(position: OpenPosition, client: Client) -> ClosingOutcome:
+def _send(position: OpenPosition, client: Client, now: datetime) -> ClosingOutcome:
+    draw_credits(position.connection, TRADE_SENT, now=now)
     account = position.subscriber_id
     request = TradeRequest(action_type="POSITION_CLOSE_ID", position_id=position.position_id)
     try:
@@ -66,7 +69,9 @@ def _send(position: OpenPosition, client: Client) -> ClosingOutcome:
     except (NotFound, Forbidden):
         return ClosingOutcome(REFUSED, NOT_TRADED)
     except ClientError as error:
-        return _after_silence(position, client, error) if error.may_be_done else ClosingOutcome(REFUSED, error.text)
+        return (
+            _after_silence(position, client, error, now) if error.may_be_done else ClosingOutcome(REFUSED, error.text)
+        )
     if result.numeric_code == NOT_OPEN:
         return ClosingOutcome(GONE, is_gone=True)
     if result.numeric_code not in TRADE_SUCCESSES:
@@ -75,8 +80,9 @@ def _send(position: OpenPosition, client: Client) -> ClosingOutcome:
     return ClosingOutcome(CLOSED, "in part" if result.numeric_code == IN_PART else "", is_gone=not is_partial)
 
 
-def _after_silence(position: OpenPosition, client: Client, error: ClientError) -> ClosingOutcome:
+def _after_silence(position: OpenPosition, client: Client, error: ClientError, now: datetime) -> ClosingOutcome:
     """The answer was lost: whether the position is still there says whether it was closed."""
+    draw_credits(position.connection, STATE_READ, now=now)
     try:
         open_now = {str(trade.id) for trade in client.terminal_positions(position.subscriber_id)}
     except ClientError:

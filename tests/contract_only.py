@@ -15,7 +15,7 @@ import httpx
 
 from tests.faults.account_api import AccountApi
 
-ACCOUNT_APIS = ("/mt-provisioning-api-v1/", "/mt-client-api-v1/")
+ACCOUNT_APIS = ("/mt-provisioning-api-v1/", "/mt-client-api-v1/", "/metastats-api-v1/", "/risk-management-api-v1/")
 _OWN = "/users/current"
 _SETTINGS = f"{_OWN}/configuration"
 CONTRACT = re.compile(
@@ -42,11 +42,14 @@ _PASSED_ON = ("auth-token", "api-version", "content-type", "idempotency-key")
 class ContractOnly:
     """The door; use it as a context manager. refused: paths that were asked for and are not of the contract.
 
-    accounts: what answers the account APIs beside it; None: they are refused, too.
+    accounts: what answers the account APIs beside it; None: they are refused, too. passes_accounts: the backend does.
     """
 
-    def __init__(self, backend: str, *, refusal: int = 404, accounts: AccountApi | None = None) -> None:
+    def __init__(
+        self, backend: str, *, refusal: int = 404, accounts: AccountApi | None = None, passes_accounts: bool = False
+    ) -> None:
         self.backend, self.refusal, self.accounts = backend, refusal, accounts
+        self.passes_accounts = passes_accounts
         self.refused: list[str] = []
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self.server.daemon_threads = True
@@ -66,7 +69,8 @@ class ContractOnly:
         if self.accounts is not None and path.startswith(ACCOUNT_APIS):
             status, answer = self.accounts.answer(target)
             return status, json.dumps(answer).encode()
-        if not CONTRACT.fullmatch(path):
+        is_passed = self.passes_accounts and path.startswith(ACCOUNT_APIS)
+        if not is_passed and not CONTRACT.fullmatch(path):
             self.refused.append(path)
             name = "NotFoundError" if self.refusal == 404 else "ForbiddenError"
             return self.refusal, json.dumps({"id": 1, "error": name, "message": "Not for this token."}).encode()

@@ -18,6 +18,7 @@ from ..contract.terminal import CreditLimit, CreditUsage
 STATE_READ = 50  # account information, positions or orders of one account
 DEALS_READ = 75  # deals by time range, and DEAL_READ for each that is found
 DEAL_READ = 0.65
+TRADE_SENT = 10
 USED_SHARE = 0.9  # of what flows in: pages, trades and other programs with the same token need credits too
 READY_SHARE = 0.8  # of one's part: who waited until it is full would lose what flows in before they come
 ASKS_STILL_S = 120  # who asked within this time has a part of what flows in
@@ -95,7 +96,7 @@ class Pool:
 
     def offer(self, name: str, wanted: int, *, cost: float = STATE_READ, now: datetime) -> int:
         """As `grant`, but nothing counts as sent yet; whoever offers takes the least of several pools."""
-        self._fill(name, now)
+        self._fill(now, name)
         if self.held_until is not None and now < self.held_until:
             return 0
         assert self.common is not None
@@ -104,6 +105,20 @@ class Pool:
         if not affordable and has >= self.limits.burst:
             affordable = 1  # one that costs more than a pool holds would wait for ever: it leaves a debt
         return min(wanted, affordable)
+
+    def draw(self, credits: float, *, now: datetime) -> None:
+        """Count what is sent without asking, such as a person's trade: those who ask have so much less.
+
+        It is never refused: what does not flow to the sweeps is there for it, and beyond that they pay, evenly.
+        """
+        self._fill(now)
+        of_common = min(max(self.common or 0.0, 0.0), credits)
+        self.common = (self.common or 0.0) - of_common
+        rest = credits - of_common
+        for share in self.shares.values():
+            share.level -= rest / len(self.shares)
+        if not self.shares:
+            self.common -= rest
 
     def wait_s(self, name: str, wanted: int, *, cost: float = STATE_READ, now: datetime) -> float:
         """Seconds until `wanted` requests, or most of what is ever granted at once, will be granted to this one."""
@@ -130,7 +145,7 @@ class Pool:
     def _room(self) -> float:
         return max(self.limits.burst - sum(share.level for share in self.shares.values()), 0.0)
 
-    def _fill(self, name: str, now: datetime) -> None:
+    def _fill(self, now: datetime, name: str = "") -> None:
         elapsed_s = (now - self.filled_at).total_seconds() if self.filled_at else 0.0
         # a clock that was put back by little waits until it is where it was, one that was put back by much goes on
         if self.filled_at is None or elapsed_s > 0 or elapsed_s < -LONGEST_GAP_S:
@@ -140,10 +155,14 @@ class Pool:
             self.held_until = self.held_until if now < self.held_until else None
         oldest = now - timedelta(seconds=ASKS_STILL_S)
         self.shares = {key: share for key, share in self.shares.items() if share.asked_at > oldest}
-        self.shares.setdefault(name, Share(0.0, now)).asked_at = now
+        if name:
+            self.shares.setdefault(name, Share(0.0, now)).asked_at = now
         if self.common is None:
             self.common = self._room()
         inflow = self.limits.per_second * min(max(elapsed_s, 0.0), LONGEST_GAP_S)
+        if not self.shares:
+            self.common = min(self.common + inflow, self._room())
+            return
         part, most = inflow / len(self.shares), self.limits.burst / len(self.shares)
         spilled = 0.0
         for share in self.shares.values():

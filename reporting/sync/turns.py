@@ -1,8 +1,9 @@
 """The turns of sweeps over accounts: how many may be asked now, by the credits of their backend, and who is not asked.
 
 Two pools bound a turn: that of the token, shared by the sweeps of a connection, and that of the server, shared by all
-connections to it. Both live in rows, so any number of workers keeps one limit. What one account answers is its own: one
-that fails is asked again after a pause that doubles, up to an hour.
+connections to it. Both live in rows, so any number of workers keeps one limit. What a person does (a trade) goes first
+and is counted there, too. What one account answers is its own: one that fails is asked again after a pause that
+doubles, up to an hour.
 """
 
 from __future__ import annotations
@@ -49,6 +50,15 @@ def claim_turn(backend: Connection, kind: str, wanted: int, *, cost: float = STA
         waits = [pools[scope].wait_s(name, wanted, cost=cost, now=now) for scope, name in names.items()]
         _store(pools)
     return ClaimedTurn(count, max(waits))
+
+
+def draw_credits(backend: Connection, cost: float, *, now: datetime) -> None:
+    """Count what a person's act costs, before it is sent: it waits for nobody, and the sweeps have so much less."""
+    with transaction.atomic():
+        pools = _locked([_scope_of(backend), _server_of(backend)])
+        for pool in pools.values():
+            pool.draw(cost, now=now)
+        _store(pools)
 
 
 def hold_credits(backend: Connection, *, until: datetime) -> None:

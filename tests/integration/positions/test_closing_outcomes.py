@@ -8,10 +8,12 @@ import pytest
 from django.utils import timezone
 
 from copying.client import BackendFailed, Forbidden, NotConnected, NotFound, RateLimited
+from copying.client.credits import DOCUMENTED, STATE_READ, Pool
 from copying.client.errors import Unreachable
 from copying.contract.accounts import TradeResult
 from reporting.closing_positions import NOT_TRADED, close_position
-from reporting.models import OpenPosition
+from reporting.models import CreditPool, OpenPosition
+from reporting.sync.turns import claim_turn
 from tests.integration.positions.test_access_to_positions import book, open_position  # noqa: F401
 from users.models import AuditEntry
 
@@ -91,3 +93,18 @@ def test_an_answer_is_told_as_it_is(book, alice, terminal, code, text, stays, ac
     assert OpenPosition.objects.filter(pk=book.copy.pk).exists() is stays
     actions = list(AuditEntry.objects.filter(action__startswith="position closed").values_list("action", flat=True))
     assert actions == ([action] if action else [])
+
+
+@pytest.mark.parametrize(("terminal", "cost"), [(Terminal(result(10009)), 10), (Terminal(SILENCE, left=[]), 60)])
+def test_a_trade_is_counted_where_sweeps_take_credits_and_waits_for_nobody(book, alice, terminal, cost):  # noqa: F811
+    """Nothing is left for the sweeps: the trade is sent all the same, and they go on so much later."""
+    now, backend = timezone.now(), book.copy.connection
+    assert claim_turn(backend, "accounts", 10_000, now=now).count > 10
+    before = {row.scope: Pool.restored(row.state).shares for row in CreditPool.objects.all()}
+    assert close_position(book.copy, client=terminal, by=alice, now=now).code == "closed"
+    assert len(before) == 2, "of the token and of the server"
+    for row in CreditPool.objects.all():
+        ((name, share),) = Pool.restored(row.state).shares.items()
+        whole = share.level + (Pool.restored(row.state).common or 0)
+        assert whole == pytest.approx(DOCUMENTED.burst % STATE_READ - cost)
+        assert name in before[row.scope]

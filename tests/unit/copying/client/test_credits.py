@@ -124,6 +124,35 @@ def test_a_part_of_who_asks_no_more_flows_to_the_others():
     assert sum(alone[10:]) * STATE_READ == pytest.approx(50 * 270, rel=0.05)
 
 
+def test_what_a_person_does_is_never_refused_and_the_sweeps_have_so_much_less():
+    """In any window what both send together is what the sweeps alone would, and the tenth that they leave."""
+    elapsed, sent, drawn = 0.0, 0, 0
+    pool = Pool()
+    for _ in range(1200):
+        sent += sum(pool.grant(name, 40, now=at(elapsed)) for name in ("accounts", "positions")) * STATE_READ
+        if 60 <= elapsed < 120:
+            pool.draw(100, now=at(elapsed))
+            drawn += 100
+        elapsed += 0.25
+    alone = DOCUMENTED.per_second * 300 + DOCUMENTED.burst
+    assert drawn == 24_000
+    assert alone - 2 * STATE_READ - 1 <= sent + drawn + pool_rest(pool) <= alone + 1
+    assert all(share.level > 0 for share in pool.shares.values()), "they go on as ever"
+
+
+def pool_rest(pool: Pool) -> float:
+    return (pool.common or 0.0) + sum(share.level for share in pool.shares.values())
+
+
+def test_where_nobody_sweeps_acts_of_persons_leave_a_debt_that_is_paid_back():
+    pool = Pool()
+    pool.draw(DOCUMENTED.burst + 500, now=NOW)
+    assert pool.common == pytest.approx(-500)
+    assert pool.grant("accounts", 40, now=NOW) == 0
+    pool.draw(0, now=at(60))
+    assert (pool.common or 0) + pool.shares["accounts"].level == pytest.approx(DOCUMENTED.burst)
+
+
 def test_after_a_refusal_nothing_is_sent_until_the_time_that_was_named_and_nothing_was_saved_meanwhile():
     pool = Pool()
     pool.grant("a", 1, now=NOW)
