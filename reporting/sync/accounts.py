@@ -18,7 +18,7 @@ import msgspec
 from django.db import connection, transaction
 from django.db.models import F, Q, QuerySet
 
-from accounts.mirror import AccountFigures, keep_figures
+from accounts.mirror import AccountFigures, keep_figures, note_asked
 from copying.client import (
     BackendFailed,
     Client,
@@ -39,7 +39,7 @@ from reporting.sync.currencies import keep_balances
 from reporting.sync.past import fill_past
 from reporting.sync.source import PAGE_SIZE, Source, UnreadableAnswer
 from reporting.sync.states import Lease, SyncOutcome
-from reporting.sync.turns import CONCERNS_ALL, claim_turn, note_answers, paused, regions_of
+from reporting.sync.turns import CONCERNS_ALL, claim_turn, learn_limits, note_answers, paused, regions_of
 from subscribers.models import Subscriber
 from users.models import Connection
 
@@ -140,13 +140,17 @@ def _sync_some(lease: Lease, *, source: Source, backend: Connection, now: dateti
     waiting = mirrored.filter(is_due).exclude(backend_id__in=paused(backend, lease.kind, now))
     due = waiting.order_by(F("asked_at").asc(nulls_first=True), "id").values_list("backend_id", flat=True)
     ids = list(due[:MOST_ASKED])
+    regions = regions_of(backend, ids)
+    if ids:
+        learn_limits(backend, source.client, ids[0], region=regions.get(ids[0], ""), now=now)
     claimed = claim_turn(backend, lease.kind, len(ids), now=now)
     if ids and not claimed.count:
         return SyncOutcome(has_turns=True, waits_s=claimed.wait_s)
     ids = ids[: claimed.count]
-    turn = _ask_terminals(source.client, ids, regions_of(backend, ids))
+    turn = _ask_terminals(source.client, ids, regions)
     with transaction.atomic():
-        keep_figures(backend, [AccountFigures.of_list(account, now) for account in turn.answers])
+        keep_figures(backend, [AccountFigures.of_terminal(*told, now) for told in turn.told.items()])
+        note_asked(backend, dict.fromkeys(turn.told, ""), now=now)  # nobody else has to ask the same for a day
         rows = keep_balances(backend, turn.answers, now=now)
         follow_reported(backend, codes_of(turn.answers), now=now)
         Subscriber.objects.filter(connection=backend, backend_id__in=turn.asked).update(asked_at=now)
@@ -165,12 +169,14 @@ def _sync_some(lease: Lease, *, source: Source, backend: Connection, now: dateti
 
 @dataclass(frozen=True)
 class Turn:
-    """What some accounts answered. asked: who has had its turn; refused: 403, and 404 of no account or no such call.
+    """What some accounts answered. told: as their terminals say it, by id. asked: who has had its turn; refused: 403,
+    and 404 of no account or no such call.
 
     silent: why each that did not answer did not.
     """
 
     answers: list[AccountInformation] = field(default_factory=list)
+    told: dict[str, TerminalInformation] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     troubles: list[ClientError] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
@@ -204,7 +210,8 @@ def _ask_terminals(client: Client, ids: list[str], regions: Mapping[str, str]) -
         for start in range(0, len(ids), AT_ONCE):
             group = ids[start : start + AT_ONCE]
             results = [*zip(group, pool.map(partial(_ask_terminal, client, regions), group), strict=True)]
-            turn.answers.extend(result for _, result in results if isinstance(result, AccountInformation))
+            turn.told.update({key: result for key, result in results if isinstance(result, TerminalInformation)})
+            turn.answers.extend(_from_terminal(key, turn.told[key]) for key in group if key in turn.told)
             of_all: list[ClientError] = [result for _, result in results if isinstance(result, CONCERNS_ALL)]
             turn.asked.extend(backend_id for backend_id, result in results if not isinstance(result, CONCERNS_ALL))
             turn.refused.extend(backend_id for backend_id, result in results if _is_refusal(result))
@@ -219,16 +226,16 @@ def _ask_terminals(client: Client, ids: list[str], regions: Mapping[str, str]) -
     return turn
 
 
-def _ask_terminal(client: Client, regions: Mapping[str, str], backend_id: str) -> AccountInformation | ClientError:
+def _ask_terminal(client: Client, regions: Mapping[str, str], backend_id: str) -> TerminalInformation | ClientError:
     """NotFound: it is not known, or not connected; it is not measured, and waits."""
     where: Where = {"region": regions[backend_id]} if backend_id in regions else {}
     try:
-        return _from_terminal(backend_id, client.terminal_information(backend_id, **where))
+        return client.terminal_information(backend_id, **where)
     except ClientError as error:
         return error
 
 
-def _is_refusal(result: AccountInformation | ClientError) -> bool:
+def _is_refusal(result: TerminalInformation | ClientError) -> bool:
     return isinstance(result, NotFound | Forbidden) and not isinstance(result, NotConnected)
 
 
