@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts.models import BrokerAccount
 from reporting.models import AccountPause, EquityPoint, PositionReading, SyncKind, SyncState
 from reporting.sync import accounts as balances
-from reporting.sync import positions, run, states
+from reporting.sync import positions, provisioning, run, states
 from subscribers.models import Subscriber
 from tests import builders
 from tests.faults.account_api import AccountApi, Served
@@ -170,6 +170,18 @@ def test_a_currency_that_changes_is_told_and_mixes_no_points(turn, api, start):
     points = EquityPoint.objects.filter(account_id="a05").order_by("time")
     assert list(points.values_list("currency", flat=True)) == ["USD", "EUR"]
     assert set(BrokerAccount.objects.exclude(backend_id="a05").values_list("currency", flat=True)) == {"USD"}
+
+
+def test_a_terminal_is_asked_once_for_its_balance_and_for_what_it_is(turn, api, start, monkeypatch):
+    with monkeypatch.context() as at_first:
+        at_first.setattr(provisioning, "MOST_ASKED", 0)
+        turn(SyncKind.PROVISIONING, start)
+    turn(SyncKind.ACCOUNTS, start)
+    asked = api.asked.copy()
+    turn(SyncKind.PROVISIONING, start + timedelta(minutes=1))
+    assert api.asked == asked, "each is known already"
+    known = BrokerAccount.objects.values_list("mode", "broker", "leverage", "asked_at").distinct()
+    assert list(known) == [("hedging", "Broker Ltd", Decimal(100), start)]
 
 
 def test_what_the_vendor_counts_is_never_passed(turn, connection, api, start):

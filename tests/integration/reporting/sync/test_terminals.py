@@ -37,6 +37,9 @@ class Terminals:
         self.lists += path == accounts.ALL
         raise NotFound("No such call.")
 
+    def credits(self, account_id):
+        raise NotFound("It tells no credits.")
+
     def terminal_information(self, account_id):
         with self.lock:  # several are asked at the same time
             self.asked = sorted([*self.asked, account_id])
