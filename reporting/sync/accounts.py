@@ -149,8 +149,8 @@ def _sync_some(lease: Lease, *, source: Source, backend: Connection, now: dateti
     ids = ids[: claimed.count]
     turn = _ask_terminals(source.client, ids, regions)
     with transaction.atomic():
-        keep_figures(backend, [AccountFigures.of_terminal(*told, now) for told in turn.told.items()])
-        note_asked(backend, dict.fromkeys(turn.told, ""), now=now)  # nobody else has to ask the same for a day
+        keep_figures(backend, [AccountFigures.of_terminal(*pair, now) for pair in turn.by_terminal.items()])
+        note_asked(backend, dict.fromkeys(turn.by_terminal, ""), now=now)  # nobody else has to ask the same for a day
         rows = keep_balances(backend, turn.answers, now=now)
         follow_reported(backend, codes_of(turn.answers), now=now)
         Subscriber.objects.filter(connection=backend, backend_id__in=turn.asked).update(asked_at=now)
@@ -169,14 +169,14 @@ def _sync_some(lease: Lease, *, source: Source, backend: Connection, now: dateti
 
 @dataclass(frozen=True)
 class Turn:
-    """What some accounts answered. told: as their terminals say it, by id. asked: who has had its turn; refused: 403,
+    """What some accounts answered. by_terminal: as their terminals say it, by id. asked: who has had its turn; refused: 403,
     and 404 of no account or no such call.
 
     silent: why each that did not answer did not.
     """
 
     answers: list[AccountInformation] = field(default_factory=list)
-    told: dict[str, TerminalInformation] = field(default_factory=dict)
+    by_terminal: dict[str, TerminalInformation] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     troubles: list[ClientError] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
@@ -210,8 +210,8 @@ def _ask_terminals(client: Client, ids: list[str], regions: Mapping[str, str]) -
         for start in range(0, len(ids), AT_ONCE):
             group = ids[start : start + AT_ONCE]
             results = [*zip(group, pool.map(partial(_ask_terminal, client, regions), group), strict=True)]
-            turn.told.update({key: result for key, result in results if isinstance(result, TerminalInformation)})
-            turn.answers.extend(_from_terminal(key, turn.told[key]) for key in group if key in turn.told)
+            turn.by_terminal.update({key: result for key, result in results if isinstance(result, TerminalInformation)})
+            turn.answers.extend(_from_terminal(key, turn.by_terminal[key]) for key in group if key in turn.by_terminal)
             of_all: list[ClientError] = [result for _, result in results if isinstance(result, CONCERNS_ALL)]
             turn.asked.extend(backend_id for backend_id, result in results if not isinstance(result, CONCERNS_ALL))
             turn.refused.extend(backend_id for backend_id, result in results if _is_refusal(result))
