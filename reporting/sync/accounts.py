@@ -169,10 +169,10 @@ def _sync_some(lease: Lease, *, source: Source, backend: Connection, now: dateti
 
 @dataclass(frozen=True)
 class Turn:
-    """What some accounts answered. by_terminal: as their terminals say it, by id. asked: who has had its turn; refused: 403,
-    and 404 of no account or no such call.
+    """What some accounts answered.
 
-    silent: why each that did not answer did not.
+    by_terminal: as their terminals say it, by id; asked: who has had its turn; refused: 403, and 404 of no account or
+    no such call; silent: why each that did not answer did not.
     """
 
     answers: list[AccountInformation] = field(default_factory=list)

@@ -54,9 +54,15 @@ def trades(served):
         accounts = {}
         for name, currency in CURRENCIES.items():
             asked = NewTradingAccount(
-                name=name.title(), server="PaperBroker-Demo", magic=0, platform="mt5", balance=BALANCE,
-                currency=currency, leverage=100.0, copy_factory_roles=["SUBSCRIBER"],
-            )  # fmt: skip
+                name=name.title(),
+                server="PaperBroker-Demo",
+                magic=0,
+                platform="mt5",
+                balance=BALANCE,
+                currency=currency,
+                leverage=100.0,
+                copy_factory_roles=["SUBSCRIBER"],
+            )
             accounts[name] = client.create_trading_account(asked, transaction_id=new_transaction_id()).id
         strategies = {}
         for name, scheme in SCHEMES.items():
