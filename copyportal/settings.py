@@ -279,6 +279,8 @@ BACKEND_TOKEN = env.str("BACKEND_TOKEN", default="")
 # Private addresses that connections may lead to besides BACKEND_URL: networks (10.0.0.0/8) and hosts with their port
 PRIVATE_BACKENDS = env.list("PRIVATE_BACKENDS", default=[])
 PRIVATE_EVENT_ADDRESSES = env.list("PRIVATE_EVENT_ADDRESSES", default=[])
+# where bots of workspaces write to people (users/telegram.py)
+TELEGRAM_URL = env.str("TELEGRAM_URL", default="https://api.telegram.org")
 BACKEND_PORT = env.int("BACKEND_PORT", default=8001)
 # How long one page waits for answers of backends in all, before it goes on with what it has
 PAGE_BACKEND_SECONDS = env.float("PAGE_BACKEND_SECONDS", default=5.0)

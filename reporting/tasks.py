@@ -9,9 +9,10 @@ from celery import shared_task
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerDown
 
-from reporting import ecb, event_sources, watching
+from reporting import ecb, event_sources, notice_sources, watching
 from reporting.commission import mailing
 from reporting.sync import run, states
+from users import notice_sending
 
 MOST_RUNNERS = 4  # a sweep wakes at most so many
 RUNNER_EXPIRES_S = 5
@@ -57,3 +58,12 @@ def remind() -> int:
 def collect_events() -> int:
     """Tell programs of stopouts, copies that failed and statements that became overdue."""
     return event_sources.collect(timezone.now())
+
+
+@shared_task
+def collect_notices() -> int:
+    """Find what people are to be told of, and have it sent."""
+    number = notice_sources.collect(timezone.now())
+    if number:
+        notice_sending.wake()
+    return number

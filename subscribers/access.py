@@ -89,3 +89,9 @@ def set_accounts(
     record_audit(
         membership.workspace, user=by, action="accounts linked", subject=membership.user.email, details=details, now=now
     )
+
+
+def accounts_seen(memberships: Collection[int], accounts: Collection[int]) -> set[tuple[int, int]]:
+    """Which clients see which accounts: (membership, account)."""
+    own = Subscriber.objects.filter(pk__in=accounts, accesses__membership__in=memberships)
+    return set(own.values_list("accesses__membership", "pk"))

@@ -146,18 +146,25 @@ class EventAnswer:
 
 def post(endpoint: EventEndpoint, event: PortalEvent, *, now: datetime, seconds: float = ATTEMPT_S) -> EventAnswer:
     """Send one event once."""
+    return post_signed(endpoint.url, endpoint.secret, str(event.pk), event.body, now=now, seconds=seconds)
+
+
+def post_signed(
+    url: str, secret: str, message_id: str, body: str, *, now: datetime, seconds: float = ATTEMPT_S
+) -> EventAnswer:
+    """Send a JSON text to an address that somebody entered, signed, once."""
     begun, status, problem = time.monotonic(), None, ""
     timestamp = int(now.timestamp())
     headers = {
         "content-type": "application/json",
         "user-agent": "copyportal",
-        "webhook-id": str(event.pk),
+        "webhook-id": message_id,
         "webhook-timestamp": str(timestamp),
-        "webhook-signature": signature(endpoint.secret, str(event.pk), timestamp, event.body),
+        "webhook-signature": signature(secret, message_id, timestamp, body),
     }
     try:
         with bounded_client(seconds) as client:
-            request = client.build_request("POST", endpoint.url, content=event.body.encode(), headers=headers)
+            request = client.build_request("POST", url, content=body.encode(), headers=headers)
             answer = client.send(request, stream=True)
             try:
                 status = answer.status_code
@@ -166,12 +173,12 @@ def post(endpoint: EventEndpoint, event: PortalEvent, *, now: datetime, seconds:
                 answer.close()  # of what it says nothing is read
     except (httpx.ConnectError, NotAllowed) as error:
         problem = "It cannot be reached: nothing answers there, or it lies in a private network."
-        log.info("event not delivered", endpoint=endpoint.pk, reason=type(error).__name__)
+        log.info("event not delivered", message=message_id, reason=type(error).__name__)
     except httpx.TimeoutException:
         problem = f"It did not answer within {seconds:g} seconds."
     except (httpx.HTTPError, httpx.InvalidURL, httpcore.ConnectError, ValueError) as error:
         problem = "What it answered is no HTTP."
-        log.info("event not delivered", endpoint=endpoint.pk, reason=type(error).__name__)
+        log.info("event not delivered", message=message_id, reason=type(error).__name__)
     return EventAnswer(status, problem, int((time.monotonic() - begun) * 1000))
 
 

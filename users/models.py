@@ -26,10 +26,32 @@ from copying.client import (
     shared_discovery,
 )
 from users.events import EventDelivery, EventEndpoint, PortalEvent
+from users.notices import (
+    Notice,
+    NoticeChoice,
+    NoticeMessage,
+    NoticePart,
+    NoticeStart,
+    NoticeTarget,
+    TelegramBot,
+)
 from users.outbox import Mail, MailState
 from users.secrets import EncryptedTextField
 
-__all__ = ["EventDelivery", "EventEndpoint", "Mail", "MailState", "PortalEvent"]  # the others are written here
+__all__ = [  # the others are written here
+    "EventDelivery",
+    "EventEndpoint",
+    "Mail",
+    "MailState",
+    "Notice",
+    "NoticeChoice",
+    "NoticeMessage",
+    "NoticePart",
+    "NoticeStart",
+    "NoticeTarget",
+    "PortalEvent",
+    "TelegramBot",
+]
 
 
 class UserManager(BaseUserManager["User"]):

@@ -31,6 +31,7 @@ class Reader(Protocol):
     def is_staff_role(self) -> bool: ...
 
 
+PERSONAL = ("notice",)  # kinds of mails that nobody but their recipient reads
 NOT_DELIVERED = (MailState.REFUSED, MailState.GIVEN_UP)
 
 
@@ -38,8 +39,11 @@ class MailQuerySet(models.QuerySet["Mail"]):
     """Every read of mails begins with `visible_to`."""
 
     def visible_to(self, membership: Reader) -> Self:
-        """Staff of the workspace: addresses of clients are nobody else's business."""
-        own = self.filter(workspace_id=membership.workspace_id)
+        """Staff of the workspace: addresses of clients are nobody else's business.
+
+        Without what people are told for themselves, which is theirs (users/notices.py).
+        """
+        own = self.filter(workspace_id=membership.workspace_id).exclude(kind__in=PERSONAL)
         return own if membership.is_staff_role else own.none()
 
 

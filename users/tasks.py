@@ -6,15 +6,17 @@ import structlog
 from allauth.account.forms import default_token_generator
 from allauth.account.utils import user_pk_to_url_str
 from celery import shared_task
+from django.conf import settings
 from django.core.management import call_command
 from django.urls import reverse
 from django.utils import timezone
 
-from users import event_sending, mails, sending, throttle
+from users import event_sending, mails, notice_packing, notice_sending, sending, throttle
 from users.acting import Origin, acting
 from users.audit import audit_faults, audit_head, record_audit, record_personal
 from users.confirmations import confirmation_key
 from users.models import EmailChange, User
+from users.notice_telling import tell_of_device
 
 log = structlog.get_logger(__name__)
 
@@ -35,9 +37,16 @@ def deliver_events() -> int:
 
 
 @shared_task
+def send_notices() -> int:
+    """Pack and send what people are to be told."""
+    return notice_sending.send_due()
+
+
+@shared_task
 def forget_events() -> int:
-    """Forget events of more than a month ago."""
-    return event_sending.forget_old(timezone.now())
+    """Forget events of more than a month ago, and notifications of more than three."""
+    now = timezone.now()
+    return event_sending.forget_old(now) + notice_packing.forget_old(now)
 
 
 @shared_task
@@ -65,8 +74,15 @@ def tell_of_new_password(user_id: int) -> None:
 @shared_task(**MAIL)
 def tell_of_new_device(user_id: int, device: str, source: str, at: str) -> None:
     """Tell a person of a sign-in on a device that was not used before."""
-    moment = f"{datetime.fromisoformat(at):%d %B %Y, %H:%M} UTC"
-    mails.send_new_device_notice(User.objects.get(pk=user_id).email, device=device, source=source, at=moment)
+    user, moment = User.objects.get(pk=user_id), datetime.fromisoformat(at)
+    key = f"device:{user_id}:{at}:{device}"
+    if settings.MAIL_IS_SET_UP and tell_of_device(
+        user, device=device, source=source, at=moment, key=key, now=timezone.now()
+    ):
+        notice_sending.wake()
+        return
+    # who belongs to no workspace, or one without a mail server of which the console shows mails
+    mails.send_new_device_notice(user.email, device=device, source=source, at=f"{moment:%d %B %Y, %H:%M} UTC")
 
 
 @shared_task(**MAIL)
