@@ -32,6 +32,10 @@ app.conf.beat_schedule = {
     "deliver-events": {"task": "users.tasks.deliver_events", "schedule": 10.0, "options": {"expires": 10}},
     # looks back for hours, so a turn that is missed loses nothing
     "collect-events": {"task": "reporting.tasks.collect_events", "schedule": 15.0, "options": {"expires": 15}},
+    # a stopout is told within half a minute; what is still so is found by the next turn
+    "collect-notices": {"task": "reporting.tasks.collect_notices", "schedule": 20.0, "options": {"expires": 20}},
+    # packs what is due by people's hours, and sends again what was not taken
+    "send-notices": {"task": "users.tasks.send_notices", "schedule": 10.0, "options": {"expires": 10}},
     # they are kept for a month, on a day more or less
     "forget-events": {"task": "users.tasks.forget_events", "schedule": 86_400.0, "options": {"expires": 3600}},
     # reminders count days; an hour later on the same day is the same reminder

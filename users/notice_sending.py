@@ -119,7 +119,7 @@ def send_by_telegram(message: NoticeMessage, target: NoticeTarget, *, seconds: f
     if bot is None:
         return NoticeAnswer("The workspace has no bot any more.", ends_target=True)
     try:
-        send_text(bot.token, target.address, f"{message.subject}\n\n{message.text}")
+        send_text(bot.token, target.address, f"{message.subject}\n\n{message.text}", seconds=seconds)
     except TelegramRefusal as refusal:
         return NoticeAnswer(
             refusal.text, refusal.retry_after_s, refusal.is_of_chat, refusal.is_of_bot, refusal.may_be_done

@@ -89,10 +89,11 @@ def bot_name(token: str) -> str:
     return name[:64]
 
 
-def send_text(token: str, chat: str, text: str) -> None:
+def send_text(token: str, chat: str, text: str, *, seconds: float = ANSWER_S) -> None:
     """Write to a chat, as it stands: no markup, no previews of links. Raises TelegramRefusal."""
     short = text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…"
-    call(token, "sendMessage", {"chat_id": chat, "text": short, "link_preview_options": {"is_disabled": True}})
+    values = {"chat_id": chat, "text": short, "link_preview_options": {"is_disabled": True}}
+    call(token, "sendMessage", values, seconds=seconds)
 
 
 def chat_that_sent(token: str, code: str) -> TelegramChat | None:

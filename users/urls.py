@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from users import event_views, factor_views, views
+from users import event_views, factor_views, notice_views, views
 
 app_name = "users"
 urlpatterns = [
@@ -21,6 +21,19 @@ urlpatterns = [
     path("settings/events/<int:pk>/remove/", event_views.remove_endpoint, name="event-endpoint-remove"),
     path("settings/events/deliveries/<int:pk>/", event_views.delivery_page, name="event-delivery"),
     path("settings/events/deliveries/<int:pk>/again/", event_views.repeat_delivery, name="event-delivery-again"),
+    path("notifications/", notice_views.notices, name="notices"),
+    path("notifications/sent/", notice_views.sent, name="notices-sent"),
+    path("notifications/email/test/", notice_views.test_notice, {"channel": "email"}, name="test-email"),
+    path("notifications/telegram/", notice_views.telegram, name="notices-telegram"),
+    path("notifications/telegram/check/", notice_views.check_telegram, name="check-telegram"),
+    path("notifications/telegram/test/", notice_views.test_notice, {"channel": "telegram"}, name="test-telegram"),
+    path("notifications/telegram/remove/", notice_views.remove_target, {"channel": "telegram"}, name="remove-telegram"),
+    path("notifications/webhook/", notice_views.webhook, name="notices-webhook"),
+    path("notifications/webhook/test/", notice_views.test_notice, {"channel": "webhook"}, name="test-webhook"),
+    path("notifications/webhook/remove/", notice_views.remove_target, {"channel": "webhook"}, name="remove-webhook"),
+    path("settings/notifications/", notice_views.all_notices, name="all-notices"),
+    path("settings/notifications/bot/", notice_views.set_bot, name="telegram-bot"),
+    path("settings/notifications/bot/remove/", notice_views.remove_bot, name="remove-telegram-bot"),
     path("settings/connections/", views.connections, name="connections"),
     path("settings/connections/new/", views.new_connection, name="connection-new"),
     path("settings/connections/<int:pk>/", views.edit_connection, name="connection"),

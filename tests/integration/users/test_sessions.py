@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from tests import builders
-from users import sessions
+from users import sessions, tasks
 from users.devices import device_name
 from users.models import AuditEntry, SignInSession
 from users.session_store import SEEN, STARTED, SessionStore, digest_of
@@ -171,6 +171,9 @@ def test_a_sign_in_on_a_new_device_is_mailed(alice, tasks_run):
     assert mail.outbox == [], "this browser is known"
     with tasks_run():
         browser(alice, REMOTE_ADDR="192.0.2.9")
+    assert mail.outbox == []
+    tasks.send_notices()
+    tasks.send_mails()
     [notice] = mail.outbox
     assert notice.to == [alice.email]
     assert "Firefox on Linux" in notice.body

@@ -1,0 +1,127 @@
+"""What is found to tell people of: stopouts, limits, failed copies, connections, accounts and the books."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.utils import timezone
+
+from reporting import notice_sources
+from reporting.models import SyncKind, SyncState
+from reporting.notice_sources import FAILING_FOR, SOURCES, collect
+from tests import builders
+from tests.integration.reporting.test_event_sources import failed_copy
+from tests.integration.reporting.test_mailing import firm_with_statement
+from users.notice_rules import KINDS
+from users.notices import Notice, NoticePart
+
+pytestmark = pytest.mark.django_db
+
+
+def titles(**fields) -> list[str]:
+    return list(Notice.objects.filter(**fields).order_by("pk").values_list("title", flat=True))
+
+
+def found(kind: str, workspace, now=None) -> list[str]:
+    return [cause.title for cause in SOURCES[kind](workspace, now or timezone.now()).causes]
+
+
+def test_every_kind_has_a_source_but_sign_ins():
+    assert SOURCES.keys() == KINDS.keys() - {"device"}
+
+
+def test_a_stopout_is_told_to_the_client_and_the_owner_and_so_is_its_end(business, alice, dora):
+    business.active.delete()
+    collect(timezone.now())
+    from tests.integration.conftest import make_stopout
+
+    now = timezone.now()
+    stopout = make_stopout(business.hers, now, stopped_till=now + timedelta(hours=3), strategy=business.alpine)
+    for _ in range(2):
+        collect(timezone.now())
+    assert titles(kind="stopout") == ["Dora's account is stopped on Alpine Trend"]
+    notice = Notice.objects.get(kind="stopout")
+    people = NoticePart.objects.filter(notice=notice).values_list("membership__user__email", flat=True)
+    assert sorted(people) == ["alice@example.com", "dora@example.com"]
+    type(stopout).objects.filter(pk=stopout.pk).update(ended_at=now)
+    collect(timezone.now())
+    notice.refresh_from_db()
+    assert notice.ended_at is not None
+
+
+def test_what_there_is_at_the_first_look_is_silent(business, alice):
+    collect(timezone.now())
+    assert titles(is_silent=True) != []
+    assert titles(is_silent=False) == []
+    assert not NoticePart.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("headroom", "count"), [(None, 0), ("0", 0), ("0.0001", 1), ("0.25", 1), ("0.250001", 0), ("1", 0)]
+)
+def test_a_limit_is_near_with_a_quarter_left(business, headroom, count):
+    account = business.hers
+    account.headroom = headroom and Decimal(headroom)
+    account.limit_reason, account.limit_amount, account.limit_measured = "day-balance", Decimal(100), Decimal(80)
+    account.save()
+    assert len(found("limit", business.workspace)) == count
+    assert len(SOURCES["limit"](business.workspace, timezone.now()).uncertain) == (headroom == "0")
+
+
+@pytest.mark.parametrize(("minutes", "count"), [(59, 1), (61, 0)])
+def test_failed_copies_of_an_account_are_one_cause(business, minutes, count):
+    for number in range(3):
+        failed_copy(business, number, ago=timedelta(minutes=minutes))
+    failed_copy(business, 9, ago=timedelta(minutes=1), outcome="skipped")
+    assert found("copies", business.workspace) == ["Copies of Dora's account fail"] * count
+
+
+@pytest.mark.parametrize(("margin_s", "count"), [(-5, 0), (0, 1), (5, 1)])
+def test_a_connection_is_one_cause_however_much_fails(business, margin_s, count):
+    now = timezone.now()
+    since = now - FAILING_FOR - timedelta(seconds=margin_s)
+    for kind in (SyncKind.ACCOUNTS, SyncKind.POSITIONS):
+        SyncState.objects.update_or_create(
+            connection=business.connection,
+            kind=kind,
+            defaults={"failing_since": since, "error": "It does not answer.", "due_at": now},
+        )
+    assert found("connection", business.workspace, now) == ["Backend one does not sync"] * count
+    business.connection.is_enabled = False
+    business.connection.save()
+    assert found("connection", business.workspace, now) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "causes", "uncertain"),
+    [("CONNECTED", 0, 0), ("DISCONNECTED_FROM_BROKER", 1, 0), ("DISCONNECTED", 1, 0)],
+)
+def test_a_terminal_that_is_away_is_a_cause(business, status, causes, uncertain):
+    builders.broker_account(business.connection, name="Master", state="DEPLOYED", connection_status=status)
+    seen = SOURCES["account"](business.workspace, timezone.now())
+    assert (len(seen.causes), len(seen.uncertain)) == (causes, uncertain)
+    SyncState.objects.create(
+        connection=business.connection, kind="accounts", failing_since=timezone.now(), due_at=timezone.now()
+    )
+
+
+def test_the_books_are_told(monkeypatch):
+    firm = firm_with_statement(due=-1)
+    assert len(found("overdue", firm.workspace)) == 1
+    assert len(found("issued", firm.workspace, firm.statement.issued_at)) == 1
+    assert found("issued", firm.workspace, firm.statement.issued_at + notice_sources.BACK) == []
+
+
+def test_wrong_rows_of_one_firm_keep_nothing_from_others(business, monkeypatch, charlie):
+    def broken(workspace, now):
+        if workspace == business.workspace:
+            raise ValueError("a row that cannot be")
+        return notice_sources.NoticeLook([])
+
+    monkeypatch.setitem(SOURCES, "stopout", broken)
+    business.hers.headroom = Decimal("0.1")
+    business.hers.save()
+    collect(timezone.now())
+    assert titles(kind="limit") == ["Dora's account is close to a limit"]
