@@ -91,7 +91,7 @@ class TelegramBotForm(forms.Form):
     """The token of a bot."""
 
     token = forms.RegexField(
-        r"^\d{1,20}:[A-Za-z0-9_-]{10,100}$",
+        r"^\d{1,20}:[A-Za-z0-9_-]{10,100}\Z",
         label="Token of the bot",
         strip=True,
         help_text="In Telegram, @BotFather makes a bot and tells its token. It is stored encrypted and never shown.",

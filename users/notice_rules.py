@@ -97,7 +97,7 @@ KINDS = {
 }
 
 
-class Hours(Protocol):
+class NoticeHours(Protocol):
     """When a person wants to hear: a `NoticeChoice`, or what is usual."""
 
     @property
@@ -151,7 +151,7 @@ def next_hour(now: datetime, hour: int, zone: ZoneInfo) -> datetime:
     return next(utc for moment in moments if (utc := moment.astimezone(ZoneInfo("UTC"))) > now)
 
 
-def due_moment(kind: NoticeKind, hours: Hours, zone: ZoneInfo, now: datetime) -> datetime:
+def due_moment(kind: NoticeKind, hours: NoticeHours, zone: ZoneInfo, now: datetime) -> datetime:
     """When a person is told of something that happens now."""
     if not kind.is_urgent and hours.digest_hour is not None:
         return next_hour(now, hours.digest_hour, zone)

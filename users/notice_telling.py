@@ -112,10 +112,10 @@ def end(missing: Iterable[Notice], kind: NoticeKind, *, now: datetime) -> None:
         return
     # whoever packs holds these: either the first message says that it is over, or it is sent and a second one does
     begun = NoticePart.objects.filter(notice__in=over, phase=NoticePhase.BEGAN, dropped="").select_for_update()
-    told = [part for part in begun.order_by("pk") if part.message_id is not None]
+    sent = [part for part in begun.order_by("pk") if part.message_id is not None]
     Notice.objects.bulk_update(over, ["ended_at"])
-    choices = choices_of({part.membership_id for part in told})
-    members = Membership.objects.select_related("user", "workspace").in_bulk({part.membership_id for part in told})
+    choices = choices_of({part.membership_id for part in sent})
+    members = Membership.objects.select_related("user", "workspace").in_bulk({part.membership_id for part in sent})
     NoticePart.objects.bulk_create(
         [
             NoticePart(
@@ -127,7 +127,7 @@ def end(missing: Iterable[Notice], kind: NoticeKind, *, now: datetime) -> None:
                     kind, choices.get(part.membership_id, USUAL), zone_of(members[part.membership_id]), now
                 ),
             )
-            for part in told
+            for part in sent
         ],
         ignore_conflicts=True,
     )

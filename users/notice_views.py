@@ -53,15 +53,15 @@ COLUMNS = (
     Column("kind", "About"),
     Column("channel", "By"),
     Column("outcome", "State"),
-    Column("said", in_table=False),
-    Column("causes", in_table=False),
-    Column("is_test", in_table=False),
+    Column("said"),
+    Column("causes"),
+    Column("is_test"),
 )
 WHEN = Column("queued_at", "When", is_sortable=True)
 OWN_NOTICES = Listing(
     name="notifications",
     sort="-queued_at",
-    columns=(WHEN, Column("subject", "What"), Column("text", in_table=False), *COLUMNS),
+    columns=(WHEN, Column("subject", "What"), Column("text"), *COLUMNS),
     filters=(Search("q", "Search", placeholder="Search in notifications", fields=("subject", "text")), *FILTERS),
 )
 # without subjects and texts: they are the business of whom they were sent to
