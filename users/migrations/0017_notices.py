@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('users', '0015_events'),
+        ('users', '0016_asks_approval'),
     ]
 
     operations = [
