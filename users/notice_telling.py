@@ -69,7 +69,10 @@ def take_up(
     """
     Workspace.objects.select_for_update(of=("self",), no_key=True).get(pk=workspace.pk)
     there = {cause.key: cause for cause in causes}
-    known = {notice.key: notice for notice in Notice.objects.filter(workspace=workspace, kind=kind.key, ended_at=None)}
+    open_ones = Notice.objects.filter(workspace=workspace, kind=kind.key, ended_at=None)
+    if not kind.ends:  # those of months are open
+        open_ones = open_ones.filter(key__in=there)
+    known = {notice.key: notice for notice in open_ones}
     new = [
         Notice(
             workspace=workspace,
