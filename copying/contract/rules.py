@@ -8,7 +8,6 @@ everything built on it.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -85,13 +84,8 @@ def _symbol(parameter: str, symbol: str) -> Iterator[Problem]:
         yield parameter, symbol, f"must be a symbol of 1 to {_LONGEST_SYMBOL} characters"
     elif any(separator in symbol for separator in _SEPARATORS):
         yield parameter, symbol, "must be one symbol: several stand in a list, each as a text of its own"
-    elif any(_is_unseen(character) for character in symbol):
+    elif not symbol.isprintable():  # two symbols could differ by what is not seen
         yield parameter, symbol, "must be a symbol without control characters, line breaks and invisible characters"
-
-
-def _is_unseen(character: str) -> bool:
-    """Whether two symbols could differ by a character without looking different."""
-    return character != " " and unicodedata.category(character)[0] in "CZ"
 
 
 def _repeated(parameter: str, elements: list[Any] | None, attribute: str) -> Iterator[Problem]:

@@ -186,9 +186,7 @@ def numbers_of(table: RouteTable, specs: Specs, signal: Signal, facts: Facts, is
         DIRECTIONS[signal.kind],
         facts.checks_levels,
     ]
-    for currency in facts.accounts.currencies:
-        rate = facts.market.rate(currency, facts.base_currency)
-        numbers.append(nan if rate is None else rate)
+    numbers += facts.market.rates(facts.accounts.currencies, facts.base_currency)
     for instrument in specs.instruments or [None]:
         numbers += quote_of(instrument, signal, facts)
     return numbers

@@ -7,6 +7,7 @@ strategy -> (member -> portfolio)* -> subscription -> subscriber.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Protocol
@@ -101,6 +102,9 @@ class Market(Protocol):
 
     def rate(self, currency: str, target: str) -> float | None:
         """What one unit of `currency` is worth in `target`, or None when unknown."""
+
+    def rates(self, currencies: Sequence[str], target: str) -> list[float]:
+        """`rate` of many at once, nan when unknown."""
 
 
 @dataclass(slots=True)

@@ -33,8 +33,19 @@ COMMISSION_DOLLARS = 3.0  # per lot and side
 STOP_OUT_LEVEL = 0.5  # equity / margin
 
 
-def _columns(count: int, value: np.ndarray | float | int, kind: type = float) -> np.ndarray:
-    return np.broadcast_to(np.asarray(value, dtype=kind), (count,))
+def _column(count: int, value: np.ndarray | int) -> np.ndarray:
+    """(count,) of what may be the same for all."""
+    return value if isinstance(value, np.ndarray) else np.full(count, value)
+
+
+def _picked(value: np.ndarray | float, rows: np.ndarray) -> np.ndarray | float:
+    """Some rows of a column; what is the same for all of them stays one number."""
+    return value[rows] if isinstance(value, np.ndarray) else value
+
+
+def _known(amounts: np.ndarray) -> np.ndarray:
+    """(n,) 0 where nothing is known."""
+    return np.where(np.isnan(amounts), 0.0, amounts)
 
 
 def draw(tickets: np.ndarray) -> np.ndarray:
@@ -59,8 +70,7 @@ class PaperBroker:
         symbol, side = np.asarray(orders.symbol), np.asarray(orders.side)
         tickets = book.next_ids("ticket", count)
         price = opening_prices(book, symbol, side)
-        subscription = _columns(count, orders.subscription, int)
-        price = self._slip(book, price, symbol, side, tickets, subscription >= 0)
+        price = self._slip(book, price, symbol, side, tickets, _column(count, orders.subscription) >= 0)
         lots = lot_values(book, symbol, orders.account)
         filled = self._carried(book, orders.account, orders.volume * lots) & ~np.isnan(price) & ~np.isnan(lots)
         tickets = np.where(filled, tickets, 0)
@@ -81,19 +91,18 @@ class PaperBroker:
     def _carried(self, book: Book, account: np.ndarray, worth: np.ndarray) -> np.ndarray:
         """(n,) True where free margin carries the order together with the others for the same account."""
         accounts = book.accounts
-        needed = np.bincount(account, np.nan_to_num(worth) / accounts.leverage[account], accounts.size)
+        needed = np.bincount(account, _known(worth) / accounts.leverage[account], accounts.size)
         return (accounts.equity - accounts.margin >= needed)[account]
 
     def _book(self, book: Book, effects: Effects, orders: Orders, tickets, price, lots, rows) -> None:
         """Take fills into positions, balances and deals."""
         count = len(tickets)
         account, symbol, side = orders.account[rows], np.asarray(orders.symbol)[rows], np.asarray(orders.side)[rows]
-        subscription = _columns(count, orders.subscription, int)[rows]
-        leaf, part = _columns(count, orders.leaf, int)[rows], _columns(count, orders.part, int)[rows]
+        subscription = _column(count, orders.subscription)[rows]
+        leaf, part = _column(count, orders.leaf)[rows], _column(count, orders.part)[rows]
         volume, price, lots, tickets = orders.volume[rows], price[rows], lots[rows], tickets[rows]
         fee = self._charge(book, account, volume)
-        wanted = _columns(count, orders.provider_price)[rows]
-        slip = (wanted - price) * side
+        slip = (_picked(orders.provider_price, rows) - price) * side
         book.positions.extend(
             len(rows),
             id=tickets,
@@ -104,18 +113,18 @@ class PaperBroker:
             volume=volume,
             open_volume=volume,
             price=price,
-            stop_loss=_columns(count, orders.stop_loss)[rows],
+            stop_loss=_picked(orders.stop_loss, rows),
             time=book.time,
             magic=orders.magic,
-            take_profit=_columns(count, orders.take_profit)[rows],
+            take_profit=_picked(orders.take_profit, rows),
             subscription=subscription,
             signal=orders.signal,
             leaf=leaf,
             part=part,
-            flags=_columns(count, orders.flags, int)[rows],
-            expires=_columns(count, orders.expires)[rows],
+            flags=_picked(orders.flags, rows),
+            expires=_picked(orders.expires, rows),
             commission=fee,
-            slippage=np.nan_to_num(slip),
+            slippage=_known(slip),
         )
         self._settle(book, account, subscription, part, fee)
         copied = subscription >= 0
@@ -125,7 +134,6 @@ class PaperBroker:
             own = account, tickets, symbol, side, volume, price, nothing, nothing, fee, magic
             self._tell_own(book, effects, "IN", orders.cause, np.flatnonzero(~copied), own)
         if copied.any():
-            pick = np.flatnonzero(copied)
             known = {
                 "account": account,
                 "subscription": subscription,
@@ -141,7 +149,9 @@ class PaperBroker:
                 "slippage_money": slip * volume * profit_rates(book, symbol, account),
                 "part": part,
             }
-            deals = self._opened(book, effects, orders, {name: column[pick] for name, column in known.items()})
+            if not copied.all():
+                known = {name: column[copied] for name, column in known.items()}
+            deals = self._opened(book, effects, orders, known)
             commission.charge(book, deals)
             effects.events.append(deals)
 
@@ -336,7 +346,7 @@ class PaperBroker:
     def _charge(self, book: Book, account: np.ndarray, volume: np.ndarray) -> np.ndarray:
         """(n,) commission of deals, negative, in account currency."""
         amount = -COMMISSION_DOLLARS * volume / book.account_dollars()[account]
-        return round_money(np.nan_to_num(amount), book.accounts.currency[account])
+        return round_money(_known(amount), book.accounts.currency[account])
 
     def _settle(self, book: Book, account, subscription, part, result: np.ndarray) -> None:
         """Results of deals into balances."""

@@ -22,6 +22,7 @@ from .nesting import tree_of
 SCHEMES = ("none", "flat-fee", "lots-traded", "lots-won", "amount-traded", "amount-won", "high-water-mark")
 PERIODS = ("month", "week", "quarter")
 FLAT, HIGH_WATER_MARK = 1, 6
+BY_DEAL = np.array([scheme.endswith(("-traded", "-won")) for scheme in SCHEMES])
 
 
 def scheme_of(document: dict) -> tuple[int, int, float]:
@@ -50,9 +51,11 @@ def charge(book: Book, deals: Deals) -> None:
     """Fill the commission columns of opening or closing deals."""
     subscriptions, rows = book.subscriptions, deals.subscription
     currency = book.accounts.currency[deals.account]
-    owed = per_deal(subscriptions.scheme[rows], subscriptions.rate[rows], deals)
-    deals.provider_commission = round_money(owed, currency)
-    deals.platform_commission = round_money(deals.provider_commission * subscriptions.platform_rate[rows], currency)
+    scheme = subscriptions.scheme[rows]
+    if BY_DEAL[scheme].any():  # else nothing is owed, as the columns say already
+        deals.provider_commission = round_money(per_deal(scheme, subscriptions.rate[rows], deals), currency)
+        platform = deals.provider_commission * subscriptions.platform_rate[rows]
+        deals.platform_commission = round_money(platform, currency)
     through = deals.leaf != subscriptions.strategy[rows]
     if through.any():
         members = members_of(book, deals)
@@ -60,12 +63,13 @@ def charge(book: Book, deals: Deals) -> None:
             strategy = book.strategies_by_id.get(book.strategy_names.texts[member])
             if strategy is None:
                 continue
-            scheme, _, rate = scheme_of(strategy.document)
+            member_scheme, _, rate = scheme_of(strategy.document)
             here = through & (members == member)
-            owed = round_money(per_deal(np.full(len(here), scheme), np.full(len(here), rate), deals), currency)
-            platform = float(strategy.document.get("platformCommissionRate") or 0)
+            owed = per_deal(np.full(len(here), member_scheme), np.full(len(here), rate), deals)
+            owed = round_money(owed, currency)
+            share = round_money(owed * float(strategy.document.get("platformCommissionRate") or 0), currency)
             deals.incoming_provider = np.where(here, owed, deals.incoming_provider)
-            deals.incoming_platform = np.where(here, round_money(owed * platform, currency), deals.incoming_platform)
+            deals.incoming_platform = np.where(here, share, deals.incoming_platform)
 
 
 def members_of(book: Book, deals: Deals) -> np.ndarray:

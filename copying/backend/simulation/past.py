@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,6 +92,10 @@ class Past:
     def rate(self, currency: str, target: str) -> float | None:
         worth, base = dollars(currency, self.quotes), dollars(target, self.quotes)
         return None if worth is None or base is None else worth / base
+
+    def rates(self, currencies: Sequence[str], target: str) -> list[float]:
+        rates = (self.rate(currency, target) for currency in currencies)
+        return [math.nan if rate is None else rate for rate in rates]
 
 
 class PastMoney:

@@ -5,6 +5,7 @@ Nothing here knows a clock, a socket or a random number: `time` and prices come 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeVar, cast
 
 import numpy as np
@@ -135,8 +136,9 @@ class Book:
         self._symbol_quotes = np.full((0, 2), np.nan)
         self._symbol_facts = np.empty((0, FACTS))
         self._facts_use_table = True
-        self._rates: dict[tuple[str, str], float | None] = {}
         self.dollars = np.ones(len(CURRENCIES))
+        self._rates: dict[tuple[str, str], float | None] = {}
+        self._worths = {"USD": 1.0}  # as `dollars`, by currency
         self.valued = False
 
     # ---------------------------------------------------------------------------------------------------------- caches
@@ -164,7 +166,8 @@ class Book:
             return
         self.quotes.update(quotes)
         self._symbol_quotes = np.full((0, 2), np.nan)
-        self.dollars = np.array([dollars(currency, self.quotes) or np.nan for currency in CURRENCIES])
+        worths = [dollars(currency, self.quotes) or np.nan for currency in CURRENCIES]
+        self.dollars, self._worths = np.array(worths), dict(zip(CURRENCIES, worths, strict=True))
         self._rates = {}
         self.valued = False
 
@@ -197,6 +200,14 @@ class Book:
             worth, base = dollars(currency, self.quotes), dollars(target, self.quotes)
             self._rates[key] = None if worth is None or base is None else worth / base
         return self._rates[key]
+
+    def rates(self, currencies: Sequence[str], target: str) -> list[float]:
+        """`rate` of many at once, nan when unknown (engine.model.Market). All of them in `CURRENCIES`.
+
+        Every signal asks for all that accounts may have, so that what is worked out with new prices serves here.
+        """
+        worths, base = self._worths, self._worths.get(target, np.nan)
+        return [1.0 if currency == target else worths.get(currency, np.nan) / base for currency in currencies]
 
     def symbol_quotes(self) -> np.ndarray:
         """(n_symbols, 2) bid and ask by symbol number, nan without a price."""

@@ -7,6 +7,7 @@ with the rules (settings/rules.py), so a replay gives the same ids; what was num
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import blake2b
 
 import numpy as np
@@ -44,14 +45,18 @@ def record_id(sequence: int, place: int, secret: bytes) -> str:
     return blake2b(plain.encode(), key=secret, digest_size=12).hexdigest() if secret else plain
 
 
-def _keys(secret: bytes) -> list[np.uint64]:
+@lru_cache(maxsize=4)
+def _keys(secret: bytes) -> tuple[np.uint64, ...]:
     stream = blake2b(secret, digest_size=8 * ROUNDS).digest()
-    return [np.uint64(int.from_bytes(stream[8 * place : 8 * place + 8], "little")) for place in range(ROUNDS)]
+    return tuple(np.uint64(int.from_bytes(stream[8 * place : 8 * place + 8], "little")) for place in range(ROUNDS))
 
 
 def _mixed(half: np.ndarray, key: np.uint64) -> np.ndarray:
     """(n,) HALF bits that depend on all bits of the half and the key (the finish of splitmix64)."""
     mixed = half + key
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
-    return (mixed ^ (mixed >> np.uint64(31))) & MASK
+        mixed ^= mixed >> np.uint64(shift)
+        mixed *= np.uint64(factor)
+    mixed ^= mixed >> np.uint64(31)
+    mixed &= MASK
+    return mixed

@@ -19,7 +19,13 @@ _CENTS = 10.0**MINOR_UNITS
 def round_money(amounts: np.ndarray, currencies: np.ndarray) -> np.ndarray:
     """(n,) amounts rounded to the minor unit of (n,) account currencies, half away from zero."""
     scale = _CENTS[currencies]
-    return np.copysign(np.floor(np.abs(amounts) * scale + 0.5 + 1e-9), amounts) / scale
+    units = np.abs(amounts) * scale
+    units += 0.5
+    units += 1e-9
+    np.floor(units, out=units)
+    np.copysign(units, amounts, out=units)
+    units /= scale
+    return units
 
 
 def value(book: Book) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import nan
 
 import numpy as np
 
@@ -69,6 +71,9 @@ class World:
         if currency not in RATES or target not in RATES:
             return None
         return RATES[currency] / RATES[target]
+
+    def rates(self, currencies: Sequence[str], target: str) -> list[float]:
+        return [nan if (rate := self.rate(currency, target)) is None else rate for currency in currencies]
 
 
 def accounts(*rows: dict) -> Accounts:
