@@ -98,10 +98,10 @@ def _in_force(chains: Iterable[list[Setting]]) -> InForce:
     return result
 
 
-def page_context(request: MemberRequest, context: dict[str, Any], back: str) -> dict[str, Any]:
+def page_context(request: MemberRequest, context: dict[str, Any], came_from: str) -> dict[str, Any]:
     """What every page of a form needs. back: where one came from; sources: input -> address of its suggestions."""
     defaults = {"holds": {}, "extras": [], "needs_correction": False, "sources": {}}
-    return {**defaults, **context, "back": back, "action": request.get_full_path()}
+    return {**defaults, **context, "back": came_from, "action": request.get_full_path()}
 
 
 # --- Coming back from a review --------------------------------------------------------------------------------------
@@ -135,12 +135,12 @@ def answer_form(
     *,
     document: dict[str, Any],
     context: dict[str, Any],
-    back: str,
+    came_from: str,
     check: Callable[[SettingsForm], InputProblem | None] = lambda form: None,
 ) -> HttpResponse:
     """The page of a form over `document` (the mirror's), or the way to its review. check: of what was typed."""
     draft = draft_of(request, scope)
-    context = page_context(request, context, back)
+    context = page_context(request, context, came_from)
     is_new = scope.settings_in(document) is None
     if request.method != "POST":
         form, is_faulty = opened(scope, document, draft)
@@ -150,7 +150,7 @@ def answer_form(
         return show_form(request, form, context)
     if not form.changed_fields and draft is None and not is_new:
         messages.info(request, "Nothing was changed.")
-        return redirect(back)
+        return redirect(came_from)
 
     def make() -> Change | None:
         if problem := check(form):
@@ -227,9 +227,9 @@ class NewSettings:
     more: tuple[Field, ...] = ()
 
 
-def answer_new(request: MemberRequest, new: NewSettings, *, context: dict[str, Any], back: str) -> HttpResponse:
+def answer_new(request: MemberRequest, new: NewSettings, *, context: dict[str, Any], came_from: str) -> HttpResponse:
     """The page of a form for something that is not there yet, or the way to its review."""
-    context = page_context(request, {**context, "extras": new.extras}, back)
+    context = page_context(request, {**context, "extras": new.extras}, came_from)
     if request.method != "POST":
         form = SettingsForm.of_draft(new.level, {}, new.settings or {}, more=new.more)
         if new.draft is not None:
@@ -256,7 +256,7 @@ def answer_new_part(
     *,
     extra: Extra,
     context: dict[str, Any],
-    back: str,
+    came_from: str,
 ) -> HttpResponse:
     """The form of one more member or subscription of an object. extra: which strategy, with those that are offered."""
     parts = whole.target.parts
@@ -275,7 +275,7 @@ def answer_new_part(
         scope = part_scope(whole, draft.part)
         settings, path = scope.settings_in(draft.after), scope.path_in(draft.after)
         new = NewSettings(parts.level, [extra], make, draft, settings, path)
-    return answer_new(request, new, context=context, back=back)
+    return answer_new(request, new, context=context, came_from=came_from)
 
 
 def part_scope(whole: EditScope, strategy_id: str) -> EditScope:
@@ -284,14 +284,14 @@ def part_scope(whole: EditScope, strategy_id: str) -> EditScope:
 
 
 def answer_removal(
-    request: MemberRequest, scope: EditScope, action: str, context: dict[str, Any], *, back: str
+    request: MemberRequest, scope: EditScope, action: str, context: dict[str, Any], *, came_from: str
 ) -> HttpResponse:
     """Ask what becomes of open positions, then go to the review."""
     now = timezone.now()
     # the contract takes no last day where one subscription ends
     has_end = not (action == Action.TAKE_OUT and scope.kind == SUBSCRIBER)
     form = RemovalForm(request.POST or None, now=now, has_end=has_end, initial={"mode": "close-gracefully-by-position"})
-    context = {**context, "form": form, "back": back, "problem": ""}
+    context = {**context, "form": form, "back": came_from, "problem": ""}
     if request.method != "POST" or not form.is_valid():
         return render(request, "editing/remove.html", context, status=422 if form.errors else 200)
     try:

@@ -14,6 +14,18 @@ from users.lines import LineField
 from users.numbers import NumberField, Unclear, read_number
 
 ROWS = forms.Textarea(attrs={"rows": 4})
+FIRST_FIELDS = (
+    "name",
+    "address",
+    "tax_number",
+    "bank_details",
+    "terms",
+    "statement_prefix",
+    "credit_note_prefix",
+    "has_year",
+    "tax_kind",
+    "tax_name",
+)
 MOST_PERCENT = Decimal(50)
 MOST_REMINDERS, MOST_REMINDER_DAYS = 6, 365
 
@@ -63,32 +75,14 @@ class BillingIdentityForm(TaxFields):
     class Meta:
         model = BillingIdentity
         fields = (
-            "name",
-            "address",
-            "tax_number",
-            "bank_details",
-            "terms",
-            "statement_prefix",
-            "credit_note_prefix",
-            "has_year",
-            "tax_kind",
-            "tax_name",
+            *FIRST_FIELDS,
             "tax_reason",
             "reply_to",
         )
         labels = {"has_year": "The year stands in the number, and each year begins at 1", "tax_kind": "Tax on fees"}
 
     field_order = (
-        "name",
-        "address",
-        "tax_number",
-        "bank_details",
-        "terms",
-        "statement_prefix",
-        "credit_note_prefix",
-        "has_year",
-        "tax_kind",
-        "tax_name",
+        *FIRST_FIELDS,
         "percent",
         "tax_reason",
         "minimum_text",

@@ -76,7 +76,7 @@ def edit(request: MemberRequest, pk: int) -> HttpResponse:
         return problem_of_provider(form, strategy.document_kind, strategy.connection)
 
     scope, document = scope_of(strategy), strategy.document
-    return answer_form(request, scope, document=document, context=context, back=home(strategy), check=check)
+    return answer_form(request, scope, document=document, context=context, came_from=home(strategy), check=check)
 
 
 def account_sources(kind: str, connection: Connection | None) -> dict[str, str]:
@@ -105,7 +105,7 @@ def edit_member(request: MemberRequest, pk: int, strategy_id: str) -> HttpRespon
     chains = [[*chain, *below] for _, chain in leaf_chains(strategy_id, strategies)]
     name = strategies[strategy_id].name if strategy_id in strategies else strategy_id
     context = form_page(portfolio, f"Member {name}", holds=in_force(chains))
-    return answer_form(request, scope, document=portfolio.document, context=context, back=home(portfolio))
+    return answer_form(request, scope, document=portfolio.document, context=context, came_from=home(portfolio))
 
 
 # --- New ones -------------------------------------------------------------------------------------------------------
@@ -151,7 +151,7 @@ def create(request: MemberRequest, kind: str, title: str, *more: Field) -> HttpR
     about = "Nothing is created before you have looked at it."
     sources = account_sources(kind, draft.connection if draft else chosen_connection(request))
     context = {"title": title, "about": about, "template": "strategies/new.html", "sources": sources}
-    return answer_new(request, form, context=context, back=reverse("strategies:list"))
+    return answer_new(request, form, context=context, came_from=reverse("strategies:list"))
 
 
 @require_http_methods(["GET", "POST"])
@@ -163,7 +163,7 @@ def add_member(request: MemberRequest, pk: int) -> HttpResponse:
     options = strategy_options(portfolio.connection, without=[portfolio.backend_id, *members])
     extra = Extra("strategy", "Strategy", "A strategy or another portfolio.", options=options)
     context = form_page(portfolio, "Add a member")
-    return answer_new_part(request, scope_of(portfolio), extra=extra, context=context, back=home(portfolio))
+    return answer_new_part(request, scope_of(portfolio), extra=extra, context=context, came_from=home(portfolio))
 
 
 # --- Removal --------------------------------------------------------------------------------------------------------
@@ -176,7 +176,7 @@ def remove(request: MemberRequest, pk: int) -> HttpResponse:
     """Stop offering a strategy or portfolio, with close instructions."""
     strategy = visible_strategy(request, pk)
     context = form_page(strategy, f"Remove {strategy.name}", lead=LEAD)
-    return answer_removal(request, scope_of(strategy), Action.REMOVE, context, back=home(strategy))
+    return answer_removal(request, scope_of(strategy), Action.REMOVE, context, came_from=home(strategy))
 
 
 @require_http_methods(["GET", "POST"])
@@ -189,4 +189,4 @@ def remove_member(request: MemberRequest, pk: int, strategy_id: str) -> HttpResp
         raise Http404
     member = Strategy.objects.filter(connection_id=portfolio.connection_id, backend_id=strategy_id).first()
     context = form_page(portfolio, f"Take {member.name if member else strategy_id} out of {portfolio.name}", lead=LEAD)
-    return answer_removal(request, scope, Action.TAKE_OUT, context, back=home(portfolio))
+    return answer_removal(request, scope, Action.TAKE_OUT, context, came_from=home(portfolio))

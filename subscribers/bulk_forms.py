@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 from django import forms
@@ -44,9 +45,9 @@ class ActForm(forms.Form):
         return {"act": self.act, **self.value, **({"strategy": strategy} if strategy else {})}
 
     @property
+    @abstractmethod
     def value(self) -> dict[str, Any]:
         """The act's own part of it."""
-        raise NotImplementedError
 
 
 class RatioForm(ActForm):

@@ -81,7 +81,7 @@ def edit(request: MemberRequest, pk: int) -> HttpResponse:
     holds = in_force(chains_of(subscriber, current_strategies(subscriber)[:MOST_SUBSCRIPTIONS]))
     context = form_page(request, subscriber, "Edit the account's settings", holds=holds)
     return answer_form(
-        request, scope_of(subscriber), document=subscriber.document, context=context, back=home(subscriber)
+        request, scope_of(subscriber), document=subscriber.document, context=context, came_from=home(subscriber)
     )
 
 
@@ -112,7 +112,7 @@ def edit_subscription(request: MemberRequest, pk: int, strategy_id: str) -> Http
     scope = subscription_scope(subscriber, strategy_id)
     holds = in_force(chains_of(subscriber, [strategy_id]))
     context = form_page(request, subscriber, f"Terms for {name_of(subscriber, strategy_id)}", holds=holds)
-    return answer_form(request, scope, document=subscriber.document, context=context, back=home(subscriber))
+    return answer_form(request, scope, document=subscriber.document, context=context, came_from=home(subscriber))
 
 
 @require_http_methods(["GET", "POST"])
@@ -124,7 +124,7 @@ def subscribe(request: MemberRequest, pk: int) -> HttpResponse:
     options = strategy_options(subscriber.connection, without=copied)
     extra = Extra("strategy", "Strategy", "What the account copies from now on.", options=options)
     context = form_page(request, subscriber, "Subscribe to a strategy")
-    return answer_new_part(request, scope_of(subscriber), extra=extra, context=context, back=home(subscriber))
+    return answer_new_part(request, scope_of(subscriber), extra=extra, context=context, came_from=home(subscriber))
 
 
 @require_http_methods(["GET", "POST"])
@@ -154,7 +154,9 @@ def new(request: MemberRequest) -> HttpResponse:
 
     settings = draft.after if draft else None
     form = NewSettings(Level.SUBSCRIBER, extras, make, draft, settings, more=(subscriptions,))
-    return answer_new(request, form, context={"template": "subscribers/new.html"}, back=reverse("subscribers:list"))
+    return answer_new(
+        request, form, context={"template": "subscribers/new.html"}, came_from=reverse("subscribers:list")
+    )
 
 
 def account_extra(connection: Connection | None) -> Extra:
@@ -215,7 +217,7 @@ def remove(request: MemberRequest, pk: int) -> HttpResponse:
     """An account copies nothing any more, with close instructions."""
     subscriber = visible_subscriber(request, pk)
     context = form_page(request, subscriber, f"Remove {subscriber.name}", lead=LEAD)
-    return answer_removal(request, scope_of(subscriber), Action.REMOVE, context, back=home(subscriber))
+    return answer_removal(request, scope_of(subscriber), Action.REMOVE, context, came_from=home(subscriber))
 
 
 @require_http_methods(["GET", "POST"])
@@ -226,4 +228,4 @@ def unsubscribe(request: MemberRequest, pk: int, strategy_id: str) -> HttpRespon
     scope = subscription_scope(subscriber, strategy_id)
     name = name_of(subscriber, strategy_id)
     context = form_page(request, subscriber, f"Unsubscribe {subscriber.name} from {name}", lead=LEAD)
-    return answer_removal(request, scope, Action.TAKE_OUT, context, back=home(subscriber))
+    return answer_removal(request, scope, Action.TAKE_OUT, context, came_from=home(subscriber))

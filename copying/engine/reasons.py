@@ -100,29 +100,29 @@ class About:
 CODES = {reason: reason.name.lower().replace("_", "-") for reason in Reason}
 BY_CODE = {code: reason for reason, code in CODES.items()}
 
-# fmt: off
 REASONS: dict[Reason, About] = {
     Reason.COPIED: About("", "Copied with {y} lots."),
     Reason.MAGIC_FILTER: About(
         "The signal's magic number {limit} is not among those that the strategy offers.",
-        unit="magic", setting="magicFilter",
+        unit="magic",
+        setting="magicFilter",
     ),
     Reason.EQUITY_CURVE_FILTER: About(
         "The provider's equity is not above {limit}, its average balance: the equity curve filter of the strategy.",
-        unit="provider currency", setting="equityCurveFilter",
+        unit="provider currency",
+        setting="equityCurveFilter",
     ),
     Reason.DRAWDOWN_FILTER: About(
         "The provider's drawdown is on the wrong side of {limit}: the drawdown filter of the strategy.",
-        unit="fraction", setting="drawdownFilter",
+        unit="fraction",
+        setting="drawdownFilter",
     ),
     Reason.NO_ACCOUNT: About("The subscriber's trading account is not known.", failed=True),
     Reason.SYMBOL_FILTER: About("{provider} is not among the symbols of {level}.", setting="symbolFilter"),
     Reason.PENDING_ORDERS_SKIPPED: About(
         "Pending orders are not copied, as {level} says.", setting="skipPendingOrders"
     ),
-    Reason.SIDE_NOT_ALLOWED: About(
-        "This side of the market is not copied, as {level} says.", setting="allowedSides"
-    ),
+    Reason.SIDE_NOT_ALLOWED: About("This side of the market is not copied, as {level} says.", setting="allowedSides"),
     Reason.REMOVED: About("No new trades: {level} is being removed."),
     Reason.NOT_OFFERED: About(
         "The strategy is not offered to you: nothing new is copied, what is open follows until it closes."
@@ -149,27 +149,32 @@ REASONS: dict[Reason, About] = {
     ),
     Reason.STOP_LOSS_NEEDED: About(
         "The largest risk per trade of {level} needs a stop loss: the signal has none and stop losses are not copied.",
-        unit="fraction", setting="maxTradeRisk",
+        unit="fraction",
+        setting="maxTradeRisk",
     ),
     Reason.MAX_TRADE_RISK: About(
         "Volume cut from {x} lots below the smallest possible: {level} risks at most {limit} per trade.",
         "Volume cut from {x} to {y} lots: {level} risks at most {limit} per trade.",
-        "fraction", setting="maxTradeRisk",
+        "fraction",
+        setting="maxTradeRisk",
     ),
     Reason.MAX_TRADE_VOLUME: About(
         "Volume cut from {x} lots below the smallest possible: the largest trade of {level} is {limit} lots.",
         "Volume cut from {x} to {y} lots: the largest trade of {level}.",
-        "lots", setting="maxTradeVolume",
+        "lots",
+        setting="maxTradeVolume",
     ),
     Reason.CORRELATION: About(
         "{limit} lots of the same exposure are open: {level} reduces correlations and leaves nothing of {x} lots.",
         "Volume cut from {x} to {y} lots: {limit} lots of the same exposure are open and {level} reduces correlations.",
-        "lots", setting="reduceCorrelations",
+        "lots",
+        setting="reduceCorrelations",
     ),
     Reason.MAX_LEVERAGE: About(
         "Volume cut from {x} lots below the smallest possible: {level} allows a leverage of at most {limit}.",
         "Volume cut from {x} to {y} lots: {level} allows a leverage of at most {limit}.",
-        "ratio", setting="maxLeverage",
+        "ratio",
+        setting="maxLeverage",
     ),
     Reason.BROKER_MAX_VOLUME: About(
         "Volume cut from {x} lots below the smallest possible: the broker takes at most {limit} lots.",
@@ -179,28 +184,34 @@ REASONS: dict[Reason, About] = {
     Reason.MAX_RISK_COEFFICIENT: About(
         "The smallest possible volume is more than {limit} times the wanted {x} lots, the most that {level} allows.",
         "Rounded down from {x} to {y} lots: {level} allows at most {limit} times the wanted volume.",
-        "ratio", setting="maxRiskCoefficient",
+        "ratio",
+        setting="maxRiskCoefficient",
     ),
     Reason.TINY_TRADE: About("{x} lots are below {limit} lots, the smallest volume of the broker.", unit="lots"),
     Reason.TINY_TRADE_FORCED: About(
-        "", "Volume raised from {x} to {y} lots, the smallest of the broker: {level} copies tiny trades as well.",
-        "lots", setting="forceTinyTrades",
+        "",
+        "Volume raised from {x} to {y} lots, the smallest of the broker: {level} copies tiny trades as well.",
+        "lots",
+        setting="forceTinyTrades",
     ),
     Reason.RESERVED_MARGIN: About(
         "The trade would use the margin that the subscriber keeps back: {limit} times the balance.",
-        unit="ratio", setting="reservedMarginFraction",
+        unit="ratio",
+        setting="reservedMarginFraction",
     ),
     Reason.MIN_TRADE_VOLUME: About(
         "{rounded} lots are below {limit} lots, the smallest trade of {level}.", unit="lots", setting="minTradeVolume"
     ),
     Reason.MIN_TRADE_AMOUNT: About(
         "The trade is worth less than {limit}, the smallest amount of the subscriber.",
-        unit="account currency", setting="minTradeAmount",
+        unit="account currency",
+        setting="minTradeAmount",
     ),
     Reason.DELAYED: About("", "Waits {limit} second{s}: the delay of {level}.", "seconds", setting="signalDelay"),
     Reason.TOO_LATE: About(
         "Too late: more than {limit} minute{s} after the signal the opening window of {level} is over.",
-        unit="minutes", setting="timeSettings",
+        unit="minutes",
+        setting="timeSettings",
     ),
     Reason.NOT_ENOUGH_MARGIN: About("The account's free margin does not carry {rounded} lots.", failed=True),
     Reason.BROKER_REFUSED: About("The broker refused the order.", failed=True),
@@ -213,24 +224,27 @@ REASONS: dict[Reason, About] = {
     ),
     Reason.INVALID_PRICE: About(
         "Invalid price: the order's price is on the wrong side of the market ({limit}), so the broker refuses it.",
-        unit="price", failed=True,
+        unit="price",
+        failed=True,
     ),
     Reason.INVALID_STOPS: About(
         "Invalid stops: the stop loss or take profit is on the wrong side of the price ({limit}) or is no price near "
         "it, so the broker refuses the order.",
-        unit="price", failed=True,
+        unit="price",
+        failed=True,
     ),
     Reason.PRICES_OF_ANOTHER_SYMBOL: About(
         "The signal's prices are prices of {provider} and say nothing about {symbol}, to which it is mapped: a pending "
         "order, or a trade that needs the stop loss, cannot be copied.",
-        failed=True, setting="symbolMapping",
+        failed=True,
+        setting="symbolMapping",
     ),
     Reason.NO_PROVIDER_PRICE: About(
         "The volume cannot be scaled from {provider} to {symbol}: nobody knows what a lot of {provider} is worth.",
-        failed=True, setting="symbolMapping",
+        failed=True,
+        setting="symbolMapping",
     ),
 }
-# fmt: on
 
 
 class Note(IntEnum):

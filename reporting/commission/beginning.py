@@ -9,15 +9,15 @@ from decimal import Decimal
 from typing import Any
 
 from reporting.commission.history import CalendarSpan, SpannedCalendar
-from reporting.commission.periods import BillingPeriod
+from reporting.commission.periods import PeriodLength
 from reporting.commission.policy import Crystallised, Hurdle, NewMark, Policy, Scheme
 
 AT_ONCE = "now"
 NEXT_PERIOD = "next"
 PERIODS_OF_YEAR = {
-    BillingPeriod.WEEK: Decimal("365.2425") / 7,
-    BillingPeriod.MONTH: Decimal(12),
-    BillingPeriod.QUARTER: Decimal(4),
+    PeriodLength.WEEK: Decimal("365.2425") / 7,
+    PeriodLength.MONTH: Decimal(12),
+    PeriodLength.QUARTER: Decimal(4),
 }
 
 
@@ -51,7 +51,7 @@ def is_rise(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
     if before["scheme"] != after["scheme"]:
         return True
     old_rate, rate = Decimal(before["rate"]), Decimal(after["rate"])
-    old_periods, periods = (PERIODS_OF_YEAR[BillingPeriod(terms["billing_period"])] for terms in (before, after))
+    old_periods, periods = (PERIODS_OF_YEAR[PeriodLength(terms["billing_period"])] for terms in (before, after))
     if after["scheme"] == Scheme.FLAT_FEE:
         return rate * periods > old_rate * old_periods
     if after["scheme"] != Scheme.HIGH_WATER_MARK:

@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Protocol, TypeVar
 
-from reporting.commission.periods import DAY, MOMENT, BillingPeriod, Calendar, Period, period_of_day
+from reporting.commission.periods import DAY, MOMENT, Calendar, Period, PeriodLength, period_of_day
 from reporting.commission.policy import Policy, Scheme, Terms
 
 BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
@@ -62,7 +62,7 @@ class TermsSpan:
 
     since: datetime | None
     terms: Terms | None
-    length: BillingPeriod = BillingPeriod.MONTH
+    length: PeriodLength = PeriodLength.MONTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ class History:
             span = _last_begun(self.spans, moment)
             applies = [value for since, value in times if (since or BEGINNING) <= moment]
             terms = span.terms if span and applies and applies[-1] else None
-            length = span.length if span else BillingPeriod.MONTH
+            length = span.length if span else PeriodLength.MONTH
             spans.append(TermsSpan(None if moment == BEGINNING else moment, terms, length))
         return History(tuple(spans))
 
@@ -170,7 +170,7 @@ class CalendarSpan:
 
     since: datetime | None
     calendar: Calendar
-    length: BillingPeriod
+    length: PeriodLength
 
 
 def calendar_spans(
@@ -204,7 +204,7 @@ class SpannedCalendar(Calendar):
         newest = spans[-1].calendar
         return cls(newest.zone, newest.week_starts_monday, spans, tuple(cut for cut in cuts if cut is not None))
 
-    def length_at(self, moment: datetime) -> BillingPeriod:
+    def length_at(self, moment: datetime) -> PeriodLength:
         """How long the periods of a moment are."""
         return self.spans[self._number_at(moment)].length
 
@@ -227,7 +227,7 @@ class SpannedCalendar(Calendar):
             day = min(day, following.calendar.day_of(following.since) - DAY)
         return day
 
-    def containing(self, moment: datetime, length: BillingPeriod | None = None) -> Period:
+    def containing(self, moment: datetime, length: PeriodLength | None = None) -> Period:
         """The period that a moment belongs to; how long it is, its time says."""
         period = self._cut_by_spans(moment)
         start = max([period.start, *(cut for cut in self.cuts if cut <= moment)])
@@ -238,7 +238,7 @@ class SpannedCalendar(Calendar):
         following = period.next_day if end == period.end else self.day_of(end)
         return Period(start, end, first, following, period.days)
 
-    def between(self, start: datetime, end: datetime, length: BillingPeriod | None = None) -> list[Period]:
+    def between(self, start: datetime, end: datetime, length: PeriodLength | None = None) -> list[Period]:
         """Every period that overlaps [start, end), oldest first."""
         periods = []
         while start < end:

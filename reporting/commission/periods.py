@@ -13,12 +13,16 @@ MOMENT = timedelta(microseconds=1)
 """The smallest difference of two times that are stored."""
 
 
-class BillingPeriod(StrEnum):
+class PeriodLength(StrEnum):
     """How often a strategy bills (contract, 3.9)."""
 
     WEEK = "week"
     MONTH = "month"
     QUARTER = "quarter"
+
+    def __repr__(self) -> str:
+        """By the name that it had once: digests of terms hold it, and what changes a digest is charged anew."""
+        return f"<BillingPeriod.{self.name}: {self.value!r}>"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -57,11 +61,11 @@ class Calendar:
         """The UTC moment at which a local day begins; where clocks skip midnight, the moment they jump."""
         return datetime.combine(day, time(), tzinfo=ZoneInfo(self.zone)).astimezone(UTC)
 
-    def containing(self, moment: datetime, length: BillingPeriod) -> Period:
+    def containing(self, moment: datetime, length: PeriodLength) -> Period:
         """The period that a moment belongs to."""
         return period_of_day(self, self.day_of(moment), length)
 
-    def between(self, start: datetime, end: datetime, length: BillingPeriod) -> list[Period]:
+    def between(self, start: datetime, end: datetime, length: PeriodLength) -> list[Period]:
         """Every period that overlaps [start, end), oldest first."""
         periods = []
         moment = start
@@ -78,20 +82,20 @@ class Calendar:
 
 
 @lru_cache(maxsize=4096)
-def period_of_day(calendar: Calendar, day: date, length: BillingPeriod) -> Period:
+def period_of_day(calendar: Calendar, day: date, length: PeriodLength) -> Period:
     """The period of a local day."""
     first, following = days_around(calendar, day, length)
     days = (following - first).days
     return Period(calendar.midnight(first), calendar.midnight(following), first, following, days)
 
 
-def days_around(calendar: Calendar, day: date, length: BillingPeriod) -> tuple[date, date]:
+def days_around(calendar: Calendar, day: date, length: PeriodLength) -> tuple[date, date]:
     """The first day of the period that a day lies in, and the first one of the next."""
-    if length is BillingPeriod.WEEK:
+    if length is PeriodLength.WEEK:
         since_start = day.weekday() if calendar.week_starts_monday else (day.weekday() + 1) % 7
         first = day - timedelta(days=since_start)
         return first, first + timedelta(days=7)
-    months = 1 if length is BillingPeriod.MONTH else 3
+    months = 1 if length is PeriodLength.MONTH else 3
     month = (day.month - 1) // months * months
     ahead = month + months
     return date(day.year, month + 1, 1), date(day.year + ahead // 12, ahead % 12 + 1, 1)

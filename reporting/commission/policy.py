@@ -12,7 +12,7 @@ from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any, Protocol
 
-from reporting.commission.periods import BillingPeriod
+from reporting.commission.periods import PeriodLength
 
 
 class Scheme(StrEnum):
@@ -154,10 +154,10 @@ class Terms:
 
     scheme: Scheme
     rate: Decimal
-    billing_period: BillingPeriod
+    billing_period: PeriodLength
     policy: Policy = Policy()
     number: int = 0
-    agreed_period: BillingPeriod | None = None
+    agreed_period: PeriodLength | None = None
     rates: tuple[tuple[str, Decimal], ...] = ()
     rates_number: int = 0
 
@@ -180,8 +180,8 @@ class Terms:
     @classmethod
     def of_line(cls, scheme: str, rate: Decimal, stored: dict[str, Any]) -> Terms:
         """The terms that a line was computed by."""
-        length, number = BillingPeriod(stored["billing_period"]), stored.get("terms", 0)
-        agreed = BillingPeriod(stored["agreed_period"]) if "agreed_period" in stored else None
+        length, number = PeriodLength(stored["billing_period"]), stored.get("terms", 0)
+        agreed = PeriodLength(stored["agreed_period"]) if "agreed_period" in stored else None
         return cls(Scheme(scheme), rate, length, Policy.parse(stored), number, agreed)
 
     @classmethod
@@ -199,7 +199,7 @@ def read_terms(document: dict[str, Any], policy: Policy = Policy()) -> Terms | N
     try:
         scheme = Scheme(stated.get("type", ""))
         rate = Decimal(str(stated.get("commissionRate", 0)))
-        billing_period = BillingPeriod(stated.get("billingPeriod", "month"))
+        billing_period = PeriodLength(stated.get("billingPeriod", "month"))
     except (ValueError, InvalidOperation):
         return None
     return Terms(scheme, rate, billing_period, policy) if rate.is_finite() and rate > 0 else None

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from reporting.commission import highwater
 from reporting.commission.money import EXACT, round_money
-from reporting.commission.periods import DAY, BillingPeriod, Calendar, Period, days_around
+from reporting.commission.periods import DAY, Calendar, Period, PeriodLength, days_around
 from reporting.commission.policy import Basis, Scheme, Terms
 
 PERIOD_KEY = "period"
@@ -221,7 +221,7 @@ def days_of_subscription(
     return stretches
 
 
-def _days_by_period(stretches: list[tuple[date, date]], calendar: Calendar, length: BillingPeriod) -> list[list[int]]:
+def _days_by_period(stretches: list[tuple[date, date]], calendar: Calendar, length: PeriodLength) -> list[list[int]]:
     """[days, days of the whole period] of each period of another length than the strategy's, oldest first."""
     counted: dict[date, list[int]] = {}
     for first, last in stretches:

@@ -19,7 +19,7 @@ from reporting.commission.history import (
     has_begun,
     in_force,
 )
-from reporting.commission.periods import MOMENT, BillingPeriod, Calendar
+from reporting.commission.periods import MOMENT, Calendar, PeriodLength
 from reporting.commission.policy import Policy, Scheme, Terms, read_terms
 from reporting.models import Subject, TermsVersion
 from subscribers.models import Subscription
@@ -109,7 +109,7 @@ class KnownTerms:
 
 def span_of(version: TermsVersion, since: datetime | None) -> TermsSpan:
     """The terms of a version of the commission, from a moment on."""
-    length = BillingPeriod(version.terms["billing_period"])
+    length = PeriodLength(version.terms["billing_period"])
     return TermsSpan(since, terms_of(version.terms, version.number), length)
 
 
@@ -139,7 +139,7 @@ def terms_of(stored: Document, number: int = 0) -> Terms | None:
     if not stored["scheme"]:
         return None
     return Terms(
-        Scheme(stored["scheme"]), Decimal(stored["rate"]), BillingPeriod(stored["billing_period"]), number=number
+        Scheme(stored["scheme"]), Decimal(stored["rate"]), PeriodLength(stored["billing_period"]), number=number
     )
 
 
@@ -154,9 +154,9 @@ def commission_of(scheme: Document) -> dict[str, str]:
         length = terms.billing_period
         return {"scheme": str(terms.scheme), "rate": f"{terms.rate.normalize():f}", "billing_period": str(length)}
     try:
-        length = BillingPeriod(scheme.get("billingPeriod", BillingPeriod.MONTH))
+        length = PeriodLength(scheme.get("billingPeriod", PeriodLength.MONTH))
     except ValueError:
-        length = BillingPeriod.MONTH
+        length = PeriodLength.MONTH
     return {"scheme": "", "rate": "0", "billing_period": str(length)}
 
 

@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
 from reporting.billing_forms import BillingIdentityForm, ClientRecordForm
+from reporting.bookkeeping_forms import BookkeepingForm
 from reporting.models import BillingIdentity, ClientRecord
 from subscribers.pages import page_of, visible_subscriber
 from users.confirming import confirmed
@@ -36,14 +37,25 @@ def save_billing(request: MemberRequest) -> HttpResponse:
     form = BillingIdentityForm(request.POST, instance=BillingIdentity.of(request.workspace))
     if not form.is_valid():
         return render(request, "reporting/billing.html", {"form": form, "may_bill": True}, status=422)
-    form.instance.changed_at, form.instance.changed_by = timezone.now(), request.user
-    with transaction.atomic():
-        identity = form.save()
-        changed = {"changed": sorted(form.changed_data)}
-        subject = identity.name or request.workspace.name
-        record_audit(request.workspace, user=request.user, action="billing changed", subject=subject, details=changed)
+    store_settings(request, form, action="billing changed", subject=form.instance.name)
     messages.success(request, "Saved. Documents that are issued keep what they have.")
     return redirect("reporting:billing")
+
+
+def store_settings(
+    request: MemberRequest, form: BillingIdentityForm | BookkeepingForm, *, action: str, subject: str = ""
+) -> None:
+    """Save a valid form of the firm's settings, with who did it and which fields. subject: empty, the workspace."""
+    form.instance.changed_at, form.instance.changed_by = timezone.now(), request.user
+    with transaction.atomic():
+        form.save()
+        record_audit(
+            request.workspace,
+            user=request.user,
+            action=action,
+            subject=subject or request.workspace.name,
+            details={"changed": sorted(form.changed_data)},
+        )
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -154,8 +154,8 @@ def transaction_totals(request: MemberRequest) -> HttpResponse:
     """What the filtered deals brought, per currency."""
     table = TRANSACTIONS.bind(request, Transaction.objects.visible_to(request.membership))
     totals = day_totals(request, table) if is_told_by_days(table) else deal_totals(table.filtered)
-    back = address(reverse("reporting:transactions"), first_page(table.parameters))
-    context = {"totals": totals, "by_days": is_told_by_days(table), "most_deals": MOST_DEALS, "back": back}
+    came_from = address(reverse("reporting:transactions"), first_page(table.parameters))
+    context = {"totals": totals, "by_days": is_told_by_days(table), "most_deals": MOST_DEALS, "back": came_from}
     return render(request, "reporting/_totals.html" if request.partial else "reporting/totals.html", context)
 
 

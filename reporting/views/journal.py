@@ -6,7 +6,6 @@ from datetime import date, timedelta
 from typing import Any
 
 from django.contrib import messages
-from django.db import transaction
 from django.http import Http404, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
@@ -20,12 +19,12 @@ from reporting.commission.journal_exports import export_journal, first_day_to_ex
 from reporting.commission.journal_files import beancount_file, datev_batches, datev_file
 from reporting.commission.refusals import CannotBook
 from reporting.commission.services import calendar_of
+from reporting.views.billing import store_settings
 from users.confirming import confirmed
 from users.once import once
 from users.parsing import row_id
 from users.permissions import can_bill, may_bill, staff_only
 from users.requests import MemberRequest
-from users.services import record_audit
 from users.time_limit import statements_may_take
 
 SHOWN = 50
@@ -176,13 +175,6 @@ def save_bookkeeping(request: MemberRequest) -> HttpResponse:
     form = BookkeepingForm(request.POST, instance=BookkeepingSettings.of(request.workspace))
     if not form.is_valid():
         return render(request, "reporting/bookkeeping.html", {"form": form, "may_bill": True}, status=422)
-    form.instance.changed_at, form.instance.changed_by = timezone.now(), request.user
-    with transaction.atomic():
-        form.save()
-        changed = {"changed": sorted(form.changed_data)}
-        subject = request.workspace.name
-        record_audit(
-            request.workspace, user=request.user, action="bookkeeping changed", subject=subject, details=changed
-        )
+    store_settings(request, form, action="bookkeeping changed")
     messages.success(request, "Saved. It holds for exports from the next one on.")
     return redirect("reporting:bookkeeping")

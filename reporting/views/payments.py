@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 
 from django.contrib import messages
@@ -10,19 +10,17 @@ from django.core.cache import cache
 from django.db.models import (
     CharField,
     Count,
-    DecimalField,
     Exists,
     F,
     Max,
     Min,
     OuterRef,
     Q,
-    QuerySet,
     Subquery,
     Sum,
     Value,
 )
-from django.db.models.functions import Coalesce, Concat
+from django.db.models.functions import Concat
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
@@ -38,6 +36,7 @@ from reporting.forms import PaymentForm, ReasonForm
 from reporting.models import CommissionLine, DocumentKind, Entry, Payment, Statement, Transaction
 from reporting.rates import ConvertedSum, Rates, UnknownRate, is_old, rates_of
 from reporting.views.commissions import chosen_span, local_day, wants_csv
+from reporting.views.debts import AGES, debt_listing, overdue_by
 from reporting.views.history import render_list
 from reporting.views.statements import visible_statement
 from strategies.models import Strategy
@@ -50,7 +49,6 @@ from users.parsing import row_id
 from users.permissions import can_bill, may_bill, staff_only
 from users.requests import MemberRequest
 
-MONEY = DecimalField(max_digits=24, decimal_places=4)
 KEPT_S = 20
 
 
@@ -221,93 +219,7 @@ def undo(request: MemberRequest, pk: int) -> HttpResponse:
     return redirect("reporting:payment", pk)
 
 
-AGES: tuple[tuple[str, tuple[int, int | None]], ...] = (
-    ("overdue_30", (1, 30)),
-    ("overdue_60", (31, 60)),
-    ("overdue_90", (61, 90)),
-    ("overdue_older", (91, None)),
-)
-
-
-def overdue_by(today: date, days: tuple[int, int | None], prefix: str = "statement__") -> Q:
-    """Entries of statements that have been overdue for so many days, first and last included; None: longer."""
-    least, most = days
-    latest = Q(**{f"{prefix}due_on__lte": today - timedelta(days=least)})
-    return latest if most is None else latest & Q(**{f"{prefix}due_on__gte": today - timedelta(days=most)})
-
-
 # --- Debt -------------------------------------------------------------------------------------------------------------
-def debt_listing(request: MemberRequest) -> Listing:
-    """Accounts with what they owe, what of it is overdue, and their credit, each in its currency."""
-    own = (
-        Entry.objects.filter(
-            workspace=request.workspace,
-            connection=OuterRef("connection"),
-            subscriber_id=OuterRef("backend_id"),
-            currency=OuterRef("currency"),
-        )
-        .order_by()
-        .values("subscriber_id")
-    )
-    today = calendar_of(request.workspace).day_of(timezone.now())
-    oldest = (
-        Statement.objects.filter(
-            workspace=request.workspace,
-            connection=OuterRef("connection"),
-            subscriber_id=OuterRef("backend_id"),
-            currency=OuterRef("currency"),
-            kind=DocumentKind.STATEMENT,
-        )
-        .with_balance()
-        .filter(balance__gt=0)
-        .order_by()
-    )
-
-    def total(entries: QuerySet, sign: int = 1) -> Coalesce:
-        summed = Subquery(entries.annotate(t=sign * Sum("amount")).values("t"), output_field=MONEY)
-        return Coalesce(summed, Value(0), output_field=MONEY)
-
-    def left(name: str, among: Q) -> Coalesce:
-        """What is left of statements with a balance, as `payable` or `disputed`."""
-        sums = oldest.filter(among).values("subscriber_id").annotate(t=Sum(name)).values("t")
-        return Coalesce(Subquery(sums, output_field=MONEY), Value(0), output_field=MONEY)
-
-    return Listing(
-        name="debt",
-        sort="name",
-        columns=(
-            Column("name", "Subscriber", is_sortable=True, csv_name="subscriber"),
-            Column("backend_id", csv_name="subscriber_id"),
-            Column("owed", "Owed on statements", is_number=True, source=total(own.exclude(statement=None))),
-            Column("overdue", "Overdue", is_number=True, source=left("payable", Q(due_on__lt=today))),
-            *(Column(key, in_table=False, source=left("payable", overdue_by(today, days, ""))) for key, days in AGES),
-            Column("disputed", "In dispute", is_number=True, source=left("disputed", Q(disputed__gt=0))),
-            Column("credit", "Credit", is_number=True, source=total(own.filter(statement=None), -1)),
-            Column("net", "Balance", is_number=True, source=total(own), csv_name="balance"),
-            Column("currency", "Currency"),
-            Column(
-                "oldest_due",
-                "Due since",
-                source=Subquery(oldest.values("subscriber_id").annotate(d=Min("due_on")).values("d")),
-            ),
-        ),
-        filters=(
-            Search("q", "Search", placeholder="Search by name or id", fields=("name", "backend_id")),
-            Choice(
-                "state",
-                "State",
-                placeholder="Any balance",
-                options=(
-                    Option("owes", "Owes something", Q(owed__gt=0)),
-                    Option("overdue", "Overdue", Q(overdue__gt=0)),
-                    Option("credit", "Has credit", Q(credit__gt=0)),
-                    Option("even", "Even", Q(net=0)),
-                ),
-            ),
-        ),
-    )
-
-
 def ages_of(request: MemberRequest) -> list[dict]:
     """By currency what is not due yet, and what has been overdue for 1 to 30, 31 to 60, 61 to 90 and more days.
 
@@ -321,7 +233,7 @@ def ages_of(request: MemberRequest) -> list[dict]:
         .filter(kind=DocumentKind.STATEMENT, is_void=False, balance__gt=0)
         .order_by("currency")
     )
-    sums = {key: Sum("payable", filter=overdue_by(today, days, prefix="")) for key, days in AGES}
+    sums = {key: Sum("payable", filter=overdue_by(today, days)) for key, days in AGES}
     sums |= {"in_dispute": Sum("disputed")}
     not_due = Sum("payable", filter=Q(due_on__gte=today) | Q(due_on=None))
     account = Concat("connection_id", Value("/"), "subscriber_id", output_field=CharField())
@@ -337,7 +249,8 @@ def debt(request: MemberRequest) -> HttpResponseBase:
         workspace=request.workspace, connection=OuterRef("connection"), subscriber_id=OuterRef("backend_id")
     )
     accounts = Subscriber.objects.visible_to(request.membership).filter(Exists(booked))
-    table = debt_listing(request).bind(request, accounts)
+    today = calendar_of(request.workspace).day_of(timezone.now())
+    table = debt_listing(request.workspace, today).bind(request, accounts)
     if table.wants_csv:
         return table.csv()
     by_currency = Entry.objects.visible_to(request.membership).order_by("currency").values("currency")

@@ -134,7 +134,9 @@ def strategy_performance(request: MemberRequest, pk: int) -> HttpResponse:
     return render(request, part if request.partial else page, context)
 
 
-def curve_answer(request: MemberRequest, curve: Curve, title: str, back: str, *, of_many: bool = False) -> HttpResponse:
+def curve_answer(
+    request: MemberRequest, curve: Curve, title: str, came_from: str, *, of_many: bool = False
+) -> HttpResponse:
     """The chosen range of a whole curve as columns for the chart, or as a table for everybody.
 
     of_many: accounts that begin are flows too.
@@ -142,7 +144,13 @@ def curve_answer(request: MemberRequest, curve: Curve, title: str, back: str, *,
     columns = chart_columns(curve, start=start_of(request))
     if request.GET.get("as") == "table":
         points = list(zip(*columns, strict=True))[::-1]
-        context = {"points": points, "currency": curve.currency, "title": title, "back": back, "is_of_many": of_many}
+        context = {
+            "points": points,
+            "currency": curve.currency,
+            "title": title,
+            "back": came_from,
+            "is_of_many": of_many,
+        }
         return render(request, "reporting/curve_table.html", context)
     return JsonResponse(columns, safe=False)
 

@@ -116,8 +116,8 @@ def equity(request: MemberRequest, pk: int) -> HttpResponse:
     """The equity of one account that one may see."""
     subscriber = visible_subscriber(request, pk)
     staff = request.membership.is_staff_role
-    back = f"/subscribers/{pk}/" if staff else f"/me/?account={pk}"
-    return curve_answer(request, curve_of(subscriber), f"Equity of {subscriber.name}", back)
+    came_from = f"/subscribers/{pk}/" if staff else f"/me/?account={pk}"
+    return curve_answer(request, curve_of(subscriber), f"Equity of {subscriber.name}", came_from)
 
 
 @require_safe

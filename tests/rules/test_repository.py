@@ -101,7 +101,6 @@ def test_lines_of_templates_have_a_length_one_can_read():
 # tables of one row per line, wider than the formatter leaves them: how many of a file it does not lay out
 LAID_OUT_BY_HAND = {
     "editing/fields.py": 1,  # all settings, as they stand on the page
-    "copying/engine/reasons.py": 1,  # all reasons with their words
 }
 
 

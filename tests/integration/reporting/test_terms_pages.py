@@ -14,7 +14,7 @@ from django.utils import timezone
 from editing.models import Change, ChangeOutcome
 from reporting.attention import attention
 from reporting.commission.observing import observe
-from reporting.commission.periods import BillingPeriod, Calendar
+from reporting.commission.periods import Calendar, PeriodLength
 from reporting.models import AccrualState, Subject, TermsSource, TermsVersion
 from tests import builders
 from tests.firm import D, Firm, at
@@ -86,7 +86,7 @@ def test_the_review_leaves_out_plans_that_another_plan_called_off(firm):
             valid_from=planned,
         )
     page = text_of(client_of(firm).get(f"/commissions/changes/{proposed(firm, commissionRate=0.2).pk}/"))
-    quarter = Calendar().containing(now, BillingPeriod.QUARTER)
+    quarter = Calendar().containing(now, PeriodLength.QUARTER)
     assert f"the beginning of {quarter.next_day}" in page
 
 
@@ -244,7 +244,7 @@ def test_the_review_compares_with_what_is_charged_and_names_the_plan_that_it_cal
     now = timezone.now()
     plan(firm, 0.3, now)
     page = text_of(client_of(firm).get(f"/commissions/changes/{proposed(firm, commissionRate=rate).pk}/"))
-    begins_on = Calendar().containing(now, BillingPeriod.MONTH).next_day
+    begins_on = Calendar().containing(now, PeriodLength.MONTH).next_day
     assert f"The change planned for {begins_on} is called off: Share of profits, 30" in page
     assert ("make sure that they agreed" in page) is asks
     assert ("charged by the new terms" in page) is (rate != 0.1)

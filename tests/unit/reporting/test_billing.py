@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reporting.commission.money import round_money
-from reporting.commission.periods import BillingPeriod, Calendar
+from reporting.commission.periods import Calendar, PeriodLength
 from reporting.commission.policy import Basis, Hurdle, Policy, Scheme, read_terms
 from reporting.commission.schemes import opens_position
 
 D = Decimal
-WEEK, MONTH, QUARTER = BillingPeriod
+WEEK, MONTH, QUARTER = PeriodLength
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_where_clocks_skip_midnight_the_day_starts_when_they_jump():
 
 @given(
     moment=st.datetimes(datetime(1999, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC)),
-    length=st.sampled_from(BillingPeriod),
+    length=st.sampled_from(PeriodLength),
     zone=st.sampled_from(["UTC", "America/New_York", "Asia/Kathmandu", "Africa/Cairo", "Pacific/Apia"]),
     monday=st.booleans(),
 )

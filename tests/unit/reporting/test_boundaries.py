@@ -11,18 +11,18 @@ from reporting.commission.highwater import Mark, crystallise
 from reporting.commission.history import History, SpannedCalendar, TermsSpan, calendar_spans
 from reporting.commission.money import round_money
 from reporting.commission.parts import parts_of
-from reporting.commission.periods import BillingPeriod, Calendar
+from reporting.commission.periods import Calendar, PeriodLength
 from reporting.commission.policy import Basis, Hurdle, Policy, Scheme, Terms
 from reporting.commission.schemes import BilledSubscription, Deal, deal_lines, flat_fee_line
 
 D = Decimal
 CALENDAR = Calendar()
-APRIL = CALENDAR.containing(datetime(2026, 4, 10, tzinfo=UTC), BillingPeriod.MONTH)
+APRIL = CALENDAR.containing(datetime(2026, 4, 10, tzinfo=UTC), PeriodLength.MONTH)
 MOMENT, DAY = timedelta(microseconds=1), timedelta(days=1)
 
 
 def terms(scheme: Scheme, rate: str = "3") -> Terms:
-    return Terms(scheme, D(rate), BillingPeriod.MONTH)
+    return Terms(scheme, D(rate), PeriodLength.MONTH)
 
 
 def lines_of(scheme: Scheme, *, at: datetime = APRIL.start, is_opening: bool, **fields):
@@ -145,3 +145,9 @@ def test_a_loss_is_remembered_through_its_last_period(periods, chargeable):
 )
 def test_a_half_is_rounded_away_from_zero(sign, amount, currency, rounded):
     assert round_money(D(sign + amount), currency) == D(sign + rounded)
+
+
+@pytest.mark.parametrize("length", list(PeriodLength))
+def test_digests_of_terms_name_a_length_as_ever(length):
+    """Another text would be another digest, and everybody's commission would be computed anew at an upgrade."""
+    assert repr(length) == f"<BillingPeriod.{length.name}: '{length.value}'>"

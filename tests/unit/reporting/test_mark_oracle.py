@@ -17,7 +17,7 @@ import pytest
 from reporting.commission.history import History, SpannedCalendar, TermsSpan, calendar_spans
 from reporting.commission.moved_money import fees_among
 from reporting.commission.parts import lines_of
-from reporting.commission.periods import BillingPeriod, Calendar
+from reporting.commission.periods import Calendar, PeriodLength
 from reporting.commission.policy import Policy, Scheme, Terms
 from reporting.commission.schemes import BilledSubscription, Deal, Lifetime, Valuation
 from tests import marks_oracle
@@ -177,8 +177,8 @@ class MarkHistory:
         spans = tuple(
             TermsSpan(
                 row.since,
-                Terms(Scheme(row.scheme), row.rate, BillingPeriod(row.length), Policy.parse(row.rules | changed)),
-                BillingPeriod(row.length),
+                Terms(Scheme(row.scheme), row.rate, PeriodLength(row.length), Policy.parse(row.rules | changed)),
+                PeriodLength(row.length),
             )
             for row in self.rows
         )

@@ -23,7 +23,7 @@ from reporting.commission.history import (
     takes_over,
 )
 from reporting.commission.parts import parts_of
-from reporting.commission.periods import BillingPeriod, Calendar
+from reporting.commission.periods import Calendar, PeriodLength
 from reporting.commission.policy import Basis, Policy, Scheme, Terms
 from reporting.commission.schemes import BilledSubscription, Lifetime, days_of_subscription
 
@@ -31,7 +31,7 @@ NOW = datetime(2026, 5, 20, 12, tzinfo=UTC)
 START = datetime(2026, 1, 1, tzinfo=UTC)
 MOMENT, DAY = timedelta(microseconds=1), timedelta(days=1)
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Tokyo", "Pacific/Auckland"]
-MONTH, WEEK, QUARTER = BillingPeriod.MONTH, BillingPeriod.WEEK, BillingPeriod.QUARTER
+MONTH, WEEK, QUARTER = PeriodLength.MONTH, PeriodLength.WEEK, PeriodLength.QUARTER
 MONTHLY = (CalendarSpan(None, Calendar(), MONTH),)
 
 
@@ -118,7 +118,7 @@ def test_a_change_on_the_first_day_of_a_period_leaves_the_one_before_as_it_was()
 
 
 changes = st.lists(
-    st.tuples(st.integers(0, 200), st.sampled_from(ZONES), st.booleans(), st.sampled_from(list(BillingPeriod))),
+    st.tuples(st.integers(0, 200), st.sampled_from(ZONES), st.booleans(), st.sampled_from(list(PeriodLength))),
     min_size=1,
     max_size=4,
 )
