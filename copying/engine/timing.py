@@ -32,20 +32,32 @@ def delay_of(signal, route):
     return route.delay_min_s + (route.delay_max_s - route.delay_min_s) * (float(mixed) * 2.0**-53)
 
 
-def opening_deadline(strategy: Document, signal_time: float, delay_s: float, is_pending: bool) -> float:
-    """Until when an open signal may be applied, retries included; inf: for ever.
+def opening_seconds(strategy: Document, is_pending: bool) -> float:
+    """For how long an open signal may be applied, retries included; inf: for ever.
 
-    The window starts after the delay; pending orders have one only with expirePendingOrderSignals.
-    units: seconds since the epoch.  source: contract, 3.8 timeSettings, 4.4 signalDelay
+    Pending orders have such a window only with expirePendingOrderSignals.  source: contract, 3.8 timeSettings
     """
     settings = strategy.get("timeSettings") or {}
     if is_pending and not settings.get("expirePendingOrderSignals"):
         return inf
     minutes = settings.get("openingIntervalInMinutes")
-    return signal_time + delay_s + 60 * (DEFAULT_OPENING_MINUTES if minutes is None else minutes)
+    return 60 * (DEFAULT_OPENING_MINUTES if minutes is None else minutes)
+
+
+def opening_deadline(strategy: Document, signal_time: float, delay_s: float, is_pending: bool) -> float:
+    """Until when an open signal may be applied; the window starts after the delay.
+
+    units: seconds since the epoch.  source: contract, 3.8 timeSettings, 4.4 signalDelay
+    """
+    return signal_time + delay_s + opening_seconds(strategy, is_pending)
+
+
+def lifetime_seconds(strategy: Document) -> float:
+    """How long a copied position stays open.  source: contract, 3.8"""
+    hours = (strategy.get("timeSettings") or {}).get("lifetimeInHours")
+    return 3600 * (DEFAULT_LIFETIME_HOURS if hours is None else hours)
 
 
 def close_after(strategy: Document, signal_time: float) -> float:
-    """When a copied position that is still open is closed.  units: seconds since the epoch.  source: contract, 3.8"""
-    hours = (strategy.get("timeSettings") or {}).get("lifetimeInHours")
-    return signal_time + 3600 * (DEFAULT_LIFETIME_HOURS if hours is None else hours)
+    """When a copied position that is still open is closed.  units: seconds since the epoch"""
+    return signal_time + lifetime_seconds(strategy)

@@ -15,7 +15,6 @@ from copying.engine import model
 from copying.engine.decide import decide
 from copying.engine.model import Decisions, Facts, Level, OrderKind, Outcome, Side, Step
 from copying.engine.reasons import Reason
-from copying.engine.timing import opening_deadline
 
 from .failures import tell_routes
 from .orders import Placed, execute, orders_for
@@ -23,14 +22,12 @@ from .plans import Plan, facts_for, plan_for
 from .recording import Noted, note_facts, record
 from .retries import Tries, begin_anew, codes_of, give_up, retry_later, too_late, wait
 
-MARKET = int(OrderKind.MARKET)
-
 
 def publish(book: Book, effects: Effects, signal: OpenSignal) -> None:
     """A new signal: record it with what the decision knows, decide it for all its routes, carry that out."""
     plan = plan_for(book, signal.strategy_id)
     ahead = foreseen(book, plan, signal)
-    is_late = is_too_old(book, signal)
+    is_late = is_too_old(book, plan, signal)
     if ahead is None:
         facts = facts_for(book, plan, signal)
         noted = note_facts(book, plan, signal, facts)
@@ -115,12 +112,9 @@ def decided(plan: Plan, signal: OpenSignal, facts: Facts, *, is_after_delay: boo
     return decide(plan.table, engine_signal(signal), facts, is_after_delay=is_after_delay)
 
 
-def is_too_old(book: Book, signal: OpenSignal) -> bool:
+def is_too_old(book: Book, plan: Plan, signal: OpenSignal) -> bool:
     """Whether an external signal was on its way for longer than its opening window."""
-    if not signal.age_s:
-        return False
-    document = book.strategies_by_id[signal.strategy_id].document
-    return opening_deadline(document, signal.time - signal.age_s, 0.0, signal.kind != MARKET) < book.time
+    return signal.age_s > 0 and signal.time - signal.age_s + plan.opening_s[signal.kind] < book.time
 
 
 def bar(decisions: Decisions, barred: np.ndarray) -> None:
@@ -196,7 +190,7 @@ def foresee(book: Book, signal: OpenSignal) -> None:
     Decisions are pure: `publish` takes these if it asks the same of the same state, else it decides anew.
     """
     plan = plan_for(book, signal.strategy_id)
-    if not len(plan.table) or is_too_old(book, signal):
+    if not len(plan.table) or is_too_old(book, plan, signal):
         return
     asked, facts = engine_signal(signal), facts_for(book, plan, signal)
     decisions = decide(plan.table, asked, facts)

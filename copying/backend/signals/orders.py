@@ -11,7 +11,6 @@ from copying.backend.state.entities import OpenSignal
 from copying.backend.state.parts import UNKNOWN
 from copying.engine.model import Decisions, Level, OrderKind, Outcome
 from copying.engine.reasons import Reason
-from copying.engine.timing import close_after, opening_deadline
 
 from .plans import Plan, parts_of
 
@@ -44,7 +43,6 @@ def execute(
 
 def orders_for(book: Book, plan: Plan, signal: OpenSignal, decisions: Decisions, rows: np.ndarray) -> Placed:
     """The orders of some routes, at the market or pending as the signal is, with their routes; nothing is placed."""
-    document = book.strategies_by_id[signal.strategy_id].document
     numbers = symbol_numbers(book, decisions, rows)
     is_market = signal.kind == MARKET
     pick = slice(None) if len(rows) == len(plan.table) else rows  # all of them: nothing is copied
@@ -66,13 +64,13 @@ def orders_for(book: Book, plan: Plan, signal: OpenSignal, decisions: Decisions,
         signal=signal.row,
         leaf=plan.leaf,
         flags=plan.flags[pick],
-        expires=close_after(document, signal.time),
+        expires=signal.time + plan.lifetime_s,
         signal_id=signal.id,
         is_pending=not is_market,
         provider_price=provider_prices(book, signal, decisions, rows) if is_market else np.nan,
     )
     if not is_market:
-        orders.expires = min(opening_deadline(document, signal.time - signal.age_s, 0.0, True), orders.expires)
+        orders.expires = min(signal.time - signal.age_s + plan.opening_s[signal.kind], orders.expires)
     return rows, orders
 
 

@@ -20,8 +20,9 @@ from copying.backend.state.parts import (
     path_text,
 )
 from copying.backend.state.valuation import value
-from copying.engine.model import Facts, Level
+from copying.engine.model import Facts, Level, OrderKind
 from copying.engine.routes import Configuration, RouteTable, compile_routes
+from copying.engine.timing import lifetime_seconds, opening_seconds
 from copying.symbols.instruments import CURRENCIES
 
 from .scopes import Scopes, correlation_scopes, removal_scopes
@@ -32,7 +33,7 @@ _SETTINGS_LEVELS = (Level.STRATEGY, Level.MEMBER, Level.PORTFOLIO, Level.SUBSCRI
 @dataclass(slots=True)
 class Plan:
     """The engine's table and what the book knows by route: rows of subscription, account and part, flags of copies
-    (all (n,)).
+    (all (n,)). opening_s: how long a signal may be opened, by OrderKind; lifetime_s: how long a copy may stay open.
     """
 
     table: RouteTable
@@ -42,6 +43,8 @@ class Plan:
     flags: np.ndarray
     leaf: int
     version: int
+    opening_s: tuple[float, ...]
+    lifetime_s: float
     uses_open_symbols: bool
     uses_exposure: bool
     correlated: Scopes
@@ -102,6 +105,8 @@ def plan_for(book: Book, strategy_id: str) -> Plan:
         flags=columns["copy_stop_loss"] * COPIES_STOP_LOSS + columns["copy_take_profit"] * COPIES_TAKE_PROFIT,
         leaf=book.strategy_names.number(strategy_id),
         version=book.version,
+        opening_s=tuple(opening_seconds(table.strategy, kind != OrderKind.MARKET) for kind in OrderKind),
+        lifetime_s=lifetime_seconds(table.strategy),
         uses_open_symbols=bool(gates["close_only_by_symbol"].any() or gates["removed_by_symbol"].any()),
         uses_exposure=bool(columns["correlations"].any()),
         correlated=correlation_scopes(configuration(book), table),
@@ -147,8 +152,7 @@ def facts_for(book: Book, plan: Plan, signal: OpenSignal) -> Facts:
             strategy.document.get("equityCurveFilter"),
             book.time,
         )
-    if any(plan.table.news_chains):
-        facts.news = news.events_near(book, strategy.tenant, book.time)
+    facts.news = news.events_near(book, strategy.tenant, book.time)
     facts.stopped, facts.stopped_level = stopped_routes(book, plan)
     if plan.uses_open_symbols:
         facts.open_symbols = open_symbols(book, plan)

@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from copying.backend.settings.news import events_near
 from copying.backend.state.book import Book
 from copying.backend.state.effects import Effects, SignalEvent
 from copying.backend.state.entities import OpenSignal
@@ -89,14 +88,13 @@ class Noted:
 
 
 def note_facts(book: Book, plan: Plan, signal: OpenSignal, facts: model.Facts) -> Noted:
-    """What the engine is told, and news also where no filter asks for them yet. Prices are in the event.
+    """What the engine is told. Prices are in the event.
 
     Whole columns are copied unless that is much more than the routes need: picking ten thousand numbers out of memory
     that has gone cold takes ten times as long.
     """
     columns = [getattr(book.accounts, name) for name in MONEY]
     is_by_route = len(plan.account) * FEW < book.accounts.size
-    events = events_near(book, book.strategies_by_id[signal.strategy_id].tenant, book.time)
     few = RecordedFacts(
         facts.provider_balance,
         facts.provider_equity,
@@ -111,7 +109,7 @@ def note_facts(book: Book, plan: Plan, signal: OpenSignal, facts: model.Facts) -
             )
             for stopout in book.active_stopouts
         ],
-        [(event.time, event.currency, event.priority, event.is_breaking) for event in events],
+        [(event.time, event.currency, event.priority, event.is_breaking) for event in facts.news],
         signal.accounts,
         [book.paths.texts[stopout.scope] if stopout.scope >= 0 else "" for stopout in book.active_stopouts],
     )

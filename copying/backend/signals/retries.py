@@ -8,13 +8,12 @@ import numpy as np
 
 from copying.backend.state.book import Book
 from copying.backend.state.entities import OpenSignal
-from copying.engine.model import Decisions, Level, OrderKind, Outcome
+from copying.engine.model import Decisions, Level, Outcome
 from copying.engine.reasons import Reason
-from copying.engine.timing import DEFAULT_OPENING_MINUTES, opening_deadline
+from copying.engine.timing import DEFAULT_OPENING_MINUTES
 
 from .plans import Plan, parts_of
 
-MARKET = int(OrderKind.MARKET)
 RETRY_SECONDS = 15.0
 
 
@@ -44,7 +43,6 @@ def wait(book: Book, plan: Plan, signal: OpenSignal, decisions: Decisions, rows:
     age: what is over of the window of a first try, in seconds.
     """
     due = book.time + decisions.delay_s[rows]
-    document = book.strategies_by_id[signal.strategy_id].document
     book.delayed.extend(
         len(rows),
         due=due,
@@ -52,7 +50,7 @@ def wait(book: Book, plan: Plan, signal: OpenSignal, decisions: Decisions, rows:
         subscription=plan.subscription[rows],
         part=parts_of(book, plan, rows),
         leaf=plan.leaf,
-        deadline=opening_deadline(document, due - age, 0.0, signal.kind != MARKET),
+        deadline=due - age + plan.opening_s[signal.kind],
     )
 
 
@@ -70,8 +68,7 @@ def retry_later(
     After a lack of margin every RETRY_SECONDS, without a connection as soon as it is back. age: what is over of the
     window of a first try, in seconds.
     """
-    document = book.strategies_by_id[signal.strategy_id].document
-    first = opening_deadline(document, book.time - age, 0.0, signal.kind != MARKET)
+    first = book.time - age + plan.opening_s[signal.kind]
     parts = parts_of(book, plan, rows)
     codes = codes_of(plan, rows)
     deadlines = np.array([tries[code].deadline if tries and code in tries else first for code in codes.tolist()])
