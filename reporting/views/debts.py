@@ -12,6 +12,8 @@ from users.listing import Choice, Column, Listing, Option, Search
 from users.models import Workspace
 
 MONEY = DecimalField(max_digits=24, decimal_places=4)
+# rows of the backend and the currency that the outer query is at
+SAME_BOOKS = Q(connection=OuterRef("connection"), currency=OuterRef("currency"))
 AGES: tuple[tuple[str, tuple[int, int | None]], ...] = (
     ("overdue_30", (1, 30)),
     ("overdue_60", (31, 60)),
@@ -43,7 +45,8 @@ def overdue_by(today: date, days: tuple[int, int | None]) -> Q:
 
 def debt_listing(workspace: Workspace, today: date) -> Listing:
     """Accounts with what they owe, what of it is overdue, and their credit, each in its currency."""
-    entries, unpaid = Entry.objects.filter(of_account(workspace)).order_by(), unpaid_statements(workspace)
+    entries = Entry.objects.filter(SAME_BOOKS, workspace=workspace, subscriber_id=OuterRef("backend_id")).order_by()
+    unpaid = unpaid_statements(workspace)
     on_statements, credit = entries.exclude(statement=None), entries.filter(statement=None)
     due_since = Subquery(unpaid.values("subscriber_id").annotate(d=Min("due_on")).values("d"))
     ages = ((key, left_of(unpaid.filter(overdue_by(today, days)), "payable")) for key, days in AGES)
@@ -66,20 +69,10 @@ def debt_listing(workspace: Workspace, today: date) -> Listing:
     )
 
 
-def of_account(workspace: Workspace) -> Q:
-    """Rows of the account that the outer query is at, in its currency."""
-    return Q(
-        workspace=workspace,
-        connection=OuterRef("connection"),
-        subscriber_id=OuterRef("backend_id"),
-        currency=OuterRef("currency"),
-    )
-
-
 def unpaid_statements(workspace: Workspace) -> QuerySet:
     """Statements of the outer query's account that something is left of."""
-    statements = Statement.objects.filter(of_account(workspace), kind=DocumentKind.STATEMENT)
-    return statements.with_balance().filter(balance__gt=0).order_by()
+    statements = Statement.objects.filter(SAME_BOOKS, workspace=workspace, subscriber_id=OuterRef("backend_id"))
+    return statements.filter(kind=DocumentKind.STATEMENT).with_balance().filter(balance__gt=0).order_by()
 
 
 def total_of(entries: QuerySet, sign: int = 1) -> Coalesce:
