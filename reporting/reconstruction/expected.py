@@ -7,7 +7,7 @@ the volume is not known. Volumes are lots, money is in each account's currency, 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
@@ -109,6 +109,10 @@ class PastMarket:
 
     def rate(self, currency: str, target: str) -> float | None:
         return 1.0 if currency == target else self.exchange(currency, target)
+
+    def rates(self, currencies: Sequence[str], target: str) -> list[float]:
+        rates = (self.rate(currency, target) for currency in currencies)
+        return [math.nan if rate is None else rate for rate in rates]
 
 
 @dataclass(slots=True)
