@@ -93,8 +93,8 @@ def take_up(
         plan(workspace, kind, new, now=now)
     if kind.ends:
         there_or_not = there.keys() | set(uncertain)
-        back = [notice.pk for key, notice in known.items() if key in there_or_not and notice.missing_since]
-        Notice.objects.filter(pk__in=back).update(missing_since=None)
+        returned = [notice.pk for key, notice in known.items() if key in there_or_not and notice.missing_since]
+        Notice.objects.filter(pk__in=returned).update(missing_since=None)
         end([notice for key, notice in known.items() if key not in there_or_not], kind, now=now)
     return len(new)
 
