@@ -7,7 +7,7 @@ where it is stored (collecting.py). A slice is a day of history or some signals,
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db.models import Min
@@ -16,11 +16,14 @@ from jobs.kinds import JobKind, JobStep, Result, Work, nobody, register, staff
 from reporting.models import Decision, SyncKind, SyncState, Transaction
 from reporting.reconstruction.collecting import collect_deals, collect_lines, collect_open
 from reporting.retention import RecordKind, kept_from
+from subscribers.models import Subscriber
 from users.models import Connection
 
 PAUSE_S = 20.0
 STRETCH = timedelta(days=1)
 TAKEN_UP = "taken_up"  # in the job's cursor: up to when history was taken up, by connection
+ALL = datetime.max.replace(tzinfo=UTC)  # what comes now is noted where it is stored
+MOST_ROUTES = 5_000  # signals times accounts of a slice: a second of work
 MESSAGE = "Decisions are worked out from the mirrored deals."
 
 
@@ -39,7 +42,7 @@ def slices(work: Work) -> Iterator[JobStep]:
             end = moment + STRETCH
             collect_deals(workspace_id, backend.pk, moment, end, now=work.now)
             collect_lines(workspace_id, backend.pk, moment, end, now=work.now)
-            taken_up[str(backend.pk)] = end.isoformat()
+            taken_up[str(backend.pk)] = (end if end < work.now else ALL).isoformat()
             yield JobStep(cursor, done=done, message="Signals of the past are collected.")
         collect_open(backend.pk, now=work.now)
         yield JobStep(cursor, done=done)
@@ -54,18 +57,18 @@ def _next_stretch(backend: Connection, taken_up: str | None, now: datetime) -> d
         return None
     own = Transaction.objects.filter(workspace_id=backend.workspace_id, connection=backend)
     first: datetime | None = (own.filter(time__gte=since) if since else own).aggregate(first=Min("time"))["first"]
-    if first is None or taken_up is None:
-        return first
-    return first if first < now - STRETCH else None
+    return first
 
 
 def _decide(backend: Connection, now: datetime, cursor: dict[str, Any], done: int) -> Generator[JobStep, None, int]:
     # late: the engine is compiled code, which no other task of a worker needs
-    from reporting.reconstruction.deciding import decide_signals, due_signals
+    from reporting.reconstruction.deciding import MOST_SIGNALS, decide_signals, due_signals
     from reporting.reconstruction.expected import RouteTables
 
     number, tables = 0, RouteTables()
-    while signals := due_signals(backend.pk, now=now):
+    accounts = Subscriber.objects.filter(connection=backend, is_removed=False).count()
+    most = min(max(MOST_ROUTES // max(accounts, 1), 1), MOST_SIGNALS)
+    while signals := due_signals(backend.pk, now=now, most=most):
         decide_signals(backend, signals, now=now, tables=tables)
         number += len(signals)
         yield JobStep(cursor, done=done + number, message=MESSAGE)

@@ -176,15 +176,19 @@ def test_the_log_tells_why_and_of_signals_that_nobody_copied(workspace, backend,
 
 def test_history_from_before_is_taken_up_once(workspace, backend, connection):
     SyncState.objects.filter(kind=SyncKind.DECISIONS).update(cursor={})
-    backend.add([deal(number, "a1", datetime.now(UTC) - timedelta(hours=8 * number)) for number in range(1, 5)])
+    ages = (72, 40, 30, 2, 1)  # hours; days without a deal between them
+    backend.add([deal(number, "a1", datetime.now(UTC) - timedelta(hours=age)) for number, age in enumerate(ages)])
     settle(connection, [SyncKind.CONFIGURATION])
     settle(connection, [SyncKind.PROVIDED])
     settle(connection, [SyncKind.SUBSCRIBED])
     assert not MirroredSignal.objects.exists()
     settle(connection, [SyncKind.DECISIONS])
     work(workspace)
-    assert MirroredSignal.objects.count() == 4
-    assert Decision.objects.filter(subscriber_id="a1").count() == 4
+    assert MirroredSignal.objects.count() == len(ages)
+    assert Decision.objects.filter(subscriber_id="a1").count() == len(ages)
+    MirroredSignal.objects.all().delete()
+    work(workspace)
+    assert not MirroredSignal.objects.exists(), "what was taken up is not taken up again"
 
 
 def test_what_the_backend_tells_itself_replaces_what_was_concluded(workspace, backend, connection):
