@@ -39,6 +39,7 @@ ROLES = (
     AccountRole("amount-won", "Shares of each gain", "Income:Fees:Gains", "8204"),
     AccountRole("high-water-mark", "Shares of new profit", "Income:Fees:Profit", "8205"),
     AccountRole("credited", "Credit notes", "Income:Fees:Credited", "8700"),
+    AccountRole("write-offs", "Written off", "Expenses:Write-Offs", "2400"),
     AccountRole("provider-fees", "Fees owed to providers", "Expenses:Provider-Fees", "3100"),
     AccountRole("opening", "Balances brought forward", "Equity:Opening-Balances", "9000"),
 )

@@ -281,6 +281,9 @@ class EntryKind(models.TextChoices):
     PAYMENT = "payment", "Payment"
     CREDIT = "credit", "Credit moved"
     UNDO = "undo", "Payment taken back"
+    WRITE_OFF = "write-off", "Written off"
+    REFUND = "refund", "Credit paid back"
+    REVERSAL = "reversal", "Credit note reversed"
 
 
 PAYING = (EntryKind.PAYMENT, EntryKind.CREDIT, EntryKind.UNDO)
@@ -301,6 +304,7 @@ class Entry(models.Model):
     statement = models.ForeignKey(Statement, null=True, on_delete=models.PROTECT, related_name="entries")
     payment = models.ForeignKey(Payment, null=True, on_delete=models.PROTECT, related_name="entries")
     undoes = models.OneToOneField("self", null=True, on_delete=models.PROTECT, related_name="undone_by")
+    token = models.UUIDField(null=True, help_text="Of the form that made it: sent twice, it is one.")
     day = models.DateField()
     reason = models.CharField(max_length=400, blank=True)
     made_at = models.DateTimeField()
@@ -311,4 +315,9 @@ class Entry(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["workspace", "connection", "subscriber_id", "currency"], name="entry_of_account"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["workspace", "token"], condition=Q(token__isnull=False), name="one_entry_per_form"
+            )
         ]

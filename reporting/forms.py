@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -130,6 +131,49 @@ class CreditNoteForm(ConsentForm, ReasonForm):
         cleaned = super().clean() or {}
         check_digits(self, self.currency)
         return cleaned
+
+
+class WriteOffForm(ReasonForm):
+    """What of a statement is given up. `token` makes sending the form twice harmless."""
+
+    amount = amount_field(label="Amount to write off", help_text="At most what is left to pay.")
+    token = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4, required=False)
+    field_order: Sequence[str] = ("amount", "reason")
+
+    def __init__(self, *args, currency: str, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.currency = currency
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        check_digits(self, self.currency)
+        return cleaned
+
+
+class RefundForm(WriteOffForm):
+    """Credit that was paid back to a client."""
+
+    amount = amount_field(label="Amount paid back", help_text="At most the credit of the account.")
+    paid_on = DayField(label="Paid on")
+    field_order = ("amount", "paid_on", "reason")
+
+    def __init__(self, *args, today: date, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.today = today
+        self.fields["reason"].label = "Reference"
+        self.fields["reason"].help_text = "What your bank wrote, or why."
+
+    def clean_paid_on(self) -> date:
+        day: date = self.cleaned_data["paid_on"]
+        if not date(1999, 1, 4) <= day <= self.today:
+            raise forms.ValidationError(f"The day is between 1999-01-04 and today, {self.today}.")
+        return day
+
+
+class TakeBackForm(ReasonForm):
+    """Why something is taken back, once for each form."""
+
+    token = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4, required=False)
 
 
 class IssueForm(forms.Form):

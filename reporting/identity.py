@@ -89,6 +89,12 @@ class ClientRecord(models.Model):
     objects = ClientRecordQuerySet.as_manager()
 
 
+def tax_rate_of(identity: BillingIdentity, client: ClientRecord | None) -> Decimal:
+    """The rate of the tax on a client's fees."""
+    kind = (client.tax_kind if client else "") or identity.tax_kind
+    return identity.tax_rate.normalize() if kind == TaxKind.RATE else Decimal(0)
+
+
 def parties_of(identity: BillingIdentity, client: ClientRecord | None, *, account_name: str) -> dict[str, Any]:
     """What a document keeps of the firm and the client, as both are on the day of issue."""
     kind = (client.tax_kind if client else "") or identity.tax_kind
@@ -107,7 +113,7 @@ def parties_of(identity: BillingIdentity, client: ClientRecord | None, *, accoun
         "tax": {
             "kind": kind,
             "name": identity.tax_name,
-            "rate": str(identity.tax_rate.normalize() if kind == TaxKind.RATE else Decimal(0)),
+            "rate": str(tax_rate_of(identity, client)),
             "reason": (client.tax_reason if client and own_kind else identity.tax_reason)
             if kind != TaxKind.RATE
             else "",

@@ -40,6 +40,7 @@ APPROVAL_STATES = by_code(
     State(ApprovalState.WITHDRAWN, "Withdrawn"),
 )
 CREDIT_NOTE = State("credit-note", "Credit note", "info")
+CREDIT_NOTE_BACK = State("credit-note", "Credit note taken back", "quiet", "It takes nothing off any more")
 MAIL_STATES = by_code(
     State(MailState.QUEUED, "Waiting", "info", "It is sent within seconds"),
     State("again", "Tried again", "warn"),
@@ -76,7 +77,7 @@ CONNECTION_STATES = by_code(
 def statement_state(row: Any) -> State:
     """Of a statement or credit note read `with_balance`: "Overdue, 12 days" from the day after it was due."""
     if row.kind == CREDIT_NOTE.code:
-        return CREDIT_NOTE
+        return CREDIT_NOTE_BACK if row.state == StatementState.VOID else CREDIT_NOTE
     state = STATEMENT_STATES[row.state]
     if row.state != StatementState.OVERDUE:
         return state

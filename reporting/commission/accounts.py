@@ -136,6 +136,17 @@ def post_settlement(account: ClientAccount, statement: Statement, posting: Posti
     return used
 
 
+def written_off(statement: Statement) -> Decimal:
+    """How much of a statement was given up, less what was taken back of that."""
+    own = Entry.objects.filter(statement=statement, kind=EntryKind.WRITE_OFF)
+    return -(own.aggregate(total=Sum("amount"))["total"] or ZERO)
+
+
+def post_written_off_back(account: ClientAccount, statement: Statement, most: Decimal, posting: Posting) -> None:
+    """Take so much of what was written off back: nobody paid it, so it must not become credit."""
+    post(account, EntryKind.WRITE_OFF, min(written_off(statement), most), posting, statement=statement)
+
+
 def post_missing_credit(account: ClientAccount, posting: Posting) -> list[Statement]:
     """Take credit back from the statements that used it last, where a counter-entry left less than nothing of it."""
     missing = -credit_of(account)

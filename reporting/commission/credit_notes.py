@@ -22,7 +22,9 @@ from reporting.commission.accounts import (
     post,
     post_missing_credit,
     post_settlement,
+    post_written_off_back,
     refresh_periods,
+    written_off,
 )
 from reporting.commission.dispute_steps import settle_void
 from reporting.commission.money import EXACT, money_text, round_money
@@ -48,7 +50,12 @@ FROM_STATEMENT = (
 
 def creditable(statement: Statement) -> Decimal:
     """How much of a statement, with its tax, credit notes may still take off."""
-    return max(statement.total + sum((note.total for note in statement.credit_notes.all()), ZERO), ZERO)
+    return max(statement.total + sum((note.total for note in standing_notes(statement)), ZERO), ZERO)
+
+
+def standing_notes(statement: Statement) -> list[Statement]:
+    """Credit notes of a statement that were not taken back."""
+    return [note for note in statement.credit_notes.all() if not note.is_void]
 
 
 def _tax_part(statement: Statement, total: Decimal) -> Decimal:
@@ -56,7 +63,7 @@ def _tax_part(statement: Statement, total: Decimal) -> Decimal:
 
     So the tax of many small notes comes to the tax of their sum, and with the last cent all of it is taken back.
     """
-    notes = list(statement.credit_notes.all())
+    notes = standing_notes(statement)
     credited = total - sum((note.total for note in notes), ZERO)
     with localcontext(EXACT):
         tax = round_money(credited * statement.tax_rate / (1 + statement.tax_rate), statement.currency)
@@ -101,6 +108,8 @@ def issue_credit_note(
     note = _store_note(statement, posting, converted, token=token, amount=tax - amount, tax=-tax)
     account = ClientAccount.of(statement)
     post(account, EntryKind.CREDIT_NOTE, -amount, posting, statement=statement)
+    if (left := balance_of(statement)) < 0:
+        post_written_off_back(account, statement, -left, posting)
     if balance_of(statement) < 0:
         post_settlement(account, statement, posting)
     refresh_periods([statement])
@@ -167,12 +176,13 @@ def void_statement(statement: Statement, *, reason: str, by: User | None = None,
     lock_books(workspace)
     statement.refresh_from_db()
     if statement.kind != DocumentKind.STATEMENT:
-        raise CannotBook("A credit note is not voided: issue a new statement instead.")
+        raise CannotBook("A credit note is not voided: it is taken back on its own page.")
     if statement.is_void:
         raise CannotBook(f"{statement.label} is void already.")
     posting = Posting(calendar_of(workspace).day_of(now), now, by, reason)
     account = ClientAccount.of(statement)
-    charged = statement.entries.filter(kind__in=[EntryKind.STATEMENT, EntryKind.CREDIT_NOTE])
+    post_written_off_back(account, statement, written_off(statement), posting)
+    charged = statement.entries.filter(kind__in=[EntryKind.STATEMENT, EntryKind.CREDIT_NOTE, EntryKind.REVERSAL])
     post(account, EntryKind.VOID, -(charged.aggregate(t=Sum("amount"))["t"] or ZERO), posting, statement=statement)
     left = balance_of(statement)
     post(account, EntryKind.CREDIT, -left, posting, statement=statement)

@@ -55,17 +55,21 @@ class Booking:
 
 @dataclass(slots=True)
 class _Documents:
-    """What entries are made of. fees: by statement and scheme; notes: by statement, moment and what they take off."""
+    """What entries are made of. fees: by statement and scheme; notes: by statement, moment and what they take off.
+
+    notes_of: of a statement, those that stand; reversed: like notes, those that were taken back.
+    """
 
     fees: dict[int, dict[str, Decimal]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(Decimal)))
     notes: dict[tuple[int, datetime, Decimal], list[Statement]] = field(default_factory=lambda: defaultdict(list))
     notes_of: dict[int, list[Statement]] = field(default_factory=lambda: defaultdict(list))
+    reversed: dict[tuple[int, datetime, Decimal], list[Statement]] = field(default_factory=lambda: defaultdict(list))
 
 
 def read_bookings(export: JournalExport) -> list[Booking]:
     """The journal of an export (of one that is only looked at, too), by day and in the order in which it came about."""
     own = Entry.objects.filter(export.new_entries(), workspace_id=export.workspace_id)
-    entries = list(own.select_related("statement", "payment").order_by("pk"))
+    entries = list(own.select_related("statement", "payment", "undoes").order_by("pk"))
     documents = _read_documents(entries)
     bookings = [_booking(export, group, documents) for group in _groups(entries)]
     bookings += _provider_bookings(export)
@@ -95,7 +99,8 @@ def _pairs(moves: Sequence[Entry]) -> Iterator[list[Entry]]:
 
 def _read_documents(entries: Iterable[Entry]) -> _Documents:
     charged = {entry.statement_id for entry in entries if entry.kind in (EntryKind.STATEMENT, EntryKind.VOID)}
-    corrected = {entry.statement_id for entry in entries if entry.kind in (EntryKind.CREDIT_NOTE, EntryKind.VOID)}
+    correcting = (EntryKind.CREDIT_NOTE, EntryKind.VOID, EntryKind.REVERSAL)
+    corrected = {entry.statement_id for entry in entries if entry.kind in correcting}
     documents = _Documents()
     items = StatementItem.objects.filter(statement__in=charged - {None})
     for statement_id, scheme, total in items.values_list("statement", "scheme").annotate(t=Sum("amount")):
@@ -104,7 +109,10 @@ def _read_documents(entries: Iterable[Entry]) -> _Documents:
     for note in own:
         assert note.corrects_id is not None
         documents.notes[note.corrects_id, note.issued_at, note.total].append(note)
-        documents.notes_of[note.corrects_id].append(note)
+        if note.is_void:
+            documents.reversed[note.corrects_id, note.issued_at, note.total].append(note)
+        else:
+            documents.notes_of[note.corrects_id].append(note)
     return documents
 
 
@@ -116,6 +124,12 @@ def _booking(export: JournalExport, group: Sequence[Entry], documents: _Document
         parts, text = _payment_parts(group), _payment_text(entry)
     elif entry.kind == EntryKind.CREDIT:
         parts, text = tuple(map(_client_part, group)), "Credit moved"
+    elif entry.kind == EntryKind.REFUND:
+        parts = (_client_part(entry), BookingPart("cash", -entry.amount, entry.currency))
+        text = f"Credit paid back: {entry.reason}"
+    elif entry.kind == EntryKind.WRITE_OFF:
+        parts = (_client_part(entry), BookingPart("write-offs", -entry.amount, entry.currency))
+        text = f"{'Written off' if entry.amount < 0 else 'Written off before, owed again'}: {entry.reason}"
     else:
         parts, text = _document_parts(entry, documents)
     return Booking(
@@ -164,6 +178,11 @@ def _document_parts(entry: Entry, documents: _Documents) -> tuple[tuple[BookingP
     elif entry.kind == EntryKind.CREDIT_NOTE:
         note = documents.notes[statement.pk, entry.made_at, entry.amount].pop(0)
         sums, text = _sums_of_notes([note]), f"{note.label} for {statement.label}: {entry.reason}"
+    elif entry.kind == EntryKind.REVERSAL:
+        made_at = entry.undoes.made_at if entry.undoes is not None else entry.made_at
+        note = documents.reversed[statement.pk, made_at, -entry.amount].pop(0)
+        sums = {role: -amount for role, amount in _sums_of_notes([note]).items()}
+        text = f"{note.label} for {statement.label} taken back: {entry.reason}"
     elif entry.kind == EntryKind.VOID:
         charged = _sums_of(statement, documents) | _sums_of_notes(documents.notes_of[statement.pk], statement.tax)
         sums = {role: -amount for role, amount in charged.items()}

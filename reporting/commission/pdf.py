@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 from itertools import islice
+from typing import NamedTuple
 
 from django.db.models import QuerySet
 
@@ -17,7 +18,7 @@ from reporting.commission.money import minor_unit
 from reporting.commission.paper import BODY, HEAD, SMALL, STRONG, TITLE, WIDTH, Paper, PaperColumn, TextStyle
 from reporting.commission.zones import period_days
 from reporting.identity import TaxKind
-from reporting.models import CommissionLine, DocumentKind, EntryKind, Statement
+from reporting.models import CommissionLine, DocumentKind, Entry, EntryKind, Statement, StatementItem
 from reporting.rates import rate_note
 
 MOST_LINES = 2_000
@@ -36,12 +37,23 @@ def with_unit(amount: Decimal, currency: str) -> str:
     return f"{money(amount, currency)} {currency}"
 
 
-def statement_pdf(document: Statement, lines: QuerySet[CommissionLine]) -> bytes:
+class Unissued(NamedTuple):
+    """A statement that is not issued: what it would list."""
+
+    items: Sequence[StatementItem]
+
+
+def statement_pdf(document: Statement, lines: QuerySet[CommissionLine], preview: Unissued | None = None) -> bytes:
     """The file. document: with its balance; lines: the lines it is the sum of, in order."""
-    kind = document.get_kind_display()
+    kind, label = document.get_kind_display(), "not issued" if preview else document.label
     firm = _firm(document)["name"]
-    paper = Paper(title=f"{kind} {document.label}", author=firm, foot=f"{firm}, {kind.lower()} {document.label}")
-    _write_heads(paper, document, kind)
+    paper = Paper(title=f"{kind} {label}", author=firm, foot=f"{firm}, {kind.lower()} {label}")
+    _write_heads(paper, document, kind, label)
+    if preview:
+        paper.write("PREVIEW: this statement is not issued, and nothing is owed by it.", TITLE)
+        paper.gap(6)
+        _write_statement(paper, document, lines, preview)
+        return paper.finish()
     if document.kind == DocumentKind.CREDIT_NOTE:
         _write_credit_note(paper, document)
     else:
@@ -65,12 +77,12 @@ def _block(party: dict[str, str], *more: str) -> list[tuple[str, TextStyle]]:
     return lines + [(line, SMALL) for line in more]
 
 
-def _write_heads(paper: Paper, document: Statement, kind: str) -> None:
+def _write_heads(paper: Paper, document: Statement, kind: str, label: str) -> None:
     """Who sends it, to whom, what it is and of when; and what makes it another thing than it seems."""
     facts = [(f"Issued {document.issued_at:%Y-%m-%d}", BODY)]
     facts += [(f"Period {document.first_day} to {document.last_day}", BODY)]
     facts += [(f"To be paid by {document.due_on}", STRONG)] if document.due_on else []
-    paper.side_by_side(_block(_firm(document)), [(kind, HEAD), (document.label, TITLE), *facts])
+    paper.side_by_side(_block(_firm(document)), [(kind, HEAD), (label, TITLE), *facts])
     paper.gap(14)
     paper.side_by_side([("For", SMALL), *_block(_client(document), f"Account {document.subscriber_id}")], [])
     paper.gap(10)
@@ -82,11 +94,23 @@ def _write_heads(paper: Paper, document: Statement, kind: str) -> None:
 
 def _write_voiding(paper: Paper, document: Statement) -> None:
     """The cancellation as the document that a client gets: when, and why."""
-    entry = document.entries.filter(kind=EntryKind.VOID).order_by("pk").first()
+    if document.kind == DocumentKind.CREDIT_NOTE:
+        entry = reversal_of(document)
+    else:
+        entry = document.entries.filter(kind=EntryKind.VOID).order_by("pk").first()
     paper.write(f"VOID: this document was taken back{f' on {entry.day}' if entry else ''}.", TITLE)
     if entry and entry.reason:
         paper.write(f"Reason: {entry.reason}")
+    if document.kind == DocumentKind.CREDIT_NOTE:
+        paper.write("It takes nothing off any more: the statement that it corrected is owed as it was before it.")
+        return
     paper.write("Nothing is owed on it, and what was paid is credit. Its periods may stand on a later statement.")
+
+
+def reversal_of(note: Statement) -> Entry | None:
+    """The entry that took a credit note back."""
+    own = Entry.objects.filter(statement=note.corrects_id, kind=EntryKind.REVERSAL, amount=-note.total)
+    return own.filter(undoes__made_at=note.issued_at).order_by("pk").first()
 
 
 def _write_credit_note(paper: Paper, document: Statement) -> None:
@@ -100,10 +124,17 @@ def _write_credit_note(paper: Paper, document: Statement) -> None:
     _write_ending(paper, document)
 
 
-def _write_statement(paper: Paper, document: Statement, lines: QuerySet[CommissionLine]) -> None:
-    _write_items(paper, document)
+def _write_statement(
+    paper: Paper, document: Statement, lines: QuerySet[CommissionLine], preview: Unissued | None = None
+) -> None:
+    if preview is None:
+        listed = document.items.select_related("period").order_by("period__period_start", "strategy_name", "pk")
+        _write_items(paper, document, list(listed))
+    else:
+        _write_items(paper, document, preview.items)
     _write_sums(paper, document)
-    _write_entries(paper, document)
+    if preview is None:
+        _write_entries(paper, document)
     _write_ending(paper, document)
     _write_lines(paper, document, lines)
 
@@ -118,10 +149,9 @@ def _columns(*columns: tuple[str, float]) -> list[PaperColumn]:
     return placed
 
 
-def _write_items(paper: Paper, document: Statement) -> None:
+def _write_items(paper: Paper, document: Statement, items: Sequence[StatementItem]) -> None:
     amount = f"Amount, {document.currency}"
     columns = _columns(("Strategy", 0.33), ("Scheme", 0.2), ("Period", 0.24), ("Lines", 0.08), (amount, 0.15))
-    items = list(document.items.select_related("period").order_by("period__period_start", "strategy_name", "pk"))
     days_of = period_days(document.workspace, [item.period for item in items])
     paper.heads(columns)
     for item in items:

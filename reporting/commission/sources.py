@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Collection
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 from django.db import connection as database
 from django.db.models import Sum
@@ -19,6 +19,7 @@ from reporting.commission.schemes import BilledSubscription, Deal, Lifetime, Mar
 from reporting.models import DailyResult, EquityPoint, SubscriptionLifetime, SyncKind, SyncState
 from subscribers.models import Subscriber
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 COPIED_DEALS = ["DEAL_TYPE_BUY", "DEAL_TYPE_SELL"]
 
 
@@ -191,8 +192,8 @@ def _add_deals(account: StrategyAccount, subscriptions: dict[str, BilledSubscrip
     with database.cursor() as cursor:
         cursor.execute(
             f"""
-            SELECT subscriber_id, backend_id, time, profit, coalesce(volume_lots, 0), coalesce(amount, 0),
-                   profit + swap + coalesce(commission, 0), {source}
+            SELECT subscriber_id, backend_id, (extract(epoch FROM time) * 1000000)::bigint, profit,
+                   coalesce(volume_lots, 0), coalesce(amount, 0), profit + swap + coalesce(commission, 0), {source}
             FROM reporting_transaction
             WHERE workspace_id = (SELECT workspace_id FROM users_connection WHERE id = %s) AND connection_id = %s
               AND subscriber_id = ANY(%s) AND strategy_id = ANY(%s) AND type = ANY(%s) AND position_id <> ''
@@ -201,7 +202,9 @@ def _add_deals(account: StrategyAccount, subscriptions: dict[str, BilledSubscrip
             """,
             [account.connection_id, account.connection_id, list(subscriptions), account.sources, COPIED_DEALS, since],
         )
-        for subscriber_id, backend_id, time, profit, lots, amount, net, source in cursor:
+        # a moment is read as a number, and all rows at once: parsing its text took a third of the accrual
+        for subscriber_id, backend_id, micros, profit, lots, amount, net, source in cursor.fetchall():
+            time = EPOCH + timedelta(microseconds=micros)
             member = account.member_at(source, time) if source else ""
             deal = Deal(backend_id, time, opens_position(backend_id, profit), lots, amount, net, member)
             subscriptions[subscriber_id].deals.append(deal)

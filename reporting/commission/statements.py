@@ -55,7 +55,7 @@ def issue_statements(
     Sums below the firm's minimum wait for the account's next statement, unless `with_small`.
     """
     lock_books(workspace)
-    identity, clients = BillingIdentity.of(workspace), _clients_of(workspace)
+    identity, clients = BillingIdentity.of(workspace), clients_of(workspace)
     series = identity.series(identity.statement_prefix, calendar_of(workspace).day_of(now).year)
     number = last_number(workspace, DocumentKind.STATEMENT, series)
     issued, nothing_owed = [], []
@@ -105,7 +105,7 @@ def note_numbers(workspace: Workspace, **numbers: int) -> None:
     Books.objects.filter(workspace=workspace).update(**numbers)
 
 
-def _clients_of(workspace: Workspace) -> dict[tuple[int, str], ClientRecord]:
+def clients_of(workspace: Workspace) -> dict[tuple[int, str], ClientRecord]:
     """Clients' records by account."""
     records = ClientRecord.objects.filter(subscriber__workspace=workspace).select_related("subscriber")
     return {(record.subscriber.connection_id, record.subscriber.backend_id): record for record in records}
@@ -124,13 +124,32 @@ def _issue(
     """Store one statement, charge its account, and let the account's credit pay it."""
     account = draft.account
     zones = read_zones(workspace, {(account.connection_id, item.strategy_id) for item in draft.items})
-    statement = Statement.objects.create(
+    statement = draft_document(workspace, draft, parties, zones, due_on=due_on, by=by, now=now)
+    statement.series, statement.number = name
+    statement.save(force_insert=True)
+    _add_items(statement, draft)
+    posting = Posting(zones.today.day_of(now), now, by)
+    post(account, EntryKind.STATEMENT, statement.total, posting, statement=statement)
+    post_settlement(account, statement, posting)
+    return statement
+
+
+def draft_document(
+    workspace: Workspace,
+    draft: Draft,
+    parties: dict[str, Any],
+    zones: Zones,
+    *,
+    due_on: date,
+    by: User | None,
+    now: datetime,
+) -> Statement:
+    """The document of a draft, not stored and without a number."""
+    return Statement(
         workspace=workspace,
-        connection_id=account.connection_id,
-        subscriber_id=account.subscriber_id,
+        connection_id=draft.account.connection_id,
+        subscriber_id=draft.account.subscriber_id,
         kind=DocumentKind.STATEMENT,
-        series=name.series,
-        number=name.number,
         workspace_name=workspace.name,
         subscriber_name=draft.subscriber_name,
         parties=parties,
@@ -142,11 +161,6 @@ def _issue(
         **_days_of(draft, zones),
         **_sums_of(draft, Decimal(parties["tax"]["rate"])),
     )
-    _add_items(statement, draft)
-    posting = Posting(zones.today.day_of(now), now, by)
-    post(account, EntryKind.STATEMENT, statement.total, posting, statement=statement)
-    post_settlement(account, statement, posting)
-    return statement
 
 
 def _days_of(draft: Draft, zones: Zones) -> dict[str, date]:

@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import timedelta
-
 from django.contrib import messages
 from django.db.models import Case, CharField, F, Q, QuerySet, Value, When
 from django.db.models.functions import Cast, Concat, LPad
 from django.http import Http404, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from editing.terms import SCHEMES
-from reporting.commission.accounts import ClientAccount, credit_of
-from reporting.commission.book_jobs import ISSUE
+from reporting.commission.accounts import ClientAccount, credit_of, written_off
 from reporting.commission.credit_notes import creditable, issue_credit_note, void_statement
 from reporting.commission.document_lines import lines_of, pdf_of
-from reporting.commission.drafts import Draft, drafts_of, periods_to_issue
+from reporting.commission.drafts import periods_to_issue
 from reporting.commission.money import money_text
 from reporting.commission.payments import use_credit
+from reporting.commission.pdf import reversal_of
 from reporting.commission.refusals import CannotBook, NeedsConsent
-from reporting.commission.services import calendar_of
+from reporting.commission.settling import reverse_credit_note, take_write_off_back, write_off
 from reporting.commission.statement_file import statement_file
 from reporting.commission.zones import period_days
-from reporting.forms import CreditNoteForm, IssueForm, ReasonForm
-from reporting.models import BillingIdentity, BillingPeriod, Dispute, DocumentKind, Statement
+from reporting.forms import CreditNoteForm, ReasonForm, TakeBackForm, WriteOffForm
+from reporting.models import Dispute, DocumentKind, Statement
 from reporting.states import STATEMENT_STATES
-from reporting.views.booking import carry_out_or_ask
-from reporting.views.commissions import LINES, chosen_span, explained
+from reporting.views.commissions import LINES, explained
 from reporting.views.history import render_list
 from reporting.views.statement_parts import mailing_of
 from users.confirming import confirmed
@@ -39,9 +34,7 @@ from users.listing import Choice, Column, DayRange, Listing, Option, Search
 from users.once import once
 from users.permissions import can_bill, may_bill, member_only, staff_only, subscriber_only
 from users.requests import MemberRequest
-from users.time_limit import statements_may_take
 
-DAYS_TO_PAY = 14
 # as on paper: S-000012, C-000003
 LABEL = Concat(
     Case(
@@ -124,80 +117,6 @@ def own_statements(request: MemberRequest) -> HttpResponseBase:
     return render_list(request, "reporting/own_statements.html", "reporting/_statements.html", table, **context)
 
 
-# --- Issuing ----------------------------------------------------------------------------------------------------------
-def issue_until(request: MemberRequest):
-    """The end of the month in the URL, else now."""
-    return min(chosen_span(request).until, timezone.now()) if request.GET.get("period") else timezone.now()
-
-
-@require_safe
-@statements_may_take(60)  # everything that is to be issued, worked out at once
-@may_bill
-def review(request: MemberRequest) -> HttpResponse:
-    """The statements that can be issued now."""
-    today = calendar_of(request.workspace).day_of(timezone.now())
-    proposed = drafts_of(request.workspace, issue_until(request))
-    initial = {"due_on": today + timedelta(days=DAYS_TO_PAY)}
-    form = IssueForm(initial=initial, today=today, **asked_about(request, proposed))
-    return render_review(request, form, proposed)
-
-
-def asked_about(request: MemberRequest, proposed: Sequence[Draft]) -> dict[str, int]:
-    """How many statements wait unless somebody says otherwise: for their rates, or as their sum is small."""
-    small = small_drafts(request, proposed)
-    return {"old_rates": sum(1 for draft in proposed if draft.amount and draft.is_rate_old), "small": len(small)}
-
-
-def small_drafts(request: MemberRequest, proposed: Sequence[Draft]) -> list[Draft]:
-    """Statements below the firm's minimum."""
-    identity = BillingIdentity.of(request.workspace)
-    return [draft for draft in proposed if draft.is_below(identity.minimum(draft.account.currency))]
-
-
-def render_review(
-    request: MemberRequest, form: IssueForm, proposed: Sequence[Draft], status: int = 200
-) -> HttpResponse:
-    until, small = issue_until(request), small_drafts(request, proposed)
-    drafts = [draft for draft in proposed if draft.amount and draft not in small]
-    totals: dict[str, list] = {}
-    for draft in drafts:
-        total = totals.setdefault(draft.account.currency, [0, 0])
-        total[0] += 1
-        total[1] += draft.amount
-    waiting = BillingPeriod.objects.visible_to(request.membership).to_close(timezone.now())
-    context = {
-        "drafts": drafts,
-        "nothing_owed": sum(1 for draft in proposed if not draft.amount),
-        "small": small,
-        "form": form,
-        "totals": sorted(totals.items()),
-        "tab": "statements",
-        "until": until,
-    }
-    context |= {"open_periods": waiting.filter(period_end__lte=until).count(), "schemes": SCHEMES}
-    return render(request, "reporting/issue_statements.html", context, status=status)
-
-
-@require_POST
-@may_bill
-@confirmed
-@once
-def issue(request: MemberRequest) -> HttpResponse:
-    """Issue them all."""
-    proposed = drafts_of(request.workspace, issue_until(request))
-    today = calendar_of(request.workspace).day_of(timezone.now())
-    form = IssueForm(request.POST, today=today, **asked_about(request, proposed))
-    if not form.is_valid():
-        return render_review(request, form, proposed, status=422)
-    until, due_on = issue_until(request), form.cleaned_data["due_on"]
-    title = f"Statements of periods that ended by {until:%Y-%m-%d}"
-    parameters = {"until": until.isoformat(), "due_on": due_on.isoformat()}
-    for consent in ("accepts_old_rates", "with_small"):
-        parameters[consent] = bool(form.cleaned_data.get(consent))
-    carry_out_or_ask(request, ISSUE, title=title, parameters=parameters, origin=reverse("reporting:statements"))
-    return redirect("reporting:statements")
-
-
 # --- One document -----------------------------------------------------------------------------------------------------
 def visible_statement(request: MemberRequest, pk: int) -> Statement:
     """A document that the member may see. Raises Http404."""
@@ -239,6 +158,11 @@ def render_statement(request: MemberRequest, document: Statement, table, status:
         "creditable": creditable(document) if bills and is_statement and not document.is_void else 0,
         "note_form": CreditNoteForm(currency=document.currency),
         "void_form": ReasonForm(prefix="void"),
+        "written_off": written_off(document) if is_statement else 0,
+        "write_off_form": WriteOffForm(prefix="off", currency=document.currency, initial=_left(document)),
+        "back_form": TakeBackForm(prefix="back"),
+        "reverse_form": ReasonForm(prefix="reverse"),
+        "reversal": reversal_of(document) if document.is_void and not is_statement else None,
         "disputes": {dispute.line_id: dispute for dispute in disputes_of(request, document)},
         "may_dispute": is_statement and not document.is_void and (bills or not request.membership.is_staff_role),
         **mailing_of(request, document),
@@ -247,6 +171,11 @@ def render_statement(request: MemberRequest, document: Statement, table, status:
     if request.partial and status == 200:
         return render(request, "reporting/_commission_lines.html", context)
     return render(request, "reporting/statement.html", context, status=status)
+
+
+def _left(document: Statement) -> dict[str, str]:
+    """What is left to pay, as a form begins."""
+    return {"amount": money_text(document.balance, document.currency).split()[0] if document.balance > 0 else ""}
 
 
 def disputes_of(request: MemberRequest, document: Statement) -> QuerySet[Dispute]:
@@ -320,6 +249,64 @@ def void(request: MemberRequest, pk: int) -> HttpResponse:
             return redirect("reporting:statement", pk)
     table = LINES.bind(request, lines_of(document))
     return render_statement(request, document, table, status=422, void_form=form)
+
+
+@require_POST
+@may_bill
+@confirmed
+@once
+def write_statement_off(request: MemberRequest, pk: int) -> HttpResponse:
+    """Give up what will not be paid."""
+    document = visible_statement(request, pk)
+    form = WriteOffForm(request.POST, prefix="off", currency=document.currency)
+    if form.is_valid():
+        try:
+            entry = write_off(document, **form.cleaned_data, by=request.user, now=timezone.now())
+        except CannotBook as error:
+            form.add_error("amount", error.text)
+        else:
+            messages.success(request, f"{money_text(-entry.amount, document.currency)} is written off.")
+            return redirect("reporting:statement", pk)
+    table = LINES.bind(request, lines_of(document))
+    return render_statement(request, document, table, status=422, write_off_form=form)
+
+
+@require_POST
+@may_bill
+@confirmed
+@once
+def take_off_back(request: MemberRequest, pk: int) -> HttpResponse:
+    """Let what was written off be owed again."""
+    document, form = visible_statement(request, pk), TakeBackForm(request.POST, prefix="back")
+    if form.is_valid():
+        try:
+            entry = take_write_off_back(document, **form.cleaned_data, by=request.user, now=timezone.now())
+        except CannotBook as error:
+            form.add_error(None, error.text)
+        else:
+            messages.success(request, f"{money_text(entry.amount, document.currency)} is owed again.")
+            return redirect("reporting:statement", pk)
+    table = LINES.bind(request, lines_of(document))
+    return render_statement(request, document, table, status=422, back_form=form)
+
+
+@require_POST
+@may_bill
+@confirmed
+@once
+def reverse(request: MemberRequest, pk: int) -> HttpResponse:
+    """Take a credit note back."""
+    document, form = visible_statement(request, pk), ReasonForm(request.POST, prefix="reverse")
+    if form.is_valid():
+        try:
+            reverse_credit_note(document, reason=form.cleaned_data["reason"], by=request.user, now=timezone.now())
+        except CannotBook as error:
+            form.add_error(None, error.text)
+        else:
+            messages.success(request, f"{document.label} is taken back. Its statement is owed as it was before it.")
+            return redirect("reporting:statement", pk)
+    table = LINES.bind(request, lines_of(document))
+    return render_statement(request, document, table, status=422, reverse_form=form)
 
 
 @require_POST

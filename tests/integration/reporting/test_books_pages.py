@@ -85,6 +85,7 @@ PAGES = {
     "/commissions/payments/{payment}/": (*STAFF, 404),
     "/commissions/payments/new/?statement={statement}": (*BILLING, 404),
     "/commissions/payments/new/?subscriber={subscriber}": (*BILLING, 404),
+    "/commissions/refunds/new/?subscriber={subscriber}": (*BILLING, 404),
     "/commissions/debt/": (*STAFF, 200),
     "/commissions/incoming/": (*STAFF, 200),
     "/statements/{statement}/": (200, 200, 200, 200, 200, 404),
@@ -99,6 +100,9 @@ ACTIONS = [
     "/commissions/issue/all/",
     "/statements/{statement}/credit-note/",
     "/statements/{statement}/void/",
+    "/statements/{statement}/write-off/",
+    "/statements/{statement}/write-off/back/",
+    "/statements/{statement}/reverse/",
     "/statements/{statement}/use-credit/",
     "/commissions/payments/{payment}/undo/",
 ]

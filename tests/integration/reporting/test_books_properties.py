@@ -11,10 +11,11 @@ from django.db.models import Sum
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from reporting.commission.accounts import credit_of
+from reporting.commission.accounts import balance_of, credit_of, written_off
 from reporting.commission.credit_notes import creditable, issue_credit_note, void_statement
 from reporting.commission.payments import undo_payment
 from reporting.commission.recompute import recompute
+from reporting.commission.settling import refund_credit, reverse_credit_note, take_write_off_back, write_off
 from reporting.models import BillingPeriod, CommissionLine, Entry, EntryKind, Payment, Statement
 from tests.firm import D, Firm, at
 
@@ -27,7 +28,11 @@ money = st.decimals(-500, 500, places=2)
 # a deal of a day that becomes known on a day not before it, perhaps months later
 deals = st.lists(st.tuples(st.integers(0, 110), st.integers(0, 80), money), min_size=1, max_size=12)
 actions = st.lists(
-    st.tuples(st.sampled_from(["close", "issue", "pay", "undo", "credit", "void"]), st.integers(0, 9)), max_size=14
+    st.tuples(
+        st.sampled_from(["close", "issue", "pay", "undo", "credit", "void", "off", "back", "refund", "reverse"]),
+        st.integers(0, 9),
+    ),
+    max_size=18,
 )
 
 
@@ -61,6 +66,17 @@ def act(firm, name, number, *, now):
     elif name == "credit" and issued and creditable(issued[number % len(issued)]):
         chosen = issued[number % len(issued)]
         issue_credit_note(chosen, amount=min(creditable(chosen), D(number + 1)), reason="x", now=now)
+    elif name == "off" and issued and (left := balance_of(issued[number % len(issued)])) > 0:
+        write_off(issued[number % len(issued)], amount=min(left, D(number + 1)), reason="x", now=now)
+    elif name == "back" and issued and written_off(issued[number % len(issued)]):
+        take_write_off_back(issued[number % len(issued)], reason="x", now=now)
+    elif name == "refund" and (credit := credit_of(firm.account)) > 0:
+        amount = min(credit, D(number + 1))
+        refund_credit(firm.workspace, firm.account, amount=amount, paid_on=now.date(), reason="x", now=now)
+    elif name == "reverse":
+        notes = Statement.objects.filter(kind="credit-note", is_void=False, corrects__is_void=False).order_by("pk")
+        if notes:
+            reverse_credit_note(notes[number % len(notes)], reason="x", now=now)
     elif name == "void" and issued:
         void_statement(issued[number % len(issued)], reason="x", now=now)
 
@@ -79,13 +95,17 @@ def check_books(firm):
     numbers = Statement.objects.filter(kind="statement").order_by("number").values_list("number", flat=True)
     assert list(numbers) == list(range(1, len(numbers) + 1))
     charged = Statement.objects.filter(is_void=False, kind="statement").aggregate(t=Sum("amount"))["t"] or D(0)
-    notes = Statement.objects.filter(kind="credit-note", corrects__is_void=False).aggregate(t=Sum("amount"))["t"]
+    standing = Statement.objects.filter(kind="credit-note", is_void=False, corrects__is_void=False)
+    notes = standing.aggregate(t=Sum("amount"))["t"]
+    ended = Entry.objects.filter(kind__in=(EntryKind.WRITE_OFF, EntryKind.REFUND)).aggregate(t=Sum("amount"))["t"]
     kept = [each.settled for each in Payment.objects.with_undone() if not each.is_undone]
     total = Entry.objects.aggregate(t=Sum("amount"))["t"] or D(0)
-    assert total == charged + (notes or 0) - sum(kept)
+    assert total == charged + (notes or 0) - sum(kept) + (ended or 0)
     moved = Entry.objects.filter(kind=EntryKind.CREDIT).aggregate(t=Sum("amount"))["t"]
     assert not moved
-    assert credit_of(firm.account) >= 0
+    # a payment that bounces after what was left of it was paid back leaves the client with less than nothing
+    refunded = Entry.objects.filter(kind=EntryKind.REFUND).aggregate(t=Sum("amount"))["t"] or D(0)
+    assert credit_of(firm.account) >= -refunded
     for period in BillingPeriod.objects.exclude(closed_at=None):
         own = firm.lines.filter(period_start=period.period_start, period_end=period.period_end)
         assert {row["currency"]: str(row["total"]) for row in own.totals()} == period.amounts

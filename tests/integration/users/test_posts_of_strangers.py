@@ -100,6 +100,8 @@ BODIES = (
     ("/me/agreements/fee/", {"answer": "agreed"}, "version", "terms"),
     ("/commissions/payments/new/", {}, "?statement", "statement"),
     ("/commissions/payments/new/", {}, "?subscriber", "subscriber"),
+    ("/commissions/refunds/new/", {}, "?statement", "statement"),
+    ("/commissions/refunds/new/", {}, "?subscriber", "subscriber"),
     ("/trading-accounts/new/", {"name": "x", "server": "x", "login": "1"}, "connection", "connection"),
     ("/strategies/new/", {"name": "x", "accountId": "x"}, "connection", "connection"),
     ("/strategies/new/", {"name": "x", "accountId": "x"}, "?change", "change"),
