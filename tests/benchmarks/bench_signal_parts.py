@@ -108,6 +108,8 @@ async def main(routes: int) -> None:
     core = Core(database_url(), Drifting())
     await core.start(ticking=False)
     await subscribers(core, routes)
+    core.look_at_market()  # once: without prices nothing is copied
+    assert core.book.quote("EURUSD") is not None
     requests = Requests(core)
     drive(requests.put(0))
     (command,) = requests.commands
