@@ -31,8 +31,8 @@ def open_disputes(membership: Membership, now: datetime) -> Iterator[AttentionLi
 
 
 def runs_to_approve(membership: Membership, now: datetime) -> Iterator[AttentionLine]:
-    """Runs that somebody else asked for, for those who may approve them."""
-    if not can_bill(membership):
+    """Runs that somebody else asked for, for those who may approve them, while runs need it."""
+    if not (can_bill(membership) and membership.workspace.asks_approval):
         return
     waiting = RunRequest.objects.visible_to(membership).waiting().exclude(requested_by=membership.user_id)
     rows = list(waiting.select_related("requested_by").order_by("requested_at", "pk")[: MOST_REQUESTS + 1])
