@@ -113,6 +113,14 @@ def test_the_books_are_told(monkeypatch):
     assert found("issued", firm.workspace, firm.statement.issued_at + notice_sources.BACK) == []
 
 
+def test_an_issued_statement_is_told_once_however_often_one_looks():
+    firm = firm_with_statement(due=7)
+    issued_at = firm.statement.issued_at
+    for after in (timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), notice_sources.BACK * 2):
+        collect(issued_at + after)
+    assert len(titles(kind="issued")) == 1
+
+
 def test_wrong_rows_of_one_firm_keep_nothing_from_others(business, monkeypatch, charlie):
     def broken(workspace, now):
         if workspace == business.workspace:
