@@ -1,7 +1,7 @@
 """The tests of many mutants in one process: a plugin of pytest that collects once and forks for every mutant.
 
 What it must not do: change a file of the checkout. It runs in the copy that `mutants.py` makes; `--mutants` has its
-`Orders` as JSON: which file names the mutants (a list of `Mutant`) and where outcomes go (a line each).
+`MutantRun` as JSON: which file names the mutants (a list of `Mutant`) and where outcomes go (a line each).
 
 First a child runs every test once and writes down which functions and lines of the product each runs: a test that never
 runs a statement cannot notice a change of it. Then for every mutant a child puts the changed code in the place of the
@@ -51,7 +51,7 @@ class Mutant:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class MutantOutcome:
     number: int
     outcome: str  # killed, timeout, survived, uncovered
     tests: int  # how many were chosen
@@ -60,7 +60,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Orders:
+class MutantRun:
     """What `mutants.py` asks for."""
 
     mutants: str  # file of the mutants
@@ -79,7 +79,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("mutants")
     if orders := config.getoption("--mutants"):
-        config.pluginmanager.register(Runs(config.rootpath, Orders(**json.loads(orders))), "mutant-runs")
+        config.pluginmanager.register(Runs(config.rootpath, MutantRun(**json.loads(orders))), "mutant-runs")
     elif names := config.getoption("--mutant-tests"):
         config.pluginmanager.register(Chosen(json.loads(Path(names).read_text())))
 
@@ -147,7 +147,7 @@ class Calls:
 
 
 class Runs:
-    def __init__(self, root: Path, orders: Orders) -> None:
+    def __init__(self, root: Path, orders: MutantRun) -> None:
         self.root = root
         self.orders = orders
         self.calls = Calls(str(root / orders.code))
@@ -233,7 +233,7 @@ class Runs:
         target.write_text(json.dumps(written))
         return 0
 
-    def try_mutant(self, mutant: Mutant, items: dict[str, pytest.Item]) -> Outcome:
+    def try_mutant(self, mutant: Mutant, items: dict[str, pytest.Item]) -> MutantOutcome:
         begun = time.perf_counter()
         place = outer_function(self.root, mutant.path, mutant.line)
         in_place = place is not None and place not in self.at_import and place in self.functions
@@ -249,7 +249,7 @@ class Runs:
         else:
             result = self.in_process(mutant, names, 120 + 10 * sum(self.covered[name].seconds for name in names))
         test = killer.read_text() if killer.exists() else ""
-        return Outcome(mutant.number, result, len(names), round(time.perf_counter() - begun, 1), test)
+        return MutantOutcome(mutant.number, result, len(names), round(time.perf_counter() - begun, 1), test)
 
     def chosen(self, mutant: Mutant, place: Place | None) -> list[str]:
         """The tests that run the changed statement, the quickest first, as many as the budget allows.

@@ -38,7 +38,7 @@ from cosmic_ray.work_item import MutationSpec
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # started as a file, this folder would be the root
 
-from tools.mutant_runs import Mutant, Orders, Outcome  # noqa: E402
+from tools.mutant_runs import Mutant, MutantOutcome, MutantRun  # noqa: E402
 
 LEFT_OUT = (
     # a rule without its decorator is the same rule where nothing is compiled
@@ -179,7 +179,9 @@ def run_tests(copy: Path, folder: Path, options: argparse.Namespace, mutants: li
     listed = folder / "mutants.json"
     listed.write_text(json.dumps([asdict(mutant) for mutant in mutants]))
     until = time.time() + 60 * options.minutes
-    orders = json.dumps(asdict(Orders(str(listed), str(outcomes), options.code, options.budget, options.slow, until)))
+    orders = json.dumps(
+        asdict(MutantRun(str(listed), str(outcomes), options.code, options.budget, options.slow, until))
+    )
     options_of_pytest = ["-s", "-pno:randomly", "-pno:cacheprovider", "--hypothesis-seed=0", "--reuse-db"]
     left_out = [f"--ignore={path}" for path in NOT_RUN]
     pytest = ["pytest", "-ptools.mutant_runs", f"--mutants={orders}", *options_of_pytest, *left_out]
@@ -191,7 +193,7 @@ def run_tests(copy: Path, folder: Path, options: argparse.Namespace, mutants: li
 def report(copy: Path, mutants: list[Mutant], file: Path) -> None:
     """The share killed, and every survivor as a difference."""
     lines = file.read_text().splitlines() if file.exists() else []
-    outcomes = {outcome.number: outcome for outcome in (Outcome(**json.loads(line)) for line in lines)}
+    outcomes = {outcome.number: outcome for outcome in (MutantOutcome(**json.loads(line)) for line in lines)}
     for mutant in mutants:
         outcome = outcomes.get(mutant.number)
         if outcome and outcome.outcome in ("survived", "uncovered"):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from django.contrib import messages
 from django.db.models import Case, CharField, F, Q, QuerySet, Value, When
 from django.db.models.functions import Cast, Concat, LPad
+from django.forms import Form
 from django.http import Http404, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
@@ -232,6 +235,32 @@ def credit_note(request: MemberRequest, pk: int) -> HttpResponse:
     return render_statement(request, document, table, status=422, note_form=form)
 
 
+def act_on_statement(
+    request: MemberRequest,
+    document: Statement,
+    form: Form,
+    act: Callable[[], str],
+    *,
+    key: str,
+    field: str | None = None,
+) -> HttpResponse:
+    """Carry out what a form of the statement's page asks and say what was done, or show the page with what is wrong.
+
+    act: does it with what the form has read, and says what it did. key: the form's name on the page. field: the one
+    that a refusal is shown at.
+    """
+    if form.is_valid():
+        try:
+            said = act()
+        except CannotBook as error:
+            form.add_error(field, error.text)
+        else:
+            messages.success(request, said)
+            return redirect("reporting:statement", document.pk)
+    table = LINES.bind(request, lines_of(document))
+    return render_statement(request, document, table, status=422, **{key: form})
+
+
 @require_POST
 @may_bill
 @confirmed
@@ -239,16 +268,12 @@ def credit_note(request: MemberRequest, pk: int) -> HttpResponse:
 def void(request: MemberRequest, pk: int) -> HttpResponse:
     """Take a statement back as a whole."""
     document, form = visible_statement(request, pk), ReasonForm(request.POST, prefix="void")
-    if form.is_valid():
-        try:
-            void_statement(document, reason=form.cleaned_data["reason"], by=request.user, now=timezone.now())
-        except CannotBook as error:
-            form.add_error(None, error.text)
-        else:
-            messages.success(request, f"{document.label} is void. Its periods can be issued again.")
-            return redirect("reporting:statement", pk)
-    table = LINES.bind(request, lines_of(document))
-    return render_statement(request, document, table, status=422, void_form=form)
+
+    def act() -> str:
+        void_statement(document, **form.cleaned_data, by=request.user, now=timezone.now())
+        return f"{document.label} is void. Its periods can be issued again."
+
+    return act_on_statement(request, document, form, act, key="void_form")
 
 
 @require_POST
@@ -259,16 +284,12 @@ def write_statement_off(request: MemberRequest, pk: int) -> HttpResponse:
     """Give up what will not be paid."""
     document = visible_statement(request, pk)
     form = WriteOffForm(request.POST, prefix="off", currency=document.currency)
-    if form.is_valid():
-        try:
-            entry = write_off(document, **form.cleaned_data, by=request.user, now=timezone.now())
-        except CannotBook as error:
-            form.add_error("amount", error.text)
-        else:
-            messages.success(request, f"{money_text(-entry.amount, document.currency)} is written off.")
-            return redirect("reporting:statement", pk)
-    table = LINES.bind(request, lines_of(document))
-    return render_statement(request, document, table, status=422, write_off_form=form)
+
+    def act() -> str:
+        entry = write_off(document, **form.cleaned_data, by=request.user, now=timezone.now())
+        return f"{money_text(-entry.amount, document.currency)} is written off."
+
+    return act_on_statement(request, document, form, act, key="write_off_form", field="amount")
 
 
 @require_POST
@@ -278,16 +299,12 @@ def write_statement_off(request: MemberRequest, pk: int) -> HttpResponse:
 def take_off_back(request: MemberRequest, pk: int) -> HttpResponse:
     """Let what was written off be owed again."""
     document, form = visible_statement(request, pk), TakeBackForm(request.POST, prefix="back")
-    if form.is_valid():
-        try:
-            entry = take_write_off_back(document, **form.cleaned_data, by=request.user, now=timezone.now())
-        except CannotBook as error:
-            form.add_error(None, error.text)
-        else:
-            messages.success(request, f"{money_text(entry.amount, document.currency)} is owed again.")
-            return redirect("reporting:statement", pk)
-    table = LINES.bind(request, lines_of(document))
-    return render_statement(request, document, table, status=422, back_form=form)
+
+    def act() -> str:
+        entry = take_write_off_back(document, **form.cleaned_data, by=request.user, now=timezone.now())
+        return f"{money_text(entry.amount, document.currency)} is owed again."
+
+    return act_on_statement(request, document, form, act, key="back_form")
 
 
 @require_POST
@@ -297,16 +314,12 @@ def take_off_back(request: MemberRequest, pk: int) -> HttpResponse:
 def reverse(request: MemberRequest, pk: int) -> HttpResponse:
     """Take a credit note back."""
     document, form = visible_statement(request, pk), ReasonForm(request.POST, prefix="reverse")
-    if form.is_valid():
-        try:
-            reverse_credit_note(document, reason=form.cleaned_data["reason"], by=request.user, now=timezone.now())
-        except CannotBook as error:
-            form.add_error(None, error.text)
-        else:
-            messages.success(request, f"{document.label} is taken back. Its statement is owed as it was before it.")
-            return redirect("reporting:statement", pk)
-    table = LINES.bind(request, lines_of(document))
-    return render_statement(request, document, table, status=422, reverse_form=form)
+
+    def act() -> str:
+        reverse_credit_note(document, **form.cleaned_data, by=request.user, now=timezone.now())
+        return f"{document.label} is taken back. Its statement is owed as it was before it."
+
+    return act_on_statement(request, document, form, act, key="reverse_form")
 
 
 @require_POST
