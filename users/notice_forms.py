@@ -81,7 +81,8 @@ class NoticeAddressForm(forms.Form):
     url = forms.CharField(
         label="Address",
         max_length=500,
-        help_text="https://… of a program of yours. It is told by POST; addresses in private networks are not reached.",
+        help_text="The https:// address of a program of yours; each message is sent to it as a POST request. "
+        "Private networks are refused.",
         widget=forms.TextInput(attrs={"inputmode": "url", "autocomplete": "off"}),
     )
     clean_url = EndpointForm.clean_url
