@@ -1,7 +1,7 @@
 """Has closing and issuing approved by a second person: asking, looking at what would be done, answering.
 
 What an approver saw is what is done: an answer names the digest of the run that was shown, and one that has changed
-since is not carried out. Whoever asked cannot approve.
+since is not carried out; closing alone still takes up deals that came last. Whoever asked cannot approve.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -21,6 +21,9 @@ from reporting.commission.book_jobs import CLOSE, ISSUE, periods_to_close
 from reporting.commission.drafts import Fate, closed_periods, drafts_of, fate_of
 from reporting.commission.money import round_money
 from reporting.commission.refusals import CannotBook
+from reporting.commission.services import calendar_of
+from reporting.commission.statements import clients_of
+from reporting.identity import parties_of
 from reporting.models import ApprovalState, BillingIdentity, CommissionLine, RunRequest
 from users.models import Membership, User, Workspace
 from users.permissions import billing_members
@@ -31,11 +34,15 @@ NOUNS = {CLOSE: ("billing period", "billing periods"), ISSUE: ("statement", "sta
 
 @dataclass(slots=True)
 class Outlook:
-    """What a run would do now. number: of periods or statements; sums: {currency: amount}, of statements with tax."""
+    """What a run would do now. number: of periods or statements; sums: {currency: amount}, of statements without tax.
+
+    periods, accounts (connection's id, subscriber's id): what is looked at for it.
+    """
 
     number: int = 0
     sums: dict[str, Decimal] = field(default_factory=dict)
     periods: list[int] = field(default_factory=list)
+    accounts: list[tuple[int, str]] = field(default_factory=list)
     digest: str = ""
 
     def add(self, currency: str, amount: Decimal) -> None:
@@ -54,13 +61,16 @@ def _issuing(asker: Membership, parameters: Mapping[str, Any], now: datetime) ->
     workspace, run, facts = asker.workspace, Outlook(), []
     until, identity = datetime.fromisoformat(parameters["until"]), BillingIdentity.of(workspace)
     consents = {name: bool(parameters.get(name)) for name in ("accepts_old_rates", "with_small")}
+    clients = clients_of(workspace)
     for draft in drafts_of(workspace, until):
         account = draft.account
+        key = account.connection_id, account.subscriber_id
+        run.accounts.append(key)
         if fate_of(draft, identity.minimum(account.currency), **consents) == Fate.ISSUED:
             run.number += 1
             run.add(account.currency, draft.amount)
-            periods = [item.period_id for item in draft.items]
-            facts.append((account.connection_id, account.subscriber_id, account.currency, str(draft.amount), periods))
+            parties = parties_of(identity, clients.get(key), account_name=draft.subscriber_name)  # and the rate of tax
+            facts.append((key, account.currency, str(draft.amount), parties, [item.period_id for item in draft.items]))
     run.periods = closed_periods(workspace, until)
     return run, facts
 
@@ -166,7 +176,13 @@ def approve_run(request: RunRequest, *, by: Membership, seen: str, note: str = "
         raise CannotBook("What the run would do has changed since this page was shown. Look at it again.")
     if not run.number:
         raise CannotBook("Nothing is left to do. Decline it.")
-    parameters = own.parameters | ({"periods": run.periods} if own.kind == ISSUE else {})
+    due_on = own.parameters.get("due_on")
+    if due_on and date.fromisoformat(due_on) < calendar_of(own.workspace).day_of(now):
+        raise CannotBook(
+            f"They would be due on {due_on}, which is over. Decline it, and ask with a later day."
+        )
+    seen_by_approver = {"periods": run.periods, "accounts": run.accounts} if own.kind == ISSUE else {}
+    parameters = own.parameters | seen_by_approver
     try:
         own.job = ask(
             own.kind,

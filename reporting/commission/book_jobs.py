@@ -14,12 +14,12 @@ from typing import Any
 from django.db.models import QuerySet
 from django.urls import reverse
 
-from jobs.kinds import JobKind, JobStep, Result, Work, register, staff
+from jobs.kinds import JobKind, JobRefused, JobStep, Result, Work, register, staff
 from reporting.commission.closing import close_strategy, settle_slice
 from reporting.commission.drafts import Among, accounts_to_issue, closed_periods, drafts_of
 from reporting.commission.services import Bounds
 from reporting.commission.statements import issue_statements
-from reporting.models import BillingPeriod
+from reporting.models import ApprovalState, BillingPeriod, RunRequest
 from users.models import Membership, Workspace
 from users.permissions import can_bill
 
@@ -28,12 +28,22 @@ ACCOUNTS_PER_SLICE = 100
 CLOSE, ISSUE = "close-periods", "issue-statements"
 
 
+def _refuse_unapproved(work: Work) -> None:
+    """A run that was begun, or is tried again, while nobody approved it. Raises JobRefused."""
+    job = work.job
+    if not job.workspace.asks_approval:
+        return
+    if not RunRequest.objects.filter(job=job, state=ApprovalState.APPROVED).exists():
+        raise JobRefused("Nothing more is done: a second person has to approve it. Ask for it again.")
+
+
 def close_slices(work: Work) -> Iterator[JobStep]:
     """Close what is open and ended by `until`, of one strategy or of all; counted in periods.
 
     A slice is some subscribers of a strategy, the last one with the closing of its periods. Which strategies and until
     when is settled by the first slice: making lines final may bring periods to light that nobody has looked at.
     """
+    _refuse_unapproved(work)
     workspace, cursor = work.job.workspace, work.job.cursor
     waiting, total, closed = cursor.get("waiting"), cursor.get("total", 0), cursor.get("closed", 0)
     if waiting is None:
@@ -102,6 +112,7 @@ def issue_slices(work: Work) -> Iterator[JobStep]:
     All are issued at the moment of the first slice, as in one go. An account that is renamed to stand before those that
     are done already waits for the next issuing.
     """
+    _refuse_unapproved(work)
     workspace, cursor = work.job.workspace, work.job.cursor
     until, due_on = datetime.fromisoformat(work.job.parameters["until"]), work.job.parameters["due_on"]
     now = datetime.fromisoformat(cursor.get("now") or work.now.isoformat())
@@ -111,6 +122,9 @@ def issue_slices(work: Work) -> Iterator[JobStep]:
     periods = cursor.get("periods") or (closed_periods(workspace, until) if chosen is None else chosen)
     issued, done, after = cursor.get("issued", 0), cursor.get("done", 0), cursor.get("after")
     waiting = [key for key in accounts_to_issue(workspace, periods) if after is None or list(key) > after]
+    if (accounts := work.job.parameters.get("accounts")) is not None:
+        seen = {(connection_id, subscriber_id) for connection_id, subscriber_id in accounts}
+        waiting = [key for key in waiting if (key[2], key[1]) in seen]
     total = done + len(waiting)
     for start in range(0, len(waiting), ACCOUNTS_PER_SLICE):
         part = waiting[start : start + ACCOUNTS_PER_SLICE]

@@ -1,6 +1,6 @@
 """Ends of what is owed that are no payment: writing off, paying credit back, and taking a credit note back.
 
-Each is an entry of its own, once for each form; what it does is taken back by another entry.
+Each is an entry of its own, once for each form. Another entry takes a write-off or a credit note back.
 """
 
 from __future__ import annotations
@@ -119,6 +119,18 @@ def refund_credit(
     return entry
 
 
+def _taken_from_write_off(noted: Entry) -> Decimal:
+    """What a credit note took back of a write-off, where nobody let it be owed again since; else 0.
+
+    noted: the note's entry. The one behind it in the statement is then of the same moment.
+    """
+    assert noted.statement is not None
+    following = list(noted.statement.entries.filter(pk__gt=noted.pk).order_by("pk"))
+    back = [entry for entry in following if entry.kind == EntryKind.WRITE_OFF and entry.amount > 0]
+    is_its = bool(back) and back[0] == following[0] and back[0].made_at == noted.made_at
+    return back[0].amount if is_its and len(back) == 1 else ZERO
+
+
 @transaction.atomic
 def reverse_credit_note(note: Statement, *, reason: str, by: User | None = None, now: datetime) -> Statement:
     """Take a credit note back: the statement is owed again as it was before it. The document and its number stay.
@@ -140,7 +152,11 @@ def reverse_credit_note(note: Statement, *, reason: str, by: User | None = None,
     )
     posting = Posting(calendar_of(workspace).day_of(now), now, by, reason)
     account = ClientAccount.of(statement)
-    post(account, EntryKind.REVERSAL, -note.total, posting, statement=statement, undoes=entries.order_by("pk").first())
+    noted = entries.order_by("pk").first()
+    post(account, EntryKind.REVERSAL, -note.total, posting, statement=statement, undoes=noted)
+    if noted is not None and (given_up := _taken_from_write_off(noted)):
+        amount = min(given_up, max(balance_of(statement), ZERO))
+        post(account, EntryKind.WRITE_OFF, -amount, posting, statement=statement)
     Statement.objects.filter(pk=note.pk).update(is_void=True)
     note.is_void = True
     if credit_of(account) > 0 and balance_of(statement) > 0:

@@ -110,7 +110,6 @@ def render_approval(request: MemberRequest, own: RunRequest, status: int = 200, 
 
 
 @require_POST
-@statements_may_take(60)
 @may_bill
 @confirmed
 @once
@@ -128,7 +127,6 @@ def approve(request: MemberRequest, pk: int) -> HttpResponse:
 
 
 @require_POST
-@statements_may_take(60)
 @may_bill
 @confirmed
 @once

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 from django.db import connections
@@ -16,10 +17,10 @@ from reporting.commission.book_jobs import CLOSE, ISSUE
 from reporting.commission.credit_notes import void_statement
 from reporting.commission.drafts import drafts_of
 from reporting.commission.refusals import CannotBook
-from reporting.models import BillingPeriod, RunRequest, Statement
+from reporting.models import BillingIdentity, BillingPeriod, RunRequest, Statement, TaxKind
 from tests import builders
 from tests.firm import D, at
-from tests.integration.reporting.test_book_jobs import UNTIL, close_whole, crowded, finish
+from tests.integration.reporting.test_book_jobs import UNTIL, ask, close_whole, crowded, finish, one_slice
 from tests.integration.reporting.test_books_pages import books
 from users.models import AuditEntry, Membership
 
@@ -149,6 +150,49 @@ def test_only_periods_that_were_closed_when_it_was_approved_are_issued(firm):
     finish(job)
     assert Statement.objects.filter(last_day__gte=at(6, 1).date()).count() == 0
     assert Statement.objects.count() == own.number
+
+
+def test_another_tax_is_another_run(firm):
+    own = asked(firm)
+    seen = outlook(member(firm.owner), ISSUE, own.parameters, timezone.now()).digest
+    BillingIdentity.objects.create(workspace=firm.workspace, tax_kind=TaxKind.RATE, tax_rate=D("0.19"))
+    with pytest.raises(CannotBook, match="has changed since this page was shown"):
+        approve(firm, own, seen=seen)
+
+
+def test_what_is_voided_after_the_approval_is_not_issued_with_the_run(firm):
+    one = next(draft.account.subscriber_id for draft in drafts_of(firm.workspace, UNTIL) if draft.amount)
+    (before,) = firm.issue(UNTIL, now=timezone.now(), only=[one])
+    own = asked(firm)
+    job = approve(firm, own)
+    void_statement(before, reason="wrong", now=timezone.now())
+    finish(job)
+    assert Statement.objects.filter(subscriber_id=one, is_void=False).count() == 0
+    assert Statement.objects.exclude(subscriber_id=one).count() == own.number
+
+
+@pytest.mark.parametrize(("days", "is_done"), [(-1, False), (0, True), (1, True)])
+def test_no_statement_is_overdue_when_it_is_issued(firm, days, is_done):
+    own = asked(firm, due_on=str(timezone.now().date() + timedelta(days=days)))
+    if is_done:
+        approve(firm, own)
+        return
+    with pytest.raises(CannotBook, match="which is over"):
+        approve(firm, own)
+    assert not Job.objects.exists()
+
+
+@pytest.mark.parametrize("kind", [CLOSE, ISSUE])
+def test_a_run_from_before_is_not_carried_out_without_a_second_person(firm, kind):
+    job = ask(firm, kind, **({"due_on": str(timezone.now().date())} if kind == ISSUE else {}))
+    one_slice(job)
+    assert (job.state, Statement.objects.count()) == ("failed", 0)
+    assert "a second person has to approve it" in job.message
+    firm.workspace.asks_approval = False
+    firm.workspace.save()
+    services.try_again(job, by=firm.owner, now=timezone.now())
+    finish(job)
+    assert job.state == "done"
 
 
 def test_nobody_is_asked_in_the_name_of_somebody_who_lost_the_right(firm):

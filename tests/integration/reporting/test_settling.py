@@ -114,6 +114,22 @@ def test_what_was_written_off_never_becomes_credit(firm):
     assert journal(firm).get("write-offs") is None
 
 
+def test_what_a_note_took_of_a_write_off_is_given_up_again_with_it(firm):
+    give_up(firm, "100")
+    note = issue_credit_note(firm.statement, amount=D(50), reason="x", now=NOW)
+    reverse_credit_note(note, reason="a mistake", now=at(5, 4))
+    assert (balance_of(firm.statement), written_off(firm.statement), credit_of(firm.account)) == (D(19), D(100), 0)
+    assert journal(firm)["write-offs"] == D(100)
+
+
+def test_what_is_owed_again_since_a_note_stays_owed_when_the_note_is_taken_back(firm):
+    give_up(firm, "100")
+    note = issue_credit_note(firm.statement, amount=D(50), reason="x", now=NOW)
+    take_write_off_back(firm.statement, reason="the money comes", now=at(5, 3))
+    reverse_credit_note(note, reason="a mistake", now=at(5, 4))
+    assert (balance_of(firm.statement), written_off(firm.statement)) == (D(119), 0)
+
+
 def test_a_payment_beside_a_write_off_is_credit_when_the_statement_is_void(firm):
     firm.pay("19", firm.statement)
     give_up(firm, "100")
