@@ -178,9 +178,7 @@ def approve_run(request: RunRequest, *, by: Membership, seen: str, note: str = "
         raise CannotBook("Nothing is left to do. Decline it.")
     due_on = own.parameters.get("due_on")
     if due_on and date.fromisoformat(due_on) < calendar_of(own.workspace).day_of(now):
-        raise CannotBook(
-            f"They would be due on {due_on}, which is over. Decline it, and ask with a later day."
-        )
+        raise CannotBook(f"They would be due on {due_on}, which is over. Decline it, and ask with a later day.")
     seen_by_approver = {"periods": run.periods, "accounts": run.accounts} if own.kind == ISSUE else {}
     parameters = own.parameters | seen_by_approver
     try:

@@ -126,9 +126,9 @@ def _taken_from_write_off(noted: Entry) -> Decimal:
     """
     assert noted.statement is not None
     following = list(noted.statement.entries.filter(pk__gt=noted.pk).order_by("pk"))
-    back = [entry for entry in following if entry.kind == EntryKind.WRITE_OFF and entry.amount > 0]
-    is_its = bool(back) and back[0] == following[0] and back[0].made_at == noted.made_at
-    return back[0].amount if is_its and len(back) == 1 else ZERO
+    returns = [entry for entry in following if entry.kind == EntryKind.WRITE_OFF and entry.amount > 0]
+    is_its = len(returns) == 1 and returns[0] == following[0] and returns[0].made_at == noted.made_at
+    return returns[0].amount if is_its else ZERO
 
 
 @transaction.atomic

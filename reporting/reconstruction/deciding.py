@@ -23,7 +23,6 @@ from reporting.reconstruction.expected import (
     SIDES,
     PastMarket,
     ProviderTrade,
-    RouteTables,
     Stop,
     Ways,
     expect,
@@ -46,11 +45,16 @@ LONGEST_SLICE = timedelta(hours=6)  # from its first signal to the newest deal o
 SETTLES_AFTER = timedelta(minutes=3)  # the opening window is a minute by default; deals and lines come with the syncs
 WINDOW = timedelta(minutes=1)
 LONGEST_WAIT = timedelta(hours=1)
+SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(seconds=15), timedelta(hours=6)
 
 
 def due_signals(connection_id: int, *, now: datetime, most: int = MOST_SIGNALS) -> list[MirroredSignal]:
-    """The oldest signals that are due and lie so close together that one reading serves them."""
-    due = MirroredSignal.objects.filter(connection_id=connection_id, due_at__lte=now).order_by("time", "pk")
+    """The oldest signals that are due and lie so close together that one reading serves them; in a transaction.
+
+    They are locked, so that a sync that brings something of one meanwhile makes it due again afterwards.
+    """
+    own = MirroredSignal.objects.select_for_update(skip_locked=True)
+    due = own.filter(connection_id=connection_id, due_at__lte=now).order_by("time", "pk")
     signals: list[MirroredSignal] = []
     for signal in due[:most]:
         end = max(signal.time, signal.last_deal_at or signal.time)
@@ -60,27 +64,27 @@ def due_signals(connection_id: int, *, now: datetime, most: int = MOST_SIGNALS) 
     return signals
 
 
-def decide_signals(
-    backend: Connection, signals: Sequence[MirroredSignal], *, now: datetime, tables: RouteTables | None = None
-) -> int:
+def decide_signals(backend: Connection, signals: Sequence[MirroredSignal], *, now: datetime) -> int:
     """Reconstruct the decisions of some signals; returns how many rows differ now."""
     if not signals:
         return 0
     oldest = kept_from(backend.workspace_id, RecordKind.DECISIONS)
-    scene = read_scene(backend, signals, tables=tables or RouteTables())
+    scene = read_scene(backend, signals)
     rows: dict[str, Decision] = {}
     for signal in signals:
         signal.due_at = None
         if oldest is not None and signal.time < oldest:
             continue
-        leaf, is_leaf = leaf_of(scene, signal)
+        leaf, is_leaf = leaf_of(scene, signal, now=now)
         if leaf is None:
             continue  # the same signal is known under the member that it came from
         trade, ways, wait = expectation(scene, signal, leaf, is_leaf=is_leaf)
         settles_at = signal.time + SETTLES_AFTER + wait
         is_settled = settles_at <= now and scene.complete_until is not None and scene.complete_until >= settles_at
         if not is_settled:
-            signal.due_at = max(settles_at, now + timedelta(seconds=15))
+            # one behind a page that cannot be read is looked at less and less, so that it holds up no newer one
+            pause = min(max((now - signal.time) / 4, SHORTEST_PAUSE), LONGEST_PAUSE)
+            signal.due_at = max(settles_at, now + pause)
         without = Assumption.SETTINGS_UNKNOWN if is_leaf else Assumption.MEMBER_UNKNOWN
         own = openings(scene.deals.get(signal.signal_id, ()))
         own = {way: deals for way, deals in own.items() if is_of(scene, signal, way, ways)}
@@ -102,14 +106,15 @@ def is_of(scene: SignalScene, signal: MirroredSignal, way: tuple[str, str], ways
     return scene.timeline.is_portfolio(way[0]) or not scene.timeline.by_kind[Described.STRATEGY].get(way[0])
 
 
-def leaf_of(scene: SignalScene, signal: MirroredSignal) -> tuple[str | None, bool]:
-    """Whose signal it is, and whether that is known; None: another row stands for it."""
+def leaf_of(scene: SignalScene, signal: MirroredSignal, *, now: datetime) -> tuple[str | None, bool]:
+    """Whose signal it is, and whether that is known; None: another row stands for it, which then is looked at."""
     own = signal.strategy_id
     if not scene.timeline.is_portfolio(own):
         return own, True
     others = MirroredSignal.objects.filter(connection=scene.backend, signal_id=signal.signal_id)
     for other in others.exclude(strategy_id=own).values_list("strategy_id", flat=True):
         if not scene.timeline.is_portfolio(other):
+            others.filter(strategy_id=other, due_at=None).update(due_at=now)  # what came of this one is of that, too
             return None, True
     leaves = leaves_below(own, scene.timeline, signal.time)
     return (leaves.pop(), True) if len(leaves) == 1 else (own, False)

@@ -10,10 +10,11 @@ from collections.abc import Generator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db.models import Min
+from django.db.models import Exists, Max, Min, OuterRef
 
 from jobs.kinds import JobKind, JobStep, Result, Work, nobody, register, staff
-from reporting.models import Decision, SyncKind, SyncState, Transaction
+from reporting.mirrored_signals import MirroredSignal
+from reporting.models import Decision, OpenTrade, SyncKind, SyncState, Transaction
 from reporting.reconstruction.collecting import collect_deals, collect_lines, collect_open
 from reporting.retention import RecordKind, kept_from
 from subscribers.models import Subscriber
@@ -21,9 +22,11 @@ from users.models import Connection
 
 PAUSE_S = 20.0
 STRETCH = timedelta(days=1)
+TOLD = "told"  # in the job's cursor: the newest decision that a backend had told when they were compared last
 TAKEN_UP = "taken_up"  # in the job's cursor: up to when history was taken up, by connection
 ALL = datetime.max.replace(tzinfo=UTC)  # what comes now is noted where it is stored
 MOST_ROUTES = 5_000  # signals times accounts of a slice: a second of work
+MOST_FORGOTTEN = 1_000  # in a turn
 MESSAGE = "Decisions are worked out from the mirrored deals."
 
 
@@ -44,10 +47,22 @@ def slices(work: Work) -> Iterator[JobStep]:
             collect_lines(workspace_id, backend.pk, moment, end, now=work.now)
             taken_up[str(backend.pk)] = (end if end < work.now else ALL).isoformat()
             yield JobStep(cursor, done=done, message="Signals of the past are collected.")
+        forget_old(backend)
         collect_open(backend.pk, now=work.now)
         yield JobStep(cursor, done=done)
         done += yield from _decide(backend, work.now, cursor, done)
     yield JobStep(cursor, done=done, result=Result("Every decision that can be worked out is."))
+
+
+def forget_old(backend: Connection, *, most: int = MOST_FORGOTTEN) -> int:
+    """Remove some signals whose decisions are kept no more, but for those still open; returns how many."""
+    if (oldest := kept_from(backend.workspace_id, RecordKind.DECISIONS)) is None:
+        return 0
+    still_open = OpenTrade.objects.filter(
+        connection=backend, strategy_id=OuterRef("strategy_id"), signal_id=OuterRef("signal_id")
+    )
+    old = MirroredSignal.objects.filter(~Exists(still_open), connection=backend, time__lt=oldest).order_by("time")
+    return MirroredSignal.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:most])).delete()[0]
 
 
 def _next_stretch(backend: Connection, taken_up: str | None, now: datetime) -> datetime | None:
@@ -63,13 +78,12 @@ def _next_stretch(backend: Connection, taken_up: str | None, now: datetime) -> d
 def _decide(backend: Connection, now: datetime, cursor: dict[str, Any], done: int) -> Generator[JobStep, None, int]:
     # late: the engine is compiled code, which no other task of a worker needs
     from reporting.reconstruction.deciding import MOST_SIGNALS, decide_signals, due_signals
-    from reporting.reconstruction.expected import RouteTables
 
-    number, tables = 0, RouteTables()
+    number = 0
     accounts = Subscriber.objects.filter(connection=backend, is_removed=False).count()
     most = min(max(MOST_ROUTES // max(accounts, 1), 1), MOST_SIGNALS)
     while signals := due_signals(backend.pk, now=now, most=most):
-        decide_signals(backend, signals, now=now, tables=tables)
+        decide_signals(backend, signals, now=now)
         number += len(signals)
         yield JobStep(cursor, done=done + number, message=MESSAGE)
     return number
@@ -77,13 +91,20 @@ def _decide(backend: Connection, now: datetime, cursor: dict[str, Any], done: in
 
 def _drop_told(backend: Connection, cursor: dict[str, Any]) -> Generator[JobStep, None, int]:
     """What the backend tells itself now replaces what was concluded."""
-    number = 0
-    if Decision.objects.filter(workspace_id=backend.workspace_id, connection=backend, is_reconstructed=True).exists():
-        from reporting.reconstruction.keeping import drop_told
+    own = Decision.objects.filter(workspace_id=backend.workspace_id, connection=backend)
+    if not own.filter(is_reconstructed=True).exists():
+        return 0
+    newest = own.filter(is_reconstructed=False).aggregate(newest=Max("id"))["newest"]
+    compared: dict[str, int | None] = cursor.setdefault(TOLD, {})
+    if compared.get(str(backend.pk)) == newest:
+        return 0  # what it never told stays, and need not be compared again
+    from reporting.reconstruction.keeping import drop_told
 
-        while dropped := drop_told(backend):
-            number += dropped
-            yield JobStep(cursor, done=number, message="The backend tells its decisions now: they replace these.")
+    number = 0
+    while dropped := drop_told(backend):
+        number += dropped
+        yield JobStep(cursor, done=number, message="The backend tells its decisions now: they replace these.")
+    compared[str(backend.pk)] = newest
     return number
 
 

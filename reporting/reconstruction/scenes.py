@@ -71,11 +71,11 @@ class SignalScene:
     deals: dict[str, list[CopiedDeal]]
     lines: dict[str, list[LoggedLine]]
     stopouts: list[Stopout]
-    tables: RouteTables
     complete_until: datetime | None
+    tables: RouteTables = field(default_factory=RouteTables)
 
 
-def read_scene(backend: Connection, signals: Sequence[MirroredSignal], *, tables: RouteTables) -> SignalScene:
+def read_scene(backend: Connection, signals: Sequence[MirroredSignal]) -> SignalScene:
     """What is mirrored of some signals, in a bounded number of queries."""
     start = min(signal.time for signal in signals)
     end = max(max(signal.time, signal.last_deal_at or signal.time) for signal in signals)
@@ -102,7 +102,6 @@ def read_scene(backend: Connection, signals: Sequence[MirroredSignal], *, tables
             .filter(Q(ended_at=None) | Q(ended_at__gt=start))
             .select_related("subscriber")
         ),
-        tables=tables,
         complete_until=min(known) if known and len(known) == len(complete) else None,
     )
 

@@ -21,13 +21,9 @@ Versions = dict[str, list[DocumentVersion]]
 
 @dataclass(slots=True)
 class Timeline:
-    """The versions of a connection's documents during some stretch of time, by kind and id, oldest first.
-
-    begins: when each object was seen first at all, by (kind, id).
-    """
+    """The versions of a connection's documents during some stretch of time, by kind and id, oldest first."""
 
     by_kind: dict[str, Versions]
-    begins: dict[tuple[str, str], datetime]
     moments: list[datetime] = field(default_factory=list)
     known: dict[int, Configuration] = field(default_factory=dict)
 
@@ -35,15 +31,13 @@ class Timeline:
     def of(cls, versions: Iterable[DocumentVersion]) -> Timeline:
         """A timeline of versions in any order."""
         by_kind: dict[str, Versions] = {kind: defaultdict(list) for kind in Described.values}
-        begins: dict[tuple[str, str], datetime] = {}
         moments: set[datetime] = set()
         for version in sorted(versions, key=lambda version: (version.first_seen_at, version.pk or 0)):
             by_kind[version.kind][version.backend_id].append(version)
-            begins.setdefault((version.kind, version.backend_id), version.first_seen_at)
             moments.add(version.first_seen_at)
             if version.replaced_at is not None:
                 moments.add(version.replaced_at)
-        return cls(by_kind, begins, sorted(moments))
+        return cls(by_kind, sorted(moments))
 
     @classmethod
     def read(cls, connection_id: int, start: datetime, end: datetime) -> Timeline:

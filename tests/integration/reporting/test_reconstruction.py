@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from django.db import transaction as transactions
 from django.utils import timezone
 
 from jobs.kinds import Work
 from jobs.models import Job
-from reporting.models import Decision, DecisionCount, MirroredSignal, SyncKind, SyncState
+from reporting.models import Decision, DecisionCount, MirroredSignal, OpenTrade, SyncKind, SyncState
 from reporting.reconstruction import runs
 from reporting.reconstruction.assumptions import NOT_IN_LOG, OTHER_VOLUME
 from reporting.reconstruction.deciding import decide_signals, due_signals
@@ -29,7 +30,8 @@ FIXED = {"tradeSizeScaling": {"mode": "fixedVolume", "tradeVolume": 0.1}}
 def work(workspace) -> list:
     """One turn of the standing job."""
     job = Job(workspace=workspace, kind="reconstruction", cursor=getattr(workspace, "job_cursor", {}))
-    steps = list(runs.slices(Work(job, None, timezone.now())))
+    with transactions.atomic():  # as each slice of a job is
+        steps = list(runs.slices(Work(job, None, timezone.now())))
     workspace.job_cursor = next((step.cursor for step in reversed(steps) if step.cursor), {})
     return steps
 
@@ -136,6 +138,56 @@ def test_a_signal_of_this_minute_says_nothing_of_accounts_that_may_still_copy_it
     work(workspace)
     assert set(outcomes()) == {("a1", "p1"), ("a2", "p1"), ("a3", "p1")}
     assert MirroredSignal.objects.get().due_at is None
+
+
+@pytest.mark.parametrize(
+    ("age", "pause"),
+    [
+        (timedelta(minutes=4), timedelta(minutes=1)),
+        (timedelta(hours=8), timedelta(hours=2)),
+        (timedelta(hours=24), timedelta(hours=6)),
+        (timedelta(days=30), timedelta(hours=6)),
+    ],
+)
+def test_a_signal_that_waits_for_a_page_is_looked_at_less_and_less(workspace, backend, connection, age, pause):
+    now = datetime.now(UTC)
+    backend.add([deal(1, "a1", now - age)])
+    settle(connection)
+    work(workspace)
+    SyncState.objects.filter(connection=connection, kind=SyncKind.SUBSCRIBED).update(complete_until=None)
+    signals = list(MirroredSignal.objects.all())
+    decide_signals(connection, signals, now=signals[0].time + age)
+    assert MirroredSignal.objects.get().due_at == signals[0].time + age + pause
+
+
+def test_signals_whose_decisions_are_kept_no_more_are_forgotten_unless_open(
+    workspace, backend, connection, monkeypatch
+):
+    limit = timezone.now() - timedelta(days=30)
+    for name, moment in (("before", limit - timedelta(seconds=1)), ("at", limit), ("open", limit - timedelta(days=9))):
+        MirroredSignal.objects.create(
+            workspace=workspace,
+            connection=connection,
+            strategy_id="s1",
+            signal_id=name,
+            symbol="EURUSD",
+            side="buy",
+            time=moment,
+        )
+    OpenTrade.objects.create(
+        workspace=workspace,
+        connection=connection,
+        strategy_id="s1",
+        signal_id="open",
+        symbol="EURUSD",
+        side="buy",
+        state="open",
+        opened_at=limit,
+    )
+    assert runs.forget_old(connection) == 0
+    monkeypatch.setattr(runs, "kept_from", lambda workspace_id, kind: limit)
+    assert runs.forget_old(connection) == 1
+    assert sorted(MirroredSignal.objects.values_list("signal_id", flat=True)) == ["at", "open"]
 
 
 def test_settings_are_those_of_the_moment_and_unknown_before_the_first(workspace, backend, connection):
@@ -271,7 +323,8 @@ def test_queries_of_a_slice_do_not_grow_with_signals_and_accounts(
         moment = datetime.now(UTC) - timedelta(minutes=30)
         backend.add([deal(number + n, "a1", moment + timedelta(seconds=n)) for n in range(number)])
         settle(connection)
-        return due_signals(connection.pk, now=timezone.now())
+        with transactions.atomic():
+            return due_signals(connection.pk, now=timezone.now())
 
     few = due(1)
     with django_assert_max_num_queries(20):
