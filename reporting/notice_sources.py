@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 
 import structlog
 from django.db.models import Count, Max, Min
-from django.urls import reverse
 
 from accounts.models import BrokerAccount
 from accounts.states import BROKER_STATES, account_state
@@ -26,7 +25,7 @@ from subscribers.headroom import CLOSE
 from subscribers.models import Stopout, Subscriber
 from users.models import Workspace
 from users.notice_rules import KINDS
-from users.notice_telling import NoticeCause, begin_workspace, take_up
+from users.notice_telling import NoticeCause, begin_workspace, has_begun, take_up
 
 log = structlog.get_logger(__name__)
 
@@ -50,7 +49,7 @@ def collect(now: datetime) -> int:
     """Look in every workspace; returns how many causes are new."""
     number = 0
     for workspace in Workspace.objects.order_by("pk"):
-        is_silent = begin_workspace(workspace, now=now)
+        is_silent = not has_begun(workspace)
         for kind, look in SOURCES.items():
             try:
                 seen = look(workspace, now)
@@ -59,6 +58,8 @@ def collect(now: datetime) -> int:
                 )
             except Exception:  # whatever is wrong with rows of one firm and kind: people hear of the others
                 log.exception("notifications were not collected", workspace=workspace.pk, kind=kind)
+        if is_silent:  # when all was looked at: a first look that is cut off is one still
+            begin_workspace(workspace, now=now)
     return number
 
 
@@ -87,7 +88,6 @@ def stopouts(workspace: Workspace, now: datetime) -> NoticeLook:
                 title=f"{row.subscriber.name} is stopped{strategy}",
                 text=f"{cause_of(row.reason)}. It takes no new trades.{closes}",
                 began_at=row.stopped_at,
-                path=reverse("subscribers:detail", args=[row.subscriber_id]),
                 account=row.subscriber_id,
             )
         )
@@ -112,7 +112,6 @@ def limits(workspace: Workspace, now: datetime) -> NoticeLook:
                 title=f"{account.name} is close to a limit",
                 text=f"{reason_words(account.limit_reason)}: {account.headroom:.0%} of it is left{left}.",
                 began_at=now,
-                path=reverse("subscribers:detail", args=[account.pk]),
                 account=account.pk,
             )
         )
@@ -136,7 +135,6 @@ def failed_copies(workspace: Workspace, now: datetime) -> NoticeLook:
                 title=f"Copies of {name} fail",
                 text=f"{reason_label(row['reason'])}: {copies} so far, {row['symbol']} among them.",
                 began_at=row["first"],
-                path=reverse("subscribers:detail", args=[account.pk]) if account else "",
                 account=account.pk if account else None,
             )
         )
@@ -160,7 +158,6 @@ def connections(workspace: Workspace, now: datetime) -> NoticeLook:
                 title=f"{states[0].connection.name} does not sync",
                 text=f"{states[0].error.rstrip('.')[:300]}. What pages say of it may be old: {kinds}.",
                 began_at=states[0].failing_since or now,
-                path=reverse("reporting:sync"),
             )
         )
     return NoticeLook(causes)
@@ -182,7 +179,6 @@ def accounts_down(workspace: Workspace, now: datetime) -> NoticeLook:
                 title=f"{name or backend_id}: {state.words.lower()}",
                 text=f"{state.why.rstrip('.')}.",
                 began_at=now,
-                path=reverse("accounts:detail", args=[pk]),
             )
         )
     return NoticeLook(causes, uncertain)
@@ -204,7 +200,6 @@ def issued(workspace: Workspace, now: datetime) -> NoticeLook:
                 title=f"Statement {row.label} of {row.subscriber_name}",
                 text=f"{row.total:,.2f} {row.currency}{due}.",
                 began_at=row.issued_at,
-                path=reverse("reporting:statement", args=[row.pk]),
                 account=account.pk if account else None,
             )
         )
@@ -224,7 +219,6 @@ def overdue(workspace: Workspace, now: datetime) -> NoticeLook:
                 title=f"Statement {row.label} of {row.subscriber_name} is overdue",
                 text=f"{row.payable:,.2f} {row.currency} were due on {row.due_on:%d %B %Y}.",
                 began_at=now,
-                path=reverse("reporting:statement", args=[row.pk]),
                 account=account.pk if account else None,
             )
         )
@@ -244,7 +238,6 @@ def periods(workspace: Workspace, now: datetime) -> NoticeLook:
                 title=f"{number} to be closed",
                 text="Look at them and close them under Commissions, Periods.",
                 began_at=row["period_end"],
-                path=reverse("reporting:close-review"),
             )
         )
     return NoticeLook(causes)

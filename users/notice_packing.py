@@ -11,13 +11,17 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import structlog
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 
 from users.models import Mail, Membership
 from users.notice_rules import KINDS, channels_for, zone_of
 from users.notice_telling import USUAL, choices_of, may_hear, sees, working_targets
 from users.notices import Notice, NoticeChannel, NoticeMessage, NoticePart, NoticeState
 from users.sending import CannotMail, MailKind, queue_mail, register_kind
+
+log = structlog.get_logger(__name__)
 
 MOST_APART = 3  # causes at the same time that get a message each
 MOST_AN_HOUR = 12  # messages to one person by one channel: what comes beyond waits, and is one message then
@@ -30,13 +34,19 @@ SWITCHED_OFF = "The person does not want it this way any more."
 
 
 def why_unwanted(message: NoticeMessage) -> str:
-    """Why a message is not to be sent any more; "": it is. Rights may have been taken since it was written."""
+    """Why a message is not to be sent any more; "": it is. Rights may have been taken since it was written.
+
+    What else it tells of is then packed anew: one account that is not to be seen any more withdraws no other.
+    """
     parts = list(NoticePart.objects.filter(message=message).select_related("notice"))
     member = Membership.objects.select_related("user", "workspace").get(pk=message.membership_id)
     if member.deactivated_at is not None or not member.user.is_active:
         return NO_ACCESS
     seen = sees([member], {part.notice.account for part in parts if part.notice.account is not None})
-    return "" if all(may_hear(member, part.notice, seen) for part in parts) else NO_ACCESS
+    barred = [part.pk for part in parts if not may_hear(member, part.notice, seen)]
+    if barred:
+        NoticePart.objects.filter(message=message).exclude(pk__in=barred).update(message=None)
+    return NO_ACCESS if barred else ""
 
 
 def why_not_mailed(mail: Mail) -> str:
@@ -53,7 +63,13 @@ def pack_due(now: datetime) -> int:
     """Make messages of everything whose time has come; returns how many."""
     waiting = NoticePart.objects.filter(message=None, dropped="", due_at__lte=now)
     pairs = waiting.order_by("membership_id", "channel").values_list("membership_id", "channel").distinct()
-    return sum(pack(membership_id, channel, now=now) for membership_id, channel in list(pairs))
+    number = 0
+    for membership_id, channel in list(pairs):
+        try:
+            number += pack(membership_id, channel, now=now)
+        except Exception:  # whatever is wrong with rows of one person: the others hear of theirs
+            log.exception("notifications were not packed", membership=membership_id, channel=channel)
+    return number
 
 
 @transaction.atomic
@@ -68,18 +84,22 @@ def pack(membership_id: int, channel: str, *, now: datetime) -> int:
     # read after they are held: whether a cause is over does not change any more
     parts = list(NoticePart.objects.filter(pk__in=numbers).select_related("notice").order_by("notice__began_at", "pk"))
     parts = still_wanted(member, channel, parts)
+    alone = [part for part in parts if KINDS[part.notice.kind].is_always]
+    for part in alone:  # a sign-in is told at once and in full, whatever else there is to tell
+        write(member, channel, [part], now=now)
+    parts = [part for part in parts if part not in alone]
     if not parts:
-        return 0
+        return len(alone)
     written = NoticeMessage.objects.filter(membership=member, channel=channel, is_test=False, queued_at__gt=now - HOUR)
     recent = list(written.order_by("-queued_at").values_list("queued_at", flat=True)[:MOST_AN_HOUR])
     if len(recent) >= MOST_AN_HOUR:
         NoticePart.objects.filter(pk__in=[part.pk for part in parts]).update(due_at=recent[-1] + HOUR)
-        return 0
+        return len(alone)
     apart = min(MOST_APART, MOST_AN_HOUR - len(recent))
     groups = [[part] for part in parts] if len(parts) <= apart else [parts]
     for group in groups:
         write(member, channel, group, now=now)
-    return len(groups)
+    return len(alone) + len(groups)
 
 
 def still_wanted(member: Membership, channel: str, parts: Sequence[NoticePart]) -> list[NoticePart]:
@@ -185,7 +205,7 @@ def when_of(part: NoticePart, zone: ZoneInfo) -> str:
 
     if part.notice.ended_at:
         return f"From {moment(part.notice.began_at)} until {moment(part.notice.ended_at)} ({zone.key})."
-    word = "Since" if KINDS[part.notice.kind].ends else "At"
+    word = "Since" if KINDS[part.notice.kind].ends else "On"
     return f"{word} {moment(part.notice.began_at)} ({zone.key})."
 
 
@@ -193,7 +213,10 @@ def forget_old(now: datetime) -> int:
     """Messages are kept for 90 days, causes as long after they are over; those that have no end, after they began."""
     old = now - KEPT
     lasting = [kind.key for kind in KINDS.values() if kind.ends]
-    number = NoticeMessage.objects.filter(queued_at__lt=old).delete()[0]
     Notice.objects.filter(ended_at__lt=old).delete()
     Notice.objects.filter(began_at__lt=old).exclude(kind__in=lasting).delete()
+    # one that told of what still lasts stays: without it that would be told again
+    number = NoticeMessage.objects.filter(queued_at__lt=old, parts=None).delete()[0]
+    messages = NoticeMessage.objects.filter(mail=OuterRef("pk"))
+    Mail.objects.filter(~Exists(messages), kind=NOTICE_MAIL.key, queued_at__lt=old).delete()
     return number

@@ -19,6 +19,7 @@ import structlog
 from celery import current_app
 from django.db import connection as database
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerDown
 
@@ -40,6 +41,7 @@ DELAYS = tuple(timedelta(seconds=seconds) for seconds in (10, 60, 300, 1800, 720
 MOST_ATTEMPTS = len(DELAYS) + 1
 PAUSE = timedelta(seconds=30)  # of a way after a failure
 SWITCHED_OFF_AFTER = timedelta(days=3)
+REMOVED = "This way was removed."
 OFF_MAIL = register_kind(MailKind("notice-off", "Notifications switched off"))
 
 
@@ -96,7 +98,10 @@ def send_due(*, turn_s: float = TURN_S, seconds: float = ANSWER_S) -> int:
     pack_due(timezone.now())
     taken, stop_at = 0, time.monotonic() + turn_s
     while time.monotonic() < stop_at and (message := claim()) is not None:
-        taken += attempt(message, seconds=seconds)
+        try:
+            taken += attempt(message, seconds=seconds)
+        except Exception:  # one that cannot be sent at all is tried again after its lease; the others go on
+            log.exception("a notification was not sent", message=message.pk)
     return taken
 
 
@@ -106,7 +111,13 @@ def attempt(message: NoticeMessage, *, seconds: float = ANSWER_S) -> bool:
     if reason := why_unwanted(message):
         settle(own, NoticeState.WITHDRAWN, timezone.now(), refusal=reason)
         return False
-    target = NoticeTarget.objects.get(membership_id=message.membership_id, channel=message.channel)
+    target = NoticeTarget.objects.filter(membership_id=message.membership_id, channel=message.channel).first()
+    if target is None:
+        settle(own, NoticeState.WITHDRAWN, timezone.now(), refusal=REMOVED)
+        return False
+    if message.attempts > MOST_ATTEMPTS:  # its workers died
+        settle(own, NoticeState.GIVEN_UP, timezone.now())
+        return False
     send = send_by_telegram if message.channel == NoticeChannel.TELEGRAM else send_by_webhook
     answer = send(message, target, seconds=seconds)
     note_answer(message, answer, now=timezone.now())
@@ -157,8 +168,11 @@ def settle(own: Any, state: str, now: datetime, **values: Any) -> int:
 def note_answer(message: NoticeMessage, answer: NoticeAnswer, *, now: datetime) -> None:
     """Write down what became of an attempt, unless another worker has the message by now."""
     targets = NoticeTarget.objects.select_for_update()
-    target = targets.get(membership_id=message.membership_id, channel=message.channel)
+    target = targets.filter(membership_id=message.membership_id, channel=message.channel).first()
     own = NoticeMessage.objects.filter(pk=message.pk, lease_token=message.lease_token)
+    if target is None:  # removed while it was asked
+        settle(own, NoticeState.WITHDRAWN if answer.problem else NoticeState.SENT, now, refusal=answer.problem[:400])
+        return
     bots = TelegramBot.objects.filter(workspace_id=message.membership.workspace_id)
     if not answer.problem:
         done = settle(own, NoticeState.SENT, now, refusal="")
@@ -223,6 +237,14 @@ def switch_off(message: NoticeMessage, target: NoticeTarget, problem: str, *, no
             "Set it up again in the portal under Notifications when it works.\n",
             now=now,
         )
+
+
+def remove_targets(targets: QuerySet[NoticeTarget], *, now: datetime) -> None:
+    """Forget chats or addresses, with what waits for them: it must not go to those that come after."""
+    for membership_id, channel in targets.values_list("membership_id", "channel"):
+        waiting = NoticeMessage.objects.filter(membership_id=membership_id, channel=channel, state=NoticeState.QUEUED)
+        waiting.update(state=NoticeState.WITHDRAWN, settled_at=now, refusal=REMOVED)
+    targets.delete()
 
 
 # --- Acts of people ---------------------------------------------------------------------------------------------------

@@ -43,13 +43,17 @@ class NoticeCause:
     title: str
     began_at: datetime
     text: str = ""
-    path: str = ""
     account: int | None = None
 
 
 # --- Causes -----------------------------------------------------------------------------------------------------------
+def has_begun(workspace: Workspace) -> bool:
+    """Whether people of a workspace are told: what is there at the first look is no news."""
+    return NoticeStart.objects.filter(workspace=workspace).exists()
+
+
 def begin_workspace(workspace: Workspace, *, now: datetime) -> bool:
-    """Whether people of a workspace are told from now on only: what is there at the first look is no news."""
+    """Take what comes from now on as news, after the first look; whether it was not so before."""
     return NoticeStart.objects.get_or_create(workspace=workspace, defaults={"began_at": now})[1]
 
 
@@ -80,7 +84,6 @@ def take_up(
             key=key[:160],
             title=cause.title[:250],
             text=cause.text[:600],
-            path=cause.path[:300],
             account=cause.account,
             began_at=cause.began_at,
             is_silent=is_silent,

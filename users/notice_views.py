@@ -5,9 +5,11 @@ from __future__ import annotations
 import secrets
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.contrib import messages
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
@@ -18,10 +20,10 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from users.confirming import confirmed
 from users.events import new_secret
 from users.listing import Choice, Column, DayRange, Listing, Option, Search
-from users.models import Membership, User
+from users.models import Membership, User, Workspace
 from users.notice_forms import NUMBERS, NoticeAddressForm, TelegramBotForm, choice_form, chosen_of
 from users.notice_rules import KINDS, kinds_for
-from users.notice_sending import send_test
+from users.notice_sending import remove_targets, send_test
 from users.notices import (
     NoticeChannel,
     NoticeChoice,
@@ -223,7 +225,7 @@ def webhook(request: MemberRequest) -> HttpResponseBase:
     with transaction.atomic():
         target = target or NoticeTarget(membership=request.membership, channel=NoticeChannel.WEBHOOK)
         use_target(target, address=form.cleaned_data["url"], secret=secret)
-        note(request, "notifications by webhook set", address=target.address)
+        note(request, "notifications by webhook set", address=urlsplit(target.address).hostname)
     return render(request, "users/notices_secret.html", {"secret": secret}, status=201)
 
 
@@ -244,7 +246,7 @@ def remove_target(request: MemberRequest, channel: str) -> HttpResponse:
     if target is not None:
         with transaction.atomic():
             note(request, f"notifications by {NoticeChannel(channel).label} removed", target=target.name)
-            target.delete()
+            remove_targets(NoticeTarget.objects.filter(pk=target.pk), now=timezone.now())
         messages.success(request, f"Nothing more is sent by {NoticeChannel(channel).label}.")
     return redirect("users:notices")
 
@@ -279,12 +281,20 @@ def set_bot(request: MemberRequest) -> HttpResponseBase:
             with transaction.atomic():
                 values = {"token": form.cleaned_data["token"], "username": name, "problem": "", "paused_until": None}
                 values |= {"set_by": request.user, "set_at": timezone.now()}
+                bot = bot_of(request.membership)
+                if bot is not None and bot.token.partition(":")[0] != values["token"].partition(":")[0]:
+                    remove_targets(chats_of(request.workspace), now=timezone.now())  # another bot knows none of them
                 TelegramBot.objects.update_or_create(workspace=request.workspace, defaults=values)
                 note(request, "Telegram bot set", bot=name)
             messages.success(request, f"@{name} writes to your people. Each of them links a chat under Notifications.")
             return redirect("users:all-notices")
     context = {"tab": "notices", "form": form}
     return render(request, "users/notices_bot.html", context, status=422 if form.errors else 200)
+
+
+def chats_of(workspace: Workspace) -> QuerySet[NoticeTarget]:
+    """Everybody's chats, which belong to the bot that they were linked with."""
+    return NoticeTarget.objects.filter(membership__workspace=workspace, channel=NoticeChannel.TELEGRAM)
 
 
 @require_POST
@@ -296,9 +306,7 @@ def remove_bot(request: MemberRequest) -> HttpResponse:
     if bot is not None:
         with transaction.atomic():
             note(request, "Telegram bot removed", bot=bot.username)
-            NoticeTarget.objects.filter(
-                membership__workspace=request.workspace, channel=NoticeChannel.TELEGRAM
-            ).delete()
+            remove_targets(chats_of(request.workspace), now=timezone.now())
             bot.delete()
         messages.success(request, f"@{bot.username} writes to nobody here any more.")
     return redirect("users:all-notices")

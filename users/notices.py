@@ -61,7 +61,6 @@ class Notice(models.Model):
     key = models.CharField(max_length=160)
     title = models.CharField(max_length=250)
     text = models.CharField(max_length=600, blank=True, default="")
-    path = models.CharField(max_length=300, blank=True, default="")
     account = models.BigIntegerField(null=True)
     person = models.ForeignKey("users.User", null=True, on_delete=models.CASCADE, related_name="+")
     began_at = models.DateTimeField()

@@ -125,6 +125,12 @@ def test_only_an_owner_sets_the_bot_and_nobody_reads_its_token(alice, bob, dora,
     pages = ("/settings/notifications/", "/settings/notifications/bot/", "/notifications/", "/notifications/telegram/")
     assert all(TOKEN not in client.get(page).content.decode() for page in pages)
     assert TOKEN not in str(list(AuditEntry.objects.values("details")))
+    sign_in(alice)
+    NoticeTarget.objects.create(membership=member_of(bob), channel="telegram", address="4711", is_enabled=True)
+    number = TOKEN.partition(":")[0]
+    for token, chats in ((f"{number}:{'b' * 35}", 1), (f"9{number}:{'b' * 35}", 0)):  # its new token, another bot
+        assert client.post("/settings/notifications/bot/", {"token": token}).status_code == 302
+        assert NoticeTarget.objects.count() == chats
     sign_in(charlie).post("/settings/notifications/bot/remove/")
     assert TelegramBot.objects.exists()
 

@@ -14,11 +14,21 @@ from django.db import connection as database
 from django.utils import timezone
 
 from tests import builders
+from users import notice_sending
 from users.models import AuditEntry, Mail, Membership
-from users.notice_packing import MOST_AN_HOUR, MOST_NAMED, NO_ACCESS, forget_old, pack_due
+from users.notice_packing import MOST_AN_HOUR, MOST_NAMED, NO_ACCESS, forget_old, pack_due, why_unwanted
 from users.notice_rules import KINDS
-from users.notice_sending import DELAYS, MOST_ATTEMPTS, SWITCHED_OFF_AFTER, send_due, send_test
-from users.notice_telling import NoticeCause, begin_workspace, take_up
+from users.notice_sending import (
+    DELAYS,
+    MOST_ATTEMPTS,
+    SWITCHED_OFF_AFTER,
+    claim,
+    remove_targets,
+    send_by_telegram,
+    send_due,
+    send_test,
+)
+from users.notice_telling import NoticeCause, begin_workspace, has_begun, take_up, tell_of_device
 from users.notices import (
     Notice,
     NoticeChoice,
@@ -70,8 +80,10 @@ def test_a_cause_is_told_once_and_its_end_once(workspace, alice):
 
 
 def test_what_was_there_at_the_first_look_is_no_news(workspace, alice):
+    assert not has_begun(workspace)
     assert begin_workspace(workspace, now=NOW)
     assert not begin_workspace(workspace, now=NOW)
+    assert has_begun(workspace)
     look(workspace, 1, is_silent=True)
     look(workspace, 1, 2, minutes=1)
     look(workspace, minutes=2)
@@ -218,6 +230,39 @@ def test_what_is_old_is_forgotten(workspace, alice):
     forget_old(NOW + timedelta(days=90, minutes=2))
     assert not NoticeMessage.objects.exists()
     assert not Notice.objects.exists()
+
+
+def test_what_still_lasts_is_not_told_again_when_its_message_is_old(workspace, alice):
+    look(workspace, 1)
+    look(workspace, 1, minutes=60 * 24 * 91)
+    forget_old(NOW + timedelta(days=91))
+    look(workspace, 1, minutes=60 * 24 * 91 + 1)
+    assert subjects() == ["Account 1 is stopped – Alice Capital"]
+
+
+def test_a_sign_in_is_told_in_full_whatever_else_there_is_to_tell(workspace, alice):
+    for number in range(MOST_AN_HOUR):
+        look(workspace, *range(number + 1), minutes=number)
+    take_up(workspace, STOPOUT, causes(*range(100)), now=NOW + timedelta(minutes=20))
+    at = NOW + timedelta(minutes=20)
+    tell_of_device(alice, device="Firefox on Linux", source="192.0.2.7", at=at, key="d1", now=at)
+    pack_due(at)
+    message = NoticeMessage.objects.latest("pk")
+    assert (message.kind, "Firefox on Linux" in message.text) == ("device", True)
+    assert len(subjects()) == MOST_AN_HOUR + 1
+
+
+def test_one_account_that_is_not_to_be_seen_any_more_withdraws_no_other(workspace, dora):
+    connection = builders.connection(workspace)
+    own = [builders.subscriber(connection, access=dora) for _ in range(4)]
+    several = [cause for number, account in enumerate(own) for cause in causes(number, account=account.pk)]
+    take_up(workspace, STOPOUT, several, now=NOW)
+    pack_due(NOW)
+    (message,) = NoticeMessage.objects.filter(membership__user=dora)
+    own[2].accesses.all().delete()
+    assert [why_unwanted(message), why_unwanted(message)] == [NO_ACCESS, NO_ACCESS]
+    pack_due(NOW)
+    assert subjects(dora)[1:] == [f"Account {number} is stopped – Alice Capital" for number in (0, 1, 3)]
 
 
 # --- Telegram and webhooks, against stand-ins -------------------------------------------------------------------------
@@ -400,6 +445,43 @@ def test_a_worker_that_died_leaves_its_message_to_another(workspace, alice, tele
     NoticeMessage.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
     assert send_due() == 1
     assert NoticeMessage.objects.get().may_be_double
+
+
+def test_what_waits_for_a_way_that_is_removed_goes_to_no_later_one(workspace, alice, telegram):
+    target = chat(alice)
+    look(workspace, 1)
+    remove_targets(NoticeTarget.objects.filter(pk=target.pk), now=timezone.now())
+    NoticeTarget.objects.create(membership=member_of(alice), channel="telegram", address="4712", is_enabled=True)
+    assert send_due() == 0
+    assert NoticeMessage.objects.get().state == "withdrawn"
+    assert telegram.received == []
+
+
+def test_a_way_that_is_removed_while_it_is_asked_harms_nothing(workspace, alice, telegram):
+    chat(alice)
+    look(workspace, 1)
+    message = claim()
+    NoticeTarget.objects.all().delete()
+    assert not notice_sending.attempt(message)
+    assert NoticeMessage.objects.get().state == "withdrawn"
+
+
+def test_one_that_cannot_be_sent_at_all_holds_up_no_other(workspace, alice, telegram, monkeypatch):
+    chat(alice)
+    look(workspace, 1, 2)
+    broken = NoticeMessage.objects.earliest("pk").pk
+
+    def fails(message, target, *, seconds):
+        if message.pk == broken:
+            raise ValueError("planted")
+        return send_by_telegram(message, target, seconds=seconds)
+
+    monkeypatch.setattr(notice_sending, "send_by_telegram", fails)
+    assert send_due() == 1
+    assert NoticeMessage.objects.exclude(pk=broken).get().state == "sent"
+    NoticeMessage.objects.filter(pk=broken).update(attempts=MOST_ATTEMPTS, lease_until=timezone.now())
+    assert send_due() == 0
+    assert NoticeMessage.objects.get(pk=broken).state == "given-up"
 
 
 def test_access_taken_away_holds_for_chats_too(workspace, dora, telegram):
