@@ -44,6 +44,11 @@ class NoticeLook:
     causes: list[NoticeCause]
     uncertain: set[str] = field(default_factory=set)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all that there is was looked at."""
+        return len(self.causes) < MOST
+
 
 def collect(now: datetime) -> int:
     """Look in every workspace; returns how many causes are new."""
@@ -54,7 +59,13 @@ def collect(now: datetime) -> int:
             try:
                 seen = look(workspace, now)
                 number += take_up(
-                    workspace, KINDS[kind], seen.causes, uncertain=seen.uncertain, now=now, is_silent=is_silent
+                    workspace,
+                    KINDS[kind],
+                    seen.causes,
+                    uncertain=seen.uncertain,
+                    is_whole=seen.is_whole,
+                    now=now,
+                    is_silent=is_silent,
                 )
             except Exception:  # whatever is wrong with rows of one firm and kind: people hear of the others
                 log.exception("notifications were not collected", workspace=workspace.pk, kind=kind)
@@ -79,7 +90,7 @@ def stopouts(workspace: Workspace, now: datetime) -> NoticeLook:
     """Accounts that take no new trades."""
     active = Stopout.objects.filter(workspace=workspace).active(now).select_related("subscriber", "strategy")
     causes = []
-    for row in active.order_by("stopped_at", "pk")[:MOST]:
+    for row in active.order_by("-stopped_at", "-pk")[:MOST]:
         strategy = f" on {row.strategy.name}" if row.strategy else ""
         closes = " Its positions are closed." if row.close_positions else ""
         causes.append(
@@ -122,7 +133,7 @@ def failed_copies(workspace: Workspace, now: datetime) -> NoticeLook:
     """Accounts whose copies failed within the hour, by reason."""
     failed = Decision.objects.filter(workspace=workspace, outcome="failed", time__gt=now - COPIES_WITHIN, time__lte=now)
     groups = failed.order_by().values("connection_id", "subscriber_id", "reason")
-    rows = list(groups.annotate(first=Min("time"), number=Count("pk"), symbol=Max("symbol")).order_by("first")[:MOST])
+    rows = list(groups.annotate(first=Min("time"), number=Count("pk"), symbol=Max("symbol")).order_by("-first")[:MOST])
     accounts = accounts_by_id(workspace, [(row["connection_id"], row["subscriber_id"]) for row in rows])
     causes = []
     for row in rows:
@@ -166,12 +177,11 @@ def connections(workspace: Workspace, now: datetime) -> NoticeLook:
 def accounts_down(workspace: Workspace, now: datetime) -> NoticeLook:
     """Trading accounts whose terminal or broker is away; those that the backend has not confirmed may be well again."""
     own = BrokerAccount.objects.filter(workspace=workspace).annotate(code=account_state())
-    rows = own.filter(code__in=(*DOWN, "unconfirmed")).order_by("pk").values_list("pk", "name", "backend_id", "code")
-    causes, uncertain = [], set()
+    # a connection that fails leaves all its accounts unconfirmed: they take no place of those that are down
+    uncertain = {f"account:{pk}" for pk in own.filter(code="unconfirmed").values_list("pk", flat=True)}
+    rows = own.filter(code__in=DOWN).order_by("pk").values_list("pk", "name", "backend_id", "code")
+    causes = []
     for pk, name, backend_id, code in rows[:MOST]:
-        if code == "unconfirmed":
-            uncertain.add(f"account:{pk}")
-            continue
         state = BROKER_STATES[code]
         causes.append(
             NoticeCause(

@@ -111,12 +111,12 @@ class BoundedNetwork(GuardedNetwork):
         return BoundedStream(stream, self.stop_at)
 
 
-def bounded_client(seconds: float) -> httpx.Client:
+def bounded_client(seconds: float, reach: PrivateReach) -> httpx.Client:
     """A client for one attempt. It does not go through a proxy of the environment, which would resolve names itself."""
     transport = httpx.HTTPTransport(retries=0)
     pool = transport._pool
     assert isinstance(pool, httpcore.ConnectionPool)
-    pool._network_backend = BoundedNetwork(private_reach(), time.monotonic() + seconds)
+    pool._network_backend = BoundedNetwork(reach, time.monotonic() + seconds)
     return httpx.Client(transport=transport, timeout=seconds, follow_redirects=False, trust_env=False)
 
 
@@ -150,9 +150,19 @@ def post(endpoint: EventEndpoint, event: PortalEvent, *, now: datetime, seconds:
 
 
 def post_signed(
-    url: str, secret: str, message_id: str, body: str, *, now: datetime, seconds: float = ATTEMPT_S
+    url: str,
+    secret: str,
+    message_id: str,
+    body: str,
+    *,
+    now: datetime,
+    seconds: float = ATTEMPT_S,
+    reach: PrivateReach | None = None,
 ) -> EventAnswer:
-    """Send a JSON text to an address that somebody entered, signed, once."""
+    """Send a JSON text to an address that somebody entered, signed, once.
+
+    reach: the private addresses it may go to; None: those that the installation names.
+    """
     begun, status, problem = time.monotonic(), None, ""
     timestamp = int(now.timestamp())
     headers = {
@@ -163,7 +173,7 @@ def post_signed(
         "webhook-signature": signature(secret, message_id, timestamp, body),
     }
     try:
-        with bounded_client(seconds) as client:
+        with bounded_client(seconds, private_reach() if reach is None else reach) as client:
             request = client.build_request("POST", url, content=body.encode(), headers=headers)
             answer = client.send(request, stream=True)
             try:

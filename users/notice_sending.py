@@ -23,6 +23,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerDown
 
+from copying.client.reach import PrivateReach
 from users.audit import record_audit
 from users.event_sending import GONE, post_signed
 from users.notice_packing import pack_due, queue, why_unwanted
@@ -154,6 +155,8 @@ def send_by_webhook(message: NoticeMessage, target: NoticeTarget, *, seconds: fl
         json.dumps(body, ensure_ascii=False),
         now=timezone.now(),
         seconds=seconds,
+        # private addresses are opened for the firm's programs, not for its clients'
+        reach=None if message.membership.is_staff_role else PrivateReach(),
     )
     return NoticeAnswer(answer.problem, ends_target=answer.status == GONE)
 

@@ -6,6 +6,7 @@ which accounts a client sees, and registers it here.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -65,11 +66,13 @@ def take_up(
     *,
     now: datetime,
     uncertain: Collection[str] = (),
+    is_whole: bool = True,
     is_silent: bool = False,
 ) -> int:
     """Note what there is of a kind, and what is over; returns how many causes are new. One at a time does it.
 
-    uncertain: keys of what may be there: it is neither begun nor over thereby.
+    uncertain: keys of what may be there: it is neither begun nor over thereby. is_whole: False where there were more
+    causes than were looked at: what is missing may be among the others, and is not over either.
     """
     Workspace.objects.select_for_update(of=("self",), no_key=True).get(pk=workspace.pk)
     there = {cause.key: cause for cause in causes}
@@ -98,7 +101,8 @@ def take_up(
         there_or_not = there.keys() | set(uncertain)
         returned = [notice.pk for key, notice in known.items() if key in there_or_not and notice.missing_since]
         Notice.objects.filter(pk__in=returned).update(missing_since=None)
-        end([notice for key, notice in known.items() if key not in there_or_not], kind, now=now)
+        if is_whole:
+            end([notice for key, notice in known.items() if key not in there_or_not], kind, now=now)
     return len(new)
 
 
@@ -177,6 +181,12 @@ def plan(workspace: Workspace, kind: NoticeKind, notices: Collection[Notice], *,
     numbers = [member.pk for member in members]
     choices, working = choices_of(numbers), working_targets(numbers)
     seen = sees(members, {notice.account for notice in notices if notice.account is not None})
+    by_account: dict[int | None, list[Notice]] = defaultdict(list)
+    for notice in notices:
+        by_account[notice.account].append(notice)
+    of_client: dict[int, list[Notice]] = defaultdict(list)  # a firm may have as many clients as causes
+    for number, account in seen:
+        of_client[number] += by_account[account]
     parts = []
     for member in members:
         hours = choices.get(member.pk, USUAL)
@@ -189,7 +199,7 @@ def plan(workspace: Workspace, kind: NoticeKind, notices: Collection[Notice], *,
         parts += [
             NoticePart(notice=notice, membership=member, channel=channel, phase=NoticePhase.BEGAN, due_at=due_at)
             for channel in wanted
-            for notice in notices
+            for notice in (notices if member.is_staff_role else of_client[member.pk])
             if may_hear(member, notice, seen)
         ]
     NoticePart.objects.bulk_create(parts, ignore_conflicts=True, batch_size=2_000)

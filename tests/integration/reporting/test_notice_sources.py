@@ -106,7 +106,20 @@ def test_a_terminal_that_is_away_is_a_cause_while_the_backend_confirms_it(busine
     assert (seen.causes, seen.uncertain) == ([], {f"account:{account.pk}"})
 
 
-def test_the_books_are_told(monkeypatch):
+@pytest.mark.parametrize(("most", "is_whole"), [(1, False), (2, False), (3, True)])
+def test_a_look_says_whether_it_saw_all_and_unconfirmed_accounts_take_no_place(business, monkeypatch, most, is_whole):
+    monkeypatch.setattr(notice_sources, "MOST", most)
+    away = {"state": "DEPLOYED", "connection_status": "DISCONNECTED"}
+    stale = timezone.now() - timedelta(days=3)
+    for number in range(3):
+        builders.broker_account(business.connection, name=f"Unconfirmed {number}", **away, seen_at=stale)
+    for number in range(2):
+        builders.broker_account(business.connection, name=f"Away {number}", **away)
+    seen = SOURCES["account"](business.workspace, timezone.now())
+    assert (len(seen.causes), len(seen.uncertain), seen.is_whole) == (min(most, 2), 3, is_whole)
+
+
+def test_the_books_are_told():
     firm = firm_with_statement(due=-1)
     assert len(found("overdue", firm.workspace)) == 1
     assert len(found("issued", firm.workspace, firm.statement.issued_at)) == 1

@@ -110,6 +110,15 @@ def test_what_is_not_known_to_be_over_is_not_told_as_over(workspace, alice):
     assert len(subjects()) == 2
 
 
+def test_what_lies_beyond_the_bound_of_a_look_is_not_told_as_over(workspace, alice):
+    look(workspace, 1, 2)
+    for minutes in (1, 60):
+        look(workspace, 2, 3, minutes=minutes, is_whole=False)
+    assert Notice.objects.filter(ended_at=None).count() == 3
+    look(workspace, 2, 3, minutes=61)
+    assert subjects()[-1] == "Over: Account 1 is stopped – Alice Capital"
+
+
 def test_an_end_before_the_beginning_was_told_is_one_message(workspace, alice):
     NoticeChoice.objects.create(membership=member_of(alice), quiet_from=10, quiet_until=14, urgent_passes=False)
     look(workspace, 1)
@@ -524,3 +533,12 @@ def test_a_program_in_a_private_network_is_not_reached(workspace, alice, telegra
     send_test(member_of(alice), "webhook", now=NOW)
     assert send_due() == 0
     assert telegram.received == []
+
+
+def test_private_addresses_are_open_to_the_firm_and_not_to_its_clients(workspace, alice, dora, telegram):
+    for person, reached in ((dora, 0), (alice, 1)):
+        address = {"channel": "webhook", "address": f"{telegram.url}/mine", "secret": "whsec_AAAA", "is_enabled": True}
+        NoticeTarget.objects.create(membership=member_of(person), **address)
+        send_test(member_of(person), "webhook", now=NOW)
+        assert send_due() == reached
+        assert len(telegram.received) == reached
