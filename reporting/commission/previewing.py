@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from django.db.models import Exists, OuterRef, QuerySet, Sum
 
-from reporting.commission.drafts import Draft, Fate, drafts_of, fate_of
+from reporting.commission.drafts import Among, Draft, Fate, closed_periods, drafts_of, fate_of
 from reporting.commission.money import round_money
 from reporting.commission.pdf import Unissued, statement_pdf
 from reporting.commission.statements import clients_of, draft_document
@@ -20,6 +20,7 @@ from reporting.commission.zones import read_zones
 from reporting.identity import parties_of, tax_rate_of
 from reporting.models import BillingIdentity, BillingPeriod, CommissionLine, Dispute, StatementItem
 from users.models import Membership
+from users.parsing import row_id
 
 
 @dataclass(slots=True)
@@ -46,7 +47,17 @@ class PreviewRow:
         return f"{account.connection_id}-{account.subscriber_id}-{account.currency}-{self.draft.reporting_currency}"
 
 
-def preview_rows(asker: Membership, until: datetime) -> list[PreviewRow]:
+def preview_row(asker: Membership, until: datetime, key: str) -> PreviewRow | None:
+    """The one of a key, worked out without the others; None: there is none."""
+    connection_id, _, rest = key.partition("-")
+    if (number := row_id(connection_id)) is None:
+        return None
+    account = number, rest.rsplit("-", 2)[0]
+    among = Among([account], closed_periods(asker.workspace, until))
+    return next((row for row in preview_rows(asker, until, among) if row.key == key), None)
+
+
+def preview_rows(asker: Membership, until: datetime, among: Among | None = None) -> list[PreviewRow]:
     """Every statement that can be issued of what ended by `until`, by subscriber's name."""
     workspace = asker.workspace
     identity, clients = BillingIdentity.of(workspace), clients_of(workspace)
@@ -56,7 +67,7 @@ def preview_rows(asker: Membership, until: datetime) -> list[PreviewRow]:
     ).annotate(s=Sum("amount"))
     disputed = {tuple(key): total for *key, total in frozen}
     rows = []
-    for draft in drafts_of(workspace, until):
+    for draft in drafts_of(workspace, until, among):
         account = draft.account
         client = clients.get((account.connection_id, account.subscriber_id))
         tax = round_money(draft.amount * tax_rate_of(identity, client), account.currency)

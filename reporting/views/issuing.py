@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from reporting.commission.book_jobs import ISSUE
 from reporting.commission.drafts import Fate
-from reporting.commission.previewing import PreviewRow, preview_pdf, preview_rows, sums_of
+from reporting.commission.previewing import PreviewRow, preview_pdf, preview_row, preview_rows, sums_of
 from reporting.commission.services import calendar_of
 from reporting.forms import IssueForm
 from reporting.models import BillingPeriod
@@ -157,12 +157,11 @@ def render_review(
 
 
 @require_safe
-@statements_may_take(60)
 @may_bill
 def preview(request: MemberRequest) -> HttpResponse:
     """One statement as it would be printed; nothing is written."""
-    now, wanted = timezone.now(), request.GET.get("of", "")
-    row = next((row for row in preview_rows(request.membership, issue_until(request)) if row.key == wanted), None)
+    now = timezone.now()
+    row = preview_row(request.membership, issue_until(request), request.GET.get("of", ""))
     if row is None or row.fate == Fate.NOTHING_OWED:
         raise Http404
     due_on = calendar_of(request.workspace).day_of(now) + timedelta(days=DAYS_TO_PAY)
