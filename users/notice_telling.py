@@ -185,7 +185,7 @@ def plan(workspace: Workspace, kind: NoticeKind, notices: Collection[Notice], *,
     for notice in notices:
         by_account[notice.account].append(notice)
     of_client: dict[int, list[Notice]] = defaultdict(list)  # a firm may have as many clients as causes
-    for number, account in seen:
+    for number, account in sorted(seen):  # the order in which a person hears of them
         of_client[number] += by_account[account]
     parts = []
     for member in members:

@@ -285,6 +285,10 @@ def test_37_credits_run_out_for_one_tenant_and_come_back(port, bob):
     metadata = body["metadata"]
     assert datetime.fromisoformat(metadata["recommendedRetryTime"]) > datetime.now(UTC) - timedelta(minutes=1)
     assert metadata["creditsAvailable"] < metadata["creditsRequired"] == 75
-    assert metadata["creditsAvailable"] + metadata["creditsUsed"] == {60: 6_000, 1: 2_000}[metadata["periodInSeconds"]]
+    # which pool runs out first depends on how fast the machine asks
+    scope = f"per{metadata['type'].removeprefix('LIMIT_CREDITS_').title()}"
+    period = {1: "1s", 10: "10s", 60: "1m"}[metadata["periodInSeconds"]]
+    published = next(limit["total"] for limit in totals[scope] if limit["period"] == period)
+    assert metadata["creditsAvailable"] + metadata["creditsUsed"] == published
     assert spender.call(TERMINAL, "GET", f"{path}/credits").status_code == 200  # costs nothing
     assert bob.call(TERMINAL, "GET", f"{ACCOUNTS}/{bob.create()}/positions").status_code == 200
