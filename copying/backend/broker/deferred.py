@@ -13,7 +13,6 @@ import numpy as np
 
 from copying.backend.state.book import Book
 from copying.backend.state.entities import NEVER, Event, Missed
-from copying.backend.state.left_out import taking_part
 from copying.backend.state.tables import TradeTable
 
 LOTS_TOLERANCE = 1e-9
@@ -22,7 +21,7 @@ LOTS_TOLERANCE = 1e-9
 def away(book: Book, table: TradeTable, rows: np.ndarray) -> np.ndarray:
     """(n,) True for rows of positions or orders whose account has no connection, or is left out."""
     accounts = table.account[rows]
-    return ~(book.accounts.connected[accounts] & taking_part(book, accounts))
+    return ~(book.accounts.connected[accounts] & book.taking_part(accounts))
 
 
 def all_reached(book: Book) -> bool:
@@ -35,7 +34,7 @@ def to_catch_up(book: Book) -> list[int]:
     if not book.missed:
         return []
     accounts = np.unique([missed.account for missed in book.missed])
-    return accounts[book.accounts.connected[accounts] & taking_part(book, accounts)].tolist()
+    return accounts[book.accounts.connected[accounts] & book.taking_part(accounts)].tolist()
 
 
 def hold_closes(

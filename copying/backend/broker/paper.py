@@ -16,7 +16,6 @@ from copying.backend.state.book import Book
 from copying.backend.state.broker_port import Orders
 from copying.backend.state.effects import AccountDeals, Deals, Effects
 from copying.backend.state.entities import OpenSignal
-from copying.backend.state.left_out import taking_part
 from copying.backend.state.valuation import (
     closing_prices,
     lot_values,
@@ -217,7 +216,7 @@ class PaperBroker:
         """Withdraw pending orders."""
         rows = np.asarray(rows, dtype=np.intp)
         if by_broker:
-            rows = rows[taking_part(book, book.orders.account[rows])]
+            rows = rows[book.taking_part(book.orders.account[rows])]
         elif not deferred.all_reached(book):
             rows = deferred.hold_cancels(book, rows)
         mask = np.ones(book.orders.size, dtype=bool)
@@ -268,7 +267,7 @@ class PaperBroker:
             return rows, volumes
         if not by_broker:
             return deferred.hold_closes(book, rows, cause, volumes)
-        mine = taking_part(book, book.positions.account[rows])
+        mine = book.taking_part(book.positions.account[rows])
         return rows[mine], None if volumes is None else volumes[mine]
 
     def _results(self, book: Book, closing, volume: np.ndarray, rates: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -1,4 +1,4 @@
-"""Whether the clock is believed by which a signal is received (arrival.py measures by it)."""
+"""Whether the clock is believed by which a signal is received (`age_of` in signals/lifecycle.py measures by it)."""
 
 from __future__ import annotations
 

@@ -28,7 +28,6 @@ from copying.backend.state.accounts import take_snapshots
 from copying.backend.state.book import Book
 from copying.backend.state.effects import Effects, LogLine
 from copying.backend.state.entities import ActiveStopout
-from copying.backend.state.left_out import taking_part
 from copying.backend.state.tables import TradeTable
 from copying.backend.state.valuation import closing_prices, opening_prices, value
 from copying.engine.model import OrderKind
@@ -42,7 +41,7 @@ def due(book: Book, now: float) -> bool:
     value(book)
     return bool(
         now >= min(book.next_midnight, book.next_broker_midnight)
-        or ((book.limits.period_end <= now) & taking_part(book, book.limits.account)).any()
+        or ((book.limits.period_end <= now) & book.taking_part(book.limits.account)).any()
         or len(triggered_orders(book))
         or len(stopped_positions(book)[0])
         or len(called_accounts(book))
@@ -67,7 +66,7 @@ def tick(book: Book, effects: Effects, *, snapshots: bool = False) -> None:
         if midnight == book.next_broker_midnight:
             limit_periods.start_broker_periods(book, midnight)
             book.next_broker_midnight += DAY
-    over = np.flatnonzero((book.limits.period_end <= book.time) & taking_part(book, book.limits.account))
+    over = np.flatnonzero((book.limits.period_end <= book.time) & book.taking_part(book.limits.account))
     if len(over):
         limits.roll(book, over)
     fill_pending(book, effects)
@@ -116,7 +115,7 @@ def triggered_orders(book: Book) -> np.ndarray:
     better = (price - orders.price) * orders.side <= 0
     worse = (price - orders.price) * orders.side >= 0
     reached = np.where(orders.kind == OrderKind.LIMIT, better, worse) & ~np.isnan(price)
-    return np.flatnonzero(reached & taking_part(book, orders.account))
+    return np.flatnonzero(reached & book.taking_part(orders.account))
 
 
 def fill_pending(book: Book, effects: Effects) -> None:
@@ -164,7 +163,7 @@ def stopped_positions(book: Book) -> tuple[np.ndarray, np.ndarray]:
     with np.errstate(invalid="ignore"):
         stopped = (price - positions.stop_loss) * positions.side <= 0
         taken = ((price - positions.take_profit) * positions.side >= 0) & ~stopped
-    both = np.flatnonzero((stopped | taken) & taking_part(book, positions.account))
+    both = np.flatnonzero((stopped | taken) & book.taking_part(positions.account))
     return both, stopped[both]
 
 
@@ -208,7 +207,7 @@ def called_accounts(book: Book) -> np.ndarray:
     least = STOP_OUT_LEVEL * accounts.margin
     reaches = accounts.equity - limits.NO_MONEY <= least if is_level_enough(book) else accounts.equity < least
     called = np.flatnonzero((accounts.margin > 0) & reaches)
-    return called[taking_part(book, called)]
+    return called[book.taking_part(called)]
 
 
 def is_level_enough(book: Book) -> bool:
@@ -265,7 +264,7 @@ def close_stopped(book: Book, effects: Effects, stopout: ActiveStopout) -> None:
 
 def expired(book: Book, table: TradeTable, now: float) -> np.ndarray:
     """(n,) True for positions or orders whose time is over."""
-    return (table.expires <= now) & taking_part(book, table.account)
+    return (table.expires <= now) & book.taking_part(table.account)
 
 
 def expire(book: Book, effects: Effects) -> None:

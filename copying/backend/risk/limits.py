@@ -18,7 +18,6 @@ import numpy as np
 from copying.backend.state.book import Book
 from copying.backend.state.effects import Effects, StopoutEvent
 from copying.backend.state.entities import ActiveStopout, StoredStrategy, StoredSubscriber
-from copying.backend.state.left_out import taking_part
 from copying.backend.state.parts import SEPARATOR, parts_below, path_text
 from copying.backend.state.tables import TradeTable
 from copying.backend.state.times import iso, moment_of
@@ -210,7 +209,7 @@ def passed(book: Book) -> np.ndarray:
     reached = drawdown + noise
     over = (reached >= rows.absolute) | (reached >= rows.relative * rows.base_balance) & (rows.base_balance > 0)
     fires = over & (drawdown > noise) & ~rows.stopped & (rows.start <= book.time)
-    return np.flatnonzero(fires & taking_part(book, rows.account))
+    return np.flatnonzero(fires & book.taking_part(rows.account))
 
 
 def under(book: Book, table: TradeTable, account: int, subscription: int, scope: int) -> np.ndarray:

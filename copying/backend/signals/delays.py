@@ -6,11 +6,9 @@ import numpy as np
 
 from copying.backend.state.book import Book
 from copying.backend.state.effects import Effects
-from copying.backend.state.left_out import taking_part
 
-from .fan_out import ask_again
+from .fan_out import Try, ask_again, route_codes
 from .plans import plan_for
-from .retries import Try, route_codes
 
 
 def ready_delays(book: Book, now: float) -> np.ndarray:
@@ -18,7 +16,7 @@ def ready_delays(book: Book, now: float) -> np.ndarray:
     delayed = book.delayed
     if not delayed.size:
         return np.empty(0, dtype=bool)
-    return (delayed.due <= now) & taking_part(book, book.subscriptions.account[delayed.subscription])
+    return (delayed.due <= now) & book.taking_part(book.subscriptions.account[delayed.subscription])
 
 
 def apply_delayed(book: Book, effects: Effects) -> None:

@@ -1,9 +1,13 @@
-"""One signal to all its subscribers: ask the engine once, place what it decided in bulk, tell it as columns."""
+"""One signal to all its subscribers: ask the engine once, place what it decided in bulk, tell it as columns.
+
+Routes are decided again after signalDelay, or because the broker could not take their orders.
+"""
 
 from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,12 +19,23 @@ from copying.engine import model
 from copying.engine.decide import decide
 from copying.engine.model import Decisions, Facts, Level, OrderKind, Outcome, Side, Step
 from copying.engine.reasons import Reason
+from copying.engine.timing import DEFAULT_OPENING_MINUTES
 
-from .failures import tell_routes
 from .orders import Placed, execute, orders_for
-from .plans import Plan, facts_for, plan_for
-from .recording import Noted, note_facts, record
-from .retries import Tries, begin_anew, codes_of, give_up, retry_later, too_late, wait
+from .plans import Plan, facts_for, parts_of, plan_for
+from .recording import Noted, note_facts, record, tell_routes
+
+RETRY_SECONDS = 15.0
+
+
+class Try(NamedTuple):
+    """A route that waited or failed. deadline: the end of its opening window; reason: of its last failure, 0: none."""
+
+    deadline: float
+    reason: int
+
+
+Tries = dict[int, Try]  # by the route's code (`route_codes`)
 
 
 def publish(book: Book, effects: Effects, signal: OpenSignal) -> None:
@@ -64,12 +79,12 @@ def ask_again(
     rows = np.flatnonzero(asked)
     if not len(rows):
         return
-    begin_anew(book, plan, signal, rows)
     decisions = decided(plan, signal, facts, is_after_delay=tries is not None)
     if signal.accounts:
         bar(decisions, rows[np.isin(plan.account[rows], signal.accounts)])
     if tries is not None:
         give_up(book, plan, decisions, rows, tries)
+    begin_anew(book, plan, signal, rows)
     carry_out(book, effects, plan, signal, decisions, asked, age=0.0, tries=tries)
     if tries is not None:
         before = np.array([tries[code].reason if code in tries else 0 for code in codes_of(plan, rows).tolist()])
@@ -138,6 +153,87 @@ def holders(book: Book, plan: Plan, signal: OpenSignal) -> np.ndarray:
         by_subscription[subscription[~is_present]] = True
         by_part[part[is_present]] = True
     return by_subscription[plan.subscription] | by_part[plan.part]
+
+
+# -------------------------------------------------------------------------------------------- waiting and trying again
+def route_codes(subscription: np.ndarray, part: np.ndarray) -> np.ndarray:
+    """(n,) one number for each route of a leaf strategy: its subscription and its part."""
+    return subscription.astype(np.int64) * 2**32 + part
+
+
+def codes_of(plan: Plan, rows: np.ndarray) -> np.ndarray:
+    """(n,) the numbers of some routes."""
+    return route_codes(plan.subscription[rows], plan.part[rows])
+
+
+def wait(book: Book, plan: Plan, signal: OpenSignal, decisions: Decisions, rows: np.ndarray, age: float) -> None:
+    """Remember delayed routes. Their opening window begins when the delay ends, whenever anybody looks.
+
+    age: what is over of the window of a first try, in seconds.
+    """
+    due = book.time + decisions.delay_s[rows]
+    book.delayed.extend(
+        len(rows),
+        due=due,
+        signal=signal.row,
+        subscription=plan.subscription[rows],
+        part=parts_of(book, plan, rows),
+        leaf=plan.leaf,
+        deadline=due - age + plan.opening_s[signal.kind],
+    )
+
+
+def retry_later(
+    book: Book,
+    plan: Plan,
+    signal: OpenSignal,
+    decisions: Decisions,
+    rows: np.ndarray,
+    tries: Tries | None,
+    age: float,
+) -> None:
+    """Remember routes that the broker could not take: tried again inside the opening window.
+
+    After a lack of margin every RETRY_SECONDS, without a connection as soon as it is back. age: what is over of the
+    window of a first try, in seconds.
+    """
+    first = book.time - age + plan.opening_s[signal.kind]
+    parts = parts_of(book, plan, rows)
+    codes = codes_of(plan, rows)
+    deadlines = np.array([tries[code].deadline if tries and code in tries else first for code in codes.tolist()])
+    reasons = decisions.reason[rows]
+    soon = np.where(reasons == Reason.OFFLINE, deadlines, np.minimum(book.time + RETRY_SECONDS, deadlines))
+    book.delayed.extend(
+        len(rows),
+        due=soon,
+        signal=signal.row,
+        subscription=plan.subscription[rows],
+        part=parts,
+        leaf=plan.leaf,
+        deadline=deadlines,
+        reason=reasons,
+    )
+
+
+def begin_anew(book: Book, plan: Plan, signal: OpenSignal, rows: np.ndarray) -> None:
+    """Routes that are asked again wait for nothing from before: else the signal could be opened a second time."""
+    delayed = book.delayed
+    if delayed.size:
+        again = np.isin(route_codes(delayed.subscription, delayed.part), codes_of(plan, rows))
+        delayed.keep(~((delayed.signal == signal.row) & again))
+
+
+def give_up(book: Book, plan: Plan, decisions: Decisions, rows: np.ndarray, tries: Tries) -> None:
+    """Routes whose opening window has ended are too late, whatever the engine says."""
+    over = [code in tries and tries[code].deadline <= book.time for code in codes_of(plan, rows).tolist()]
+    too_late(plan, decisions, rows[np.array(over, dtype=bool)])
+
+
+def too_late(plan: Plan, decisions: Decisions, late: np.ndarray) -> None:
+    """The opening window of these routes is over."""
+    decisions.refuse(late, Outcome.SKIPPED, Reason.TOO_LATE, Level.STRATEGY)
+    minutes = (plan.table.strategy.get("timeSettings") or {}).get("openingIntervalInMinutes")
+    decisions.limit_value[late] = DEFAULT_OPENING_MINUTES if minutes is None else minutes
 
 
 # ------------------------------------------------------------------------------------------------------- looking ahead

@@ -23,16 +23,15 @@ from copying.engine.closing import volumes_after_partial_close
 from copying.engine.model import OrderKind
 from copying.engine.timing import close_after
 
-from .arrival import age_of
 from .fan_out import ask_again, foresee, publish
-from .levels import check_signal, without_refused, without_refused_prices
+from .levels import check_signal, within_terms, without_refused, without_refused_prices
 from .plans import plan_for
 from .recording import record
-from .stop_limits import within_terms
 
 SIDES = {"BUY": 1, "SELL": -1}
 KINDS = {"LIMIT": int(OrderKind.LIMIT), "STOP": int(OrderKind.STOP)}
 MARKET = int(OrderKind.MARKET)
+CLOCK_TOLERANCE_SECONDS = 10.0
 
 
 def parse_type(text: str) -> tuple[int, int]:
@@ -74,20 +73,20 @@ def check_put_signal(book: Book, command: PutSignal) -> None:
 
 def put_signal(book: Book, command: PutSignal, effects: Effects) -> None:
     """Publish or change an external signal."""
+    known = find(book, command.strategy_id, command.signal_id)
+    if known is None:
+        publish(book, effects, add_signal(book, command.signal_id, command.strategy_id, **values_of(book, command)))
+        return
     document = command.document
     side, kind = parse_type(document["type"])
-    known = find(book, command.strategy_id, command.signal_id)
+    known.document = document
+    known.update_time = moment_of(document.get("updateTime")) or book.time
+    if kind != known.kind:
+        fill_signal(book, effects, known, price_of(book, known.symbol, side, document))
+    price = float(document.get("openPrice") or known.price)
     levels = document.get("stopLoss") or None, document.get("takeProfit") or None
-    if known is not None:
-        known.document = document
-        known.update_time = moment_of(document.get("updateTime")) or book.time
-        if kind != known.kind:
-            fill_signal(book, effects, known, price_of(book, known.symbol, side, document))
-        price = float(document.get("openPrice") or known.price)
-        change_signal(book, effects, known, *levels, price if known.kind != MARKET else known.price)
-        lower_volume(book, effects, known, float(document["volume"]))
-        return
-    publish(book, effects, add_signal(book, command.signal_id, command.strategy_id, **values_of(book, command)))
+    change_signal(book, effects, known, *levels, price if known.kind != MARKET else known.price)
+    lower_volume(book, effects, known, float(document["volume"]))
 
 
 def foresee_signal(book: Book, command: PutSignal) -> None:
@@ -117,6 +116,17 @@ def values_of(book: Book, command: PutSignal) -> dict[str, Any]:
         "document": document,
         "age_s": 0.0 if command.posted else age_of(book, document),
     }
+
+
+def age_of(book: Book, document: dict[str, Any]) -> float:
+    """Seconds that an external signal was on its way by its own `time`; clocks a little behind and ahead count as none.
+
+    By the clock on the wall, never by the journal's time: a clock that was ahead for a moment leaves that ahead. It
+    shortens the opening window: what was held up longer is not opened at prices that nobody meant.
+    """
+    received = book.time if book.received is None else book.received
+    seconds = received - (moment_of(document.get("time")) or received)
+    return seconds if seconds > CLOCK_TOLERANCE_SECONDS else 0.0
 
 
 def price_of(book: Book, symbol: str, side: int, document: dict[str, Any]) -> float:

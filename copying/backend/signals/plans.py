@@ -11,7 +11,6 @@ from copying.backend.settings.offers import owners_of
 from copying.backend.state import provider_balances
 from copying.backend.state.book import Book
 from copying.backend.state.entities import COPIES_STOP_LOSS, COPIES_TAKE_PROFIT, ActiveStopout, OpenSignal
-from copying.backend.state.left_out import left_out_ids
 from copying.backend.state.parts import (
     UNKNOWN,
     is_below,
@@ -121,7 +120,7 @@ def reduced_configuration(book: Book) -> Configuration:
     whole = configuration(book)
     if book.left_out is None:
         return whole
-    apart = set(left_out_ids(book))
+    apart = set(book.left_out_ids())
     subscribers = {key: document for key, document in whole.subscribers.items() if key not in apart}
     return replace(whole, subscribers=subscribers)
 

@@ -16,7 +16,6 @@ from copying.backend.state.book import Book
 from copying.backend.state.commands import AddNote, SetConnection
 from copying.backend.state.effects import Effects, LogLine
 from copying.backend.state.entities import Missed
-from copying.backend.state.left_out import taking_part
 from copying.backend.state.tables import TradeTable
 from copying.engine.model import OrderKind
 from copying.engine.reasons import Reason
@@ -54,7 +53,7 @@ def catch_up(book: Book, effects: Effects, account: int) -> None:
     Of an account that is left out nothing is done now: the next look at time and prices does it
     (`deferred.to_catch_up`).
     """
-    if not taking_part(book, np.array([account]))[0]:
+    if not book.taking_part(np.array([account]))[0]:
         deferred.hold_event(book, account, 0, "reconnected")
         return
     events = [event for event in book.missed if event.account == account]

@@ -15,7 +15,6 @@ import numpy as np
 from copying.backend.state.book import Book
 from copying.backend.state.effects import Effects, LogLine
 from copying.backend.state.entities import OpenSignal
-from copying.backend.state.left_out import taking_part
 from copying.backend.state.numbers import counts_of
 from copying.engine.model import OrderKind
 from copying.engine.routes import MAX_DEPTH
@@ -50,7 +49,7 @@ def follow(book: Book, effects: Effects, newest: int) -> None:
     relays = relaying(book)
     if relays is None:
         return
-    relays = relays & taking_part(book, np.arange(len(relays)))
+    relays = relays & book.taking_part(np.arange(len(relays)))
     cache = book.cache(Relays)
     while (seen := watched(book, relays)) != cache.seen:
         cache.seen = seen

@@ -256,6 +256,20 @@ class Book:
         """US dollars for one unit of each currency that accounts may have, in the order of `ACCOUNT_CURRENCIES`."""
         return self.dollars[_ACCOUNT_CURRENCIES]
 
+    def taking_part(self, accounts: np.ndarray) -> np.ndarray:
+        """(n,) False for accounts that the entry is carried out without. accounts: (n,) rows."""
+        if self.left_out is None:
+            return np.ones(len(accounts), dtype=bool)
+        known = self.left_out
+        if len(known) < self.accounts.size:  # an account was opened meanwhile
+            known = np.append(known, np.zeros(self.accounts.size - len(known), dtype=bool))
+        return ~known[accounts]
+
+    def left_out_ids(self) -> list[str]:
+        """Ids of the accounts that the entry is carried out without. Nothing of theirs is touched."""
+        rows = [] if self.left_out is None else np.flatnonzero(self.left_out).tolist()
+        return [self.account_meta[row].id for row in rows]
+
     # ------------------------------------------------------------------------------------------------ small helpers
 
     def next_number(self, counter: str, count: int = 1) -> int:

@@ -263,7 +263,7 @@ NEWEST_RULES = 4
 is in somebody's journal already gets the next number, and asks `book.rules` for it.
 
 1: prices on the wrong side of the market and of another symbol are refused (levels.py, copying.engine.levels),
-   and a copy under maxStopLoss keeps a stop when the provider takes its own off (signals/stop_limits.py).
+   and a copy under maxStopLoss keeps a stop when the provider takes its own off (signals/levels.py).
 2: a risk limit that is reached to the cent fires whatever floating point makes of the last digit, and an account is
    stopped out at a margin level of exactly 50 % as well (risk/limits.py, core/ticks.py); what closes in part leave of a
    copy for something that was removed while its account was away is the owner's (signals/removal.py); a close near

@@ -35,9 +35,9 @@ def value(book: Book) -> None:
     positions, accounts, subscriptions = book.positions, book.accounts, book.subscriptions
     if positions.size:
         symbols = positions.symbol.astype(np.intp)
-        facts = book.symbol_facts()  # of few symbols: what is the same for all of one is worked out before it is spread
         closing = closing_prices(book, symbols, positions.side)
         worth = book.account_dollars()[positions.account]
+        facts = book.symbol_facts()  # of few symbols: what is the same for all of one is worked out before it is spread
         size = positions.volume * facts[:, 0].take(symbols)
         profit = size * positions.side * (closing - positions.price)
         profit *= book.dollars[facts[:, 2].astype(np.intp)].take(symbols)

@@ -13,7 +13,7 @@ from copying.backend.core import ticks
 from copying.backend.core.apply import apply
 from copying.backend.http import reads
 from copying.backend.risk import limits
-from copying.backend.signals import fan_out, retries
+from copying.backend.signals import fan_out
 from copying.backend.state.commands import CommandEntry, Deposit, Tick
 from copying.backend.state.effects import Decided
 from copying.backend.state.errors import Refused
@@ -314,10 +314,10 @@ def test_give_up_looks_at_the_deadline_of_each_route(desk, deadline, expected):
     desk.strategy()
     desk.subscriber()
     plan = fan_out.plan_for(desk.book, "S")
-    [code] = retries.codes_of(plan, np.array([0])).tolist()
+    [code] = fan_out.codes_of(plan, np.array([0])).tolist()
     desk.book.time = 100.0
     decisions = fanout_decisions(desk, plan)
-    retries.give_up(desk.book, plan, decisions, np.array([0]), {code: retries.Try(deadline, 0)})
+    fan_out.give_up(desk.book, plan, decisions, np.array([0]), {code: fan_out.Try(deadline, 0)})
     assert (Reason(decisions.reason[0]) is Reason.TOO_LATE) is expected
 
 

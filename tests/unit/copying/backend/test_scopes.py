@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from copying.backend.http import reads
+from copying.backend.signals.levels import routes_of
 from copying.backend.signals.plans import copies_inside, plan_for
 from copying.backend.signals.scopes import Scopes
-from copying.backend.signals.stop_limits import routes_of
 from copying.backend.state.commands import Remove
 from tests.unit.copying.backend.desk import Desk
 
