@@ -40,6 +40,16 @@ def compiled(*arguments: Any) -> Callable[[Loop], Loop]:
     return compile_now
 
 
+def entry_of(loop: Loop) -> Loop:
+    """The machine code of a compiled loop itself, without numba's look at the types of each argument.
+
+    That look costs more than deciding a hundred routes, most of it for named tuples. Whoever calls the entry sees to it
+    that every array has its declared type and is contiguous: machine code reads whatever it is handed.
+    """
+    overloads = getattr(loop, "overloads", None)
+    return next(iter(overloads.values())).entry_point if overloads else loop
+
+
 def array_of(kind: np.dtype | type, dimensions: int = 1) -> numba.types.Array:
     """The type of a contiguous array."""
     return numba.types.Array(numba.from_dtype(np.dtype(kind)), dimensions, "C")

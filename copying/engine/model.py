@@ -120,6 +120,12 @@ class Accounts:
     leverage: np.ndarray
     position_value: np.ndarray  # sum of absolute values of open positions
 
+    def __post_init__(self) -> None:
+        """Columns of another type or with gaps are copied: the rules' machine code reads them as they stand here."""
+        self.currency = np.ascontiguousarray(self.currency, np.int32)
+        for name in ("balance", "equity", "margin", "leverage", "position_value"):
+            setattr(self, name, np.ascontiguousarray(getattr(self, name), float))
+
 
 @dataclass(slots=True, frozen=True)
 class NewsEvent:
