@@ -279,7 +279,12 @@ class PaperBroker:
         profit = (price - closing["price"]) * closing["side"] * volume * rates
         profit = np.where(np.isnan(profit), closing["profit"] * share, profit)  # no rate: the last that was known
         fee = self._charge(book, closing["account"], volume)
-        return price, round_money(profit, currency), round_money(closing["swap"] * share, currency), fee
+        return (
+            price,
+            round_money(profit, currency, book.rules),
+            round_money(closing["swap"] * share, currency, book.rules),
+            fee,
+        )
 
     def _reduce(self, book: Book, rows: np.ndarray, closing, volume: np.ndarray, swap: np.ndarray) -> None:
         """Take closed volume and booked swap off the positions; what is closed whole is gone."""
@@ -345,14 +350,14 @@ class PaperBroker:
     def _charge(self, book: Book, account: np.ndarray, volume: np.ndarray) -> np.ndarray:
         """(n,) commission of deals, negative, in account currency."""
         amount = -COMMISSION_DOLLARS * volume / book.account_dollars()[account]
-        return round_money(_known(amount), book.accounts.currency[account])
+        return round_money(_known(amount), book.accounts.currency[account], book.rules)
 
     def _settle(self, book: Book, account, subscription, part, result: np.ndarray) -> None:
         """Results of deals into balances."""
         accounts = book.accounts
         change = np.bincount(account, result, accounts.size)
-        accounts.traded[:] = round_money(accounts.traded + change, accounts.currency)
-        accounts.balance[:] = round_money(accounts.balance + change, accounts.currency)
+        accounts.traded[:] = round_money(accounts.traded + change, accounts.currency, book.rules)
+        accounts.balance[:] = round_money(accounts.balance + change, accounts.currency, book.rules)
         copied = subscription >= 0
         if copied.any():
             np.add.at(book.subscriptions.realised, subscription[copied], result[copied])
@@ -379,7 +384,7 @@ def swap_rollover(book: Book, weekday: int) -> None:
     rates = np.array([yearly_swap(book.specification(symbol)) for symbol in book.symbols.texts]).reshape(-1, 2)
     rate = np.where(positions.side > 0, rates[positions.symbol, 0], rates[positions.symbol, 1])
     amount = positions.value * rate * nights / 365
-    positions.swap[:] = positions.swap + round_money(amount, book.accounts.currency[positions.account])
+    positions.swap[:] = positions.swap + round_money(amount, book.accounts.currency[positions.account], book.rules)
     book.valued = False
 
 

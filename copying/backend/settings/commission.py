@@ -53,9 +53,9 @@ def charge(book: Book, deals: Deals) -> None:
     currency = book.accounts.currency[deals.account]
     scheme = subscriptions.scheme[rows]
     if BY_DEAL[scheme].any():  # else nothing is owed, as the columns say already
-        deals.provider_commission = round_money(per_deal(scheme, subscriptions.rate[rows], deals), currency)
+        deals.provider_commission = round_money(per_deal(scheme, subscriptions.rate[rows], deals), currency, book.rules)
         platform = deals.provider_commission * subscriptions.platform_rate[rows]
-        deals.platform_commission = round_money(platform, currency)
+        deals.platform_commission = round_money(platform, currency, book.rules)
     through = deals.leaf != subscriptions.strategy[rows]
     if through.any():
         members = members_of(book, deals)
@@ -66,8 +66,10 @@ def charge(book: Book, deals: Deals) -> None:
             member_scheme, _, rate = scheme_of(strategy.document)
             here = through & (members == member)
             owed = per_deal(np.full(len(here), member_scheme), np.full(len(here), rate), deals)
-            owed = round_money(owed, currency)
-            share = round_money(owed * float(strategy.document.get("platformCommissionRate") or 0), currency)
+            owed = round_money(owed, currency, book.rules)
+            share = round_money(
+                owed * float(strategy.document.get("platformCommissionRate") or 0), currency, book.rules
+            )
             deals.incoming_provider = np.where(here, owed, deals.incoming_provider)
             deals.incoming_platform = np.where(here, share, deals.incoming_platform)
 
@@ -131,11 +133,11 @@ def settle(book: Book, effects: Effects, rows: np.ndarray) -> None:
         return
     currency = book.accounts.currency[subscriptions.account[rows]]
     rate = subscriptions.rate[rows]
-    owed = round_money(np.where(scheme == FLAT, rate, rate * improvement), currency)
+    owed = round_money(np.where(scheme == FLAT, rate, rate * improvement), currency, book.rules)
     subscriptions.mark[rows] += improvement
     deals = synthetic(book, rows, subscriptions.strategy[rows])
-    deals.improvement, deals.provider_commission = round_money(improvement, currency), owed
-    deals.platform_commission = round_money(owed * subscriptions.platform_rate[rows], currency)
+    deals.improvement, deals.provider_commission = round_money(improvement, currency, book.rules), owed
+    deals.platform_commission = round_money(owed * subscriptions.platform_rate[rows], currency, book.rules)
     effects.events.append(deals)
 
 
@@ -173,9 +175,9 @@ def book_incoming(
     currency = book.accounts.currency[book.subscriptions.account[rows]]
     owed = np.full(len(rows), rate) if improvement is None else rate * improvement
     deals = synthetic(book, rows, np.full(len(rows), member))
-    deals.incoming_provider = round_money(owed, currency)
+    deals.incoming_provider = round_money(owed, currency, book.rules)
     platform = float(document.get("platformCommissionRate") or 0)
-    deals.incoming_platform = round_money(deals.incoming_provider * platform, currency)
+    deals.incoming_platform = round_money(deals.incoming_provider * platform, currency, book.rules)
     effects.events.append(deals)
 
 

@@ -258,7 +258,7 @@ class Tick(Command, tag="tick", frozen=True, kw_only=True):
     snapshots: bool = False
 
 
-NEWEST_RULES = 4
+NEWEST_RULES = 5
 """The newest set of rules, by which every new entry is carried out. A rule that would change what an entry does that
 is in somebody's journal already gets the next number, and asks `book.rules` for it.
 
@@ -272,6 +272,7 @@ is in somebody's journal already gets the next number, and asks `book.rules` for
    and step (state/book.py).
 4: nothing is opened on an account that does not run, a login stays one account's also when its server changes, and
    with one configuration link all of its account are used up (state/trading_accounts.py).
+5: half a cent of an amount above a hundred thousand is rounded away from zero, too (state/valuation.py).
 """
 
 

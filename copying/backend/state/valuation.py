@@ -11,15 +11,23 @@ import numpy as np
 from copying.symbols.instruments import ACCOUNT_CURRENCIES
 
 from .book import Book
+from .commands import NEWEST_RULES
 
 MINOR_UNITS = np.array([0 if code in ("ISK", "JPY", "KRW") else 2 for code in ACCOUNT_CURRENCIES])
 _CENTS = 10.0**MINOR_UNITS
+ROUNDS_LARGE = 5  # entries of these rules and later round halves of large amounts as on paper
+ULPS = 4e-16  # what a number and its product with 100 may lack of the exact ones, as a share of them
 
 
-def round_money(amounts: np.ndarray, currencies: np.ndarray) -> np.ndarray:
-    """(n,) amounts rounded to the minor unit of (n,) account currencies, half away from zero."""
+def round_money(amounts: np.ndarray, currencies: np.ndarray, rules: int = NEWEST_RULES) -> np.ndarray:
+    """(n,) amounts rounded to the minor unit of (n,) account currencies, half away from zero.
+
+    rules: of the entry that is carried out (`Book.rules`).
+    """
     scale = _CENTS[currencies]
     units = np.abs(amounts) * scale
+    if rules >= ROUNDS_LARGE:  # 524,498.315 times 100 is 52,449,831.49999999 for the machine
+        units += units * ULPS
     units += 0.5
     units += 1e-9
     np.floor(units, out=units)

@@ -233,6 +233,9 @@ def test_entries_from_before_compare_as_they_did(desk):
         (0.135, "EUR", 0.14),
         (2.675, "EUR", 2.68),
         (1.005, "GBP", 1.01),
+        (524_498.315, "EUR", 524_498.32),
+        (524_498.314, "EUR", 524_498.31),
+        (8_388_608.005, "USD", 8_388_608.01),
         (-2.675, "GBP", -2.68),
         (0.4, "JPY", 0.0),
         (0.5, "JPY", 1.0),
@@ -244,6 +247,11 @@ def test_entries_from_before_compare_as_they_did(desk):
 def test_money_is_rounded_half_away_from_zero(amount, currency, rounded):
     numbers = np.array([ACCOUNT_CURRENCIES.index(currency)])
     assert round_money(np.array([amount]), numbers).tolist() == [rounded]
+
+
+def test_old_entries_round_as_they_did():
+    """What somebody's journal holds means the same after an upgrade: an amount that floating point made too small."""
+    assert round_money(np.array([524_498.315]), np.array([ACCOUNT_CURRENCIES.index("EUR")]), 4).tolist() == [524_498.31]
 
 
 @given(

@@ -9,10 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from copying.engine import compiled
 from copying.engine.decide import decide
+from copying.engine.model import Accounts
 from tests.unit.copying.engine.books import make_book
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -54,6 +56,21 @@ def digest_of_decisions() -> str:
         for name in COLUMNS:
             found.update(getattr(decisions, name).tobytes())
     return found.hexdigest()
+
+
+def test_columns_of_other_types_and_with_gaps_are_read_as_what_they_say() -> None:
+    """Machine code reads an array as the type that it was compiled for, whatever is in it."""
+    book = make_book(3)
+    of = book.facts.accounts
+    columns = {name: np.round(getattr(of, name)) for name in ("balance", "equity", "margin", "leverage")}
+    values = {"ids": of.ids, "currencies": of.currencies, "position_value": of.position_value}
+    book.facts.accounts = Accounts(currency=of.currency, **columns, **values)
+    expected = decide(book.table, book.signal, book.facts)
+    gaps = {name: np.repeat(column.astype(np.int64), 2)[::2] for name, column in columns.items()}
+    book.facts.accounts = Accounts(currency=of.currency.astype(np.int64), **gaps, **values)
+    decisions = decide(book.table, book.signal, book.facts)
+    for name in COLUMNS:
+        assert getattr(decisions, name).tobytes() == getattr(expected, name).tobytes(), name
 
 
 def test_without_compiling_the_answers_are_the_same_to_the_bit() -> None:
