@@ -5,6 +5,8 @@ They run before every command, when a worker starts and when the pages are loade
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from cryptography.fernet import Fernet
 from django.conf import settings
 from django.core.checks import Error, Tags, Warning, register
@@ -72,7 +74,20 @@ def _public() -> list[Error]:
         )
     if any(not origin.startswith("https://") for origin in settings.CSRF_TRUSTED_ORIGINS) and settings.HTTPS:
         errors.append(_error("E006", "CSRF_TRUSTED_ORIGINS names an origin without https://."))
+    if settings.PORTAL_URL and not _is_origin(settings.PORTAL_URL):
+        errors.append(_error("E011", "PORTAL_URL is no address like https://portal.example.com (https with HTTPS=1)."))
     return errors
+
+
+def _is_origin(url: str) -> bool:
+    """Whether links can begin with it: a scheme and a host, nothing behind."""
+    try:
+        parts = urlsplit(url)
+        has_host = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
+    schemes = ("https",) if settings.HTTPS else ("http", "https")
+    return has_host and parts.scheme in schemes and parts.path in ("", "/") and not (parts.query or parts.fragment)
 
 
 def _backends() -> list[Error]:

@@ -39,6 +39,8 @@ SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", default=31_536_000) if HTTPS else 
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS and env.bool("HSTS_SUBDOMAINS", default=False)
 SECURE_HSTS_PRELOAD = HTTPS and env.bool("HSTS_PRELOAD", default=False)
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]  # Django asks for both
+# Where people reach the portal, for links in mails and messages; unset: the one origin that is named, else no links
+PORTAL_URL = env.str("PORTAL_URL", default=next(iter([url for url in CSRF_TRUSTED_ORIGINS if "*" not in url]), ""))
 # How many proxies stand before the web process, each adding to X-Forwarded-For whom it saw. 0: the header is ignored.
 TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None

@@ -13,11 +13,13 @@ class ReportingConfig(AppConfig):
 
         # they register their kinds of jobs and mails
         from reporting.commission import book_jobs, dispute_steps, mailing, runs, void_runs  # noqa: F401
+        from reporting.notice_sources import voided
         from reporting.reconstruction import runs as reconstruction_runs  # noqa: F401
         from reporting.rights import refusals
         from reporting.states import connection_states
         from strategies.files import register_file
         from subscribers.results import register_results
+        from users.notice_telling import register_recall
         from users.syncing import register_states
 
         def with_results(request, table):
@@ -29,3 +31,4 @@ class ReportingConfig(AppConfig):
         register_results(today=result_today, month=result_month)
         register_states(connection_states)
         register_refusals(refusals)
+        register_recall("issued", voided)

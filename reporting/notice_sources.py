@@ -6,19 +6,22 @@ A turn that is missed loses nothing that is still so, and of statements that wer
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
-from django.db.models import Count, Max, Min
+from django.db.models import Count, Max, Min, Q
+from django.urls import reverse
 
 from accounts.models import BrokerAccount
 from accounts.states import BROKER_STATES, account_state
 from editing.limits import reason_words
+from reporting.attention_lines import address
 from reporting.books import BillingPeriod, DocumentKind, Statement
 from reporting.commission.mailing import overdue_statements
 from reporting.decisions import reason_label
+from reporting.drift import drifting
 from reporting.models import Decision, SyncKind, SyncState
 from subscribers.causes import cause_of
 from subscribers.headroom import CLOSE
@@ -26,6 +29,7 @@ from subscribers.models import Stopout, Subscriber
 from users.models import Workspace
 from users.notice_rules import KINDS
 from users.notice_telling import NoticeCause, begin_workspace, has_begun, take_up
+from users.notices import NoticeStart
 
 log = structlog.get_logger(__name__)
 
@@ -33,16 +37,21 @@ MOST = 5_000  # causes of a kind and workspace
 BACK = timedelta(hours=6)
 FAILING_FOR = timedelta(minutes=2)  # a restart takes a moment, and is no news
 COPIES_WITHIN = timedelta(hours=1)
+MOST_BACK = timedelta(days=3)  # what came while nobody looked, or nothing came
 DOWN = ("broker-lost", "offline", "start-failed", "restart-failed")
 Accounts = dict[tuple[int, str], Subscriber]
 
 
 @dataclass
 class NoticeLook:
-    """What a look found. uncertain: keys that are neither known to be there nor to be gone."""
+    """What a look found. uncertain: keys that are neither known to be there nor to be gone.
+
+    known_until: {connection: moment} up to which what it looks back at is mirrored: the next look goes back to that.
+    """
 
     causes: list[NoticeCause]
     uncertain: set[str] = field(default_factory=set)
+    known_until: dict[str, str] = field(default_factory=dict)
 
     @property
     def is_whole(self) -> bool:
@@ -67,6 +76,8 @@ def collect(now: datetime) -> int:
                     now=now,
                     is_silent=is_silent,
                 )
+                if seen.known_until:
+                    NoticeStart.objects.filter(workspace=workspace).update(known_until=seen.known_until)
             except Exception:  # whatever is wrong with rows of one firm and kind: people hear of the others
                 log.exception("notifications were not collected", workspace=workspace.pk, kind=kind)
         if is_silent:  # when all was looked at: a first look that is cut off is one still
@@ -100,6 +111,8 @@ def stopouts(workspace: Workspace, now: datetime) -> NoticeLook:
                 text=f"{cause_of(row.reason)}. It takes no new trades.{closes}",
                 began_at=row.stopped_at,
                 account=row.subscriber_id,
+                path=reverse("subscribers:detail", args=[row.subscriber_id]),
+                own_path=reverse("reporting:me"),
             )
         )
     return NoticeLook(causes)
@@ -124,14 +137,34 @@ def limits(workspace: Workspace, now: datetime) -> NoticeLook:
                 text=f"{reason_words(account.limit_reason)}: {account.headroom:.0%} of it is left{left}.",
                 began_at=now,
                 account=account.pk,
+                path=f"{reverse('subscribers:detail', args=[account.pk])}#limits",
+                own_path=reverse("reporting:me"),
             )
         )
     return NoticeLook(causes, uncertain)
 
 
+def mirrored_until(workspace: Workspace, now: datetime) -> dict[str, str]:
+    """Up to when what each backend decided is here."""
+    own = SyncState.objects.filter(connection__workspace=workspace, kind=SyncKind.DECISIONS)
+    known = own.exclude(complete_until=None).order_by("connection_id").values_list("connection_id", "complete_until")
+    return {str(connection): min(until, now).isoformat() for connection, until in known if until is not None}
+
+
+def looked_at_until(workspace: Workspace, now: datetime) -> dict[int, datetime]:
+    """Up to when that was so at the look before: what is later may have come since, however old it is by now."""
+    start = NoticeStart.objects.filter(workspace=workspace).first()
+    stored = start.known_until if start else {}
+    return {int(key): max(datetime.fromisoformat(until), now - MOST_BACK) for key, until in stored.items()}
+
+
 def failed_copies(workspace: Workspace, now: datetime) -> NoticeLook:
-    """Accounts whose copies failed within the hour, by reason."""
-    failed = Decision.objects.filter(workspace=workspace, outcome="failed", time__gt=now - COPIES_WITHIN, time__lte=now)
+    """Accounts whose copies failed within the hour, by reason; and earlier, where that was not seen at the time."""
+    known_until = mirrored_until(workspace, now)  # before the rows are read
+    window = Q(time__gt=now - COPIES_WITHIN)
+    for connection_id, until in looked_at_until(workspace, now).items():
+        window |= Q(connection_id=connection_id, time__gt=until)
+    failed = Decision.objects.filter(window, workspace=workspace, outcome="failed", time__lte=now)
     groups = failed.order_by().values("connection_id", "subscriber_id", "reason")
     rows = list(groups.annotate(first=Min("time"), number=Count("pk"), symbol=Max("symbol")).order_by("-first")[:MOST])
     accounts = accounts_by_id(workspace, [(row["connection_id"], row["subscriber_id"]) for row in rows])
@@ -147,6 +180,28 @@ def failed_copies(workspace: Workspace, now: datetime) -> NoticeLook:
                 text=f"{reason_label(row['reason'])}: {copies} so far, {row['symbol']} among them.",
                 began_at=row["first"],
                 account=account.pk if account else None,
+                path=address("reporting:decisions", outcome="failed", reason=row["reason"]),
+                own_path=reverse("reporting:own-decisions"),
+            )
+        )
+    return NoticeLook(causes, known_until=known_until)
+
+
+def drift(workspace: Workspace, now: datetime) -> NoticeLook:
+    """Accounts whose open copies differ from what their providers have."""
+    causes = []
+    for row in drifting(workspace, now, most=MOST):
+        gone = f"{row.missing:,} {'copy is' if row.missing == 1 else 'copies are'} gone" if row.missing else ""
+        extra = f"{row.extra:,} {'is' if row.extra == 1 else 'are'} open that the provider has closed"
+        parts = [gone, extra if row.missing else f"Of its copies {extra}"] if row.extra else [gone]
+        causes.append(
+            NoticeCause(
+                key=f"drift:{row.account}",
+                title=f"Copies of {row.name} differ from its providers' trades",
+                text=f"{', and '.join(filter(None, parts))}: {row.symbol} among them. Look at its positions.",
+                began_at=now,
+                account=row.account,
+                path=reverse("reporting:subscriber-positions", args=[row.account]),
             )
         )
     return NoticeLook(causes)
@@ -169,6 +224,7 @@ def connections(workspace: Workspace, now: datetime) -> NoticeLook:
                 title=f"{states[0].connection.name} does not sync",
                 text=f"{states[0].error.rstrip('.')[:300]}. What pages say of it may be old: {kinds}.",
                 began_at=states[0].failing_since or now,
+                path=reverse("reporting:sync"),
             )
         )
     return NoticeLook(causes)
@@ -189,6 +245,7 @@ def accounts_down(workspace: Workspace, now: datetime) -> NoticeLook:
                 title=f"{name or backend_id}: {state.words.lower()}",
                 text=f"{state.why.rstrip('.')}.",
                 began_at=now,
+                path=reverse("accounts:detail", args=[pk]),
             )
         )
     return NoticeLook(causes, uncertain)
@@ -211,9 +268,18 @@ def issued(workspace: Workspace, now: datetime) -> NoticeLook:
                 text=f"{row.total:,.2f} {row.currency}{due}.",
                 began_at=row.issued_at,
                 account=account.pk if account else None,
+                path=reverse("reporting:statement", args=[row.pk]),
+                own_path=reverse("reporting:statement", args=[row.pk]),
             )
         )
     return NoticeLook(causes)
+
+
+def voided(keys: Collection[str]) -> set[str]:
+    """Which of the causes "Statement issued" are of statements that were voided since."""
+    numbers = {int(key.partition(":")[2]): key for key in keys}
+    void = Statement.objects.filter(pk__in=numbers, is_void=True)
+    return {numbers[pk] for pk in void.values_list("pk", flat=True)}
 
 
 def overdue(workspace: Workspace, now: datetime) -> NoticeLook:
@@ -230,6 +296,8 @@ def overdue(workspace: Workspace, now: datetime) -> NoticeLook:
                 text=f"{row.payable:,.2f} {row.currency} were due on {row.due_on:%d %B %Y}.",
                 began_at=now,
                 account=account.pk if account else None,
+                path=reverse("reporting:statement", args=[row.pk]),
+                own_path=reverse("reporting:statement", args=[row.pk]),
             )
         )
     return NoticeLook(causes)
@@ -248,6 +316,7 @@ def periods(workspace: Workspace, now: datetime) -> NoticeLook:
                 title=f"{number} to be closed",
                 text="Look at them and close them under Commissions, Periods.",
                 began_at=row["period_end"],
+                path=reverse("reporting:periods"),
             )
         )
     return NoticeLook(causes)
@@ -259,6 +328,7 @@ SOURCES: dict[str, Callable[[Workspace, datetime], NoticeLook]] = {
     "copies": failed_copies,
     "connection": connections,
     "account": accounts_down,
+    "drift": drift,
     "issued": issued,
     "overdue": overdue,
     "period": periods,

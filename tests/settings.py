@@ -33,3 +33,4 @@ STORAGES = {
 WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = True
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 MAIL_IS_SET_UP = True
+PORTAL_URL = ""  # links are tried by setting it

@@ -14,10 +14,12 @@ from zoneinfo import ZoneInfo
 import structlog
 from django.db import transaction
 from django.db.models import Exists, OuterRef
+from django.urls import reverse
 
+from users.links import portal_link
 from users.models import Mail, Membership
-from users.notice_rules import KINDS, channels_for, zone_of
-from users.notice_telling import USUAL, choices_of, may_hear, sees, working_targets
+from users.notice_rules import KINDS, after_quiet, channels_for, zone_of
+from users.notice_telling import USUAL, choices_of, may_hear, recalled, sees, working_targets
 from users.notices import Notice, NoticeChannel, NoticeMessage, NoticePart, NoticeState
 from users.sending import CannotMail, MailKind, queue_mail, register_kind
 
@@ -31,6 +33,7 @@ HOUR = timedelta(hours=1)
 KEPT = timedelta(days=90)
 NO_ACCESS = "It is not to be seen by this person any more."
 SWITCHED_OFF = "The person does not want it this way any more."
+TAKEN_BACK = "It was taken back meanwhile."
 
 
 def why_unwanted(message: NoticeMessage) -> str:
@@ -44,9 +47,11 @@ def why_unwanted(message: NoticeMessage) -> str:
         return NO_ACCESS
     seen = sees([member], {part.notice.account for part in parts if part.notice.account is not None})
     barred = [part.pk for part in parts if not may_hear(member, part.notice, seen)]
-    if barred:
-        NoticePart.objects.filter(message=message).exclude(pk__in=barred).update(message=None)
-    return NO_ACCESS if barred else ""
+    withdrawn = recalled(part.notice for part in parts)
+    gone = [part.pk for part in parts if part.notice_id in withdrawn]
+    if barred or gone:
+        NoticePart.objects.filter(message=message).exclude(pk__in=[*barred, *gone]).update(message=None)
+    return NO_ACCESS if barred else TAKEN_BACK if gone else ""
 
 
 def why_not_mailed(mail: Mail) -> str:
@@ -55,6 +60,7 @@ def why_not_mailed(mail: Mail) -> str:
     return why_unwanted(message) if message else NO_ACCESS
 
 
+FOOTER = "What you are told, and how, you choose in the portal under Notifications"
 NOTICE_MAIL = register_kind(MailKind("notice", "Notification", unwanted=why_not_mailed))
 
 
@@ -84,6 +90,7 @@ def pack(membership_id: int, channel: str, *, now: datetime) -> int:
     # read after they are held: whether a cause is over does not change any more
     parts = list(NoticePart.objects.filter(pk__in=numbers).select_related("notice").order_by("notice__began_at", "pk"))
     parts = still_wanted(member, channel, parts)
+    parts = put_off(member, parts, now=now)
     alone = [part for part in parts if KINDS[part.notice.kind].is_always]
     for part in alone:  # a sign-in is told at once and in full, whatever else there is to tell
         write(member, channel, [part], now=now)
@@ -93,7 +100,7 @@ def pack(membership_id: int, channel: str, *, now: datetime) -> int:
     written = NoticeMessage.objects.filter(membership=member, channel=channel, is_test=False, queued_at__gt=now - HOUR)
     recent = list(written.order_by("-queued_at").values_list("queued_at", flat=True)[:MOST_AN_HOUR])
     if len(recent) >= MOST_AN_HOUR:
-        NoticePart.objects.filter(pk__in=[part.pk for part in parts]).update(due_at=recent[-1] + HOUR)
+        put_off(member, parts, now=recent[-1] + HOUR, is_full=True)
         return len(alone)
     apart = min(MOST_APART, MOST_AN_HOUR - len(recent))
     groups = [[part] for part in parts] if len(parts) <= apart else [parts]
@@ -102,15 +109,38 @@ def pack(membership_id: int, channel: str, *, now: datetime) -> int:
     return len(alone) + len(groups)
 
 
+def put_off(
+    member: Membership, parts: Sequence[NoticePart], *, now: datetime, is_full: bool = False
+) -> list[NoticePart]:
+    """Those that may be told now; the others wait until the person's quiet hours are over. A sign-in never waits.
+
+    Quiet hours may have begun since it was known when to tell. is_full: nothing can be told before `now`.
+    """
+    hours, zone, left, late = choices_of([member.pk]).get(member.pk, USUAL), zone_of(member), [], []
+    for part in parts:
+        kind = KINDS[part.notice.kind]
+        moment = now if kind.is_always else after_quiet(kind, hours, zone, now)
+        if moment > now or is_full:
+            part.due_at = moment
+            late.append(part)
+        else:
+            left.append(part)
+    NoticePart.objects.bulk_update(late, ["due_at"])
+    return left
+
+
 def still_wanted(member: Membership, channel: str, parts: Sequence[NoticePart]) -> list[NoticePart]:
     """Those that the person may see and wants; the others are dropped, with the reason."""
     seen = sees([member], {part.notice.account for part in parts if part.notice.account is not None})
     chosen = choices_of([member.pk]).get(member.pk, USUAL).chosen
     is_there = channel == NoticeChannel.EMAIL or (member.pk, channel) in working_targets([member.pk])
+    withdrawn = recalled(part.notice for part in parts)
     left = []
     for part in parts:
         if not may_hear(member, part.notice, seen):
             part.dropped = NO_ACCESS
+        elif part.notice_id in withdrawn:
+            part.dropped = TAKEN_BACK
         elif not is_there or channel not in channels_for(member, KINDS[part.notice.kind], chosen):
             part.dropped = SWITCHED_OFF
         else:
@@ -121,7 +151,7 @@ def still_wanted(member: Membership, channel: str, parts: Sequence[NoticePart]) 
 
 def write(member: Membership, channel: str, parts: Sequence[NoticePart], *, now: datetime) -> NoticeMessage:
     """Put one message about these causes into the queue of its channel."""
-    subject, text = words_of(parts, zone_of(member), firm=member.workspace.name)
+    subject, text = words_of(parts, zone_of(member), firm=member.workspace.name, is_client=not member.is_staff_role)
     message = queue(
         member,
         channel,
@@ -167,7 +197,7 @@ def queue(
                 recipient_name=str(member.user),
                 sender_name=member.workspace.name,
                 subject=message.subject,
-                text=f"{text}\n\nWhat you are told, and how, you choose in the portal under Notifications.\n",
+                text=f"{text}\n\n{FOOTER}{portal_link(reverse('users:notices'), before=': ') or '.'}\n",
                 now=now,
             )
         except CannotMail as error:
@@ -177,19 +207,40 @@ def queue(
 
 
 # --- Words ------------------------------------------------------------------------------------------------------------
-def words_of(parts: Sequence[NoticePart], zone: ZoneInfo, *, firm: str) -> tuple[str, str]:
-    """Subject and text of a message about these causes, in the person's zone."""
+def words_of(parts: Sequence[NoticePart], zone: ZoneInfo, *, firm: str, is_client: bool = False) -> tuple[str, str]:
+    """Subject and text of a message about these causes, in the person's zone, with links to the pages about them."""
     if len(parts) == 1:
         (part,) = parts
         title = title_of(part)
-        lines = [f"{title}.", *filter(None, [part.notice.text]), when_of(part, zone)]
-        return f"{title} – {firm}", "\n\n".join(lines)
+        lines = [f"{title}.", part.notice.text, when_of(part, zone), link_of(part, is_client=is_client)]
+        return f"{title} – {firm}", "\n\n".join(filter(None, lines))
     numbers = Counter(part.notice.kind for part in parts)
-    counts = ", ".join(f"{number:,} × {KINDS[kind].words.lower()}" for kind, number in numbers.most_common())
-    lines = [f"{title_of(part)} ({when_of(part, zone)[:-1].lower()})" for part in parts[:MOST_NAMED]]
+    counts = ", ".join(f"{number:,} × {within(KINDS[kind].words)}" for kind, number in numbers.most_common())
+    lines = []
+    for part in parts[:MOST_NAMED]:
+        link = link_of(part, is_client=is_client)
+        lines.append(f"{title_of(part)} ({within(when_of(part, zone)[:-1])})" + (f"\n  {link}" if link else ""))
     if len(parts) > MOST_NAMED:
         lines.append(f"and {len(parts) - MOST_NAMED:,} more, which the portal shows")
     return f"{len(parts):,} notifications – {firm}", "\n".join([f"{counts}:", "", *(f"- {line}" for line in lines)])
+
+
+def within(words: str) -> str:
+    """A sentence within another one: only its first letter changes, names of firms and zones stay as they are."""
+    return words[:1].lower() + words[1:]
+
+
+def link_of(part: NoticePart, *, is_client: bool) -> str:
+    """The address of the page about a cause; empty: there is none, or the portal does not know its own address."""
+    path = part.notice.own_path if is_client else part.notice.path
+    return portal_link(path) if path else ""
+
+
+def links_of(message: NoticeMessage) -> list[str]:
+    """The addresses of the pages about what a message tells, for programs."""
+    parts = NoticePart.objects.filter(message=message).select_related("notice").order_by("notice__began_at", "pk")
+    links = [link_of(part, is_client=not message.membership.is_staff_role) for part in parts[:MOST_NAMED]]
+    return [link for link in links if link]
 
 
 def title_of(part: NoticePart) -> str:

@@ -18,7 +18,8 @@ class NoticeKind:
     """roles: whom it may be told. mailed: who is mailed of it unless they choose otherwise.
 
     ends: whether there is a second message; it is over when it was away for `stays_away`, so that a figure which swings
-    around its limit is one cause. is_always: by e-mail it cannot be switched off.
+    around its limit is one cause. lasts: how long it has to be there before anybody is told. is_always: by e-mail it
+    cannot be switched off.
     """
 
     key: str
@@ -29,6 +30,7 @@ class NoticeKind:
     is_urgent: bool = False
     ends: bool = True
     stays_away: timedelta = timedelta(0)
+    lasts: timedelta = timedelta(0)
     is_always: bool = False
 
 
@@ -71,6 +73,14 @@ KINDS = {
             "Little is left of a risk limit of an account.",
             EVERYBODY,
             stays_away=timedelta(minutes=30),
+        ),
+        NoticeKind(
+            "drift",
+            "Copies differ",
+            "An account lacks copies that it had, or has some that the provider has closed, for five minutes and more.",
+            STAFF_ROLES,
+            stays_away=timedelta(minutes=5),
+            lasts=timedelta(minutes=5),
         ),
         NoticeKind("issued", "Statement issued", "A statement was issued for an account.", EVERYBODY, ends=False),
         NoticeKind(
@@ -155,8 +165,18 @@ def due_moment(kind: NoticeKind, hours: NoticeHours, zone: ZoneInfo, now: dateti
     """When a person is told of something that happens now."""
     if not kind.is_urgent and hours.digest_hour is not None:
         return next_hour(now, hours.digest_hour, zone)
-    quiet = is_quiet(now.astimezone(zone).hour, hours.quiet_from, hours.quiet_until)
-    if not quiet or (kind.is_urgent and hours.urgent_passes):
-        return now
+    return after_quiet(kind, hours, zone, now)
+
+
+def after_quiet(kind: NoticeKind, hours: NoticeHours, zone: ZoneInfo, moment: datetime) -> datetime:
+    """The moment, or the end of the quiet hours that it is within. Who wants a digest in quiet hours gets it then."""
+
+    def is_quiet_at(hour: int) -> bool:
+        return is_quiet(hour, hours.quiet_from, hours.quiet_until)
+
+    if not is_quiet_at(moment.astimezone(zone).hour) or (kind.is_urgent and hours.urgent_passes):
+        return moment
+    if not kind.is_urgent and hours.digest_hour is not None and is_quiet_at(hours.digest_hour):
+        return moment
     assert hours.quiet_until is not None
-    return next_hour(now, hours.quiet_until, zone)
+    return next_hour(moment, hours.quiet_until, zone)

@@ -26,7 +26,7 @@ from kombu.exceptions import OperationalError as BrokerDown
 from copying.client.reach import PrivateReach
 from users.audit import record_audit
 from users.event_sending import GONE, post_signed
-from users.notice_packing import pack_due, queue, why_unwanted
+from users.notice_packing import links_of, pack_due, queue, why_unwanted
 from users.notices import NoticeChannel, NoticeMessage, NoticeState, NoticeTarget, TelegramBot
 from users.sending import CannotMail, MailKind, queue_mail, register_kind
 from users.telegram import ANSWER_S, TelegramRefusal, send_text
@@ -146,6 +146,7 @@ def send_by_webhook(message: NoticeMessage, target: NoticeTarget, *, seconds: fl
         "subject": message.subject,
         "text": message.text,
         "workspace": message.membership.workspace.name,
+        "links": links_of(message),
     }
     body = {"type": "notification", "timestamp": message.queued_at.isoformat(), "data": values}
     answer = post_signed(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
+from django.urls import reverse
 
 from users.models import Membership, Role, User, Workspace
 from users.notice_rules import KINDS, NoticeKind, channels_for, due_moment, zone_of
@@ -38,13 +39,37 @@ def register_sight(sight: Sight) -> None:
 
 @dataclass(frozen=True)
 class NoticeCause:
-    """Something that is so. key: of this cause; account: of `subscribers`, by number; None: it is about the firm."""
+    """Something that is so. key: of this cause; account: of `subscribers`, by number; None: it is about the firm.
+
+    path: of the page about it; own_path: of a client's page.
+    """
 
     key: str
     title: str
     began_at: datetime
     text: str = ""
     account: int | None = None
+    path: str = ""
+    own_path: str = ""
+
+
+# Keys of causes of a kind -> those of them that were taken back: nobody is told of these any more
+Recall = Callable[[Collection[str]], Collection[str]]
+_recalls: dict[str, Recall] = {}
+
+
+def register_recall(kind: str, recall: Recall) -> None:
+    """Make known which causes of a kind, which has no end, were taken back after they were noted."""
+    _recalls[kind] = recall
+
+
+def recalled(notices: Iterable[Notice]) -> set[int]:
+    """Which of these causes were taken back, by number."""
+    by_kind: dict[str, dict[str, int]] = defaultdict(dict)
+    for notice in notices:
+        if notice.kind in _recalls:
+            by_kind[notice.kind][notice.key] = notice.pk
+    return {keys[key] for kind, keys in by_kind.items() for key in _recalls[kind](list(keys))}
 
 
 # --- Causes -----------------------------------------------------------------------------------------------------------
@@ -88,15 +113,20 @@ def take_up(
             title=cause.title[:250],
             text=cause.text[:600],
             account=cause.account,
+            path=cause.path,
+            own_path=cause.own_path,
             began_at=cause.began_at,
+            waits_until=now + kind.lasts if kind.lasts else None,
             is_silent=is_silent,
         )
         for key, cause in there.items()
         if key not in known
     ]
     Notice.objects.bulk_create(new)
-    if not is_silent:
-        plan(workspace, kind, new, now=now)
+    lasting = [notice for key, notice in known.items() if key in there and has_lasted(notice, now)]
+    Notice.objects.filter(pk__in=[notice.pk for notice in lasting]).update(waits_until=None)
+    news = lasting if kind.lasts else new
+    plan(workspace, kind, [notice for notice in news if not notice.is_silent], now=now)
     if kind.ends:
         there_or_not = there.keys() | set(uncertain)
         returned = [notice.pk for key, notice in known.items() if key in there_or_not and notice.missing_since]
@@ -106,10 +136,17 @@ def take_up(
     return len(new)
 
 
+def has_lasted(notice: Notice, now: datetime) -> bool:
+    """Whether a cause that had to last before anybody is told has done so."""
+    return notice.waits_until is not None and notice.waits_until <= now
+
+
 def end(missing: Iterable[Notice], kind: NoticeKind, *, now: datetime) -> None:
-    """Note what is over: at once, or after it stayed away for long enough."""
+    """Note what is over: at once, or after it stayed away for long enough. What was too short to tell is forgotten."""
     over, away = [], []
-    for notice in missing:
+    missing = list(missing)
+    Notice.objects.filter(pk__in=[notice.pk for notice in missing if notice.waits_until is not None]).delete()
+    for notice in (notice for notice in missing if notice.waits_until is None):
         since = notice.missing_since or now
         if now - since >= kind.stays_away:
             notice.ended_at = since
@@ -227,6 +264,8 @@ def tell_of_device(user: User, *, device: str, source: str, at: datetime, key: s
             " on the sign-in page under “Forgot the password?”. That ends every session, theirs included.",
             "began_at": at,
             "person": user,
+            "path": reverse("account_sessions"),
+            "own_path": reverse("account_sessions"),
         },
     )
     choice = choices_of([member.pk]).get(member.pk, USUAL)

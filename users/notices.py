@@ -52,8 +52,9 @@ class Notice(models.Model):
     """A cause: something that is so, from a moment on, until it is over.
 
     key: what it is about; of the causes that are not over only one has it. account: of `subscribers`, by number; null:
-    it is about the firm. person: whom alone it concerns. missing_since: it was not seen since then, and is over when it
-    stays away. is_silent: it was there before anybody was to be told.
+    it is about the firm. person: whom alone it concerns. path: of the page about it, own_path: of a client's; empty:
+    there is none. waits_until: nobody is told before that moment, and only if it is still so. missing_since: it was not
+    seen since then, and is over when it stays away. is_silent: it was there before anybody was to be told.
     """
 
     workspace = models.ForeignKey("users.Workspace", on_delete=models.CASCADE, related_name="+")
@@ -63,7 +64,10 @@ class Notice(models.Model):
     text = models.CharField(max_length=600, blank=True, default="")
     account = models.BigIntegerField(null=True)
     person = models.ForeignKey("users.User", null=True, on_delete=models.CASCADE, related_name="+")
+    path = models.CharField(max_length=200, blank=True, default="", db_default="")
+    own_path = models.CharField(max_length=200, blank=True, default="", db_default="")
     began_at = models.DateTimeField()
+    waits_until = models.DateTimeField(null=True)
     missing_since = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
     is_silent = models.BooleanField(default=False)
@@ -81,10 +85,14 @@ class Notice(models.Model):
 
 
 class NoticeStart(models.Model):
-    """Since when a workspace's people are told; what was there before is no news."""
+    """Since when a workspace's people are told; what was there before is no news.
+
+    known_until: {connection: moment} up to which what came from it was looked at, where a look goes back to that.
+    """
 
     workspace = models.OneToOneField("users.Workspace", on_delete=models.CASCADE, related_name="+")
     began_at = models.DateTimeField()
+    known_until = models.JSONField(default=dict, db_default={})
 
     def __str__(self) -> str:
         return f"{self.workspace} since {self.began_at}"

@@ -115,6 +115,8 @@ def _environment(place: Installation) -> dict[str, str]:
     environment = {**os.environ, **{name: place.secret(name) for name in ("SECRET_KEY", "FIELD_KEYS")}}
     environment |= {"VAR": str(place.var), "PYTHONUNBUFFERED": "1"}
     environment.setdefault("STATIC_ROOT", str(place.var / "static"))
+    if not os.environ.get("ALLOWED_HOSTS") and not os.environ.get("CSRF_TRUSTED_ORIGINS"):  # nobody else reaches it
+        environment.setdefault("PORTAL_URL", f"http://localhost:{place.port}")
     return environment
 
 

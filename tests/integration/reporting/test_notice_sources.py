@@ -9,13 +9,17 @@ import pytest
 from django.utils import timezone
 
 from reporting import notice_sources
-from reporting.models import SyncKind, SyncState
+from reporting.drift import drifting
+from reporting.models import Decision, OpenPosition, OpenTrade, PositionReading, Statement, SyncKind, SyncState
 from reporting.notice_sources import FAILING_FOR, SOURCES, collect
+from reporting.watching import BY_ACCOUNT
 from tests import builders
 from tests.integration.reporting.test_event_sources import failed_copy
 from tests.integration.reporting.test_mailing import firm_with_statement
+from users.notice_packing import TAKEN_BACK, pack_due, why_unwanted
 from users.notice_rules import KINDS
-from users.notices import Notice, NoticePart
+from users.notice_telling import NoticeCause, take_up
+from users.notices import Notice, NoticeChoice, NoticeMessage, NoticePart, NoticeStart
 
 pytestmark = pytest.mark.django_db
 
@@ -132,6 +136,116 @@ def test_an_issued_statement_is_told_once_however_often_one_looks():
     for after in (timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), notice_sources.BACK * 2):
         collect(issued_at + after)
     assert len(titles(kind="issued")) == 1
+
+
+@pytest.mark.parametrize("when", ["before it is packed", "before it is sent"])
+def test_a_statement_that_was_voided_before_the_digest_is_not_told(when):
+    firm = firm_with_statement(due=7)
+    owner = builders.member(firm.workspace, "Olga", "owner")
+    now = firm.statement.issued_at + timedelta(minutes=1)
+    collect(now)
+    NoticeChoice.objects.create(membership=owner.memberships.get(), chosen={"issued": ["email"]})
+    issued = NoticeCause(f"issued:{firm.statement.pk}", "Statement", now)
+    Notice.objects.all().delete()
+    take_up(firm.workspace, KINDS["issued"], [issued], now=now)
+    if when == "before it is sent":
+        pack_due(now)
+    Statement.objects.filter(pk=firm.statement.pk).update(is_void=True)
+    if when == "before it is packed":
+        pack_due(now)
+        assert NoticePart.objects.get().dropped == TAKEN_BACK
+    else:
+        assert why_unwanted(NoticeMessage.objects.get()) == TAKEN_BACK
+
+
+@pytest.mark.parametrize(("came_late", "count"), [(True, 1), (False, 0)])
+def test_copies_that_failed_while_nobody_looked_are_told(business, came_late, count):
+    """The last look was four hours ago, or what the backend decided came four hours late."""
+    now = timezone.now()
+    until = now - timedelta(hours=4 if came_late else 2)
+    NoticeStart.objects.create(
+        workspace=business.workspace, began_at=until, known_until={str(business.connection.pk): until.isoformat()}
+    )
+    SyncState.objects.update_or_create(
+        connection=business.connection, kind=SyncKind.DECISIONS, defaults={"complete_until": now, "due_at": now}
+    )
+    failed_copy(business, 1, ago=timedelta(hours=3))
+    collect(now)
+    assert len(titles(kind="copies")) == count
+    collect(now + timedelta(seconds=20))
+    assert Notice.objects.filter(kind="copies", ended_at=None).count() == 0  # looked at since: it is over
+
+
+# --- Copies that differ -----------------------------------------------------------------------------------------------
+@pytest.fixture
+def copied(business):
+    """A trade of the provider that is open, with a decision to copy it, and no copy."""
+    now = timezone.now()
+    place = {"workspace": business.workspace, "connection": business.connection, "symbol": "EURUSD", "side": "buy"}
+    trade = OpenTrade.objects.create(
+        **place, strategy_id=business.alpine.backend_id, signal_id="signal", state="open", missing=1, opened_at=now
+    )
+    failed_copy(business, 1, ago=timedelta(minutes=1), outcome="copied")
+    Decision.objects.update(strategy_id=business.alpine.backend_id, source_strategy_id=business.alpine.backend_id)
+    SyncState.objects.update_or_create(
+        connection=business.connection, kind=SyncKind.POSITIONS, defaults={"due_at": now, "cursor": {}}
+    )
+    business.hers.stopouts.all().delete()
+    return trade
+
+
+def position(business, **fields) -> OpenPosition:
+    now = timezone.now()
+    place = {"workspace": business.workspace, "connection": business.connection, "symbol": "EURUSD", "side": "buy"}
+    figures = {"lots": 1, "open_price": 1, "swap": 0, "commission": 0, "opened_at": now, "changed_at": now}
+    ids = {"subscriber_id": business.hers.backend_id, "position_id": "p", "signal_id": "signal"}
+    return OpenPosition.objects.create(
+        **place, **figures, **ids | {"source_strategy_id": business.alpine.backend_id} | fields
+    )
+
+
+def differences(business) -> list[tuple[str, int, int]]:
+    rows = drifting(business.workspace, timezone.now(), most=10)
+    return [(row.name, row.missing, row.extra) for row in rows]
+
+
+def test_a_copy_that_is_gone_while_the_provider_has_the_trade_is_drift(business, copied):
+    assert differences(business) == [("Dora's account", 1, 0)]
+    assert found("drift", business.workspace) == ["Copies of Dora's account differ from its providers' trades"]
+    position(business)
+    assert differences(business) == []
+
+
+@pytest.mark.parametrize("why", ["never copied", "unsubscribed", "close-only", "stopped", "not read since"])
+def test_what_has_another_reason_is_no_drift(business, copied, why):
+    from tests.integration.conftest import make_stopout
+
+    now = timezone.now()
+    if why == "never copied":
+        Decision.objects.update(outcome="skipped")
+    elif why == "unsubscribed":
+        business.hers.subscriptions.update(is_removed=True)
+    elif why == "close-only":
+        type(business.hers).objects.update(close_only="by-position")
+    elif why == "stopped":
+        make_stopout(business.hers, now, stopped_till=now + timedelta(hours=3))
+    else:
+        SyncState.objects.filter(kind=SyncKind.POSITIONS).update(cursor={BY_ACCOUNT: True})
+    assert differences(business) == []
+    if why == "not read since":
+        PositionReading.objects.create(connection=business.connection, backend_id=business.hers.backend_id, read_at=now)
+        assert len(differences(business)) == 1
+
+
+def test_a_copy_of_a_trade_that_the_provider_closed_is_drift(business, copied):
+    OpenTrade.objects.update(state="closed", missing=None)
+    position(business)
+    position(business, position_id="q")
+    assert differences(business) == [("Dora's account", 0, 2)]
+    (cause,) = SOURCES["drift"](business.workspace, timezone.now()).causes
+    assert cause.text.startswith("Of its copies 2 are open that the provider has closed: EURUSD among them.")
+    OpenTrade.objects.update(state="unknown")
+    assert differences(business) == []
 
 
 def test_wrong_rows_of_one_firm_keep_nothing_from_others(business, monkeypatch, charlie):

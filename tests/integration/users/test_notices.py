@@ -16,7 +16,7 @@ from django.utils import timezone
 from tests import builders
 from users import notice_sending
 from users.models import AuditEntry, Mail, Membership
-from users.notice_packing import MOST_AN_HOUR, MOST_NAMED, NO_ACCESS, forget_old, pack_due, why_unwanted
+from users.notice_packing import MOST_AN_HOUR, MOST_NAMED, NO_ACCESS, forget_old, links_of, pack_due, why_unwanted
 from users.notice_rules import KINDS
 from users.notice_sending import (
     DELAYS,
@@ -177,7 +177,85 @@ def test_a_digest_comes_once_a_day_at_the_persons_hour(workspace, alice):
     assert subjects() == []
     look(workspace, *range(5), minutes=60, kind=KINDS["limit"])
     assert subjects() == ["5 notifications – Alice Capital"]
-    assert "since 01 june 2026, 21:00 (asia/tokyo)" in NoticeMessage.objects.get().text
+    assert "5 × limit near" in NoticeMessage.objects.get().text
+    assert "(since 01 June 2026, 21:00 (Asia/Tokyo))" in NoticeMessage.objects.get().text
+
+
+def test_what_the_bound_delays_into_quiet_hours_waits_for_their_end(workspace, alice):
+    NoticeChoice.objects.create(
+        membership=member_of(alice), chosen={"limit": ["email"]}, quiet_from=13, quiet_until=15, urgent_passes=True
+    )
+    for number in range(MOST_AN_HOUR + 1):
+        look(workspace, *range(number + 1), minutes=number, kind=KINDS["limit"])
+    assert len(subjects()) == MOST_AN_HOUR
+    for minutes in (60, 179):
+        look(workspace, *range(MOST_AN_HOUR + 1), minutes=minutes, kind=KINDS["limit"])
+        assert len(subjects()) == MOST_AN_HOUR
+    look(workspace, *range(MOST_AN_HOUR + 1), minutes=180, kind=KINDS["limit"])
+    assert len(subjects()) == MOST_AN_HOUR + 1
+
+
+def test_what_was_due_before_quiet_hours_and_is_late_waits_for_their_end(workspace, alice):
+    """Nothing was packed for half an hour, because nothing ran."""
+    NoticeChoice.objects.create(membership=member_of(alice), chosen={"limit": ["email"]}, quiet_from=13, quiet_until=15)
+    take_up(workspace, KINDS["limit"], causes(1), now=NOW + timedelta(minutes=50))
+    pack_due(NOW + timedelta(minutes=80))
+    assert subjects() == []
+    pack_due(NOW + timedelta(minutes=180))
+    assert len(subjects()) == 1
+
+
+@pytest.mark.parametrize(("minutes", "messages"), [(4, 0), (5, 1), (6, 1)])
+def test_what_has_to_last_is_told_when_it_did(workspace, alice, minutes, messages):
+    NoticeChoice.objects.create(membership=member_of(alice), chosen={"drift": ["email"]})
+    kind = KINDS["drift"]
+    look(workspace, 1, kind=kind)
+    look(workspace, 1, minutes=minutes, kind=kind)
+    assert len(subjects()) == messages
+
+
+def test_what_did_not_last_is_forgotten_and_begins_anew(workspace, alice):
+    NoticeChoice.objects.create(membership=member_of(alice), chosen={"drift": ["email"]})
+    kind = KINDS["drift"]
+    look(workspace, 1, kind=kind)
+    look(workspace, minutes=4, kind=kind)
+    assert not Notice.objects.exists()
+    look(workspace, 1, minutes=6, kind=kind)
+    assert subjects() == []
+    look(workspace, 1, minutes=11, kind=kind)
+    look(workspace, minutes=12, kind=kind)
+    look(workspace, minutes=17, kind=kind)
+    assert subjects() == ["Account 1 is stopped – Alice Capital", "Over: Account 1 is stopped – Alice Capital"]
+
+
+# --- Links ------------------------------------------------------------------------------------------------------------
+def test_messages_lead_to_the_page_of_their_reader(workspace, alice, dora, settings):
+    settings.PORTAL_URL = "https://portal.example.com/"
+    hers = builders.subscriber(builders.connection(workspace), access=dora)
+    cause = NoticeCause("stopout:1", "It is stopped", NOW, account=hers.pk, path="/subscribers/7/", own_path="/me/")
+    take_up(workspace, STOPOUT, [cause], now=NOW)
+    pack_due(NOW)
+    texts = {message.membership.role: message.text for message in NoticeMessage.objects.select_related("membership")}
+    assert texts["owner"].endswith("\n\nhttps://portal.example.com/subscribers/7/")
+    assert texts["subscriber"].endswith("\n\nhttps://portal.example.com/me/")
+    assert Mail.objects.first().text.endswith("under Notifications: https://portal.example.com/notifications/\n")
+
+
+def test_without_an_address_of_the_portal_there_are_no_links(workspace, alice):
+    take_up(workspace, STOPOUT, [NoticeCause("stopout:1", "It is stopped", NOW, path="/subscribers/7/")], now=NOW)
+    pack_due(NOW)
+    assert "/subscribers/7/" not in Mail.objects.get().text
+    assert Mail.objects.get().text.endswith("under Notifications.\n")
+
+
+def test_many_causes_have_a_link_each_and_programs_get_them_as_a_list(workspace, alice, settings):
+    settings.PORTAL_URL = "https://portal.example.com"
+    several = [NoticeCause(f"stopout:{n}", f"Number {n}", NOW, path=f"/subscribers/{n}/") for n in range(4)]
+    take_up(workspace, STOPOUT, several, now=NOW)
+    pack_due(NOW)
+    message = NoticeMessage.objects.get()
+    assert "- Number 2 (since 01 June 2026, 12:00 (UTC))\n  https://portal.example.com/subscribers/2/" in message.text
+    assert links_of(message) == [f"https://portal.example.com/subscribers/{n}/" for n in range(4)]
 
 
 # --- Who may hear -----------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ SAFE = {
     "ALLOWED_HOSTS": ["portal.example.com"],
     "CSRF_TRUSTED_ORIGINS": ["https://portal.example.com"],
     "HTTPS": True,
+    "PORTAL_URL": "https://portal.example.com",
 }
 
 
@@ -37,6 +38,11 @@ def test_safe_settings_pass(settings):
         ({"ALLOWED_HOSTS": ["portal.example.com"], "HTTPS": False}, "E005"),
         ({"DEBUG": True}, "E009"),
         ({"CSRF_TRUSTED_ORIGINS": ["http://portal.example.com"]}, "E006"),
+        ({"PORTAL_URL": "portal.example.com"}, "E011"),
+        ({"PORTAL_URL": "http://portal.example.com"}, "E011"),
+        ({"PORTAL_URL": "https://portal.example.com/x"}, "E011"),
+        ({"PORTAL_URL": "https://portal.example.com:port"}, "E011"),
+        ({"PORTAL_URL": "javascript:alert(1)"}, "E011"),
     ],
 )
 def test_unsafe_settings_are_refused(settings, change, number):

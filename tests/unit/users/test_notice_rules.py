@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from users.models import Membership, Role, User, Workspace
-from users.notice_rules import KINDS, channels_for, due_moment, is_quiet, kinds_for, next_hour, zone_of
+from users.notice_rules import KINDS, after_quiet, channels_for, due_moment, is_quiet, kinds_for, next_hour, zone_of
 from users.notices import NoticeChoice
 
 BERLIN, UTC_ZONE = ZoneInfo("Europe/Berlin"), ZoneInfo("UTC")
@@ -74,6 +74,27 @@ def test_what_is_not_urgent_waits_for_the_morning(kind, choice, expected):
     """At 23:00 of a night in UTC; `expected` in hours."""
     now = datetime(2026, 6, 1, 23, tzinfo=UTC)
     assert (due_moment(kind, NoticeChoice(**choice), UTC_ZONE, now) - now).total_seconds() == expected * 3600
+
+
+@pytest.mark.parametrize(
+    ("kind", "choice", "minutes", "expected"),
+    [
+        (LIMIT, {"quiet_from": 0, "quiet_until": 7}, 59, 59),  # a minute before
+        (LIMIT, {"quiet_from": 0, "quiet_until": 7}, 60, 8 * 60),
+        (LIMIT, {"quiet_from": 0, "quiet_until": 7}, 61, 8 * 60),
+        (LIMIT, {"quiet_from": 0, "quiet_until": 7}, 8 * 60, 8 * 60),
+        (LIMIT, {}, 60, 60),
+        (STOPOUT, {"quiet_from": 0, "quiet_until": 7}, 60, 60),
+        (STOPOUT, {"quiet_from": 0, "quiet_until": 7, "urgent_passes": False}, 60, 8 * 60),
+        (LIMIT, {"quiet_from": 0, "quiet_until": 7, "digest_hour": 23}, 60, 8 * 60),
+        (LIMIT, {"quiet_from": 0, "quiet_until": 7, "digest_hour": 3}, 60, 60),  # who asks for it gets it then
+    ],
+)
+def test_what_is_delayed_into_quiet_hours_waits_for_their_end(kind, choice, minutes, expected):
+    """From 23:00 of a night in UTC, in minutes."""
+    night = datetime(2026, 6, 1, 23, tzinfo=UTC)
+    moment = after_quiet(kind, NoticeChoice(**choice), UTC_ZONE, night + timedelta(minutes=minutes))
+    assert moment - night == timedelta(minutes=expected)
 
 
 @pytest.mark.parametrize(
