@@ -63,10 +63,11 @@ class SumsRow(serializers.Serializer):
     resized = number()
     skipped = number()
     failed = number()
+    unknown = number(help_text="Copies of which not enough is known; only where it is reconstructed.")
     volume = DecimalText(help_text="Lots.")
-    profit = DecimalText()
-    floating_profit = DecimalText()
-    max_drawdown = DecimalText()
+    profit = DecimalText(allow_null=True, help_text="null: not known.")
+    floating_profit = DecimalText(allow_null=True, help_text="null: not known.")
+    max_drawdown = DecimalText(allow_null=True, help_text="null: not known.")
 
 
 class WhatIfRow(serializers.Serializer):
@@ -77,6 +78,10 @@ class WhatIfRow(serializers.Serializer):
     currency = text()
     signals = number()
     copies_that_differ = number()
+    is_reconstructed = flag(help_text="Decided here over mirrored signals, as the backend has no simulations.")
+    assumed = serializers.ListField(child=text(), help_text="Sentences; empty: nothing, or the backend decided.")
+    missing = serializers.ListField(child=text(), help_text="What would have decided and is not known, sentences.")
+    copies_undecided = number(help_text="Copies that may differ: not enough is known of them.")
     before = SumsRow(allow_null=True)
     after = SumsRow(allow_null=True)
     difference = SumsRow(allow_null=True)
@@ -174,6 +179,10 @@ def what_if_row(summary: WhatIf) -> dict[str, Any]:
         "currency": summary.currency,
         "signals": summary.signals,
         "copies_that_differ": summary.differs,
+        "is_reconstructed": summary.is_reconstructed,
+        "assumed": list(summary.assumed),
+        "missing": [what for _, what, _ in summary.missing],
+        "copies_undecided": summary.undecided,
         "before": sums_row(summary.before) if is_known else None,
         "after": sums_row(summary.after) if is_known else None,
         "difference": sums_row(summary.difference) if is_known else None,
@@ -183,4 +192,6 @@ def what_if_row(summary: WhatIf) -> dict[str, Any]:
 def sums_row(sums: Mapping[str, Any]) -> dict[str, Any]:
     """Sums of copies, with what was not told as none."""
     names = {"floating_profit": "floatingProfit", "max_drawdown": "maxDrawdown"}
-    return dict(SumsRow({name: sums.get(names.get(name, name)) or 0 for name in SumsRow().fields}).data)
+    money = ("profit", "floating_profit", "max_drawdown")
+    row = {name: sums.get(names.get(name, name), None if name in money else 0) for name in SumsRow().fields}
+    return dict(SumsRow(row).data)

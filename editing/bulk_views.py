@@ -83,7 +83,7 @@ def bulk_what_if(request: MemberRequest, pk: int) -> HttpResponse:
     """What all of it would have done to the last days' signals."""
     summary = what_if_of_bulk(visible_bulk(request, pk), now=timezone.now())
     name = "editing/_what_if.html" if request.partial else "editing/bulk_what_if.html"
-    return render(request, name, {"summary": summary, "bulk": visible_bulk(request, pk)})
+    return render(request, name, {"summary": summary, "bulk": visible_bulk(request, pk), "is_client": False})
 
 
 @require_POST

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from copying.client import Client, NotFound, Rejected
+from copying.client import Client, Forbidden, NotFound, Rejected
 from copying.contract.accounts import MeasuredLimit
 from editing.dangers import may_act, needs_measuring, reasons_of, side_effects_of
 from editing.limits import LEVEL_WORDS, allowed, limit_words
@@ -82,7 +82,7 @@ def effects_of(change: Change, *, client: Client) -> ImmediateEffects:
         return stated
     try:
         return add_measured(stated, change, client.immediate_effects(changes_of(change)))
-    except NotFound:
+    except (NotFound, Forbidden):
         return replace(stated, problem=NOT_OFFERED) if may_act(change) else stated
     except Rejected:
         # what cannot be saved does nothing: saving says what is wrong with it, without asking for a name first

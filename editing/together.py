@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from copying.client import Client, NotFound, Rejected
+from copying.client import Client, Forbidden, NotFound, Rejected
 from copying.contract import wire
 from editing.dangers import may_act, needs_measuring
 from editing.immediate import NOT_OFFERED, ImmediateEffects, add_measured, document_effects
 from editing.models import Change
-from editing.what_if import DAYS, MOST_SIGNALS, WhatIf, changes_of, describe
+from editing.what_if import DAYS, MOST_SIGNALS, WhatIf, changes_of, describe, over_mirror
 
 AT_A_TIME = 200  # documents in one question, so that a backend answers it within a page
 
@@ -24,7 +24,7 @@ def effects_together(changes: Sequence[Change], *, client: Client) -> ImmediateE
     for some in batches([change for change in changes if needs_measuring(change)]):
         try:
             answer = client.immediate_effects(documents_of(some))
-        except NotFound:
+        except (NotFound, Forbidden):
             return replace(total, problem=NOT_OFFERED) if any(may_act(change) for change in some) else total
         except Rejected:
             continue  # what cannot be saved does nothing
@@ -58,8 +58,8 @@ def simulate_together(changes: Sequence[Change], *, client: Client, now: datetim
         body = {"changes": documents_of(changes), "limit": MOST_SIGNALS, "differencesOnly": True, **narrowed, **period}
         try:
             return describe(changes[0], client.simulate(body), days)
-        except NotFound:
-            return WhatIf(problem="This backend cannot look back: it says only afterwards what a change does.")
+        except (NotFound, Forbidden):
+            return over_mirror(changes, now=now, **narrowed)
         except Rejected as error:
             if days == DAYS[-1]:
                 return WhatIf(problem=f"The backend could not look back. {error.text}")

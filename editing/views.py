@@ -344,4 +344,5 @@ def positions(request: MemberRequest, pk: int) -> HttpResponse:
 def show_part(request: MemberRequest, name: str, change: Change, **context: Any) -> HttpResponse:
     """A part of the review, or a page of its own around it."""
     page = f"editing/_{name}.html" if request.partial else f"editing/{name}.html"
-    return render(request, page, {**context, "change": change, "target": target_of(change.kind)})
+    known = {"change": change, "target": target_of(change.kind), "is_client": is_client(request)}
+    return render(request, page, {**context, **known})

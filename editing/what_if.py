@@ -1,19 +1,21 @@
 """What a proposed change would have done to the signals of the last days, and what a removal meets: asked, not guessed.
 
-The backend decides recorded signals twice (docs/copying.md, "Simulations"); one that cannot do so is said to in one
-sentence. Nothing is written.
+The backend decides recorded signals twice (docs/copying.md, "Simulations"). Where it cannot, the mirrored signals are
+decided here by the same engine (mirrored.py), which is marked and says what it does not know. Nothing is written.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from copying.client import Client, NotFound, Rejected
+from copying.client import Client, Forbidden, NotFound, Rejected
 from copying.contract import wire
 from copying.contract.documents import TradingSignal
 from editing.merging import writable
+from editing.mirrored import NothingToSay, mirrored_look_back
 from editing.models import Action, Change
 from editing.secrets import without_secrets
 from editing.targets import SUBSCRIBER, Document, Link, names_of, target_of
@@ -22,12 +24,19 @@ DAYS = (30, 7, 1)
 MOST_SIGNALS = 25
 MOST_ACCOUNTS = 10
 MOST_ASKED = 25
+MOST_DECIDED = 500  # accounts that are decided for over the mirror
+CANNOT = "This backend cannot look back: it says only afterwards what a change does."
 OUTCOMES = (("copied", "Copied"), ("resized", "Resized"), ("skipped", "Skipped"), ("failed", "Failed"))
 
 
 @dataclass(frozen=True)
 class WhatIf:
-    """The answer of a simulation. problem: a sentence in its place. Money is in `currency`."""
+    """The answer of a simulation. problem: a sentence in its place. Money is in `currency`.
+
+    is_reconstructed: decided here over the mirror, not by the backend. Then assumed: sentences; missing: (copies, what
+    is not known of them, what would bring it); undecided: copies that may differ; without_result: those of which no
+    result is known; older: signals that were not looked at; decided_for, reached: so many of so many accounts.
+    """
 
     days: int = 0
     problem: str = ""
@@ -43,26 +52,69 @@ class WhatIf:
     accounts: list[tuple[Link, dict[str, Any]]] = field(default_factory=list)
     strategies: dict[str, str] = field(default_factory=dict)
     method: str = ""
+    is_reconstructed: bool = False
+    assumed: list[str] = field(default_factory=list)
+    missing: list[tuple[int, str, str]] = field(default_factory=list)
+    undecided: int = 0
+    without_result: int = 0
+    older: int = 0
+    decided_for: int = 0
+    reached: int = 0
 
 
 def simulate(change: Change, *, client: Client, now: datetime) -> WhatIf:
     """Ask for the longest period that the backend takes. Raises the client's errors but these two: 404 and 400."""
     if change.kind != SUBSCRIBER and change.action == Action.CREATE:
         return WhatIf(problem="It is new: there are no signals to look back at.")
-    body: dict[str, Any] = {"changes": changes_of(change), "limit": MOST_SIGNALS, "differencesOnly": True}
-    body |= target_of(change.kind).simulated(change)
+    narrowed = target_of(change.kind).simulated(change)
+    body: dict[str, Any] = {"changes": changes_of(change), "limit": MOST_SIGNALS, "differencesOnly": True} | narrowed
     for days in DAYS:
         period = {"startTime": wire.format_time(now - timedelta(days=days)), "endTime": wire.format_time(now)}
         try:
             return describe(change, client.simulate(body | period), days)
-        except NotFound:
-            return WhatIf(problem="This backend cannot look back: it says only afterwards what a change does.")
+        except (NotFound, Forbidden):
+            return over_mirror([change], now=now, **narrowed)
         except Rejected as error:
             if refusals := own_details(change, error.details):
                 return WhatIf(problem="The backend would refuse this change.", refused=refusals)
             if days == DAYS[-1]:
                 return WhatIf(problem=f"The backend could not look back. {error.text}")
     raise AssertionError("every period was asked for")
+
+
+def over_mirror(changes: Sequence[Change], *, now: datetime, subscriberId: str = "", strategyId: str = "") -> WhatIf:
+    """The same over the mirrored signals, for a backend that has no simulations. The changes are of one connection."""
+    look_back = mirrored_look_back()
+    if look_back is None:
+        return WhatIf(problem=CANNOT)
+    reached = 0
+    accounts: dict[str, None] = {}
+    documents: dict[str, dict[str, Document | None]] = {}
+    for change in changes:
+        if change.kind == SUBSCRIBER:  # itself: thousands of them are not asked for
+            reached += 1
+            accounts[change.backend_id] = None
+        else:
+            reach = target_of(change.kind).reach(change, most=MOST_DECIDED)
+            reached += reach.count
+            accounts |= dict.fromkeys(reach.ids)
+        for collection, entries in changes_of(change).items():
+            documents.setdefault(collection, {}).update(entries)
+    named = list(accounts)[:MOST_DECIDED]
+    days = DAYS[0]
+    try:
+        answer = look_back(
+            changes[0].connection,
+            documents,
+            accounts=named,
+            subscriber_id=subscriberId,
+            strategy_id=strategyId,
+            start=now - timedelta(days=days),
+            now=now,
+        )
+    except NothingToSay as error:
+        return WhatIf(problem=error.text)
+    return replace(describe(changes[0], answer, days), decided_for=len(named), reached=max(reached, len(named)))
 
 
 def changes_of(change: Change) -> dict[str, Any]:
@@ -102,6 +154,12 @@ def describe(change: Change, answer: Document, days: int) -> WhatIf:
         accounts=most_different(change, answer.get("subscribers") or []),
         strategies=names_of(change.connection_id, leaves) if leaves else {},
         method=answer.get("method", ""),
+        is_reconstructed=bool(answer.get("isReconstructed")),
+        assumed=list(answer.get("assumed") or ()),
+        missing=[(copies, what, remedy) for copies, what, remedy in answer.get("missing") or ()],
+        undecided=answer.get("undecided", 0),
+        without_result=answer.get("withoutResult", 0),
+        older=answer.get("older", 0),
     )
 
 

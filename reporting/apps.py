@@ -8,6 +8,7 @@ class ReportingConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts.offers import register_refusals
+        from editing.mirrored import register_look_back
         from reporting import closing_positions, removal  # noqa: F401  # they register their kinds of jobs
         from reporting.account_results import result_month, result_today
 
@@ -27,7 +28,13 @@ class ReportingConfig(AppConfig):
 
             return results_csv(request, table)
 
+        def over_the_mirror(*arguments, **named):
+            from reporting.reconstruction.looking_back import look_back  # late: it loads the compiled engine
+
+            return look_back(*arguments, **named)
+
         register_file(with_results)
+        register_look_back(over_the_mirror)
         register_results(today=result_today, month=result_month)
         register_states(connection_states)
         register_refusals(refusals)

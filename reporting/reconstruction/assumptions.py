@@ -67,12 +67,26 @@ DECISIVE = frozenset(
     }
 )
 """Without these there is no expected volume."""
+WITH_TERMINALS = "Access to the accounts' API brings it"
+REMEDIES: dict[Assumption, str] = {
+    Assumption.SETTINGS_UNKNOWN: "Settings are kept from the first look on.",
+    Assumption.MEMBER_UNKNOWN: "Signals that come while the portfolio has one member tell it.",
+    Assumption.PROVIDER_LOTS: f"{WITH_TERMINALS}: the volume is then read while a signal is open.",
+    Assumption.PROVIDER_MONEY: f"{WITH_TERMINALS}, for signals from then on.",
+    Assumption.MONEY: f"{WITH_TERMINALS}; or enter currency and balance of the account by hand.",
+    Assumption.SPECIFICATION_UNKNOWN: "The symbol is none that brokers usually have.",
+    Assumption.PRICE_UNKNOWN: f"{WITH_TERMINALS}, or a deal that copies the signal.",
+    Assumption.RATE_UNKNOWN: "Enter a rate in Settings, Exchange rates.",
+}
+"""What would bring what is decisive and not known, for staff."""
 IN_LOG, NOT_IN_LOG, OTHER_VOLUME, NO_DEAL_YET = "told-in-log", "not-in-log", "other-volume", "no-deal-yet"
+NOT_KNOWN = "settings-unknown"
 REASONS = {
     IN_LOG: "The log tells why",
     NOT_IN_LOG: "No reason in the log",
     OTHER_VOLUME: "Another volume than expected",
     NO_DEAL_YET: "No deal of the order yet",
+    NOT_KNOWN: "Settings of that time not known",
 }
 """Reasons that only a reconstruction gives, beside those of the engine, in words."""
 

@@ -7,35 +7,26 @@ what it is about, so that looking again changes the row where it says something 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 import structlog
 from django.db import transaction
 
-from copying.engine.model import OrderKind
 from reporting.models import Decision, MirroredSignal
-from reporting.rates import Rates, UnknownRate
 from reporting.reconstruction.assumptions import Assumption
 from reporting.reconstruction.expected import (
-    KINDS,
-    SIDES,
     PastMarket,
     ProviderTrade,
-    Stop,
     Ways,
     expect,
-    provider_side,
-    provider_symbol,
 )
 from reporting.reconstruction.keeping import keep, row_of
-from reporting.reconstruction.matching import find, openings
-from reporting.reconstruction.scenes import SignalScene, float_of, read_scene
+from reporting.reconstruction.matching import as_provided, find, openings
+from reporting.reconstruction.scenes import SignalScene, exchange_of, read_scene, stops_at, trade_of
 from reporting.reconstruction.settings import Timeline
 from reporting.retention import RecordKind, kept_from
 from strategies.versions import Described
-from subscribers.models import Stopout
 from users.models import Connection
 
 log = structlog.get_logger(__name__)
@@ -91,7 +82,9 @@ def decide_signals(backend: Connection, signals: Sequence[MirroredSignal], *, no
         lines = defaultdict(list)
         for line in scene.lines.get(signal.signal_id, ()):
             lines[line.strategy_id, line.subscriber_id].append(line)
-        for finding in find(trade, ways, own, lines, is_settled=is_settled, without_settings=without):
+        later = _later(scene, signal, leaf) if is_settled and not own and not ways else set()
+        found = find(trade, ways, own, lines, is_settled=is_settled, without_settings=without, later=later)
+        for finding in found:
             row = row_of(backend, signal, leaf, trade, finding)
             rows[row.backend_id] = row
     with transaction.atomic():
@@ -138,26 +131,14 @@ def expectation(
     scene: SignalScene, signal: MirroredSignal, leaf: str, *, is_leaf: bool
 ) -> tuple[ProviderTrade, Ways, timedelta]:
     """The signal as the provider gave it, what the engine says of every account, and how long a copy may take."""
-    trade = ProviderTrade(
-        id=signal.signal_id,
-        strategy_id=leaf,
-        symbol=signal.symbol,
-        side=SIDES[signal.side],
-        kind=KINDS.get(signal.kind, OrderKind.MARKET),
-        time=signal.time,
-        lots=float_of(signal.lots),
-        price=float_of(signal.price),
-        stop_loss=float_of(signal.stop_loss),
-        take_profit=float_of(signal.take_profit),
-        has_stops=signal.lots is not None,
-        magic=signal.magic,
-    )
+    trade = trade_of(signal, leaf)
     configuration = scene.timeline.configuration_at(signal.time)
     if not is_leaf or leaf not in configuration.strategies:
         return trade, {}, timedelta(0)
     try:
         table, ids = scene.tables.of(leaf, configuration)
-        trade = _as_provided(scene, signal, trade, table)
+        if signal.is_side_copied:
+            trade = as_provided(trade, scene.deals.get(signal.signal_id, ()), table)
         funds = {key: own for key in ids if (own := scene.money.at(key, signal.time)) is not None}
         account = configuration.strategies[leaf].get("accountId")
         uncertain = frozenset(
@@ -171,8 +152,8 @@ def expectation(
             ids,
             funds=funds,
             provider=scene.money.at(account, signal.time) if isinstance(account, str) and account else None,
-            market=PastMarket(_prices(scene, signal), _exchange(scene.rates, signal.time)),
-            stops=_stops(scene.stopouts, signal.time),
+            market=PastMarket(_prices(scene, signal), exchange_of(scene.rates, signal.time)),
+            stops=stops_at(scene.stopouts, signal.time),
             uncertain=uncertain,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -185,20 +166,21 @@ def expectation(
     return trade, ways, min(timedelta(seconds=longest) + timedelta(minutes=minutes) - WINDOW, LONGEST_WAIT)
 
 
-def _as_provided(scene: SignalScene, signal: MirroredSignal, trade: ProviderTrade, table: Any) -> ProviderTrade:
-    """The trade with the provider's own side and symbol, where only those of a copy are told."""
-    if not signal.is_side_copied:
-        return trade
-    terms = {(key.strategy_id, key.subscriber_id): own for key, own in zip(table.keys, table.terms, strict=True)}
-    for deal in scene.deals.get(signal.signal_id, ()):
-        own = terms.get((deal.strategy_id, deal.subscriber_id))
-        if own is not None:
-            symbol = provider_symbol(deal.symbol, own)
-            return ProviderTrade(
-                **{name: getattr(trade, name) for name in trade.__slots__ if name not in ("side", "symbol")}
-                | {"side": provider_side(deal.side, own), "symbol": symbol, "is_symbol_concluded": True}
-            )
-    return trade
+def _later(scene: SignalScene, signal: MirroredSignal, leaf: str) -> set[tuple[str, str]]:
+    """Who was first seen to copy the strategy after the signal, and after nobody had looked at its settings before.
+
+    Where they had been looked at, an account that was not seen did not copy it.
+    """
+    if any(
+        version.first_seen_at <= signal.time for version in scene.timeline.by_kind[Described.STRATEGY].get(leaf, ())
+    ):
+        return set()
+    try:
+        ways = scene.later_ways(leaf)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return set()  # as in `expectation`
+    seen = scene.timeline.by_kind[Described.SUBSCRIBER]
+    return {way for way in ways if not any(version.first_seen_at <= signal.time for version in seen.get(way[1], ()))}
 
 
 def _prices(scene: SignalScene, signal: MirroredSignal) -> dict[str, float]:
@@ -207,24 +189,3 @@ def _prices(scene: SignalScene, signal: MirroredSignal) -> dict[str, float]:
         if deal.price:
             prices.setdefault(deal.symbol, float(deal.price))
     return prices
-
-
-def _exchange(rates: Rates, moment: datetime):
-    day = moment.astimezone(UTC).date()
-
-    def exchange(currency: str, target: str) -> float | None:
-        try:
-            return float(rates.on(day, currency, target).value)
-        except UnknownRate:
-            return None
-
-    return exchange
-
-
-def _stops(stopouts: Iterable[Stopout], moment: datetime) -> list[Stop]:
-    """The stopouts that were active at a moment; one that fired with the signal's own trade stops the next."""
-    return [
-        Stop(stopout.subscriber.backend_id, stopout.strategy_backend_id)
-        for stopout in stopouts
-        if stopout.stopped_at < moment < min(stopout.stopped_till, stopout.ended_at or stopout.stopped_till)
-    ]

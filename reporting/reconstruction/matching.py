@@ -6,16 +6,17 @@ A copy is known by the provider's position in its deals, which is the signal's i
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
 from copying.engine.model import Level, Outcome, Side, Step
 from copying.engine.reasons import CODES, Reason, lots, sentence
+from copying.engine.routes import RouteTable
 from reporting.deals import OUT, entry_of
-from reporting.reconstruction.assumptions import IN_LOG, NO_DEAL_YET, NOT_IN_LOG, OTHER_VOLUME, Assumption
-from reporting.reconstruction.expected import ExpectedRoute, ProviderTrade, Ways
+from reporting.reconstruction.assumptions import IN_LOG, NO_DEAL_YET, NOT_IN_LOG, NOT_KNOWN, OTHER_VOLUME, Assumption
+from reporting.reconstruction.expected import ExpectedRoute, ProviderTrade, Ways, provider_side, provider_symbol
 
 EPSILON = Decimal("0.00000001")
 TEXT_LENGTH = 400
@@ -83,6 +84,17 @@ def openings(deals: Iterable[CopiedDeal]) -> dict[tuple[str, str], list[CopiedDe
     return by_way
 
 
+def as_provided(trade: ProviderTrade, deals: Iterable[CopiedDeal], table: RouteTable) -> ProviderTrade:
+    """The trade with the provider's own side and symbol, where only those of copies are told."""
+    terms = {(key.strategy_id, key.subscriber_id): own for key, own in zip(table.keys, table.terms, strict=True)}
+    for deal in deals:
+        own = terms.get((deal.strategy_id, deal.subscriber_id))
+        if own is not None:
+            symbol, side = provider_symbol(deal.symbol, own), provider_side(deal.side, own)
+            return replace(trade, side=side, symbol=symbol, is_symbol_concluded=True)
+    return trade
+
+
 def find(
     trade: ProviderTrade,
     ways: Ways,
@@ -91,11 +103,13 @@ def find(
     *,
     is_settled: bool,
     without_settings: Assumption = Assumption.SETTINGS_UNKNOWN,
+    later: Collection[tuple[str, str]] = (),
 ) -> list[Found]:
-    """What became of a signal, for everybody who was subscribed then or has a copy.
+    """What became of a signal, for everybody who was subscribed then, has a copy, or of whom the log tells.
 
     ways: what the engine says of those whose settings are known. is_settled: everything that was done is mirrored; else
-    only copies are told, as others may still come. without_settings: why a copy has no expectation.
+    only copies are told, as others may still come. without_settings: why a copy has no expectation. later: who was seen
+    to be subscribed only later; they are told of where nobody copied the signal.
     """
     findings = []
     for way in sorted({*ways, *deals}):
@@ -104,6 +118,10 @@ def find(
             findings.append(_copied(trade, way, routes, done, without_settings))
         elif is_settled:
             findings.append(_not_copied(trade, way, routes, lines.get(way, ())))
+    if is_settled:
+        told = {account for _, account in (*ways, *deals)}
+        unknown = {way for way in lines if way[1] not in told} | (set() if deals else set(later) - {*ways})
+        findings += [_unexplained(trade, way, lines.get(way, ()), without_settings) for way in sorted(unknown)]
     return findings
 
 
@@ -183,6 +201,29 @@ def _not_copied(
         limit_value=_known(limit),
         text=text[:TEXT_LENGTH],
         assumptions=_assumptions(routes),
+    )
+
+
+def _unexplained(
+    trade: ProviderTrade, way: tuple[str, str], lines: Sequence[LoggedLine], without_settings: Assumption
+) -> Found:
+    """An account without a copy of whose settings of that time nothing is known."""
+    line = _telling(lines)
+    text = "Not copied. What the settings of this account were then is not known, and the log gives no reason."
+    if line is not None:
+        text = f"Not copied. The log says: “{line.message.strip()}”"
+    return Found(
+        *way,
+        outcome=Outcome.SKIPPED.name.lower(),
+        reason=NOT_KNOWN if line is None else IN_LOG,
+        level="",
+        symbol=trade.symbol,
+        side=SIDE_WORDS[trade.side],
+        volumes=(trade.lots, *[None] * (len(Step) - 2), 0.0),
+        expected=None,
+        limit_value=None,
+        text=text[:TEXT_LENGTH],
+        assumptions=(without_settings.value,),
     )
 
 

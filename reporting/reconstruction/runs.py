@@ -14,7 +14,7 @@ from django.db.models import Exists, Max, Min, OuterRef
 
 from jobs.kinds import JobKind, JobStep, Result, Work, nobody, register, staff
 from reporting.mirrored_signals import MirroredSignal
-from reporting.models import Decision, OpenTrade, SyncKind, SyncState, Transaction
+from reporting.models import Decision, LogRecord, OpenTrade, SyncKind, SyncState, Transaction
 from reporting.reconstruction.collecting import collect_deals, collect_lines, collect_open
 from reporting.retention import RecordKind, kept_from
 from subscribers.models import Subscriber
@@ -70,9 +70,12 @@ def _next_stretch(backend: Connection, taken_up: str | None, now: datetime) -> d
     since = datetime.fromisoformat(taken_up) if taken_up else kept_from(backend.workspace_id, RecordKind.DECISIONS)
     if since is not None and since > now:
         return None
-    own = Transaction.objects.filter(workspace_id=backend.workspace_id, connection=backend)
-    first: datetime | None = (own.filter(time__gte=since) if since else own).aggregate(first=Min("time"))["first"]
-    return first
+    moments = []
+    for model in (Transaction, LogRecord):  # a signal that nobody copied is in the log only
+        own = model._default_manager.filter(workspace_id=backend.workspace_id, connection=backend)
+        own = own.exclude(position_id="")
+        moments.append((own.filter(time__gte=since) if since else own).aggregate(first=Min("time"))["first"])
+    return min((moment for moment in moments if moment is not None), default=None)
 
 
 def _decide(backend: Connection, now: datetime, cursor: dict[str, Any], done: int) -> Generator[JobStep, None, int]:

@@ -44,6 +44,20 @@ class Timeline:
         """The timeline of [start, end] as it is mirrored. One query."""
         return cls.of(DocumentVersion.objects.filter(connection_id=connection_id).during(start, end))
 
+    @classmethod
+    def of_first(cls, connection_id: int) -> Configuration:
+        """Everything as it was seen first, whenever that was. One query."""
+        own = DocumentVersion.objects.filter(connection_id=connection_id)
+        first = list(own.order_by("kind", "backend_id", "first_seen_at", "pk").distinct("kind", "backend_id"))
+        by_kind = {
+            kind: {row.backend_id: row.document for row in first if row.kind == kind} for kind in Described.values
+        }
+        return Configuration(
+            strategies=by_kind[Described.STRATEGY],
+            portfolios=by_kind[Described.PORTFOLIO],
+            subscribers=by_kind[Described.SUBSCRIBER],
+        )
+
     def version_at(self, kind: str, backend_id: str, moment: datetime) -> DocumentVersion | None:
         """The version of an object that was in force; None: there was none, or none was seen yet."""
         own = self.by_kind[kind].get(backend_id, ())

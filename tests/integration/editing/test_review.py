@@ -242,7 +242,7 @@ def test_a_foreign_backend_keeps_its_own_fields_and_is_said_not_to_look_back(wor
         given = {"maxTradeVolume": "0.3", "riskLimits.0.maxRelativeRisk": "20"}
         change = manager.proposed(f"/strategies/{strategy.pk}/edit/", **given)
         told = manager.http.get(f"/changes/{change.pk}/what-if/").content.decode()
-        assert "This backend cannot look back: it says only afterwards what a change does." in told
+        assert "This backend cannot look back, and no signal of it is mirrored yet." in told
         assert manager.save(change).status_code == 302
         saved = document | {"maxTradeVolume": 0.3, "riskLimits": [strange | {"maxRelativeRisk": 0.2}]}
         assert backend.strategies == [saved]

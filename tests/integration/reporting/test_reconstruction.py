@@ -226,6 +226,43 @@ def test_the_log_tells_why_and_of_signals_that_nobody_copied(workspace, backend,
     assert Decision.objects.get(subscriber_id="a2").reason == NOT_IN_LOG
 
 
+def logged(moment: datetime, **fields) -> dict:
+    """A line of the log about a signal."""
+    line = {"symbol": "EURUSD", "strategyId": "s1", "positionId": "p9", "side": "buy", "type": "market"}
+    return {**line, "time": iso(moment), "level": "WARN", "message": "Not enough money.", **fields}
+
+
+def test_history_that_nobody_copied_is_taken_up_from_the_log_alone(workspace, backend, connection):
+    SyncState.objects.filter(kind=SyncKind.DECISIONS).update(cursor={})
+    now = datetime.now(UTC)
+    backend.logs["s1"] = [
+        logged(now - timedelta(days=4), subscriberId="a1"),
+        logged(now - timedelta(days=3), positionId="p8", level="INFO", message="Opened."),
+        logged(now - timedelta(hours=2), positionId="p7", subscriberId="a1"),
+    ]
+    backend.add([deal(1, "a2", now - timedelta(hours=30), signal="p1")])
+    for kind in (SyncKind.CONFIGURATION, SyncKind.PROVIDED, SyncKind.SUBSCRIBED, SyncKind.LOGS, SyncKind.DECISIONS):
+        settle(connection, [kind])
+    assert not MirroredSignal.objects.exists(), "it came before it was known that the backend tells no decisions"
+    work(workspace)
+    reasons = {key: told[1] for key, told in outcomes().items()}
+    assert reasons["a1", "p9"] == "told-in-log", "of an account whose settings of that time nobody knows"
+    assert {key[0]: reason for key, reason in reasons.items() if key[1] == "p8"} == dict.fromkeys(
+        ("a1", "a2", "a3"), "settings-unknown"
+    )
+    assert reasons["a1", "p7"] == "told-in-log"
+    assert reasons["a2", "p7"] == NOT_IN_LOG
+    assert reasons["a3", "p7"] == "side-not-allowed"
+    unknown = Decision.objects.filter(signal_id="p8")
+    assert {(row.outcome, row.expected_lots, row.final_lots) for row in unknown} == {("skipped", None, 0)}
+    assert {tuple(row.assumptions) for row in unknown} == {("settings-unknown",)}
+    assert_counts_agree()
+    before = list(Decision.objects.order_by("pk").values())
+    MirroredSignal.objects.update(due_at=timezone.now())
+    work(workspace)
+    assert list(Decision.objects.order_by("pk").values()) == before
+
+
 def test_history_from_before_is_taken_up_once(workspace, backend, connection):
     SyncState.objects.filter(kind=SyncKind.DECISIONS).update(cursor={})
     ages = (72, 40, 30, 2, 1)  # hours; days without a deal between them
