@@ -52,6 +52,7 @@ SCHEMES = {
     "amount-won": "Share of profits",
     "high-water-mark": "High-water mark",
 }
+LONGEST = 40  # of a word of a backend that is not known here
 BILLED = {"week": "weekly", "month": "monthly", "quarter": "quarterly"}
 
 
@@ -239,11 +240,23 @@ def _limit(level: Level, limit: dict[str, Any]) -> Setting:
 
 # --- What only a strategy has ----------------------------------------------------------------------------------------
 def commission_text(document: dict[str, Any]) -> str:
-    """What a strategy charges, in one line; empty when it charges nothing. Money in the subscriber's currency."""
+    """What a strategy charges, in one line; empty when it charges nothing. Money in the subscriber's currency.
+
+    What a backend has and the portal does not know is charged by nobody here, and said to be.
+    """
     scheme = document.get("commissionScheme")
     if not isinstance(scheme, dict) or not isinstance(scheme.get("commissionRate"), int | float):
         return ""
-    rate, billed = scheme["commissionRate"], BILLED.get(scheme.get("billingPeriod") or "", "monthly")
+    rate, kind, period = (
+        scheme["commissionRate"],
+        str(scheme.get("type") or ""),
+        str(scheme.get("billingPeriod") or "month"),
+    )
+    if rate and kind and kind not in SCHEMES:
+        return f"Nothing is charged: a scheme “{kind[:LONGEST]}” is not known here"
+    if rate and period not in BILLED:
+        return f"Nothing is charged: a billing period “{period[:LONGEST]}” is not known here"
+    billed = BILLED.get(period, "")
     texts = {
         "flat-fee": f"{number(rate)} per period",
         "lots-traded": f"{number(rate)} per lot traded",
@@ -252,7 +265,7 @@ def commission_text(document: dict[str, Any]) -> str:
         "amount-won": f"{percent(rate)} of every profit",
         "high-water-mark": f"{percent(rate)} above the high-water mark",
     }
-    text = texts.get(scheme.get("type") or "")
+    text = texts.get(kind)
     return f"{text}, {billed}" if text and rate else ""
 
 
