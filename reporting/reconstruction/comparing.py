@@ -102,7 +102,7 @@ class Sums:
 
 
 @dataclass(slots=True)
-class Comparison:
+class SideBySide:
     """Both configurations over all signals so far; add signals in any order.
 
     undecided: copies that may differ, as one side is not known; missing: what would have decided and is not known, with
@@ -156,8 +156,8 @@ class Comparison:
         lots = [route.lots or 0.0 for route, _ in sides]
         if len(sides) == 1:
             return bool(lots[0])
-        one, other = (PLACES[route.outcome] for route, _ in sides)
-        return one != other or abs(lots[0] - lots[1]) > SAME
+        places = {PLACES[route.outcome] for route, _ in sides}
+        return len(places) > 1 or abs(lots[0] - lots[1]) > SAME
 
     def _note(self, sides: Iterable[Decided]) -> None:
         named = {assumption for route, _ in sides for assumption in route.assumptions}
@@ -190,8 +190,8 @@ class Comparison:
                 "difference": difference(before, after),
             },
             "subscribers": [
-                {"subscriberId": account, "difference": difference(one.served(), other.served())}
-                for account, (one, other) in self.accounts.items()
+                {"subscriberId": account, "difference": difference(before.served(), after.served())}
+                for account, (before, after) in self.accounts.items()
             ],
             "withoutResult": max(sums.without_result for sums in self.totals),
             "signals": {"items": items[:MOST_LISTED], "next": "more" if len(items) > MOST_LISTED else None},
@@ -200,8 +200,8 @@ class Comparison:
 
 def is_same_leaf(strategy_id: str, configurations: tuple[Configuration, Configuration]) -> bool:
     """Whether what the strategy itself compares is the same in both."""
-    one, other = (configuration.strategies.get(strategy_id) or {} for configuration in configurations)
-    return all(one.get(name) == other.get(name) for name in OF_THE_STRATEGY)
+    before, after = (configuration.strategies.get(strategy_id) or {} for configuration in configurations)
+    return all(before.get(name) == after.get(name) for name in OF_THE_STRATEGY)
 
 
 def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:

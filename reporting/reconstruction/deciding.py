@@ -83,8 +83,8 @@ def decide_signals(backend: Connection, signals: Sequence[MirroredSignal], *, no
         for line in scene.lines.get(signal.signal_id, ()):
             lines[line.strategy_id, line.subscriber_id].append(line)
         later = _later(scene, signal, leaf) if is_settled and not own and not ways else set()
-        found = find(trade, ways, own, lines, is_settled=is_settled, without_settings=without, later=later)
-        for finding in found:
+        findings = find(trade, ways, own, lines, is_settled=is_settled, without_settings=without, later=later)
+        for finding in findings:
             row = row_of(backend, signal, leaf, trade, finding)
             rows[row.backend_id] = row
     with transaction.atomic():

@@ -22,7 +22,7 @@ from reporting.models import MirroredSignal, SyncKind, SyncState
 from reporting.rates import rates_of
 from reporting.reconstruction.assumptions import REMEDIES, WORDS, Assumption, sentences
 from reporting.reconstruction.collecting import keeps_decisions
-from reporting.reconstruction.comparing import Comparison, Course, PastSignal, decided, is_same_leaf
+from reporting.reconstruction.comparing import Course, PastSignal, SideBySide, decided, is_same_leaf
 from reporting.reconstruction.deciding import leaves_below
 from reporting.reconstruction.expected import RouteTables
 from reporting.reconstruction.matching import DEAL_SIDES, CopiedDeal, as_provided
@@ -83,7 +83,7 @@ _SAMPLES = """
 
 
 @dataclass(slots=True)
-class Deals:
+class DealsOfSignals:
     """What copied deals tell of signals: prices and courses by signal and symbol, and a copy of each."""
 
     prices: dict[str, dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
@@ -122,7 +122,7 @@ def look_back(
     def wanted(leaf: str, key: RouteKey) -> bool:
         return subscriber_id in ("", key.subscriber_id) and strategy_id in ("", key.strategy_id, leaf)
 
-    comparison = Comparison(wanted)
+    comparison = SideBySide(wanted)
     run = _Run(backend, timeline, (present, changed), comparison, strategy_id if not subscriber_id else "")
     until = clock() + MOST_SECONDS
     looked_at = 0
@@ -228,7 +228,7 @@ class _Run:
     backend: Connection
     timeline: Timeline
     configurations: tuple[Configuration, Configuration]
-    comparison: Comparison
+    comparison: SideBySide
     own_strategy: str
     tables: RouteTables = field(default_factory=RouteTables)
     members_unknown: Any = None
@@ -297,8 +297,8 @@ class _Run:
         strategies: set[str],
         start: datetime,
         end: datetime,
-    ) -> Deals:
-        deals = Deals()
+    ) -> DealsOfSignals:
+        deals = DealsOfSignals()
         parameters: dict[str, Any] = {
             "workspace": self.backend.workspace_id,
             "connection": self.backend.pk,

@@ -119,8 +119,8 @@ def find(
         elif is_settled:
             findings.append(_not_copied(trade, way, routes, lines.get(way, ())))
     if is_settled:
-        told = {account for _, account in (*ways, *deals)}
-        unknown = {way for way in lines if way[1] not in told} | (set() if deals else set(later) - {*ways})
+        known = {account for _, account in (*ways, *deals)}
+        unknown = {way for way in lines if way[1] not in known} | (set() if deals else set(later) - {*ways})
         findings += [_unexplained(trade, way, lines.get(way, ()), without_settings) for way in sorted(unknown)]
     return findings
 

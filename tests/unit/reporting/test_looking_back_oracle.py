@@ -13,7 +13,7 @@ from copying.engine.model import OrderKind, Side
 from copying.engine.routes import Configuration
 from copying.symbols.instruments import dollars
 from reporting.reconstruction.assumptions import Assumption
-from reporting.reconstruction.comparing import Comparison, Course, PastSignal, decided, is_same_leaf
+from reporting.reconstruction.comparing import Course, PastSignal, SideBySide, decided, is_same_leaf
 from reporting.reconstruction.expected import Funds, ProviderTrade, RouteTables
 from tests.unit.copying.backend.desk import QUOTES
 from tests.unit.copying.backend.test_simulation import recorded
@@ -76,7 +76,7 @@ class Traded(History):
 def compared(history: Traded, changed: Configuration, *, wanted: Any) -> dict[str, Any]:
     """The answer of the mirror."""
     both = scene_of(history.desk.book, "t").configuration, changed
-    tables, comparison = RouteTables(), Comparison(wanted)
+    tables, comparison = RouteTables(), SideBySide(wanted)
 
     def money_at(account: str, moment: datetime) -> Funds | None:
         return history.funds_of[moment].get(account)
@@ -161,8 +161,8 @@ def configured(**terms: Any) -> Configuration:
     return Configuration({"S": {"accountId": "p"}}, {}, subscribers)
 
 
-def both(signal: PastSignal, before: Configuration, after: Configuration) -> Comparison:
-    comparison, tables = Comparison(lambda leaf, key: True), RouteTables()
+def both(signal: PastSignal, before: Configuration, after: Configuration) -> SideBySide:
+    comparison, tables = SideBySide(lambda leaf, key: True), RouteTables()
     one, other = (decided(signal, own, tables, lambda account, moment: None) for own in (before, after))
     comparison.add(signal, one, other, is_own=True, is_same_leaf=is_same_leaf("S", (before, after)))
     return comparison
