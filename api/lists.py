@@ -94,6 +94,19 @@ class OfRows(ApiView, ABC):
         """What the serializer needs beside the rows."""
         return {}
 
+    def read(self, pk: int) -> Any:
+        """A row as a named tuple. Raises Http404."""
+        wanted = with_columns(self.rows(self.membership).filter(pk=pk), self.listing.columns)
+        row = wanted.values_list("id", *self.row.reads, named=True).first()
+        if row is None:
+            raise Http404
+        return row
+
+    def written(self, pk: int) -> dict[str, Any]:
+        """A row as it is answered."""
+        row = self.read(pk)
+        return self.row(row, context=self.context_of(self.membership, [row])).data
+
 
 class ListView(OfRows):
     """A list with its filters, sorts and pages."""
@@ -130,16 +143,7 @@ class RowView(OfRows):
         cls.answers = {"GET": cls.row}
 
     def get(self, request: Request, pk: int) -> Response:
-        row = self.read(pk)
-        return Response(self.row(row, context=self.context_of(self.membership, [row])).data)
-
-    def read(self, pk: int) -> Any:
-        """The row as a named tuple. Raises Http404."""
-        wanted = with_columns(self.rows(self.membership).filter(pk=pk), self.listing.columns)
-        row = wanted.values_list("id", *self.row.reads, named=True).first()
-        if row is None:
-            raise Http404
-        return row
+        return Response(self.written(pk))
 
 
 def limit_of(request: Request) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, ClassVar, Concatenate, ParamSpec
 
+from django.forms import Form
 from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -53,6 +54,15 @@ class WriteView(ApiView):
         if not header:
             raise ApiProblem("if-match-needed")
         return [tag.strip() for tag in header.split(",")]
+
+
+def errors_of_form(form: Form, **renamed: str) -> list[dict[str, str]]:
+    """What the form of a page says is wrong, with the places in the body. renamed: names that differ there."""
+    return [
+        {"pointer": f"/{renamed.get(name, name)}" if name in form.fields else "", "detail": str(detail)}
+        for name, details in form.errors.items()
+        for detail in details
+    ]
 
 
 Handler = Callable[Concatenate[Any, P], Reply]

@@ -21,7 +21,7 @@ def invite(
     email: str,
     role: str,
     accounts: Collection[Subscriber] = (),
-    by: User,
+    by: User | None,
     now: datetime,
     name: str = "",
     **options,
@@ -48,9 +48,11 @@ def accept(invitation: Invitation, user: User, *, now: datetime) -> Membership |
 
 
 @transaction.atomic
-def change_role(membership: Membership, role: str, *, by: User, now: datetime) -> Membership | Refusal:
+def change_role(
+    membership: Membership, role: str, *, by: User | None, service_role: str = "", now: datetime
+) -> Membership | Refusal:
     """Give a member another role; staff see every account, and nothing is left over for a later change back."""
-    changed = members.change_role(membership, role, by=by, now=now)
+    changed = members.change_role(membership, role, by=by, service_role=service_role, now=now)
     if isinstance(changed, Membership) and changed.is_staff_role:
         SubscriberAccess.objects.filter(membership=changed).delete()
     return changed
@@ -70,7 +72,7 @@ def accept_as_new_person(
 
 @transaction.atomic
 def set_accounts(
-    membership: Membership, accounts: Collection[Subscriber], *, among: Collection[int], by: User, now: datetime
+    membership: Membership, accounts: Collection[Subscriber], *, among: Collection[int], by: User | None, now: datetime
 ) -> None:
     """Let a client see exactly `accounts`, of those whose ids are in `among`: the form offered no others."""
     wanted = {account.pk for account in accounts}

@@ -341,10 +341,10 @@ def deliver_again(delivery: EventDelivery, *, now: datetime) -> None:
 
 
 @transaction.atomic
-def send_test(endpoint: EventEndpoint, *, by: User, now: datetime) -> PortalEvent | None:
+def send_test(endpoint: EventEndpoint, *, by: User | None, now: datetime) -> PortalEvent | None:
     """Tell one address of a test."""
     EventEndpoint.objects.filter(pk=endpoint.pk).update(paused_until=None)
-    data = {"endpoint": endpoint.name, "asked_by": by.email}
+    data = {"endpoint": endpoint.name, "asked_by": by.email if by else ""}
     return emit(endpoint.workspace_id, TEST, data, now=now, to=[endpoint])
 
 

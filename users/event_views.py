@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 from django.contrib import messages
-from django.db import transaction
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
@@ -13,16 +12,15 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from users import event_acts
 from users.confirming import confirmed
 from users.event_forms import EditEndpointForm, EndpointForm
 from users.event_sending import deliver_again, send_test
-from users.events import KINDS, DeliveryState, EventDelivery, EventEndpoint, add_endpoint, new_secret
+from users.events import KINDS, DeliveryState, EventDelivery, EventEndpoint
 from users.listing import Choice, Column, DayRange, Listing, Option, Search
 from users.permissions import can_manage, may_manage, staff_only
 from users.requests import MemberRequest
-from users.services import record_audit
 
-MOST_ENDPOINTS = 20
 DELIVERIES = Listing(
     name="deliveries",
     sort="-queued_at",
@@ -75,15 +73,11 @@ def new_endpoint(request: MemberRequest) -> HttpResponseBase:
     if request.method != "POST" or not form.is_valid():
         context = {"tab": "events", "form": form, "endpoint": None}
         return render(request, "users/event_endpoint_form.html", context, status=422 if form.errors else 200)
-    secret = new_secret()
-    with transaction.atomic():
-        if EventEndpoint.objects.visible_to(request.membership).count() >= MOST_ENDPOINTS:
-            messages.error(request, f"A workspace has at most {MOST_ENDPOINTS} addresses: remove one first.")
-            return redirect("users:event-endpoints")
-        endpoint = add_endpoint(
-            request.workspace.pk, secret=secret, by=request.user, now=timezone.now(), **form.cleaned_data
-        )
-        note(request, endpoint, "event address added")
+    try:
+        endpoint, secret = event_acts.enter(request.workspace, by=request.user, now=timezone.now(), **form.cleaned_data)
+    except event_acts.TooManyEndpoints as error:
+        messages.error(request, error.text)
+        return redirect("users:event-endpoints")
     return render(request, "users/event_secret.html", {"endpoint": endpoint, "secret": secret}, status=201)
 
 
@@ -93,21 +87,11 @@ def new_endpoint(request: MemberRequest) -> HttpResponseBase:
 def edit_endpoint(request: MemberRequest, pk: int) -> HttpResponseBase:
     """Change name, address, events, or switch it off and on."""
     endpoint = own_endpoint(request, pk)
-    names = ("name", "url", "kinds", "is_enabled")
-    before = {name: getattr(endpoint, name) for name in names}
-    form = EditEndpointForm(request.POST or None, initial=before)
+    form = EditEndpointForm(request.POST or None, initial=event_acts.values_of(endpoint))
     if request.method != "POST" or not form.is_valid():
         context = {"tab": "events", "form": form, "endpoint": endpoint}
         return render(request, "users/event_endpoint_form.html", context, status=422 if form.errors else 200)
-    for name in names:
-        setattr(endpoint, name, form.cleaned_data[name])
-    if endpoint.is_enabled and not before["is_enabled"]:
-        endpoint.disabled_at = endpoint.failing_since = endpoint.paused_until = None
-    with transaction.atomic():
-        endpoint.save(update_fields=[*names, "disabled_at", "failing_since", "paused_until"])
-        after = {name: getattr(endpoint, name) for name in names}
-        if after != before:
-            note(request, endpoint, "event address changed", before=before, after=after)
+    event_acts.change(endpoint, form.cleaned_data, by=request.user, now=timezone.now())
     messages.success(request, "Saved.")
     return redirect("users:event-endpoint", pk)
 
@@ -119,10 +103,7 @@ def edit_endpoint(request: MemberRequest, pk: int) -> HttpResponseBase:
 def replace_secret(request: MemberRequest, pk: int) -> HttpResponse:
     """Another secret, from now on; the answer shows it, once."""
     endpoint = own_endpoint(request, pk)
-    secret = new_secret()
-    with transaction.atomic():
-        EventEndpoint.objects.visible_to(request.membership).filter(pk=pk).update(secret=secret)
-        note(request, endpoint, "event address got another secret")
+    secret = event_acts.replace_secret(endpoint, by=request.user, now=timezone.now())
     return render(request, "users/event_secret.html", {"endpoint": endpoint, "secret": secret}, status=201)
 
 
@@ -132,17 +113,9 @@ def replace_secret(request: MemberRequest, pk: int) -> HttpResponse:
 def remove_endpoint(request: MemberRequest, pk: int) -> HttpResponse:
     """Tell it nothing more, and forget what it was told."""
     endpoint = own_endpoint(request, pk)
-    with transaction.atomic():
-        note(request, endpoint, "event address removed")
-        endpoint.delete()
+    event_acts.remove(endpoint, by=request.user, now=timezone.now())
     messages.success(request, f"{endpoint.name} is told nothing more.")
     return redirect("users:event-endpoints")
-
-
-def note(request: MemberRequest, endpoint: EventEndpoint, action: str, **details) -> None:
-    """The entry of the audit log."""
-    details = details or {"address": endpoint.url}
-    record_audit(request.workspace, user=request.user, action=action, subject=endpoint.name, details=details)
 
 
 # --- Deliveries -------------------------------------------------------------------------------------------------------

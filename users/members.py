@@ -52,7 +52,7 @@ def create_invitation(
     *,
     email: str,
     role: str,
-    by: User,
+    by: User | None,
     now: datetime,
     name: str = "",
     lasts: timedelta = INVITATION_LASTS,
@@ -82,7 +82,7 @@ def create_invitation(
 
 
 @transaction.atomic
-def renew_invitation(invitation: Invitation, *, by: User, now: datetime) -> Invited | Refusal:
+def renew_invitation(invitation: Invitation, *, by: User | None, now: datetime) -> Invited | Refusal:
     """A new link with a new time limit; the old link is void."""
     locked = Invitation.objects.select_for_update().get(pk=invitation.pk)
     if locked.accepted_at or locked.revoked_at:
@@ -95,7 +95,7 @@ def renew_invitation(invitation: Invitation, *, by: User, now: datetime) -> Invi
 
 
 @transaction.atomic
-def revoke_invitation(invitation: Invitation, *, by: User, now: datetime) -> Invitation | Refusal:
+def revoke_invitation(invitation: Invitation, *, by: User | None, now: datetime) -> Invitation | Refusal:
     """Make the link void for good."""
     locked = Invitation.objects.select_for_update().get(pk=invitation.pk)
     if locked.accepted_at:
@@ -145,13 +145,15 @@ def accept_invitation(invitation: Invitation, user: User, *, now: datetime) -> M
 
 # --- Members ----------------------------------------------------------------------------------------------------------
 @transaction.atomic
-def change_role(membership: Membership, role: str, *, by: User, now: datetime) -> Membership | Refusal:
+def change_role(
+    membership: Membership, role: str, *, by: User | None, service_role: str = "", now: datetime
+) -> Membership | Refusal:
     """Give a member another role. Refused for the last owner, and to whom may not give or take these roles by now."""
     locked = _lock(membership)
     if locked is None:
         return Refusal("This person is no member any more.")
     before = locked.role
-    if not {before, role} <= {*_roles_of(by, locked)}:
+    if not {before, role} <= {*_roles_of(by, locked, service_role)}:
         return Refusal(CHANGED_MEANWHILE)
     if before == role:
         return locked
@@ -170,7 +172,7 @@ def change_role(membership: Membership, role: str, *, by: User, now: datetime) -
 
 
 @transaction.atomic
-def remove_member(membership: Membership, *, by: User, now: datetime) -> Refusal | None:
+def remove_member(membership: Membership, *, by: User | None, service_role: str = "", now: datetime) -> Refusal | None:
     """End a membership at once, open sessions included; the person and what they did stay.
 
     Refused: the last owner, and to whom may not remove such members by now. Everybody may leave.
@@ -178,7 +180,7 @@ def remove_member(membership: Membership, *, by: User, now: datetime) -> Refusal
     locked = _lock(membership)
     if locked is None:
         return None
-    if by != locked.user and locked.role not in _roles_of(by, locked):
+    if by != locked.user and locked.role not in _roles_of(by, locked, service_role):
         return Refusal(CHANGED_MEANWHILE)
     if is_last_owner(locked):
         return Refusal(NEEDS_AN_OWNER)
@@ -193,10 +195,12 @@ def remove_member(membership: Membership, *, by: User, now: datetime) -> Refusal
 
 
 @transaction.atomic
-def deactivate_member(membership: Membership, *, by: User, now: datetime) -> Membership | Refusal:
+def deactivate_member(
+    membership: Membership, *, by: User | None, service_role: str = "", now: datetime
+) -> Membership | Refusal:
     """Shut a member out at once, open sessions included, until they are activated again. Refused as removing is."""
     locked = _lock(membership)
-    if locked is None or locked.role not in _roles_of(by, locked):
+    if locked is None or locked.role not in _roles_of(by, locked, service_role):
         return Refusal(CHANGED_MEANWHILE)
     if locked.user == by:
         return Refusal("Nobody deactivates themself: leave the workspace instead.")
@@ -206,15 +210,19 @@ def deactivate_member(membership: Membership, *, by: User, now: datetime) -> Mem
 
 
 @transaction.atomic
-def activate_member(membership: Membership, *, by: User, now: datetime) -> Membership | Refusal:
+def activate_member(
+    membership: Membership, *, by: User | None, service_role: str = "", now: datetime
+) -> Membership | Refusal:
     """Let a deactivated member in again, with the role and accounts that they had."""
     locked = _lock(membership)
-    if locked is None or locked.role not in _roles_of(by, locked):
+    if locked is None or locked.role not in _roles_of(by, locked, service_role):
         return Refusal(CHANGED_MEANWHILE)
     return _set_deactivated(locked, None, action="member activated", by=by, now=now)
 
 
-def _set_deactivated(locked: Membership, since: datetime | None, *, action: str, by: User, now: datetime) -> Membership:
+def _set_deactivated(
+    locked: Membership, since: datetime | None, *, action: str, by: User | None, now: datetime
+) -> Membership:
     if locked.deactivated_at != since:
         locked.deactivated_at = since
         locked.save(update_fields=["deactivated_at"])
@@ -266,8 +274,14 @@ def _lock(membership: Membership) -> Membership | None:
     return Membership.objects.select_related("user", "workspace").filter(pk=membership.pk).first()
 
 
-def _roles_of(person: User, member: Membership) -> tuple[Role, ...]:
-    """The roles that somebody gives in the member's workspace, as of now: theirs may have been changed meanwhile."""
+def _roles_of(person: User | None, member: Membership, service_role: str) -> tuple[Role, ...]:
+    """The roles that somebody gives in the member's workspace, as of now: theirs may have been changed meanwhile.
+
+    service_role: of the service that does it where no person does.
+    """
+    if person is None:
+        service = Membership(workspace_id=member.workspace_id, role=service_role) if service_role else None
+        return roles_to_give(service)
     return roles_to_give(_staff_membership(person, member.workspace_id))
 
 

@@ -20,13 +20,13 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from users.confirming import confirmed
 from users.events import new_secret
 from users.listing import Choice, Column, DayRange, Listing, Option, Search
-from users.models import Membership, User, Workspace
-from users.notice_forms import NUMBERS, NoticeAddressForm, TelegramBotForm, choice_form, chosen_of
+from users.models import Membership, Workspace
+from users.notice_choices import choice_of, save_choice
+from users.notice_forms import NoticeAddressForm, TelegramBotForm, choice_form, chosen_of
 from users.notice_rules import KINDS, kinds_for
 from users.notice_sending import remove_targets, send_test
 from users.notices import (
     NoticeChannel,
-    NoticeChoice,
     NoticeMessage,
     NoticeState,
     NoticeTarget,
@@ -102,32 +102,16 @@ def bot_of(member: Membership) -> TelegramBot | None:
 def notices(request: MemberRequest) -> HttpResponseBase:
     """What one is told, by what and when."""
     member = request.membership
-    choice = NoticeChoice.objects.filter(membership=member).first() or NoticeChoice(membership=member)
-    targets = own_targets(member)
+    choice, targets = choice_of(member), own_targets(member)
     offered = {NoticeChannel.EMAIL.value} | {key for key, target in targets.items() if target.is_enabled}
     form = choice_form(member, choice, request.POST if request.method == "POST" else None)
     if request.method != "POST" or not form.is_valid():
         context = {"form": form, "targets": targets, "offered": offered, "bot": bot_of(member)}
         context |= {"kinds": kinds_for(member.role), "channels": WORDS["channels"]}
         return render(request, "users/notices.html", context, status=422 if form.errors else 200)
-    save_choice(request, choice, form.cleaned_data, chosen_of(form, offered))
+    save_choice(choice, form.cleaned_data, chosen_of(form, offered), now=timezone.now())
     messages.success(request, "Saved. It holds for what happens from now on.")
     return redirect("users:notices")
-
-
-@transaction.atomic
-def save_choice(request: MemberRequest, choice: NoticeChoice, fields: dict[str, Any], chosen: dict) -> None:
-    """Store what a person chose, and note what is different."""
-    names = (*NUMBERS, "urgent_passes")
-    before = {name: getattr(choice, name) for name in names} | choice.chosen | {"timezone": request.user.timezone}
-    for name in names:
-        setattr(choice, name, fields[name])
-    choice.chosen = chosen
-    choice.save()
-    User.objects.filter(pk=request.user.pk).update(timezone=fields["timezone"])
-    after = {name: fields[name] for name in (*names, "timezone")} | chosen
-    if after != before:
-        note(request, "notifications changed", before=before, after=after)
 
 
 @require_POST

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from django.utils import timezone
 
 from editing.models import BulkEdit, BulkRow, Change
+from jobs.models import Job
 from reporting.models import (
     BillingPeriod,
     CommissionLine,
@@ -21,8 +22,9 @@ from reporting.models import (
     StatementItem,
     Transaction,
 )
-from subscribers.models import Stopout
+from subscribers.models import Stopout, SubscriberAccess
 from tests import builders
+from users.models import EventDelivery, EventEndpoint, Invitation, PortalEvent
 
 PART = "part1"
 
@@ -104,6 +106,14 @@ def world(workspace, name: str, client=None, number: int = 1) -> SimpleNamespace
     period = BillingPeriod.objects.create(
         **own, strategy_id=strategy.backend_id, period_start=now - timedelta(days=33), period_end=ends
     )
+    closed_period = BillingPeriod.objects.create(
+        **own,
+        strategy_id=strategy.backend_id,
+        period_start=now - timedelta(days=63),
+        period_end=period.period_start,
+        state="closed",
+        closed_at=now,
+    )
     # of the period that ended, and of the one that runs: what is owed now
     for key, start, end in (("d1", period.period_start, ends), ("d2", ends, now + timedelta(days=27))):
         CommissionLine.objects.create(
@@ -168,6 +178,30 @@ def world(workspace, name: str, client=None, number: int = 1) -> SimpleNamespace
         after=account.document,
         summary=f"{name} changed",
     )
+    person = builders.member(workspace, f"client{workspace.pk}n{number}", "subscriber")
+    member = person.memberships.get()
+    SubscriberAccess.objects.create(membership=member, subscriber=account)
+    invitation = Invitation.objects.create(
+        workspace=workspace,
+        email=f"invited{number}@example.com",
+        name=f"{name} invited",
+        role="subscriber",
+        token_digest=f"{workspace.pk}-{number}",
+        created_at=now,
+        sent_at=now,
+        expires_at=now + timedelta(days=7),
+    )
+    endpoint = EventEndpoint.objects.create(
+        workspace=workspace, name=f"{name} program", url="https://example.com/", secret=f"secret-{name}", created_at=now
+    )
+    event = PortalEvent.objects.create(workspace=workspace, kind="member.joined", body="{}", occurred_at=now)
+    delivery = EventDelivery.objects.create(event=event, endpoint=endpoint, queued_at=now, due_at=now)
+    if number > 1:  # one more of the first's, for the list below it
+        first = EventEndpoint.objects.filter(workspace=workspace).earliest("pk")
+        EventDelivery.objects.create(event=event, endpoint=first, queued_at=now, due_at=now)
+    job = Job.objects.create(
+        workspace=workspace, kind="close-periods", title=f"{name} closing", due_at=now, created_at=now
+    )
     bulk = BulkEdit.objects.create(
         workspace=workspace, title=f"{name} bulk", request={"act": "set-ratio"}, proposed_at=now, started_at=now
     )
@@ -191,9 +225,15 @@ def world(workspace, name: str, client=None, number: int = 1) -> SimpleNamespace
         transaction=transaction,
         decision=decision,
         period=period,
+        closed_period=closed_period,
         statement=statement,
         payment=payment,
         change=change,
         portfolio=portfolio,
         bulk=bulk,
+        member=member,
+        invitation=invitation,
+        endpoint=endpoint,
+        delivery=delivery,
+        job=job,
     )
