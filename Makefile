@@ -4,6 +4,9 @@ VENV = .venv/bin
 # the whole suite takes two processes; named tests, a debugger or a -n of one's own take over
 PARALLEL = $(if $(filter tests/% -n% no:xdist --pdb --trace,$(ARGS)),,-n 2)
 
+PACKAGES = accounts api copying copyportal editing jobs reporting strategies subscribers users tools manage.py
+BANDIT = -q -c pyproject.toml --severity-level medium -b tools/bandit.json -r $(PACKAGES)
+
 .PHONY: help up reset venv dev test lint lock mutants
 
 help:
@@ -31,7 +34,7 @@ test: dev
 	@exec $(VENV)/python -m copyportal.services run -- $(VENV)/python -m pytest $(PARALLEL) $(ARGS)
 
 lint: dev
-	@$(VENV)/ruff check . && $(VENV)/ruff format --check . && $(VENV)/mypy
+	@$(VENV)/ruff check . && $(VENV)/ruff format --check . && $(VENV)/mypy && $(VENV)/bandit $(BANDIT)
 
 mutants: dev
 	@exec $(VENV)/python tools/mutants.py $(CODE) $(if $(TESTS),--tests "$(TESTS)") $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(KEEP),--keep $(KEEP))
