@@ -16,6 +16,33 @@ class Tenant(models.Model):
     id = models.CharField(primary_key=True, max_length=64)
     name = models.CharField(max_length=120)
     created_at = models.DateTimeField(auto_now_add=True)
+    takes_listed_only = models.BooleanField(
+        default=False, db_default=False, help_text="Tokens without a row are refused."
+    )
+
+
+class BackendScope(models.TextChoices):
+    """What a token may do."""
+
+    READ = "read", "Read"
+    TRADE = "trade", "Read, change and trade"
+
+
+class BackendToken(models.Model):
+    """A token that was given a name (copying/backend/tokens.py). Only its digest is stored."""
+
+    digest = models.CharField(primary_key=True, max_length=64)
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="tokens")
+    name = models.CharField(max_length=80)
+    scope = models.CharField(max_length=5, choices=BackendScope.choices, default=BackendScope.TRADE)
+    hint = models.CharField(max_length=4, help_text="Last characters of the token, for recognition.")
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True, help_text="null: it does not end by itself.")
+    last_used_at = models.DateTimeField(null=True, help_text="To the minute.")
+    revoked_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class JournalEntry(models.Model):

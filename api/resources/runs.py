@@ -124,7 +124,7 @@ class RunView(WriteView):
         return min(self.body.get("until") or now, now)
 
 
-class CloseBody(serializers.Serializer):
+class ClosingBody(serializers.Serializer):
     """Which periods are closed."""
 
     until = serializers.DateTimeField(
@@ -136,7 +136,7 @@ class PeriodsClose(RunView):
     """Close every period that has ended."""
 
     noun = "closing"
-    bodies: ClassVar = {"POST": CloseBody}
+    bodies: ClassVar = {"POST": ClosingBody}
     names: ClassVar = {"POST": "close_periods"}
 
     @write(Sort.STORED)

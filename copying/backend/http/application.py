@@ -25,6 +25,7 @@ from copying.backend.http.options import ServerOptions, Service
 from copying.backend.http.pages import Database, Positions
 from copying.backend.http.rate_limits import TokenBuckets
 from copying.backend.http.terminal_access import TooManyCredits, on_too_many_credits
+from copying.backend.http.token_list import TokenList, keep_list, read_list
 from copying.backend.http.wakeups import Wakeups
 
 from . import (
@@ -139,13 +140,16 @@ def create_app(core: Core, options: ServerOptions | None = None, room: Room | No
     """The API of a started core. `app.state.service.wakeups.close()` ends all waiting streams at once."""
     options = options or ServerOptions.from_settings()
     database = Database(options.database_url)
-    wakeups, depths = Wakeups(core, database), Depths(database)
+    wakeups, depths, token_list = Wakeups(core, database), Depths(database), TokenList()
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         warming = asyncio.create_task(_warm(depths))
+        await read_list(options.database_url, token_list)  # before the first request: a revoked token opens nothing
+        keeping = asyncio.create_task(keep_list(options.database_url, token_list))
         yield
         warming.cancel()
+        keeping.cancel()
         wakeups.close()
         await database.close()
 
@@ -157,6 +161,7 @@ def create_app(core: Core, options: ServerOptions | None = None, room: Room | No
                 buckets=TokenBuckets(options.requests_per_minute),
                 room=room,
                 metrics_token=options.metrics_token,
+                token_list=token_list,
             ),
             Middleware(Hosts, region=options.region),
         ],

@@ -16,6 +16,7 @@ from copying.backend import tokens
 from copying.backend.http.connections import Room
 from copying.backend.http.errors import error_response, too_many_requests
 from copying.backend.http.rate_limits import TokenBuckets
+from copying.backend.http.token_list import TokenList
 from copying.contract.validation import MAX_BODY_BYTES
 
 OPEN = "/healthz"  # needs no token and counts against no limit
@@ -23,6 +24,8 @@ MEASURED = "/metrics"  # the same for whoever has its own token; for others it i
 SAFE = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 PUBLIC = "/webhooks/"  # the secret is the id in the address (contract, 1.5)
 LINKS = "/configure-trading-account-credentials/"  # the same: the last part of the address (account APIs, 2.11)
+
+WRONG_TOKENS_PER_MINUTE = 300  # of one address
 
 _tenant_of = lru_cache(maxsize=10_000)(tokens.tenant_of)
 
@@ -33,9 +36,18 @@ class Gate:
     room: of the server's connections; None: there is no limit to keep.
     """
 
-    def __init__(self, app: ASGIApp, buckets: TokenBuckets, room: Room | None = None, metrics_token: str = "") -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        buckets: TokenBuckets,
+        room: Room | None = None,
+        metrics_token: str = "",
+        token_list: TokenList | None = None,
+    ) -> None:
         self.app = app
         self.metrics_token = metrics_token
+        self.token_list = token_list or TokenList()
+        self.wrong = TokenBuckets(WRONG_TOKENS_PER_MINUTE)
         self.buckets = buckets
         self.room = room
 
@@ -68,7 +80,9 @@ class Gate:
             key = _header(headers, b"auth-token")
             tenant = _tenant_of(key) if key else None
             if tenant is None:
-                return error_response(401, "Authorization token is missing or not valid.")
+                return self._wrong_token(scope)
+            if refusal := self.token_list.refusal(key, tenant, scope["method"], time.time()):
+                return error_response(refusal.status, refusal.text)
             scope["tenant"] = tenant
         if wait_s := self.buckets.take(key, time.monotonic()):
             return too_many_requests(wait_s, self.buckets.per_minute)
@@ -80,6 +94,13 @@ class Gate:
             text = "Too many connections are open: new streams are not taken. Try again in a few seconds."
             return error_response(503, text, headers={"retry-after": "5", "connection": "close"})
         return None
+
+    def _wrong_token(self, scope: Scope) -> Response:
+        """Who sends many wrong tokens from an address waits; right ones go on working from there."""
+        source = (scope.get("client") or ("",))[0]
+        if wait_s := self.wrong.take(source, time.monotonic()):
+            return too_many_requests(wait_s, self.wrong.per_minute)
+        return error_response(401, "Authorization token is missing or not valid.")
 
 
 def _header(headers: list[tuple[bytes, bytes]], name: bytes) -> str:

@@ -166,9 +166,9 @@ ADDRESSES = {
     "close-periods": Address(may={"post": BILLERS}, bodies={"post": {"until": "2001-01-01T00:00:00Z"}}, done=422),
     "close-period": Address(rows="closed_period", may={"post": BILLERS}, bodies={"post": {}}, done=422),
     "issue-statements": Address(may={"post": BILLERS}, bodies={"post": {"due_on": "2001-01-01"}}, done=422),
-    "void-statement": act("statement", {"reason": ""}, done=422, may=BILLERS),
+    "void-statement": act("statement", {"reason": "a\u0007"}, done=422, may=BILLERS),
     "credit-note": act("statement", {"reason": "x", "amount": "0"}, done=422, may=BILLERS),
-    "undo-payment": act("payment", {"reason": ""}, done=422, may=BILLERS),
+    "undo-payment": act("payment", {"reason": "a\u0007"}, done=422, may=BILLERS),
 }
 WITHOUT_ROWS = {"nothing"}  # answers everything with the same 404: test_problems.py
 

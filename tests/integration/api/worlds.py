@@ -106,14 +106,16 @@ def world(workspace, name: str, client=None, number: int = 1) -> SimpleNamespace
     period = BillingPeriod.objects.create(
         **own, strategy_id=strategy.backend_id, period_start=now - timedelta(days=33), period_end=ends
     )
-    closed_period = BillingPeriod.objects.create(
-        **own,
-        strategy_id=strategy.backend_id,
-        period_start=now - timedelta(days=63),
-        period_end=period.period_start,
-        state="closed",
-        closed_at=now,
-    )
+    closed_period = None
+    if number == 1:  # as the portfolio
+        closed_period = BillingPeriod.objects.create(
+            **own,
+            strategy_id=strategy.backend_id,
+            period_start=now - timedelta(days=63),
+            period_end=period.period_start,
+            state="closed",
+            closed_at=now,
+        )
     # of the period that ended, and of the one that runs: what is owed now
     for key, start, end in (("d1", period.period_start, ends), ("d2", ends, now + timedelta(days=27))):
         CommissionLine.objects.create(
