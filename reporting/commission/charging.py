@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 from reporting.commission.consent import agreed_histories, asks, read_answers
 from reporting.commission.history import BEGINNING, CalendarSpan, History, SpannedCalendar
 from reporting.commission.incoming import MemberTerms
 from reporting.commission.observing import follow_subscriptions, observe
 from reporting.commission.policy import Basis, Crystallised, Floating, Scheme, Scope
+from reporting.commission.schemes import PER_DEAL
 from reporting.commission.versions import KnownTerms, known_terms
+
+ENDLESS = datetime(9999, 12, 31, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Passing:
+    """Everybody that a pass takes up, in order, with the number of deals of each: counted once for all its slices."""
+
+    key: str
+    subscribers: list[str]
+    deals: dict[str, int]
 
 
 @dataclass(slots=True)
@@ -23,7 +36,7 @@ class StrategyAccount:
     of the strategy, or later. members: of a portfolio, terms by which its owner owes its members' providers; booked in
     the portfolio's periods, a fixed fee is counted by the member's own.
     memberships: from when on a leaf strategy's deals come through which member, the leaf itself or a portfolio around
-    it; oldest first.
+    it; oldest first. passing: the pass that is under way, if there is one.
     """
 
     connection_id: int
@@ -35,6 +48,7 @@ class StrategyAccount:
     agreed: dict[str, History] = field(default_factory=dict)
     members: dict[str, MemberTerms] = field(default_factory=dict)
     memberships: list[tuple[datetime | None, dict[str, str]]] = field(default_factory=list)
+    passing: Passing | None = None
 
     def history_of(self, subscriber_id: str) -> History:
         """The terms of one subscriber: what it agreed to, else the strategy's; with its own policy where it has one."""
@@ -83,6 +97,25 @@ class StrategyAccount:
         )
         return self.needs_valuations or any(cuts)
 
+    def schemes_since(self, since: datetime | None) -> frozenset[Scheme]:
+        """The schemes that charge somebody for something from `since` on (None: ever)."""
+        if not all(map(_is_plain, self.histories)):
+            return frozenset(Scheme)
+        return frozenset(scheme for history in self.histories for scheme in _schemes_of(history, since))
+
+    def charged_by_deal(self, subscriber_ids: Iterable[str], since: datetime | None) -> set[str]:
+        """Those of whom every line from `since` on is for one deal, and follows from that deal alone."""
+        if self.members or not _is_plain(self.history) or not _schemes_of(self.history, since) <= PER_DEAL.keys():
+            return set()
+        # a consent changes the whole open end of a client's own terms, not only days with new deals
+        return {subscriber_id for subscriber_id in subscriber_ids if self.history_of(subscriber_id) is self.history}
+
+    @property
+    def bases(self) -> frozenset[Basis]:
+        """What marks measure, of all times."""
+        charged = (span.terms for history in self.histories for span in history.spans)
+        return frozenset(terms.policy.basis for terms in charged if terms and terms.scheme is Scheme.HIGH_WATER_MARK)
+
     def grows_with_time(self, since: datetime | None, now: datetime) -> bool:
         """Whether an accrual of [since, now) changes although no deal was made."""
         charged = [terms for history in self.histories for _, _, terms in history.pieces(since or BEGINNING, now)]
@@ -92,6 +125,15 @@ class StrategyAccount:
         """Whether a mark is in force at some time of [since, now)."""
         charged = [terms for history in self.histories for _, _, terms in history.pieces(since or BEGINNING, now)]
         return any(terms and terms.scheme is Scheme.HIGH_WATER_MARK for terms in charged)
+
+
+def _is_plain(history: History) -> bool:
+    """Whether nothing but spans of a scheme charges."""
+    return history == History(history.spans)
+
+
+def _schemes_of(history: History, since: datetime | None) -> set[Scheme]:
+    return {terms.scheme for _, _, terms in history.pieces(since or BEGINNING, ENDLESS) if terms is not None}
 
 
 def read_accounts(connection_id: int, now: datetime) -> list[StrategyAccount]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterable
+import re
+from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 from django.db import connection as database
 from django.db.backends.utils import CursorWrapper
+from psycopg import Copy
 
 from reporting.commission.history import SpannedCalendar
 from reporting.commission.schemes import Line
@@ -17,6 +21,11 @@ from reporting.models import BillingPeriod, CommissionLine
 
 ADJUSTMENT = "adjustment:"
 STORED_DIGITS = 18  # of exact_amount behind the point
+Spans = AbstractSet[tuple[datetime, datetime]]  # [start, end) of billing periods
+_ROWS_AT_ONCE = 500
+_JSON = msgspec.json.Encoder()
+_TO_ESCAPE = re.compile(r"[\\\t\n\r]")
+_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 _STAGE = """
 CREATE TEMPORARY TABLE staged_line (
@@ -29,15 +38,21 @@ _COLUMNS = (
     "subscriber_id, period_start, period_end, scheme, policy, key, occurred_at, inputs, rate, exact_amount, amount, "
     "currency, is_provisional, member_id"
 )
-_REMOVE_STALE = """
+_IS_STALE = """
+line.connection_id = %(connection)s AND line.strategy_id = %(strategy)s
+AND line.period_start >= coalesce(%(since)s, '-infinity'::timestamptz) AND NOT starts_with(line.key, 'adjustment:')
+AND NOT EXISTS (
+    SELECT FROM staged_line staged WHERE staged.subscriber_id = line.subscriber_id
+    AND staged.period_start = line.period_start AND staged.key = line.key AND staged.member_id = line.member_id)
+"""
+_REMOVE_STALE = f"""
+DELETE FROM reporting_commissionline line WHERE line.subscriber_id = ANY(%(subscribers)s) AND {_IS_STALE}
+"""
+_REMOVE_STALE_OF_DAYS = f"""
 DELETE FROM reporting_commissionline line
-WHERE line.connection_id = %(connection)s AND line.strategy_id = %(strategy)s
-  AND line.subscriber_id = ANY(%(subscribers)s)
-  AND line.period_start >= coalesce(%(since)s, '-infinity'::timestamptz)
-  AND NOT starts_with(line.key, 'adjustment:')
-  AND NOT EXISTS (
-      SELECT FROM staged_line staged WHERE staged.subscriber_id = line.subscriber_id
-      AND staged.period_start = line.period_start AND staged.key = line.key AND staged.member_id = line.member_id)
+USING unnest(%(subscribers)s::text[], %(days)s::timestamptz[]) AS asked(id, day)
+WHERE line.subscriber_id = asked.id AND line.occurred_at >= asked.day
+  AND line.occurred_at < asked.day + interval '24 hours' AND {_IS_STALE}
 """
 _MERGE = f"""
 INSERT INTO reporting_commissionline AS line (workspace_id, connection_id, strategy_id, {_COLUMNS})
@@ -51,15 +66,16 @@ WHERE (line.period_end, line.scheme, line.policy, line.inputs, line.rate, line.e
        line.is_provisional)
    IS DISTINCT FROM (excluded.period_end, excluded.scheme, excluded.policy, excluded.inputs, excluded.rate,
        excluded.exact_amount, excluded.currency, excluded.is_provisional)
+   OR line.occurred_at <> excluded.occurred_at AND NOT starts_with(line.key, 'adjustment:')
 """
 _KEEP_PERIODS = """
 INSERT INTO reporting_billingperiod (workspace_id, connection_id, strategy_id, period_start, period_end)
-SELECT DISTINCT %(workspace)s, %(connection)s, %(strategy)s, staged.period_start, staged.period_end
-FROM staged_line staged
+SELECT %(workspace)s, %(connection)s, %(strategy)s, written.period_start, written.period_end
+FROM unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS written(period_start, period_end)
 WHERE NOT EXISTS (
     SELECT FROM reporting_billingperiod known
     WHERE known.connection_id = %(connection)s AND known.strategy_id = %(strategy)s
-      AND known.period_start = staged.period_start AND known.period_end = staged.period_end)
+      AND known.period_start = written.period_start AND known.period_end = written.period_end)
 ON CONFLICT DO NOTHING
 """
 _FORGET_EMPTY_PERIODS = """
@@ -73,32 +89,52 @@ WHERE period.connection_id = %(connection)s AND period.strategy_id = %(strategy)
 """
 
 
-def store_open_lines(
+@dataclass(frozen=True, slots=True)
+class OfSubscribers:
+    """All lines of some subscribers in periods that start at or after `since` (None: there are no settled ones)."""
+
+    subscriber_ids: Collection[str]
+    since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class OfDays:
+    """Lines for deals of some days: (subscriber, start of the UTC day), in periods that start at or after `since`."""
+
+    days: Sequence[tuple[str, datetime]]
+    since: datetime | None
+
+
+def store_lines(
     workspace_id: int,
     connection_id: int,
     strategy_id: str,
     *,
     lines: Iterable[tuple[str, Line]],
-    subscriber_ids: Collection[str],
-    since: datetime | None,
+    replaced: OfSubscribers | OfDays | None,
 ) -> tuple[int, int]:
-    """Make the open periods of these subscribers hold exactly `lines`: (rows written, rows removed).
+    """Make what is replaced hold exactly `lines`: (rows written, rows removed).
 
-    lines: (subscriber id, line), all in periods that start at or after `since` (None: there are no settled ones).
-    Lines that did not change are not touched, adjustments neither.
+    lines: (subscriber id, line). Lines that did not change are not touched, adjustments neither. replaced: None where
+    these subscribers have no lines yet.
     """
+    bound: dict[str, Any] = {"workspace": workspace_id, "connection": connection_id, "strategy": strategy_id}
     with database.cursor() as cursor:
-        _stage(cursor, lines)
-        bound: dict[str, Any] = {
-            "workspace": workspace_id,
-            "connection": connection_id,
-            "strategy": strategy_id,
-            "subscribers": list(subscriber_ids),
-            "since": since,
-        }
-        cursor.execute(_REMOVE_STALE, bound)
+        if replaced is None:
+            written, periods = _copy_new(cursor, lines, bound)
+            if written:
+                _keep_periods(cursor, periods, bound)
+            return written, 0
+        periods = _stage(cursor, lines)
+        bound["since"] = replaced.since
+        if isinstance(replaced, OfDays):
+            bound["subscribers"], bound["days"] = map(list, zip(*replaced.days, strict=True))
+            cursor.execute(_REMOVE_STALE_OF_DAYS, bound)
+        else:
+            bound["subscribers"] = list(replaced.subscriber_ids)
+            cursor.execute(_REMOVE_STALE, bound)
         removed = cursor.rowcount
-        written = _merge(cursor, bound, removed)
+        written = _merge(cursor, periods, bound, removed)
     return written, removed
 
 
@@ -114,9 +150,9 @@ def store_adjustments(
     with database.cursor() as cursor:
         cursor.execute("DELETE FROM reporting_commissionline WHERE id = ANY(%s)", [list(stale_ids)])
         removed = cursor.rowcount
-        _stage(cursor, lines)
+        periods = _stage(cursor, lines)
         bound: dict[str, Any] = {"workspace": workspace_id, "connection": connection_id, "strategy": strategy_id}
-        written = _merge(cursor, bound, removed)
+        written = _merge(cursor, periods, bound, removed)
     return written, removed
 
 
@@ -148,41 +184,68 @@ def move_adjustments(
             cursor.execute(_FORGET_EMPTY_PERIODS, {"workspace": workspace_id} | bound)
 
 
-def _merge(cursor: CursorWrapper, bound: dict[str, Any], removed: int) -> int:
+def _merge(cursor: CursorWrapper, periods: Spans, bound: dict[str, Any], removed: int) -> int:
     """Write what is staged, and keep one row per billing period that has lines."""
     cursor.execute(_MERGE, bound)
     written = int(cursor.rowcount)
     if written:
-        cursor.execute(_KEEP_PERIODS, bound)
+        _keep_periods(cursor, periods, bound)
     if written or removed:
         cursor.execute(_FORGET_EMPTY_PERIODS, bound)
     cursor.execute("DROP TABLE staged_line")
     return written
 
 
-def _stage(cursor: CursorWrapper, lines: Iterable[tuple[str, Line]]) -> None:
+def _keep_periods(cursor: CursorWrapper, periods: Spans, bound: dict[str, Any]) -> None:
+    starts, ends = map(list, zip(*sorted(periods), strict=True))
+    cursor.execute(_KEEP_PERIODS, bound | {"starts": starts, "ends": ends})
+
+
+def _stage(cursor: CursorWrapper, lines: Iterable[tuple[str, Line]]) -> Spans:
     cursor.execute(_STAGE)
     with cursor.copy(f"COPY staged_line ({_COLUMNS}) FROM STDIN") as copy:
-        for subscriber_id, line in lines:
-            period = line.period
-            copy.write_row(
-                (
-                    subscriber_id,
-                    period.start,
-                    period.end,
-                    line.scheme,
-                    json.dumps(line.policy),
-                    line.key,
-                    line.occurred_at,
-                    json.dumps(line.inputs),
-                    line.rate,
-                    _storable(line.exact_amount),
-                    line.amount,
-                    line.currency,
-                    line.is_provisional,
-                    line.member,
-                )
-            )
+        return _write(copy, lines, "")
+
+
+def _copy_new(cursor: CursorWrapper, lines: Iterable[tuple[str, Line]], bound: dict[str, Any]) -> tuple[int, Spans]:
+    """Lines of subscribers without any: nothing to compare them with."""
+    before = f"{bound['workspace']}\t{bound['connection']}\t{_escaped(bound['strategy'])}\t"
+    columns = f"workspace_id, connection_id, strategy_id, {_COLUMNS}"
+    with cursor.copy(f"COPY reporting_commissionline ({columns}) FROM STDIN") as copy:
+        periods = _write(copy, lines, before)
+    return int(cursor.rowcount), periods
+
+
+def _write(copy: Copy, lines: Iterable[tuple[str, Line]], before: str) -> Spans:
+    """The lines as rows of COPY text, `before` in front of each; [start, end) of the periods that they are in.
+
+    Thousands of lines share their terms and their period: the text of these is made once.
+    """
+    periods: dict[tuple[datetime, datetime], str] = {}
+    rows: list[str] = []
+    policy, policy_text = None, ""
+    for subscriber_id, line in lines:
+        span = line.period.start, line.period.end
+        if (span_text := periods.get(span)) is None:
+            span_text = periods[span] = f"{span[0].isoformat()}\t{span[1].isoformat()}"
+        if line.policy is not policy:
+            policy = line.policy
+            policy_text = _escaped(_JSON.encode(policy).decode())
+        rows.append(
+            f"{before}{_escaped(subscriber_id)}\t{span_text}\t{line.scheme}\t{policy_text}\t{_escaped(line.key)}\t"
+            f"{line.occurred_at.isoformat()}\t{_escaped(_JSON.encode(line.inputs).decode())}\t{line.rate}\t"
+            f"{_storable(line.exact_amount)}\t{line.amount}\t{_escaped(line.currency)}\t"
+            f"{'t' if line.is_provisional else 'f'}\t{_escaped(line.member)}\n"
+        )
+        if len(rows) == _ROWS_AT_ONCE:
+            copy.write("".join(rows))
+            rows.clear()
+    copy.write("".join(rows))
+    return periods.keys()
+
+
+def _escaped(text: str) -> str:
+    return text.translate(_ESCAPES) if _TO_ESCAPE.search(text) else text
 
 
 def _storable(exact: Decimal) -> Decimal:

@@ -9,6 +9,7 @@ runs when: runs.py.
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -19,13 +20,13 @@ from django.db import transaction
 
 from reporting.commission import sources
 from reporting.commission.adjustments import adjust_settled_periods
-from reporting.commission.charging import StrategyAccount, read_accounts
+from reporting.commission.charging import Passing, StrategyAccount, read_accounts
 from reporting.commission.history import BEGINNING, SpannedCalendar
 from reporting.commission.incoming import incoming_lines, part_of
-from reporting.commission.ledger import move_adjustments, store_adjustments, store_open_lines
+from reporting.commission.ledger import OfDays, OfSubscribers, move_adjustments, store_adjustments, store_lines
 from reporting.commission.parts import lines_of
 from reporting.commission.periods import Calendar
-from reporting.commission.policy import Basis, digest_of
+from reporting.commission.policy import Basis, Scheme, digest_of
 from reporting.commission.schemes import BilledSubscription, Line, Marked
 from reporting.models import AccrualState, CommissionLine
 from users.models import Connection, Workspace
@@ -55,7 +56,7 @@ class Accrued:
 class Bounds:
     """How much one slice computes at most, in one database transaction: one subscriber in any case."""
 
-    subscribers: int = 200
+    subscribers: int = 1_000
     deals: int = 20_000
 
 
@@ -208,20 +209,18 @@ def _take_up(account: StrategyAccount, run: Run, state: AccrualState, bounds: Bo
     elif account.charges:
         named = run.workspace_id, account.connection_id, account.strategy_id
         move_adjustments(*named, calendar, state.settled_until)
-    known = set(
-        CommissionLine.objects.filter(
-            connection_id=account.connection_id, strategy_id=account.strategy_id, subscriber_id__in=due
-        )
-        .order_by()
-        .values_list("subscriber_id", flat=True)
-        .distinct()
-    )
+    known = sources.newest_line_currencies(account, due)
     # a subscription without a line is booked where its deals belong, as far as nobody has closed these periods
     accrued = Accrued()
-    for subscribers, since in ((due & known, state.settled_until), (due - known, state.closed_until)):
+    for is_known, since in ((True, state.settled_until), (False, state.closed_until)):
+        subscribers = {subscriber for subscriber in due if (subscriber in known) is is_known}
         ledger = Open(account, run, calendar, since, settles)
         accrued += _adjust(ledger, {subscriber: changed[subscriber] for subscriber in subscribers & changed.keys()})
-        accrued += _accrue(ledger, subscribers)
+        if not everybody:
+            days = {subscriber: changed[subscriber] for subscriber in account.charged_by_deal(subscribers, since)}
+            done, computed = _accrue_days(ledger, days, known)
+            accrued, subscribers = accrued + done, subscribers - computed
+        accrued += _accrue(ledger, subscribers, has_lines=is_known)
     if everybody and more:
         state.pass_after = max(due)
     else:
@@ -243,15 +242,18 @@ def _next_subscribers(
     account: StrategyAccount, state: AccrualState, bounds: Bounds | None, *, pass_key: str
 ) -> tuple[set[str], bool]:
     """Who is computed now, and whether others wait. pass_key: of a pass over everybody, which goes on where it was."""
-    waiting = sources.all_subscribers(account) if pass_key else sources.changed_subscribers(account)
     if bounds is None:
-        return waiting, False
+        return sources.all_subscribers(account) if pass_key else sources.changed_subscribers(account), False
     if pass_key:
         if state.pass_key != pass_key:
             state.pass_key, state.pass_after = pass_key, ""
-        waiting = {subscriber for subscriber in waiting if subscriber > state.pass_after}
-    following = sorted(waiting)[: bounds.subscribers]
-    deals = sources.count_deals(account, following, state.closed_until) if len(following) > 1 else {}
+        passing = _passing(account, state)
+        waiting = passing.subscribers[bisect_right(passing.subscribers, state.pass_after) :]
+        following, deals = waiting[: bounds.subscribers], passing.deals
+    else:
+        waiting = sorted(sources.changed_subscribers(account))
+        following = waiting[: bounds.subscribers]
+        deals = _deals_to_read(account, state, following)
     due: set[str] = set()
     number = 0
     for subscriber in following:
@@ -262,37 +264,101 @@ def _next_subscribers(
     return due, len(due) < len(waiting)
 
 
-def _accrue(ledger: Open, subscriber_ids: set[str]) -> Accrued:
-    """Write the lines of these subscribers' periods that were open until now."""
-    account, since = ledger.account, ledger.since
-    if not subscriber_ids:
-        return Accrued()
-    subscriptions = read_open_subscriptions(ledger, subscriber_ids) if account.charges else {}
-    marks = _marks_of_members(ledger, subscriptions)
-    lines = (
-        (subscriber_id, line)
-        for subscriber_id, subscription in subscriptions.items()
-        for line in ledger.lines_of(subscriber_id, subscription, marks.get(subscriber_id, {}))
+def _passing(account: StrategyAccount, state: AccrualState) -> Passing:
+    """The pass that is under way; whoever comes while it lasts is taken up behind it."""
+    if account.passing is None or account.passing.key != state.pass_key:
+        deals = sources.count_all_deals(account, state.closed_until)
+        account.passing = Passing(state.pass_key, sorted(deals), deals)
+    return account.passing
+
+
+def _deals_to_read(account: StrategyAccount, state: AccrualState, subscriber_ids: list[str]) -> dict[str, int]:
+    """How many deals of each have to be read after some of them changed."""
+    if len(subscriber_ids) < 2:
+        return {}
+    by_deal = account.charged_by_deal(subscriber_ids, state.closed_until)
+    whole = [subscriber for subscriber in subscriber_ids if subscriber not in by_deal]
+    return sources.count_changed_deals(account, by_deal, None, whole=False) | sources.count_changed_deals(
+        account, whole, state.settled_until, whole=True
     )
-    written, removed = store_open_lines(
+
+
+def _accrue_days(ledger: Open, days: dict[str, set[date]], known: dict[str, str]) -> tuple[Accrued, set[str]]:
+    """Write the lines of deals of some days, where each follows from its deal alone: (what changed, whose).
+
+    known: by subscriber with lines, the currency of the newest: where the account has another one now, its open lines
+    have to be computed as a whole.
+    """
+    account = ledger.account
+    if not days:
+        return Accrued(), set()
+    subscriptions = sources.read_changed_days(account, days, ledger.since) if account.charges else {}
+    subscriptions = {
+        subscriber_id: subscription
+        for subscriber_id, subscription in subscriptions.items()
+        if known.get(subscriber_id, subscription.currency) == subscription.currency
+    }
+    open_days = [
+        (subscriber_id, start)
+        for subscriber_id in subscriptions
+        for start in sorted(map(sources.start_of, days[subscriber_id]))
+    ]
+    written, removed = store_lines(
         ledger.run.workspace_id,
         account.connection_id,
         account.strategy_id,
-        lines=lines,
-        subscriber_ids=subscriber_ids,
-        since=since,
+        lines=_lines_of(ledger, subscriptions, {}),
+        replaced=OfDays(open_days, ledger.since) if known.keys() & subscriptions.keys() else None,
+    )
+    done = Accrued(subscriptions=len(subscriptions), lines_written=written, lines_removed=removed)
+    return done, set(subscriptions)
+
+
+def _accrue(ledger: Open, subscriber_ids: set[str], *, has_lines: bool) -> Accrued:
+    """Write the lines of these subscribers' periods that were open until now. has_lines: whether they have any."""
+    account, since = ledger.account, ledger.since
+    if not subscriber_ids:
+        return Accrued()
+    subscriptions = {}
+    if account.charges:
+        subscriptions = read_open_subscriptions(ledger, subscriber_ids, account.schemes_since(since), account.bases)
+    marks = _marks_of_members(ledger, subscriptions)
+    written, removed = store_lines(
+        ledger.run.workspace_id,
+        account.connection_id,
+        account.strategy_id,
+        lines=_lines_of(ledger, subscriptions, marks),
+        replaced=OfSubscribers(subscriber_ids, since) if has_lines else None,
     )
     return Accrued(subscriptions=len(subscriptions), lines_written=written, lines_removed=removed)
 
 
-def read_open_subscriptions(ledger: Open, subscriber_ids: set[str]) -> dict[str, BilledSubscription]:
-    """With the deals from where the oldest mark stands, if one is in force that has to be continued."""
+def _lines_of(
+    ledger: Open,
+    subscriptions: dict[str, BilledSubscription],
+    marks: dict[str, dict[str, dict[Basis, Marked]]],
+) -> Iterator[tuple[str, Line]]:
+    for subscriber_id, subscription in subscriptions.items():
+        for line in ledger.lines_of(subscriber_id, subscription, marks.get(subscriber_id, {})):
+            yield subscriber_id, line
+
+
+def read_open_subscriptions(
+    ledger: Open,
+    subscriber_ids: set[str],
+    only: Collection[Scheme] = frozenset(Scheme),
+    bases: Collection[Basis] = frozenset(Basis),
+) -> dict[str, BilledSubscription]:
+    """With the deals from where the oldest mark stands, if one is in force that has to be continued.
+
+    only, bases: what the subscriptions are charged by; deals and marks that do not matter to these may be left out.
+    """
     account, since = ledger.account, ledger.since
     if since is None or not account.has_mark(since, ledger.run.now):
-        return sources.read_subscriptions(account, subscriber_ids, since)
-    marks = sources.read_marks(account, subscriber_ids, since)
+        return sources.read_subscriptions(account, subscriber_ids, since, only)
+    marks = sources.read_marks(account, subscriber_ids, since, bases=sorted(bases))
     oldest = min([since, *(marked.at for standing in marks.values() for marked in standing.values())])
-    subscriptions = sources.read_subscriptions(account, subscriber_ids, oldest)
+    subscriptions = sources.read_subscriptions(account, subscriber_ids, oldest, only)
     for subscriber_id, subscription in subscriptions.items():
         subscription.marks = marks.get(subscriber_id, {})
     return subscriptions
@@ -315,7 +381,8 @@ def _adjust(ledger: Open, changed: dict[str, set[date]]) -> Accrued:
     if settled_until is None or not account.charges:
         return Accrued()
     late = {
-        subscriber_id: {day for day in days if day <= settled_until.date()} for subscriber_id, days in changed.items()
+        subscriber_id: {day for day in days if sources.start_of(day) < settled_until}
+        for subscriber_id, days in changed.items()
     }
     lines, stale_ids = [], []
     for subscriber_id, days in late.items():

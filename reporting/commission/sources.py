@@ -5,22 +5,37 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 from django.db import connection as database
-from django.db.models import Sum
+from django.db.models import Q, QuerySet, Sum
 
 from reporting.commission.charging import StrategyAccount
 from reporting.commission.highwater import Mark
 from reporting.commission.moved_money import add_flows
-from reporting.commission.policy import Basis
+from reporting.commission.policy import Basis, Scheme
 from reporting.commission.schemes import BilledSubscription, Deal, Lifetime, Marked, Valuation, opens_position
 from reporting.models import DailyResult, EquityPoint, SubscriptionLifetime, SyncKind, SyncState
 from subscribers.models import Subscriber
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 COPIED_DEALS = ["DEAL_TYPE_BUY", "DEAL_TYPE_SELL"]
+DAY = timedelta(days=1)
+
+_NET = "deal.profit + deal.swap + coalesce(deal.commission, 0)"
+_IS_OPENING = (  # as `opens_position` has it
+    "(right(deal.backend_id, 6) <> ':close' AND (right(deal.backend_id, 5) = ':open' OR deal.profit = 0))"
+)
+_IS_GAIN = f"(NOT {_IS_OPENING} AND {_NET} > 0)"
+# deals on which what a scheme charges may depend; where it is not named, all of them
+_NEEDED_DEALS = {
+    Scheme.FLAT_FEE: "false",
+    Scheme.LOTS_TRADED: _IS_OPENING,
+    Scheme.AMOUNT_TRADED: _IS_OPENING,
+    Scheme.LOTS_WON: _IS_GAIN,
+    Scheme.AMOUNT_WON: _IS_GAIN,
+}
 
 
 def read_complete_until(connection_id: int, now: datetime) -> datetime | None:
@@ -60,10 +75,27 @@ def changed_subscribers(account: StrategyAccount) -> set[str]:
 
 def count_deals(account: StrategyAccount, subscriber_ids: Collection[str], since: datetime | None) -> dict[str, int]:
     """How many deals each of these subscribers has from the day of `since` on (None: ever)."""
-    days = DailyResult.objects.filter(
-        connection_id=account.connection_id, strategy_id__in=account.sources, subscriber_id__in=subscriber_ids
+    days = _days_of(account, subscriber_ids)
+    return _deals_by_subscriber(days if since is None else days.filter(day__gte=since.date()))
+
+
+def count_changed_deals(
+    account: StrategyAccount, subscriber_ids: Collection[str], since: datetime | None, *, whole: bool
+) -> dict[str, int]:
+    """How many deals of each are read after a change: of the days that changed, or, as a `whole`, from `since` on."""
+    is_read = Q(is_accrued=False)
+    if whole:
+        is_read = is_read | Q(day__gte=since.date()) if since else Q()
+    return _deals_by_subscriber(_days_of(account, subscriber_ids).filter(is_read)) if subscriber_ids else {}
+
+
+def _days_of(account: StrategyAccount, subscriber_ids: Collection[str]) -> QuerySet[DailyResult]:
+    return DailyResult.objects.filter(
+        connection_id=account.connection_id, strategy_id__in=account.sources, subscriber_id__in=list(subscriber_ids)
     )
-    days = days if since is None else days.filter(day__gte=since.date())
+
+
+def _deals_by_subscriber(days: QuerySet[DailyResult]) -> dict[str, int]:
     return dict(days.order_by().values_list("subscriber_id").annotate(number=Sum("deals")))
 
 
@@ -96,39 +128,94 @@ def take_changed_days(account: StrategyAccount, subscriber_ids: Collection[str])
 
 def all_subscribers(account: StrategyAccount) -> set[str]:
     """Everybody who ever copied the strategy or has a subscription to it."""
+    return set(count_all_deals(account, None))
+
+
+def count_all_deals(account: StrategyAccount, since: datetime | None) -> dict[str, int]:
+    """Everybody who ever copied the strategy or has a subscription to it, with the number of deals from `since` on."""
     with database.cursor() as cursor:
         cursor.execute(
             """
-            SELECT DISTINCT subscriber_id FROM reporting_dailyresult WHERE connection_id = %s AND strategy_id = ANY(%s)
-            UNION
-            SELECT subscriber.backend_id FROM subscribers_subscription subscription
+            SELECT subscriber_id, coalesce(sum(deals) FILTER (WHERE day >= coalesce(%s::date, '-infinity')), 0)
+            FROM reporting_dailyresult WHERE connection_id = %s AND strategy_id = ANY(%s) GROUP BY subscriber_id
+            UNION ALL
+            SELECT DISTINCT subscriber.backend_id, 0 FROM subscribers_subscription subscription
             JOIN subscribers_subscriber subscriber ON subscriber.id = subscription.subscriber_id
             WHERE subscriber.connection_id = %s AND subscription.strategy_backend_id = ANY(%s)
             """,
-            [account.connection_id, account.sources, account.connection_id, account.sources],
+            [since and since.date(), account.connection_id, account.sources, account.connection_id, account.sources],
         )
-        return {subscriber_id for (subscriber_id,) in cursor}
+        deals: dict[str, int] = defaultdict(int)
+        for subscriber_id, number in cursor:
+            deals[subscriber_id] += number
+        return dict(deals)
+
+
+def newest_line_currencies(account: StrategyAccount, subscriber_ids: Collection[str]) -> dict[str, str]:
+    """Of those of these subscribers who have lines, the currency of the newest one."""
+    with database.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT asked.id, newest.currency FROM unnest(%s::text[]) asked(id) CROSS JOIN LATERAL (
+                SELECT line.currency FROM reporting_commissionline line
+                WHERE line.connection_id = %s AND line.strategy_id = %s AND line.subscriber_id = asked.id
+                ORDER BY line.occurred_at DESC, line.id DESC LIMIT 1
+            ) newest
+            """,
+            [list(subscriber_ids), account.connection_id, account.strategy_id],
+        )
+        return dict(cursor.fetchall())
 
 
 def read_subscriptions(
-    account: StrategyAccount, subscriber_ids: Collection[str], since: datetime | None
+    account: StrategyAccount,
+    subscriber_ids: Collection[str],
+    since: datetime | None,
+    only: Collection[Scheme] = frozenset(Scheme),
 ) -> dict[str, BilledSubscription]:
-    """Subscriptions with their deals from `since` (None: all). Accounts without a known currency are left out."""
-    currencies = Subscriber.objects.filter(connection_id=account.connection_id, backend_id__in=subscriber_ids).exclude(
-        currency=""
-    )
-    subscriptions = {
-        subscriber_id: BilledSubscription(currency, started_at, deals=[], flows=[], valuations=[])
-        for subscriber_id, currency, started_at in currencies.values_list("backend_id", "currency", "first_seen_at")
-    }
+    """Subscriptions with their deals from `since` (None: all). Accounts without a known currency are left out.
+
+    only: schemes that the subscriptions are charged by; deals on which none of these depends may be left out.
+    """
+    subscriptions = _without_deals(account, subscriber_ids)
     _add_lifetimes(account, subscriptions)
-    _add_deals(account, subscriptions, since)
+    _add_deals(account, subscriptions, since, only)
     if account.needs_valuations:
         _add_valuations(account, subscriptions, since)
     if account.needs_flows:
         measured = [subscription.valuations[0].at for subscription in subscriptions.values() if subscription.valuations]
         add_flows(account.connection_id, subscriptions, min([since, *measured]) if since else None)
     return subscriptions
+
+
+def read_changed_days(
+    account: StrategyAccount, days: Mapping[str, Collection[date]], since: datetime | None
+) -> dict[str, BilledSubscription]:
+    """Subscriptions with nothing but their deals of some days, from `since` on: enough where each deal is charged by
+    itself. Accounts without a known currency are left out."""
+    subscriptions = _without_deals(account, days)
+    stretches = [
+        (subscriber_id, max(start, since) if since else start, start + DAY)
+        for subscriber_id in subscriptions
+        for start in sorted(map(start_of, days[subscriber_id]))
+    ]
+    _read_deals(account, subscriptions, stretches)
+    return subscriptions
+
+
+def start_of(day: date) -> datetime:
+    """Where a UTC day of `DailyResult` begins."""
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def _without_deals(account: StrategyAccount, subscriber_ids: Collection[str]) -> dict[str, BilledSubscription]:
+    currencies = Subscriber.objects.filter(connection_id=account.connection_id, backend_id__in=subscriber_ids).exclude(
+        currency=""
+    )
+    return {
+        subscriber_id: BilledSubscription(currency, started_at, deals=[], flows=[], valuations=[])
+        for subscriber_id, currency, started_at in currencies.values_list("backend_id", "currency", "first_seen_at")
+    }
 
 
 def _add_lifetimes(account: StrategyAccount, subscriptions: dict[str, BilledSubscription]) -> None:
@@ -187,20 +274,47 @@ def _first_and_last_deals(account: StrategyAccount, subscriber_ids: list[str]) -
         return rows
 
 
-def _add_deals(account: StrategyAccount, subscriptions: dict[str, BilledSubscription], since: datetime | None) -> None:
-    source = "coalesce(extra #>> '{sourceStrategy,id}', '')" if account.members else "''"
+def _add_deals(
+    account: StrategyAccount,
+    subscriptions: dict[str, BilledSubscription],
+    since: datetime | None,
+    only: Collection[Scheme],
+) -> None:
+    needed = {"true"} if account.members else {_NEEDED_DEALS.get(scheme, "true") for scheme in only}
+    if needed == {"false"}:
+        return
+    stretches = [(subscriber_id, since or "-infinity", "infinity") for subscriber_id in subscriptions]
+    _read_deals(account, subscriptions, stretches, " OR ".join(sorted(needed)))
+
+
+def _read_deals(
+    account: StrategyAccount,
+    subscriptions: dict[str, BilledSubscription],
+    stretches: Sequence[tuple[str, datetime | str, datetime | str]],
+    needed: str = "true",
+) -> None:
+    """stretches: (subscriber, start, end), which do not overlap."""
+    source = "coalesce(deal.extra #>> '{sourceStrategy,id}', '')" if account.members else "''"
     with database.cursor() as cursor:
         cursor.execute(
             f"""
-            SELECT subscriber_id, backend_id, (extract(epoch FROM time) * 1000000)::bigint, profit,
-                   coalesce(volume_lots, 0), coalesce(amount, 0), profit + swap + coalesce(commission, 0), {source}
-            FROM reporting_transaction
-            WHERE workspace_id = (SELECT workspace_id FROM users_connection WHERE id = %s) AND connection_id = %s
-              AND subscriber_id = ANY(%s) AND strategy_id = ANY(%s) AND type = ANY(%s) AND position_id <> ''
-              AND time >= coalesce(%s, '-infinity'::timestamptz)
-            ORDER BY time, backend_id
+            SELECT deal.subscriber_id, deal.backend_id, (extract(epoch FROM deal.time) * 1000000)::bigint, deal.profit,
+                   coalesce(deal.volume_lots, 0), coalesce(deal.amount, 0), {_NET}, {source}
+            FROM unnest(%s::text[], %s::timestamptz[], %s::timestamptz[]) AS asked(id, first, next)
+            JOIN reporting_transaction deal
+              ON deal.subscriber_id = asked.id AND deal.time >= asked.first AND deal.time < asked.next
+            WHERE deal.workspace_id = (SELECT workspace_id FROM users_connection WHERE id = %s)
+              AND deal.connection_id = %s AND deal.strategy_id = ANY(%s) AND deal.type = ANY(%s)
+              AND deal.position_id <> '' AND ({needed})
+            ORDER BY deal.time, deal.backend_id
             """,
-            [account.connection_id, account.connection_id, list(subscriptions), account.sources, COPIED_DEALS, since],
+            [
+                *([str(stretch[number]) for stretch in stretches] for number in range(3)),
+                account.connection_id,
+                account.connection_id,
+                account.sources,
+                COPIED_DEALS,
+            ],
         )
         # a moment is read as a number, and all rows at once: parsing its text took a third of the accrual
         for subscriber_id, backend_id, micros, profit, lots, amount, net, source in cursor.fetchall():
@@ -227,26 +341,47 @@ def _add_valuations(
 
 
 def read_marks(
-    account: StrategyAccount, subscriber_ids: Collection[str], settled_until: datetime, member: str = ""
+    account: StrategyAccount,
+    subscriber_ids: Collection[str],
+    settled_until: datetime,
+    member: str = "",
+    bases: Iterable[Basis] = Basis,
 ) -> dict[str, dict[Basis, Marked]]:
     """By subscriber and what is measured, the mark after the last settled crystallisation, as adjustments corrected it.
 
-    member: marks of a portfolio's member.
+    member: marks of a portfolio's member. Adjustments stand in periods after the one that they correct, so nothing from
+    before the newest settled period with a mark is looked at: a long history costs no more than a short one.
     """
+    own = """
+        line.connection_id = %(connection)s AND line.strategy_id = %(strategy)s AND line.subscriber_id = asked.id
+        AND line.scheme = 'high-water-mark' AND line.member_id = %(member)s AND line.policy->>'basis' = wanted.basis"""
+    at = "coalesce(line.inputs#>>'{corrects,inputs,at}', line.inputs->>'at')::timestamptz"
     with database.cursor() as cursor:
         cursor.execute(
-            """
-            SELECT DISTINCT ON (subscriber_id, policy->>'basis') subscriber_id, policy->>'basis',
-                   coalesce(inputs#>>'{corrects,inputs,at}', inputs->>'at'),
-                   coalesce(inputs#>'{corrects,inputs,after}', inputs->'after')::text
-            FROM reporting_commissionline
-            WHERE connection_id = %s AND strategy_id = %s AND subscriber_id = ANY(%s) AND scheme = 'high-water-mark'
-              AND member_id = %s
-              AND coalesce(inputs#>>'{corrects,inputs,at}', inputs->>'at')::timestamptz <= %s
-            ORDER BY subscriber_id, policy->>'basis',
-                     coalesce(inputs#>>'{corrects,inputs,at}', inputs->>'at')::timestamptz DESC, period_start DESC
+            f"""
+            SELECT asked.id, wanted.basis, mark.at, mark.after
+            FROM unnest(%(subscribers)s::text[]) asked(id) CROSS JOIN unnest(%(bases)s::text[]) wanted(basis)
+            LEFT JOIN LATERAL (
+                SELECT line.period_start FROM reporting_commissionline line
+                WHERE {own} AND NOT line.inputs ? 'corrects' AND {at} <= %(until)s
+                ORDER BY line.period_start DESC LIMIT 1
+            ) newest ON true
+            CROSS JOIN LATERAL (
+                SELECT coalesce(line.inputs#>>'{{corrects,inputs,at}}', line.inputs->>'at') AS at,
+                       coalesce(line.inputs#>'{{corrects,inputs,after}}', line.inputs->'after')::text AS after
+                FROM reporting_commissionline line
+                WHERE {own} AND line.period_start >= coalesce(newest.period_start, '-infinity') AND {at} <= %(until)s
+                ORDER BY {at} DESC, line.period_start DESC LIMIT 1
+            ) mark
             """,
-            [account.connection_id, account.strategy_id, list(subscriber_ids), member, settled_until],
+            {
+                "subscribers": list(subscriber_ids),
+                "bases": list(map(str, bases)),
+                "connection": account.connection_id,
+                "strategy": account.strategy_id,
+                "member": member,
+                "until": settled_until,
+            },
         )
         rows = cursor.fetchall()
     marks: dict[str, dict[Basis, Marked]] = defaultdict(dict)
