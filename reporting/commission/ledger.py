@@ -90,7 +90,7 @@ WHERE period.connection_id = %(connection)s AND period.strategy_id = %(strategy)
 
 
 @dataclass(frozen=True, slots=True)
-class OfSubscribers:
+class ReplacedSubscribers:
     """All lines of some subscribers in periods that start at or after `since` (None: there are no settled ones)."""
 
     subscriber_ids: Collection[str]
@@ -98,7 +98,7 @@ class OfSubscribers:
 
 
 @dataclass(frozen=True, slots=True)
-class OfDays:
+class ReplacedDays:
     """Lines for deals of some days: (subscriber, start of the UTC day), in periods that start at or after `since`."""
 
     days: Sequence[tuple[str, datetime]]
@@ -111,7 +111,7 @@ def store_lines(
     strategy_id: str,
     *,
     lines: Iterable[tuple[str, Line]],
-    replaced: OfSubscribers | OfDays | None,
+    replaced: ReplacedSubscribers | ReplacedDays | None,
 ) -> tuple[int, int]:
     """Make what is replaced hold exactly `lines`: (rows written, rows removed).
 
@@ -127,7 +127,7 @@ def store_lines(
             return written, 0
         periods = _stage(cursor, lines)
         bound["since"] = replaced.since
-        if isinstance(replaced, OfDays):
+        if isinstance(replaced, ReplacedDays):
             bound["subscribers"], bound["days"] = map(list, zip(*replaced.days, strict=True))
             cursor.execute(_REMOVE_STALE_OF_DAYS, bound)
         else:

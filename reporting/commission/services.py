@@ -23,7 +23,13 @@ from reporting.commission.adjustments import adjust_settled_periods
 from reporting.commission.charging import Passing, StrategyAccount, read_accounts
 from reporting.commission.history import BEGINNING, SpannedCalendar
 from reporting.commission.incoming import incoming_lines, part_of
-from reporting.commission.ledger import OfDays, OfSubscribers, move_adjustments, store_adjustments, store_lines
+from reporting.commission.ledger import (
+    ReplacedDays,
+    ReplacedSubscribers,
+    move_adjustments,
+    store_adjustments,
+    store_lines,
+)
 from reporting.commission.parts import lines_of
 from reporting.commission.periods import Calendar
 from reporting.commission.policy import Basis, Scheme, digest_of
@@ -308,7 +314,7 @@ def _accrue_days(ledger: Open, days: dict[str, set[date]], known: dict[str, str]
         account.connection_id,
         account.strategy_id,
         lines=_lines_of(ledger, subscriptions, {}),
-        replaced=OfDays(open_days, ledger.since) if known.keys() & subscriptions.keys() else None,
+        replaced=ReplacedDays(open_days, ledger.since) if known.keys() & subscriptions.keys() else None,
     )
     done = Accrued(subscriptions=len(subscriptions), lines_written=written, lines_removed=removed)
     return done, set(subscriptions)
@@ -328,7 +334,7 @@ def _accrue(ledger: Open, subscriber_ids: set[str], *, has_lines: bool) -> Accru
         account.connection_id,
         account.strategy_id,
         lines=_lines_of(ledger, subscriptions, marks),
-        replaced=OfSubscribers(subscriber_ids, since) if has_lines else None,
+        replaced=ReplacedSubscribers(subscriber_ids, since) if has_lines else None,
     )
     return Accrued(subscriptions=len(subscriptions), lines_written=written, lines_removed=removed)
 

@@ -256,16 +256,24 @@ def _with_end(lifetime: Lifetime, last_deal: datetime | None, following: datetim
 
 
 def _first_and_last_deals(account: StrategyAccount, subscriber_ids: list[str]) -> list[tuple[str, datetime, datetime]]:
-    newest = """
+    """The days with deals, which are few, say where to look among all deals of an account."""
+    deals = """
         SELECT deal.time FROM reporting_transaction deal
         WHERE deal.workspace_id = connection.workspace_id AND deal.connection_id = connection.id
-          AND deal.subscriber_id = asked.id AND deal.strategy_id = ANY(%s) AND deal.type = ANY(%s)
-        ORDER BY deal.time"""
-    bound = [account.sources, COPIED_DEALS]
+          AND deal.subscriber_id = asked.id AND deal.strategy_id || '' = ANY(%s) AND deal.type = ANY(%s)"""
+    days = """
+        FROM unnest(%s::text[]) source(id) CROSS JOIN LATERAL (
+            SELECT result.day::timestamp AT TIME ZONE 'UTC' AS start FROM reporting_dailyresult result
+            WHERE result.connection_id = connection.id AND result.subscriber_id = asked.id
+              AND result.strategy_id = source.id ORDER BY result.day"""
+    first = f"{deals} AND deal.time >= coalesce((SELECT min(day.start) {days} LIMIT 1) day), '-infinity')"
+    until = f"(SELECT max(day.start) + interval '24 hours' {days} DESC LIMIT 1) day)"
+    last = f"{deals} AND deal.time < coalesce({until}, 'infinity')"
+    bound = [account.sources, COPIED_DEALS, account.sources]
     with database.cursor() as cursor:
         cursor.execute(
             f"""
-            SELECT asked.id, ({newest} LIMIT 1), ({newest} DESC LIMIT 1)
+            SELECT asked.id, ({first} ORDER BY deal.time LIMIT 1), ({last} ORDER BY deal.time DESC LIMIT 1)
             FROM unnest(%s::text[]) asked(id), users_connection connection WHERE connection.id = %s
             """,
             [*bound, *bound, subscriber_ids, account.connection_id],
@@ -293,7 +301,11 @@ def _read_deals(
     stretches: Sequence[tuple[str, datetime | str, datetime | str]],
     needed: str = "true",
 ) -> None:
-    """stretches: (subscriber, start, end), which do not overlap."""
+    """stretches: (subscriber, start, end), which do not overlap.
+
+    `strategy_id || ''` keeps the planner from the index of keys: it takes the deals of a subscriber with a strategy for
+    few, and would read all of them to find those of a stretch.
+    """
     source = "coalesce(deal.extra #>> '{sourceStrategy,id}', '')" if account.members else "''"
     with database.cursor() as cursor:
         cursor.execute(
@@ -304,7 +316,7 @@ def _read_deals(
             JOIN reporting_transaction deal
               ON deal.subscriber_id = asked.id AND deal.time >= asked.first AND deal.time < asked.next
             WHERE deal.workspace_id = (SELECT workspace_id FROM users_connection WHERE id = %s)
-              AND deal.connection_id = %s AND deal.strategy_id = ANY(%s) AND deal.type = ANY(%s)
+              AND deal.connection_id = %s AND deal.strategy_id || '' = ANY(%s) AND deal.type = ANY(%s)
               AND deal.position_id <> '' AND ({needed})
             ORDER BY deal.time, deal.backend_id
             """,
