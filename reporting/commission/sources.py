@@ -289,7 +289,7 @@ def _add_deals(
     only: Collection[Scheme],
 ) -> None:
     needed = {"true"} if account.members else {_NEEDED_DEALS.get(scheme, "true") for scheme in only}
-    if needed == {"false"}:
+    if needed <= {"false"}:
         return
     stretches = [(subscriber_id, since or "-infinity", "infinity") for subscriber_id in subscriptions]
     _read_deals(account, subscriptions, stretches, " OR ".join(sorted(needed)))

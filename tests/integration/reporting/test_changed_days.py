@@ -161,3 +161,13 @@ def test_a_pass_counts_its_subscribers_once(monkeypatch):
     monkeypatch.setattr(sources, "count_all_deals", lambda *asked: calls.append(asked) or counted)
     assert accrue_workspace(firm.workspace.pk, NOW, Bounds(subscribers=1)).lines_written == 4
     assert len(calls) == 1
+
+
+def test_no_deal_is_read_for_schemes_that_need_none():
+    firm = traded("amount-won")
+    account, subscriber = read_accounts(firm.connection.pk, NOW)[0], firm.subscriber.backend_id
+    read = {
+        only: len(sources.read_subscriptions(account, [subscriber], at(5, 1, 0), only)[subscriber].deals)
+        for only in [frozenset(), frozenset({Scheme.FLAT_FEE}), frozenset({Scheme.AMOUNT_WON}), frozenset(Scheme)]
+    }
+    assert list(read.values()) == [0, 0, 4, 8]
