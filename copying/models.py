@@ -32,7 +32,8 @@ class BackendToken(models.Model):
     """A token that was given a name (copying/backend/tokens.py). Only its digest is stored."""
 
     digest = models.CharField(primary_key=True, max_length=64)
-    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="tokens")
+    # no constraint, as between the other tables: what empties them need not know this one
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="tokens", db_constraint=False)
     name = models.CharField(max_length=80)
     scope = models.CharField(max_length=5, choices=BackendScope.choices, default=BackendScope.TRADE)
     hint = models.CharField(max_length=4, help_text="Last characters of the token, for recognition.")
