@@ -106,11 +106,7 @@ def side_effects_of(change: Change) -> list[str]:
 
 def modes_of(change: Change, document: Document) -> dict[tuple, str]:
     """closeOnly of the object and of each of its parts."""
-    counted: dict[tuple, str] = {("", 0): document.get("closeOnly") or ""}
-    for part in parts_in(change.kind, document):
-        number = sum(key[0] == part.get("strategyId") for key in counted)
-        counted[part.get("strategyId"), number] = part.get("closeOnly") or ""
-    return counted
+    return {key: level.get("closeOnly") or "" for key, level in levels_of(change, document).items()}
 
 
 def needs_measuring(change: Change) -> bool:
@@ -135,16 +131,29 @@ def measured_settings(document: Document) -> list[Any]:
 
 
 def may_act(change: Change) -> bool:
-    """Whether what needs measuring may act at once: limits that were only loosened fire no sooner than before."""
-    old, new = ([*parts_in(change.kind, document), document] for document in (change.before, change.after))
-    if [level.get("strategyId") for level in old] != [level.get("strategyId") for level in new]:
+    """Whether what needs measuring may act at once: limits that were only loosened fire no sooner than before.
+
+    What is added acts by settings of its own only: a new subscription has neither positions nor a result.
+    """
+    if parts_left_out(change):
         return True
-    for before, after in zip(old, new, strict=True):
+    old, new = (levels_of(change, document) for document in (change.before, change.after))
+    for key, after in new.items():
+        before = old.get(key, {})
         if measured_settings(before)[2:] != measured_settings(after)[2:]:
             return True
         if not is_loosened(before.get("riskLimits") or [], after.get("riskLimits") or []):
             return True
     return False
+
+
+def levels_of(change: Change, document: Document) -> dict[tuple, Document]:
+    """The object and each of its parts, by (strategy, which one of it); ("", 0): the object itself."""
+    levels: dict[tuple, Document] = {("", 0): document}
+    for part in parts_in(change.kind, document):
+        number = sum(key[0] == part.get("strategyId") for key in levels)
+        levels[part.get("strategyId"), number] = part
+    return levels
 
 
 def is_loosened(before: list[Document], after: list[Document]) -> bool:

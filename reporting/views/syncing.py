@@ -7,7 +7,7 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
 from reporting.models import QuarantinedPage, SyncState
-from reporting.rights import rights_of
+from reporting.rights import BY_KIND, rights_of
 from reporting.sweeps import sweeps_of
 from users.permissions import staff_only
 from users.requests import MemberRequest
@@ -24,7 +24,7 @@ def sync(request: MemberRequest) -> HttpResponse:
     for state in states:
         by_connection[state.connection_id].append(state)
     groups = [(c, by_connection[c.pk], sweeps_of(c, by_connection[c.pk])) for c in connections]
-    context = {"groups": groups, "pages": pages}
+    context = {"groups": groups, "pages": pages, "rights": BY_KIND}
     return render(request, "reporting/_sync.html" if request.partial else "reporting/sync.html", context)
 
 

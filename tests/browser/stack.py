@@ -46,7 +46,7 @@ accrue_workspace(Connection.objects.get().workspace_id, timezone.now())
 
 @dataclass
 class Stack:
-    """One installation: a folder, a database, and the processes started in it."""
+    """One installation: a folder, a database, and the processes started in it. changes: of their environment."""
 
     folder: Path
     name: str
@@ -54,6 +54,7 @@ class Stack:
     processes: list[subprocess.Popen] = field(default_factory=list)
     backend_port: int = field(default_factory=free_port)
     port: int = field(default_factory=free_port)
+    changes: dict[str, str] = field(default_factory=dict)
 
     @property
     def address(self) -> str:
@@ -86,7 +87,7 @@ class Stack:
             "CONFIRMED_FOR_SECONDS": "86400",  # a run on a slow machine may take longer than people are believed
             "DEBUG": "0",
         }
-        return {**os.environ, **own}
+        return {**os.environ, **own, **self.changes}
 
     # --- Processes ----------------------------------------------------------------------------------------------------
     def manage(self, *words: str) -> None:

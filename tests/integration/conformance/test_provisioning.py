@@ -470,3 +470,21 @@ def test_an_account_of_another_region_is_nowhere(alice):
     for host in ("mt-client-api-v1.london.localhost", "metastats-api-v1.new-york.localhost", "mt-client-api-v1"):
         body = alice.refused(404, "", "GET", f"{ACCOUNTS}/{account_id}/account-information", host=host)
         assert "local" in body["message"]
+
+
+@pytest.mark.parametrize("login", ["", "2500"])
+def test_25_creating_ends_with_an_account_that_can_be_read(alice, login):
+    """As the vendor's client does: one POST, the same again while the login is checked, then a GET of the id."""
+    body = {"name": "Read me", "server": DEMO_SERVER, "platform": "mt5", "magic": 25, "tags": ["kit"]}
+    body |= {"login": login, "password": "long-secret-1"} if login else {}
+    key, until = uuid.uuid4().hex, time.monotonic() + 60
+    while (answer := post(alice, key, **body)).status_code == 202:
+        assert time.monotonic() < until
+        time.sleep(min(float(answer.headers["retry-after"]), 1))
+    assert answer.status_code == 201, answer.text
+    account = alice.account(answer.json()["id"])
+    assert [name for name in READABLE if name not in account] == []
+    assert (account["_id"], account["state"]) == (answer.json()["id"], answer.json()["state"])
+    assert (account["name"], account["magic"], account["tags"]) == ("Read me", 25, ["kit"])
+    assert account["login"] == (login or None)
+    assert account["_id"] in {row["_id"] for row in alice.get(PROVISIONING, ACCOUNTS)}

@@ -1,4 +1,4 @@
-"""Rows 39 to 42 and 45 of the account APIs' conformance list: MetaStats and the equity chart (M1 to M4, R1)."""
+"""Rows 39 to 45 of the account APIs' conformance list: MetaStats and the equity chart (M1 to M4, R1)."""
 
 from __future__ import annotations
 
@@ -160,3 +160,36 @@ def test_38_what_is_repeated_after_a_lost_answer_happens_once(alice):
     opened = {alice.call(TERMINAL, "POST", f"{path}/trade", json=BUY, headers=key).text for _ in range(3)}
     assert len(opened) == 1
     assert len(alice.get(TERMINAL, f"{path}/positions")) == 1
+
+
+TRACKER = {"name": "A day's loss", "period": "day", "relativeDrawdownThreshold": 0.05}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/trackers", TRACKER),
+        ("GET", "/trackers", None),
+        ("GET", "/trackers/t1", None),
+        ("GET", "/trackers/name/A%20day's%20loss", None),
+        ("PUT", "/trackers/t1", {"name": "Another name"}),
+        ("DELETE", "/trackers/t1", None),
+        ("GET", "/trackers/t1/statistics", None),
+    ],
+)
+def test_43_trackers_are_refused_at_once_and_as_the_clients_read_it(alice, method, path, body):
+    """docs/clients.md, "What is not served": a client gets its own NotFoundError and waits for nothing."""
+    account = create(alice)
+    refused = alice.refused(404, RISK_MANAGEMENT, method, account + path, json=body, headers={"api-version": "1"})
+    assert refused["error"] == "NotFoundError"
+    assert alice.get(RISK_MANAGEMENT, f"{account}/equity-chart") is not None, "what stands beside it is served"
+
+
+@pytest.mark.parametrize("query", ["", "?previousSequenceNumber=0&limit=10"])
+def test_44_events_of_trackers_hold_no_poll(alice, query):
+    """A client that listens is told so with its first poll, not after 55 seconds, and never of a stopout instead."""
+    path = f"/users/current/tracker-events/stream{query}"
+    for api_version in ({"api-version": "1"}, {}):
+        assert alice.refused(404, RISK_MANAGEMENT, "GET", path, headers=api_version)["error"] == "NotFoundError"
+    dated = "/users/current/tracker-events/by-broker-time"
+    assert alice.refused(404, RISK_MANAGEMENT, "GET", dated)["error"] == "NotFoundError"

@@ -173,3 +173,19 @@ def test_only_what_may_act_is_feared_where_nobody_can_measure(before, after, act
 
 def test_a_new_strategy_reaches_nobody_yet():
     assert not needs_measuring(change("strategy", {}, {"riskLimits": [LIMIT]}, Action.CREATE))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "acts"),
+    [
+        ({}, {"subscriptions": [{"strategyId": "s", "multiplier": 2}]}, False),
+        ({}, {"subscriptions": [{"strategyId": "s"}], "riskLimits": [LIMIT]}, True),
+        ({}, {"subscriptions": [{"strategyId": "s", "riskLimits": [LIMIT]}]}, True),
+        ({}, {"subscriptions": [{"strategyId": "s", "closeOnly": "immediately"}]}, True),
+        ({"subscriptions": ONE}, {"subscriptions": [{"strategyId": "new"}, *ONE]}, False),
+        ({"subscriptions": [{"strategyId": "new"}, *ONE]}, {"subscriptions": ONE}, True),
+        ({"subscriptions": [{"strategyId": "new"}, *ONE]}, {"subscriptions": [*ONE, {"strategyId": "new"}]}, False),
+    ],
+)
+def test_what_is_added_acts_by_settings_of_its_own_only(before, after, acts):
+    assert may_act(change("subscriber", before, after)) is acts
