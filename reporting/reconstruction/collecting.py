@@ -1,4 +1,4 @@
-"""Signals of providers from what the mirror stores: copied deals, lines of the log, and what is seen open.
+"""Signals of providers from what the mirror stores: copied deals, the log, what is seen open, providers' own deals.
 
 Called in the transaction that stores the rows, so that nothing is missed; only for connections whose backend keeps its
 decisions to itself. A signal that something new is known of is due to be looked at (`MirroredSignal.due_at`).
@@ -6,12 +6,14 @@ decisions to itself. A signal that something new is known of is due to be looked
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from django.db import connection
 
 from reporting.models import SyncKind, SyncState
+from users.models import Connection
 
 _NEWEST_ID = "SELECT last_value FROM reporting_transaction_id_seq"
 # a copy of a member says whose signal it is where the backend tells that; what closes is no new signal
@@ -75,6 +77,24 @@ _OPEN = """
         price = coalesce(excluded.price, m.price), stop_loss = excluded.stop_loss,
         take_profit = excluded.take_profit, time = least(m.time, excluded.time), due_at = excluded.due_at
 """
+# what the provider's own deals tell: everything but what became of it
+_TRADES = """
+    INSERT INTO reporting_mirroredsignal AS m
+        (workspace_id, connection_id, strategy_id, signal_id, symbol, side, kind, is_side_copied, lots, price,
+         stop_loss, take_profit, magic, time, due_at)
+    SELECT %(workspace)s, %(connection)s, %(strategy)s, t.signal_id, t.symbol, t.side, 'market', false, t.lots, t.price,
+           t.stop_loss, t.take_profit, t.magic, t.time, %(now)s
+    FROM unnest(%(signal_id)s::text[], %(symbol)s::text[], %(side)s::text[], %(lots)s::numeric[], %(price)s::numeric[],
+                %(stop_loss)s::numeric[], %(take_profit)s::numeric[], %(magic)s::bigint[], %(time)s::timestamptz[])
+         AS t (signal_id, symbol, side, lots, price, stop_loss, take_profit, magic, time)
+    ON CONFLICT (connection_id, strategy_id, signal_id) DO UPDATE
+    SET symbol = excluded.symbol, side = excluded.side, is_side_copied = false, lots = excluded.lots,
+        price = coalesce(excluded.price, m.price), stop_loss = excluded.stop_loss,
+        take_profit = excluded.take_profit, magic = excluded.magic, time = least(m.time, excluded.time),
+        due_at = excluded.due_at
+    WHERE m.lots IS NULL
+"""
+TRADE_FIELDS = ("signal_id", "symbol", "side", "lots", "price", "stop_loss", "take_profit", "magic", "time")
 MOST_OPEN = 1_000
 
 
@@ -107,6 +127,15 @@ def collect_lines(workspace_id: int, connection_id: int, start: datetime, end: d
 def collect_open(connection_id: int, *, now: datetime) -> int:
     """Volumes and stops of signals that are seen open, once each; returns how many are due."""
     return _run(_OPEN, connection=connection_id, now=now, most=MOST_OPEN)
+
+
+def collect_trades(backend: Connection, strategy_id: str, trades: Sequence[Mapping[str, Any]], *, now: datetime) -> int:
+    """Trades of a strategy's account (TRADE_FIELDS of each); returns how many are new or have their volume now."""
+    if not trades:
+        return 0
+    columns = {name: [trade[name] for trade in trades] for name in TRADE_FIELDS}
+    own = {"workspace": backend.workspace_id, "connection": backend.pk, "strategy": strategy_id, "now": now}
+    return _run(_TRADES, **own, **columns)
 
 
 def _run(statement: str, **parameters: Any) -> int:

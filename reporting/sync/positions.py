@@ -39,6 +39,7 @@ from reporting.sync.keeping_positions import (
     row_of_record,
     rows_of_provider,
 )
+from reporting.sync.provider_deals import ProviderDeals, keep_provider_deals, read_provider_deals
 from reporting.sync.source import PAGE_SIZE, Source, UnreadableAnswer
 from reporting.sync.states import Lease, SyncOutcome
 from reporting.sync.turns import CONCERNS_ALL, claim_turn, note_answers, paused, regions_of
@@ -184,9 +185,13 @@ def _sync_some(lease: Lease, *, client: Client, backend: Connection, now: dateti
         return SyncOutcome(next_in_s=LIST_ASKED_AGAIN_AFTER.total_seconds())
     if turn.of_all is None:
         _ask(turn, True, _due(backend, True, now)[:MOST_STRATEGIES], client.external_signals)
+    traded: list[ProviderDeals] = []
+    if turn.of_all is None and turn.positions:
+        traded, turn.of_all = read_provider_deals(lease, client=client, backend=backend, now=now)
     with transaction.atomic():
         open_sums.take_turn(backend)
-        lease.save(rows=_keep_turn(lease, turn, backend, accounts, now))
+        rows = _keep_turn(lease, turn, backend, accounts, now)
+        lease.save(rows=rows + keep_provider_deals(lease, backend, traded, now=now))
     outcome = _outcome_of(turn, backend)
     return replace(outcome, waits_s=claimed.wait_s) if len(due) > len(turn.positions) else outcome
 

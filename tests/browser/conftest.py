@@ -39,10 +39,17 @@ def empty_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     try:
         made.manage("migrate", "--verbosity", "0")
         made.manage("collectstatic", "--noinput", "--verbosity", "0", "--ignore", "htm*-4.*", "--ignore", "ext")
+        make_database(spare_of(made), template=made.name)
         yield made
     finally:
         made.stop()
         drop_database(made.name)
+        drop_database(spare_of(made))
+
+
+def spare_of(empty: Stack) -> str:
+    """A database like the empty one that nobody ever uses, so that it can be copied at any time."""
+    return f"{empty.name}_spare"
 
 
 @pytest.fixture(scope="session")

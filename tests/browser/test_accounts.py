@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, expect
 from copying.backend import tokens
 from copying.client import Client
 from copying.contract import wire
-from tests.browser.conftest import PATIENCE_MS, _database
+from tests.browser.conftest import PATIENCE_MS, _database, spare_of
 from tests.browser.stack import ROOT, Stack, drop_database, make_database
 from tests.contract_only import ContractOnly
 
@@ -64,7 +64,7 @@ class Newcomer:
 def newcomer(empty_stack: Stack, tmp_path) -> Iterator[Newcomer]:
     stack = Stack(tmp_path, _database("journey"), empty_stack.static_root)
     stack.changes |= {"BACKEND_URL": "", "BACKEND_TOKEN": "", "PRIVATE_BACKENDS": "127.0.0.0/8"}
-    make_database(stack.name, template=empty_stack.name)
+    make_database(stack.name, template=spare_of(empty_stack))
     worker = None
     try:
         stack.start_backend()

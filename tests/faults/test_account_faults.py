@@ -68,7 +68,7 @@ def page(sign_in, person) -> str:
     return " ".join(sign_in(person).get("/sync/").content.decode().split())
 
 
-def test_slow_answers_end_a_turn_and_lose_nobodys(turn, api, start, monkeypatch):
+def test_slow_answers_end_a_turn_and_lose_nobodys(turn, api, start, monkeypatch, sign_in, alice):
     monkeypatch.setattr(balances, "TURN_S", 0.0)
     monkeypatch.setattr(positions, "TURN_S", 0.0)
     api.slow_s = 0.01
@@ -76,6 +76,7 @@ def test_slow_answers_end_a_turn_and_lose_nobodys(turn, api, start, monkeypatch)
         state = turn(SyncKind.ACCOUNTS, start + timedelta(seconds=number))
         assert state.error == ""
         assert len(figures()) == min(5 * (number + 1), COUNT)
+        assert ("7 accounts were not read yet" in page(sign_in, alice)) is (number == 0)
         if number < 2:
             assert state.due_at < timezone.now() + timedelta(seconds=10), "the rest is not kept waiting"
     for number in range(4):
@@ -136,6 +137,9 @@ def test_a_token_that_loses_its_rights_overnight_keeps_figures_and_pauses_nobody
     assert state.error
     state = turn(SyncKind.ACCOUNTS, start + timedelta(hours=2))
     assert (state.cursor["is_offered"], state.cursor["refused_with"]) == (False, 403)
+    text = page(sign_in, alice)
+    assert "Currency, balance, equity, return and drawdown of accounts are not known" in text
+    assert "What was read before stays." in text
     assert len(figures()) == COUNT
     assert AccountPause.objects.count() == 0
     api.refused, api.amounts = 0, dict.fromkeys(api.accounts, "9")
@@ -144,7 +148,7 @@ def test_a_token_that_loses_its_rights_overnight_keeps_figures_and_pauses_nobody
     assert set(figures().values()) == {Decimal(9)}
 
 
-def test_an_account_deleted_at_the_vendor_is_removed_here_and_others_go_on(turn, api, start):
+def test_an_account_deleted_at_the_vendor_is_removed_here_and_others_go_on(turn, api, start, sign_in, alice):
     turn(SyncKind.PROVISIONING, start)
     turn(SyncKind.ACCOUNTS, start)
     assert BrokerAccount.objects.filter(is_removed=False).count() == COUNT
@@ -157,9 +161,14 @@ def test_an_account_deleted_at_the_vendor_is_removed_here_and_others_go_on(turn,
     known = figures()
     assert known.pop("a03") == Decimal("100.25"), "its last figure stays"
     assert set(known.values()) == {Decimal(8)}
+    gone = BrokerAccount.objects.get(backend_id="a03")
+    own = " ".join(sign_in(alice).get(f"/trading-accounts/{gone.pk}/").content.decode().split())
+    assert "Removed" in own
+    assert f'action="/trading-accounts/{gone.pk}/deploy/"' not in own, "nothing can be done with it"
+    assert "Failing" not in page(sign_in, alice)
 
 
-def test_a_currency_that_changes_is_told_and_mixes_no_points(turn, api, start):
+def test_a_currency_that_changes_is_told_and_mixes_no_points(turn, api, start, sign_in, alice):
     turn(SyncKind.PROVISIONING, start)
     turn(SyncKind.ACCOUNTS, start)
     api.accounts["a05"] = "EUR"
@@ -170,6 +179,9 @@ def test_a_currency_that_changes_is_told_and_mixes_no_points(turn, api, start):
     points = EquityPoint.objects.filter(account_id="a05").order_by("time")
     assert list(points.values_list("currency", flat=True)) == ["USD", "EUR"]
     assert set(BrokerAccount.objects.exclude(backend_id="a05").values_list("currency", flat=True)) == {"USD"}
+    own = " ".join(sign_in(alice).get(f"/trading-accounts/{changed.pk}/").content.decode().split())
+    assert "Its currency was USD until" in own
+    assert "Amounts from before stay in USD." in own
 
 
 def test_a_terminal_is_asked_once_for_its_balance_and_for_what_it_is(turn, api, start, monkeypatch):
