@@ -223,19 +223,21 @@ def _write(copy: Copy, lines: Iterable[tuple[str, Line]], before: str) -> Spans:
     """
     periods: dict[tuple[datetime, datetime], str] = {}
     rows: list[str] = []
-    policy, policy_text = None, ""
+    subscriber, before_span, terms_text = None, "", ""
+    terms: tuple[dict[str, Any] | None, str] = None, ""
     for subscriber_id, line in lines:
+        if subscriber_id != subscriber:
+            subscriber, before_span = subscriber_id, f"{before}{_escaped(subscriber_id)}\t"
         span = line.period.start, line.period.end
         if (span_text := periods.get(span)) is None:
-            span_text = periods[span] = f"{span[0].isoformat()}\t{span[1].isoformat()}"
-        if line.policy is not policy:
-            policy = line.policy
-            policy_text = _escaped(_JSON.encode(policy).decode())
+            span_text = periods[span] = f"{span[0].isoformat()}\t{span[1].isoformat()}\t"
+        if line.policy is not terms[0] or line.scheme != terms[1]:
+            terms = line.policy, line.scheme
+            terms_text = f"{line.scheme}\t{_escaped(_JSON.encode(line.policy).decode())}\t"
         rows.append(
-            f"{before}{_escaped(subscriber_id)}\t{span_text}\t{line.scheme}\t{policy_text}\t{_escaped(line.key)}\t"
-            f"{line.occurred_at.isoformat()}\t{_escaped(_JSON.encode(line.inputs).decode())}\t{line.rate}\t"
-            f"{_storable(line.exact_amount)}\t{line.amount}\t{_escaped(line.currency)}\t"
-            f"{'t' if line.is_provisional else 'f'}\t{_escaped(line.member)}\n"
+            f"{before_span}{span_text}{terms_text}{_escaped(line.key)}\t{line.occurred_at.isoformat()}\t"
+            f"{_escaped(_JSON.encode(line.inputs).decode())}\t{line.rate}\t{_storable(line.exact_amount)}\t"
+            f"{line.amount}\t{line.currency}\t{'t' if line.is_provisional else 'f'}\t{_escaped(line.member)}\n"
         )
         if len(rows) == _ROWS_AT_ONCE:
             copy.write("".join(rows))
@@ -248,7 +250,11 @@ def _escaped(text: str) -> str:
     return text.translate(_ESCAPES) if _TO_ESCAPE.search(text) else text
 
 
-def _storable(exact: Decimal) -> Decimal:
+def _storable(exact: Decimal) -> str:
+    """An exact amount with as many digits as are kept."""
+    text = str(exact)
+    if len(text) <= STORED_DIGITS and "E" not in text:
+        return text
     exponent = exact.as_tuple().exponent
     fits = isinstance(exponent, int) and exponent >= -STORED_DIGITS
-    return exact if fits else round(exact, STORED_DIGITS)
+    return text if fits else str(round(exact, STORED_DIGITS))

@@ -197,8 +197,13 @@ def accrue_slice(account: StrategyAccount, run: Run, bounds: Bounds, *, waits: b
 def _lock(account: StrategyAccount, *, waits: bool = True) -> AccrualState | None:
     """The strategy's state under a row lock; None where somebody else has it and nobody wants to wait."""
     named: dict[str, Any] = {"connection_id": account.connection_id, "strategy_id": account.strategy_id}
-    AccrualState.objects.get_or_create(**named)
-    return AccrualState.objects.select_for_update(skip_locked=not waits).filter(**named).first()
+    states = AccrualState.objects.filter(**named)
+    state = states.select_for_update(skip_locked=not waits).first()
+    if state is None:
+        _, is_new = AccrualState.objects.get_or_create(**named)
+        if is_new or waits:
+            state = states.select_for_update(skip_locked=not waits).first()
+    return state
 
 
 def _take_up(account: StrategyAccount, run: Run, state: AccrualState, bounds: Bounds | None) -> tuple[Accrued, bool]:

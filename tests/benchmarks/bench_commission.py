@@ -2,9 +2,11 @@
 
     python -m copyportal.services run -- python -m tests.benchmarks.bench_commission --deals 1000000 5000000
 
-For each number of deals: how fast the ledger is written from nothing (lines/s), how long a batch of new deals takes,
-beside the usual way on a part of both (model objects, one `update_or_create` per line), and the page of a month over
-all subscribers. A database of its own (`many_rows`).
+For each number of deals: how fast the ledger is written from nothing and once more (lines/s), how long a batch of new
+deals takes, beside the usual way on a part of both (model objects, one `update_or_create` per line), totals by client
+and month from the deals beside those of the ledger (`check_totals`), and the page of a month over all subscribers. A
+database of its own (`many_rows`). Beside seconds stand those of the processor, of this process and of its database
+session, which a busy machine does not stretch.
 """
 
 from __future__ import annotations
@@ -13,8 +15,10 @@ import argparse
 import os
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -22,6 +26,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 os.environ["SECRET_KEY"] = os.environ.get("SECRET_KEY") or "a-key-only-for-measuring-0123456789-0123456789-abcdefgh"
 
+from tests.benchmarks import check_totals
 from tests.benchmarks.many_rows import prepare
 from tests.benchmarks.serving import Web, session_cookie
 
@@ -88,20 +93,55 @@ def connection_id() -> int:
     return Connection.objects.get().pk
 
 
-def forget_ledger() -> None:
+def forget_lines() -> None:
     execute("TRUNCATE reporting_commissionline, reporting_accrualstate, reporting_billingperiod CASCADE")
+
+
+def forget_ledger() -> None:
+    forget_lines()
     execute("TRUNCATE reporting_termsversion, reporting_subscriptionlifetime CASCADE")
     execute("DELETE FROM reporting_transaction WHERE backend_id LIKE 'new-%%'")
 
 
-def accrue(now: datetime) -> tuple[float, int]:
-    """(seconds, lines written) of bringing the ledger up to `now`."""
+@dataclass(frozen=True, slots=True, order=True)
+class Took:
+    """Seconds by the clock, and of the processor: of this process and of its database session."""
+
+    seconds: float
+    here: float
+    database: float
+
+    def __str__(self) -> str:
+        return f"{self.seconds:.2f} s (processor {self.here:.2f} + {self.database:.2f} s)"
+
+
+class Stopwatch:
+    def __init__(self) -> None:
+        self.begun = time.perf_counter(), time.process_time(), session_seconds()
+
+    def stop(self) -> Took:
+        now = time.perf_counter(), time.process_time(), session_seconds()
+        return Took(*(end - start for start, end in zip(self.begun, now, strict=True)))
+
+
+def session_seconds() -> float:
+    """Processor seconds of the database session, which runs on this machine."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        fields = Path(f"/proc/{cursor.fetchone()[0]}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def accrue(now: datetime) -> tuple[Took, int]:
+    """What bringing the ledger up to `now` took, and the lines written."""
     from reporting.commission.services import accrue_workspace
     from users.models import Workspace
 
-    start = time.perf_counter()
+    watch = Stopwatch()
     accrued = accrue_workspace(Workspace.objects.get().pk, now)
-    return time.perf_counter() - start, accrued.lines_written
+    return watch.stop(), accrued.lines_written
 
 
 def usual_way(deals: Iterable) -> tuple[float, int]:
@@ -148,8 +188,8 @@ def measure_usual_way(number: int) -> float:
     return lines / took
 
 
-def measure_batches(size: int, subscribers: int, newest: datetime, repeats: int) -> list[float]:
-    """Seconds that the ledger takes for each batch of new deals."""
+def measure_batches(size: int, subscribers: int, newest: datetime, repeats: int) -> list[Took]:
+    """What the ledger takes for each batch of new deals."""
     times = []
     for run in range(repeats):
         execute(NEW_DEALS, run=run, subscribers=subscribers, batch=size, newest=newest)
@@ -157,6 +197,32 @@ def measure_batches(size: int, subscribers: int, newest: datetime, repeats: int)
         took, _ = accrue(newest + timedelta(minutes=1))
         times.append(took)
     return times
+
+
+def measure_totals(deals: int, usual: int) -> None:
+    """Print how long totals by client and month take from the deals, and that the ledger comes to the same."""
+    schemes = {
+        f"s{n:02}": (SCHEMES[n % len(SCHEMES)][0], Decimal(str(SCHEMES[n % len(SCHEMES)][1]))) for n in range(20)
+    }
+    accounts = check_totals.read_accounts()
+    with tempfile.TemporaryDirectory() as folder:
+        watch = Stopwatch()
+        columns = check_totals.read_deals()
+        totals = check_totals.totals_of(columns, accounts, schemes)
+        read = watch.stop()
+        check_totals.keep(columns, Path(folder))
+        del columns
+        watch = Stopwatch()
+        totals = check_totals.totals_of(check_totals.load(Path(folder)), accounts, schemes)
+        loaded = watch.stop()
+    watch = Stopwatch()
+    wrong = check_totals.differences(totals, check_totals.totals_of_ledger(accounts))
+    naive = deals / check_totals.measure_naive(10 * usual, schemes)
+    print(f"{deals:10,} deals: totals by client and month in {read}, of kept columns in {loaded}", flush=True)
+    print(f"{deals:10,} deals: {wrong} totals of the ledger differ, compared in {watch.stop()}", flush=True)
+    print(f"{deals:10,} deals: totals the usual way {naive:.0f} s", flush=True)
+    if wrong:
+        raise SystemExit("The ledger is wrong, or this benchmark.")
 
 
 def measure_page(path: str, requests: int) -> tuple[float, float]:
@@ -184,13 +250,17 @@ def measure(subscribers: int, deals: int, chosen: argparse.Namespace) -> float:
     forget_ledger()
     newest = Transaction.objects.order_by("-time").values_list("time", flat=True)[0] + timedelta(seconds=1)
     make_strategies_charge(newest)
-    took, lines = accrue(newest)
-    print(f"{deals:10,} deals: {lines:,} lines from nothing in {took:.1f} s, {lines / took:,.0f} lines/s", flush=True)
+    for words in ("from nothing, every day marked as seen", "once more"):
+        took, lines = accrue(newest)
+        speed = f"{lines / took.seconds:,.0f} lines/s, {deals / took.seconds:,.0f} deals/s"
+        print(f"{deals:10,} deals: {lines:,} lines {words} in {took}: {speed}", flush=True)
+        if words != "once more":
+            forget_lines()
     with_statistics()
+    measure_totals(deals, chosen.usual)
     times = measure_batches(chosen.batch, subscribers, newest, chosen.repeats)
-    median = statistics.median(times)
-    shown = ", ".join(f"{each:.2f}" for each in times)
-    print(f"{deals:10,} deals: {chosen.batch:,} new ones in {median:.2f} s ({shown})", flush=True)
+    median = statistics.median([took.seconds for took in times])
+    print(f"{deals:10,} deals: {chosen.batch:,} new ones in {median:.2f} s", *times, sep="\n    ", flush=True)
     usual = measure_usual_way(chosen.usual)
     print(f"{deals:10,} deals: the usual way {usual:,.0f} lines/s, {chosen.batch / usual:.1f} s a batch", flush=True)
     if chosen.requests:
