@@ -10,12 +10,14 @@ from zoneinfo import ZoneInfo, available_timezones
 from django import forms
 from django.contrib.auth.password_validation import validate_password
 
-from users.lines import LineField
+from users import brand
+from users.lines import LineField, check_one_line
 from users.models import Connection, User, Workspace
 from users.permissions import billing_members
 
 ACCENTS = [("blue", "Blue"), ("teal", "Teal"), ("violet", "Violet"), ("graphite", "Graphite")]
 
+OWN = "own"
 
 PRIVATE = (
     "This address lies in a private network, which connections may not lead to. Whoever runs this installation can"
@@ -42,7 +44,20 @@ class WorkspaceForm(forms.ModelForm):
         help_text="Billing periods start at its midnight. Another zone holds for each strategy from the"
         " end of its running period on: no period is cut.",
     )
-    accent = forms.ChoiceField(label="Accent colour", choices=ACCENTS)
+    accent = forms.ChoiceField(label="Accent colour", choices=[*ACCENTS, (OWN, "A colour of your own")])
+    own_colour = forms.CharField(
+        label="Your own colour",
+        required=False,
+        max_length=7,
+        help_text="Like #0b5394, for the pages that your people and clients see, also of invitations. In the dark theme"
+        " a lighter shade of it stands for text.",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        if self.instance.accent.startswith("#"):
+            self.initial.update(accent=OWN, own_colour=self.instance.accent)
 
     class Meta:
         model = Workspace
@@ -54,20 +69,46 @@ class WorkspaceForm(forms.ModelForm):
             "asks_consent",
             "asks_approval",
             "accent",
+            "mail_sender",
+            "mail_footer",
         )
         labels = {
+            "mail_sender": "Sender of mails",
+            "mail_footer": "Below every mail",
             "week_starts_monday": "Weeks start on Monday",
             "reporting_currency": "Reporting currency",
             "asks_consent": "A rise of a fee waits for each client's consent",
             "asks_approval": "Closing and issuing wait for a second person",
         }
         help_texts = {
+            "mail_sender": "The name that mails to your people and clients come from. Empty: that of the workspace.",
+            "mail_footer": "Who you are, in plain text: address, register, telephone. It stands below every mail.",
             "reporting_currency": "Three letters, like USD. Totals over accounts are shown in it.",
             "asks_consent": "Until consent is recorded, a client pays by the earlier terms."
             " Counts for fees that are changed from now on.",
             "asks_approval": "Whoever closes periods or issues statements asks; another owner, manager or accountant"
             " looks at the run and approves it, or declines.",
         }
+
+    def clean_mail_sender(self) -> str:
+        sender: str = self.cleaned_data["mail_sender"]
+        check_one_line(sender)
+        return sender
+
+    def clean(self) -> dict[str, Any]:
+        """The colour that is stored: the one of the list, or one's own that can be read."""
+        cleaned = super().clean() or {}
+        if cleaned.get("accent") == OWN and "own_colour" in cleaned:
+            colour = cleaned["own_colour"].strip().lower()
+            try:
+                brand.light_shades(brand.parsed(colour))
+            except ValueError:
+                self.add_error("own_colour", "Type a colour as # and six digits from 0 to f, like #0b5394.")
+            except brand.UnreadableColour as error:
+                self.add_error("own_colour", error.text)
+            else:
+                cleaned["accent"] = colour
+        return cleaned
 
     def clean_reporting_currency(self) -> str:
         currency = self.cleaned_data["reporting_currency"].upper()

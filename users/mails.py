@@ -8,17 +8,21 @@ from __future__ import annotations
 import structlog
 from django.core.mail import send_mail
 
-from users.models import Invitation
+from users.models import Invitation, Workspace
+from users.sending import sender_of
 
 log = structlog.get_logger(__name__)
 
 NOT_YOU = "Was it not you? Choose a new password at once, on the sign-in page under “Forgot the password?”."
 
 
-def send(address: str, subject: str, *paragraphs: str) -> None:
-    """One mail from DEFAULT_FROM_EMAIL. Raises OSError (smtplib's errors are) when the mail server does not take it."""
+def send(address: str, subject: str, *paragraphs: str, firm: Workspace | None = None) -> None:
+    """One mail from DEFAULT_FROM_EMAIL, in the name of a firm where it is its. Raises OSError, as smtplib does."""
     subject = " ".join(subject.split())  # names of workspaces are free text, a subject is one line
-    send_mail(subject, "\n\n".join(paragraphs) + "\n", None, [address])
+    text, sender = "\n\n".join(paragraphs) + "\n", None
+    if firm is not None:
+        text, sender = firm.signed(text), sender_of(firm.sender)
+    send_mail(subject, text, sender, [address])
 
 
 def invite_by_mail(invitation: Invitation, link: str, *, inviter: str) -> bool:
@@ -27,7 +31,7 @@ def invite_by_mail(invitation: Invitation, link: str, *, inviter: str) -> bool:
         send_invitation(
             invitation.email,
             link,
-            workspace=invitation.workspace.name,
+            firm=invitation.workspace,
             role=invitation.get_role_display().lower(),
             inviter=inviter,
             until=f"{invitation.expires_at:%d %B %Y, %H:%M} UTC",
@@ -38,14 +42,15 @@ def invite_by_mail(invitation: Invitation, link: str, *, inviter: str) -> bool:
     return True
 
 
-def send_invitation(address: str, link: str, *, workspace: str, role: str, inviter: str, until: str) -> None:
+def send_invitation(address: str, link: str, *, firm: Workspace, role: str, inviter: str, until: str) -> None:
     """How to become a member."""
     send(
         address,
-        f"Your invitation to {workspace}",
-        f"{inviter} invites you to {workspace} as {role}. Accept with this link:",
+        f"Your invitation to {firm.name}",
+        f"{inviter} invites you to {firm.name} as {role}. Accept with this link:",
         link,
         f"It works once, until {until}. Do you not know {inviter}? Then do nothing.",
+        firm=firm,
     )
 
 

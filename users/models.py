@@ -107,7 +107,9 @@ class Workspace(models.Model):
     timezone = models.CharField(max_length=64, default="UTC", help_text="Billing periods are cut at its midnight.")
     reporting_currency = models.CharField(max_length=3, default="USD")
     week_starts_monday = models.BooleanField(default=False)
-    accent = models.CharField(max_length=16, default="blue")
+    accent = models.CharField(max_length=16, default="blue", help_text="Of a list, or a colour as #rrggbb.")
+    mail_sender = models.CharField(max_length=120, blank=True, default="", db_default="")
+    mail_footer = models.TextField(max_length=1000, blank=True, default="", db_default="")
     asks_consent = models.BooleanField(
         default=True, db_default=True, help_text="A rise of a fee waits for the consent of each client."
     )
@@ -122,6 +124,20 @@ class Workspace(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def own_colour(self) -> str:
+        """Of its pages, as rrggbb; empty: one of the list."""
+        return self.accent[1:] if self.accent.startswith("#") else ""
+
+    @property
+    def sender(self) -> str:
+        """Whom mails to its people come from."""
+        return self.mail_sender or self.name
+
+    def signed(self, text: str) -> str:
+        """The text of a mail with what stands below every mail."""
+        return f"{text.rstrip()}\n\n-- \n{self.mail_footer.strip()}\n" if self.mail_footer.strip() else text
 
 
 class Role(models.TextChoices):

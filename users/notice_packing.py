@@ -195,7 +195,7 @@ def queue(
                 kind=NOTICE_MAIL,
                 recipient=member.user.email,
                 recipient_name=str(member.user),
-                sender_name=member.workspace.name,
+                sender_name=member.workspace.sender,
                 subject=message.subject,
                 text=f"{text}\n\n{FOOTER}{portal_link(reverse('users:notices'), before=': ') or '.'}\n",
                 now=now,

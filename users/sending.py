@@ -117,10 +117,10 @@ def queue_mail(
         kind=kind.key,
         recipient=recipient,
         recipient_name=recipient_name[:200],
-        sender_name=" ".join(sender_name.split())[:200],
+        sender_name=" ".join((sender_name or workspace.sender).split())[:200],
         reply_to=reply_to,
         subject=" ".join(subject.split())[:250],  # names are free text, a subject is one line
-        text=text,
+        text=workspace.signed(text),
         attachments=list(attachments),
         message_id=new_message_id(domain),
         queued_at=now,
@@ -281,10 +281,15 @@ def note_answer(lease: MailLease, mail: Mail, refusal: SendingRefusal | None) ->
         lease.try_later(delay, refusal=refusal.text, may_be_double=refusal.may_be_double)
 
 
+def sender_of(name: str) -> str:
+    """Whom a mail comes from: a name before the installation's address."""
+    address = parseaddr(settings.DEFAULT_FROM_EMAIL)[1]
+    return formataddr((" ".join(name.split()), address)) if name else settings.DEFAULT_FROM_EMAIL
+
+
 def message_of(mail: Mail, kind: MailKind) -> EmailMessage:
     """The mail with its files."""
-    address = parseaddr(settings.DEFAULT_FROM_EMAIL)[1]
-    sender = formataddr((mail.sender_name, address)) if mail.sender_name else settings.DEFAULT_FROM_EMAIL
+    sender = sender_of(mail.sender_name)
     message = EmailMessage(
         mail.subject,
         mail.text,

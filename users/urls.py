@@ -2,13 +2,14 @@
 
 from django.urls import path
 
-from users import event_views, factor_views, notice_views, views
+from users import brand_views, event_views, factor_views, notice_views, views
 
 app_name = "users"
 urlpatterns = [
     path("setup/", views.setup, name="setup"),
     path("accounts/login/", views.sign_in, name="sign-in"),
     path("theme/", views.set_theme, name="theme"),
+    path("brand/<str:colour>.css", brand_views.style_sheet, name="brand"),
     path("switch/<int:pk>/", views.switch, name="switch"),
     path("settings/", views.workspace_settings, name="settings"),
     path("settings/security/", factor_views.security, name="security"),

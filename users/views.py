@@ -121,7 +121,8 @@ def save_workspace(request: MemberRequest) -> HttpResponse:
         request.workspace.refresh_from_db()
         return render(request, "users/workspace.html", {"form": form, "may_own": True}, status=422)
     with transaction.atomic():
-        before = Workspace.objects.values(*form.changed_data).get(pk=request.workspace.pk) if form.changed_data else {}
+        changed = {"accent" if name == "own_colour" else name for name in form.changed_data}
+        before = Workspace.objects.values(*sorted(changed)).get(pk=request.workspace.pk) if changed else {}
         workspace = form.save()
         after = {name: form.cleaned_data[name] for name in before}
         action, details = services.WORKSPACE_CHANGED, {**form.cleaned_data, "before": before, "after": after}

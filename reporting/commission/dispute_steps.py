@@ -74,7 +74,7 @@ def _queue(
         kind=DISPUTE_MAIL,
         recipient=recipient,
         recipient_name=name,
-        sender_name=identity.name or dispute.workspace.name,
+        sender_name=dispute.workspace.mail_sender or identity.name or dispute.workspace.name,
         reply_to=identity.reply_to,
         subject=subject,
         text=text,

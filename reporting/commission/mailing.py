@@ -197,7 +197,7 @@ def _queue(
         kind=REMINDER_MAIL if is_reminder else STATEMENT_MAIL,
         recipient=client.email,
         recipient_name=document.subscriber_name,
-        sender_name=identity.name or document.workspace.name,
+        sender_name=document.workspace.mail_sender or identity.name or document.workspace.name,
         reply_to=identity.reply_to,
         subject=reminder_subject_of(document) if is_reminder else subject_of(document),
         text=reminder_text_of(document) if is_reminder else text_of(document),

@@ -314,6 +314,7 @@ NOT_PAGES = frozenset(
         "users:connection-test",
         "users:connection-token",
         "users:switch",
+        "users:brand",
         "users:theme",
     )
 )
