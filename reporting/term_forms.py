@@ -1,4 +1,4 @@
-"""Forms of what a fee counts in each currency, and of the rules of a high-water mark."""
+"""Forms of what a fee counts in each currency, of the rules of a high-water mark, and of fees beside the commission."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 
 from django import forms
 
-from reporting.commission.policy import Hurdle, Policy
+from reporting.commission.fee_terms import AMOUNTS, FeeTerms
+from reporting.commission.policy import IN_MONEY, Hurdle, Policy
 from reporting.commission.wording import RULES
 from reporting.forms import MOST
 from users.numbers import NumberField, WholeNumberField
@@ -108,3 +109,150 @@ class MarkForm(forms.Form):
         """What was chosen."""
         chosen = {name: self.cleaned_data[name] for name in (*RULES, "loss_memory_periods", "hurdle_rate")}
         return Policy.parse(chosen)
+
+
+class FeesForm(forms.Form):
+    """Fees beside a strategy's commission, and what lowers its rate. scheme: of the commission, "" where there is none.
+
+    is_own: of one client, which may also follow the strategy. has_begun: it copied the strategy before; what concerns a
+    client's beginning is behind it.
+    """
+
+    management = NumberField(
+        label="Management fee, % a year",
+        required=False,
+        most=Decimal(100),
+        decimals=6,
+        help_text="By days / 365, on the equity of the whole account on each day.",
+    )
+    discount = NumberField(
+        label="Discount, %",
+        required=False,
+        most=Decimal(100),
+        decimals=4,
+        help_text="Off every rate but a minimum.",
+    )
+    trial_days = WholeNumberField(
+        label="Free days",
+        required=False,
+        smallest=1,
+        largest=366,
+        help_text="From a client's first day on. What it loses in them is earned back before new profit counts.",
+    )
+    labels = {"joining": "Joining fee", "minimum": "At least in a billing period", "cap": "At most in a billing period"}
+
+    def __init__(
+        self,
+        data: Any,
+        *,
+        fees: FeeTerms,
+        currencies: Sequence[str],
+        scheme: str,
+        plain: str = "",
+        is_own: bool = False,
+        follows: bool = False,
+        has_begun: bool = False,
+    ) -> None:
+        initial: dict[str, Any] = {"trial_days": fees.trial_days or None}
+        initial |= {name: _percent(getattr(fees, name)) for name in ("management", "discount")}
+        super().__init__(data, initial=initial)
+        self.scheme, self.is_own, self.fees = scheme, is_own, fees
+        self.currencies = sorted({*currencies, *(currency for name in AMOUNTS for currency, _ in getattr(fees, name))})
+        self.amounts = [name for name in AMOUNTS if not (has_begun and name == "joining")]
+        if has_begun:
+            del self.fields["trial_days"]
+        if is_own:
+            self.fields["follows"] = forms.BooleanField(
+                label="Follow the strategy", required=False, initial=follows, help_text="Nothing below counts then."
+            )
+            if scheme:
+                self._add_rate(plain)
+        for currency in self.currencies:
+            for name in self.amounts:
+                amount = fees.amount(name, currency)
+                self._add_amount(f"{name}_{currency}", f"{self.labels[name]}, {currency}", amount)
+        if not is_own:
+            self.fields["other"] = forms.CharField(
+                label="Another currency", required=False, max_length=3, help_text="Three letters, like JPY."
+            )
+            for name in self.amounts:
+                self._add_amount(f"{name}_other", f"{self.labels[name]}, in it", None)
+
+    def _add_amount(self, name: str, label: str, amount: Decimal | None) -> None:
+        self.fields[name] = NumberField(
+            label=label,
+            required=False,
+            is_positive=True,
+            most=MOST,
+            decimals=4,
+            initial="" if amount is None else f"{amount.normalize():f}",
+        )
+
+    def _add_rate(self, plain: str) -> None:
+        own, is_money = self.fees.rate if self.fees.rate_scheme == self.scheme else None, self.scheme in IN_MONEY
+        shown = "" if own is None else f"{own.normalize():f}" if is_money else _percent(own)
+        self.fields["rate"] = NumberField(
+            label="Rate of the commission" if is_money else "Rate of the commission, %",
+            required=False,
+            most=MOST if is_money else Decimal(100),
+            decimals=8 if is_money else 6,
+            initial=shown,
+            help_text=f"Empty: that of the strategy, {plain}.",
+        )
+
+    @property
+    def currency_fields(self) -> list[tuple[str, list[Any]]]:
+        """By currency, the fields of its amounts."""
+        return [(code, [self[f"{name}_{code}"] for name in self.amounts]) for code in self.currencies]
+
+    @property
+    def other_fields(self) -> list[Any]:
+        return [] if self.is_own else [self["other"], *(self[f"{name}_other"] for name in self.amounts)]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        other = (cleaned.get("other") or "").upper()
+        has_amount = any(cleaned.get(f"{name}_other") is not None for name in self.amounts)
+        if other and not (len(other) == 3 and other.isascii() and other.isalpha()):
+            self.add_error("other", "A currency has three letters, like JPY.")
+        elif bool(other) != has_amount and not self.is_own:
+            self.add_error("other", "A currency and its amounts belong together.")
+        for code in [*self.currencies, *(["other"] if not self.is_own else [])]:
+            least, most = cleaned.get(f"minimum_{code}"), cleaned.get(f"cap_{code}")
+            if least is not None and most is not None and least > most:
+                self.add_error(f"cap_{code}", "At most is less than at least.")
+        for name in ("management", "discount", "rate"):
+            value = cleaned.get(name)
+            if value is not None and value < 0:
+                self.add_error(name, "It is not below zero.")
+        return cleaned
+
+    @property
+    def follows(self) -> bool:
+        return bool(self.cleaned_data.get("follows"))
+
+    @property
+    def terms(self) -> FeeTerms:
+        """What was entered."""
+        entered, other = self.cleaned_data, (self.cleaned_data.get("other") or "").upper()
+        amounts: dict[str, Any] = {}
+        for name in self.amounts:
+            sums = {code: entered[f"{name}_{code}"] for code in self.currencies}
+            if other:
+                sums[other] = entered[f"{name}_other"]
+            amounts[name] = tuple((code, amount) for code, amount in sorted(sums.items()) if amount is not None)
+        rate = entered.get("rate")
+        if rate is not None and self.scheme not in IN_MONEY:
+            rate = rate / 100
+        return FeeTerms(
+            management=(entered["management"] or Decimal(0)) / 100,
+            discount=(entered["discount"] or Decimal(0)) / 100,
+            trial_days=entered.get("trial_days") or 0,
+            rate=rate,
+            rate_scheme=self.scheme if rate is not None else "",
+            **amounts,
+        )
+
+
+def _percent(fraction: Decimal) -> str:
+    return f"{(fraction * 100).normalize():f}" if fraction else ""

@@ -18,8 +18,8 @@ class Subject(models.TextChoices):
 
     commission: {"scheme" (empty: nothing is charged), "rate", "billing_period"}; policy: `Policy.serialise`;
     calendar: {"zone", "week_starts_monday"}; members: {leaf strategy: the member it comes through} of a portfolio;
-    rates: {"scheme", "rates": {currency: rate}}, in place of the commission's rate while that has this scheme. An empty
-    policy of one subscription follows the strategy's.
+    rates: {"scheme", "rates": {currency: rate}}, in place of the commission's rate while that has this scheme; fees:
+    `FeeTerms.serialise`. An empty policy of one subscription follows the strategy's, and so do fees {"follows": true}.
     """
 
     COMMISSION = "commission", "Commission"
@@ -27,6 +27,7 @@ class Subject(models.TextChoices):
     CALENDAR = "calendar", "Billing calendar"
     MEMBERS = "members", "Members of the portfolio"
     RATES = "rates", "Rates by currency"
+    FEES = "fees", "Fees beside the commission"
 
 
 class TermsSource(models.TextChoices):

@@ -24,14 +24,13 @@ from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
 FORMAT = "copyportal-statement-1"
 # Enough digits for products of ledger numbers without rounding; quotients are cut at the 50th digit.
 EXACT = Context(prec=50, rounding=ROUND_HALF_UP)
-STORED = Decimal("1e-17")  # exact amounts are stored with 18 digits behind the point
+STORED, RATE = Decimal("1e-17"), Decimal("1e-10")  # exact amounts have 18 digits behind the point, rates ten
+LIMITS = {"minimum-fee": ("joining-fee", "minimum-fee", "fee-cap"), "fee-cap": ("joining-fee", "fee-cap")}
 # ISO 4217: currencies whose smallest unit is not the hundredth
 NO_DIGITS = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"
-DIGITS = dict.fromkeys(NO_DIGITS.split(), 0) | dict.fromkeys(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"], 3)
-DIGITS |= {"CLF": 4, "UYW": 4}
-YEAR_S = Decimal(365 * 86_400)
-moment = datetime.fromisoformat
-ZERO = Decimal(0)
+DIGITS = dict.fromkeys(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"], 3) | {"CLF": 4, "UYW": 4}
+DIGITS |= dict.fromkeys(NO_DIGITS.split(), 0)
+ZERO, YEAR_S, moment = Decimal(0), Decimal(365 * 86_400), datetime.fromisoformat
 PERIOD_KEY = "period"  # the step that ends a billing period; steps at withdrawals and changes of terms have other keys
 QUANTITIES = {"lots-traded": "lots", "lots-won": "lots", "amount-traded": "amount", "amount-won": "result"}
 
@@ -72,20 +71,18 @@ def read_file(path: str) -> dict:
 
 def check(document: dict, earlier: list[dict]) -> tuple[list[str], list[str]]:
     """(what is wrong, what a reader should know)."""
-    problems: list[str] = []
-    notes: list[str] = []
+    problems, notes = [], []
     for content in (document, *earlier):
         if content.get("sha256") != digest_of(content):
             number = content["statement"]["number"]
             problems.append(f"the SHA-256 of {number} is not that of its content: it was changed")
-    lines = document["lines"]
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(document["lines"], start=1):
         try:
             check_line(line, document, notes, number)
         except (Disagreement, KeyError, TypeError, ValueError, ArithmeticError) as error:
             what = error if isinstance(error, Disagreement) else f"unreadable, {error!r}"
             problems.append(f"{name_of(number, line)}: {what}")
-    problems += check_repetitions(lines) + check_chain(document, earlier, notes)
+    problems += check_repetitions(document["lines"]) + check_chain(document, earlier, notes)
     return problems + check_periods(document) + check_totals(document), notes
 
 
@@ -109,8 +106,7 @@ def name_of(number: int, line: dict) -> str:
 # --- 2. One line ------------------------------------------------------------------------------------------------------
 def check_line(line: dict, document: dict, notes: list[str], number: int) -> None:
     """Raises Disagreement where its amounts do not follow from its inputs."""
-    statement = document["statement"]
-    expect("currency", line["currency"], statement["currency"])
+    expect("currency", line["currency"], document["statement"]["currency"])
     corrected = line["inputs"].get("corrects")
     with localcontext(EXACT):
         if corrected is None:
@@ -125,22 +121,32 @@ def check_line(line: dict, document: dict, notes: list[str], number: int) -> Non
             owed = rounded(exact_amount(line, corrected["key"], inputs), line["currency"]) if inputs else ZERO
             amount = owed - Decimal(corrected["booked"])
         expect("amount", line["amount"], amount)
+        if "list_rate" in (policy := line["policy"]):  # the rate that was agreed on, less a discount
+            rate = Decimal(policy["list_rate"]) * (1 - Decimal(policy["discount"]))
+            expect("rate", line["rate"], rate.quantize(RATE))
         check_deals(line, notes, number)
-        check_conversion(line)
+        if converted := line.get("reporting"):  # at the rate that is kept with the line
+            amount = rounded(Decimal(line["amount"]) * Decimal(converted["rate"]), converted["currency"])
+            expect("amount in " + converted["currency"], converted["amount"], amount)
 
 
 def exact_amount(line: dict, key: str, inputs: dict) -> Decimal:
     """What the scheme charges for the inputs, before rounding."""
     scheme, rate = line["scheme"], Decimal(line["rate"])
     if scheme in QUANTITIES:  # rate x lots, trade value or result of one deal
-        quantity = Decimal(inputs[QUANTITIES[scheme]])
-        if quantity < 0:
+        if (quantity := Decimal(inputs[QUANTITIES[scheme]])) < 0:
             raise Disagreement(f"a deal of {quantity} is charged")
         return rate * quantity
     if scheme == "flat-fee":  # rate x days / days of the whole period, of each period
         return sum((rate * days / Decimal(whole) for days, whole in counted_days(inputs)), ZERO)
     if scheme == "high-water-mark":
         return mark_step(line, key, inputs)
+    if scheme == "management-fee":  # rate x equity / 365 of each day
+        return sum((rate * max(ZERO, Decimal(value)) / 365 for _, value in inputs["days"]), ZERO)
+    if scheme == "minimum-fee":  # what other fees lack of rate x days / days of the whole period
+        return rate * inputs["days"] / Decimal(inputs["days_of_period"]) - Decimal(inputs["fees"])
+    if scheme in ("joining-fee", "fee-cap"):  # the rate; what is above a cap is taken off
+        return rate - Decimal(inputs.get("fees", 0))
     raise CannotCheck(f"the scheme “{scheme}” is newer than this program")
 
 
@@ -174,14 +180,6 @@ def check_deals(line: dict, notes: list[str], number: int) -> None:
         notes.append(f"{name_of(number, line)}: its deals changed by {changed} after it was settled: see later lines")
 
 
-def check_conversion(line: dict) -> None:
-    """The amount in the reporting currency, at the rate that is kept with the line."""
-    converted = line.get("reporting")
-    if converted:
-        amount = Decimal(line["amount"]) * Decimal(converted["rate"])
-        expect("amount in " + converted["currency"], converted["amount"], rounded(amount, converted["currency"]))
-
-
 def check_repetitions(lines: list[dict]) -> list[str]:
     """A line is there once, and a deal is charged once by a scheme."""
     problems, known = [], {}
@@ -189,9 +187,8 @@ def check_repetitions(lines: list[dict]) -> list[str]:
         transaction = line["inputs"].get("transaction")
         what = ("deal", transaction) if transaction else (line["period_start"], line["key"])
         key = (line["strategy_id"], line["scheme"], *what)
-        if key in known:
+        if known.setdefault(key, number) != number:
             problems.append(f"{name_of(number, line)}: charges the same as line {known[key]}")
-        known.setdefault(key, number)
     return problems
 
 
@@ -207,7 +204,7 @@ def mark_step(line: dict, key: str, inputs: dict) -> Decimal:
     realised = Decimal(before["realised"]) + Decimal(inputs["result"])
     if on_profit and policy.get("floating", "realised") == "realised":
         expect("measured profit", measured, realised)
-    for flow in [] if on_profit else inputs["flows"]:
+    for flow in (flow for flow in inputs["flows"] if not on_profit or flow.get("is_cost")):
         level, deficits = moved_by_flow(level, deficits, flow, policy)
     is_due = inputs.get("is_due", True)  # or it is only measured: no period of the length that was agreed on ends
     if not is_due and "agreed_period" not in policy:
@@ -226,14 +223,13 @@ def mark_step(line: dict, key: str, inputs: dict) -> Decimal:
         chargeable = ZERO if gain <= hurdle else gain - hurdle if policy.get("hurdle") == "hard" else gain
     expect("hurdle", inputs["hurdle"], hurdle, STORED)
     expect("chargeable gain", inputs["chargeable"], chargeable, STORED)
-    fee, set_at = Decimal(line["rate"]) * chargeable, before["set_at"]
+    fee, set_at = Decimal(line["rate"]) * chargeable, inputs["at"] if chargeable else before["set_at"]
     if gain < 0 and is_due:
         level, deficits = measured, with_loss(deficits, period, -gain, memory)
     elif is_due and (chargeable or not gain):
         level = measured
         if policy.get("new_mark") == "gross" and fee:
             deficits = with_loss(deficits, period, fee, memory)
-        set_at = inputs["at"] if chargeable else set_at
     elif is_due:  # below the hurdle: losses are earned back, what is left of the gain counts on until a fee is paid
         level = measured - gain
     else:
@@ -275,9 +271,8 @@ def hurdle_of(line: dict, inputs: dict, base: Decimal) -> Decimal:
 
 def with_loss(deficits: list, period: int, amount: Decimal, memory: int | None) -> list:
     """Losses are kept apart only where they are forgotten apart."""
-    if memory is None:
-        return [(0, sum((left for _, left in deficits), ZERO) + amount)]
-    return [*deficits, (period, amount)]
+    whole = sum((left for _, left in deficits), ZERO) + amount
+    return [(0, whole)] if memory is None else [*deficits, (period, amount)]
 
 
 def compare_marks(stored: dict, computed: dict, periods: int) -> None:
@@ -297,7 +292,6 @@ def check_chain(document: dict, earlier: list[dict], notes: list[str]) -> list[s
     """Each step begins with the mark that the step before it ended with: in this file, else in an earlier one."""
     problems = []
     steps = [(content["statement"]["number"], line) for content in (document, *earlier) for line in content["lines"]]
-    numbers = {number for number, _ in steps}
     for number, line in enumerate(document["lines"], start=1):
         previous, inputs, name = line.get("previous"), inputs_of(line), name_of(number, line)
         if (before := inputs.get("before")) is None:
@@ -317,7 +311,7 @@ def check_chain(document: dict, earlier: list[dict], notes: list[str]) -> list[s
             named = f"{previous['statement'] or 'on no statement'}, to {previous['at'][:10]}"
             ended = f"the step before it ({named}) ended with {mark_of(previous['after'])}"
             problems.append(f"{name}: begins with the mark {mark_of(before)}, {ended}")
-        elif previous["statement"] in numbers and not any(
+        elif previous["statement"] in {number for number, _ in steps} and not any(
             of == previous["statement"] and "after" in step and same_mark(step["after"], previous["after"])
             for of, step in own
         ):
@@ -353,18 +347,25 @@ def mark_of(mark: dict) -> Decimal:
 # --- 4. Sums ----------------------------------------------------------------------------------------------------------
 def check_periods(document: dict) -> list[str]:
     """Each period is the sum of its lines, and each line belongs to one."""
-    problems, sums = [], {}
+    problems, sums, fees = [], {}, {}
     for line in document["lines"]:
         key = (line["strategy_id"], line["period_start"], line["period_end"])
-        count, amount = sums.get(key, (0, ZERO))
-        sums[key] = count + 1, amount + Decimal(line["amount"])
+        sums.setdefault(key, []).append(Decimal(line["amount"]))
+        if "corrects" not in line["inputs"]:
+            fees.setdefault(key, {}).setdefault(line["scheme"], []).append(line)
+    for key, lines in fees.items():  # a minimum or a cap counts the other fees of its period, but a joining fee
+        for scheme, outside in LIMITS.items():
+            counted = (line for of, own in lines.items() if of not in outside for line in own)
+            amount = sum((Decimal(line["amount"]) for line in counted), ZERO)
+            wrong = [line for line in lines.get(scheme, []) if Decimal(line["inputs"]["fees"]) != amount]
+            problems += [f"{scheme} of {key[0]} from {key[1][:10]}: other fees come to {amount}" for _ in wrong]
     for period in document["periods"]:
-        count, amount = sums.pop((period["strategy_id"], period["start"], period["end"]), (0, ZERO))
+        amounts = sums.pop((period["strategy_id"], period["start"], period["end"]), [])
         name = f"period of {period['strategy']} from {period['start'][:10]}"
-        if count != period["lines"]:
-            problems.append(f"{name}: has {period['lines']} lines, {count} are there")
-        if amount != Decimal(period["amount"]):
-            problems.append(f"{name}: is {period['amount']}, its lines come to {amount}")
+        if len(amounts) != period["lines"]:
+            problems.append(f"{name}: has {period['lines']} lines, {len(amounts)} are there")
+        if sum(amounts) != Decimal(period["amount"]):
+            problems.append(f"{name}: is {period['amount']}, its lines come to {sum(amounts)}")
     return problems + [f"lines of {key[0]} from {key[1][:10]} belong to no period of the statement" for key in sums]
 
 
@@ -391,8 +392,7 @@ def rounded(amount: Decimal, currency: str) -> Decimal:
 
 def expect(name: str, stored: object, computed: object, within: Decimal = ZERO) -> None:
     """Numbers are compared as numbers, whatever zeros they end with."""
-    is_number = isinstance(computed, Decimal)
-    if abs(Decimal(stored) - computed) > within if is_number else stored != computed:
+    if abs(Decimal(stored) - computed) > within if isinstance(computed, Decimal) else stored != computed:
         raise Disagreement(f"{name} is {stored}, its inputs give {computed}")
 
 

@@ -16,8 +16,8 @@ from rest_framework.response import Response
 from api.base import ApiView, Guard, Parameter
 from api.fields import DecimalText, MomentField, RowSerializer, day, flag, number, text
 from api.lists import ListView, RowView, listing_for
-from editing.terms import SCHEMES
 from reporting.commission.billing import owed_by_strategy, owed_by_subscription, span_of
+from reporting.commission.wording import CHARGES
 from reporting.models import BillingPeriod, CommissionLine, DocumentKind, Payment, Statement
 from reporting.states import PERIOD_STATES, STATEMENT_STATES
 from reporting.views.commissions import LINES
@@ -40,7 +40,7 @@ class OwedRow(serializers.Serializer):
     subscriber = number(source="subscriber.pk", default=None, allow_null=True, help_text="null by strategy.")
     subscriber_backend_id = text(source="subscriber_id", help_text="Empty by strategy.")
     subscriber_name = text(source="subscriber.name", default="")
-    scheme = serializers.ChoiceField(list(SCHEMES), read_only=True)
+    scheme = serializers.ChoiceField(list(CHARGES), read_only=True)
     period_start = MomentField(source="start")
     period_end = MomentField(source="end")
     lines = number()

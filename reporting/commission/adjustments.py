@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from reporting.commission.crystallisation import Marks
+from reporting.commission.fee_terms import EXTRA_FEES
 from reporting.commission.highwater import Mark
 from reporting.commission.history import History, SpannedCalendar
 from reporting.commission.ledger import ADJUSTMENT
@@ -80,7 +81,8 @@ def adjust_settled_periods(
     rows: the subscriber's lines, or those that are owed to one `member` of a portfolio. history: the terms of each
     time; lines of before there was one say theirs. read_subscription: gives the deals from a moment on.
     """
-    rows = [row for row in rows if row.scheme != Scheme.FLAT_FEE]  # does not depend on deals
+    # those do not depend on deals; what limits fees is corrected apart (fee_corrections.py)
+    rows = [row for row in rows if row.scheme != Scheme.FLAT_FEE and row.scheme not in EXTRA_FEES]
     known = _booked_periods(rows, settled_until)
     _add_unbooked(known, days, calendar, settled_until)
     for settled_period in known.values():

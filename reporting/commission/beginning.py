@@ -8,6 +8,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+from reporting.commission.fees import costs_more
 from reporting.commission.history import CalendarSpan, SpannedCalendar
 from reporting.commission.periods import PeriodLength
 from reporting.commission.policy import Crystallised, Hurdle, NewMark, Policy, Scheme
@@ -46,6 +47,8 @@ def is_rise(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
     A fixed fee is compared by what a year costs. A mark that is measured more often charges gains that a loss of the
     same longer period would have offset; by which rules it is measured, `policy` says where both have one.
     """
+    if fees_rise(before, after):
+        return True
     if not after["scheme"]:
         return False
     if before["scheme"] != after["scheme"]:
@@ -59,6 +62,12 @@ def is_rise(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
     old_policy, policy = before.get("policy"), after.get("policy")
     costs_more = old_policy is not None and policy is not None and not costs_no_more(old_policy, policy)
     return rate > old_rate or periods > old_periods or costs_more
+
+
+def fees_rise(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Whether a client pays more beside the commission, or less of it is taken off, where both say it."""
+    old_fees, fees = before.get("fees"), after.get("fees")
+    return old_fees is not None and fees is not None and costs_more(old_fees, fees, after.get("currency", ""))
 
 
 def costs_no_more(before: Policy, after: Policy) -> bool:

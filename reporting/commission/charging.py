@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from reporting.commission.consent import agreed_histories, asks, read_answers
@@ -75,9 +75,22 @@ class StrategyAccount:
         return any(history.charges for history in self.histories)
 
     @property
+    def has_fees(self) -> bool:
+        """Whether somebody's terms have fees beside the commission, or lower its rate."""
+        return any(history.fees for history in self.histories)
+
+    def fee_digest(self, now: datetime) -> list[object]:
+        """What changes when fees beside the commission do, or one of their spans begins; empty where there are none."""
+        fees = [history.fees for history in self.offered if history.fees]
+        begun = sum((span.since or BEGINNING) <= now for spans in fees for span in spans)
+        return [*fees, begun] if fees else []
+
+    @property
     def needs_valuations(self) -> bool:
         """Whether lines depend on the account's balance or equity."""
         charged = [span.terms for history in self.histories for span in history.spans if span.terms is not None]
+        if any(span.terms.management for history in self.histories for span in history.fees):
+            return True
         return any(
             terms.policy.basis is Basis.EQUITY
             or terms.policy.floating is not Floating.REALISED
@@ -119,7 +132,9 @@ class StrategyAccount:
     def grows_with_time(self, since: datetime | None, now: datetime) -> bool:
         """Whether an accrual of [since, now) changes although no deal was made."""
         charged = [terms for history in self.histories for _, _, terms in history.pieces(since or BEGINNING, now)]
-        return self.needs_flows or any(terms and terms.scheme is Scheme.FLAT_FEE for terms in charged)
+        has_minimum = any(span.terms.minimum for history in self.histories for span in history.fees)
+        is_by_days = any(terms and terms.scheme is Scheme.FLAT_FEE for terms in charged)
+        return self.needs_flows or has_minimum or is_by_days
 
     def has_mark(self, since: datetime | None, now: datetime) -> bool:
         """Whether a mark is in force at some time of [since, now)."""
@@ -149,8 +164,11 @@ def read_accounts(connection_id: int, now: datetime) -> list[StrategyAccount]:
     for strategy_id in stated:
         own = known[strategy_id]
         charged = own.history
-        history = charged.with_policies(own.policies())
-        overrides = {subject: charged.with_policies(own.policies(subject)) for subject in own.overridden}
+        history = replace(charged.with_policies(own.policies()), fees=own.fees())
+        overrides = {
+            client: replace(charged.with_policies(own.policies(client)), fees=own.fees(client))
+            for client in own.overridden
+        }
         account = StrategyAccount(connection_id, strategy_id, history, own.calendar, [strategy_id], overrides)
         account.agreed = agreed_histories(own, answers.get(strategy_id, {}).values())
         _add_members(account, own, known)
@@ -182,4 +200,4 @@ def _net_over_client(accounts: list[StrategyAccount]) -> None:
             netted.append(account)
     for account in netted[1:]:
         netted[0].sources.append(account.strategy_id)
-        account.history, account.agreed, account.members = History(), {}, {}
+        account.history, account.agreed, account.members = History(fees=account.history.fees), {}, {}

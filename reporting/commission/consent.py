@@ -18,9 +18,19 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef
 
 from reporting.commission.beginning import is_rise
+from reporting.commission.fees import fees_at
 from reporting.commission.history import BEGINNING, History
 from reporting.commission.policy import Policy
-from reporting.commission.versions import Dated, Key, KnownTerms, known_terms, merged_policies, rates_of, span_of
+from reporting.commission.versions import (
+    Dated,
+    Key,
+    KnownTerms,
+    dated_fees,
+    known_terms,
+    merged_policies,
+    rates_of,
+    span_of,
+)
 from reporting.models import AccrualState, Subject, SubscriptionLifetime, TermsAnswer, TermsVersion
 from subscribers.models import Subscriber
 from users.models import Membership, User
@@ -65,12 +75,13 @@ class ClientAnswers:
 OwnVersions = dict[Key, list[Dated]]
 """By subject the versions that one client pays by, each from when; oldest first."""
 
-SUBJECTS = (Subject.COMMISSION, Subject.RATES, Subject.POLICY)
+SUBJECTS = (Subject.COMMISSION, Subject.RATES, Subject.POLICY, Subject.FEES)
 
 
 def own_versions(known: KnownTerms, answers: ClientAnswers) -> OwnVersions:
     """What one client pays by. Versions that cost it more count from its consent on, if it came before the next one."""
-    keys: list[Key] = [(subject.value, "") for subject in SUBJECTS] + [(Subject.POLICY.value, answers.subscriber_id)]
+    keys: list[Key] = [(subject.value, "") for subject in SUBJECTS]
+    keys += [(subject.value, answers.subscriber_id) for subject in (Subject.POLICY, Subject.FEES)]
     own: OwnVersions = {key: [] for key in keys}
     following: dict[int, TermsVersion] = {}
     for key in keys:
@@ -102,12 +113,17 @@ def _charged(own: OwnVersions, answers: ClientAnswers, moment: datetime) -> dict
     rates = begun[(Subject.RATES.value, "")]
     if rates and rates[-1].terms["scheme"] == charged["scheme"]:
         charged["rate"] = rates[-1].terms["rates"].get(answers.currency, charged["rate"])
-    policies = merged_policies(
-        *(
-            [(since, version) for since, version in own[key] if (since or BEGINNING) <= moment]
-            for key in ((Subject.POLICY.value, ""), (Subject.POLICY.value, answers.subscriber_id))
-        )
-    )
+
+    def begun_rows(subject: Subject, subscriber_id: str = "") -> list[Dated]:
+        rows = own[(subject.value, subscriber_id)]
+        return [(since, version) for since, version in rows if (since or BEGINNING) <= moment]
+
+    policies = merged_policies(begun_rows(Subject.POLICY), begun_rows(Subject.POLICY, answers.subscriber_id))
+    fees = dated_fees(begun_rows(Subject.FEES), begun_rows(Subject.FEES, answers.subscriber_id))
+    terms = fees_at(fees, moment)
+    if terms.rate is not None and terms.rate_scheme == charged["scheme"]:
+        charged["rate"] = str(terms.rate)
+    charged |= {"fees": terms, "currency": answers.currency}
     return charged | {"policy": policies[-1][1] if policies else Policy()}
 
 
@@ -171,7 +187,8 @@ def _history(own: OwnVersions, subscriber_id: str) -> History:
             for span in spans
         )
     ).with_rates([rates_of(version, moment) for moment, version in rates])
-    return history.with_policies(merged_policies(of_strategy, of_client))
+    fees = dated_fees(own[(Subject.FEES.value, "")], own[(Subject.FEES.value, subscriber_id)])
+    return replace(history.with_policies(merged_policies(of_strategy, of_client)), fees=fees)
 
 
 def read_answers(

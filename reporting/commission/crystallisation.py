@@ -315,4 +315,5 @@ def _flows(policy: Policy, subscription: BilledSubscription, start: datetime, en
             if before is not None:
                 value = account_value(before, policy) if policy.basis is Basis.EQUITY else before.equity
             flows.append(CashFlow(at, amount, value, at in subscription.fee_payments))
-    return flows
+    costs = [CashFlow(at, cost, ZERO, is_cost=True) for at, cost in subscription.costs if start <= at < end]
+    return sorted([*flows, *costs], key=lambda flow: flow.occurred_at) if costs else flows

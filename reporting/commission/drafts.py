@@ -12,6 +12,7 @@ from typing import Any
 from django.db import connection as database
 
 from reporting.commission.accounts import ZERO, ClientAccount
+from reporting.commission.fee_terms import COMBINED, EXTRA_FEES
 from reporting.commission.zones import read_zones
 from reporting.models import BillingPeriod, PeriodState
 from reporting.rates import SAME_CURRENCY, is_old
@@ -22,7 +23,9 @@ from users.models import Workspace
 # what is closed and on no statement yet, by account, currency and period
 _UNISSUED = """
 SELECT line.connection_id, line.subscriber_id, line.currency, period.id, period.strategy_id, period.period_start,
-       period.period_end, max(line.scheme), count(*), sum(line.amount), sum(line.reporting_amount),
+       period.period_end,
+       CASE WHEN count(DISTINCT line.scheme) > 1 AND bool_or(line.scheme = ANY(%(extra)s)) THEN %(combined)s
+            ELSE max(line.scheme) END, count(*), sum(line.amount), sum(line.reporting_amount),
        count(line.reporting_amount) = count(*),
        min(line.reporting_day) FILTER (WHERE line.reporting_source <> %(same)s), period.reporting_currency
 FROM reporting_billingperiod period
@@ -39,6 +42,7 @@ ORDER BY line.connection_id, line.subscriber_id, line.currency, period.period_st
 """
 
 
+NAMES_OF_SUMS = {"extra": sorted(EXTRA_FEES), "combined": COMBINED}
 CHOSEN_BY_STATE = "period.state = 'closed'"
 CHOSEN_BY_NAME = """period.id = ANY(%(periods)s) AND (line.connection_id, line.subscriber_id) IN (
       SELECT * FROM unnest(%(connections)s::bigint[], %(subscribers)s::text[]))"""
@@ -170,7 +174,7 @@ def accounts_to_issue(workspace: Workspace, periods: Sequence[int]) -> list[tupl
 def drafts_of(workspace: Workspace, until: datetime, among: Among | None = None) -> list[Draft]:
     """The statements that can be issued of every closed period that ended by `until`, by subscriber's name."""
     chosen = CHOSEN_BY_STATE if among is None else CHOSEN_BY_NAME
-    wanted: dict[str, Any] = {"workspace": workspace.pk, "until": until, "same": SAME_CURRENCY} | (
+    wanted: dict[str, Any] = {"workspace": workspace.pk, "until": until, "same": SAME_CURRENCY, **NAMES_OF_SUMS} | (
         among.parameters() if among else {}
     )
     with database.cursor() as cursor:

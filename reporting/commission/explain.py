@@ -5,12 +5,14 @@ Everything comes from the line alone; nothing is recomputed here (`recompute` do
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Decimal, localcontext
 from typing import Any, Protocol
 
-from reporting.commission.policy import Scheme
+from reporting.commission.fee_terms import EXTRA_FEES, ExtraFee
+from reporting.commission.money import EXACT
+from reporting.commission.policy import IN_MONEY, Scheme
 
 THIN = "\u202f"
 WORDS = {
@@ -88,12 +90,29 @@ def explain(line: BookedLine) -> Explanation:
     corrected = line.inputs.get("corrects")
     if corrected is not None:
         return _adjustment(line, corrected)
+    if line.scheme in EXTRA_FEES:
+        return _with_discount(line, _EXTRA[ExtraFee(line.scheme)](line, line.inputs))
     scheme = Scheme(line.scheme)
     if scheme is Scheme.FLAT_FEE:
-        return _flat_fee(line, line.inputs)
+        return _with_discount(line, _flat_fee(line, line.inputs))
     if scheme is Scheme.HIGH_WATER_MARK:
-        return _high_water_mark(line, line.inputs)
-    return _deal(line, scheme, line.inputs)
+        return _with_discount(line, _high_water_mark(line, line.inputs))
+    return _with_discount(line, _deal(line, scheme, line.inputs))
+
+
+def _with_discount(line: BookedLine, explanation: Explanation) -> Explanation:
+    """The rate that a line is charged by, as the one that was agreed on less a discount."""
+    if "list_rate" not in line.policy:
+        return explanation
+    lowered = Decimal(line.policy["discount"])
+    words = "free: trial time" if lowered == 1 else f"{percent(lowered)} off {_rate_text(line)}"
+    return replace(explanation, steps=[*explanation.steps, NamedInput("Discount", words)])
+
+
+def _rate_text(line: BookedLine) -> str:
+    is_amount = line.scheme in IN_MONEY or line.scheme == ExtraFee.JOINING
+    rate = line.policy["list_rate"]
+    return f"{money(rate)} {line.currency}" if is_amount else percent(rate)
 
 
 def _equals(line: BookedLine, left: str, exact: Any) -> str:
@@ -137,7 +156,7 @@ def _high_water_mark(line: BookedLine, inputs: dict[str, Any]) -> Explanation:
         NamedInput("Their result", money(inputs["result"])),
         *[
             NamedInput(
-                "Deposit" if Decimal(f["amount"]) > 0 else "Withdrawal",
+                _flow_label(f),
                 money(f["amount"]),
                 datetime.fromisoformat(f["at"]),
             )
@@ -166,6 +185,67 @@ def _high_water_mark(line: BookedLine, inputs: dict[str, Any]) -> Explanation:
         formula = "Nothing: no gain above the mark"
     since, until = datetime.fromisoformat(inputs["from"]), datetime.fromisoformat(inputs["at"])
     return Explanation("Profit above the high-water mark", formula, steps, since=since, until=until)
+
+
+def _flow_label(flow: dict[str, Any]) -> str:
+    """A flow is money that moved, or a management fee that has to be earned first."""
+    if flow.get("is_cost"):
+        return "Management fee, to be earned first"
+    return "Deposit" if Decimal(flow["amount"]) > 0 else "Withdrawal"
+
+
+def _management_fee(line: BookedLine, inputs: dict[str, Any]) -> Explanation:
+    days, waiting = inputs["days"], inputs.get("waiting", [])
+    with localcontext(EXACT):
+        total = sum((max(Decimal(0), Decimal(value)) for _, value in days), Decimal(0))
+    left = f"{money(total)} {line.currency} of equity of {_days_text(len(days))} × {percent(line.rate)} / 365"
+    steps = [
+        NamedInput("Rate a year", percent(line.rate)),
+        *[NamedInput(f"Equity on {day}", money(value)) for day, value in days],
+        *[NamedInput(f"Equity on {day}", "not known: the day waits") for day in waiting],
+    ]
+    title = "Management fee of days that were waited for" if inputs.get("late") else "Management fee, by days"
+    if waiting:
+        title += f" ({_days_text(len(waiting))} waiting)"
+    return Explanation(title, _equals(line, left, line.exact_amount), steps)
+
+
+def _days_text(number: int) -> str:
+    return "1 day" if number == 1 else f"{number} days"
+
+
+def _joining_fee(line: BookedLine, inputs: dict[str, Any]) -> Explanation:
+    begun = datetime.fromisoformat(inputs["started_at"])
+    steps = [NamedInput("Amount", f"{money(line.rate)} {line.currency}"), NamedInput("Copies since", "", begun)]
+    return Explanation("Joining fee, once", _equals(line, "Joining fee", line.exact_amount), steps)
+
+
+def _minimum(line: BookedLine, inputs: dict[str, Any]) -> Explanation:
+    days, whole = inputs["days"], inputs["days_of_period"]
+    left = f"{money(line.rate)} {line.currency} × {days} of {whole} days − {money(inputs['fees'])} of other fees"
+    steps = [
+        NamedInput("Minimum of a whole period", f"{money(line.rate)} {line.currency}"),
+        NamedInput("Days counted", f"{days} of {whole}"),
+        NamedInput("Other fees of the period", money(inputs["fees"])),
+    ]
+    return Explanation("What is missing to the minimum", _equals(line, left, line.exact_amount), steps)
+
+
+def _cap(line: BookedLine, inputs: dict[str, Any]) -> Explanation:
+    left = f"{money(line.rate)} {line.currency} at most − {money(inputs['fees'])} of fees"
+    steps = [
+        NamedInput("Cap of a period", f"{money(line.rate)} {line.currency}"),
+        NamedInput("Fees of the period", money(inputs["fees"])),
+    ]
+    return Explanation("Above the cap of the period", _equals(line, left, line.exact_amount), steps)
+
+
+_EXTRA = {
+    ExtraFee.MANAGEMENT: _management_fee,
+    ExtraFee.JOINING: _joining_fee,
+    ExtraFee.MINIMUM: _minimum,
+    ExtraFee.CAP: _cap,
+}
 
 
 def _adjustment(line: BookedLine, corrected: dict[str, Any]) -> Explanation:

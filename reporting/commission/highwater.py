@@ -63,21 +63,24 @@ class CashFlow:
     """A deposit (positive) or withdrawal (negative) and the equity just before it, account currency.
 
     is_fee: a withdrawal that paid a fee of the ledger: it lowers the mark by what was paid, whatever the policy.
+    is_cost: no money that moved, but a management fee: it has to be earned before a share of new profit is owed.
     """
 
     occurred_at: datetime
     amount: Decimal
     equity_before: Decimal
     is_fee: bool = False
+    is_cost: bool = False
 
     def serialise(self) -> dict[str, Any]:
         stored = {"at": self.occurred_at.isoformat(), "amount": str(self.amount), "equity": str(self.equity_before)}
-        return stored | {"is_fee": True} if self.is_fee else stored
+        kinds = {"is_fee": self.is_fee, "is_cost": self.is_cost}
+        return stored | {name: True for name, holds in kinds.items() if holds}
 
     @classmethod
     def parse(cls, stored: dict[str, Any]) -> CashFlow:
         at, amount, equity = datetime.fromisoformat(stored["at"]), Decimal(stored["amount"]), Decimal(stored["equity"])
-        return cls(at, amount, equity, stored.get("is_fee", False))
+        return cls(at, amount, equity, stored.get("is_fee", False), stored.get("is_cost", False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +95,11 @@ class Crystallisation:
 
 
 def apply_cash_flow(mark: Mark, flow: CashFlow, policy: Policy) -> Mark:
-    """The mark after a deposit or withdrawal; on the profit basis money moved changes nothing.
+    """The mark after a deposit or withdrawal; on the profit basis money moved changes nothing. A cost C: H + C.
 
     deposit D: H + D. withdrawal W: H - W (absolute), H x (E - W) / E (proportional, everything when E <= W)
     """
-    if policy.basis is Basis.PROFIT:
+    if policy.basis is Basis.PROFIT and not flow.is_cost:
         return mark
     with localcontext(EXACT):
         if flow.amount >= 0 or flow.is_fee or policy.withdrawal is Withdrawal.ABSOLUTE:

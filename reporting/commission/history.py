@@ -7,11 +7,12 @@ computed. A moment is None where it is the beginning of all times.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Protocol, TypeVar
 
+from reporting.commission.fee_terms import FeeSpan
 from reporting.commission.periods import DAY, MOMENT, Calendar, Period, PeriodLength, period_of_day
 from reporting.commission.policy import Policy, Scheme, Terms
 
@@ -77,14 +78,18 @@ class CurrencyRates:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The terms of a strategy, or of one subscription to it: spans without a gap, oldest first."""
+    """The terms of a strategy, or of one subscription to it: spans without a gap, oldest first.
+
+    fees: what is charged beside the commission; no part of the text that digests are made of.
+    """
 
     spans: tuple[TermsSpan, ...] = ()
+    fees: tuple[FeeSpan, ...] = field(default=(), repr=False)
 
     @property
     def charges(self) -> bool:
         """Whether anything is, was or will be charged."""
-        return any(span.terms is not None for span in self.spans)
+        return any(span.terms is not None for span in self.spans) or any(span.terms.charges for span in self.fees)
 
     @property
     def newest(self) -> TermsSpan | None:

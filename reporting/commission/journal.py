@@ -17,6 +17,7 @@ from django.db.models import Q, Sum
 
 from reporting.bookkeeping import JournalExport
 from reporting.commission.accounts import ZERO
+from reporting.commission.fee_terms import COMBINED, ExtraFee
 from reporting.commission.money import money_text
 from reporting.commission.periods import Calendar
 from reporting.models import BillingPeriod, CommissionLine, DocumentKind, Entry, EntryKind, Statement, StatementItem
@@ -104,7 +105,11 @@ def _read_documents(entries: Iterable[Entry]) -> _Documents:
     documents = _Documents()
     items = StatementItem.objects.filter(statement__in=charged - {None})
     for statement_id, scheme, total in items.values_list("statement", "scheme").annotate(t=Sum("amount")):
-        documents.fees[statement_id][scheme] += total
+        documents.fees[statement_id][role_of(scheme)] += total
+    for statement_id, fees in _sums_of_combined(documents.fees).items():
+        del documents.fees[statement_id][COMBINED]
+        for scheme, total in fees.items():
+            documents.fees[statement_id][role_of(scheme)] += total
     own = Statement.objects.filter(kind=DocumentKind.CREDIT_NOTE, corrects__in=corrected - {None}).order_by("pk")
     for note in own:
         assert note.corrects_id is not None
@@ -114,6 +119,32 @@ def _read_documents(entries: Iterable[Entry]) -> _Documents:
         else:
             documents.notes_of[note.corrects_id].append(note)
     return documents
+
+
+def role_of(scheme: str) -> str:
+    """The account that fees of a scheme are booked on: a cap takes off where a minimum adds."""
+    return str(ExtraFee.MINIMUM) if scheme == ExtraFee.CAP else scheme
+
+
+def _sums_of_combined(statement_ids: Iterable[int]) -> dict[int, dict[str, Decimal]]:
+    """By statement and scheme, the lines of periods in which several kinds of fees are summed up."""
+    sums: dict[int, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
+    items = StatementItem.objects.filter(statement__in=statement_ids, scheme=COMBINED).select_related("period")
+    for item in items.order_by("pk"):
+        period = item.period
+        lines = CommissionLine.objects.filter(
+            workspace_id=period.workspace_id,
+            connection_id=period.connection_id,
+            strategy_id=period.strategy_id,
+            period_start=period.period_start,
+            period_end=period.period_end,
+            subscriber_id=item.subscriber_id,
+            currency=item.currency,
+            member_id="",
+        )
+        for row in lines.totals("scheme"):
+            sums[item.statement_id][row["scheme"]] += row["total"]
+    return sums
 
 
 def _booking(export: JournalExport, group: Sequence[Entry], documents: _Documents) -> Booking:

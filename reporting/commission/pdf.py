@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 from django.db.models import QuerySet
 
-from editing.terms import SCHEMES
 from reporting.commission.explain import explain
 from reporting.commission.money import minor_unit
 from reporting.commission.paper import BODY, HEAD, SMALL, STRONG, TITLE, WIDTH, Paper, PaperColumn, TextStyle
+from reporting.commission.wording import CHARGES
 from reporting.commission.zones import period_days
 from reporting.identity import TaxKind
 from reporting.models import CommissionLine, DocumentKind, Entry, EntryKind, Statement, StatementItem
@@ -156,7 +156,7 @@ def _write_items(paper: Paper, document: Statement, items: Sequence[StatementIte
     paper.heads(columns)
     for item in items:
         days = days_of(item.period)
-        cells = [item.strategy_name, SCHEMES.get(item.scheme, item.scheme), days, str(item.lines)]
+        cells = [item.strategy_name, CHARGES.get(item.scheme, item.scheme), days, str(item.lines)]
         paper.row(columns, [*cells, money(item.amount, document.currency)])
 
 

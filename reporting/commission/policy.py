@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields, replace
-from decimal import Decimal, InvalidOperation
+from dataclasses import asdict, dataclass, field, fields, replace
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any, Protocol
 
+from reporting.commission.money import EXACT
 from reporting.commission.periods import PeriodLength
+
+STORED_RATE = Decimal(1).scaleb(-10)
+"""The smallest step of a rate in a line of the ledger."""
 
 
 class Scheme(StrEnum):
@@ -149,7 +153,8 @@ class Terms:
 
     number: of the version in the history of the strategy's terms; 0 in lines from before there was one. agreed_period:
     where a client's terms are older than the length of the strategy's periods, the length that was agreed on. rates: by
-    currency, in place of `rate`; by the version `rates_number`.
+    currency, in place of `rate`; by the version `rates_number`. discount: fraction that a client's rate is lowered by;
+    list_rate: the rate before that, in terms of a line. Neither is a part of the text that digests are made of.
     """
 
     scheme: Scheme
@@ -160,11 +165,16 @@ class Terms:
     agreed_period: PeriodLength | None = None
     rates: tuple[tuple[str, Decimal], ...] = ()
     rates_number: int = 0
+    discount: Decimal = field(default=Decimal(0), repr=False)
+    list_rate: Decimal | None = field(default=None, repr=False)
 
     def in_currency(self, currency: str) -> Terms:
-        """What accounts of a currency are charged by."""
+        """What accounts of a currency are charged by, less the discount."""
         own = dict(self.rates).get(currency)
-        return self if own is None else replace(self, rate=own, number=self.rates_number, rates=(), rates_number=0)
+        terms = self if own is None else replace(self, rate=own, number=self.rates_number, rates=(), rates_number=0)
+        if not terms.discount or terms.list_rate is not None:
+            return terms
+        return replace(terms, rate=discounted(terms.rate, terms.discount), list_rate=terms.rate)
 
     def serialise(self) -> dict[str, Any]:
         """What a line keeps beside its scheme and rate."""
@@ -175,6 +185,8 @@ class Terms:
             stored["terms"] = self.number
         if self.agreed_period is not None:
             stored["agreed_period"] = str(self.agreed_period)
+        if self.list_rate is not None:
+            stored |= {"list_rate": f"{self.list_rate.normalize():f}", "discount": f"{self.discount.normalize():f}"}
         return stored
 
     @classmethod
@@ -182,12 +194,20 @@ class Terms:
         """The terms that a line was computed by."""
         length, number = PeriodLength(stored["billing_period"]), stored.get("terms", 0)
         agreed = PeriodLength(stored["agreed_period"]) if "agreed_period" in stored else None
-        return cls(Scheme(scheme), rate, length, Policy.parse(stored), number, agreed)
+        terms = cls(Scheme(scheme), rate, length, Policy.parse(stored), number, agreed)
+        if "list_rate" not in stored:
+            return terms
+        return replace(terms, discount=Decimal(stored["discount"]), list_rate=Decimal(stored["list_rate"]))
 
     @classmethod
     def of_row(cls, line: ChargedLine) -> Terms:
         """The terms of a line, stored or not yet."""
         return cls.of_line(line.scheme, line.rate, line.policy)
+
+
+def discounted(rate: Decimal, discount: Decimal) -> Decimal:
+    """A rate less a discount, with as many digits as a line keeps."""
+    return EXACT.multiply(rate, 1 - discount).quantize(STORED_RATE, ROUND_HALF_UP)
 
 
 def read_terms(document: dict[str, Any], policy: Policy = Policy()) -> Terms | None:

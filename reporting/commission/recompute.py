@@ -6,6 +6,8 @@ from datetime import datetime
 from decimal import Decimal, localcontext
 from typing import Any, Protocol
 
+from reporting.commission.fee_lines import exact_fee
+from reporting.commission.fee_terms import EXTRA_FEES
 from reporting.commission.highwater import CashFlow, Mark, crystallise
 from reporting.commission.money import EXACT, round_money
 from reporting.commission.policy import Scheme, Terms
@@ -38,6 +40,8 @@ def _booked(line: StoredLine, key: str, inputs: dict[str, Any]) -> Decimal:
 
 
 def _exact(line: StoredLine, key: str, inputs: dict[str, Any]) -> Decimal:
+    if line.scheme in EXTRA_FEES:
+        return exact_fee(line.scheme, line.rate, inputs)
     terms = Terms.of_line(line.scheme, line.rate, line.policy)
     if terms.scheme is Scheme.FLAT_FEE:
         return fixed_fee(line.rate, inputs)

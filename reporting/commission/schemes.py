@@ -9,6 +9,7 @@ from decimal import Decimal, localcontext
 from typing import Any, NamedTuple
 
 from reporting.commission import highwater
+from reporting.commission.fee_terms import SettledFees
 from reporting.commission.money import EXACT, round_money
 from reporting.commission.periods import DAY, Calendar, Period, PeriodLength, days_around
 from reporting.commission.policy import Basis, Scheme, Terms
@@ -83,6 +84,7 @@ class BilledSubscription:
     it was there, oldest first, where it paused in between; empty: one. marks: where the last settled periods left
     them, by what they measure. Deals, flows and valuations are in order of time. credits: what a broker lent, a part of
     the equity and not of the balance. fee_payments: times of withdrawals that paid fees of the ledger.
+    costs: management fees, which new profit has to earn first. standing: what settled lines say of other fees.
     """
 
     currency: str
@@ -95,6 +97,8 @@ class BilledSubscription:
     lifetimes: list[Lifetime] = field(default_factory=list)
     credits: list[tuple[datetime, Decimal]] = field(default_factory=list)
     fee_payments: frozenset[datetime] = frozenset()
+    costs: list[tuple[datetime, Decimal]] = field(default_factory=list)
+    standing: SettledFees = field(default_factory=SettledFees)
 
 
 def opens_position(backend_id: str, profit: Decimal) -> bool:

@@ -21,7 +21,10 @@ from django.db import transaction
 from reporting.commission import sources
 from reporting.commission.adjustments import adjust_settled_periods
 from reporting.commission.charging import Passing, StrategyAccount, read_accounts
-from reporting.commission.history import BEGINNING, SpannedCalendar
+from reporting.commission.fee_books import SettledBooks, add_standings, correct_limits
+from reporting.commission.fee_lines import Charging, lines_with_fees
+from reporting.commission.fees import for_client
+from reporting.commission.history import BEGINNING, History, SpannedCalendar
 from reporting.commission.incoming import incoming_lines, part_of
 from reporting.commission.ledger import (
     ReplacedDays,
@@ -100,7 +103,10 @@ class Open:
         """What one subscriber owes, and what is owed to the members' providers for it. marks: of the members."""
         now, since, settled_until = self.run.now, self.since, self.settled_until
         history = self.account.history_of(subscriber_id)
-        yield from lines_of(history, subscription, self.calendar, now=now, since=since, settled_until=settled_until)
+        if history.fees:
+            yield from lines_with_fees(Charging(history, subscription, self.calendar, now, since, settled_until))
+        else:
+            yield from lines_of(history, subscription, self.calendar, now=now, since=since, settled_until=settled_until)
         yield from incoming_lines(
             self.account.members, subscription, self.calendar, marks, now=now, since=since, settled_until=settled_until
         )
@@ -172,7 +178,8 @@ def _digest(account: StrategyAccount, run: Run) -> str:
     """Of all spans of terms, and how many of them have begun: where one begins, everybody is computed."""
     histories = account.offered
     begun = sum((span.since or BEGINNING) <= run.now for history in histories for span in history.spans)
-    return digest_of(*histories, *account.calendar, *account.sources, begun) if account.charges else ""
+    fees = account.fee_digest(run.now)
+    return digest_of(*histories, *account.calendar, *account.sources, begun, *fees) if account.charges else ""
 
 
 @transaction.atomic
@@ -227,11 +234,16 @@ def _take_up(account: StrategyAccount, run: Run, state: AccrualState, bounds: Bo
         subscribers = {subscriber for subscriber in due if (subscriber in known) is is_known}
         ledger = Open(account, run, calendar, since, settles)
         accrued += _adjust(ledger, {subscriber: changed[subscriber] for subscriber in subscribers & changed.keys()})
+        whole = subscribers
         if not everybody:
             days = {subscriber: changed[subscriber] for subscriber in account.charged_by_deal(subscribers, since)}
             done, computed = _accrue_days(ledger, days, known)
-            accrued, subscribers = accrued + done, subscribers - computed
-        accrued += _accrue(ledger, subscribers, has_lines=is_known)
+            accrued, whole = accrued + done, subscribers - computed
+        accrued += _accrue(ledger, whole, has_lines=is_known)
+        if account.has_fees and since is not None:
+            books = SettledBooks(account, run.workspace_id, calendar, since, run.now)
+            written, removed = correct_limits(books, subscribers)
+            accrued += Accrued(lines_written=written, lines_removed=removed)
     if everybody and more:
         state.pass_after = max(due)
     else:
@@ -365,6 +377,16 @@ def read_open_subscriptions(
     only, bases: what the subscriptions are charged by; deals and marks that do not matter to these may be left out.
     """
     account, since = ledger.account, ledger.since
+    subscriptions = _read_from_marks(ledger, subscriber_ids, only, bases)
+    if since is not None and account.has_fees:
+        add_standings(account, subscriptions, ledger.calendar, since)
+    return subscriptions
+
+
+def _read_from_marks(
+    ledger: Open, subscriber_ids: set[str], only: Collection[Scheme], bases: Collection[Basis]
+) -> dict[str, BilledSubscription]:
+    account, since = ledger.account, ledger.since
     if since is None or not account.has_mark(since, ledger.run.now):
         return sources.read_subscriptions(account, subscriber_ids, since, only)
     marks = sources.read_marks(account, subscriber_ids, since, bases=sorted(bases))
@@ -401,7 +423,7 @@ def _adjust(ledger: Open, changed: dict[str, set[date]]) -> Accrued:
             continue
         stored = CommissionLine.objects.of_subscription(account.connection_id, account.strategy_id, subscriber_id)
         members = {member: terms.history for member, terms in account.members.items()}
-        for member, history in {"": account.history_of(subscriber_id), **members}.items():
+        for member, history in {"": _own_history(ledger, subscriber_id), **members}.items():
             adjustments = adjust_settled_periods(
                 stored.filter(member_id=member),
                 days,
@@ -409,7 +431,7 @@ def _adjust(ledger: Open, changed: dict[str, set[date]]) -> Accrued:
                 calendar=ledger.calendar,
                 settled_until=settled_until,
                 now=ledger.run.now,
-                read_subscription=partial(_read_one, account, subscriber_id, member),
+                read_subscription=partial(_read_one, ledger, subscriber_id, member),
                 member=member,
             )
             lines += [(subscriber_id, line) for line in adjustments.lines]
@@ -422,6 +444,21 @@ def _adjust(ledger: Open, changed: dict[str, set[date]]) -> Accrued:
     return Accrued(lines_written=written, lines_removed=removed)
 
 
-def _read_one(account: StrategyAccount, subscriber_id: str, member: str, since: datetime) -> BilledSubscription:
+def _own_history(ledger: Open, subscriber_id: str) -> History:
+    """The terms of one client, with its own rate, discount and trial time."""
+    history = ledger.account.history_of(subscriber_id)
+    if not history.fees:
+        return history
+    begun = sources.read_subscriptions(ledger.account, [subscriber_id], ledger.run.now)
+    return for_client(history, begun[subscriber_id].started_at, ledger.calendar) if begun else history
+
+
+def _read_one(ledger: Open, subscriber_id: str, member: str, since: datetime) -> BilledSubscription:
+    account = ledger.account
     subscription = sources.read_subscriptions(account, [subscriber_id], since)[subscriber_id]
-    return part_of(subscription, member) if member else subscription
+    if member:
+        return part_of(subscription, member)
+    if account.has_fees and ledger.since is not None:
+        add_standings(account, {subscriber_id: subscription}, ledger.calendar, ledger.since)
+        subscription.costs = sorted(subscription.standing.costs)
+    return subscription

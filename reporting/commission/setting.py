@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from django.db import IntegrityError, transaction
 
 from reporting.commission.beginning import begins_at, costs_no_more
+from reporting.commission.fee_terms import FOLLOWS, FeeTerms
+from reporting.commission.fees import costs_more
 from reporting.commission.policy import Policy
 from reporting.commission.versions import KnownTerms, clients_of, known_terms
 from reporting.models import AccrualState, Subject, TermsSource, TermsVersion
@@ -109,6 +112,8 @@ def may_cost_more(known: KnownTerms, subject: Subject, terms: Mapping[str, Any],
         after = Policy.parse(dict(terms)) if terms else next((p for _, p in reversed(known.policies())), Policy())
         return not costs_no_more(before, after)
     charged = known.commissions[-1].terms if known.commissions else {"scheme": "", "rate": "0"}
+    if subject == Subject.FEES:
+        return fees_may_cost_more(known, terms, subscriber_id, charged)
     newest = known.of(Subject.RATES)[-1:]
     before_rates = newest[0].terms["rates"] if newest and newest[0].terms["scheme"] == charged["scheme"] else {}
     currencies = {*before_rates, *terms["rates"]}
@@ -116,3 +121,22 @@ def may_cost_more(known: KnownTerms, subject: Subject, terms: Mapping[str, Any],
         float(terms["rates"].get(currency, charged["rate"])) > float(before_rates.get(currency, charged["rate"]))
         for currency in currencies
     )
+
+
+def newest_fees(known: KnownTerms, subscriber_id: str = "") -> FeeTerms:
+    """What was decided on last beside the commission; a plan counts."""
+    fees = known.fees(subscriber_id)
+    return fees[-1].terms if fees else FeeTerms()
+
+
+def fees_may_cost_more(
+    known: KnownTerms, terms: Mapping[str, Any], subscriber_id: str, charged: Mapping[str, Any]
+) -> bool:
+    """Whether a client that is there may pay more by other fees beside the commission. charged: the commission."""
+    before = newest_fees(known, subscriber_id)
+    after = newest_fees(known) if FOLLOWS in terms else FeeTerms.parse(terms)
+    rates = [
+        fees.rate if fees.rate is not None and fees.rate_scheme == charged["scheme"] else Decimal(charged["rate"])
+        for fees in (before, after)
+    ]
+    return rates[1] > rates[0] or costs_more(before, after)

@@ -9,6 +9,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from reporting.commission.fee_terms import FOLLOWS, FeeSpan, FeeTerms
+from reporting.commission.fees import merged_fees
 from reporting.commission.history import (
     BEGINNING,
     CalendarSpan,
@@ -96,10 +98,19 @@ class KnownTerms:
             [(version.valid_from, version) for version in own],
         )
 
+    def fees(self, subscriber_id: str = "") -> tuple[FeeSpan, ...]:
+        """The fees beside the commission of a strategy, or of one subscription: its own where it has some."""
+        own = self.of(Subject.FEES, subscriber_id) if subscriber_id else []
+        return dated_fees(
+            [(version.valid_from, version) for version in self.of(Subject.FEES)],
+            [(version.valid_from, version) for version in own],
+        )
+
     @property
     def overridden(self) -> list[str]:
-        """Subscribers with a policy of their own."""
-        return [subscriber for subject, subscriber in self.versions if subject == Subject.POLICY and subscriber]
+        """Subscribers with a policy or fees of their own."""
+        own = (Subject.POLICY, Subject.FEES)
+        return list(dict.fromkeys(client for subject, client in self.versions if subject in own and client))
 
     @property
     def members(self) -> list[tuple[datetime | None, dict[str, str]]]:
@@ -121,6 +132,17 @@ def rates_of(version: TermsVersion, since: datetime | None) -> CurrencyRates:
 
 Dated = tuple[datetime | None, TermsVersion]
 """A version and from when it holds."""
+
+
+def dated_fees(of_strategy: Sequence[Dated], own: Sequence[Dated]) -> tuple[FeeSpan, ...]:
+    """The fees of each time beside the commission: a subscription's own, where that has none the strategy's."""
+    return merged_fees(
+        [(since, FeeTerms.parse(version.terms, version.number)) for since, version in of_strategy],
+        [
+            (since, None if FOLLOWS in version.terms else FeeTerms.parse(version.terms, version.number))
+            for since, version in own
+        ],
+    )
 
 
 def merged_policies(of_strategy: Sequence[Dated], own: Sequence[Dated]) -> list[tuple[datetime | None, Policy]]:

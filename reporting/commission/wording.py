@@ -9,6 +9,7 @@ from datetime import date, datetime
 from typing import Any
 
 from editing.terms import BILLED, SCHEMES, number, percent
+from reporting.commission.fee_terms import COMBINED, FOLLOWS, ExtraFee, FeeTerms
 from reporting.commission.history import in_force
 from reporting.commission.policy import IN_MONEY, Hurdle, Policy
 from reporting.terms import Subject, TermsVersion
@@ -75,6 +76,9 @@ def text_of(version: TermsVersion, names: Mapping[str, str]) -> str:
         return f"{mark}, for {version.subscriber_id} alone" if version.subscriber_id else mark
     if version.subject == Subject.RATES:
         return rates_words(terms)
+    if version.subject == Subject.FEES:
+        words = fee_words(terms)
+        return f"{words}, for {version.subscriber_id} alone" if version.subscriber_id else words
     members = sorted({names.get(member, member) for member in terms.values()})
     return f"Members: {', '.join(members)}" if members else "No members"
 
@@ -92,6 +96,44 @@ def rates_words(terms: Mapping[str, Any]) -> str:
     """Rates by currency: "Per lot won, by currency: 600 JPY"."""
     rates = [f"{number(float(rate))} {currency}" for currency, rate in sorted(terms["rates"].items())]
     return f"{SCHEMES[terms['scheme']]}, by currency: {', '.join(rates) or 'the same number in all'}"
+
+
+CHARGES = SCHEMES | {
+    ExtraFee.MANAGEMENT.value: "Management fee",
+    ExtraFee.JOINING.value: "Joining fee",
+    ExtraFee.MINIMUM.value: "Minimum of a period",
+    ExtraFee.CAP.value: "Cap of a period",
+    COMBINED: "Several fees",
+}
+"""What lines and sums of statements are for: the backend's schemes, and the fees that only the portal knows."""
+
+
+def fee_words(terms: Mapping[str, Any]) -> str:
+    """Fees beside the commission: "Management fee 2 % a year; joining fee 50 USD"."""
+    if FOLLOWS in terms:
+        return "Fees beside the commission: as the strategy"
+    fees = FeeTerms.parse(terms)
+    words = []
+    if fees.rate is not None:
+        rate = float(fees.rate)
+        charged = number(rate) if fees.rate_scheme in IN_MONEY else percent(rate)
+        words.append(f"{SCHEMES.get(fees.rate_scheme, fees.rate_scheme)} at a rate of {charged}")
+    if fees.discount:
+        words.append(f"discount {percent(float(fees.discount))}")
+    if fees.trial_days:
+        words.append("first day free" if fees.trial_days == 1 else f"first {fees.trial_days} days free")
+    if fees.management:
+        words.append(f"management fee {percent(float(fees.management))} a year")
+    for name, label in AMOUNT_WORDS.items():
+        if amounts := getattr(fees, name):
+            sums = ", ".join(f"{number(float(amount))} {currency}" for currency, amount in amounts)
+            words.append(f"{label} {sums}")
+    text = "; ".join(words) or "no fees beside the commission"
+    return text[0].upper() + text[1:]
+
+
+AMOUNT_WORDS = {"joining": "joining fee", "minimum": "at least", "cap": "at most"}
+"""Amounts of fees by their name in `FeeTerms`; minimum and cap are of a billing period."""
 
 
 RULES: dict[str, tuple[str, dict[str, str]]] = {

@@ -14,10 +14,10 @@ from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from editing.terms import SCHEMES
 from reporting.commission.billing import Owed, PageSpan, owed_by_strategy, owed_by_subscription, span_of
 from reporting.commission.explain import explain
 from reporting.commission.periods import Calendar
+from reporting.commission.wording import CHARGES
 from reporting.commission.zones import read_zones
 from reporting.models import CommissionLine
 from reporting.rates import ConvertedSum, UnknownRate, rates_of
@@ -132,7 +132,7 @@ def commissions(request: MemberRequest) -> HttpResponseBase:
     if by not in ("strategy", "subscriber"):
         raise BadParameter("“by” is “strategy” or “subscriber”.")
     currency = request.workspace.reporting_currency
-    context: dict[str, Any] = {"span": span, "by": by, "currency": currency, "schemes": SCHEMES}
+    context: dict[str, Any] = {"span": span, "by": by, "currency": currency, "schemes": CHARGES}
     context["waiting"] = waiting_deals(request.membership)
     if by == "subscriber":
         return by_subscriber(request, span, context)
@@ -243,7 +243,7 @@ def strategy_commission(request: MemberRequest, pk: int) -> HttpResponse:
     shown = [row.backend_id for row in table.rows]
     rows = owed_by_subscription(request.membership, span, now, **only, subscriber_id__in=shown)
     totals = totals_by_currency(owed_by_strategy(request.membership, span, now, **only))
-    context = page_of(strategy, "commission", span=span, rows=rows, schemes=SCHEMES, of_strategy=True, table=table)
+    context = page_of(strategy, "commission", span=span, rows=rows, schemes=CHARGES, of_strategy=True, table=table)
     return render(request, "reporting/strategy_commission.html", {**context, "by_currency": totals})
 
 
@@ -282,6 +282,6 @@ def lines(request: MemberRequest, strategy_pk: int, subscriber_pk: int) -> HttpR
         "table": table,
         "totals": totals,
     }
-    context |= {"explained": explained(request, subscriber.connection_id, table.rows), "schemes": SCHEMES}
+    context |= {"explained": explained(request, subscriber.connection_id, table.rows), "schemes": CHARGES}
     page = "reporting/_commission_lines.html" if request.partial else "reporting/commission_lines.html"
     return render(request, page, context)

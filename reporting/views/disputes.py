@@ -13,12 +13,12 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from editing.terms import SCHEMES
 from reporting.commission.credit_notes import creditable
 from reporting.commission.disputing import credit_dispute, open_dispute, reject_dispute, withdraw_dispute
 from reporting.commission.document_lines import lines_of
 from reporting.commission.money import money_text
 from reporting.commission.refusals import CannotBook, NeedsConsent
+from reporting.commission.wording import CHARGES
 from reporting.forms import CreditNoteForm, DisputeForm, ReasonForm
 from reporting.models import CommissionLine, Dispute, DisputeState, DocumentKind, Statement
 from reporting.states import DISPUTE_STATES
@@ -114,7 +114,7 @@ def new_dispute(request: MemberRequest, pk: int, line_pk: int) -> HttpResponse:
             messages.success(request, "The line is in dispute. Its amount is not due until it is answered.")
             return redirect("reporting:dispute", dispute.pk)
     ((_, why, days),) = explained(request, document.connection_id, [line])
-    context = {"document": document, "line": line, "why": why, "days": days, "form": form, "schemes": SCHEMES}
+    context = {"document": document, "line": line, "why": why, "days": days, "form": form, "schemes": CHARGES}
     return render(request, "reporting/dispute_new.html", context, status=422 if form.errors else 200)
 
 
@@ -144,7 +144,7 @@ def render_dispute(request: MemberRequest, own: Dispute, status: int = 200, **fo
         "line": own.line,
         "why": why,
         "days": days,
-        "schemes": SCHEMES,
+        "schemes": CHARGES,
         "events": list(own.events.select_related("by").order_by("pk")),
         "may_answer": bills and is_open,
         "may_withdraw": is_open and may_speak(request),

@@ -10,10 +10,11 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from copying.engine.model import Level
-from editing.terms import SCHEMES, UnreadableTerms, chain_settings
+from editing.terms import UnreadableTerms, chain_settings
 from reporting import performance
 from reporting.commission.asking import questions_of
 from reporting.commission.billing import owed_by_subscription
+from reporting.commission.wording import CHARGES
 from reporting.models import Statement, Transaction
 from reporting.overview import RANGES
 from reporting.views.commissions import chosen_span, totals_by_currency
@@ -120,7 +121,7 @@ def me(request: MemberRequest) -> HttpResponse:
         "rows": rows,
         "by_currency": totals_by_currency(rows),
         "span": span,
-        "schemes": SCHEMES,
+        "schemes": CHARGES,
         "ranges": list(RANGES),
         "range": chosen_range(request),
         **figures_of(account, whole),

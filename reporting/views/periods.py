@@ -31,9 +31,9 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from editing.terms import SCHEMES
 from reporting.commission.book_jobs import CLOSE
 from reporting.commission.closing import lines_of_period, problems_of
+from reporting.commission.wording import CHARGES
 from reporting.commission.zones import period_days
 from reporting.models import BillingPeriod, CommissionLine, PeriodState, StatementItem
 from reporting.rates import rates_of
@@ -276,7 +276,7 @@ def period(request: MemberRequest, pk: int) -> HttpResponseBase:
     context = {
         "period": period,
         "shown": shown,
-        "schemes": SCHEMES,
+        "schemes": CHARGES,
         "tab": "periods",
         "is_open": is_open,
         "has_ended": period.period_end <= now,

@@ -14,7 +14,6 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from editing.terms import SCHEMES
 from reporting.commission.accounts import ClientAccount, credit_of, written_off
 from reporting.commission.credit_notes import creditable, issue_credit_note, void_statement
 from reporting.commission.document_lines import lines_of, pdf_of
@@ -25,6 +24,7 @@ from reporting.commission.pdf import reversal_of
 from reporting.commission.refusals import CannotBook, NeedsConsent
 from reporting.commission.settling import reverse_credit_note, take_write_off_back, write_off
 from reporting.commission.statement_file import statement_file
+from reporting.commission.wording import CHARGES
 from reporting.commission.zones import period_days
 from reporting.forms import CreditNoteForm, ReasonForm, TakeBackForm, WriteOffForm
 from reporting.models import Dispute, DocumentKind, Statement
@@ -147,7 +147,7 @@ def render_statement(request: MemberRequest, document: Statement, table, status:
     context = {
         "document": document,
         "table": table,
-        "schemes": SCHEMES,
+        "schemes": CHARGES,
         "explained": explained(request, document.connection_id, table.rows),
         "span": None,
         "totals": [],

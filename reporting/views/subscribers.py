@@ -13,9 +13,9 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from copying.client import ClientError
-from editing.terms import SCHEMES
 from reporting import performance
 from reporting.commission.billing import owed_by_subscription
+from reporting.commission.wording import CHARGES
 from reporting.metrics import Curve, equity_curves
 from reporting.models import LogRecord, Transaction
 from reporting.overview import RANGES
@@ -175,6 +175,6 @@ def commission(request: MemberRequest, pk: int) -> HttpResponse:
     rows = owed_by_subscription(request.membership, span, timezone.now(), **only)
     if wants_csv(request):
         return owed_csv(request, rows, "commission", span)
-    context = {"subscriber": subscriber, "tab": "commission", "span": span, "rows": rows, "schemes": SCHEMES}
+    context = {"subscriber": subscriber, "tab": "commission", "span": span, "rows": rows, "schemes": CHARGES}
     context |= {"by_currency": totals_by_currency(rows), "of_strategy": False}
     return render(request, "reporting/subscriber_commission.html", context)

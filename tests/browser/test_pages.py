@@ -26,6 +26,7 @@ OF_MANAGER = (
     "/commissions/terms/{terms}/consent/",
     "/strategies/{strategy}/commission/rates/",
     "/strategies/{strategy}/commission/mark/",
+    "/strategies/{strategy}/commission/fees/",
     "/strategies/{strategy}/log/",
     "/strategies/{portfolio}/",
     "/strategies/{portfolio}/settings/",
