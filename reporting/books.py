@@ -86,6 +86,7 @@ class Books(models.Model):
     workspace = models.OneToOneField(Workspace, on_delete=models.CASCADE, primary_key=True)
     statements = models.PositiveIntegerField(default=0, help_text="The last number given to a statement.")
     credit_notes = models.PositiveIntegerField(default=0, help_text="The last number given to a credit note.")
+    receiver_statements = models.PositiveIntegerField(default=0, db_default=0)
 
 
 class DocumentKind(models.TextChoices):

@@ -28,6 +28,15 @@ from reporting.mirrored_signals import MirroredSignal
 from reporting.named import NamedIds
 from reporting.open_book import ExposureSum, OpenPosition, OpenTrade, PositionReading
 from reporting.past import PastFilling, PastPoint, PastSource
+from reporting.receivers import (
+    FeeReceiver,
+    Introduction,
+    Payout,
+    ReceiverKind,
+    ReceiverStatement,
+    ReceiverTerms,
+    ShareLine,
+)
 from reporting.reference_rates import OwnRate, RateFetch, ReferenceRate
 from reporting.retention import RecordKind, Retention
 from reporting.scoping import PerSubscriberQuerySet
@@ -62,6 +71,8 @@ __all__ = [
     "EquityPoint",
     "EquitySum",
     "ExposureSum",
+    "FeeReceiver",
+    "Introduction",
     "JournalExport",
     "LogRecord",
     "MirroredSignal",
@@ -72,15 +83,20 @@ __all__ = [
     "PastPoint",
     "PastSource",
     "Payment",
+    "Payout",
     "PerSubscriberQuerySet",
     "PeriodState",
     "PositionReading",
     "QuarantinedPage",
     "RateFetch",
+    "ReceiverKind",
+    "ReceiverStatement",
+    "ReceiverTerms",
     "RecordKind",
     "ReferenceRate",
     "Retention",
     "RunRequest",
+    "ShareLine",
     "Statement",
     "StatementItem",
     "StatementMail",

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from decimal import Decimal
 
 from django.contrib import messages
-from django.core.cache import cache
 from django.db.models import (
     CharField,
     Count,
     Exists,
-    F,
-    Max,
-    Min,
     OuterRef,
     Q,
     Subquery,
@@ -33,17 +28,14 @@ from reporting.commission.payments import Recorded, due_statements, record_payme
 from reporting.commission.refusals import CannotBook, NeedsConsent
 from reporting.commission.services import calendar_of
 from reporting.forms import PaymentForm, ReasonForm
-from reporting.models import CommissionLine, DocumentKind, Entry, Payment, Statement, Transaction
-from reporting.rates import ConvertedSum, Rates, UnknownRate, is_old, rates_of
-from reporting.views.commissions import chosen_span, local_day, wants_csv
+from reporting.models import DocumentKind, Entry, Payment, Statement
+from reporting.rates import UnknownRate, is_old
 from reporting.views.debts import AGES, debt_listing, overdue_by
 from reporting.views.history import render_list
 from reporting.views.statements import visible_statement
-from strategies.models import Strategy
 from subscribers.models import Subscriber
 from users.confirming import confirmed
 from users.listing import Choice, Column, DayRange, Listing, Option, Search
-from users.listing.export import file_name, plain_csv
 from users.once import once
 from users.parsing import row_id
 from users.permissions import can_bill, may_bill, staff_only
@@ -258,95 +250,3 @@ def debt(request: MemberRequest) -> HttpResponseBase:
     totals = list(by_currency.annotate(owed=owed, credit=credit, balance=Sum("amount")))
     context = {"totals": totals, "ages": ages_of(request), "may_bill": can_bill(request.membership), "tab": "debt"}
     return render_list(request, "reporting/debt.html", "reporting/_debt.html", table, **context)
-
-
-# --- Incoming ---------------------------------------------------------------------------------------------------------
-INCOMING_CSV = ("portfolio", "portfolio_id", "member", "member_id", "lines", "amount", "currency")
-
-
-def incoming_rows(request: MemberRequest, span, now: datetime) -> list[dict]:
-    """What each portfolio's owner owes to each member's provider in a span, by currency."""
-    lines = span.narrow(CommissionLine.objects.incoming(request.membership), now)
-    rows = list(
-        lines.totals("connection_id", "strategy_id", "member_id").annotate(
-            start=Min("period_start"), end=Max("period_end")
-        )
-    )
-    named = {
-        (connection_id, backend_id): (name, pk)
-        for connection_id, backend_id, name, pk in Strategy.objects.visible_to(request.membership)
-        .filter(backend_id__in={row[key] for row in rows for key in ("strategy_id", "member_id")})
-        .values_list("connection_id", "backend_id", "name", "pk")
-    }
-    for row in rows:
-        for key in ("strategy", "member"):
-            backend_id = row[f"{key}_id"]
-            row[key], row[f"{key}_pk"] = named.get((row["connection_id"], backend_id), (backend_id, None))
-    return sorted(rows, key=lambda row: (row["strategy"].lower(), row["member"].lower(), row["currency"]))
-
-
-def backends_incoming(request: MemberRequest, rows: list[dict], now: datetime) -> dict[tuple, Decimal]:
-    """The backend's own figure by portfolio and currency over the same days; kept for some seconds."""
-    spans: dict[tuple, list] = {}
-    for row in rows:
-        spans.setdefault((row["connection_id"], row["strategy_id"]), []).append((row["start"], row["end"]))
-    figures: dict[tuple, Decimal] = {}
-    for (connection_id, strategy_id), dates in spans.items():
-        start, end = min(first for first, _ in dates), min(max(last for _, last in dates), now)
-        key = f"backends-incoming:{connection_id}:{strategy_id}:{start.date()}:{end.date()}".replace(" ", "")
-        sums = cache.get(key)
-        if sums is None:
-            deals = Transaction.objects.visible_to(request.membership).filter(
-                connection_id=connection_id,
-                strategy_id=strategy_id,
-                time__gte=start,
-                time__lt=end,
-            )
-            by_currency = deals.order_by().annotate(unit=F("subscriber__currency")).values_list("unit")
-            sums = list(by_currency.annotate(total=Sum("incoming_provider_commission")))
-            cache.set(key, sums, KEPT_S)
-        figures |= {(connection_id, strategy_id, currency): total or Decimal(0) for currency, total in sums}
-    return figures
-
-
-@require_safe
-@staff_only
-def incoming(request: MemberRequest) -> HttpResponse:
-    """What portfolios' owners owe to the providers of their members, beside the backend's own figure."""
-    span, now = chosen_span(request), timezone.now()
-    rows = incoming_rows(request, span, now)
-    if wants_csv(request):
-        cells = (
-            (
-                row["strategy"],
-                row["strategy_id"],
-                row["member"],
-                row["member_id"],
-                row["lines"],
-                row["total"],
-                row["currency"],
-            )
-            for row in rows
-        )
-        return plain_csv(INCOMING_CSV, cells, file_name("incoming-commission", [span.key], on=local_day(request)))
-    theirs = backends_incoming(request, rows, now)
-    compared: dict[tuple, dict] = {}
-    for row in rows:
-        key = (row["connection_id"], row["strategy_id"], row["currency"])
-        comparison = compared.setdefault(
-            key, {"strategy": row["strategy"], "currency": row["currency"], "ours": Decimal(0)}
-        )
-        comparison["ours"] += row["total"]
-        comparison["theirs"] = theirs.get(key, Decimal(0))
-    total = in_one_currency(rows, request.workspace.reporting_currency, rates_of(request.workspace), now)
-    context = {"span": span, "rows": rows, "compared": list(compared.values()), "total": total, "tab": "incoming"}
-    return render(request, "reporting/incoming.html", {**context, "currency": request.workspace.reporting_currency})
-
-
-def in_one_currency(rows: list[dict], currency: str, rates: Rates, now: datetime) -> ConvertedSum | None:
-    """The sum at today's rates, for reading; None where a currency has no rate."""
-    amounts = ((row["total"], row["currency"]) for row in rows)
-    try:
-        return rates.add_up(amounts, currency, now.date())
-    except UnknownRate:
-        return None

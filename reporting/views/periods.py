@@ -41,7 +41,7 @@ from reporting.states import PERIOD_STATES, period_code, period_state
 from reporting.views.booking import carry_out_or_ask
 from reporting.views.commissions import chosen_span
 from reporting.views.history import render_list
-from reporting.views.payments import in_one_currency
+from reporting.views.incoming import in_one_currency
 from reporting.waiting import waiting_deals
 from strategies.models import Strategy
 from subscribers.models import Subscriber

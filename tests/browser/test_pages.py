@@ -57,6 +57,13 @@ OF_MANAGER = (
     "/commissions/",
     "/commissions/?by=subscriber",
     "/commissions/{strategy}/{subscriber}/",
+    "/commissions/agents/",
+    "/commissions/agents/new/",
+    "/commissions/agents/statements/",
+    "/commissions/agents/{agent}/",
+    "/commissions/agents/{agent}/shares/",
+    "/commissions/agents/{agent}/clients/",
+    "/commissions/agents/statements/{agent_statement}/",
     "/log/",
     "/sync/",
     "/jobs/",
@@ -365,6 +372,24 @@ AN_APPROVAL = (
     " m.user_id, '' FROM users_workspace w JOIN users_membership m ON m.workspace_id = w.id AND m.role <> 'owner'"
     " ORDER BY w.id, m.id LIMIT 1 RETURNING id"
 )
+AN_AGENT = (
+    "WITH agent AS (INSERT INTO reporting_feereceiver (workspace_id, name, kind, note, added_at) SELECT id,"
+    " 'Alpine Partners', 'agent', 'Introduces clients in Austria', now() FROM users_workspace ORDER BY id LIMIT 1"
+    " RETURNING id, workspace_id), terms AS (INSERT INTO reporting_receiverterms (receiver_id, valid_from, shares,"
+    """ set_at) SELECT id, '2026-01-01', '["0.25", "0.05"]', now() FROM agent), clients AS (INSERT INTO"""
+    " reporting_introduction (workspace_id, connection_id, subscriber_id, receiver_id, valid_from, set_at) SELECT"
+    " agent.workspace_id, s.connection_id, s.backend_id, agent.id, '2026-01-01', now() FROM agent,"
+    " subscribers_subscriber s ORDER BY s.id LIMIT 3) SELECT id FROM agent"
+)
+AN_AGENT_STATEMENT = (
+    "WITH document AS (INSERT INTO reporting_receiverstatement (workspace_id, receiver_id, number, currency, amount,"
+    " issued_at) SELECT workspace_id, id, 1, 'USD', 25, now() FROM reporting_feereceiver RETURNING id, receiver_id),"
+    " line AS (INSERT INTO reporting_shareline (document_id, receiver_id, statement_id, inputs, amount) SELECT"
+    " document.id, document.receiver_id, s.id,"
+    """ '{"parts": [{"strategy": "Alpine trend", "until": "2026-05-31T21:59:59.999999+00:00", "fee": "120.0000","""
+    """ "level": 0, "share": "0.25"}], "fees": "120.0000", "standing": "100.0000", "booked": "0"}', 25 FROM document,"""
+    " (SELECT id FROM reporting_statement ORDER BY id LIMIT 1) s) SELECT id FROM document"
+)
 AN_EXPORT = (
     "INSERT INTO reporting_journalexport (workspace_id, number, first_day, last_day, last_entry, periods, zone,"
     " accounts, bookings, digest, made_at) SELECT workspace_id, 1, min(day), min(day), max(id), '[]', 'UTC',"
@@ -492,6 +517,8 @@ def ids(stack) -> dict[str, int]:
         "journal": stack.one(AN_EXPORT),
         "approval": stack.one(AN_APPROVAL),
         "dispute": stack.one(A_DISPUTE),
+        "agent": stack.one(AN_AGENT),
+        "agent_statement": stack.one(AN_AGENT_STATEMENT),
         "disputed": stack.one("SELECT statement_id FROM reporting_dispute"),
         "line": stack.one("SELECT line_id FROM reporting_dispute"),
     }

@@ -26,11 +26,13 @@ from reporting.models import (
     BillingPeriod,
     CommissionLine,
     Dispute,
+    FeeReceiver,
     JournalExport,
     OpenPosition,
     OpenTrade,
     OwnRate,
     Payment,
+    ReceiverStatement,
     RunRequest,
     Statement,
     Subject,
@@ -62,6 +64,9 @@ PATH_IDS = {
     "commissions/journal/": "export",
     "disputes/": "dispute",
     "commissions/approvals/": "approval",
+    "commissions/incoming/": "period",
+    "commissions/agents/": "agent",
+    "commissions/agents/statements/": "agent_statement",
     "commissions/terms/": "terms",
     "jobs/": "job",
     "settings/connections/": "connection",
@@ -98,6 +103,7 @@ BODIES = (
     ("/settings/members/{membership}/accounts/", {}, "accounts", "subscriber"),
     ("/me/agreements/accept/", {}, "text", "agreement"),
     ("/me/agreements/fee/", {"answer": "agreed"}, "version", "terms"),
+    ("/commissions/agents/{agent}/shares/", {"share_0": "5", "day": TODAY.isoformat()}, "above", "agent"),
     ("/commissions/payments/new/", {}, "?statement", "statement"),
     ("/commissions/payments/new/", {}, "?subscriber", "subscriber"),
     ("/commissions/refunds/new/", {}, "?statement", "statement"),
@@ -133,6 +139,8 @@ NO_IDS = {
     "leave/",
     "invitation/",
     "commissions/close/all/",
+    "commissions/agents/new/",
+    "commissions/agents/statements/",
     "settings/billing/",
     "settings/rates/fetching/",
     "settings/bookkeeping/",
@@ -323,6 +331,10 @@ def world(user) -> dict[str, str]:
         requested_at=now,
         requested_by=user,
     )
+    agent = FeeReceiver.objects.create(workspace=workspace, name="Secret agent", added_at=now)
+    agent_statement = ReceiverStatement.objects.create(
+        workspace=workspace, receiver=agent, number=1, currency="USD", amount=1, issued_at=now
+    )
     trading = builders.broker_account(connection, name="Secret account", backend_id=f"trading{workspace.pk}")
     job = Job.objects.create(workspace=workspace, kind="export", title="Secret list", due_at=now, created_at=now)
     rows = {
@@ -347,6 +359,8 @@ def world(user) -> dict[str, str]:
         "line": line,
         "dispute": dispute,
         "approval": approval,
+        "agent": agent,
+        "agent_statement": agent_statement,
         "token": issue_token(user.memberships.get(), name="Secret", scope="read", lasts=timedelta(1), now=now).token,
     }
     trade = {"workspace": workspace, "connection": connection, "symbol": "EURUSD", "side": "buy", "opened_at": now}
