@@ -10,7 +10,7 @@ from django import forms
 
 from reporting.commission.fee_terms import AMOUNTS, FeeTerms
 from reporting.commission.policy import IN_MONEY, Hurdle, Policy
-from reporting.commission.wording import RULES
+from reporting.commission.wording import HOW_OFTEN, RULES
 from reporting.forms import MOST
 from users.numbers import NumberField, WholeNumberField
 
@@ -161,6 +161,15 @@ class FeesForm(forms.Form):
         self.amounts = [name for name in AMOUNTS if not (has_begun and name == "joining")]
         if has_begun:
             del self.fields["trial_days"]
+        if not is_own:
+            lengths = [(length, words.capitalize()) for length, words in HOW_OFTEN.items()]
+            self.fields["billing_period"] = forms.ChoiceField(
+                label="Billing period",
+                choices=[("", "As in the settings of the strategy"), *lengths],
+                required=False,
+                initial=fees.billing_period,
+                help_text="For all clients, from a new period on. The backend goes on with the one of its settings.",
+            )
         if is_own:
             self.fields["follows"] = forms.BooleanField(
                 label="Follow the strategy", required=False, initial=follows, help_text="Nothing below counts then."
@@ -250,6 +259,7 @@ class FeesForm(forms.Form):
             trial_days=entered.get("trial_days") or 0,
             rate=rate,
             rate_scheme=self.scheme if rate is not None else "",
+            billing_period=entered.get("billing_period") or "",
             **amounts,
         )
 

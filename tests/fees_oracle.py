@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 
-from tests.terms_oracle import Client, StatedTerms, boundaries, local, midnight, rounded, whole_days
+from tests.terms_oracle import Client, StatedTerms, boundaries, holds, local, midnight, rounded, whole_days
 
 DAY = timedelta(days=1)
 MOMENT = timedelta(microseconds=1)
@@ -45,10 +45,11 @@ def less(rate, discount):
 
 
 class Account:
-    """One client of a strategy with fixed scheme, rate, length and zone."""
+    """One client of a strategy with fixed scheme, rate and zone."""
 
     def __init__(self, stated: StatedTerms, client: Client, agreement: Agreement, now: datetime):
-        (_, self.scheme, self.rate, self.length), zone = stated.terms[0], stated.zones[0][1]
+        (_, self.scheme, self.rate, _), zone = stated.terms[0], stated.zones[0][1]
+        self.lengths = stated.terms
         self.client, self.agreement, self.now, self.zone = client, agreement, now, zone
         self.start = min([*(deal[0] for deal in client.deals.values()), *(start for start, _ in client.stays)])
         horizon = max([now, *(deal[0] + MOMENT for deal in client.deals.values())])
@@ -59,6 +60,13 @@ class Account:
 
     def period(self, moment):
         return max(start for start in self.starts if start <= moment)
+
+    def last_moment(self, begin, end):
+        """The day on which periods are cut belongs to the new one."""
+        return max(begin, min(end, max(self.now, begin + MOMENT)) - MOMENT)
+
+    def length(self, moment):
+        return holds(self.lengths, moment)[3]
 
     def charged(self, moment):
         """(rate less discount, what distinguishes these terms) of the commission at a moment."""
@@ -98,9 +106,9 @@ class Account:
     def fixed(self):
         counted = defaultdict(int)
         for day, begin, end in self.days():
-            at = max(begin, min(end, max(self.now, begin + MOMENT)) - MOMENT)
+            at = self.last_moment(begin, end)
             rate, terms = self.charged(at)
-            counted[self.period(begin), terms, rate, whole_days(day, self.length)] += 1
+            counted[self.period(at), terms, rate, whole_days(day, self.length(at))] += 1
         for (period, _, rate, whole), days in counted.items():
             yield period, "fixed", rate * days / whole
 
@@ -117,7 +125,7 @@ class Account:
                 continue
             rate = less(Decimal(content.get("management", 0)), Decimal(content.get("discount", 0)))
             if Decimal(content.get("management", 0)):
-                yield end, self.period(begin), number, rate * max(ZERO, value) / 365
+                yield end, self.period(end - MOMENT), number, rate * max(ZERO, value) / 365
 
     def marks(self):
         cuts = sorted({m for m in (*self.starts, *self.changes(), self.horizon) if self.start < m <= self.horizon})
@@ -152,9 +160,9 @@ class Account:
             sums[period] += rounded(round(exact, 30), currency)
         days = defaultdict(int)
         wholes = {}
-        for day, begin, _ in self.days():
-            period = self.period(begin)
-            wholes[period] = whole_days(day, self.length)
+        for day, begin, end in self.days():
+            period = self.period(self.last_moment(begin, end))
+            wholes[period] = whole_days(day, self.length(period))
             days[period] += begin >= self.free_until or self.free_until == self.start
         total = self.joining()
         for period in {*sums, *(start for start in self.starts if start < self.now)}:

@@ -76,6 +76,8 @@ class FeesStory(Story):
             content["management"] = choose(["0.02", "0.015", "0.1"])
         if self.random.random() < 0.4:
             content["discount"] = choose(["0.1", "0.333", "1"])
+        if client is None and self.random.random() < 0.35:
+            content["billing_period"] = choose(["day", "week", "month", "half-year", "year"])
         if self.random.random() < 0.4:
             content["trial_days"] = choose([1, 10, 45])
         for name, amounts in (("joining", [50, 99]), ("minimum", [10, 60, 300]), ("cap", [5, 20, 80])):
@@ -108,9 +110,17 @@ class FeesStory(Story):
         row = (version.valid_from, content, version.number)
         if client is None:
             self.of_strategy = fees_oracle.decide(self.of_strategy, row, self.now)
+            self.state_lengths()
         else:
             agreement = self.agreements[client[0].backend_id]
             agreement.own = fees_oracle.decide(agreement.own, row, self.now)
+
+    def state_lengths(self):
+        """How periods are cut: by what the fees say, else by the settings."""
+        first = self.stated.terms[0]
+        self.stated.terms = [first]
+        for since, content, _ in self.of_strategy:
+            self.stated.terms.append((since, *first[1:3], content.get("billing_period", first[3])))
 
     # --- what is looked at ----------------------------------------------------------------------------------------
     def check(self):

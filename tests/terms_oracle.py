@@ -51,7 +51,8 @@ def decide(rows, row, now):
 def is_first_day(day, length):
     if length == "week":
         return day.weekday() == 6
-    return day.day == 1 and (length == "month" or day.month in (1, 4, 7, 10))
+    months = {"month": range(1, 13), "quarter": (1, 4, 7, 10), "half-year": (1, 7), "year": (1,)}
+    return length == "day" or (day.day == 1 and day.month in months[length])
 
 
 def whole_days(day, length):

@@ -19,6 +19,9 @@ PERIODS_OF_YEAR = {
     PeriodLength.WEEK: Decimal("365.2425") / 7,
     PeriodLength.MONTH: Decimal(12),
     PeriodLength.QUARTER: Decimal(4),
+    PeriodLength.DAY: Decimal("365.2425"),
+    PeriodLength.HALF_YEAR: Decimal(2),
+    PeriodLength.YEAR: Decimal(1),
 }
 
 

@@ -27,6 +27,7 @@ from reporting.commission.versions import (
     KnownTerms,
     dated_fees,
     known_terms,
+    length_of,
     merged_policies,
     rates_of,
     span_of,
@@ -121,6 +122,9 @@ def _charged(own: OwnVersions, answers: ClientAnswers, moment: datetime) -> dict
     policies = merged_policies(begun_rows(Subject.POLICY), begun_rows(Subject.POLICY, answers.subscriber_id))
     fees = dated_fees(begun_rows(Subject.FEES), begun_rows(Subject.FEES, answers.subscriber_id))
     terms = fees_at(fees, moment)
+    of_strategy = begun_rows(Subject.FEES)
+    if of_strategy and (length := length_of(of_strategy[-1][1])) is not None:
+        charged["billing_period"] = str(length)
     if terms.rate is not None and terms.rate_scheme == charged["scheme"]:
         charged["rate"] = str(terms.rate)
     charged |= {"fees": terms, "currency": answers.currency}
@@ -181,6 +185,8 @@ def _history(own: OwnVersions, subscriber_id: str) -> History:
         own[(Subject.POLICY.value, subscriber_id)],
     )
     spans = [span_of(version, moment) for moment, version in commissions]
+    lengths = [(moment, length_of(version)) for moment, version in own[(Subject.FEES.value, "")]]
+    spans = list(History(tuple(spans)).with_lengths(lengths).spans)
     history = History(
         tuple(
             replace(span, terms=replace(span.terms, agreed_period=span.length) if span.terms else None)

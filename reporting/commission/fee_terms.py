@@ -38,7 +38,8 @@ class FeeTerms:
     """What a client of a strategy pays beside the commission, and what the commission's rate is lowered by.
 
     management: of the account's equity, a year. discount: fraction of every rate. trial_days: free from the first day
-    of the client. rate: of one client, in place of the rate of `rate_scheme`. number: of the version.
+    of the client. rate: of one client, in place of the rate of `rate_scheme`. billing_period: of all
+    clients, in place of the commission's; empty: as that says. number: of the version.
     """
 
     management: Decimal = ZERO
@@ -49,6 +50,7 @@ class FeeTerms:
     trial_days: int = 0
     rate: Decimal | None = None
     rate_scheme: str = ""
+    billing_period: str = ""
     number: int = field(default=0, compare=False)
 
     def amount(self, name: str, currency: str) -> Decimal | None:
@@ -77,6 +79,8 @@ class FeeTerms:
             stored["trial_days"] = self.trial_days
         if self.rate is not None:
             stored |= {"rate": f"{self.rate.normalize():f}", "rate_scheme": self.rate_scheme}
+        if self.billing_period:
+            stored["billing_period"] = self.billing_period
         return stored
 
     @classmethod
@@ -92,6 +96,7 @@ class FeeTerms:
             trial_days=stored.get("trial_days", 0),
             rate=Decimal(stored["rate"]) if "rate" in stored else None,
             rate_scheme=stored.get("rate_scheme", ""),
+            billing_period=stored.get("billing_period", ""),
             number=number,
             **amounts,
         )

@@ -114,6 +114,24 @@ class History:
         later = (span.since for span in self.spans if span.terms and span.since and span.since >= moment)
         return min(later, default=None)
 
+    def with_lengths(self, lengths: Sequence[tuple[datetime | None, PeriodLength | None]]) -> History:
+        """The same terms, billed by the length of each time; None: as they say themselves."""
+        if not any(length for _, length in lengths):
+            return self
+        moments = sorted({since or BEGINNING for since, _ in lengths} | {s.since or BEGINNING for s in self.spans})
+        spans: list[TermsSpan] = []
+        for moment in moments:
+            span = _last_begun(self.spans, moment)
+            chosen = [length for since, length in lengths if (since or BEGINNING) <= moment]
+            if span is None:
+                continue
+            length = (chosen[-1] if chosen else None) or span.length
+            terms = replace(span.terms, billing_period=length) if span.terms else None
+            is_own = (span.since or BEGINNING) == moment
+            if is_own or spans[-1].length is not length:
+                spans.append(TermsSpan(None if moment == BEGINNING else moment, terms, length))
+        return History(tuple(spans), self.fees)
+
     def with_rates(self, rates: Sequence[CurrencyRates]) -> History:
         """The same terms with the rates by currency of each time, where the scheme is the one that they are for."""
         if not rates:

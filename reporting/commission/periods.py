@@ -14,15 +14,31 @@ MOMENT = timedelta(microseconds=1)
 
 
 class PeriodLength(StrEnum):
-    """How often a strategy bills (contract, 3.9)."""
+    """How often a strategy bills: as its document says (contract, 3.9: week, month, quarter), or as is set here."""
 
     WEEK = "week"
     MONTH = "month"
     QUARTER = "quarter"
+    DAY = "day"
+    HALF_YEAR = "half-year"
+    YEAR = "year"
 
     def __repr__(self) -> str:
         """By the name that it had once: digests of terms hold it, and what changes a digest is charged anew."""
         return f"<BillingPeriod.{self.name}: {self.value!r}>"
+
+
+OF_CONTRACT = frozenset({PeriodLength.WEEK, PeriodLength.MONTH, PeriodLength.QUARTER})
+"""Lengths that a document may say; a backend that has others is not understood here."""
+MONTHS = {PeriodLength.MONTH: 1, PeriodLength.QUARTER: 3, PeriodLength.HALF_YEAR: 6, PeriodLength.YEAR: 12}
+
+
+def stated_length(text: str) -> PeriodLength:
+    """The length of a document's `billingPeriod`. Raises ValueError where it is not known."""
+    length = PeriodLength(text)
+    if length not in OF_CONTRACT:
+        raise ValueError(f"{text!r} is no billing period of the contract.")
+    return length
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -91,11 +107,13 @@ def period_of_day(calendar: Calendar, day: date, length: PeriodLength) -> Period
 
 def days_around(calendar: Calendar, day: date, length: PeriodLength) -> tuple[date, date]:
     """The first day of the period that a day lies in, and the first one of the next."""
+    if length is PeriodLength.DAY:
+        return day, day + timedelta(days=1)
     if length is PeriodLength.WEEK:
         since_start = day.weekday() if calendar.week_starts_monday else (day.weekday() + 1) % 7
         first = day - timedelta(days=since_start)
         return first, first + timedelta(days=7)
-    months = 1 if length is PeriodLength.MONTH else 3
+    months = MONTHS[length]
     month = (day.month - 1) // months * months
     ahead = month + months
     return date(day.year, month + 1, 1), date(day.year + ahead // 12, ahead % 12 + 1, 1)

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from reporting.commission.money import EXACT
-from reporting.commission.periods import PeriodLength
+from reporting.commission.periods import PeriodLength, stated_length
 
 STORED_RATE = Decimal(1).scaleb(-10)
 """The smallest step of a rate in a line of the ledger."""
@@ -219,7 +219,7 @@ def read_terms(document: dict[str, Any], policy: Policy = Policy()) -> Terms | N
     try:
         scheme = Scheme(stated.get("type", ""))
         rate = Decimal(str(stated.get("commissionRate", 0)))
-        billing_period = PeriodLength(stated.get("billingPeriod", "month"))
+        billing_period = stated_length(stated.get("billingPeriod", "month"))
     except (ValueError, InvalidOperation):
         return None
     return Terms(scheme, rate, billing_period, policy) if rate.is_finite() and rate > 0 else None

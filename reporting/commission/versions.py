@@ -21,7 +21,7 @@ from reporting.commission.history import (
     has_begun,
     in_force,
 )
-from reporting.commission.periods import MOMENT, Calendar, PeriodLength
+from reporting.commission.periods import MOMENT, Calendar, PeriodLength, stated_length
 from reporting.commission.policy import Policy, Scheme, Terms, read_terms
 from reporting.models import Subject, TermsVersion
 from subscribers.models import Subscription
@@ -41,7 +41,10 @@ class KnownTerms:
     def history(self) -> History:
         """What the strategy charges; members of a portfolio go by it whatever the strategy's own policy is."""
         spans = tuple(span_of(version, version.valid_from) for version in self.commissions)
-        return History(spans).with_rates([rates_of(version, version.valid_from) for version in self.of(Subject.RATES)])
+        history = History(spans).with_lengths(
+            [(version.valid_from, length_of(version)) for version in self.of(Subject.FEES)]
+        )
+        return history.with_rates([rates_of(version, version.valid_from) for version in self.of(Subject.RATES)])
 
     @property
     def commissions(self) -> list[TermsVersion]:
@@ -130,6 +133,12 @@ def rates_of(version: TermsVersion, since: datetime | None) -> CurrencyRates:
     return CurrencyRates(since, Scheme(version.terms["scheme"]), tuple(rates), version.number)
 
 
+def length_of(version: TermsVersion) -> PeriodLength | None:
+    """The billing period that a version of the fees sets; None: that of the commission."""
+    stored = version.terms.get("billing_period")
+    return PeriodLength(stored) if stored else None
+
+
 Dated = tuple[datetime | None, TermsVersion]
 """A version and from when it holds."""
 
@@ -176,7 +185,7 @@ def commission_of(scheme: Document) -> dict[str, str]:
         length = terms.billing_period
         return {"scheme": str(terms.scheme), "rate": f"{terms.rate.normalize():f}", "billing_period": str(length)}
     try:
-        length = PeriodLength(scheme.get("billingPeriod", PeriodLength.MONTH))
+        length = stated_length(scheme.get("billingPeriod", PeriodLength.MONTH))
     except ValueError:
         length = PeriodLength.MONTH
     return {"scheme": "", "rate": "0", "billing_period": str(length)}

@@ -108,6 +108,10 @@ CHARGES = SCHEMES | {
 """What lines and sums of statements are for: the backend's schemes, and the fees that only the portal knows."""
 
 
+HOW_OFTEN = BILLED | {"day": "daily", "half-year": "half-yearly", "year": "yearly"}
+"""Lengths of billing periods, those that only the portal has included."""
+
+
 def fee_words(terms: Mapping[str, Any]) -> str:
     """Fees beside the commission: "Management fee 2 % a year; joining fee 50 USD"."""
     if FOLLOWS in terms:
@@ -120,6 +124,8 @@ def fee_words(terms: Mapping[str, Any]) -> str:
         words.append(f"{SCHEMES.get(fees.rate_scheme, fees.rate_scheme)} at a rate of {charged}")
     if fees.discount:
         words.append(f"discount {percent(float(fees.discount))}")
+    if fees.billing_period:
+        words.append(f"billed {HOW_OFTEN[fees.billing_period]}")
     if fees.trial_days:
         words.append("first day free" if fees.trial_days == 1 else f"first {fees.trial_days} days free")
     if fees.management:

@@ -131,6 +131,8 @@ def fee_effect(known: KnownTerms, before: FeeTerms, after: FeeTerms, begins: dat
         )
     if after.joining or after.trial_days:
         yield "Joining fee and free days are for clients who begin from then on."
+    if before.billing_period != after.billing_period and begins != calendar.containing(begins).start:
+        yield "The running period ends there. A fixed fee of either length is owed by days, new profit is charged then."
     if after.minimum or after.cap:
         yield "Minimum and cap count for billing periods that begin from then on, without the joining fee."
     yield "The backend knows none of this: what it says beside these figures differs."

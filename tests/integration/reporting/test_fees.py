@@ -233,6 +233,61 @@ def test_a_cap_of_a_closed_period_is_corrected_in_the_open_one():
     assert list(firm.lines.filter(period_start=at(1, 1, 0)).values()) == closed
 
 
+# --- Billing periods --------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("length", "starts"),
+    [
+        ("day", [at(3, 30, 0), at(3, 31, 0), at(4, 1, 0)]),
+        ("week", [at(3, 29, 0)]),
+        ("quarter", [at(1, 1, 0), at(4, 1, 0)]),
+        ("half-year", [at(1, 1, 0)]),
+        ("year", [at(1, 1, 0)]),
+    ],
+)
+def test_fees_are_billed_by_the_length_that_is_set_here(length, starts):
+    firm = Firms(days=0)
+    firm.set_fees({"billing_period": length})
+    for moment in (at(3, 30), at(3, 31), at(4, 1)):
+        firm.deal(moment, "100")
+    firm.look(at(4, 2))
+    assert sorted({line.period_start for line in firm.lines}) == starts
+    assert {line.policy["billing_period"] for line in firm.lines} == {length}
+    firm.check(at(4, 2))
+
+
+def test_a_length_ends_the_running_period_and_may_end_itself():
+    firm = Firms("flat-fee", 31, days=0)
+    firm.set_fees({"billing_period": "half-year"}, choice="next", now=at(1, 20))
+    firm.set_fees({}, choice="2026-04-01", now=at(2, 20))
+    firm.look(at(5, 1, 0))
+    spans = [(line.period_start, line.period_end, line.amount) for line in firm.lines]
+    half = round(D(31) * 59 / 181, 2)
+    assert spans == [
+        (at(1, 1, 0), at(2, 1, 0), 31),
+        (at(2, 1, 0), at(4, 1, 0), half),
+        (at(4, 1, 0), at(5, 1, 0), 31),
+    ]
+    firm.check(at(5, 1, 0))
+
+
+def test_a_mark_that_is_measured_more_often_waits_for_consent():
+    firm = Firms("high-water-mark", 0.2, days=0, asks_consent=True)
+    version = firm.set_fees({"billing_period": "day"}, now=at(1, 1, 0))
+    assert version.needs_consent is True
+    firm.deal(at(1, 10), "100")
+    firm.deal(at(1, 20), "-60")
+    firm.look(at(2, 1, 0))
+    assert firm.total == 8  # measured at the end of the month that was agreed on
+    assert firm.set_fees({"billing_period": "year"}, now=at(2, 2)).needs_consent is False
+
+
+def test_a_length_of_the_portal_in_a_document_is_not_known():
+    firm = Firms("amount-won", 0.2, billing_period="year", days=0)
+    firm.deal(at(1, 10), "100")
+    firm.look(at(2, 1, 0))
+    assert firm.total == 0
+
+
 # --- Consent ----------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
