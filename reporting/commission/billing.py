@@ -15,8 +15,9 @@ from typing import Any
 
 from django.core.cache import cache
 from django.db import connection as database
-from django.db.models import Count, Max, Min, Q
+from django.db.models import Count, Max, Min, Q, Sum
 
+from reporting.commission.fee_terms import COMBINED, EXTRA_FEES
 from reporting.commission.periods import DAY, Calendar
 from reporting.commission.zones import read_changed_zones, read_zones
 from reporting.models import CommissionLine, CommissionLineQuerySet
@@ -115,7 +116,10 @@ def _month_after(first: date) -> date:
 
 @dataclass
 class Owed:
-    """What is owed for one strategy (and one account, where `subscriber` is known) in one currency."""
+    """What is owed for one strategy (and one account, where `subscriber` is known) in one currency.
+
+    extra: of it, fees beside the commission, which the backend does not know.
+    """
 
     connection_id: int
     strategy_id: str
@@ -130,6 +134,7 @@ class Owed:
     end: datetime
     period: str
     backends: Decimal = Decimal(0)
+    extra: Decimal = Decimal(0)
     strategy: Strategy | None = None
     subscriber: Subscriber | None = None
 
@@ -168,6 +173,8 @@ def _rows(membership: Membership, lines: CommissionLineQuerySet, by: tuple[str, 
         start=Min("period_start"),
         end=Max("period_end"),
         scheme=Max("scheme"),
+        kinds=Count("scheme", distinct=True),
+        extra=Sum("amount", filter=Q(scheme__in=EXTRA_FEES)),
     )
     sums = list(totals)
     zones = read_zones(membership.workspace, {(row["connection_id"], row["strategy_id"]) for row in sums})
@@ -177,7 +184,7 @@ def _rows(membership: Membership, lines: CommissionLineQuerySet, by: tuple[str, 
             row["strategy_id"],
             row.get("subscriber_id", ""),
             row["currency"],
-            row["scheme"],
+            COMBINED if row["extra"] is not None and row["kinds"] > 1 else row["scheme"],
             row["lines"],
             row["provisional"],
             row["subscribers"],
@@ -185,6 +192,7 @@ def _rows(membership: Membership, lines: CommissionLineQuerySet, by: tuple[str, 
             row["start"],
             row["end"],
             zones.days_text((row["connection_id"], row["strategy_id"]), row["start"], row["end"]),
+            extra=row["extra"] or Decimal(0),
         )
         for row in sums
     ]

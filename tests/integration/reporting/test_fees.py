@@ -417,6 +417,19 @@ def test_fees_are_looked_at_and_then_saved():
     assert "Nothing was changed" in text_of(client.post(path, sent | {"cap_JPY": "9000", "step": "save"}))
 
 
+def test_pages_say_what_the_backend_does_not_know():
+    firm = Firms()
+    firm.set_fees({"management": "0.02"})
+    firm.deal(at(1, 10), "100")
+    firm.look(at(2, 1, 0))
+    client = signed_in(firm.workspace)
+    for path in (f"/strategies/{firm.strategy.pk}/commission/?period=2026-01", "/commissions/?period=2026-01"):
+        page = text_of(client.get(path))
+        assert "62.00 beside it" in page
+        assert "Several fees" in page
+        assert "It knows no discount" in page
+
+
 def test_a_client_gets_fees_of_its_own_and_follows_again():
     firm = Firms()
     client = signed_in(firm.workspace)
