@@ -139,7 +139,7 @@ class FeesForm(forms.Form):
         largest=366,
         help_text="From a client's first day on. What it loses in them is earned back before new profit counts.",
     )
-    labels = {"joining": "Joining fee", "minimum": "At least in a billing period", "cap": "At most in a billing period"}
+    labels = {"joining": "Joining fee", "minimum": "Minimum of a period", "cap": "Cap of a period"}
 
     def __init__(
         self,
@@ -229,7 +229,7 @@ class FeesForm(forms.Form):
         for code in [*self.currencies, *(["other"] if not self.is_own else [])]:
             least, most = cleaned.get(f"minimum_{code}"), cleaned.get(f"cap_{code}")
             if least is not None and most is not None and least > most:
-                self.add_error(f"cap_{code}", "At most is less than at least.")
+                self.add_error(f"cap_{code}", "The cap is less than the minimum.")
         for name in ("management", "discount", "rate"):
             value = cleaned.get(name)
             if value is not None and value < 0:

@@ -172,9 +172,9 @@ def _rows(membership: Membership, lines: CommissionLineQuerySet, by: tuple[str, 
         subscribers=Count("subscriber_id", distinct=True),
         start=Min("period_start"),
         end=Max("period_end"),
-        scheme=Max("scheme"),
         kinds=Count("scheme", distinct=True),
         extra=Sum("amount", filter=Q(scheme__in=EXTRA_FEES)),
+        scheme=Max("scheme"),
     )
     sums = list(totals)
     zones = read_zones(membership.workspace, {(row["connection_id"], row["strategy_id"]) for row in sums})

@@ -36,6 +36,7 @@ from reporting.models import (
 )
 from tests import builders
 from tests.firm import D, Firm, at
+from tests.integration.reporting.test_closing import portfolio
 
 pytestmark = pytest.mark.django_db
 NUMBERS = count(1)
@@ -272,19 +273,49 @@ def test_generated_histories_give_what_the_oracle_says(seed):
 
 
 # --- Incoming ---------------------------------------------------------------------------------------------------------
-def portfolio_with_incoming():
-    """A closed period in which a portfolio's owner owes 5 USD to a member's provider."""
-    firm = Agency()
-    firm.earn(1, "500")
-    period = BillingPeriod.objects.get()
-    return firm, period
+@pytest.fixture
+def owing():
+    """A portfolio's owner owes 20 USD to its member's provider for April, which is closed: (firm, period, member)."""
+    firm, through_member = portfolio()
+    firm.deal(at(4, 4), "100", **through_member)
+    now = at(5, 2)
+    firm.complete_until(now)
+    firm.accrue(now)
+    firm.close(at(5, 1, 0), now=now)
+    member = firm.lines.exclude(member_id="").get().member_id
+    return firm, BillingPeriod.objects.get(strategy_id=firm.strategy.backend_id), member
 
 
-def test_what_nobody_owes_is_not_paid():
-    _, period = portfolio_with_incoming()
-    note = {"is_paid": True, "paid_on": at(2, 3).date(), "note": "", "by": None, "now": at(2, 3)}
-    assert record_incoming_payout(period, "member", "USD", **note) is None
-    assert record_incoming_payout(period, "", "USD", **note) is None
+def test_what_is_owed_to_a_provider_is_paid_or_not(owing):
+    _, period, member = owing
+    note = {"paid_on": at(5, 3).date(), "note": "", "by": None, "now": at(5, 3)}
+    assert record_incoming_payout(period, "nobody", "USD", is_paid=True, **note) is None
+    assert record_incoming_payout(period, "", "USD", is_paid=True, **note) is None
+    assert record_incoming_payout(period, member, "EUR", is_paid=True, **note) is None
+    assert record_incoming_payout(period, member, "USD", is_paid=True, **note).amount == 20
+    with pytest.raises(CannotBook, match="is paid already"):
+        record_incoming_payout(period, member, "USD", is_paid=True, **note)
+    record_incoming_payout(period, member, "USD", is_paid=False, **note)
+    with pytest.raises(CannotBook, match="is not paid already"):
+        record_incoming_payout(period, member, "USD", is_paid=False, **note)
+
+
+def test_the_page_of_incoming_commission_notes_what_was_paid(owing):
+    firm, period, member = owing
+    client, page = signed_in(firm.workspace), "/commissions/incoming/?period=2026-04"
+    assert "Note as paid" in text_of(client.get(page))
+    path = f"/commissions/incoming/{period.pk}/paid/"
+    sent = {"member": member, "currency": "USD", "paid_on": "2026-05-03"}
+    client.post(path, sent | {"paid_on": "2099-01-01"})
+    assert not Payout.objects.exists()
+    client.post(path, sent)
+    assert "Not paid after all" in text_of(client.get(page))
+    client.post(path, sent | {"state": "unpaid"})
+    assert [payout.is_paid for payout in Payout.objects.order_by("pk")] == [True, False]
+    assert client.post(path, sent | {"member": "nobody"}).status_code == 404
+    viewer = signed_in(firm.workspace, "viewer")
+    assert "Note as paid" not in text_of(viewer.get(page))
+    assert viewer.post(path, sent).status_code == 403
 
 
 # --- Pages ------------------------------------------------------------------------------------------------------------

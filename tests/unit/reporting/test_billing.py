@@ -13,7 +13,7 @@ from reporting.commission.policy import Basis, Hurdle, Policy, Scheme, read_term
 from reporting.commission.schemes import opens_position
 
 D = Decimal
-WEEK, MONTH, QUARTER = PeriodLength
+WEEK, MONTH, QUARTER = PeriodLength.WEEK, PeriodLength.MONTH, PeriodLength.QUARTER
 
 
 @pytest.mark.parametrize(
