@@ -17,6 +17,7 @@ from reporting.commission import sources
 from reporting.commission.charging import StrategyAccount
 from reporting.commission.fee_lines import Charging, costs_of, limits_of, value_of_day
 from reporting.commission.fee_terms import LIMITS, ExtraFee, LateDay
+from reporting.commission.fees import for_client
 from reporting.commission.history import History, SpannedCalendar
 from reporting.commission.ledger import ADJUSTMENT, store_adjustments
 from reporting.commission.periods import DAY
@@ -26,6 +27,15 @@ from reporting.models import CommissionLine, EquityPoint
 ZERO = Decimal(0)
 OUTSIDE = frozenset({*LIMITS, str(ExtraFee.JOINING)})
 """Schemes that neither a minimum nor a cap counts."""
+
+
+def own_history(account: StrategyAccount, subscriber_id: str, calendar: SpannedCalendar, now: datetime) -> History:
+    """The terms of one client, with its own rate, discount and trial time."""
+    history = account.history_of(subscriber_id)
+    if not history.fees:
+        return history
+    begun = sources.read_subscriptions(account, [subscriber_id], now)
+    return for_client(history, begun[subscriber_id].started_at, calendar) if begun else history
 
 
 # --- What settled lines say -------------------------------------------------------------------------------------------

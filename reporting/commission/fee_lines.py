@@ -40,6 +40,11 @@ class Charging:
         for period in self.calendar.between(start, self.now):
             yield self.calendar.clipped(period, self.since)
 
+    def commission(self, history: History, subscription: BilledSubscription) -> Iterator[Line]:
+        """The lines of the commission itself, by these terms."""
+        now, since, settled_until = self.now, self.since, self.settled_until
+        return lines_of(history, subscription, self.calendar, now=now, since=since, settled_until=settled_until)
+
     def days_in(self, period: Period) -> Iterator[date]:
         """The days of the subscription in a period that have begun and are not free."""
         started_at = self.subscription.started_at
@@ -219,20 +224,16 @@ def exact_fee(scheme: str, rate: Decimal, inputs: Mapping[str, Any]) -> Decimal:
 
 # --- All of them ------------------------------------------------------------------------------------------------------
 def lines_with_fees(charging: Charging) -> Iterator[Line]:
-    """Everything that a client with fees beside the commission owes, in the order in which it is charged."""
+    """Everything that a client owes: the commission, and with it, where there are any, other fees, in their order."""
     subscription, calendar = charging.subscription, charging.calendar
+    if not charging.history.fees:
+        yield from charging.commission(charging.history, subscription)
+        return
     management = list(management_lines(charging, subscription.standing))
     costs = [*subscription.standing.costs, *(cost for line in management for cost in costs_of(line, calendar))]
     subscription = replace(subscription, costs=sorted(costs))
     lines = [
-        *lines_of(
-            for_client(charging.history, subscription.started_at, calendar),
-            subscription,
-            calendar,
-            now=charging.now,
-            since=charging.since,
-            settled_until=charging.settled_until,
-        ),
+        *charging.commission(for_client(charging.history, subscription.started_at, calendar), subscription),
         *management,
     ]
     yield from lines

@@ -21,10 +21,9 @@ from django.db import transaction
 from reporting.commission import sources
 from reporting.commission.adjustments import adjust_settled_periods
 from reporting.commission.charging import Passing, StrategyAccount, read_accounts
-from reporting.commission.fee_books import SettledBooks, add_standings, correct_limits
+from reporting.commission.fee_books import SettledBooks, add_standings, correct_limits, own_history
 from reporting.commission.fee_lines import Charging, lines_with_fees
-from reporting.commission.fees import for_client
-from reporting.commission.history import BEGINNING, History, SpannedCalendar
+from reporting.commission.history import BEGINNING, SpannedCalendar
 from reporting.commission.incoming import incoming_lines, part_of
 from reporting.commission.ledger import (
     ReplacedDays,
@@ -33,7 +32,6 @@ from reporting.commission.ledger import (
     store_adjustments,
     store_lines,
 )
-from reporting.commission.parts import lines_of
 from reporting.commission.periods import Calendar
 from reporting.commission.policy import Basis, Scheme, digest_of
 from reporting.commission.schemes import BilledSubscription, Line, Marked
@@ -103,10 +101,7 @@ class Open:
         """What one subscriber owes, and what is owed to the members' providers for it. marks: of the members."""
         now, since, settled_until = self.run.now, self.since, self.settled_until
         history = self.account.history_of(subscriber_id)
-        if history.fees:
-            yield from lines_with_fees(Charging(history, subscription, self.calendar, now, since, settled_until))
-        else:
-            yield from lines_of(history, subscription, self.calendar, now=now, since=since, settled_until=settled_until)
+        yield from lines_with_fees(Charging(history, subscription, self.calendar, now, since, settled_until))
         yield from incoming_lines(
             self.account.members, subscription, self.calendar, marks, now=now, since=since, settled_until=settled_until
         )
@@ -242,8 +237,7 @@ def _take_up(account: StrategyAccount, run: Run, state: AccrualState, bounds: Bo
         accrued += _accrue(ledger, whole, has_lines=is_known)
         if account.has_fees and since is not None:
             books = SettledBooks(account, run.workspace_id, calendar, since, run.now)
-            written, removed = correct_limits(books, subscribers)
-            accrued += Accrued(lines_written=written, lines_removed=removed)
+            accrued += Accrued(0, 0, *correct_limits(books, subscribers))
     if everybody and more:
         state.pass_after = max(due)
     else:
@@ -423,7 +417,8 @@ def _adjust(ledger: Open, changed: dict[str, set[date]]) -> Accrued:
             continue
         stored = CommissionLine.objects.of_subscription(account.connection_id, account.strategy_id, subscriber_id)
         members = {member: terms.history for member, terms in account.members.items()}
-        for member, history in {"": _own_history(ledger, subscriber_id), **members}.items():
+        own = own_history(account, subscriber_id, ledger.calendar, ledger.run.now)
+        for member, history in {"": own, **members}.items():
             adjustments = adjust_settled_periods(
                 stored.filter(member_id=member),
                 days,
@@ -442,15 +437,6 @@ def _adjust(ledger: Open, changed: dict[str, set[date]]) -> Accrued:
         ledger.run.workspace_id, account.connection_id, account.strategy_id, lines=lines, stale_ids=stale_ids
     )
     return Accrued(lines_written=written, lines_removed=removed)
-
-
-def _own_history(ledger: Open, subscriber_id: str) -> History:
-    """The terms of one client, with its own rate, discount and trial time."""
-    history = ledger.account.history_of(subscriber_id)
-    if not history.fees:
-        return history
-    begun = sources.read_subscriptions(ledger.account, [subscriber_id], ledger.run.now)
-    return for_client(history, begun[subscriber_id].started_at, ledger.calendar) if begun else history
 
 
 def _read_one(ledger: Open, subscriber_id: str, member: str, since: datetime) -> BilledSubscription:
