@@ -173,7 +173,7 @@ def test_staff_and_strangers_have_no_page_of_a_client(book, sign_in, alice, char
 
 def sums_of(page: str) -> list[str]:
     """The words of the sums by currency of a page."""
-    totals = re.findall(r'<dl class="total">(.*?)</dl>', page, re.S)
+    totals = re.findall(r'<dl class="total[^"]*">(.*?)</dl>', page, re.S)
     return [" ".join(re.sub(r"<[^>]+>", " ", total).split()) for total in totals]
 
 
