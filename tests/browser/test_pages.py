@@ -238,6 +238,8 @@ NOT_PAGES = frozenset(
         "people:renew-invitation",
         "people:revoke-invitation",
         "people:unlink",
+        "reporting:incoming-paid",
+        "reporting:receiver-paid",
         "reporting:add-rate",
         "reporting:preview-statement",
         "reporting:reverse-credit-note",

@@ -26,6 +26,7 @@ PUBLIC = "/webhooks/"  # the secret is the id in the address (contract, 1.5)
 LINKS = "/configure-trading-account-credentials/"  # the same: the last part of the address (account APIs, 2.11)
 
 WRONG_TOKENS_PER_MINUTE = 300  # of one address
+NO_TOKEN = "Authorization token is missing or not valid."
 
 _tenant_of = lru_cache(maxsize=10_000)(tokens.tenant_of)
 
@@ -78,7 +79,9 @@ class Gate:
             key = path.rpartition("/")[0]  # whoever guesses secrets spends what the account has
         if not key:
             key = _header(headers, b"auth-token")
-            tenant = _tenant_of(key) if key else None
+            if not key:  # no guess at anybody's
+                return error_response(401, NO_TOKEN)
+            tenant = _tenant_of(key)
             if tenant is None:
                 return self._wrong_token(scope)
             if refusal := self.token_list.refusal(key, tenant, scope["method"], time.time()):
@@ -100,7 +103,7 @@ class Gate:
         source = (scope.get("client") or ("",))[0]
         if wait_s := self.wrong.take(source, time.monotonic()):
             return too_many_requests(wait_s, self.wrong.per_minute)
-        return error_response(401, "Authorization token is missing or not valid.")
+        return error_response(401, NO_TOKEN)
 
 
 def _header(headers: list[tuple[bytes, bytes]], name: bytes) -> str:

@@ -18,7 +18,7 @@ from reporting.commission.policy import Basis, Crystallised, Hurdle, Policy, Sch
 from reporting.commission.schemes import BilledSubscription, Deal, Lifetime, Valuation
 
 D = Decimal
-WEEK, MONTH, QUARTER = PeriodLength
+WEEK, MONTH, QUARTER = PeriodLength.WEEK, PeriodLength.MONTH, PeriodLength.QUARTER
 DAY = timedelta(days=1)
 
 
