@@ -243,12 +243,8 @@ class SpannedCalendar(Calendar):
     def last_day_before(self, end: datetime) -> date:
         """The last local day of a period that ends at `end`: where another zone takes over, of the old one."""
         number = self._number_at(end - MOMENT)
-        day = self.spans[number].calendar.day_of(end - MOMENT)
-        following = self.spans[number + 1] if number + 1 < len(self.spans) else None
-        if following and following.since and following.calendar != self.spans[number].calendar:
-            # between two midnights of different zones: these hours belong to the last day of the old one
-            day = min(day, following.calendar.day_of(following.since) - DAY)
-        return day
+        day, last_day = self.spans[number].calendar.day_of(end - MOMENT), self._last_day_of_zone(number)
+        return day if last_day is None else min(day, last_day)
 
     def containing(self, moment: datetime, length: PeriodLength | None = None) -> Period:
         """The period that a moment belongs to; how long it is, its time says."""
@@ -272,15 +268,23 @@ class SpannedCalendar(Calendar):
     def _number_at(self, moment: datetime) -> int:
         return max(n for n, span in enumerate(self.spans) if span.since is None or span.since <= moment)
 
+    def _last_day_of_zone(self, number: int) -> date | None:
+        """The last day of the zone of a span; None: no other follows.
+
+        Hours between the midnights of two zones belong to the last day and period of the old one, also where the
+        length of periods changes within these hours.
+        """
+        calendar = self.spans[number].calendar
+        changes = (span for span in self.spans[number + 1 :] if span.calendar != calendar and span.since)
+        change = next(changes, None)
+        return change.calendar.day_of(change.since) - DAY if change and change.since else None
+
     def _cut_by_spans(self, moment: datetime) -> Period:
         number = self._number_at(moment)
-        span = self.spans[number]
+        span, last_day = self.spans[number], self._last_day_of_zone(number)
         following = self.spans[number + 1] if number + 1 < len(self.spans) else None
         day = span.calendar.day_of(moment)
-        last_day = None
-        if following and following.since and following.calendar != span.calendar:
-            # between two midnights of different zones: these hours belong to the last period of the old one
-            last_day = following.calendar.day_of(following.since) - DAY
+        if last_day is not None:
             day = min(day, last_day)
         period = period_of_day(span.calendar, day, span.length)
         if span.since is not None and period.start < span.since:
@@ -288,7 +292,10 @@ class SpannedCalendar(Calendar):
         if following is None or following.since is None:
             return period
         if last_day is not None and period.next_day > last_day:
-            return replace(period, end=following.since, next_day=last_day + DAY)
+            next_day = last_day + DAY
+            if following.calendar == span.calendar:  # only its length changes there
+                next_day = min(next_day, span.calendar.day_of(following.since))
+            return replace(period, end=following.since, next_day=next_day)
         if period.end > following.since:
             period = replace(period, end=following.since, next_day=span.calendar.day_of(following.since))
         return period

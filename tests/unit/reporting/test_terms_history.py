@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 
@@ -148,6 +148,17 @@ def test_periods_of_any_past_follow_each_other_without_gap_or_overlap(changes, h
     for hour in hours:
         moment = START + timedelta(hours=hour)
         assert moment in calendar.containing(moment)
+
+
+def test_another_length_between_the_midnights_of_two_zones_ends_the_running_period_there():
+    cut, eve = datetime(2026, 4, 1, 3, tzinfo=UTC), date(2026, 4, 1)
+    zones = [(None, Calendar("UTC")), (datetime(2026, 4, 1, 4, tzinfo=UTC), Calendar("America/New_York"))]
+    lengths = [TermsSpan(None, None, PeriodLength.MONTH), TermsSpan(cut, None, PeriodLength.WEEK)]
+    calendar = SpannedCalendar.of(calendar_spans(lengths, zones))
+    march, hour = calendar.containing(cut - timedelta(hours=2)), calendar.containing(cut)
+    assert (march.start, march.end, march.next_day) == (datetime(2026, 3, 1, tzinfo=UTC), cut, eve)
+    assert (hour.start, hour.end, hour.first_day, hour.next_day) == (cut, zones[1][0], eve, eve)
+    assert calendar.last_day_before(cut) == date(2026, 3, 31)
 
 
 def test_a_cut_is_crossed_by_no_period():
