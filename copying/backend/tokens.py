@@ -17,6 +17,7 @@ from django.core.signing import BadSignature, Signer, TimestampSigner
 
 TENANT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _LETTERS = string.ascii_letters + string.digits  # those of a time of issue
+_CHANCE_LETTERS = 32  # a time of issue has 6
 _SALT = "copying.backend.tokens"
 
 
@@ -31,8 +32,13 @@ def issue_listed(tenant: str) -> str:
     """A new token that no other is like, to be listed: by chance where the others have the time of issue."""
     if not TENANT_ID.fullmatch(tenant):
         raise ValueError("A tenant id consists of 1 to 64 letters, digits, '_' and '-'.")
-    chance = "".join(secrets.choice(_LETTERS) for _ in range(32))
+    chance = "".join(secrets.choice(_LETTERS) for _ in range(_CHANCE_LETTERS))
     return Signer(sep=".", salt=_SALT).sign(f"{tenant}.{chance}")
+
+
+def has_name(token: str) -> bool:
+    """Whether one of ours was made to be listed: without its row it is as good as revoked."""
+    return len(token.partition(".")[2].partition(".")[0]) == _CHANCE_LETTERS
 
 
 def digest_of(token: str) -> str:

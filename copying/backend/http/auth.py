@@ -102,7 +102,7 @@ class Gate:
         """Who sends many wrong tokens from an address waits; right ones go on working from there."""
         source = (scope.get("client") or ("",))[0]
         if wait_s := self.wrong.take(source, time.monotonic()):
-            return too_many_requests(wait_s, self.wrong.per_minute)
+            return too_many_requests(wait_s, self.wrong.per_minute, per="ADDRESS")
         return error_response(401, NO_TOKEN)
 
 

@@ -67,8 +67,8 @@ def error_response(
     return Response(msgspec.json.encode(body), status, headers, "application/json")
 
 
-def too_many_requests(wait_s: float, requests_per_minute: int) -> Response:
-    """429 with the time at which asking again will be answered (contract, 1.7)."""
+def too_many_requests(wait_s: float, requests_per_minute: int, *, per: str = "TOKEN") -> Response:
+    """429 with the time at which asking again will be answered (contract, 1.7). per: whose the limit is."""
     retry_at = datetime.now(UTC) + timedelta(seconds=wait_s)
     return error_response(
         429,
@@ -77,7 +77,7 @@ def too_many_requests(wait_s: float, requests_per_minute: int) -> Response:
             "periodInMinutes": 1,
             "requestsPerPeriodAllowed": requests_per_minute,
             "recommendedRetryTime": wire.format_time(retry_at + timedelta(milliseconds=1)),
-            "type": "LIMIT_REQUEST_RATE_PER_TOKEN",
+            "type": f"LIMIT_REQUEST_RATE_PER_{per}",
         },
         headers={"retry-after": str(max(1, int(-(-wait_s // 1))))},
     )

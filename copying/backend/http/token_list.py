@@ -49,6 +49,7 @@ class TokenRefusal:
 REVOKED = TokenRefusal(401, "The authorization token was revoked.")
 EXPIRED = TokenRefusal(401, "The authorization token has expired.")
 UNLISTED = TokenRefusal(401, "The authorization token is not among those of this user: ask for one with a name.")
+GONE = TokenRefusal(401, "The authorization token is not in the list: a new one works within seconds, another never.")
 READS_ONLY = TokenRefusal(403, "The authorization token may only read.")
 
 
@@ -62,10 +63,10 @@ class TokenList:
 
     def refusal(self, token: str, tenant: str, method: str, now: float) -> TokenRefusal | None:
         """None: it may. The token is signed for this tenant."""
-        if not self.listed and tenant not in self.strict:
-            return None
         digest = _digest_of(token)
         row = self.listed.get(digest)
+        if row is None and tokens.has_name(token):  # not read yet, deleted, or not in the backup that was restored
+            return GONE
         if row is None:
             return UNLISTED if tenant in self.strict else None
         if row.is_revoked:

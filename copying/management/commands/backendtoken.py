@@ -11,6 +11,8 @@ from django.utils import timezone
 from copying.backend import tokens
 from copying.models import BackendScope, BackendToken, Tenant
 
+MOST_LETTERS = 80
+
 
 class Command(BaseCommand):
     help = "Print an API token of the embedded copying backend."
@@ -26,6 +28,8 @@ class Command(BaseCommand):
             raise CommandError("Only a token with a name has a scope or an end: add --name.")
         if days is not None and not 1 <= days <= 3650:
             raise CommandError("A token works for 1 to 3650 days.")
+        if len(name) > MOST_LETTERS:  # cut off it could not be revoked by its name
+            raise CommandError(f"A name has at most {MOST_LETTERS} letters.")
         try:
             token = tokens.issue_listed(tenant) if name else tokens.issue(tenant)
         except ValueError as error:
@@ -38,7 +42,7 @@ class Command(BaseCommand):
             BackendToken.objects.create(
                 digest=tokens.digest_of(token),
                 tenant=owner,
-                name=name[:80],
+                name=name,
                 scope=scope or BackendScope.TRADE,
                 hint=token[-4:],
                 created_at=now,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db.models import Q
 from django.utils import timezone
 
 from copying.models import BackendToken, Tenant
@@ -37,8 +38,9 @@ class Command(BaseCommand):
         """Raises CommandError where it would shut everybody out."""
         if not tenant:
             raise CommandError("Name the tenant: --tenant NAME.")
-        if is_strict and not BackendToken.objects.filter(tenant=tenant, revoked_at=None).exists():
-            raise CommandError(f"{tenant} has no token with a name: make one first (backendtoken --name).")
+        lasting = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
+        if is_strict and not BackendToken.objects.filter(lasting, tenant=tenant, revoked_at=None).exists():
+            raise CommandError(f"{tenant} has no token with a name that works: make one first (backendtoken --name).")
         if not Tenant.objects.filter(pk=tenant).update(takes_listed_only=is_strict):
             raise CommandError(f"There is no tenant {tenant}.")
 

@@ -94,6 +94,26 @@ def test_a_tenant_can_take_listed_tokens_only():
     assert run(answers(plain)) == 204
 
 
+def test_a_named_token_whose_row_is_gone_opens_nothing():
+    token = made("--scope", "read")
+    BackendToken.objects.all().delete()
+    assert (run(answers(token)), run(answers(token, "POST"))) == (401, 401)
+    assert run(answers(tokens.issue("local"), "POST")) == 204
+
+
+def test_an_expired_token_is_none_that_a_tenant_could_take():
+    made("--tenant", "firm")
+    BackendToken.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    with pytest.raises(CommandError, match="no token with a name that works"):
+        listing("--tenant", "firm", "--only-listed", "yes")
+
+
+def test_a_name_that_would_be_cut_off_is_refused():
+    with pytest.raises(CommandError, match="at most 80"):
+        call_command("backendtoken", "--name", "n" * 81)
+    assert not BackendToken.objects.exists()
+
+
 def test_the_last_use_is_noted():
     token = made()
 
@@ -117,14 +137,17 @@ def test_many_wrong_tokens_wait_and_right_ones_do_not(monkeypatch):
             await send({"type": "http.response.start", "status": 204, "headers": []})
             await send({"type": "http.response.body", "body": b""})
 
-        gate = Gate(inside, TokenBuckets(6000))
+        token_list = TokenList()
+        await read_list(database_url(), token_list)
+        gate = Gate(inside, TokenBuckets(6000), token_list=token_list)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url="http://backend") as http:
-            statuses = [
-                (await http.get("/users/current/x", headers={"auth-token": f"a.b.{number}"})).status_code
+            wrong = [
+                await http.get("/users/current/x", headers={"auth-token": f"a.b.{number}"})
                 for number in range(WRONG_TOKENS_PER_MINUTE + 20)
             ]
             right = (await http.get("/users/current/x", headers={"auth-token": token})).status_code
-        return statuses[0], statuses[-1], right
+        assert wrong[-1].json()["metadata"]["type"] == "LIMIT_REQUEST_RATE_PER_ADDRESS"
+        return wrong[0].status_code, wrong[-1].status_code, right
 
     assert run(flood()) == (401, 429, 204)
 
