@@ -232,6 +232,8 @@ class MemberRemoval(MemberAct):
         if self.body.get("confirm", "").strip().lower() != member.user.email:
             error = {"pointer": "/confirm", "detail": "Send the e-mail address of the member."}
             raise ApiProblem("confirmation-needed", "Nothing was changed: it has to be confirmed.", errors=[error])
+        if pk == self.membership.pk:  # the token goes with its person, and no answer could be kept
+            raise ApiProblem("refused", "A person leaves the workspace on its pages, not by their own token.")
         refusal = members.remove_member(member, by=self.actor, service_role=self.service_role, now=timezone.now())
         if refusal is not None:
             raise ApiProblem("refused", refusal.text)

@@ -121,6 +121,13 @@ def test_removing_needs_their_address(caller, bob):
     assert not Membership.objects.filter(pk=pk).exists()
 
 
+def test_nobody_leaves_by_their_own_token(caller, workspace, alice):
+    builders.member(workspace, "Olga", "owner")
+    answer = caller.write("post", f"members/{pk_of(alice)}/remove/", {"confirm": alice.email})
+    assert problem(answer) == (422, "refused")
+    assert alice.memberships.exists()
+
+
 def test_the_accounts_of_a_client_are_chosen(caller, workspace, dora, charlie):
     connection = builders.connection(workspace)
     first, second = builders.subscriber(connection, access=dora), builders.subscriber(connection)
