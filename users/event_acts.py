@@ -46,13 +46,18 @@ def enter(workspace: Workspace, *, by: User | None, now: datetime, **fields: Any
 
 @transaction.atomic
 def change(endpoint: EventEndpoint, fields: dict[str, Any], *, by: User | None, now: datetime) -> None:
-    """Change name, address, events, or switch it off and on. fields: all of NAMES."""
+    """Change name, address, events, or switch it off and on. fields: all of NAMES.
+
+    Only what is different is written: it may have been switched off since it was read, because it fails.
+    """
     before = values_of(endpoint)
-    for name in NAMES:
+    changed = [name for name in NAMES if fields[name] != before[name]]
+    for name in changed:
         setattr(endpoint, name, fields[name])
-    if endpoint.is_enabled and not before["is_enabled"]:
+    if "is_enabled" in changed and endpoint.is_enabled:
         endpoint.disabled_at = endpoint.failing_since = endpoint.paused_until = None
-    endpoint.save(update_fields=[*NAMES, "disabled_at", "failing_since", "paused_until"])
+        changed += ["disabled_at", "failing_since", "paused_until"]
+    endpoint.save(update_fields=changed)
     after = values_of(endpoint)
     if after != before:
         note(endpoint, "event address changed", by=by, now=now, before=before, after=after)

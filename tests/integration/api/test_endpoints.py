@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from django.utils import timezone
 
+from users import event_acts
 from users.event_acts import MOST_ENDPOINTS
 from users.models import AuditEntry, EventDelivery, EventEndpoint, NoticeChoice, NoticeTarget
 
@@ -62,6 +64,21 @@ def test_what_is_not_named_stays(caller):
     EventDelivery.objects.update(state="given-up")
     assert caller.write("post", f"event-deliveries/{delivery.pk}/repeat/").status_code == 200
     assert EventDelivery.objects.get().state == "queued"
+
+
+def test_another_name_switches_nothing_on_that_failed_meanwhile(caller, workspace):
+    pk = caller.write("post", "event-endpoints/", ENTERED).json()["id"]
+    endpoint = EventEndpoint.objects.get(pk=pk)
+    now = timezone.now()
+    EventEndpoint.objects.update(is_enabled=False, disabled_at=now, failing_since=now)
+    event_acts.change(endpoint, event_acts.values_of(endpoint) | {"name": "Books"}, by=None, now=now)
+    endpoint = EventEndpoint.objects.get(pk=pk)
+    assert (endpoint.name, endpoint.is_enabled, endpoint.disabled_at, endpoint.failing_since) == (
+        "Books",
+        False,
+        now,
+        now,
+    )
 
 
 def test_another_secret_and_the_end(caller):
