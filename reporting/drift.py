@@ -1,7 +1,7 @@
 """Accounts whose open copies are not what their provider has: some are gone, or are open that the provider has closed.
 
 An account that never got a copy is none of these: what was decided about it says why. Nor is one that takes no trades
-at the moment, because a limit stopped it or somebody did.
+at the moment, because a limit stopped it or somebody did. Of a backend whose positions are not heard nothing is known.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _DRIFT = """
             AND d.outcome IN ('copied', 'resized')
         JOIN subscribers_subscriber u ON u.connection_id = o.connection_id AND u.backend_id = d.subscriber_id
             AND u.workspace_id = o.workspace_id AND NOT u.is_removed AND u.close_only = ''
-        WHERE o.workspace_id = %(workspace)s AND o.state = 'open' AND o.missing > 0
+        WHERE o.workspace_id = %(workspace)s AND o.state = 'open' AND o.missing > 0 AND s.failing_since IS NULL
             AND EXISTS (SELECT 1 FROM subscribers_subscription b WHERE b.subscriber_id = u.id AND NOT b.is_removed
                 AND b.strategy_backend_id = d.strategy_id)
             AND NOT EXISTS (SELECT 1 FROM reporting_openposition p WHERE p.connection_id = o.connection_id
@@ -56,7 +56,8 @@ _DRIFT = """
             AND p.signal_id = o.signal_id
         JOIN subscribers_subscriber u ON u.connection_id = p.connection_id AND u.backend_id = p.subscriber_id
             AND u.workspace_id = o.workspace_id AND NOT u.is_removed
-        WHERE o.workspace_id = %(workspace)s AND o.state = 'closed'
+        WHERE o.workspace_id = %(workspace)s AND o.state = 'closed' AND NOT EXISTS (SELECT 1 FROM reporting_syncstate s
+            WHERE s.connection_id = o.connection_id AND s.kind = 'positions' AND s.failing_since IS NOT NULL)
     ), differing AS (
         SELECT id, count(*) AS missing, 0 AS extra, max(symbol) AS symbol FROM gone GROUP BY 1
         UNION ALL SELECT id, 0, count(*), max(symbol) FROM left_over GROUP BY 1

@@ -188,7 +188,10 @@ def failed_copies(workspace: Workspace, now: datetime) -> NoticeLook:
 
 
 def drift(workspace: Workspace, now: datetime) -> NoticeLook:
-    """Accounts whose open copies differ from what their providers have."""
+    """Accounts whose open copies differ from what their providers have; not known where positions are not heard."""
+    failing = SyncState.objects.filter(kind=SyncKind.POSITIONS, failing_since__isnull=False)
+    unheard = Subscriber.objects.filter(workspace=workspace, connection__in=failing.values("connection"))
+    uncertain = {f"drift:{pk}" for pk in unheard.values_list("pk", flat=True)}
     causes = []
     for row in drifting(workspace, now, most=MOST):
         gone = f"{row.missing:,} {'copy is' if row.missing == 1 else 'copies are'} gone" if row.missing else ""
@@ -204,7 +207,7 @@ def drift(workspace: Workspace, now: datetime) -> NoticeLook:
                 path=reverse("reporting:subscriber-positions", args=[row.account]),
             )
         )
-    return NoticeLook(causes)
+    return NoticeLook(causes, uncertain)
 
 
 # --- What everything rests on -----------------------------------------------------------------------------------------

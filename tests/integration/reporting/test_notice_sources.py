@@ -248,6 +248,18 @@ def test_a_copy_of_a_trade_that_the_provider_closed_is_drift(business, copied):
     assert differences(business) == []
 
 
+@pytest.mark.parametrize("state", ["open", "closed"])
+def test_while_positions_are_not_heard_drift_neither_begins_nor_is_over(business, copied, state):
+    OpenTrade.objects.update(state=state)
+    if state == "closed":
+        position(business)
+    assert len(differences(business)) == 1
+    SyncState.objects.filter(kind=SyncKind.POSITIONS).update(failing_since=timezone.now())
+    seen = SOURCES["drift"](business.workspace, timezone.now())
+    assert seen.causes == []
+    assert f"drift:{business.hers.pk}" in seen.uncertain
+
+
 def test_wrong_rows_of_one_firm_keep_nothing_from_others(business, monkeypatch, charlie):
     def broken(workspace, now):
         if workspace == business.workspace:
