@@ -28,10 +28,10 @@ class ReceiverForm(forms.Form):
 
     name = LineField(label="Name", max_length=100)
     kind = forms.ChoiceField(
-        label="What it gets a part of",
+        label="Who it is",
         choices=(
-            (ReceiverKind.AGENT, "An agent: of what its clients pay, and those of agents below it"),
-            (ReceiverKind.PLATFORM, "A platform: of what every client pays"),
+            (ReceiverKind.AGENT, "An agent: gets a part of what its clients pay, and clients of agents below it"),
+            (ReceiverKind.PLATFORM, "A platform: gets a part of what every client pays"),
         ),
         widget=forms.RadioSelect,
         initial=ReceiverKind.AGENT,

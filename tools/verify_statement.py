@@ -298,21 +298,20 @@ def check_chain(document: dict, earlier: list[dict], notes: list[str]) -> list[s
             continue
         own = [(of, inputs_of(step)) for of, step in steps if mark_named(step) == mark_named(line)]
         ending = [(of, step) for of, step in own if "after" in step and moment(step["at"]) == moment(inputs["from"])]
-        if ending and not any(same_mark(step["after"], before) for _, step in ending):
-            # deals that came late moved the mark: then the line that corrects an earlier step is on a later statement
-            of_mark = (step for _, step in steps if mark_named(step) == mark_named(line))
-            is_late = previous is not None and any(Decimal(step.get("changed_since", 0)) for step in of_mark)
-            text = f"{name}: begins with {mark_of(before)}, no step before it in these files ends so"
-            (notes if is_late else problems).append(text)
+        # deals that came late moved the mark: what corrects an earlier step is on a later statement, or corrected again
+        of_mark = [step.get("changed_since", 0) for _, step in steps if mark_named(step) == mark_named(line)]
+        doubts = notes if previous is not None and any(map(Decimal, of_mark)) else problems
+        if ending and not any(same_mark(line, step["after"], before) for _, step in ending):
+            doubts.append(f"{name}: begins with {mark_of(before)}, no step before it in these files ends so")
         if previous is None:
             if before["periods"] or before["deficits"]:
                 problems.append(f"{name}: no step before it is named, but its mark has a past")
-        elif not same_mark(previous["after"], before) and not is_resumed(line, inputs, notes, name):
+        elif not same_mark(line, previous["after"], before) and not is_resumed(line, inputs, notes, name):
             named = f"{previous['statement'] or 'on no statement'}, to {previous['at'][:10]}"
             ended = f"the step before it ({named}) ended with {mark_of(previous['after'])}"
-            problems.append(f"{name}: begins with the mark {mark_of(before)}, {ended}")
+            doubts.append(f"{name}: begins with the mark {mark_of(before)}, {ended}")
         elif previous["statement"] in {number for number, _ in steps} and not any(
-            of == previous["statement"] and "after" in step and same_mark(step["after"], previous["after"])
+            of == previous["statement"] and "after" in step and same_mark(line, step["after"], previous["after"])
             for of, step in own
         ):
             problems.append(f"{name}: {previous['statement']} has no step that ended so")
@@ -333,10 +332,11 @@ def is_resumed(line: dict, inputs: dict, notes: list[str], name: str) -> bool:
     return True
 
 
-def same_mark(mark: dict, other: dict) -> bool:
-    """Whether two marks are the same."""
+def same_mark(line: dict, mark: dict, other: dict) -> bool:
+    """Whether two marks are the same; the result of deals is none of an account's value."""
+    names = ["level"] + ["realised"] * (mark_named(line)[1] == "profit")
     losses, other_losses = ([(of, Decimal(amount)) for of, amount in side["deficits"]] for side in (mark, other))
-    return losses == other_losses and all(Decimal(mark[name]) == Decimal(other[name]) for name in ("level", "realised"))
+    return losses == other_losses and all(Decimal(mark[name]) == Decimal(other[name]) for name in names)
 
 
 def mark_of(mark: dict) -> Decimal:

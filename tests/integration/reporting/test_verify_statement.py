@@ -383,6 +383,43 @@ def test_a_step_that_names_another_past_than_the_file_has(files, tmp_path, capsy
     assert "line 2 (" in capsys.readouterr().out
 
 
+def goes_on(basis, before, after_of_step_before, changed="0"):
+    """A file of one step that begins with a mark, where the step before it ended with another: (problems, notes)."""
+    line = {
+        "strategy_id": "s1",
+        "key": "period",
+        "period_start": "2026-04-01T00:00:00+00:00",
+        "policy": {"basis": basis},
+        "inputs": {"from": "2026-04-01T00:00:00+00:00", "at": "2026-05-01T00:00:00+00:00", "before": before},
+        "previous": {"statement": None, "at": "2026-04-01T00:00:00+00:00", "after": after_of_step_before},
+        "changed_since": changed,
+    }
+    notes: list[str] = []
+    document = {"statement": {"number": "S-2"}, "lines": [line]}
+    return verify_statement.check_chain(document, [], notes), notes
+
+
+def mark(level="100", realised="10"):
+    return {"level": level, "realised": realised, "periods": 1, "deficits": []}
+
+
+@pytest.mark.parametrize(
+    ("basis", "other", "changed", "problems", "notes"),
+    [
+        ("equity", mark(), "0", 0, 0),
+        ("equity", mark(realised="-3"), "0", 0, 0),  # no part of an account's value
+        ("equity", mark(level="100.01"), "0", 1, 0),
+        ("profit", mark(), "0", 0, 0),
+        ("profit", mark(realised="-3"), "0", 1, 0),
+        ("profit", mark(level="100.01"), "0", 1, 0),
+        ("profit", mark(realised="-3"), "-13", 0, 1),  # a late deal, which a later correction may have taken up
+    ],
+)
+def test_a_step_goes_on_from_the_mark_of_the_step_before_it(basis, other, changed, problems, notes):
+    answer = goes_on(basis, mark(), other, changed)
+    assert [len(sentences) for sentences in answer] == [problems, notes], answer
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": "copyportal-statement-1"}', "\x00"])
 def test_what_is_no_statement_cannot_be_checked(tmp_path, content, capsys):
     path = tmp_path / "x.json"
