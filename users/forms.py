@@ -58,6 +58,9 @@ class WorkspaceForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         if self.instance.accent.startswith("#"):
             self.initial.update(accent=OWN, own_colour=self.instance.accent)
+        names = [name for name in self.fields if name != "own_colour"]
+        names.insert(names.index("accent") + 1, "own_colour")
+        self.order_fields(names)
 
     class Meta:
         model = Workspace
@@ -80,6 +83,7 @@ class WorkspaceForm(forms.ModelForm):
             "asks_consent": "A rise of a fee waits for each client's consent",
             "asks_approval": "Closing and issuing wait for a second person",
         }
+        widgets = {"mail_footer": forms.Textarea(attrs={"rows": 4})}
         help_texts = {
             "mail_sender": "The name that mails to your people and clients come from. Empty: that of the workspace.",
             "mail_footer": "Who you are, in plain text: address, register, telephone. It stands below every mail.",
@@ -108,6 +112,8 @@ class WorkspaceForm(forms.ModelForm):
                 self.add_error("own_colour", error.text)
             else:
                 cleaned["accent"] = colour
+        elif cleaned.get("own_colour") and "own_colour" in self.changed_data:
+            self.add_error("own_colour", "Choose “A colour of your own” above to use this one, or leave it empty.")
         return cleaned
 
     def clean_reporting_currency(self) -> str:

@@ -38,6 +38,16 @@ def test_a_colour_that_cannot_be_read_is_refused_with_the_figure(alice, sign_in,
     assert Workspace.objects.get(pk=workspace.pk).accent == "blue"
 
 
+def test_a_colour_that_was_typed_and_not_chosen_is_not_lost_in_silence(alice, sign_in, workspace):
+    client = sign_in(alice)
+    answer = client.post("/settings/", {**FORM, "accent": "teal", "own_colour": "#0b5394"})
+    assert (answer.status_code, Workspace.objects.get(pk=workspace.pk).accent) == (422, "blue")
+    assert "above to use this one" in answer.content.decode()
+    client.post("/settings/", {**FORM, "own_colour": "#0b5394"})
+    assert client.post("/settings/", {**FORM, "accent": "teal", "own_colour": "#0b5394"}).status_code == 302
+    assert Workspace.objects.get(pk=workspace.pk).accent == "teal"
+
+
 def test_the_style_sheet_is_kept_and_asked_for_again_with_its_tag(client):
     answer = client.get(SHEET)
     assert answer["Content-Type"] == "text/css; charset=utf-8"
