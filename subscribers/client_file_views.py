@@ -16,6 +16,7 @@ from django.views.decorators.http import require_http_methods
 from subscribers.client_files import MOST_BYTES, invite_clients, read_clients
 from users import mails
 from users.confirming import confirmed
+from users.links import link_for
 from users.members import Invited
 from users.models import Invitation
 from users.permissions import may_manage
@@ -75,7 +76,7 @@ def mailed(request: MemberRequest, invited: list[Invited]) -> list[InvitedClient
     """Mail every link if there is a mail server; after the first mail that it does not take it is not asked again."""
     clients, works = [], settings.MAIL_IS_SET_UP
     for outcome in invited:
-        link = request.build_absolute_uri(reverse("people:invitation", args=[outcome.token]))
+        link = link_for(request, reverse("people:invitation", args=[outcome.token]))
         works = works and mails.invite_by_mail(outcome.invitation, link, inviter=str(request.user))
         clients.append(InvitedClient(outcome.invitation, link, works))
     return clients

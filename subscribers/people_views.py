@@ -23,6 +23,7 @@ from subscribers.pages import page_of, visible_subscriber
 from subscribers.people_forms import AccountsForm, InviteForm, LinkForm, RoleForm, own_accounts
 from users import factors, mails, members, second_factor
 from users.confirming import confirmed
+from users.links import link_for
 from users.members import Invited, Refusal
 from users.models import FactorReset, Invitation, Membership, Role
 from users.parsing import row_id
@@ -86,7 +87,7 @@ def named_account(request: MemberRequest) -> Subscriber | None:
 def show_link(request: MemberRequest, invited: Invited) -> HttpResponse:
     """Mail the link if there is a mail server, and show it in any case: nobody can read it again."""
     invitation = invited.invitation
-    link = request.build_absolute_uri(reverse("people:invitation", args=[invited.token]))
+    link = link_for(request, reverse("people:invitation", args=[invited.token]))
     is_mailed = settings.MAIL_IS_SET_UP and mails.invite_by_mail(invitation, link, inviter=str(request.user))
     context = {"invitation": invitation, "link": link, "is_mailed": is_mailed, "may_mail": settings.MAIL_IS_SET_UP}
     return render(request, "people/invited.html", context, status=201)

@@ -8,6 +8,7 @@ from django import forms
 from django.http import HttpRequest
 
 from users import tasks
+from users.links import link_for
 from users.models import User
 
 PASSWORD_HELP = "At least 10 characters, and not a common one."
@@ -32,7 +33,7 @@ class ResetPasswordForm(forms.Form):
 
     def save(self, request: HttpRequest) -> None:
         """Look for the person, and send the mail, where the sender does not wait for it."""
-        tasks.send_reset_link.delay_on_commit(self.cleaned_data["email"], request.build_absolute_uri("/"))
+        tasks.send_reset_link.delay_on_commit(self.cleaned_data["email"], link_for(request, "/"))
 
 
 class NewPasswordForm(allauth_forms.ResetPasswordKeyForm):

@@ -18,6 +18,7 @@ from users import addresses, sessions, throttle
 from users.account_forms import EmailChangeForm
 from users.adapter import own_network
 from users.audit import record_personal
+from users.links import link_for
 from users.models import EmailChange, SignInSession
 from users.requests import SignedInRequest
 from users.session_store import end_session
@@ -130,7 +131,7 @@ def email(request: SignedInRequest) -> HttpResponse:
     """The address one signs in with, and another one in its place."""
     form = EmailChangeForm(request.POST or None, user=request.user)
     if request.method == "POST" and settings.MAIL_IS_SET_UP and form.is_valid():
-        origin = request.build_absolute_uri("/")
+        origin = link_for(request, "/")
         addresses.request_change(request.user, form.cleaned_data["email"], origin=origin, now=timezone.now())
         messages.success(request, "Open the link in the mail to the new address. Until then nothing changes.")
         return redirect("account_email")

@@ -26,7 +26,7 @@ from subscribers import access
 from subscribers.models import InvitationAccess, Subscriber, SubscriberAccess
 from subscribers.people_forms import InviteForm, own_accounts
 from users import mails, members
-from users.links import portal_link
+from users.links import link_for
 from users.listing import Choice, Column, Listing, Option, Search
 from users.members import Invited, Refusal
 from users.models import Invitation, Membership, Role
@@ -366,7 +366,7 @@ class InvitationAct(OfInvitations, WriteView):
         if isinstance(invited, Refusal):
             raise ApiProblem("refused", invited.text)
         invitation, path = invited.invitation, reverse("people:invitation", args=[invited.token])
-        link = portal_link(path) or self.request.build_absolute_uri(path)
+        link = link_for(self.request, path)
         inviter = str(self.actor or self.workspace.name)
         wants_mail = settings.MAIL_IS_SET_UP and self.body.get("mail", True)
         is_mailed = wants_mail and mails.invite_by_mail(invitation, link, inviter=inviter)

@@ -99,6 +99,15 @@ def test_a_reset_for_an_unknown_address_answers_the_same_and_mails_no_stranger(c
     assert mail.outbox == []
 
 
+def test_a_mail_leads_to_the_portal_and_not_to_the_host_that_a_request_named(client, alice, tasks_run, settings):
+    """Whoever asks for somebody's reset chooses the Host of the request."""
+    settings.PORTAL_URL, settings.ALLOWED_HOSTS = "https://portal.example.com", ["testserver", "other.example.com"]
+    with tasks_run():
+        client.post("/accounts/password/reset/", {"email": alice.email}, headers={"host": "other.example.com"})
+    assert "https://portal.example.com/accounts/password/reset/key/" in mail.outbox[0].body
+    assert "other.example.com" not in mail.outbox[0].body
+
+
 def test_the_request_asks_the_database_the_same_for_known_and_unknown(client, alice, django_assert_num_queries):
     for email in (alice.email, "nobody@example.com"):
         with django_assert_num_queries(0):
