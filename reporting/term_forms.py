@@ -40,9 +40,7 @@ class RatesForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
-        other = (cleaned.get("other") or "").upper()
-        if other and not (len(other) == 3 and other.isascii() and other.isalpha()):
-            self.add_error("other", "A currency has three letters, like JPY.")
+        other = _other_currency(self, cleaned, self.currencies)
         if bool(other) != (cleaned.get("other_rate") is not None) and "other_rate" not in self.errors:
             self.add_error("other_rate", "A currency and its rate belong together.")
         return cleaned
@@ -220,11 +218,9 @@ class FeesForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
-        other = (cleaned.get("other") or "").upper()
+        other = _other_currency(self, cleaned, self.currencies)
         has_amount = any(cleaned.get(f"{name}_other") is not None for name in self.amounts)
-        if other and not (len(other) == 3 and other.isascii() and other.isalpha()):
-            self.add_error("other", "A currency has three letters, like JPY.")
-        elif bool(other) != has_amount and not self.is_own:
+        if bool(other) != has_amount and not self.is_own and "other" not in self.errors:
             self.add_error("other", "A currency and its amounts belong together.")
         for code in [*self.currencies, *(["other"] if not self.is_own else [])]:
             least, most = cleaned.get(f"minimum_{code}"), cleaned.get(f"cap_{code}")
@@ -262,6 +258,16 @@ class FeesForm(forms.Form):
             billing_period=entered.get("billing_period") or "",
             **amounts,
         )
+
+
+def _other_currency(form: forms.Form, cleaned: Mapping[str, Any], currencies: Sequence[str]) -> str:
+    """The currency that was named beside those with fields of their own; wrong ones are said at its field."""
+    other = (cleaned.get("other") or "").upper()
+    if other and not (len(other) == 3 and other.isascii() and other.isalpha()):
+        form.add_error("other", "A currency has three letters, like JPY.")
+    elif other in currencies:
+        form.add_error("other", f"{other} has fields of its own above.")
+    return other
 
 
 def _percent(fraction: Decimal) -> str:

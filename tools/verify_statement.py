@@ -143,10 +143,9 @@ def exact_amount(line: dict, key: str, inputs: dict) -> Decimal:
         return mark_step(line, key, inputs)
     if scheme == "management-fee":  # rate x equity / 365 of each day
         return sum((rate * max(ZERO, Decimal(value)) / 365 for _, value in inputs["days"]), ZERO)
-    if scheme == "minimum-fee":  # what other fees lack of rate x days / days of the whole period
-        return rate * inputs["days"] / Decimal(inputs["days_of_period"]) - Decimal(inputs["fees"])
-    if scheme in ("joining-fee", "fee-cap"):  # the rate; what is above a cap is taken off
-        return rate - Decimal(inputs.get("fees", 0))
+    if scheme in ("joining-fee", "minimum-fee", "fee-cap"):  # the rate, by days of periods; less fees that it limits
+        parts = inputs.get("by_period") or [[inputs.get("days", 1), inputs.get("days_of_period", 1)]]
+        return sum((rate * days / Decimal(whole) for days, whole in parts), ZERO) - Decimal(inputs.get("fees", 0))
     raise CannotCheck(f"the scheme “{scheme}” is newer than this program")
 
 

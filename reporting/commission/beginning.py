@@ -57,7 +57,7 @@ def is_rise(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
     if before["scheme"] != after["scheme"]:
         return True
     old_rate, rate = Decimal(before["rate"]), Decimal(after["rate"])
-    old_periods, periods = (PERIODS_OF_YEAR[PeriodLength(terms["billing_period"])] for terms in (before, after))
+    old_periods, periods = periods_of_year(before, after)
     if after["scheme"] == Scheme.FLAT_FEE:
         return rate * periods > old_rate * old_periods
     if after["scheme"] != Scheme.HIGH_WATER_MARK:
@@ -70,7 +70,16 @@ def is_rise(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
 def fees_rise(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
     """Whether a client pays more beside the commission, or less of it is taken off, where both say it."""
     old_fees, fees = before.get("fees"), after.get("fees")
-    return old_fees is not None and fees is not None and costs_more(old_fees, fees, after.get("currency", ""))
+    if old_fees is None or fees is None:
+        return False
+    return costs_more(old_fees, fees, after.get("currency", ""), periods_of_year(before, after))
+
+
+def periods_of_year(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Decimal, Decimal]:
+    """How many billing periods a year has by either terms."""
+    return PERIODS_OF_YEAR[PeriodLength(before["billing_period"])], PERIODS_OF_YEAR[
+        PeriodLength(after["billing_period"])
+    ]
 
 
 def costs_no_more(before: Policy, after: Policy) -> bool:

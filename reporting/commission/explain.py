@@ -134,10 +134,15 @@ def _deal(line: BookedLine, scheme: Scheme, inputs: dict[str, Any]) -> Explanati
     return Explanation(title, _equals(line, left, line.exact_amount), steps, transaction=inputs["transaction"])
 
 
+def _by_days(line: BookedLine, inputs: dict[str, Any]) -> str:
+    """Rate x days of each period that counts, as the client agreed to them."""
+    counted = inputs.get("by_period") or [[inputs["days"], inputs["days_of_period"]]]
+    return " + ".join(f"{money(line.rate)} {line.currency} × {part} of {length} days" for part, length in counted)
+
+
 def _flat_fee(line: BookedLine, inputs: dict[str, Any]) -> Explanation:
     days, whole = inputs["days"], inputs["days_of_period"]
-    counted = inputs.get("by_period") or [[days, whole]]
-    left = " + ".join(f"{money(line.rate)} {line.currency} × {part} of {length} days" for part, length in counted)
+    left = _by_days(line, inputs)
     steps = [
         NamedInput("Fee of a whole period", f"{money(line.rate)} {line.currency}"),
         NamedInput("First day", inputs["first_day"]),
@@ -222,7 +227,7 @@ def _joining_fee(line: BookedLine, inputs: dict[str, Any]) -> Explanation:
 
 def _minimum(line: BookedLine, inputs: dict[str, Any]) -> Explanation:
     days, whole = inputs["days"], inputs["days_of_period"]
-    left = f"{money(line.rate)} {line.currency} × {days} of {whole} days − {money(inputs['fees'])} of other fees"
+    left = f"{_by_days(line, inputs)} − {money(inputs['fees'])} of other fees"
     steps = [
         NamedInput("Minimum of a whole period", f"{money(line.rate)} {line.currency}"),
         NamedInput("Days counted", f"{days} of {whole}"),
@@ -232,7 +237,8 @@ def _minimum(line: BookedLine, inputs: dict[str, Any]) -> Explanation:
 
 
 def _cap(line: BookedLine, inputs: dict[str, Any]) -> Explanation:
-    left = f"{money(line.rate)} {line.currency} at most − {money(inputs['fees'])} of fees"
+    cap = _by_days(line, inputs) if "by_period" in inputs else f"{money(line.rate)} {line.currency}"
+    left = f"{cap} at most − {money(inputs['fees'])} of fees"
     steps = [
         NamedInput("Cap of a period", f"{money(line.rate)} {line.currency}"),
         NamedInput("Fees of the period", money(inputs["fees"])),

@@ -195,8 +195,7 @@ def _owed(
     """The lines of limits that a settled period has after all."""
     period = books.calendar.containing(start)
     charging = Charging(history, subscription, books.calendar, period.end, None, period.end)
-    days = sum(1 for _ in charging.days_in(period))
-    yield from limits_of(charging, period, limited.fees, days)
+    yield from limits_of(charging, period, limited.fees)
 
 
 def _correction(

@@ -15,7 +15,14 @@ from reporting.commission.history import History, SpannedCalendar
 from reporting.commission.money import EXACT, round_money
 from reporting.commission.parts import lines_of
 from reporting.commission.periods import DAY, MOMENT, Period
-from reporting.commission.schemes import BilledSubscription, Line, Valuation, days_of_subscription
+from reporting.commission.schemes import (
+    BilledSubscription,
+    Line,
+    Valuation,
+    days_by_period,
+    days_of_subscription,
+    fixed_fee,
+)
 
 ZERO = Decimal(0)
 JOINING_KEY = "joining"
@@ -55,6 +62,13 @@ class Charging:
             while day <= last:
                 yield day
                 day += DAY
+
+    def by_agreed_period(self, period: Period, days: Iterable[date]) -> dict[str, list[list[int]]]:
+        """[days, days of the whole period] of each period that the client agreed to, where they are cut otherwise."""
+        length = self.history.length_at(max(period.start, self.subscription.started_at))
+        if length is None or length is self.calendar.length_at(period.start):
+            return {}
+        return {"by_period": days_by_period([(day, day) for day in days], self.calendar, length)}
 
     def line(self, period: Period, scheme: ExtraFee, key: str, exact: Decimal, **content: Any) -> Line:
         """A line of a fee. content: rate, policy and inputs."""
@@ -175,42 +189,46 @@ def limit_lines(charging: Charging, lines: Iterable[Line]) -> Iterator[Line]:
         if line.scheme not in (*LIMITS, ExtraFee.JOINING):
             sums[line.period.start] = sums.get(line.period.start, ZERO) + line.amount
     for period in charging.periods:
-        days = sum(1 for _ in charging.days_in(period))
-        yield from limits_of(charging, period, sums.get(period.start, ZERO), days)
+        yield from limits_of(charging, period, sums.get(period.start, ZERO))
 
 
-def limits_of(charging: Charging, period: Period, fees: Decimal, days: int) -> Iterator[Line]:
+def limits_of(charging: Charging, period: Period, fees: Decimal) -> Iterator[Line]:
     """Of one period whose other fees come to `fees`, by the terms in which it begins for the client.
 
-    days: of the client in it; a minimum is owed by days, a cap is that of the whole period.
+    A minimum is owed by the client's days, a cap is that of the whole period; both by the length that was agreed on.
     """
     begins = max(period.start, charging.subscription.started_at)
     terms, currency = fees_at(charging.history.fees, begins), charging.subscription.currency
     minimum, cap = terms.amount("minimum", currency), terms.amount("cap", currency)
     policy = {"terms": terms.number}
+    days = list(charging.days_in(period)) if minimum else []
     if minimum and days:
-        inputs: dict[str, Any] = {"fees": str(fees), "days": days, "days_of_period": period.days}
+        inputs: dict[str, Any] = {"fees": str(fees), "days": len(days), "days_of_period": period.days}
+        inputs |= charging.by_agreed_period(period, days)
         exact = minimum_fee(minimum, inputs)
         if exact > 0:
             line = charging.line(period, ExtraFee.MINIMUM, "minimum", exact, rate=minimum, policy=policy, inputs=inputs)
             fees += line.amount
             yield line
-    if cap is not None and fees > cap:
-        inputs = {"fees": str(fees)}
-        exact = cap_fee(cap, inputs)
+    if cap is None:
+        return
+    whole = [period.first_day + number * DAY for number in range((period.next_day - period.first_day).days)]
+    inputs = {"fees": str(fees), **charging.by_agreed_period(period, whole)}
+    exact = cap_fee(cap, inputs)
+    if exact < 0:
         yield charging.line(period, ExtraFee.CAP, "cap", exact, rate=cap, policy=policy, inputs=inputs)
 
 
 def minimum_fee(minimum: Decimal, inputs: Mapping[str, Any]) -> Decimal:
     """What is missing to the minimum: minimum x days / days of the period - other fees."""
     with localcontext(EXACT):
-        return minimum * Decimal(inputs["days"]) / Decimal(inputs["days_of_period"]) - Decimal(inputs["fees"])
+        return fixed_fee(minimum, inputs) - Decimal(inputs["fees"])
 
 
 def cap_fee(cap: Decimal, inputs: Mapping[str, Any]) -> Decimal:
     """What is above the cap, taken off."""
     with localcontext(EXACT):
-        return cap - Decimal(inputs["fees"])
+        return (fixed_fee(cap, inputs) if "by_period" in inputs else cap) - Decimal(inputs["fees"])
 
 
 def exact_fee(scheme: str, rate: Decimal, inputs: Mapping[str, Any]) -> Decimal:

@@ -16,7 +16,7 @@ from reporting.commission.history import BEGINNING, History, TermsSpan
 from reporting.commission.periods import DAY, Calendar
 from reporting.commission.policy import Terms, discounted
 
-ZERO = Decimal(0)
+ZERO, ONE = Decimal(0), Decimal(1)
 DAYS_OF_YEAR = 365
 
 
@@ -57,7 +57,9 @@ def for_client(history: History, started_at: datetime, calendar: Calendar) -> Hi
     A trial is a time with a discount of everything: so losses in it are to be earned back, and gains of it are free.
     """
     spans, free_until = history.fees, trial_end(history.fees, started_at, calendar)
-    is_plain = free_until == started_at and not any(span.terms.discount or span.terms.rate for span in spans)
+    is_plain = free_until == started_at and not any(
+        span.terms.discount or span.terms.rate is not None for span in spans
+    )
     if is_plain:
         return history
     moments = {since or BEGINNING for since in (*(s.since for s in history.spans), *(s.since for s in spans))}
@@ -92,17 +94,25 @@ def lowered_rate(rate: Decimal, discount: Decimal) -> tuple[Decimal, dict[str, s
     return discounted(rate, discount), {"list_rate": f"{rate.normalize():f}", "discount": f"{discount.normalize():f}"}
 
 
-def costs_more(before: FeeTerms, after: FeeTerms, currency: str = "") -> bool:
+def costs_more(
+    before: FeeTerms, after: FeeTerms, currency: str = "", periods: tuple[Decimal, Decimal] = (ONE, ONE)
+) -> bool:
     """Whether a client that is there already may pay more. currency: of the client; empty: of any.
 
-    Joining fee and trial time are matters of a client's beginning: who is there has it behind.
+    periods: how many billing periods a year has by either. A minimum of shorter ones is owed in a bad week of a good
+    month, a cap of longer ones lets a good month cost more. Joining fee and trial time are matters of a client's
+    beginning: who is there has it behind.
     """
+    old_periods, new_periods = periods
     names = {currency for terms in (before, after) for name in AMOUNTS for currency, _ in getattr(terms, name)}
     for code in [currency] if currency else sorted(names):
         old_cap, cap = before.amount("cap", code), after.amount("cap", code)
-        if (after.amount("minimum", code) or ZERO) > (before.amount("minimum", code) or ZERO):
+        old_minimum, minimum = (terms.amount("minimum", code) or ZERO for terms in (before, after))
+        is_shorter = new_periods > old_periods
+        if minimum and (is_shorter or minimum * new_periods > old_minimum * old_periods):
             return True
-        if old_cap is not None and (cap is None or cap > old_cap):
+        years = periods if is_shorter else (ONE, ONE)
+        if old_cap is not None and (cap is None or cap * years[1] > old_cap * years[0]):
             return True
     return after.management > before.management or after.discount < before.discount
 

@@ -114,6 +114,11 @@ class History:
         later = (span.since for span in self.spans if span.terms and span.since and span.since >= moment)
         return min(later, default=None)
 
+    def length_at(self, moment: datetime) -> PeriodLength | None:
+        """How long a period of these terms is; None: nobody said."""
+        span = _last_begun(self.spans, moment)
+        return span.length if span else None
+
     def with_lengths(self, lengths: Sequence[tuple[datetime | None, PeriodLength | None]]) -> History:
         """The same terms, billed by the length of each time; None: as they say themselves."""
         if not any(length for _, length in lengths):

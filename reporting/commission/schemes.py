@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal, localcontext
@@ -190,7 +190,7 @@ def flat_fee_line(
         "last_day": stretches[-1][1].isoformat(),
     }
     if terms.agreed_period is not None:
-        inputs["by_period"] = _days_by_period(stretches, calendar, terms.agreed_period)
+        inputs["by_period"] = days_by_period(stretches, calendar, terms.agreed_period)
     exact = fixed_fee(terms.rate, inputs)
     if len(stretches) > 1:
         inputs["stretches"] = [[first.isoformat(), last.isoformat()] for first, last in stretches]
@@ -225,7 +225,7 @@ def days_of_subscription(
     return stretches
 
 
-def _days_by_period(stretches: list[tuple[date, date]], calendar: Calendar, length: PeriodLength) -> list[list[int]]:
+def days_by_period(stretches: list[tuple[date, date]], calendar: Calendar, length: PeriodLength) -> list[list[int]]:
     """[days, days of the whole period] of each period of another length than the strategy's, oldest first."""
     counted: dict[date, list[int]] = {}
     for first, last in stretches:
@@ -237,7 +237,7 @@ def _days_by_period(stretches: list[tuple[date, date]], calendar: Calendar, leng
     return list(counted.values())
 
 
-def fixed_fee(rate: Decimal, inputs: dict[str, Any]) -> Decimal:
+def fixed_fee(rate: Decimal, inputs: Mapping[str, Any]) -> Decimal:
     """The exact fee of a line: rate x days / days of the whole period, summed up where these are several."""
     with localcontext(EXACT):
         counted = inputs.get("by_period") or [[inputs["days"], inputs["days_of_period"]]]

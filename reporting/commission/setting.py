@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
-from reporting.commission.beginning import begins_at, costs_no_more, is_rise
+from reporting.commission.beginning import begins_at, costs_no_more, is_rise, periods_of_year
 from reporting.commission.fee_terms import FOLLOWS, FeeTerms
 from reporting.commission.fees import costs_more
 from reporting.commission.policy import Policy
@@ -141,5 +141,6 @@ def fees_may_cost_more(
     ]
     lengths = [fees.billing_period or charged.get("billing_period", "month") for fees in (before, after)]
     by_length = [dict(charged) | {"billing_period": length} for length in lengths]
-    is_dearer = not subscriber_id and is_rise(*by_length)
-    return rates[1] > rates[0] or is_dearer or costs_more(before, after)
+    if subscriber_id:  # periods are cut for all clients alike
+        return rates[1] > rates[0] or costs_more(before, after)
+    return rates[1] > rates[0] or is_rise(*by_length) or costs_more(before, after, periods=periods_of_year(*by_length))

@@ -311,6 +311,7 @@ def _check_chains(workspace_id: int, since: datetime) -> None:
     for moment in sorted(moment for moment in moments if moment >= since):
         of_platforms = [agreements.terms_at(platform_id, moment) for platform_id in agreements.platforms]
         platform = sum((Decimal(terms.shares[0]) for terms in of_platforms if terms and terms.shares), ZERO)
+        _check_total(platform)  # of clients that nobody introduced
         for receiver_id in sorted(set(agreements.terms) - set(agreements.platforms)):
             total, passed = platform, list[int]()
             current: int | None = receiver_id
@@ -322,8 +323,12 @@ def _check_chains(workspace_id: int, since: datetime) -> None:
                     total += Decimal(terms.shares[len(passed)])
                 passed.append(current)
                 current = terms.above_id if terms else None
-            if total > 1:
-                raise CannotBook(f"Together {(total * 100).normalize():f} % of a fee would be given away.")
+            _check_total(total)
+
+
+def _check_total(total: Decimal) -> None:
+    if total > 1:
+        raise CannotBook(f"Together {(total * 100).normalize():f} % of a fee would be given away.")
 
 
 @transaction.atomic

@@ -6,6 +6,7 @@ They are the portal's own terms: nothing is sent to the backend, whose figures d
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -42,7 +43,7 @@ def fees(request: MemberRequest, pk: int) -> HttpResponseBase:
     strategy, now = visible_strategy(request, pk), timezone.now()
     client = chosen_client(request, strategy)
     known = terms_known(strategy)
-    before = newest_fees(known, client.backend_id if client else "")
+    before = decided_fees(known, client)
     form = fees_form(request, strategy, known, client, before)
     start = beginning_form(request, strategy, known, now)
     sentences: list[str] = []
@@ -64,13 +65,23 @@ def fees(request: MemberRequest, pk: int) -> HttpResponseBase:
             return redirect("reporting:strategy-terms", strategy.pk)
         else:
             begins = beginning_of(strategy, known.without_plans(Subject.FEES, now), start.choice, now)
-            after = newest_fees(known) if form.follows else form.terms
+            after = fees_of_client(newest_fees(known)) if form.follows else form.terms
             sentences = list(fee_effect(known, before, after, begins, now))
             costs_more = may_cost_more(known, Subject.FEES, content, client.backend_id if client else "")
             sentences += consent_words(request, costs_more=costs_more)
     context = page_of(strategy, "commission", form=form, start=start, sentences=sentences, client=client)
     context["now_charged"] = fee_words(before.serialise())
     return render(request, "reporting/strategy_fees.html", context, status=422 if form.errors or start.errors else 200)
+
+
+def decided_fees(known: KnownTerms, client: Subscriber | None) -> FeeTerms:
+    """What was decided on last, for all clients or for one."""
+    return fees_of_client(newest_fees(known, client.backend_id)) if client else newest_fees(known)
+
+
+def fees_of_client(fees: FeeTerms) -> FeeTerms:
+    """Without the billing period: periods are cut for all clients alike, whatever the terms of one say."""
+    return replace(fees, billing_period="")
 
 
 def content_before(known: KnownTerms, client: Subscriber | None, before: FeeTerms) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.db.models import OuterRef, Subquery
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -116,8 +116,14 @@ def new_receiver(request: MemberRequest) -> HttpResponse:
         else:
             messages.success(request, "Added: say what it gets.")
             return redirect("reporting:receiver-shares", receiver.pk)
-    context = {"form": form, "tab": "receivers"}
-    return render(request, "reporting/receiver_new.html", context, status=422 if form.errors else 200)
+    context = {
+        "receiver": None,
+        "form": form,
+        "title": "Add somebody who gets a part of the fees",
+        "button": "Add",
+        "tab": "receivers",
+    }
+    return render(request, "reporting/receiver_form.html", context, status=422 if form.errors else 200)
 
 
 @require_safe
@@ -170,8 +176,8 @@ def receiver_shares(request: MemberRequest, pk: int) -> HttpResponse:
         else:
             messages.success(request, "Saved.")
             return redirect("reporting:receiver", own.pk)
-    context = {"receiver": own, "form": form, "tab": "receivers"}
-    return render(request, "reporting/receiver_shares.html", context, status=422 if form.errors else 200)
+    context = {"receiver": own, "form": form, "title": f"Shares of {own.name}", "button": "Save", "tab": "receivers"}
+    return render(request, "reporting/receiver_form.html", context, status=422 if form.errors else 200)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -179,13 +185,16 @@ def receiver_shares(request: MemberRequest, pk: int) -> HttpResponse:
 @confirmed
 @once
 def receiver_clients(request: MemberRequest, pk: int) -> HttpResponse:
-    """Whose clients accounts are from a day on."""
+    """Whose clients accounts are from a day on; 404 for a platform, which gets its part of everybody's fees anyway."""
     own, now = visible_receiver(request, pk), timezone.now()
+    if own.kind != ReceiverKind.AGENT:
+        raise Http404
     form = ClientsForm(request.POST or None, today=today_of(request))
     if request.method == "POST" and form.is_valid():
         ids = form.cleaned_data["accounts"]
         accounts = list(Subscriber.objects.visible_to(request.membership).filter(backend_id__in=ids).order_by("pk"))
-        unknown = [backend_id for backend_id in ids if backend_id not in {account.backend_id for account in accounts}]
+        known = {account.backend_id for account in accounts}
+        unknown = [backend_id for backend_id in ids if backend_id not in known]
         if unknown:
             form.add_error("accounts", f"Not known: {', '.join(unknown[:5])}.")
         else:
@@ -194,8 +203,8 @@ def receiver_clients(request: MemberRequest, pk: int) -> HttpResponse:
             number = introduce(request.workspace, accounts, target, valid_from=begins, by=request.user, now=now)
             messages.success(request, f"Recorded for {number} {'account' if number == 1 else 'accounts'}.")
             return redirect("reporting:receiver", own.pk)
-    context = {"receiver": own, "form": form, "tab": "receivers"}
-    return render(request, "reporting/receiver_clients.html", context, status=422 if form.errors else 200)
+    context = {"receiver": own, "form": form, "title": f"Clients of {own.name}", "button": "Save", "tab": "receivers"}
+    return render(request, "reporting/receiver_form.html", context, status=422 if form.errors else 200)
 
 
 # --- Statements -------------------------------------------------------------------------------------------------------

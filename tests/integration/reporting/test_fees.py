@@ -8,6 +8,7 @@ from itertools import count
 import pytest
 from django.test import Client
 
+from reporting.commission.beginning import is_rise
 from reporting.commission.consent import record_answers
 from reporting.commission.explain import explain
 from reporting.commission.fee_terms import FeeTerms
@@ -179,6 +180,15 @@ def test_a_client_has_a_rate_of_its_own_while_the_scheme_is_the_one_it_is_for():
     assert sorted(firm.amounts()) == [15, 20, 20]
 
 
+def test_a_client_may_have_a_rate_of_nothing():
+    firm = Firms()
+    firm.set_fees({"rate": "0", "rate_scheme": "amount-won"}, client=firm.subscriber.backend_id)
+    firm.deal(at(1, 10), "100")
+    firm.look(at(1, 11))
+    assert firm.total == 0
+    firm.check(at(1, 11))
+
+
 def test_free_days_charge_nothing_but_losses_in_them_are_to_be_earned_back():
     firm = Firms("high-water-mark", 0.2)
     firm.set_fees({"trial_days": 10, "management": "0.02"}, now=at(1, 1, 0))
@@ -310,6 +320,52 @@ def test_a_length_of_the_portal_in_a_document_is_not_known():
 )
 def test_what_costs_a_client_more(before, after, expected):
     assert costs_more(FeeTerms.parse(before), FeeTerms.parse(after), "USD") is expected
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "lengths", "expected"),
+    [
+        ({"minimum": {"USD": "12"}}, {"minimum": {"USD": "12"}}, "month week", True),
+        ({"minimum": {"USD": "12"}}, {"minimum": {"USD": "1"}}, "month week", True),  # a bad week of a good month
+        ({"minimum": {"USD": "12"}}, {"minimum": {"USD": "36"}}, "month quarter", False),
+        ({"minimum": {"USD": "12"}}, {"minimum": {"USD": "37"}}, "month quarter", True),
+        ({"minimum": {"USD": "12"}}, {"minimum": {"USD": "12"}}, "month month", False),
+        ({"cap": {"USD": "12"}}, {"cap": {"USD": "12"}}, "month week", True),
+        ({"cap": {"USD": "36"}}, {"cap": {"USD": "12"}}, "quarter month", False),
+        ({"cap": {"USD": "36"}}, {"cap": {"USD": "13"}}, "quarter month", True),
+        ({"cap": {"USD": "12"}}, {"cap": {"USD": "13"}}, "month quarter", True),  # a good month
+        ({"cap": {"USD": "12"}}, {"cap": {"USD": "12"}}, "month quarter", False),
+    ],
+)
+def test_limits_of_periods_of_another_length_may_cost_more(before, after, lengths, expected):
+    old, new = lengths.split()
+    charged = {"scheme": "amount-won", "rate": "0.2", "currency": "USD"}
+    terms_before = charged | {"billing_period": old, "fees": FeeTerms.parse(before)}
+    assert is_rise(terms_before, charged | {"billing_period": new, "fees": FeeTerms.parse(after)}) is expected
+
+
+def test_who_refuses_shorter_periods_owes_minimum_and_cap_by_those_agreed_on():
+    firm = Firms(days=0, asks_consent=True)
+    first = firm.set_fees({"minimum": {"USD": "31"}, "cap": {"USD": "62"}})
+    record_answers(first, [firm.subscriber.backend_id], is_consent=True, note="", by=None, now=at(1, 1, 0))
+    builders.subscription(other := builders.subscriber(firm.connection), firm.strategy, first_seen_at=at(1, 1, 0))
+    version = firm.set_fees(
+        {"minimum": {"USD": "31"}, "cap": {"USD": "62"}, "billing_period": "week"}, choice="2026-01-04", now=at(1, 2)
+    )
+    assert version.needs_consent is True
+    record_answers(version, [other.backend_id], is_consent=True, note="", by=None, now=at(1, 2))
+    for account in (firm.subscriber, other):
+        firm.deal(at(1, 12), "400", subscriber=account)
+    firm.look(at(1, 18, 0))
+    week = {"period_start": at(1, 4, 0)}
+    own = firm.lines.filter(subscriber_id=firm.subscriber.backend_id)
+    assert own.get(**week, scheme="minimum-fee").amount == 7  # 31 x 7 of 31 days
+    assert own.get(scheme="fee-cap").amount == -66  # 80 - 62 x 7 of 31 days
+    assert "7 of 31 days at most" in explain(own.get(scheme="fee-cap")).formula
+    agreed = firm.lines.filter(subscriber_id=other.backend_id)
+    assert agreed.get(**week, scheme="minimum-fee").amount == 31
+    assert agreed.get(scheme="fee-cap").amount == -18
+    firm.check(at(1, 18, 0))
 
 
 def test_terms_are_what_was_stored():
@@ -448,6 +504,15 @@ def test_a_client_gets_fees_of_its_own_and_follows_again():
     assert "Nothing was changed" in text_of(client.post(path, {"follows": "on", "start": "now", "step": "save"}))
 
 
+def test_nothing_is_said_of_the_length_of_periods_where_one_client_gets_a_rate():
+    firm = Firms()
+    firm.set_fees({"billing_period": "week", "discount": "0.1"})
+    path = f"/strategies/{firm.strategy.pk}/commission/fees/?subscriber={firm.subscriber.pk}"
+    page = text_of(signed_in(firm.workspace).post(path, {"rate": "15", "start": "now", "step": "review"}))
+    assert "charged at the new rate" in page
+    assert "running period ends" not in page
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -461,6 +526,7 @@ def test_a_client_gets_fees_of_its_own_and_follows_again():
         {"cap_other": "5"},
         {"other": "EU", "cap_other": "5"},
         {"joining_USD": "0"},
+        {"minimum_USD": "100", "other": "usd", "cap_other": "50"},
     ],
 )
 def test_wrong_fees_are_refused(wrong):

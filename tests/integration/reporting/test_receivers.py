@@ -173,6 +173,23 @@ def test_nobody_is_above_itself_and_no_more_than_all_is_given_away():
     assert firm.agent("Low", "0.7", above=top).terms.count() == 2
 
 
+def test_no_more_than_all_is_given_away_of_clients_without_an_agent():
+    firm = Agency()
+    firm.agent("First", "0.6", kind=ReceiverKind.PLATFORM)
+    firm.agent("Second", "0.4", kind=ReceiverKind.PLATFORM)
+    with pytest.raises(CannotBook, match="101 % of a fee"):
+        firm.agent("Second", "0.41", kind=ReceiverKind.PLATFORM)
+
+
+def test_a_platform_has_no_clients_of_its_own():
+    firm = Agency()
+    platform = firm.agent("Platform", "0.6", kind=ReceiverKind.PLATFORM)
+    path = f"/commissions/agents/{platform.pk}/clients/"
+    sent = {"accounts": firm.subscriber.backend_id, "day": "2026-01-01"}
+    assert signed_in(firm.workspace).post(path, sent).status_code == 404
+    assert not Introduction.objects.exists()
+
+
 def test_the_database_keeps_what_was_booked():
     firm = Agency()
     firm.introduce(firm.agent("Low", "0.25"), firm.clients[0])
