@@ -81,6 +81,7 @@ class Stack:
             "FIELD_KEYS": ",".join(settings.FIELD_KEYS),
             "BACKEND_URL": f"http://127.0.0.1:{self.backend_port}",
             "BACKEND_TOKEN": self.token,
+            "PORTAL_URL": self.address,
             "VAR": str(self.folder),
             "STATIC_ROOT": str(self.static_root),
             "LOG_LEVEL": "ERROR",
