@@ -20,6 +20,7 @@ from django.utils import timezone
 from copying.client import Client, ClientError, Forbidden, RateLimited
 from reporting.models import SyncKind
 from reporting.rights import REFUSED_BY
+from reporting.states import STALE_AFTER
 from reporting.sync import states
 from reporting.sync.accounts import sync_accounts, sync_equity
 from reporting.sync.configuration import sync_configuration
@@ -63,7 +64,7 @@ RESTS: dict[str, float] = {
     SyncKind.STOPOUTS: 10,
     SyncKind.ACCOUNTS: 30,
     SyncKind.LIMITS: 60,
-    SyncKind.EQUITY: 300,
+    SyncKind.EQUITY: 150,
     SyncKind.DECISIONS: 15,
     SyncKind.POSITIONS: 30,
 }
@@ -83,7 +84,7 @@ OPTIONAL = {
 BY_ACCOUNT = (SyncKind.ACCOUNTS, SyncKind.EQUITY, SyncKind.POSITIONS, SyncKind.PROVISIONING)
 MANY_ROWS = 5_000  # of one run: lists estimate their length from statistics that autovacuum refreshes a minute later
 SHARE = 10  # a kind may keep a worker busy for one part in so many
-LONGEST_PAUSE_S = 300
+SLACK_S = 20  # between the end of a run that was planned and the moment when what it brings is called late
 SHORTEST_WAIT_S = 1
 # the sync waits in its own rows, not inside a request
 CLIENT_OPTIONS = {"retries": 0, "wait_budget_s": 0, "extended_timeout_s": 30}
@@ -214,10 +215,12 @@ def _pause_s(lease: Lease, took_s: float, outcome: SyncOutcome) -> float:
     """Seconds until the next run: the pace, longer after a long run or where nothing new has come for long.
 
     Where accounts wait for their turn it is what the credits ask for, counted from when they were taken, and as long as
-    the run took.
+    the run took. Never so long that a run like the last would end after STALE_AFTER: what goes as planned is not late.
     """
+    pace_s = PACES[lease.kind][0]
+    longest_s = max(STALE_AFTER.total_seconds() - SLACK_S - took_s, pace_s)
     if outcome.waits_s is not None:
-        return min(max(outcome.waits_s - took_s, took_s, SHORTEST_WAIT_S), LONGEST_PAUSE_S)
+        return min(max(outcome.waits_s - took_s, took_s, SHORTEST_WAIT_S), longest_s)
     rests = not (lease.rows or outcome.has_turns)
     rest_s = min(lease.idle_s / RESTING_SHARE, RESTS.get(lease.kind, 0)) if rests else 0.0
-    return min(max(PACES[lease.kind][0], took_s * SHARE, rest_s), LONGEST_PAUSE_S)
+    return min(max(pace_s, took_s * SHARE, rest_s), longest_s)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.utils import timezone
 
 from reporting.models import SyncKind, SyncState
+from reporting.states import STALE_AFTER
 from reporting.sync import run, states
 from tests import builders
 
@@ -72,6 +74,19 @@ def sync(connection, monkeypatch):
 )
 def test_a_kind_rests_for_a_tenth_of_the_time_without_news_up_to_its_bound(sync, kind, idle_s, pause_s):
     assert pause_s - 2 < sync(kind, idle_s=idle_s) <= pause_s + 0.5
+
+
+@pytest.mark.parametrize("took_s", [0.1, 12, 53, 100])
+@pytest.mark.parametrize("kind", list(run.PACES))
+def test_a_pause_that_was_planned_is_never_called_late(kind, took_s):
+    """Not at rest, not after a long run that caught up, and not while accounts wait for credits."""
+    lease = states.Lease(1, 1, kind, {}, uuid4(), 0, idle_s=1_000_000)
+    for outcome in (states.SyncOutcome(), states.SyncOutcome(waits_s=10_000), states.SyncOutcome(has_turns=True)):
+        for rows in (0, 53_000):
+            lease.rows = rows
+            pause_s = run._pause_s(lease, took_s, outcome)
+            assert run.PACES[kind][0] <= pause_s or outcome.waits_s
+            assert pause_s + took_s < STALE_AFTER.total_seconds()
 
 
 def test_news_end_the_rest_of_the_kind_and_of_the_others(sync, connection):
