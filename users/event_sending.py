@@ -331,12 +331,18 @@ def switch_off(endpoint: EventEndpoint, problem: str, *, now: datetime) -> None:
 
 # --- Acts of people ---------------------------------------------------------------------------------------------------
 @transaction.atomic
-def deliver_again(delivery: EventDelivery, *, now: datetime) -> None:
-    """Send an event once more, with the same id, from the first attempt on."""
+@transaction.atomic
+def deliver_again(delivery: EventDelivery, *, by: User | None, now: datetime) -> None:
+    """Send an event once more, with the same id, from the first attempt on; who asked for it is noted."""
     EventDelivery.objects.filter(pk=delivery.pk).update(
         state=DeliveryState.QUEUED, attempts=0, due_at=now, settled_at=None, lease_token=None, lease_until=None
     )
     EventEndpoint.objects.filter(pk=delivery.endpoint_id).update(paused_until=None)
+    details = {"event": delivery.event.kind, "id": str(delivery.event_id), "before": delivery.state}
+    endpoint = delivery.endpoint
+    record_audit(
+        endpoint.workspace, user=by, action="event sent again", subject=endpoint.name, details=details, now=now
+    )
     transaction.on_commit(wake)
 
 

@@ -164,7 +164,7 @@ def repeat_delivery(request: MemberRequest, pk: int) -> HttpResponse:
     if not delivery.endpoint.is_enabled:
         messages.error(request, "The address is switched off: switch it on first.")
     else:
-        deliver_again(delivery, now=timezone.now())
+        deliver_again(delivery, by=request.user, now=timezone.now())
         messages.success(request, "It is sent again within seconds, with the same id.")
     return redirect("users:event-delivery", pk)
 

@@ -277,5 +277,5 @@ class DeliveryRepetition(WriteView):
         delivery = get_object_or_404(own.defer("endpoint__secret"), pk=pk)
         if not delivery.endpoint.is_enabled:
             raise ApiProblem("refused", SWITCHED_OFF)
-        deliver_again(delivery, now=timezone.now())
+        deliver_again(delivery, by=self.actor, now=timezone.now())
         return Reply({"id": delivery.endpoint_id, "name": delivery.endpoint.name})

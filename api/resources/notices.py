@@ -16,7 +16,7 @@ from api.base import Guard
 from api.fields import MomentField, RowSerializer, flag, number, text
 from api.lists import ListView, listing_for
 from api.once import Reply, Sort
-from api.problems import ApiProblem
+from api.problems import ApiProblem, escaped
 from api.writes import WriteView, errors_of_form, write
 from users.models import Membership
 from users.notice_choices import choice_of, save_choice, ways_of
@@ -121,7 +121,7 @@ class NoticeChoices(WriteView):
             wrong = kind if kind not in known else next((way for way in channels if way not in ways), "")
             if wrong:
                 why = "is nothing that this role is told of" if kind not in known else "is not set up for this person"
-                error = {"pointer": f"/chosen/{kind[:60]}", "detail": f"“{wrong[:60]}” {why}."}
+                error = {"pointer": f"/chosen/{escaped(kind[:60])}", "detail": f"“{wrong[:60]}” {why}."}
                 raise ApiProblem("invalid", errors=[error])
         sent: dict[str, Any] = {name: getattr(choice, name) for name in (*NUMBERS, "urgent_passes")}
         sent |= {kind.key: channels_for(member, kind, choice.chosen) for kind in kinds_for(member.role)}

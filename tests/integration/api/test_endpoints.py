@@ -115,6 +115,7 @@ def test_a_person_is_told_what_their_program_chooses(caller, alice):
     [
         ({"chosen": {"stopout": ["telegram"]}}, "/chosen/stopout"),
         ({"chosen": {"moon": ["email"]}}, "/chosen/moon"),
+        ({"chosen": {"moon/~sun": ["email"]}}, "/chosen/moon~1~0sun"),
         ({"quiet_from": 22}, "/quiet_until"),
         ({"timezone": "Mars/Base"}, "/timezone"),
         ({"digest_hour": 24}, "/digest_hour"),

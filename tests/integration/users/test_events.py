@@ -419,6 +419,9 @@ def test_a_test_is_sent_and_an_event_is_sent_again(sign_in, alice, workspace, re
     assert "endpoint.test" in http.get(f"{PAGE}{address.pk}/").content.decode()
     assert "asked_by" in http.get(f"{PAGE}deliveries/{delivery.pk}/").content.decode()
     http.post(f"{PAGE}deliveries/{delivery.pk}/again/")
+    noted = AuditEntry.objects.get(action="event sent again")
+    assert (noted.user, noted.subject) == (alice, address.name)
+    assert noted.details == {"event": "endpoint.test", "id": str(delivery.event_id), "before": "delivered"}
     deliver_due()
     assert program.received[0][0]["webhook-id"] == program.received[1][0]["webhook-id"]
     file = b"".join(http.get(f"{PAGE}{address.pk}/?format=csv").streaming_content).decode()
