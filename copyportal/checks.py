@@ -22,7 +22,7 @@ WHERE = "docs/operations.md, “Settings”"
 @register(Tags.security)
 def safe_settings(app_configs, **kwargs) -> list[Error]:
     """Every reason not to start with the present settings; DEBUG excuses none of them."""
-    return [*_keys(), *_public(), *_backends()]
+    return [*_keys(), *_public(), *_backends(), *_reports()]
 
 
 @register(Tags.security, deploy=True)
@@ -77,6 +77,15 @@ def _public() -> list[Error]:
     if settings.PORTAL_URL and not _is_origin(settings.PORTAL_URL):
         errors.append(_error("E011", "PORTAL_URL is no address like https://portal.example.com (https with HTTPS=1)."))
     return errors
+
+
+def _reports() -> list[Error]:
+    if not settings.SENTRY_DSN:
+        return []
+    from copyportal.error_reports import is_dsn  # late: who tells nobody does not load it
+
+    text = "SENTRY_DSN is no address like https://KEY@sentry.example.com/1."
+    return [] if is_dsn(settings.SENTRY_DSN) else [_error("E012", text)]
 
 
 def _is_origin(url: str) -> bool:

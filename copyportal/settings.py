@@ -354,3 +354,9 @@ structlog.configure(
     wrapper_class=structlog.stdlib.BoundLogger,
     cache_logger_on_first_use=True,
 )
+# Where faults are told, such as https://KEY@sentry.example.com/1; unset: nowhere
+SENTRY_DSN = env.str("SENTRY_DSN", default="")
+if SENTRY_DSN:
+    from copyportal import error_reports  # late: who tells nobody does not load it
+
+    error_reports.begin(SENTRY_DSN, environment=env.str("SENTRY_ENVIRONMENT", default="production"))

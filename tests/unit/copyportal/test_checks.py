@@ -17,6 +17,7 @@ SAFE = {
     "CSRF_TRUSTED_ORIGINS": ["https://portal.example.com"],
     "HTTPS": True,
     "PORTAL_URL": "https://portal.example.com",
+    "SENTRY_DSN": "https://key@sentry.example.com/1",
 }
 
 
@@ -43,6 +44,9 @@ def test_safe_settings_pass(settings):
         ({"PORTAL_URL": "https://portal.example.com/x"}, "E011"),
         ({"PORTAL_URL": "https://portal.example.com:port"}, "E011"),
         ({"PORTAL_URL": "javascript:alert(1)"}, "E011"),
+        ({"SENTRY_DSN": "sentry.example.com"}, "E012"),
+        ({"SENTRY_DSN": "https://sentry.example.com/1"}, "E012"),
+        ({"SENTRY_DSN": "https://key@sentry.example.com"}, "E012"),
     ],
 )
 def test_unsafe_settings_are_refused(settings, change, number):
