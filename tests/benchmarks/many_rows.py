@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -16,8 +17,11 @@ ROOT = Path(__file__).resolve().parents[2]
 ENDING = "_many_rows"
 
 
-def prepare(subscribers: int, transactions: int) -> None:
-    """Point DATABASE_URL at the database, set Django up, and fill it unless it holds just that."""
+def prepare(subscribers: int, transactions: int, strategies: int = 20, first: datetime | None = None) -> None:
+    """Point DATABASE_URL at the database, set Django up, and fill it unless it holds just that.
+
+    first: the deals are spread from then to now; otherwise they follow each other every 11 seconds of 2025.
+    """
     url = os.environ["DATABASE_URL"]
     base, _, query = url.partition("?")
     name = base.rpartition("/")[2].removesuffix(ENDING) + ENDING
@@ -33,10 +37,10 @@ def prepare(subscribers: int, transactions: int) -> None:
     from django.core.management import call_command
 
     call_command("migrate", verbosity=0)
-    fill(subscribers, transactions)
+    fill(subscribers, transactions, strategies, first)
 
 
-def fill(subscribers: int, transactions: int) -> None:
+def fill(subscribers: int, transactions: int, strategies: int, first: datetime | None) -> None:
     """Make the rows, unless there are just as many."""
     from django.db import connection
     from django.utils import timezone
@@ -47,7 +51,8 @@ def fill(subscribers: int, transactions: int) -> None:
     from tests import builders
     from users.models import User, Workspace
 
-    if (Subscriber.objects.count(), Transaction.objects.count()) == (subscribers, transactions):
+    counts = Subscriber.objects.count(), Transaction.objects.count(), Strategy.objects.count()
+    if counts == (subscribers, transactions, strategies):
         return
     print(f"filling: {subscribers:,} subscribers, {transactions:,} transactions ...", flush=True)
     with connection.cursor() as cursor:
@@ -56,7 +61,7 @@ def fill(subscribers: int, transactions: int) -> None:
     workspace = builders.workspace()
     builders.member(workspace, "alice", "owner")
     linked = builders.connection(workspace, is_enabled=False)
-    for number in range(20):
+    for number in range(strategies):
         builders.strategy(linked, backend_id=f"s{number:02}", name=f"Strategy {number:02}")
     now = timezone.now()
     Subscriber.objects.bulk_create(
@@ -78,18 +83,23 @@ def fill(subscribers: int, transactions: int) -> None:
         ),
         batch_size=5_000,
     )
+    values = {"workspace": workspace.pk, "connection": linked.pk, "s": subscribers, "n": transactions}
+    if first is not None:
+        values |= {"first": first, "step": (now - first) / transactions}
     with connection.cursor() as cursor:
-        cursor.execute(ROWS, {"workspace": workspace.pk, "connection": linked.pk, "s": subscribers, "n": transactions})
+        cursor.execute(ROWS, DEFAULTS | values | {"strategies": strategies})
         cursor.execute("VACUUM ANALYZE")
 
 
+DEFAULTS = {"strategies": 20, "first": datetime(2025, 1, 1, tzinfo=UTC), "step": timedelta(seconds=11)}
 ROWS = """
 INSERT INTO reporting_transaction (workspace_id, connection_id, backend_id, subscriber_id, strategy_id, time, type,
     symbol, position_id, subscriber_position_id, volume_lots, price, lot_price, amount, profit, swap, commission,
     improvement, provider_commission, platform_commission, latency_ms, algorithm_latency_ms, slippage_bp,
     slippage_amount)
 SELECT %(workspace)s, %(connection)s, 'deal-' || n, 'a' || lpad((n %% %(s)s)::text, 5, '0'),
-    's' || lpad((n %% 20)::text, 2, '0'), timestamptz '2025-01-01' + n * interval '11 second',
+    's' || CASE WHEN n %% %(strategies)s < 10 THEN '0' ELSE '' END || n %% %(strategies)s,
+    %(first)s::timestamptz + n * %(step)s,
     CASE WHEN n %% 2 = 0 THEN 'DEAL_TYPE_BUY' ELSE 'DEAL_TYPE_SELL' END,
     (ARRAY['EURUSD', 'GBPUSD', 'USDJPY', 'AUDUSD', 'USDCHF'])[1 + n %% 5], 'p' || n / 2, 'q' || n / 2,
     (1 + n %% 120) / 100.0, 1.05 + (n %% 9973) / 100000.0, 105000, 1050 + n %% 77, (n %% 40001 - 20000) / 100.0,

@@ -22,7 +22,7 @@ from copyportal.services.portal import GRANIAN, answers
 from copyportal.services.process import die_with_parent
 from copyportal.services.servers import free_port
 from tests import builders
-from tests.benchmarks.many_rows import ROWS
+from tests.benchmarks.many_rows import DEFAULTS, ROWS
 from users.session_store import SessionStore
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -110,7 +110,7 @@ def people(workspace) -> list[str]:
     """Cookies of fifty viewers of a workspace with a file of two megabytes to download."""
     linked = builders.connection(workspace, is_enabled=False)
     with connection.cursor() as cursor:
-        cursor.execute(ROWS, {"workspace": workspace.pk, "connection": linked.pk, "s": 100, "n": 12_000})
+        cursor.execute(ROWS, DEFAULTS | {"workspace": workspace.pk, "connection": linked.pk, "s": 100, "n": 12_000})
     return [session_of(builders.member(workspace, f"viewer{number}", "viewer")) for number in range(50)]
 
 
