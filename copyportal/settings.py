@@ -116,6 +116,7 @@ MIDDLEWARE = [
     "users.middleware.WorkspaceMiddleware",
     "users.middleware.PrivateMiddleware",
     "users.middleware.ReadableMiddleware",
+    "users.middleware.LeadingMiddleware",
     "copyportal.errors.MethodMiddleware",
     "users.time_limit.PageTimeMiddleware",
     "users.middleware.PatienceMiddleware",

@@ -14,10 +14,10 @@ from strategies.models import Strategy
 from strategies.pages import visible_strategy
 from subscribers import selection
 from subscribers.bulk_forms import FORMS
+from users.leading import wanted_path
 from users.parsing import row_id
 from users.permissions import may_manage
 from users.requests import MemberRequest
-from users.views import local_address
 
 MOST_NAMED = 12
 
@@ -26,7 +26,7 @@ MOST_NAMED = 12
 @may_manage
 def choose(request: MemberRequest) -> HttpResponse:
     """Keep what was ticked, or all that the list shows, and ask what is to be done to it."""
-    origin = local_address(request, reverse("subscribers:list"))
+    origin = wanted_path(request, reverse("subscribers:list"))
     strategy = chosen_strategy(request)
     query = QueryDict(request.POST.get("query", ""), mutable=True)
     for name in ("after", "before", "newer", "format"):

@@ -28,10 +28,10 @@ from subscribers.models import Stopout, Subscriber
 from subscribers.pages import page_of, visible_subscriber
 from subscribers.services import reset_stopout
 from users.confirming import confirmed
+from users.leading import wanted_path
 from users.once import once
 from users.permissions import can_manage, may_manage, staff_only
 from users.requests import MemberRequest
-from users.views import local_address
 
 MOST_SUBSCRIPTIONS = 50
 # a person waits for it: no long holding back
@@ -181,7 +181,7 @@ def reset(request: MemberRequest, pk: int) -> HttpResponse:
     """Let the account trade again: begin its limit anew and end the stopout, or say why that did not work."""
     visible = Stopout.objects.visible_to(request.membership).select_related("subscriber", "connection", "strategy")
     stopout = get_object_or_404(visible, pk=pk)
-    name, answer = stopout.subscriber.name, redirect(local_address(request, reverse("subscribers:stopouts")))
+    name, answer = stopout.subscriber.name, redirect(wanted_path(request, reverse("subscribers:stopouts")))
     if stopout.ended_at is not None or stopout.stopped_till <= timezone.now():
         messages.info(request, f"{name} was not stopped any more.")
         return answer

@@ -23,6 +23,7 @@ from django_structlog.middlewares import RequestMiddleware
 from copying.client.patience import patience
 from users import downloads, sessions
 from users.acting import Origin, acting
+from users.leading import is_led, lead
 from users.listing.parameters import BadParameter
 from users.models import Membership
 from users.parsing import is_readable
@@ -118,6 +119,16 @@ class WorkspaceMiddleware:
         request.membership = current_membership(request)
         request.workspace = request.membership.workspace if request.membership else None
         return self.get_response(request)
+
+
+class LeadingMiddleware:
+    """Asks whoever opens a link of another workspace of theirs (users/leading.py). Follows WorkspaceMiddleware."""
+
+    def __init__(self, get_response: Next) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: PortalRequest) -> HttpResponseBase:
+        return lead(request) if is_led(request) else self.get_response(request)
 
 
 class PartialMiddleware:

@@ -12,10 +12,12 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import structlog
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.urls import reverse
 
+from users.leading import path_as
 from users.links import portal_link
 from users.models import Mail, Membership
 from users.notice_rules import KINDS, after_quiet, channels_for, zone_of
@@ -151,7 +153,7 @@ def still_wanted(member: Membership, channel: str, parts: Sequence[NoticePart]) 
 
 def write(member: Membership, channel: str, parts: Sequence[NoticePart], *, now: datetime) -> NoticeMessage:
     """Put one message about these causes into the queue of its channel."""
-    subject, text = words_of(parts, zone_of(member), firm=member.workspace.name, is_client=not member.is_staff_role)
+    subject, text = words_of(parts, zone_of(member), member)
     message = queue(
         member,
         channel,
@@ -207,19 +209,20 @@ def queue(
 
 
 # --- Words ------------------------------------------------------------------------------------------------------------
-def words_of(parts: Sequence[NoticePart], zone: ZoneInfo, *, firm: str, is_client: bool = False) -> tuple[str, str]:
-    """Subject and text of a message about these causes, in the person's zone, with links to the pages about them."""
+def words_of(parts: Sequence[NoticePart], zone: ZoneInfo, member: Membership) -> tuple[str, str]:
+    """Subject and text of a message about these causes, in the person's zone, with a link to each page about them."""
+    firm, links = member.workspace.name, addresses_of(parts[:MOST_NAMED], member)
     if len(parts) == 1:
         (part,) = parts
         title = title_of(part)
-        lines = [f"{title}.", part.notice.text, when_of(part, zone), link_of(part, is_client=is_client)]
+        lines = [f"{title}.", part.notice.text, when_of(part, zone), *links]
         return f"{title} – {firm}", "\n\n".join(filter(None, lines))
     numbers = Counter(part.notice.kind for part in parts)
     counts = ", ".join(f"{number:,} × {within(KINDS[kind].words)}" for kind, number in numbers.most_common())
     lines = []
-    for part in parts[:MOST_NAMED]:
-        link = link_of(part, is_client=is_client)
-        lines.append(f"{title_of(part)} ({within(when_of(part, zone)[:-1])})" + (f"\n  {link}" if link else ""))
+    for part, link in zip(parts[:MOST_NAMED], links, strict=True):
+        is_new = link and not any(link in line.split() for line in lines)
+        lines.append(f"{title_of(part)} ({within(when_of(part, zone)[:-1])})" + (f"\n  {link}" if is_new else ""))
     if len(parts) > MOST_NAMED:
         lines.append(f"and {len(parts) - MOST_NAMED:,} more, which the portal shows")
     return f"{len(parts):,} notifications – {firm}", "\n".join([f"{counts}:", "", *(f"- {line}" for line in lines)])
@@ -230,17 +233,22 @@ def within(words: str) -> str:
     return words[:1].lower() + words[1:]
 
 
-def link_of(part: NoticePart, *, is_client: bool) -> str:
-    """The address of the page about a cause; empty: there is none, or the portal does not know its own address."""
-    path = part.notice.own_path if is_client else part.notice.path
-    return portal_link(path) if path else ""
+def addresses_of(parts: Sequence[NoticePart], member: Membership) -> list[str]:
+    """The address of the page about each cause; empty: there is none, or the portal does not know its own address.
+
+    Who belongs to several workspaces is led to the one that it is about (users/leading.py).
+    """
+    paths = [part.notice.path if member.is_staff_role else part.notice.own_path for part in parts]
+    others = Membership.objects.filter(user_id=member.user_id, deactivated_at=None).exclude(pk=member.pk)
+    if any(paths) and settings.PORTAL_URL and others.exists():
+        paths = [path and path_as(member, path) for path in paths]
+    return [path and portal_link(path) for path in paths]
 
 
 def links_of(message: NoticeMessage) -> list[str]:
     """The addresses of the pages about what a message tells, for programs."""
     parts = NoticePart.objects.filter(message=message).select_related("notice").order_by("notice__began_at", "pk")
-    links = [link_of(part, is_client=not message.membership.is_staff_role) for part in parts[:MOST_NAMED]]
-    return [link for link in links if link]
+    return list(dict.fromkeys(filter(None, addresses_of(list(parts[:MOST_NAMED]), message.membership))))
 
 
 def title_of(part: NoticePart) -> str:

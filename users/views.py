@@ -11,12 +11,12 @@ from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from users import services
 from users.confirming import confirmed
 from users.forms import EditConnectionForm, NewConnectionForm, SetupForm, TokenForm, WorkspaceForm
+from users.leading import wanted_path
 from users.middleware import MEMBERSHIP_KEY, WORKSPACE_KEY
 from users.models import Connection, Role, User, Workspace
 from users.once import once
@@ -28,18 +28,11 @@ A_YEAR_S = 365 * 24 * 3600
 SETUP_LOCK = 7_240_018
 
 
-def local_address(request: HttpRequest, fallback: str = "/") -> str:
-    """The page a form was sent from, if it is one of ours."""
-    wanted = request.POST.get("next", "")
-    is_ours = url_has_allowed_host_and_scheme(wanted, allowed_hosts=None) and wanted.startswith("/")
-    return wanted if is_ours else fallback
-
-
 @require_POST
 def set_theme(request: HttpRequest) -> HttpResponse:
     """Light, dark, or the system's; for people who are not signed in, too."""
     theme = request.POST.get("theme", "")
-    response = redirect(local_address(request))
+    response = redirect(wanted_path(request))
     if theme not in ("light", "dark"):
         theme = ""
         response.delete_cookie("theme")
@@ -60,7 +53,7 @@ def switch(request: MemberRequest, pk: int) -> HttpResponse:
     if membership is None:
         raise Http404
     request.session[WORKSPACE_KEY], request.session[MEMBERSHIP_KEY] = membership.workspace_id, membership.pk
-    return redirect("/")
+    return redirect(wanted_path(request))
 
 
 # --- The first start ------------------------------------------------------------------------------------------------

@@ -258,6 +258,16 @@ def test_many_causes_have_a_link_each_and_programs_get_them_as_a_list(workspace,
     assert links_of(message) == [f"https://portal.example.com/subscribers/{n}/" for n in range(4)]
 
 
+def test_a_page_about_several_causes_is_named_once(workspace, alice, settings):
+    settings.PORTAL_URL = "https://portal.example.com"
+    several = [NoticeCause(f"stopout:{n}", f"Number {n}", NOW, path="/sync/") for n in range(4)]
+    take_up(workspace, STOPOUT, several, now=NOW)
+    pack_due(NOW)
+    message = NoticeMessage.objects.get()
+    assert message.text.count("https://portal.example.com/sync/") == 1
+    assert links_of(message) == ["https://portal.example.com/sync/"]
+
+
 # --- Who may hear -----------------------------------------------------------------------------------------------------
 def test_clients_hear_of_their_own_accounts_only(workspace, alice, bob, dora, charlie):
     connection = builders.connection(workspace)
