@@ -18,6 +18,7 @@ from django.db.models.functions import Coalesce
 from reporting.models import DailyResult
 from reporting.sync.history import CASH
 from subscribers.models import Subscriber
+from users.listing import with_ids
 from users.listing.counting import estimate
 from users.models import Membership
 
@@ -71,7 +72,7 @@ def daily_results(membership: Membership, *, start=None, end=None, strategy="", 
         rows = rows.filter(subscriber_id__in=Subscriber.objects.visible_to(membership).values("backend_id"))
     wanted = {"day__gte": start, "day__lte": end, "strategy_id": strategy}
     rows = rows.filter(**{field: value for field, value in wanted.items() if value})
-    return rows if subscribers is None else rows.filter(subscriber_id__in=subscribers)
+    return rows if subscribers is None else with_ids(rows, "subscriber_id", subscribers)
 
 
 def totals(results: QuerySet) -> list[Totals] | None:

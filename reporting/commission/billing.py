@@ -13,7 +13,6 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from django.core.cache import cache
 from django.db import connection as database
 from django.db.models import Count, Max, Min, Q, Sum
 
@@ -24,6 +23,7 @@ from reporting.models import CommissionLine, CommissionLineQuerySet
 from strategies.models import Strategy
 from subscribers.models import Subscriber
 from users.models import Membership, Workspace
+from users.shared_answers import shared_answer
 
 OPEN = "open"
 KEPT_S = 20
@@ -151,14 +151,12 @@ class Owed:
 def owed_by_strategy(membership: Membership, span: PageSpan, now: datetime, **only: Any) -> list[Owed]:
     """One row per strategy and currency, by name; `only` narrows the lines. Kept for some seconds for all staff."""
     key = f"owed-by-strategy:{membership.workspace_id}:{span.key}:{sorted(only.items())}".replace(" ", "")
-    cached: list[Owed] | None = cache.get(key) if membership.is_staff_role else None
-    if cached is not None:
-        return cached
-    lines = span.narrow(CommissionLine.objects.visible_to(membership), now).filter(**only)
-    rows = _rows(membership, lines, ())
-    if membership.is_staff_role:
-        cache.set(key, rows, KEPT_S)
-    return rows
+
+    def read() -> list[Owed]:
+        lines = span.narrow(CommissionLine.objects.visible_to(membership), now).filter(**only)
+        return _rows(membership, lines, ())
+
+    return shared_answer(key, read, fresh_s=KEPT_S) if membership.is_staff_role else read()
 
 
 def owed_by_subscription(membership: Membership, span: PageSpan, now: datetime, **only: Any) -> list[Owed]:

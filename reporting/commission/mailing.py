@@ -173,6 +173,14 @@ def _mailed(numbers: Iterable[int]) -> set[int]:
     return set(done.values_list("statement_id", flat=True))
 
 
+def has_address() -> Combinable:
+    """An expression: the client of the document has an e-mail address."""
+    own = ClientRecord.objects.filter(
+        subscriber__connection=OuterRef("connection"), subscriber__backend_id=OuterRef("subscriber_id")
+    )
+    return Exists(own.exclude(email=""))
+
+
 def not_mailed() -> Combinable:
     """An expression: no mail brought the document, and none waits to."""
     done = StatementMail.objects.filter(

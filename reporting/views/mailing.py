@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from reporting.books import StatementQuerySet
-from reporting.commission.mailing import RunSending, addresses_of, not_mailed, send_document, send_run
+from reporting.commission.mailing import RunSending, has_address, not_mailed, send_document, send_run
 from reporting.commission.void_runs import MOST_NAMED, VOID, run_of
 from reporting.forms import ReasonForm
 from reporting.models import DocumentKind, Statement, StatementMail
@@ -147,15 +147,15 @@ def render_run(request: MemberRequest, pk: int, void_form: ReasonForm) -> HttpRe
     table = STATEMENTS.bind(request, documents.with_balance())
     if table.wants_csv:
         return table.csv()
-    unsent = list(documents.filter(not_mailed(), is_void=False))
-    with_address = len(addresses_of(unsent))
+    unsent = documents.filter(not_mailed(), is_void=False).annotate(is_ready=has_address())
+    sums = unsent.aggregate(all=Count("pk"), ready=Count("pk", filter=Q(is_ready=True)))
     context = {
         "named": named,
         "may_bill": can_bill(request.membership),
         "tab": "statements",
         "waiting": None,
-        "ready": with_address,
-        "without_address": len(unsent) - with_address,
+        "ready": sums["ready"],
+        "without_address": sums["all"] - sums["ready"],
         "problem": "" if settings.MAIL_IS_SET_UP else NO_SERVER,
     }
     context["void_number"] = 0

@@ -11,7 +11,7 @@ from reporting.models import OpenPosition
 from reporting.open_book import SignalState
 from reporting.views.history import STRATEGY, SUBSCRIBER
 from subscribers.listings import ids_of, strategy_options
-from users.listing import Choice, Column, Listing, NameSearch, Option, Search, Text
+from users.listing import Choice, Column, Listing, NameSearch, Option, Search, Text, with_ids
 
 SIDES = (Option("buy", "Buy"), Option("sell", "Sell"))
 
@@ -37,9 +37,8 @@ class CopiedBy(NameSearch):
             connection_id=OuterRef("connection_id"),
             source_strategy_id=OuterRef("strategy_id"),
             signal_id=OuterRef("signal_id"),
-            subscriber_id__in=self.ids(membership, value),
         )
-        return queryset.filter(Exists(copies))
+        return queryset.filter(Exists(with_ids(copies, "subscriber_id", self.ids(membership, value))))
 
 
 SIGNALS = Listing(

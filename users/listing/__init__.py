@@ -15,7 +15,7 @@ A wrong parameter raises `BadParameter`, which the portal answers with a 400 pag
 """
 
 from users.listing.columns import Column
-from users.listing.filters import Between, Choice, DayRange, NameSearch, Option, Search, Text
+from users.listing.filters import Between, Choice, DayRange, NameSearch, Option, Search, Text, with_ids
 from users.listing.listing import Listing, Table
 from users.listing.parameters import BadParameter
 
@@ -31,4 +31,5 @@ __all__ = [
     "Search",
     "Table",
     "Text",
+    "with_ids",
 ]

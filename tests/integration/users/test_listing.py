@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from subscribers.models import Subscriber
 from tests import builders
-from users.listing import BadParameter, Choice, Column, DayRange, Listing, Option, Search
+from users.listing import BadParameter, Choice, Column, DayRange, Listing, Option, Search, with_ids
 from users.listing.counting import two_figures
 
 LISTING = Listing(
@@ -159,3 +159,11 @@ def test_a_page_costs_one_query_and_its_count_at_most_two(accounts, django_asser
         _ = table.rows
     with django_assert_num_queries(2):
         _ = table.count
+
+
+@pytest.mark.parametrize(
+    "wanted", [["Ann", "Ben", "Zoe"], [*"abc%'", *(f"Name {number}" for number in range(200)), "Ben", "Ann"], []]
+)
+def test_rows_of_few_and_of_very_many_ids_are_found_alike(accounts, wanted):
+    found_names = sorted(with_ids(accounts, "name", wanted).values_list("name", flat=True))
+    assert found_names == sorted(name for name in NAMES if name in wanted)
