@@ -27,16 +27,21 @@ from users.shared_answers import shared_answer
 
 OPEN = "open"
 KEPT_S = 20
-# the backend's own commission by currency over the days of each span asked for; `{}` narrows it to one account
+# the backend's own commission by currency over the days of each span asked for; `{}` narrows it to one account. Most
+# days have none, and an account's currency is looked for once and not for each of its days
 BACKEND_SUMS = """
-SELECT asked.n, u.currency, sum(r.provider_commission)
-FROM unnest(%(numbers)s::int[], %(connections)s::bigint[], %(strategies)s::text[], %(subscribers)s::text[],
-            %(starts)s::date[], %(ends)s::date[])
-     AS asked (n, connection_id, strategy_id, subscriber_id, starts, ends)
-JOIN reporting_dailyresult r ON r.connection_id = asked.connection_id AND r.strategy_id = asked.strategy_id
- AND r.day >= asked.starts AND r.day < asked.ends {}
-JOIN subscribers_subscriber u ON u.connection_id = r.connection_id AND u.backend_id = r.subscriber_id
-GROUP BY asked.n, u.currency
+SELECT sums.n, u.currency, sum(sums.total)
+FROM (
+    SELECT asked.n, r.connection_id, r.subscriber_id, sum(r.provider_commission) AS total
+    FROM unnest(%(numbers)s::int[], %(connections)s::bigint[], %(strategies)s::text[], %(subscribers)s::text[],
+                %(starts)s::date[], %(ends)s::date[])
+         AS asked (n, connection_id, strategy_id, subscriber_id, starts, ends)
+    JOIN reporting_dailyresult r ON r.connection_id = asked.connection_id AND r.strategy_id = asked.strategy_id
+     AND r.day >= asked.starts AND r.day < asked.ends AND r.provider_commission <> 0 {}
+    GROUP BY 1, 2, 3
+) sums
+JOIN subscribers_subscriber u ON u.connection_id = sums.connection_id AND u.backend_id = sums.subscriber_id
+GROUP BY sums.n, u.currency
 """
 OF_ALL = BACKEND_SUMS.format("")
 OF_ONE = BACKEND_SUMS.format("AND r.subscriber_id = asked.subscriber_id")

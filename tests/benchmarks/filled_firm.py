@@ -26,7 +26,7 @@ INSERT INTO reporting_dailyresult (workspace_id, connection_id, subscriber_id, s
     profit, swap, commission, provider_commission, is_accrued)
 SELECT workspace_id, connection_id, subscriber_id, strategy_id, (time AT TIME ZONE 'UTC')::date, count(*),
     sum(volume_lots), sum(profit), sum(swap), sum(commission), 0, false
-FROM reporting_transaction GROUP BY 1, 2, 3, 4, 5 ON CONFLICT DO NOTHING
+FROM reporting_transaction GROUP BY 1, 2, 3, 4, 5 ORDER BY 5 ON CONFLICT DO NOTHING
 """
 POINTS = """
 INSERT INTO reporting_equitypoint (connection_id, account_id, time, balance, equity, net_deposits)
