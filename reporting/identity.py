@@ -99,12 +99,15 @@ def parties_of(identity: BillingIdentity, client: ClientRecord | None, *, accoun
     """What a document keeps of the firm and the client, as both are on the day of issue."""
     kind = (client.tax_kind if client else "") or identity.tax_kind
     own_kind = bool(client and client.tax_kind)
+    firm = {
+        "name": identity.name or identity.workspace.name,
+        "address": identity.address,
+        "tax_number": identity.tax_number,
+    }
+    if identity.workspace.logo_digest:
+        firm["logo"] = identity.workspace.logo_digest
     return {
-        "firm": {
-            "name": identity.name or identity.workspace.name,
-            "address": identity.address,
-            "tax_number": identity.tax_number,
-        },
+        "firm": firm,
         "client": {
             "name": (client.name if client else "") or account_name,
             "address": client.address if client else "",

@@ -108,6 +108,7 @@ class Workspace(models.Model):
     reporting_currency = models.CharField(max_length=3, default="USD")
     week_starts_monday = models.BooleanField(default=False)
     accent = models.CharField(max_length=16, default="blue", help_text="Of a list, or a colour as #rrggbb.")
+    logo_digest = models.CharField(max_length=64, blank=True, default="", db_default="", help_text="Of its Logo.")
     mail_sender = models.CharField(max_length=120, blank=True, default="", db_default="")
     mail_footer = models.TextField(max_length=1000, blank=True, default="", db_default="")
     asks_consent = models.BooleanField(
@@ -138,6 +139,26 @@ class Workspace(models.Model):
     def signed(self, text: str) -> str:
         """The text of a mail with what stands below every mail."""
         return f"{text.rstrip()}\n\n-- \n{self.mail_footer.strip()}\n" if self.mail_footer.strip() else text
+
+
+class Logo(models.Model):
+    """A firm's picture on its pages and documents. Rows stay: what was issued with one is printed with it again.
+
+    digest: SHA-256 of the file as hex, by which everybody who sees a page gets it; width, height: pixels.
+    """
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="logos", db_index=False)
+    digest = models.CharField(max_length=64, db_index=True)
+    png = models.BinaryField()
+    width = models.PositiveSmallIntegerField()
+    height = models.PositiveSmallIntegerField()
+    added_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["workspace", "digest"], name="one_row_per_logo")]
+
+    def __str__(self) -> str:
+        return f"{self.workspace}: {self.digest[:8]}"
 
 
 class Role(models.TextChoices):

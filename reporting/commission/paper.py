@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from reportlab.lib.colors import HexColor
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.units import mm
+from reportlab.lib.utils import ImageReader
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.pdfbase.ttfonts import TTFont
@@ -248,6 +249,14 @@ class Paper:
                 self.write(text, style, left=place, width=width)
             lowest = min(lowest, self.y)
         self.y = lowest
+
+    def picture(self, png: bytes, *, width: float, height: float) -> None:
+        """A picture at the left margin, as large as fits into so many points."""
+        image = ImageReader(BytesIO(png))
+        across, down = image.getSize()
+        scale = min(width / across, height / down)
+        self.y -= down * scale
+        self.canvas.drawImage(image, LEFT, self.y, across * scale, down * scale, mask="auto")
 
     def rule(self, *, is_strong: bool = False) -> None:
         self.canvas.setStrokeColor(INK if is_strong else RULE)

@@ -20,8 +20,10 @@ from reporting.commission.zones import period_days
 from reporting.identity import TaxKind
 from reporting.models import CommissionLine, DocumentKind, Entry, EntryKind, Statement, StatementItem
 from reporting.rates import rate_note
+from users.models import Logo
 
 MOST_LINES = 2_000
+LOGO_WIDTH, LOGO_HEIGHT = 150, 45  # points
 NO_TAX_WORDS = {
     TaxKind.REVERSE_CHARGE: "Reverse charge: the client owes the tax.",
     TaxKind.EXEMPT: "Exempt from tax.",
@@ -79,6 +81,7 @@ def _block(party: dict[str, str], *more: str) -> list[tuple[str, TextStyle]]:
 
 def _write_heads(paper: Paper, document: Statement, kind: str, label: str) -> None:
     """Who sends it, to whom, what it is and of when; and what makes it another thing than it seems."""
+    _write_logo(paper, document)
     facts = [(f"Issued {document.issued_at:%Y-%m-%d}", BODY)]
     facts += [(f"Period {document.first_day} to {document.last_day}", BODY)]
     facts += [(f"To be paid by {document.due_on}", STRONG)] if document.due_on else []
@@ -90,6 +93,14 @@ def _write_heads(paper: Paper, document: Statement, kind: str, label: str) -> No
         paper.write("Simulated account: prices and money are not real.", TITLE)
     if document.is_void:
         _write_voiding(paper, document)
+
+
+def _write_logo(paper: Paper, document: Statement) -> None:
+    """The logo that the firm had on the day of issue."""
+    if digest := _firm(document).get("logo"):
+        logo = Logo.objects.get(workspace=document.workspace_id, digest=digest)
+        paper.picture(bytes(logo.png), width=LOGO_WIDTH, height=LOGO_HEIGHT)
+        paper.gap(8)
 
 
 def _write_voiding(paper: Paper, document: Statement) -> None:

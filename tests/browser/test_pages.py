@@ -325,6 +325,9 @@ NOT_PAGES = frozenset(
         "users:connection-token",
         "users:switch",
         "users:brand",
+        "users:logo",
+        "users:choose-logo",
+        "users:remove-logo",
         "users:theme",
     )
 )

@@ -92,6 +92,7 @@ NOT_COUNTED = {
     "changes/": "reviews of a change: tests/integration/editing counts them",
     "accounts/": "of one person's own sign-in: no list that grows",
     "brand/<str:colour>.css": "asks the database nothing",
+    "brand/logo/<str:digest>.png": "a file",
     "commissions/agents/": SHORT,
     "commissions/changes/<int:pk>/": "leads to the strategy's terms",
     "commissions/issue/preview/": "a PDF of one statement that is not written",

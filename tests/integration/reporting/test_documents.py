@@ -5,9 +5,11 @@ import threading
 import uuid
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from io import BytesIO
 
 import pytest
 from django.db import connections
+from PIL import Image
 
 from reporting.commission.accounts import balance_of, credit_of
 from reporting.commission.credit_notes import creditable, issue_credit_note, void_statement
@@ -20,6 +22,8 @@ from tests import builders
 from tests.firm import Firm, at
 from tests.pdf_reader import pdf_pages, pdf_text
 from tools import verify_statement
+from users import logos
+from users.models import User
 
 pytestmark = pytest.mark.django_db
 D = Decimal
@@ -51,6 +55,21 @@ def read(statement):
 
 def paper_of(statement):
     return statement_pdf(read(statement), lines_of(statement).order_by("period_start", "occurred_at", "pk"))
+
+
+# --- Logo ---
+def test_a_document_is_printed_with_the_logo_of_its_day_for_ever():
+    firm = closed_firm(100)
+    picture = BytesIO()
+    Image.new("RGB", (300, 80), "#0b5394").save(picture, "PNG")
+    picture.seek(0)
+    logos.choose(firm.workspace, picture, by=User.objects.create(email="o@example.com"), now=ISSUED)
+    statement = issue(firm)[0]
+    logos.remove(firm.workspace, by=User.objects.get(email="o@example.com"), now=ISSUED)
+    assert b"/Subtype /Image" in paper_of(statement)
+    earn(firm, 100, month=6, now=at(7, 2))
+    later = firm.issue(at(7, 1, 0), at(7, 2), accepts_old_rates=True)[0]
+    assert b"/Subtype /Image" not in paper_of(later)
 
 
 # --- Tax --------------------------------------------------------------------------------------------------------------

@@ -97,6 +97,8 @@ UNASKED = {
     },
     "neither money, people, secrets nor a switch": {
         "settings/",
+        "settings/logo/",
+        "settings/logo/remove/",
         "settings/connections/<int:pk>/test/",
         "settings/rates/fetching/",
         "settings/rates/fetch/",

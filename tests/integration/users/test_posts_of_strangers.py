@@ -177,6 +177,8 @@ NO_IDS = {
     "notifications/webhook/",
     "notifications/webhook/test/",
     "notifications/webhook/remove/",
+    "settings/logo/",
+    "settings/logo/remove/",
     "settings/notifications/bot/",
     "settings/notifications/bot/remove/",
     "settings/agreements/terms/",
