@@ -123,6 +123,13 @@ class StrategyAccount:
         # a consent changes the whole open end of a client's own terms, not only days with new deals
         return {subscriber_id for subscriber_id in subscriber_ids if self.history_of(subscriber_id) is self.history}
 
+    def needs_single_deals(self, since: datetime | None) -> bool:
+        """Whether what is owed from `since` on depends on more than sums of deals between moments known beforehand."""
+        charged = [span.terms for history in self.histories for span in history.spans if span.terms is not None]
+        ends_with_client = any(terms.policy.crystallised is not Crystallised.PERIOD_END for terms in charged)
+        is_by_sums = self.schemes_since(since) <= {Scheme.HIGH_WATER_MARK, Scheme.FLAT_FEE}
+        return bool(self.members) or self.needs_flows or ends_with_client or not is_by_sums
+
     @property
     def bases(self) -> frozenset[Basis]:
         """What marks measure, of all times."""

@@ -18,7 +18,8 @@ from django.db.models import Count, Sum
 from reporting.commission import sources
 from reporting.commission.charging import StrategyAccount, read_accounts
 from reporting.commission.money import MINOR_DIGITS
-from reporting.commission.services import Bounds, Run, accrue_slice, accrue_strategy
+from reporting.commission.open_periods import Run
+from reporting.commission.services import Bounds, accrue_slice, accrue_strategy
 from reporting.commission.zones import Zones, read_zones
 from reporting.ledger import CommissionLineQuerySet
 from reporting.models import (

@@ -13,6 +13,7 @@ from django.db.models import Sum
 
 from reporting.commission.charging import StrategyAccount, read_accounts
 from reporting.commission.history import History, SpannedCalendar
+from reporting.commission.open_periods import Run, read_open_subscriptions
 from reporting.commission.parts import lines_of
 from reporting.commission.policy import (
     Basis,
@@ -26,7 +27,7 @@ from reporting.commission.policy import (
     Withdrawal,
 )
 from reporting.commission.schemes import BilledSubscription
-from reporting.commission.services import Run, open_end, read_open_subscriptions
+from reporting.commission.services import open_end
 from reporting.commission.sources import all_subscribers, count_deals, read_complete_until, read_subscriptions
 from reporting.models import DailyResult
 from strategies.models import Strategy

@@ -240,9 +240,10 @@ def measure(policy: Policy, subscription: BilledSubscription, mark: Mark, span: 
     last = bisect_left(deals, span.end, key=lambda deal: deal.occurred_at)
     with localcontext(EXACT):
         result = sum((deal.net for deal in deals[first:last]), ZERO)
+        number = sum(deal.number for deal in deals[first:last])
         realised = mark.realised + result
     value = _value(policy, realised, valuation_before(policy, subscription, span.end))
-    return None if value is None else Measurement(value, realised, result, last - first)
+    return None if value is None else Measurement(value, realised, result, number)
 
 
 def _value(policy: Policy, realised: Decimal, valuation: Valuation | None) -> Decimal | None:

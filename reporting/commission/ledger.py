@@ -15,6 +15,7 @@ from django.db import connection as database
 from django.db.backends.utils import CursorWrapper
 from psycopg import Copy
 
+from reporting.commission.deals_in_sql import ChargedDeals
 from reporting.commission.history import SpannedCalendar
 from reporting.commission.schemes import Line
 from reporting.models import BillingPeriod, CommissionLine
@@ -22,6 +23,7 @@ from reporting.models import BillingPeriod, CommissionLine
 ADJUSTMENT = "adjustment:"
 STORED_DIGITS = 18  # of exact_amount behind the point
 Spans = AbstractSet[tuple[datetime, datetime]]  # [start, end) of billing periods
+Lines = Iterable[tuple[str, Line]] | ChargedDeals
 _ROWS_AT_ONCE = 500
 _JSON = msgspec.json.Encoder()
 _TO_ESCAPE = re.compile(r"[\\\t\n\r]")
@@ -34,6 +36,7 @@ CREATE TEMPORARY TABLE staged_line (
     is_provisional boolean, member_id text
 ) ON COMMIT DROP
 """
+_OWNER = ("workspace", "connection", "strategy")
 _COLUMNS = (
     "subscriber_id, period_start, period_end, scheme, policy, key, occurred_at, inputs, rate, exact_amount, amount, "
     "currency, is_provisional, member_id"
@@ -110,13 +113,13 @@ def store_lines(
     connection_id: int,
     strategy_id: str,
     *,
-    lines: Iterable[tuple[str, Line]],
+    lines: Lines,
     replaced: ReplacedSubscribers | ReplacedDays | None,
 ) -> tuple[int, int]:
     """Make what is replaced hold exactly `lines`: (rows written, rows removed).
 
-    lines: (subscriber id, line). Lines that did not change are not touched, adjustments neither. replaced: None where
-    these subscribers have no lines yet.
+    lines: (subscriber id, line), or deals of which the database makes them. Lines that did not change are not touched,
+    adjustments neither. replaced: None where these subscribers have no lines yet.
     """
     bound: dict[str, Any] = {"workspace": workspace_id, "connection": connection_id, "strategy": strategy_id}
     with database.cursor() as cursor:
@@ -201,19 +204,44 @@ def _keep_periods(cursor: CursorWrapper, periods: Spans, bound: dict[str, Any]) 
     cursor.execute(_KEEP_PERIODS, bound | {"starts": starts, "ends": ends})
 
 
-def _stage(cursor: CursorWrapper, lines: Iterable[tuple[str, Line]]) -> Spans:
+def _stage(cursor: CursorWrapper, lines: Lines) -> Spans:
     cursor.execute(_STAGE)
+    if isinstance(lines, ChargedDeals):
+        return _insert_deals(cursor, "staged_line", lines)[1]
     with cursor.copy(f"COPY staged_line ({_COLUMNS}) FROM STDIN") as copy:
         return _write(copy, lines, "")
 
 
-def _copy_new(cursor: CursorWrapper, lines: Iterable[tuple[str, Line]], bound: dict[str, Any]) -> tuple[int, Spans]:
+def _copy_new(cursor: CursorWrapper, lines: Lines, bound: dict[str, Any]) -> tuple[int, Spans]:
     """Lines of subscribers without any: nothing to compare them with."""
+    if isinstance(lines, ChargedDeals):
+        return _insert_deals(cursor, "reporting_commissionline", lines, bound)
     before = f"{bound['workspace']}\t{bound['connection']}\t{_escaped(bound['strategy'])}\t"
     columns = f"workspace_id, connection_id, strategy_id, {_COLUMNS}"
     with cursor.copy(f"COPY reporting_commissionline ({columns}) FROM STDIN") as copy:
         periods = _write(copy, lines, before)
     return int(cursor.rowcount), periods
+
+
+def _insert_deals(
+    cursor: CursorWrapper, table: str, deals: ChargedDeals, account: dict[str, Any] | None = None
+) -> tuple[int, Spans]:
+    """Lines for deals that the database makes itself: (how many, the periods that they are in)."""
+    owner = {name: (account or {})[name] for name in _OWNER if account}
+    selected = deals.lines("".join(f"%({name})s, " for name in owner))
+    if selected is None:
+        return 0, set()
+    statement, bound = selected
+    columns = ", ".join([*(f"{name}_id" for name in owner), _COLUMNS])
+    cursor.execute(
+        f"""
+        WITH written AS (INSERT INTO {table} ({columns}) {statement} RETURNING period_start, period_end)
+        SELECT period_start, period_end, count(*) FROM written GROUP BY period_start, period_end
+        """,
+        bound | owner,
+    )
+    periods = {(start, end): number for start, end, number in cursor.fetchall()}
+    return sum(periods.values()), periods.keys()
 
 
 def _write(copy: Copy, lines: Iterable[tuple[str, Line]], before: str) -> Spans:

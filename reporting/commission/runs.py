@@ -16,7 +16,8 @@ from django.db import InterfaceError, OperationalError, transaction
 
 from jobs.kinds import JobKind, JobStep, Result, Work, nobody, register, staff
 from reporting.commission.charging import StrategyAccount
-from reporting.commission.services import Bounds, Run, accrue_slice, due_accounts
+from reporting.commission.open_periods import Run
+from reporting.commission.services import Bounds, accrue_slice, due_accounts
 
 log = structlog.get_logger(__name__)
 

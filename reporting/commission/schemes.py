@@ -21,6 +21,7 @@ class Deal(NamedTuple):
     """One copied deal: signed lots and trade value, net = profit + swap + commission, account currency.
 
     source: id of the member whose signal it was, where the subscription is to a portfolio and the backend says so.
+    number: how many deals it is the sum of.
     """
 
     id: str
@@ -30,6 +31,7 @@ class Deal(NamedTuple):
     amount: Decimal
     net: Decimal
     source: str = ""
+    number: int = 1
 
 
 class Valuation(NamedTuple):

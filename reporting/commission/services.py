@@ -10,53 +10,25 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from functools import partial
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
 
 from reporting.commission import sources
-from reporting.commission.adjustments import adjust_settled_periods
 from reporting.commission.charging import Passing, StrategyAccount, read_accounts
-from reporting.commission.fee_books import SettledBooks, add_standings, correct_limits, own_history
-from reporting.commission.fee_lines import Charging, lines_with_fees
+from reporting.commission.fee_books import SettledBooks, correct_limits
 from reporting.commission.history import BEGINNING, SpannedCalendar
-from reporting.commission.incoming import incoming_lines, part_of
-from reporting.commission.ledger import (
-    ReplacedDays,
-    ReplacedSubscribers,
-    move_adjustments,
-    store_adjustments,
-    store_lines,
-)
+from reporting.commission.ledger import move_adjustments
+from reporting.commission.open_periods import Accrued, Open, Run, accrue, accrue_days, adjust
 from reporting.commission.periods import Calendar
-from reporting.commission.policy import Basis, Scheme, digest_of
-from reporting.commission.schemes import BilledSubscription, Line, Marked
-from reporting.models import AccrualState, CommissionLine
+from reporting.commission.policy import digest_of
+from reporting.models import AccrualState
 from users.models import Connection, Workspace
 
 VALUES_TAKEN_UP_EVERY = timedelta(hours=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Accrued:
-    """What an accrual changed. Running it again changes nothing: all zero but `strategies` where time passed."""
-
-    strategies: int = 0
-    subscriptions: int = 0
-    lines_written: int = 0
-    lines_removed: int = 0
-
-    def __add__(self, other: Accrued) -> Accrued:
-        return Accrued(
-            self.strategies + other.strategies,
-            self.subscriptions + other.subscriptions,
-            self.lines_written + other.lines_written,
-            self.lines_removed + other.lines_removed,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,46 +37,6 @@ class Bounds:
 
     subscribers: int = 1_000
     deals: int = 20_000
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """What all strategies of one connection share in one accrual. closes_until: settle so far, whatever is missing."""
-
-    workspace_id: int
-    now: datetime
-    complete_until: datetime | None
-    closes_until: datetime | None = None
-
-    def settles(self, calendar: SpannedCalendar, before: datetime | None) -> datetime | None:
-        """End of the last period whose deals are all known, or that a person closes; it never moves back."""
-        known = [moment for moment in (before, self.closes_until) if moment is not None]
-        if self.complete_until is not None:
-            known.append(calendar.containing(self.complete_until).start)
-        return max(known, default=None)
-
-
-@dataclass(frozen=True, slots=True)
-class Open:
-    """The open end of one account's ledger: what begins at `since` (None: everything) is computed, and is final as far
-    as `settled_until`."""
-
-    account: StrategyAccount
-    run: Run
-    calendar: SpannedCalendar
-    since: datetime | None
-    settled_until: datetime | None
-
-    def lines_of(
-        self, subscriber_id: str, subscription: BilledSubscription, marks: dict[str, dict[Basis, Marked]]
-    ) -> Iterator[Line]:
-        """What one subscriber owes, and what is owed to the members' providers for it. marks: of the members."""
-        now, since, settled_until = self.run.now, self.since, self.settled_until
-        history = self.account.history_of(subscriber_id)
-        yield from lines_with_fees(Charging(history, subscription, self.calendar, now, since, settled_until))
-        yield from incoming_lines(
-            self.account.members, subscription, self.calendar, marks, now=now, since=since, settled_until=settled_until
-        )
 
 
 def open_end(account: StrategyAccount, run: Run) -> Open:
@@ -228,13 +160,13 @@ def _take_up(account: StrategyAccount, run: Run, state: AccrualState, bounds: Bo
     for is_known, since in ((True, state.settled_until), (False, state.closed_until)):
         subscribers = {subscriber for subscriber in due if (subscriber in known) is is_known}
         ledger = Open(account, run, calendar, since, settles)
-        accrued += _adjust(ledger, {subscriber: changed[subscriber] for subscriber in subscribers & changed.keys()})
+        accrued += adjust(ledger, {subscriber: changed[subscriber] for subscriber in subscribers & changed.keys()})
         whole = subscribers
         if not everybody:
             days = {subscriber: changed[subscriber] for subscriber in account.charged_by_deal(subscribers, since)}
-            done, computed = _accrue_days(ledger, days, known)
+            done, computed = accrue_days(ledger, days, known)
             accrued, whole = accrued + done, subscribers - computed
-        accrued += _accrue(ledger, whole, has_lines=is_known)
+        accrued += accrue(ledger, whole, has_lines=is_known)
         if account.has_fees and since is not None:
             books = SettledBooks(account, run.workspace_id, calendar, since, run.now)
             accrued += Accrued(0, 0, *correct_limits(books, subscribers))
@@ -298,153 +230,3 @@ def _deals_to_read(account: StrategyAccount, state: AccrualState, subscriber_ids
     return sources.count_changed_deals(account, by_deal, None, whole=False) | sources.count_changed_deals(
         account, whole, state.settled_until, whole=True
     )
-
-
-def _accrue_days(ledger: Open, days: dict[str, set[date]], known: dict[str, str]) -> tuple[Accrued, set[str]]:
-    """Write the lines of deals of some days, where each follows from its deal alone: (what changed, whose).
-
-    known: by subscriber with lines, the currency of the newest: where the account has another one now, its open lines
-    have to be computed as a whole.
-    """
-    account = ledger.account
-    if not days:
-        return Accrued(), set()
-    subscriptions = sources.read_changed_days(account, days, ledger.since) if account.charges else {}
-    subscriptions = {
-        subscriber_id: subscription
-        for subscriber_id, subscription in subscriptions.items()
-        if known.get(subscriber_id, subscription.currency) == subscription.currency
-    }
-    open_days = [
-        (subscriber_id, start)
-        for subscriber_id in subscriptions
-        for start in sorted(map(sources.start_of, days[subscriber_id]))
-    ]
-    written, removed = store_lines(
-        ledger.run.workspace_id,
-        account.connection_id,
-        account.strategy_id,
-        lines=_lines_of(ledger, subscriptions, {}),
-        replaced=ReplacedDays(open_days, ledger.since) if known.keys() & subscriptions.keys() else None,
-    )
-    done = Accrued(subscriptions=len(subscriptions), lines_written=written, lines_removed=removed)
-    return done, set(subscriptions)
-
-
-def _accrue(ledger: Open, subscriber_ids: set[str], *, has_lines: bool) -> Accrued:
-    """Write the lines of these subscribers' periods that were open until now. has_lines: whether they have any."""
-    account, since = ledger.account, ledger.since
-    if not subscriber_ids:
-        return Accrued()
-    subscriptions = {}
-    if account.charges:
-        subscriptions = read_open_subscriptions(ledger, subscriber_ids, account.schemes_since(since), account.bases)
-    marks = _marks_of_members(ledger, subscriptions)
-    written, removed = store_lines(
-        ledger.run.workspace_id,
-        account.connection_id,
-        account.strategy_id,
-        lines=_lines_of(ledger, subscriptions, marks),
-        replaced=ReplacedSubscribers(subscriber_ids, since) if has_lines else None,
-    )
-    return Accrued(subscriptions=len(subscriptions), lines_written=written, lines_removed=removed)
-
-
-def _lines_of(
-    ledger: Open,
-    subscriptions: dict[str, BilledSubscription],
-    marks: dict[str, dict[str, dict[Basis, Marked]]],
-) -> Iterator[tuple[str, Line]]:
-    for subscriber_id, subscription in subscriptions.items():
-        for line in ledger.lines_of(subscriber_id, subscription, marks.get(subscriber_id, {})):
-            yield subscriber_id, line
-
-
-def read_open_subscriptions(
-    ledger: Open,
-    subscriber_ids: set[str],
-    only: Collection[Scheme] = frozenset(Scheme),
-    bases: Collection[Basis] = frozenset(Basis),
-) -> dict[str, BilledSubscription]:
-    """With the deals from where the oldest mark stands, if one is in force that has to be continued.
-
-    only, bases: what the subscriptions are charged by; deals and marks that do not matter to these may be left out.
-    """
-    account, since = ledger.account, ledger.since
-    subscriptions = _read_from_marks(ledger, subscriber_ids, only, bases)
-    if since is not None and account.has_fees:
-        add_standings(account, subscriptions, ledger.calendar, since)
-    return subscriptions
-
-
-def _read_from_marks(
-    ledger: Open, subscriber_ids: set[str], only: Collection[Scheme], bases: Collection[Basis]
-) -> dict[str, BilledSubscription]:
-    account, since = ledger.account, ledger.since
-    if since is None or not account.has_mark(since, ledger.run.now):
-        return sources.read_subscriptions(account, subscriber_ids, since, only)
-    marks = sources.read_marks(account, subscriber_ids, since, bases=sorted(bases))
-    oldest = min([since, *(marked.at for standing in marks.values() for marked in standing.values())])
-    subscriptions = sources.read_subscriptions(account, subscriber_ids, oldest, only)
-    for subscriber_id, subscription in subscriptions.items():
-        subscription.marks = marks.get(subscriber_id, {})
-    return subscriptions
-
-
-def _marks_of_members(ledger: Open, subscriber_ids: Collection[str]) -> dict[str, dict[str, dict[Basis, Marked]]]:
-    """By subscriber and member, where the marks were left by the last settled period."""
-    marks: dict[str, dict[str, dict[Basis, Marked]]] = {}
-    for member in ledger.account.members:
-        if ledger.since is not None:
-            standing_by_subscriber = sources.read_marks(ledger.account, subscriber_ids, ledger.since, member)
-            for subscriber_id, standing in standing_by_subscriber.items():
-                marks.setdefault(subscriber_id, {})[member] = standing
-    return marks
-
-
-def _adjust(ledger: Open, changed: dict[str, set[date]]) -> Accrued:
-    """Book what arrived late for settled periods into the open one."""
-    account, settled_until = ledger.account, ledger.since
-    if settled_until is None or not account.charges:
-        return Accrued()
-    late = {
-        subscriber_id: {day for day in days if sources.start_of(day) < settled_until}
-        for subscriber_id, days in changed.items()
-    }
-    lines, stale_ids = [], []
-    for subscriber_id, days in late.items():
-        if not days:
-            continue
-        stored = CommissionLine.objects.of_subscription(account.connection_id, account.strategy_id, subscriber_id)
-        members = {member: terms.history for member, terms in account.members.items()}
-        own = own_history(account, subscriber_id, ledger.calendar, ledger.run.now)
-        for member, history in {"": own, **members}.items():
-            adjustments = adjust_settled_periods(
-                stored.filter(member_id=member),
-                days,
-                history=history,
-                calendar=ledger.calendar,
-                settled_until=settled_until,
-                now=ledger.run.now,
-                read_subscription=partial(_read_one, ledger, subscriber_id, member),
-                member=member,
-            )
-            lines += [(subscriber_id, line) for line in adjustments.lines]
-            stale_ids += adjustments.stale_ids
-    if not lines and not stale_ids:
-        return Accrued()
-    written, removed = store_adjustments(
-        ledger.run.workspace_id, account.connection_id, account.strategy_id, lines=lines, stale_ids=stale_ids
-    )
-    return Accrued(lines_written=written, lines_removed=removed)
-
-
-def _read_one(ledger: Open, subscriber_id: str, member: str, since: datetime) -> BilledSubscription:
-    account = ledger.account
-    subscription = sources.read_subscriptions(account, [subscriber_id], since)[subscriber_id]
-    if member:
-        return part_of(subscription, member)
-    if account.has_fees and ledger.since is not None:
-        add_standings(account, {subscriber_id: subscription}, ledger.calendar, ledger.since)
-        subscription.costs = sorted(subscription.standing.costs)
-    return subscription

@@ -12,6 +12,17 @@ from django.db import connection as database
 from django.db.models import Q, QuerySet, Sum
 
 from reporting.commission.charging import StrategyAccount
+from reporting.commission.deals_in_sql import (
+    COPIED_DEALS,
+    DEALS_OF_STRETCHES,
+    EPOCH,
+    MICROS,
+    NEEDED_DEALS,
+    NET,
+    Stretch,
+    of_stretches,
+    read_sums,
+)
 from reporting.commission.highwater import Mark
 from reporting.commission.moved_money import add_flows
 from reporting.commission.policy import Basis, Scheme
@@ -19,23 +30,7 @@ from reporting.commission.schemes import BilledSubscription, Deal, Lifetime, Mar
 from reporting.models import DailyResult, EquityPoint, SubscriptionLifetime, SyncKind, SyncState
 from subscribers.models import Subscriber
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-COPIED_DEALS = ["DEAL_TYPE_BUY", "DEAL_TYPE_SELL"]
 DAY = timedelta(days=1)
-
-_NET = "deal.profit + deal.swap + coalesce(deal.commission, 0)"
-_IS_OPENING = (  # as `opens_position` has it
-    "(right(deal.backend_id, 6) <> ':close' AND (right(deal.backend_id, 5) = ':open' OR deal.profit = 0))"
-)
-_IS_GAIN = f"(NOT {_IS_OPENING} AND {_NET} > 0)"
-# deals on which what a scheme charges may depend; where it is not named, all of them
-_NEEDED_DEALS = {
-    Scheme.FLAT_FEE: "false",
-    Scheme.LOTS_TRADED: _IS_OPENING,
-    Scheme.AMOUNT_TRADED: _IS_OPENING,
-    Scheme.LOTS_WON: _IS_GAIN,
-    Scheme.AMOUNT_WON: _IS_GAIN,
-}
 
 
 def read_complete_until(connection_id: int, now: datetime) -> datetime | None:
@@ -172,14 +167,16 @@ def read_subscriptions(
     subscriber_ids: Collection[str],
     since: datetime | None,
     only: Collection[Scheme] = frozenset(Scheme),
+    cuts: Collection[datetime] | None = None,
 ) -> dict[str, BilledSubscription]:
     """Subscriptions with their deals from `since` (None: all). Accounts without a known currency are left out.
 
-    only: schemes that the subscriptions are charged by; deals on which none of these depends may be left out.
+    only: schemes that the subscriptions are charged by; deals on which none of these depends may be left out. cuts:
+    where sums of the deals are enough, every moment that they must not go across.
     """
-    subscriptions = _without_deals(account, subscriber_ids)
+    subscriptions = without_deals(account, subscriber_ids)
     _add_lifetimes(account, subscriptions)
-    _add_deals(account, subscriptions, since, only)
+    _add_deals(account, subscriptions, since, only, cuts)
     if account.needs_valuations:
         _add_valuations(account, subscriptions, since)
     if account.needs_flows:
@@ -188,19 +185,22 @@ def read_subscriptions(
     return subscriptions
 
 
-def read_changed_days(
-    account: StrategyAccount, days: Mapping[str, Collection[date]], since: datetime | None
-) -> dict[str, BilledSubscription]:
-    """Subscriptions with nothing but their deals of some days, from `since` on: enough where each deal is charged by
-    itself. Accounts without a known currency are left out."""
-    subscriptions = _without_deals(account, days)
-    stretches = [
+def stretches_of_days(
+    days: Mapping[str, Collection[date]], subscriber_ids: Iterable[str], since: datetime | None
+) -> list[Stretch]:
+    """The deals of some days of these subscribers, from `since` on."""
+    return [
         (subscriber_id, max(start, since) if since else start, start + DAY)
-        for subscriber_id in subscriptions
+        for subscriber_id in subscriber_ids
         for start in sorted(map(start_of, days[subscriber_id]))
     ]
+
+
+def read_changed_days(
+    account: StrategyAccount, subscriptions: dict[str, BilledSubscription], stretches: Sequence[Stretch]
+) -> None:
+    """Give subscriptions nothing but their deals of some stretches: enough where each deal is charged by itself."""
     _read_deals(account, subscriptions, stretches)
-    return subscriptions
 
 
 def start_of(day: date) -> datetime:
@@ -208,7 +208,8 @@ def start_of(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
-def _without_deals(account: StrategyAccount, subscriber_ids: Collection[str]) -> dict[str, BilledSubscription]:
+def without_deals(account: StrategyAccount, subscriber_ids: Collection[str]) -> dict[str, BilledSubscription]:
+    """Subscriptions of accounts whose currency is known, with neither deals nor lifetimes."""
     currencies = Subscriber.objects.filter(connection_id=account.connection_id, backend_id__in=subscriber_ids).exclude(
         currency=""
     )
@@ -287,48 +288,37 @@ def _add_deals(
     subscriptions: dict[str, BilledSubscription],
     since: datetime | None,
     only: Collection[Scheme],
+    cuts: Collection[datetime] | None,
 ) -> None:
-    needed = {"true"} if account.members else {_NEEDED_DEALS.get(scheme, "true") for scheme in only}
+    needed = {"true"} if account.members else {NEEDED_DEALS.get(scheme, "true") for scheme in only}
     if needed <= {"false"}:
         return
-    stretches = [(subscriber_id, since or "-infinity", "infinity") for subscriber_id in subscriptions]
+    stretches: list[Stretch] = [(subscriber_id, since or "-infinity", "infinity") for subscriber_id in subscriptions]
+    if cuts is not None:
+        for subscriber_id, deal in read_sums(account, stretches, cuts):
+            subscriptions[subscriber_id].deals.append(deal)
+        return
     _read_deals(account, subscriptions, stretches, " OR ".join(sorted(needed)))
 
 
 def _read_deals(
     account: StrategyAccount,
     subscriptions: dict[str, BilledSubscription],
-    stretches: Sequence[tuple[str, datetime | str, datetime | str]],
+    stretches: Sequence[Stretch],
     needed: str = "true",
 ) -> None:
-    """stretches: (subscriber, start, end), which do not overlap.
-
-    `strategy_id || ''` keeps the planner from the index of keys: it takes the deals of a subscriber with a strategy for
-    few, and would read all of them to find those of a stretch.
-    """
     source = "coalesce(deal.extra #>> '{sourceStrategy,id}', '')" if account.members else "''"
     with database.cursor() as cursor:
         cursor.execute(
             f"""
-            SELECT deal.subscriber_id, deal.backend_id, (extract(epoch FROM deal.time) * 1000000)::bigint, deal.profit,
-                   coalesce(deal.volume_lots, 0), coalesce(deal.amount, 0), {_NET}, {source}
-            FROM unnest(%s::text[], %s::timestamptz[], %s::timestamptz[]) AS asked(id, first, next)
-            JOIN reporting_transaction deal
-              ON deal.subscriber_id = asked.id AND deal.time >= asked.first AND deal.time < asked.next
-            WHERE deal.workspace_id = (SELECT workspace_id FROM users_connection WHERE id = %s)
-              AND deal.connection_id = %s AND deal.strategy_id || '' = ANY(%s) AND deal.type = ANY(%s)
-              AND deal.position_id <> '' AND ({needed})
+            SELECT deal.subscriber_id, deal.backend_id, {MICROS}, deal.profit, coalesce(deal.volume_lots, 0),
+                   coalesce(deal.amount, 0), {NET}, {source}
+            {DEALS_OF_STRETCHES} AND ({needed})
             ORDER BY deal.time, deal.backend_id
             """,
-            [
-                *([str(stretch[number]) for stretch in stretches] for number in range(3)),
-                account.connection_id,
-                account.connection_id,
-                account.sources,
-                COPIED_DEALS,
-            ],
+            of_stretches(account, stretches),
         )
-        # a moment is read as a number, and all rows at once: parsing its text took a third of the accrual
+        # all rows at once, and moments as numbers: parsing their text took a third of the accrual
         for subscriber_id, backend_id, micros, profit, lots, amount, net, source in cursor.fetchall():
             time = EPOCH + timedelta(microseconds=micros)
             member = account.member_at(source, time) if source else ""
