@@ -90,8 +90,8 @@ class CommissionLine(models.Model):
     columns are written once, by closing.
     """
 
-    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE)
-    connection = models.ForeignKey(Connection, on_delete=models.CASCADE)
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, db_index=False)
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, db_index=False)
     subscriber_id = models.CharField(max_length=64)
     strategy_id = models.CharField(max_length=64)
     member_id = models.CharField(max_length=64, blank=True, default="", db_default="")

@@ -49,16 +49,16 @@ _CHARGED_PARTS = {
     Scheme.AMOUNT_TRADED: "amount",
     Scheme.AMOUNT_WON: "result",
 }
-# `strategy_id || ''` keeps the planner from the index of keys: it takes the deals of a subscriber with a strategy for
-# few, and would read all of them to find those of a stretch
+# CASE hides from the planner what is asked of a deal: it takes the deals of a subscriber with a strategy for few, and
+# would read all of them by the index of keys, or join each of them with all that follows one by one
 DEALS_OF_STRETCHES = """
-FROM unnest(%(subscribers)s::text[], %(firsts)s::timestamptz[], %(nexts)s::timestamptz[])
-    WITH ORDINALITY AS asked(id, first, next, number)
+FROM unnest(%(subscribers)s::text[], %(firsts)s::timestamptz[], %(nexts)s::timestamptz[], %(currencies)s::text[])
+    WITH ORDINALITY AS asked(id, first, next, currency, number)
 JOIN reporting_transaction deal
   ON deal.subscriber_id = asked.id AND deal.time >= asked.first AND deal.time < asked.next
  AND deal.workspace_id = (SELECT workspace_id FROM users_connection WHERE id = %(connection)s)
- AND deal.connection_id = %(connection)s AND deal.strategy_id || '' = ANY(%(sources)s) AND deal.type = ANY(%(types)s)
- AND deal.position_id <> ''
+ AND CASE WHEN deal.connection_id = %(connection)s AND deal.strategy_id = ANY(%(sources)s)
+     AND deal.type = ANY(%(types)s) AND deal.position_id <> '' THEN true END
 """
 _JSON = msgspec.json.Encoder()
 
@@ -66,13 +66,16 @@ Stretch = tuple[str, datetime | str, datetime | str]
 """(subscriber, start, end) of deals to read; those of one subscriber do not overlap."""
 
 
-def of_stretches(account: StrategyAccount, stretches: Sequence[Stretch]) -> dict[str, Any]:
-    """What `DEALS_OF_STRETCHES` is bound to."""
+def of_stretches(
+    account: StrategyAccount, stretches: Sequence[Stretch], currencies: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """What `DEALS_OF_STRETCHES` is bound to. currencies: of the subscribers, where they matter."""
     subscribers, firsts, nexts = ([str(stretch[number]) for stretch in stretches] for number in range(3))
     return {
         "subscribers": subscribers,
         "firsts": firsts,
         "nexts": nexts,
+        "currencies": [(currencies or {}).get(subscriber_id, "") for subscriber_id in subscribers],
         "connection": account.connection_id,
         "sources": account.sources,
         "types": COPIED_DEALS,
@@ -109,30 +112,35 @@ class ChargedDeals:
         if not parts or not self.stretches:
             return None
         schemes = {part.terms.scheme for part in parts}
-        needed = " OR ".join(sorted(f"part.scheme = '{scheme}' AND {NEEDED_DEALS[scheme]}" for scheme in schemes))
+        needed = " OR ".join(sorted({NEEDED_DEALS[scheme] for scheme in schemes}))
+        charged = " OR ".join(sorted(f"part.scheme = '{scheme}' AND {NEEDED_DEALS[scheme]}" for scheme in schemes))
         names = {_CHARGED_PARTS[scheme] for scheme in schemes}
         quantity = " ".join(f"WHEN '{name}' THEN {_QUANTITIES[name]}" for name in sorted(names))
+        # OFFSET 0 has the deals read first, and once, and not again for each part
         statement = f"""
             SELECT {before} deal.subscriber_id, part.period_start, part.period_end, part.scheme, part.policy,
                    deal.backend_id, deal.time,
                    jsonb_build_object('transaction', deal.backend_id, part.name, trim_scale(charged.quantity)::text),
                    part.rate, part.rate * charged.quantity, round(part.rate * charged.quantity, part.digits),
                    part.currency, false, ''
-            {DEALS_OF_STRETCHES}
-            JOIN unnest(%(currencies)s::text[]) WITH ORDINALITY AS billed(currency, number) USING (number)
+            FROM (
+                SELECT asked.number, asked.currency, deal.subscriber_id, deal.backend_id, deal.time, deal.profit,
+                       deal.swap, deal.commission, deal.volume_lots, deal.amount,
+                       width_bucket(deal.time, %(part_starts)s::timestamptz[]) AS part_number
+                {DEALS_OF_STRETCHES} AND CASE WHEN {needed} THEN true END
+                OFFSET 0
+            ) deal
             JOIN unnest(
                 %(part_numbers)s::int[], %(part_ends)s::timestamptz[], %(period_starts)s::timestamptz[],
                 %(period_ends)s::timestamptz[], %(schemes)s::text[], %(policies)s::jsonb[], %(rates)s::numeric[],
                 %(names)s::text[], %(digits)s::int[], %(part_currencies)s::text[]
             ) AS part(number, next, period_start, period_end, scheme, policy, rate, name, digits, currency)
-              ON part.number = width_bucket(deal.time, %(part_starts)s::timestamptz[])
-             AND part.currency = billed.currency AND deal.time < part.next
+              ON part.number = deal.part_number AND part.currency = deal.currency AND deal.time < part.next
             CROSS JOIN LATERAL (SELECT CASE part.name {quantity} END) AS charged(quantity)
-            WHERE ({needed}) AND charged.quantity <> 0
-            ORDER BY asked.number, deal.time, deal.backend_id
+            WHERE CASE WHEN {charged} THEN charged.quantity <> 0 END
+            ORDER BY deal.number, deal.time, deal.backend_id
             """
-        bound = of_stretches(self.account, self.stretches) | self._bound_parts(parts)
-        return statement, bound | {"currencies": [self.currencies[stretch[0]] for stretch in self.stretches]}
+        return statement, of_stretches(self.account, self.stretches, self.currencies) | self._bound_parts(parts)
 
     def _bound_parts(self, parts: Sequence[ChargedPart]) -> dict[str, Any]:
         """The parts by currency as columns."""
