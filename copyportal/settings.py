@@ -21,7 +21,10 @@ if (
     not {"DATABASE_URL", "REDIS_URL", "SECRET_KEY", "FIELD_KEYS"} <= os.environ.keys()
     and (VAR / "environment").exists()
 ):
+    is_own_database = "DATABASE_URL" in os.environ and "MIGRATE_DATABASE_URL" not in os.environ
     env.read_env(VAR / "environment")
+    if is_own_database:  # the owner that stands there owns another one
+        os.environ.pop("MIGRATE_DATABASE_URL", None)
 
 # --- Security -------------------------------------------------------------------------------------------------------
 DEBUG = env.bool("DEBUG", default=False)
@@ -156,6 +159,10 @@ TEMPLATES = [
 
 # --- Data -----------------------------------------------------------------------------------------------------------
 DATABASES = {"default": env.db_url("DATABASE_URL", default="postgresql://localhost/copyportal")}
+# Who owns the tables: migrations, backups and restores are done as this role; unset: as the application's
+OWNER_DATABASE = {"OPTIONS": {}, **env.db_url("MIGRATE_DATABASE_URL")} if env.str("MIGRATE_DATABASE_URL", "") else None
+APPLICATION_ROLE = DATABASES["default"]["USER"]
+APPLICATION_PASSWORD = DATABASES["default"]["PASSWORD"]
 DATABASES["default"]["CONN_MAX_AGE"] = 0
 DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
     "min_size": 1,

@@ -5,6 +5,7 @@ import re
 
 # servers of the tests, for processes that they start too; what is refused is tried with an empty list
 os.environ.setdefault("PRIVATE_BACKENDS", "127.0.0.0/8")
+os.environ.pop("MIGRATE_DATABASE_URL", None)  # of another database than the tests'
 
 from copyportal.settings import *
 from copyportal.settings import CACHES, DATABASES, REDIS_URL

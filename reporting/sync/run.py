@@ -195,20 +195,21 @@ _KINDS = {
 
 
 _TABLES = {
-    SyncKind.PROVIDED: "reporting_transaction, reporting_dailyresult",
-    SyncKind.SUBSCRIBED: "reporting_transaction, reporting_dailyresult",
-    SyncKind.DECISIONS: "reporting_decision, reporting_decisioncount",
-    SyncKind.LOGS: "reporting_logrecord",
-    SyncKind.EQUITY: "reporting_equitypoint",
-    SyncKind.POSITIONS: "reporting_openposition, reporting_opentrade",
-    SyncKind.CONFIGURATION: "subscribers_subscriber, subscribers_subscription, strategies_strategy",
+    SyncKind.PROVIDED: ("reporting_transaction", "reporting_dailyresult"),
+    SyncKind.SUBSCRIBED: ("reporting_transaction", "reporting_dailyresult"),
+    SyncKind.DECISIONS: ("reporting_decision", "reporting_decisioncount"),
+    SyncKind.LOGS: ("reporting_logrecord",),
+    SyncKind.EQUITY: ("reporting_equitypoint",),
+    SyncKind.POSITIONS: ("reporting_openposition", "reporting_opentrade"),
+    SyncKind.CONFIGURATION: ("subscribers_subscriber", "subscribers_subscription", "strategies_strategy"),
 }
 
 
 def _refresh_statistics(kind: str) -> None:
     if kind in _TABLES:
         with connection.cursor() as database:
-            database.execute(f"ANALYZE {_TABLES[SyncKind(kind)]}")
+            for table in _TABLES[SyncKind(kind)]:
+                database.execute("SELECT reporting_refresh_statistics(%s)", [table])
 
 
 def _pause_s(lease: Lease, took_s: float, outcome: SyncOutcome) -> float:

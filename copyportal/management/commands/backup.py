@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from copyportal import backups
+from copyportal import backups, database_roles
 from copyportal.services.servers import CannotStart
 
 
@@ -25,7 +25,8 @@ class Command(BaseCommand):
         if keep < 0:
             raise CommandError("--keep is a number of backups, or 0 for all of them.")
         try:
-            path = backups.back_up(folder, now=timezone.now(), keep=keep)
+            with database_roles.as_owner():
+                path = backups.back_up(folder, now=timezone.now(), keep=keep)
         except (backups.BackupFailed, CannotStart) as error:
             raise CommandError(str(error)) from None
         rows = sum(rows for rows, _ in backups.Manifest.read(path).tables.values())

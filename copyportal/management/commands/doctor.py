@@ -16,7 +16,7 @@ from django.core.management.base import BaseCommand
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from copyportal import heartbeats, hosts, watch
+from copyportal import database_roles, heartbeats, hosts, watch
 
 Line = tuple[str, str]  # ok, note or wrong; a sentence
 OK, NOTE, WRONG = "ok", "note", "wrong"
@@ -78,12 +78,31 @@ def look_at_database() -> Iterator[Line]:
     yield state, f"database: PostgreSQL {version // 10000}, {size}" + ("" if state == OK else "; 14 or newer is needed")
     if missing:
         yield WRONG, f"database: {len(missing)} migrations are missing: run manage.py migrate"
+    else:
+        yield from look_at_roles()
     pool = int(settings.DATABASES["default"]["OPTIONS"]["pool"]["max_size"])
     if most < pool * 8:
         yield (
             NOTE,
             f"database: takes {most} connections; each web and worker process keeps up to {pool}, the backend 10",
         )
+
+
+def look_at_roles() -> Iterator[Line]:
+    """As whom the application works: what its role could undo is kept by nobody."""
+    now = database_roles.standing()
+    if now is None:
+        return
+    if reason := now.above_the_books:
+        yield (
+            WRONG if database_roles.are_two() else NOTE,
+            f"database: the application works as {now.role}, {reason}: nothing keeps closed books from it;"
+            " see docs/operations.md, “Two database roles”",
+        )
+    elif now.lacking:
+        yield WRONG, f"database: {now.role} may not read {now.lacking} tables: run manage.py databaseroles"
+    else:
+        yield OK, f"database: the application works as {now.role}, which owns nothing"
 
 
 def look_at_redis() -> Iterator[Line]:

@@ -15,7 +15,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
-from copyportal import demo
+from copyportal import database_roles, demo
 
 LOCK = 0x636F7079  # one migration at a time, whoever starts it
 
@@ -24,6 +24,21 @@ class Command(BaseCommand):
     help = "Apply outstanding migrations."
 
     def handle(self, *args, **options) -> None:
+        with database_roles.as_owner():
+            self._bring_up()
+        token = io.StringIO()
+        call_command("backendtoken", stdout=token)
+        people = get_user_model().objects
+        state = {
+            "token": token.getvalue().strip(),
+            "has_people": people.exists(),
+            "wants_demo": not people.exists() or demo.is_unfinished(),
+            "has_demo": people.filter(memberships__workspace__is_demo=True).exists(),
+        }
+        self.stdout.write(json.dumps(state))
+
+    def _bring_up(self) -> None:
+        """Migrate, and give the application's role its rights."""
         try:  # the pool would wait ten seconds and then hide the reason
             psycopg.connect(**{**connection.get_connection_params(), "connect_timeout": 5}).close()
         except psycopg.OperationalError as error:
@@ -35,14 +50,9 @@ class Command(BaseCommand):
             if plan:
                 self.stdout.write(f"applying {len(plan)} migrations")
                 call_command("migrate", interactive=False, verbosity=0)
+            elif database_roles.are_two():  # another installation may have restored without it
+                try:
+                    database_roles.refresh()
+                except database_roles.RolesFailed as error:
+                    raise CommandError(str(error)) from None
             cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
-        token = io.StringIO()
-        call_command("backendtoken", stdout=token)
-        people = get_user_model().objects
-        state = {
-            "token": token.getvalue().strip(),
-            "has_people": people.exists(),
-            "wants_demo": not people.exists() or demo.is_unfinished(),
-            "has_demo": people.filter(memberships__workspace__is_demo=True).exists(),
-        }
-        self.stdout.write(json.dumps(state))

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from copyportal import backups
+from copyportal import backups, database_roles
 from copyportal.services.servers import CannotStart
 
 
@@ -26,7 +26,8 @@ class Command(BaseCommand):
         if rehearse and replace:
             raise CommandError("--rehearse replaces nothing: give one of the two.")
         try:
-            different = backups.rehearse(dump) if rehearse else backups.restore(dump, replaces=replace)
+            with database_roles.as_owner():
+                different = backups.rehearse(dump) if rehearse else backups.restore(dump, replaces=replace)
         except (backups.BackupFailed, CannotStart) as error:
             raise CommandError(str(error)) from None
         tables = backups.Manifest.read(dump).tables
