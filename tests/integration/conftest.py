@@ -7,6 +7,7 @@ from decimal import Decimal
 from types import SimpleNamespace
 
 import pytest
+import time_machine
 from django.test import Client
 from django.urls import Resolver404, resolve
 from django.utils import timezone
@@ -33,6 +34,13 @@ def forms_carry_their_number():
 
     with pytest.MonkeyPatch.context() as patched:  # of its own: tests undo theirs in the middle
         patched.setattr(Client, "post", post_as_a_form)
+        yield
+
+
+@pytest.fixture
+def one_moment():
+    """The clock stands still: what is counted by the minute or the hour is not counted anew in the middle of a test."""
+    with time_machine.travel(timezone.now(), tick=False):
         yield
 
 

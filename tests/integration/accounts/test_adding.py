@@ -219,6 +219,7 @@ def test_who_fails_often_waits(vendor, connection, form, sign_in, alice, refusal
     assert len(vendor.sent) == (status == 302)
 
 
+@pytest.mark.usefixtures("one_moment")
 def test_requests_of_a_person_are_limited_before_any_work(vendor, form, sign_in, alice, monkeypatch):
     monkeypatch.setattr(add_views, "PER_HOUR", 1)
     client = sign_in(alice)

@@ -164,6 +164,7 @@ def test_a_strangers_token_is_not_there(program, sign_in, alice, charlie):
     assert token.revoked_at is None
 
 
+@pytest.mark.usefixtures("one_moment")
 def test_wrong_tokens_slow_down_their_network_and_nobody_with_a_right_one(program, alice):
     text = program(alice).text
     wrong = "cpt_" + "x" * 43

@@ -114,6 +114,7 @@ def test_the_request_asks_the_database_the_same_for_known_and_unknown(client, al
             client.post("/accounts/password/reset/", {"email": email})
 
 
+@pytest.mark.usefixtures("one_moment")
 def test_a_stranger_cannot_flood_or_block_the_reset_of_somebody(client, alice, tasks_run):
     with tasks_run():
         for number in range(8):
@@ -122,6 +123,7 @@ def test_a_stranger_cannot_flood_or_block_the_reset_of_somebody(client, alice, t
     assert len(mail.outbox) == 5
 
 
+@pytest.mark.usefixtures("one_moment")
 def test_forms_from_one_network_have_a_limit_and_say_so(client, db):
     answers = [client.post("/accounts/password/reset/", {"email": "x@example.com"}).status_code for _ in range(21)]
     assert answers == [302] * 20 + [429]
