@@ -39,6 +39,8 @@ def begin(dsn: str, *, environment: str) -> None:
         max_request_body_size="never",
         max_breadcrumbs=0,
         send_client_reports=False,
+        auto_session_tracking=False,
+        trace_propagation_targets=[],  # else backends and programs that we call would get headers about us
         before_send=without_values,
     )
 

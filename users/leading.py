@@ -17,6 +17,11 @@ from users.requests import PortalRequest
 PARAMETER = "as_member"
 
 
+def has_several(member: Membership) -> bool:
+    """Whether the person may look at something else than this, so that a link has to name it."""
+    return Membership.objects.filter(user_id=member.user_id, deactivated_at=None).exclude(pk=member.pk).exists()
+
+
 def path_as(member: Membership, path: str) -> str:
     """The path as it is seen by a member; a part of the page that it names stays at its end."""
     whole, mark, part = path.partition("#")

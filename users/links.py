@@ -6,12 +6,12 @@ from django.conf import settings
 from django.http import HttpRequest
 
 
-def portal_link(path: str, *, before: str = "") -> str:
-    """The whole address of a page, after `before`; empty where the installation does not say its own address.
+def portal_link(path: str) -> str:
+    """The whole address of a page; empty where the installation does not say its own address.
 
     Never made of what a request says: whoever sends a request chooses its Host.
     """
-    return f"{before}{settings.PORTAL_URL.rstrip('/')}{path}" if settings.PORTAL_URL else ""
+    return f"{settings.PORTAL_URL.rstrip('/')}{path}" if settings.PORTAL_URL else ""
 
 
 def link_for(request: HttpRequest, path: str) -> str:

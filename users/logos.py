@@ -13,6 +13,7 @@ from PIL import Image
 from users.audit import record_audit
 from users.models import Logo, User, Workspace
 
+MOST_LOGOS = 50  # of one firm, ever: documents keep theirs
 MOST_BYTES = 1_000_000
 MOST_PIXELS = 4_000  # each way, of the file
 LARGEST = (600, 200)  # as it is stored
@@ -48,6 +49,8 @@ def choose(workspace: Workspace, file: IO[bytes], *, by: User, now: datetime) ->
     """Make the picture of a file the firm's. Raises NoLogo."""
     png, (width, height) = read(file)
     digest = hashlib.sha256(png).hexdigest()
+    if Logo.objects.filter(workspace=workspace).exclude(digest=digest).count() >= MOST_LOGOS:
+        raise NoLogo(f"A firm has at most {MOST_LOGOS} logos in all its time: choose one that it had before.")
     values = {"png": png, "width": width, "height": height, "added_at": now}
     logo, _ = Logo.objects.get_or_create(workspace=workspace, digest=digest, defaults=values)
     _set(workspace, digest, by=by, now=now)

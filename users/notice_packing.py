@@ -17,7 +17,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.urls import reverse
 
-from users.leading import path_as
+from users.leading import has_several, path_as
 from users.links import portal_link
 from users.models import Mail, Membership
 from users.notice_rules import KINDS, after_quiet, channels_for, zone_of
@@ -191,6 +191,7 @@ def queue(
         due_at=now,
     )
     if channel == NoticeChannel.EMAIL:
+        (page,) = _addresses(member, [reverse("users:notices")])
         try:
             message.mail = queue_mail(
                 member.workspace,
@@ -199,7 +200,7 @@ def queue(
                 recipient_name=str(member.user),
                 sender_name=member.workspace.sender,
                 subject=message.subject,
-                text=f"{text}\n\n{FOOTER}{portal_link(reverse('users:notices'), before=': ') or '.'}\n",
+                text=f"{text}\n\n{FOOTER}{f': {page}' if page else '.'}\n",
                 now=now,
             )
         except CannotMail as error:
@@ -238,9 +239,11 @@ def addresses_of(parts: Sequence[NoticePart], member: Membership) -> list[str]:
 
     Who belongs to several workspaces is led to the one that it is about (users/leading.py).
     """
-    paths = [part.notice.path if member.is_staff_role else part.notice.own_path for part in parts]
-    others = Membership.objects.filter(user_id=member.user_id, deactivated_at=None).exclude(pk=member.pk)
-    if any(paths) and settings.PORTAL_URL and others.exists():
+    return _addresses(member, [part.notice.path if member.is_staff_role else part.notice.own_path for part in parts])
+
+
+def _addresses(member: Membership, paths: list[str]) -> list[str]:
+    if any(paths) and settings.PORTAL_URL and has_several(member):
         paths = [path and path_as(member, path) for path in paths]
     return [path and portal_link(path) for path in paths]
 

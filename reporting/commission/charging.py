@@ -127,6 +127,7 @@ class StrategyAccount:
         """Whether what is owed from `since` on depends on more than sums of deals between moments known beforehand."""
         charged = [span.terms for history in self.histories for span in history.spans if span.terms is not None]
         ends_with_client = any(terms.policy.crystallised is not Crystallised.PERIOD_END for terms in charged)
+        # fees beside the commission count as every scheme: a client's trial or discount cuts at moments of its own
         is_by_sums = self.schemes_since(since) <= {Scheme.HIGH_WATER_MARK, Scheme.FLAT_FEE}
         return bool(self.members) or self.needs_flows or ends_with_client or not is_by_sums
 

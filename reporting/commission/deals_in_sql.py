@@ -107,7 +107,8 @@ class ChargedDeals:
 
         before: columns in front of them, each with a comma behind it.
         """
-        parts = _parts_between(self.account.history, self.calendar, self.since, self.account.connection_id)
+        span = _span_of_deals(self.account.connection_id, self.since)
+        parts = _parts_between(self.account.history, self.calendar, self.since, span)
         parts = [part for part in parts if part.terms.scheme in PER_DEAL]
         if not parts or not self.stretches:
             return None
@@ -194,18 +195,17 @@ def _sum_at(micros: int, net: Decimal, number: int) -> Deal:
 
 def cuts_between(account: StrategyAccount, calendar: SpannedCalendar, since: datetime | None) -> set[datetime]:
     """Every moment from `since` on at which somebody's terms or periods are cut, as far as there are deals."""
+    span = _span_of_deals(account.connection_id, since)
     return {
         moment
         for history in {id(history): history for history in account.histories}.values()
-        for part in _parts_between(history, calendar, since, account.connection_id)
+        for part in _parts_between(history, calendar, since, span)
         for moment in (part.start, part.end)
     }
 
 
-def _parts_between(
-    history: History, calendar: SpannedCalendar, since: datetime | None, connection_id: int
-) -> list[ChargedPart]:
-    """All parts of periods in which something is charged, from `since` or the first deal to the last one."""
+def _span_of_deals(connection_id: int, since: datetime | None) -> tuple[datetime, datetime] | None:
+    """[start, end) of time, from `since` or the first deal on, in which the workspace has deals; None: it has none."""
     with database.cursor() as cursor:
         cursor.execute(
             "SELECT min(time), max(time) FROM reporting_transaction"
@@ -213,10 +213,15 @@ def _parts_between(
             [connection_id],
         )
         first, last = cursor.fetchone()
-    if first is None:
-        return []
+    return None if first is None else (since or first, last + MOMENT)
+
+
+def _parts_between(
+    history: History, calendar: SpannedCalendar, since: datetime | None, span: tuple[datetime, datetime] | None
+) -> list[ChargedPart]:
+    """All parts of periods of a time in which something is charged."""
     return [
         part
-        for period in calendar.between(since or first, last + MOMENT)
+        for period in (calendar.between(*span) if span else ())
         for part in parts_of(history, calendar, calendar.clipped(period, since))
     ]

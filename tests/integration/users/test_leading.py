@@ -46,6 +46,7 @@ def test_links_of_messages_name_the_workspace_where_there_are_several(second, al
     pack_due(NOW)
     (message,) = NoticeMessage.objects.filter(membership=second)
     assert links_of(message) == [f"https://portal.example.com/subscribers/7/?as_member={second.pk}"]
+    assert f"https://portal.example.com/notifications/?as_member={second.pk}\n" in message.mail.text
 
 
 def test_who_looks_at_another_is_asked_and_led(sign_in, alice, workspace, second):

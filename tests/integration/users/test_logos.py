@@ -96,6 +96,16 @@ def test_the_bounds_of_its_size(width, fits):
             logos.read(BytesIO(picture((width, 16))))
 
 
+def test_a_firm_has_so_many_logos_in_all_its_time(alice, workspace, monkeypatch):
+    monkeypatch.setattr(logos, "MOST_LOGOS", 2)
+    for width in (20, 30):
+        logos.choose(workspace, BytesIO(picture((width, 20))), by=alice, now=workspace.created_at)
+    with pytest.raises(logos.NoLogo, match="at most 2 logos"):
+        logos.choose(workspace, BytesIO(picture((40, 20))), by=alice, now=workspace.created_at)
+    logos.choose(workspace, BytesIO(picture((20, 20))), by=alice, now=workspace.created_at)
+    assert Logo.objects.get(digest=workspace.logo_digest).width == 20
+
+
 def test_only_the_owner_may(sign_in, bob, dora, workspace):
     for person in (bob, dora):
         http = sign_in(person)
